@@ -1,0 +1,155 @@
+"""The configuration of a run: frozen dataclasses whose field docstrings are the command line's help texts.
+
+A pipeline subclasses `RunConfig` and `ModelConfig`: the modalities of a model are those fields of its `ModelConfig` whose
+type is the ``Config`` of a modality room, and the field's name is the modality's name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mmkeras.components import Choice
+
+__all__ = [
+    "DataConfig",
+    "EvaluateConfig",
+    "ExportConfig",
+    "ModelConfig",
+    "RunConfig",
+    "TrainConfig",
+    "modality_configs",
+]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where samples come from and how they are converted and split."""
+
+    source: Choice = field(default_factory=lambda: Choice("easy_vqa"))
+    """Source by module name in mmkeras/data/sources, with its options."""
+    folder: str = ".cache/data"
+    """Converted shards go below this folder, one sub-folder per fingerprint."""
+    train_share: float = 0.8
+    """Share of the samples without a split of their own that goes to training."""
+    validation_share: float = 0.1
+    """Share that goes to validation; the rest is the test split. With a test split of its own, taken from training."""
+    split_by_group: bool = False
+    """Keep the samples of one group on one side."""
+    split_seed: int = 0
+    """Seed of the split."""
+    samples_per_shard: int = 4096
+    """Samples in one TFRecord file."""
+    workers: int = 2
+    """Processes that convert."""
+    max_bad_share: float = 0.01
+    """Conversion stops when more than this share of the rows is quarantined."""
+    limit: int | None = None
+    """Use only the first so many samples of each split; for trials."""
+    cache: Literal["memory", "disk", "none"] = "memory"
+    """Keep decoded samples in memory, on disk beside the shards, or decode in every epoch."""
+    shuffle_buffer: int = 8192
+    """Samples in the shuffle buffer when the cache is not in memory."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The model without its modalities, which a pipeline adds as fields."""
+
+    width: int = 128
+    """Width of the tokens that branches, fusion and head share."""
+    fusion: Choice = field(default_factory=lambda: Choice("cross_attention"))
+    """Fusion by module name in mmkeras/fusion, with its options."""
+    task: Choice = field(default_factory=lambda: Choice("classification"))
+    """Task by module name in mmkeras/tasks, with its options."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the model is trained."""
+
+    epochs: int = 10
+    """Passes over the training split (or blocks of steps_per_epoch)."""
+    batch_size: int = 64
+    """Samples in a training step."""
+    steps_per_epoch: int | None = None
+    """Steps between two validations and checkpoints; one pass over the data when not given."""
+    learning_rate: float = 1e-3
+    """Peak learning rate of AdamW."""
+    warmup_share: float = 0.05
+    """Share of all steps in which the learning rate rises from 0."""
+    final_share: float = 0.0
+    """The cosine ends at this share of the peak."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay; biases, norms and embeddings are left out."""
+    clip_norm: float | None = 1.0
+    """Largest global gradient norm."""
+    ema: float | None = None
+    """Decay of the exponential moving average of the weights, for example 0.999; evaluation and export use the average."""
+    modality_dropout: float = 0.1
+    """Chance that a modality is dropped from a training sample; never all of them."""
+    early_stopping: int | None = None
+    """Stop after so many epochs without a better validation score."""
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+    """Computation dtype; auto is mixed_bfloat16 on a GPU that has it, else float32."""
+    xla: Literal["auto", "on", "off"] = "auto"
+    """Compile the step with XLA; auto does so on a GPU only, since it slows CPU steps tenfold."""
+    seed: int = 0
+    """Seed of weights, order, augmentation and dropout."""
+    deterministic: bool = False
+    """Bit-for-bit reproducible training on the same machine; slower."""
+    profile: bool = False
+    """Write a TensorBoard profiler trace of steps 10 to 20."""
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """How the test split is evaluated."""
+
+    batch_size: int = 256
+    """Samples in a forward pass."""
+    bootstrap: int = 1000
+    """Resamples behind every interval."""
+    confidence: float = 0.95
+    """Coverage of the intervals."""
+    slices: tuple[str, ...] = ()
+    """Columns to report by; empty means every column the source brings."""
+    pictures: int = 12
+    """Samples shown in the report and in TensorBoard."""
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """What is exported and how it is held to the Keras model."""
+
+    folder: str = "saved_models"
+    """Bundles go to <folder>/<name>/<version>."""
+    formats: tuple[str, ...] = ("saved_model", "tflite", "onnx")
+    """Formats to write."""
+    precisions: tuple[str, ...] = ("float32", "float16", "int8-dynamic")
+    """Precisions to write where the format has them."""
+    samples: int = 500
+    """Test samples that every file is verified on, in every modality scenario."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A whole run."""
+
+    name: str = "model"
+    """Name of the run's folder and of the saved model."""
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
+
+
+def modality_configs(model: ModelConfig) -> dict[str, Any]:
+    """Return the modality configurations of a model by name, in the order of its fields."""
+    return {
+        f.name: value
+        for f in dataclasses.fields(model)
+        if type(value := getattr(model, f.name)).__module__.startswith("mmkeras.modalities.")
+    }

@@ -1,0 +1,49 @@
+"""What every source yields. No TensorFlow: worker processes read sources too."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Sample", "SourceBase"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One row of a dataset before conversion."""
+
+    key: str
+    """Unique within the source; shown in reports."""
+    values: dict[str, Any]
+    """Raw value by modality name: a path, bytes or a string; ``None`` where the modality is missing on purpose."""
+    target: Any
+    """Label, list of labels or number, as the dataset writes it."""
+    split: str | None = None
+    """``train``, ``validation`` or ``test`` where the dataset says so."""
+    group: str | None = None
+    """Samples of one group never stand on both sides of a split."""
+    weight: float = 1.0
+    """Weight in loss and metrics."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """Further columns to slice the evaluation by."""
+    origin: str = ""
+    """Where the row stands, for error messages: ``file.csv:17``."""
+
+
+@dataclass(frozen=True)
+class SourceBase(ABC):
+    """A dataset in its own format."""
+
+    @abstractmethod
+    def samples(self) -> Iterator[Sample]:
+        """Yield every row in a fixed order. Rows that cannot be parsed at all come with the problem as target.
+
+        Raises:
+            DataError: the dataset as a whole cannot be read.
+        """
+
+    @abstractmethod
+    def fingerprint_inputs(self) -> dict[str, str]:
+        """Return what identifies the inputs: file name or column -> hash, size or version."""

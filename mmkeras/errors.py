@@ -1,0 +1,98 @@
+"""The exceptions a user can meet.
+
+Every message says what was expected, what was got and what to do next.
+
+MmkerasError
+├── ConfigError           a key, value or component name in a configuration
+├── DataError             a dataset, row, file or record
+├── DependencyError       an optional package is missing; names the extra that brings it
+├── BundleError           an exported bundle is incomplete, altered or of another version
+├── ExportError           a converter failed or produced something that must not ship
+│   └── VerificationError a file was exported but missed its gate
+└── TrainingError         a run cannot start, go on or be resumed
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+__all__ = [
+    "BundleError",
+    "ConfigError",
+    "DataError",
+    "DependencyError",
+    "ExportError",
+    "MmkerasError",
+    "TrainingError",
+    "VerificationError",
+    "nearest",
+    "require",
+]
+
+
+class MmkerasError(Exception):
+    """Base of every error that mmkeras raises on purpose."""
+
+
+class ConfigError(MmkerasError):
+    """A configuration has an unknown key, a wrong value or names a component that does not exist."""
+
+
+class DataError(MmkerasError):
+    """A dataset, one of its rows or one of its files cannot be used."""
+
+
+class DependencyError(MmkerasError):
+    """An optional package is not installed."""
+
+
+class BundleError(MmkerasError):
+    """An exported bundle is incomplete, altered or written by an incompatible version."""
+
+
+class ExportError(MmkerasError):
+    """A conversion failed, or its result must not be shipped."""
+
+
+class VerificationError(ExportError):
+    """An exported file does not behave like the Keras model it came from."""
+
+
+class TrainingError(MmkerasError):
+    """A training run cannot start, go on or be resumed."""
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Return a hint such as ``did you mean 'max'? Valid: 'max', 'mean'``.
+
+    Args:
+        name: what the user wrote.
+        valid: the names that would have been accepted.
+    """
+    choices = sorted(valid)
+    listing = "Valid: " + ", ".join(repr(choice) for choice in choices) if choices else "There are none."
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}? {listing}" if close else listing
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional module or say which extra installs it.
+
+    Args:
+        module: dotted module name, for example ``"onnxruntime"``.
+        extra: the extra of mmkeras that depends on it, for example ``"onnx"``.
+
+    Raises:
+        DependencyError: the module is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not module.startswith(error.name):
+            raise
+        raise DependencyError(
+            f"{module} is not installed. Install it with: pip install 'mmkeras[{extra}]'"
+        ) from error

@@ -1,0 +1,104 @@
+"""What every modality's spec provides. numpy only: this runs on the device."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mmkeras.components import find
+
+__all__ = ["ModalitySpec", "TensorSpec", "spec_from_json"]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One model input without its batch dimension."""
+
+    name: str
+    """Input name of the Keras model and of every exported file."""
+    shape: tuple[int, ...]
+    """Static shape without the batch dimension; ``()`` for a scalar per sample."""
+    dtype: str
+    """numpy dtype name: ``uint8``, ``int32`` or ``float32``."""
+
+    def zeros(self, batch: int = 1) -> np.ndarray:
+        """Return zeros of shape ``(batch, *shape)``."""
+        return np.zeros((batch, *self.shape), self.dtype)
+
+
+@dataclass(frozen=True)
+class ModalitySpec(ABC):
+    """A modality's tensors and its host-side preprocessing, serialised into every bundle.
+
+    ``kind`` is the room's name (``"image"``); ``name`` is the configuration field (``"image"``, or ``"front"`` and
+    ``"rear"`` for two cameras) and the prefix of the tensors.
+    """
+
+    kind: ClassVar[str]
+
+    name: str
+    """Name of the modality in this model; prefix of its tensors."""
+
+    @property
+    def present(self) -> TensorSpec:
+        """The presence input: 1.0 where the modality is there, 0.0 where it is missing."""
+        return TensorSpec(f"{self.name}_present", (), "float32")
+
+    @property
+    @abstractmethod
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """The model inputs of this modality, without the presence input."""
+
+    @abstractmethod
+    def preprocess(self, value: Any) -> dict[str, np.ndarray]:
+        """Turn one raw value into the tensors of one sample (no batch dimension).
+
+        This is the only host-side preprocessing: conversion checks, verification and the device call it.
+
+        Args:
+            value: the modality's raw form, for example a path, bytes or a string.
+
+        Raises:
+            DataError: the value cannot be used; the message says why.
+        """
+
+    def absent(self) -> dict[str, np.ndarray]:
+        """Return the neutral tensors that stand in for a missing modality (no batch dimension)."""
+        return {tensor.name: np.zeros(tensor.shape, tensor.dtype) for tensor in self.tensors}
+
+    def inputs(self, value: Any) -> dict[str, np.ndarray]:
+        """Return tensors and presence of one sample; ``None`` means that the modality is missing."""
+        tensors = self.absent() if value is None else self.preprocess(value)
+        return {**tensors, self.present.name: np.float32(value is not None)}
+
+    def save_files(self, folder: Path) -> tuple[str, ...]:
+        """Write the files that this spec needs beside it (a vocabulary) and return their names."""
+        del folder
+        return ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object that `spec_from_json` reads back."""
+        return {"kind": self.kind, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any], folder: Path) -> ModalitySpec:
+        """Rebuild the spec; ``folder`` holds the files of `save_files`."""
+        del folder
+        fields = {f.name for f in dataclasses.fields(cls)}
+        given = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items() if k in fields}
+        return cls(**given)
+
+
+def spec_from_json(value: dict[str, Any], folder: Path) -> ModalitySpec:
+    """Rebuild any modality's spec from its JSON object.
+
+    Raises:
+        ConfigError: the ``kind`` is not a modality of this version.
+    """
+    spec: ModalitySpec = find("modalities", value["kind"], "spec").Spec.from_json(value, folder)
+    return spec

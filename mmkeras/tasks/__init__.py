@@ -1,0 +1,12 @@
+"""One room per task: its labels, outputs, loss and metrics in one place.
+
+A room ``mmkeras/tasks/<name>/`` holds
+
+- ``spec.py``: a frozen ``Config`` (what a user chooses) and a frozen ``Spec`` (outputs, decoding, decisions and metrics on
+  the host). numpy only; no TensorFlow, no Keras.
+- ``head.py``: its Keras head, losses and metrics.
+"""
+
+from mmkeras.tasks._contract import TaskSpec, task_from_json
+
+__all__ = ["TaskSpec", "task_from_json"]

@@ -1,0 +1,79 @@
+"""What every task's spec provides. numpy only: this runs on the device."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mmkeras.components import find
+from mmkeras.modalities import TensorSpec
+
+__all__ = ["Outputs", "TaskSpec", "task_from_json"]
+
+Outputs = Mapping[str, np.ndarray]
+"""Model outputs of a batch by name, each (B, ...)."""
+
+
+@dataclass(frozen=True)
+class TaskSpec(ABC):
+    """A task's outputs, how they are decided on and how they are scored; serialised into every bundle."""
+
+    kind: ClassVar[str]
+    metric: ClassVar[str]
+    """Name of the primary metric in `score`'s result; higher is better unless `metric_sign` is -1."""
+    metric_sign: ClassVar[int] = 1
+
+    @property
+    @abstractmethod
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """The model outputs, without the batch dimension."""
+
+    @property
+    @abstractmethod
+    def target(self) -> TensorSpec:
+        """The encoded target of one sample, as records and metrics hold it."""
+
+    @abstractmethod
+    def encode(self, target: Any) -> np.ndarray:
+        """Turn a raw target (a label, labels, a number) into the array of `target`.
+
+        Raises:
+            DataError: an unknown label or a wrong type.
+        """
+
+    @abstractmethod
+    def decode(self, outputs: Outputs) -> list[dict[str, Any]]:
+        """Turn a batch of outputs into one JSON-ready answer per sample."""
+
+    @abstractmethod
+    def flips(self, reference: Outputs, candidate: Outputs) -> np.ndarray:
+        """Return bool (B,): samples on which two models decide differently."""
+
+    @abstractmethod
+    def score(self, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None) -> dict[str, float]:
+        """Return the task metrics of a batch, the primary one among them."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object that `task_from_json` reads back."""
+        return {"kind": self.kind, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> TaskSpec:
+        """Rebuild the spec from its JSON object."""
+        fields = {f.name for f in dataclasses.fields(cls)}
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in value.items() if k in fields})
+
+
+def task_from_json(value: dict[str, Any]) -> TaskSpec:
+    """Rebuild any task's spec from its JSON object.
+
+    Raises:
+        ConfigError: the ``kind`` is not a task of this version.
+    """
+    spec: TaskSpec = find("tasks", value["kind"], "spec").Spec.from_json(value)
+    return spec

@@ -1,0 +1,40 @@
+"""What branches give to fusions and fusions give to heads. Holds Keras tensors, imports nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Branch", "Fused", "Tokens"]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A modality as a sequence in the common width."""
+
+    values: Any
+    """Float tensor (B, N, D)."""
+    mask: Any
+    """int32 tensor (B, N): 1 where a token is real. Every row has at least one: a missing modality is one null token."""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A modality's encoder as a piece of the functional graph."""
+
+    inputs: dict[str, Any]
+    """Keras inputs by tensor name, without the presence input (the model adds it)."""
+    tokens: Tokens
+    """The encoded modality, before the null token is put in for a missing one."""
+
+
+@dataclass(frozen=True)
+class Fused:
+    """The merged modalities."""
+
+    tokens: Any
+    """Float tensor (B, N, D)."""
+    mask: Any
+    """int32 tensor (B, N): 1 where a token is real."""
+    pooled: Any
+    """Float tensor (B, D): one vector for a sample."""
