@@ -1,0 +1,179 @@
+"""From a raw image to RGB pixels of the model's size, on the host (Pillow and numpy).
+
+`records.decode` does the same in the graph; a test holds the two to each other on real files.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zlib
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from mmkeras.errors import DataError
+
+__all__ = ["RawImage", "describe", "fit", "read_rgb", "resize_rgb"]
+
+RawImage: TypeAlias = Any
+"""A path, the bytes of a JPEG or PNG file, a Pillow image, or a uint8 array (H, W, 3) or (H, W)."""
+
+FORMATS = ("JPEG", "MPO", "PNG")  # MPO is a JPEG followed by further pictures, as some phones write it
+RGB_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX")
+WIDE_MODES = ("I", "I;16", "I;16B", "I;16L")
+
+
+def describe(value: RawImage) -> str:
+    """Return how an error message names this image."""
+    if isinstance(value, (str, os.PathLike)):
+        return str(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return f"image of {len(value)} bytes"
+    if isinstance(value, Image.Image):
+        return f"Pillow image {value.size[0]}x{value.size[1]} {value.mode}"
+    if isinstance(value, np.ndarray):
+        return f"array {value.shape} {value.dtype}"
+    return f"{type(value).__name__} value"
+
+
+def read_rgb(value: RawImage) -> Image.Image:
+    """Return the decoded image in mode RGB, at its own size.
+
+    Alpha is cut off, not blended; 16-bit samples keep their upper byte; an EXIF orientation is ignored.
+    TensorFlow's decoders do the same.
+
+    Raises:
+        DataError: not a JPEG or PNG, truncated, damaged, animated, empty, or not grey, RGB or palette.
+    """
+    if isinstance(value, np.ndarray):
+        return _from_array(value)
+    if isinstance(value, Image.Image):
+        return _to_rgb(value, value)
+    return _to_rgb(_open(value), value)
+
+
+def fit(height: Any, width: Any, inside_height: Any, inside_width: Any) -> tuple[Any, Any]:
+    """Return the unclipped largest size with the aspect of (height, width) inside another, rounded half up.
+
+    Integer arithmetic without branches, so that Python and TensorFlow agree to the pixel. Clip the result to
+    ``1 .. inside``.
+    """
+    return (
+        (2 * height * inside_width + width) // (2 * width),
+        (2 * width * inside_height + height) // (2 * height),
+    )
+
+
+def resize_rgb(image: Image.Image, height: int, width: int, mode: str) -> np.ndarray:
+    """Return uint8 (height, width, 3).
+
+    Bilinear with antialiasing in float, then rounded: equals ``tf.image.resize(..., "bilinear", antialias=True)``
+    to one level.
+
+    Args:
+        image: an image in mode RGB.
+        height: of the result.
+        width: of the result.
+        mode: ``stretch``, ``letterbox`` (all of it, black bars) or ``center_crop`` (largest centred window).
+    """
+    if mode == "center_crop":
+        fitted = fit(height, width, image.height, image.width)
+        window = min(max(fitted[0], 1), image.height), min(max(fitted[1], 1), image.width)
+        top, left = (image.height - window[0]) // 2, (image.width - window[1]) // 2
+        image = image.crop((left, top, left + window[1], top + window[0]))
+    if mode != "letterbox":
+        return _resize(image, height, width)
+    fitted = fit(image.height, image.width, height, width)
+    inner = min(max(fitted[0], 1), height), min(max(fitted[1], 1), width)
+    top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[top : top + inner[0], left : left + inner[1]] = _resize(image, *inner)
+    return pixels
+
+
+def _resize(image: Image.Image, height: int, width: int) -> np.ndarray:
+    if image.size == (width, height):
+        return np.asarray(image)
+    # In mode "F" nothing is rounded between the horizontal and the vertical pass.
+    channels = [
+        np.asarray(channel.convert("F").resize((width, height), Image.Resampling.BILINEAR))
+        for channel in image.split()
+    ]
+    return np.clip(np.rint(np.stack(channels, axis=-1)), 0, 255).astype(np.uint8)
+
+
+def _open(value: RawImage) -> Image.Image:
+    if isinstance(value, (str, os.PathLike)):
+        try:
+            data = Path(value).read_bytes()
+        except FileNotFoundError:
+            raise DataError(f"{value}: no such file") from None
+        except OSError as error:
+            raise DataError(f"{value}: cannot be read: {error.strerror}") from None
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        data = bytes(value)
+    else:
+        raise DataError(
+            f"Expected an image as path, bytes, Pillow image or uint8 array, got {type(value).__name__}"
+        )
+    if not data:
+        raise DataError(f"{describe(value)}: the file is empty")
+    try:
+        image = Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:
+        raise DataError(f"{describe(value)}: not an image; expected JPEG or PNG") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{describe(value)}: cannot be read: {error}") from None
+    if image.format not in FORMATS:
+        raise DataError(f"{describe(value)}: expected JPEG or PNG, got {image.format}")
+    if image.format == "PNG":
+        if getattr(image, "is_animated", False):
+            raise DataError(f"{describe(value)}: an animated PNG; expected a still image")
+        _check_chunks(data, value)
+    return image
+
+
+def _check_chunks(data: bytes, value: RawImage) -> None:
+    """Walk the chunks of a PNG: Pillow forgives wrong checksums and a missing end, libpng does not."""
+    position = 8
+    while position + 12 <= len(data):
+        length = int.from_bytes(data[position : position + 4], "big")
+        kind, end = data[position + 4 : position + 8], position + 8 + length
+        if data[end : end + 4] != zlib.crc32(data[position + 4 : end]).to_bytes(4, "big"):
+            raise DataError(f"{describe(value)}: broken or truncated: bad PNG chunk {kind!r}")
+        if kind == b"IEND":
+            return
+        position = end + 4
+    raise DataError(f"{describe(value)}: broken or truncated: the end of the PNG is missing")
+
+
+def _to_rgb(image: Image.Image, value: RawImage) -> Image.Image:
+    if image.mode not in RGB_MODES + WIDE_MODES:
+        raise DataError(
+            f"{describe(value)}: colour mode {image.mode}; expected grey, RGB or palette. "
+            "Convert the file to RGB first"
+        )
+    try:
+        image.load()
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise DataError(f"{describe(value)}: broken or truncated: {error}") from None
+    if 0 in image.size:
+        raise DataError(f"{describe(value)}: the image has no pixels")
+    if image.mode in WIDE_MODES:
+        grey = (np.clip(np.asarray(image).astype(np.int32), 0, 65535) >> 8).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    if image.mode == "RGB":
+        return image
+    # Pillow warns about palette transparency, which is cut off here anyway.
+    image.info.pop("transparency", None)
+    return image.convert("RGB")
+
+
+def _from_array(value: np.ndarray) -> Image.Image:
+    right_shape = value.ndim == 2 or (value.ndim == 3 and value.shape[-1] == 3)
+    if value.dtype != np.uint8 or not right_shape or 0 in value.shape:
+        raise DataError(f"Expected a uint8 array (H, W, 3) or (H, W), got {value.dtype} {value.shape}")
+    return Image.fromarray(np.ascontiguousarray(value)).convert("RGB")

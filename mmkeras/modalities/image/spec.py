@@ -1,0 +1,136 @@
+"""The image modality: what a user chooses, and its tensor and preprocessing on the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from mmkeras.errors import ConfigError, nearest
+from mmkeras.modalities import ModalitySpec, TensorSpec
+from mmkeras.modalities.image.pixels import RawImage, read_rgb, resize_rgb
+
+__all__ = ["ARCHITECTURES", "Config", "Spec"]
+
+ARCHITECTURES = (
+    *(f"EfficientNetB{n}" for n in range(8)),
+    *(f"EfficientNetV2{n}" for n in ("B0", "B1", "B2", "B3", "S", "M", "L")),
+    "edge",
+)
+"""Backbones by their keras.applications name, and the quantisation-friendly ``edge`` preset."""
+
+RESIZES = ("stretch", "letterbox", "center_crop")
+
+
+@dataclass(frozen=True)
+class Config:
+    """An image input and its encoder."""
+
+    size: tuple[int, int] = (224, 224)
+    """Height and width that every image is resized to."""
+    resize: Literal["stretch", "letterbox", "center_crop"] = "stretch"
+    """stretch ignores the aspect ratio; letterbox shows all of it with black bars; center_crop fills the frame."""
+    architecture: str = "EfficientNetB0"
+    """EfficientNetB0 to B7, EfficientNetV2B0 to B3, V2S, V2M, V2L, or edge (ReLU6, no squeeze-and-excite)."""
+    weights: str = "none"
+    """imagenet (downloaded), none, or the path of a local weights file."""
+    level: int = 5
+    """Tokens are taken at stride 2**level; small images need a finer one."""
+    width_factor: float = 1.0
+    """Channels of the edge architecture, as a factor."""
+    depth_factor: float = 1.0
+    """Layers of the edge architecture, as a factor."""
+    frozen_stages: int = 0
+    """So many stages from the input keep their weights; -1 freezes the whole backbone."""
+    learning_rate_factor: float = 1.0
+    """Learning rate of the backbone relative to the rest of the model."""
+    batch_norm_momentum: float = 0.9
+    """Momentum of the moving statistics; 0.99 lags behind for many epochs on small data."""
+    position_embedding: bool = True
+    """Add a learned embedding of the position to every token."""
+    flip: bool = False
+    """Augmentation: mirror half of the images left to right."""
+    brightness: float = 0.0
+    """Augmentation: brightness changes by up to this share of the full range."""
+    contrast: float = 0.0
+    """Augmentation: contrast changes by up to this factor, for example 0.2 for 0.8 to 1.2."""
+    translate: float = 0.0
+    """Augmentation: the image moves by up to this share of its size; the edge pixels fill the gap."""
+
+    def __post_init__(self) -> None:
+        """Check the values, all at once.
+
+        Raises:
+            ConfigError: values out of range.
+        """
+        problems = []
+        if len(self.size) != 2 or any(side < 8 for side in self.size):
+            problems.append(f"size: expected height and width of at least 8, got {self.size}")
+        if self.resize not in RESIZES:
+            problems.append(f"resize: {self.resize!r} is unknown; {nearest(self.resize, RESIZES)}")
+        if self.architecture not in ARCHITECTURES:
+            problems.append(
+                f"architecture: {self.architecture!r} is unknown; {nearest(self.architecture, ARCHITECTURES)}"
+            )
+        if not 1 <= self.level <= 5:
+            problems.append(f"level: expected 1 to 5, got {self.level}")
+        if self.frozen_stages < -1:
+            problems.append(f"frozen_stages: expected -1 or more, got {self.frozen_stages}")
+        for name in ("width_factor", "depth_factor"):
+            if getattr(self, name) <= 0:
+                problems.append(f"{name}: expected more than 0, got {getattr(self, name)}")
+        if self.learning_rate_factor < 0:
+            problems.append(f"learning_rate_factor: expected 0 or more, got {self.learning_rate_factor}")
+        for name in ("brightness", "contrast", "translate", "batch_norm_momentum"):
+            if not 0 <= getattr(self, name) < 1:
+                problems.append(f"{name}: expected 0 or more and less than 1, got {getattr(self, name)}")
+        if problems:
+            raise ConfigError("\n".join(f"image {problem}" for problem in problems))
+
+    def spec(self, name: str) -> Spec:
+        """Return what the device needs of this configuration."""
+        return Spec(name, height=self.size[0], width=self.size[1], resize=self.resize)
+
+
+@dataclass(frozen=True)
+class Spec(ModalitySpec):
+    """One uint8 RGB tensor (height, width, 3), 0..255; the model normalises it."""
+
+    kind: ClassVar[str] = "image"
+
+    height: int = 224
+    """Rows of the model input."""
+    width: int = 224
+    """Columns of the model input."""
+    resize: str = "stretch"
+    """``stretch``, ``letterbox`` or ``center_crop``; bilinear, antialiased, rounded to whole levels."""
+
+    @property
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """The pixels, under the modality's own name."""
+        return (TensorSpec(self.name, (self.height, self.width, 3), "uint8"),)
+
+    def preprocess(self, value: RawImage) -> dict[str, np.ndarray]:
+        """Decode and resize one image.
+
+        Args:
+            value: a path, JPEG or PNG bytes, a Pillow image, or a uint8 array (H, W, 3) or (H, W).
+
+        Returns:
+            uint8 (height, width, 3) by tensor name.
+
+        Raises:
+            DataError: the image cannot be used; the message names it and says why.
+        """
+        return {self.name: resize_rgb(read_rgb(value), self.height, self.width, self.resize)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object, with what the tensor means spelled out for readers without mmkeras."""
+        return {
+            **super().to_json(),
+            "channels": "RGB",
+            "range": "0..255",
+            "filter": "bilinear, antialiased, rounded",
+            "exif_orientation": "ignored",
+        }
