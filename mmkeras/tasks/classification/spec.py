@@ -1,0 +1,153 @@
+"""One label out of several: what a user chooses, how answers are decided, read and scored."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from mmkeras.errors import ConfigError
+from mmkeras.modalities import TensorSpec
+from mmkeras.tasks._contract import Outputs, TaskSpec
+from mmkeras.tasks._labels import as_labels, check_gamma, check_share, check_weights, label_index, ranked
+from mmkeras.tasks._metrics import f1, sample_weights, weighted_mean
+
+__all__ = ["Config", "Spec"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of the classification task."""
+
+    labels: tuple[str, ...] = ()
+    """The classes in order; empty takes the labels found in the data, sorted."""
+    dropout: float = 0.1
+    """Share of the fused vector dropped before the last layer in training."""
+    label_smoothing: float = 0.0
+    """Share of the target spread over all classes."""
+    focal_gamma: float = 0.0
+    """Focusing exponent of the focal loss (2 is common); 0 is plain cross-entropy."""
+    class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
+    """Weight of a class in the loss: none, balanced by its training samples, or by label (others weigh 1)."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", as_labels(self.labels, "labels"))
+        check_share(self.dropout, "dropout")
+        check_share(self.label_smoothing, "label_smoothing")
+        check_gamma(self.focal_gamma, "focal_gamma")
+        check_weights(self.class_weights, self.labels, "class_weights")
+        if self.label_smoothing and self.focal_gamma:
+            raise ConfigError(
+                "label_smoothing and focal_gamma work against each other: one keeps a pull on samples that are "
+                "answered well, the other removes it. "
+                f"Got {self.label_smoothing} and {self.focal_gamma}; set one of them to 0"
+            )
+
+    def completed(self, labels: Iterable[str], targets: np.ndarray | None = None) -> Config:
+        """Return this configuration with what only the data knows: the labels, unless they are given here."""
+        del targets
+        return self if self.labels else dataclasses.replace(self, labels=tuple(labels))
+
+    def spec(self) -> Spec:
+        """Return the task's spec.
+
+        Raises:
+            ConfigError: fewer than two labels.
+        """
+        if len(self.labels) < 2:
+            raise ConfigError(
+                f"labels: classification needs at least two, got {list(self.labels)}. "
+                "Convert the data first, or list them"
+            )
+        return Spec(labels=self.labels)
+
+
+@dataclass(frozen=True)
+class Spec(TaskSpec):
+    """One label out of several, from softmax probabilities ``probabilities`` (B, C)."""
+
+    kind: ClassVar[str] = "classification"
+    metric: ClassVar[str] = "accuracy"
+
+    labels: tuple[str, ...]
+    """The classes in the order of the probabilities."""
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """``probabilities`` (C,) float32."""
+        return (TensorSpec("probabilities", (len(self.labels),), "float32"),)
+
+    @property
+    def target(self) -> TensorSpec:
+        """``target`` () int32: the index of the label."""
+        return TensorSpec("target", (), "int32")
+
+    def encode(self, target: Any) -> np.ndarray:
+        """Return the index of a label (text, whole number or boolean) as int32 ().
+
+        Raises:
+            DataError: an unknown label or a wrong type.
+        """
+        return np.array(label_index(target, self.labels), np.int32)
+
+    def decode(self, outputs: Outputs) -> list[dict[str, Any]]:
+        """Return ``{"label", "confidence", "top": [{"label", "confidence"} up to 3]}`` per sample.
+
+        A sample whose probabilities are not all finite has no decision: label and confidence are None.
+        """
+        answers = []
+        for row in np.asarray(outputs["probabilities"], np.float64):
+            top = ranked(row, self.labels, 3)
+            best = top[0] if np.isfinite(row).all() else {"label": None, "confidence": None}
+            answers.append({**best, "top": top})
+        return answers
+
+    def decisions(self, outputs: Outputs) -> np.ndarray:
+        """Return the chosen class (B,) int64, -1 where the probabilities are not all finite."""
+        probabilities = np.asarray(outputs["probabilities"])
+        finite = np.isfinite(probabilities).all(axis=-1)
+        return np.where(finite, np.argmax(np.where(finite[:, None], probabilities, 0), axis=-1), -1)
+
+    def flips(self, reference: Outputs, candidate: Outputs) -> np.ndarray:
+        """Return bool (B,): another class is chosen, or one side chooses none."""
+        first, second = self.decisions(reference), self.decisions(candidate)
+        return (first != second) | (first < 0) | (second < 0)
+
+    def score(
+        self, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None
+    ) -> dict[str, float]:
+        """Return accuracy, macro F1, balanced accuracy and cross-entropy, as scikit-learn defines them.
+
+        A sample without finite probabilities counts as wrong, with probability 0 for its class. Probabilities are
+        clipped at 1e-7 in the cross-entropy. Macro F1 averages the classes that are present or predicted.
+
+        Args:
+            targets: int (B,).
+            outputs: ``probabilities`` (B, C).
+            weights: sample weights (B,).
+
+        Raises:
+            DataError: no samples, or weights that do not fit.
+        """
+        targets = np.asarray(targets).reshape(-1).astype(np.int64)
+        weight = sample_weights(targets, weights)
+        decided = self.decisions(outputs)
+        correct = decided == targets
+        classes = len(self.labels)
+        actual = np.bincount(targets, weight, classes)
+        predicted = np.bincount(decided[decided >= 0], weight[decided >= 0], classes)
+        hit = np.bincount(targets[correct], weight[correct], classes)
+        present = actual > 0
+        chosen = np.take_along_axis(
+            np.asarray(outputs["probabilities"], np.float64), targets[:, None], axis=1
+        )[:, 0]
+        chosen = np.where(decided < 0, 0.0, chosen)
+        return {
+            "accuracy": weighted_mean(correct, weight),
+            "macro_f1": float(np.nanmean(f1(hit, predicted, actual))),
+            "balanced_accuracy": float(np.mean(hit[present] / actual[present])),
+            "cross_entropy": weighted_mean(-np.log(np.clip(chosen, 1e-7, 1.0)), weight),
+        }
