@@ -1,0 +1,101 @@
+"""How text becomes words: one replacement per character, the same on the device and in the training graph.
+
+BERT's clean-up (drop control characters, separate punctuation and CJK ideographs, and for uncased models
+decompose, strip accents and lowercase) is applied to every character by itself and read from a table,
+characters.txt, that ships with the package. Neither side asks its own Unicode library (Python, ICU and RE2 know
+different Unicode versions), so they can't disagree. `make_characters` writes the table and documents the rules.
+"""
+
+from __future__ import annotations
+
+import bisect
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["CODE_POINTS", "KEEP", "NOTHING", "SLOTS", "Replacements", "pages", "replacements", "words"]
+
+CODE_POINTS = 0x110000
+"""Code points are below this."""
+SLOTS = 3
+"""No character is replaced by more characters than this."""
+NOTHING = -1
+"""In `pages`: no character in this slot."""
+KEEP = -2
+"""In `pages`: the character itself stands in this slot."""
+
+_HANGUL = range(0xAC00, 0xD7A4)
+_LEAD, _VOWEL, _TRAIL = 0x1100, 0x1161, 0x11A7
+
+
+class Replacements(dict[int, str]):
+    """Code point -> replacement, for `str.translate`: single folds are stored, ranges are looked up."""
+
+    def __init__(self, lowercase: bool) -> None:
+        super().__init__()
+        self.lowercase = lowercase
+        ranges: list[tuple[int, int, str]] = []
+        folds: dict[int, list[int]] = {}
+        table = Path(__file__).with_name("characters.txt").read_text("ascii")
+        for operation, *values in map(str.split, table.splitlines()[1:]):
+            numbers = [int(value, 16) for value in values]
+            if operation == "fold":
+                folds[numbers[0]] = numbers[1:]
+            elif operation != "mark" or lowercase:
+                ranges.append((numbers[0], numbers[1], operation))
+        self.ranges = sorted(ranges)
+        self.starts = [first for first, _, _ in self.ranges]
+        common = {code: self[code] for code in range(0x250)}
+        self.update(common)
+        if lowercase:
+            # What a character decomposes into was already cleaned, but may be punctuation or an ideograph.
+            self.update({code: "".join(self[part] for part in folded) for code, folded in folds.items()})
+
+    def __missing__(self, code: int) -> str:
+        place = bisect.bisect_right(self.starts, code) - 1
+        _, last, operation = self.ranges[place]
+        if code <= last:
+            return {"alone": f" {chr(code)} ", "space": " "}.get(operation, "")
+        if self.lowercase and code in _HANGUL:
+            syllable, trail = divmod(code - _HANGUL.start, 28)
+            lead, vowel = divmod(syllable, 21)
+            return chr(_LEAD + lead) + chr(_VOWEL + vowel) + (chr(_TRAIL + trail) if trail else "")
+        return chr(code)
+
+
+@lru_cache(maxsize=2)
+def replacements(lowercase: bool) -> Replacements:
+    """Return the table for uncased (``lowercase``) or cased text."""
+    return Replacements(lowercase)
+
+
+def words(text: str, lowercase: bool) -> list[str]:
+    """Split text into normalised words, the units of WordPiece.
+
+    Args:
+        text: any string without lone surrogates.
+        lowercase: strip accents and lowercase, as uncased BERT does.
+    """
+    return [word for word in text.translate(replacements(lowercase)).split(" ") if word]
+
+
+@lru_cache(maxsize=2)
+def pages(lowercase: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same table as arrays, for a graph to gather from.
+
+    Returns:
+        ``page`` int32 (4352,): the row of each block of 256 code points; and ``slots`` int32 (rows, 256, 3): what
+        the code points of a block become: a code point, `KEEP` or `NOTHING`.
+    """
+    table = replacements(lowercase)
+    slots = np.full((CODE_POINTS, SLOTS), NOTHING, np.int32)
+    slots[:, 0] = KEEP
+    meaning = {"alone": (ord(" "), KEEP, ord(" ")), "space": (ord(" "), NOTHING, NOTHING)}
+    for first, last, operation in table.ranges:
+        slots[first : last + 1] = meaning.get(operation, (NOTHING, NOTHING, NOTHING))
+    for code in {*table, *(_HANGUL if lowercase else ())}:
+        replacement = [ord(character) for character in table[code]]
+        slots[code] = replacement + [NOTHING] * (SLOTS - len(replacement))
+    rows, page = np.unique(slots.reshape(-1, 256 * SLOTS), axis=0, return_inverse=True)
+    return page.reshape(-1).astype(np.int32), rows.reshape(-1, 256, SLOTS)

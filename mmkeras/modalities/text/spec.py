@@ -1,0 +1,223 @@
+"""Text as WordPiece ids: [CLS] words [SEP], cut and padded to a fixed length. Runs on the device.
+
+The host tokenizer here and the graph tokenizer in `records` give the same ids for every string: both read the
+table of `characters` and keep to the same limit on a word's bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from tokenizers.models import WordPiece
+
+from mmkeras.errors import BundleError, ConfigError, DataError
+from mmkeras.modalities._contract import ModalitySpec, TensorSpec
+from mmkeras.modalities.text.characters import words
+from mmkeras.modalities.text.vocabulary import (
+    CLS,
+    MAX_WORD_BYTES,
+    PAD,
+    SEP,
+    UNK,
+    check_vocabulary,
+    read_vocabulary,
+    vocabulary_bytes,
+    write_vocabulary,
+)
+
+__all__ = ["Config", "Spec"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """A text read by a BERT encoder."""
+
+    max_length: int = 32
+    """Tokens, [CLS] and [SEP] included; longer texts are cut."""
+    preset: str = ""
+    """Pretrained BERT: keras_nlp preset name or local folder, Keras or Hugging Face layout. Empty: from scratch."""
+    layers: int = 2
+    """Transformer layers, from scratch; a preset brings its own sizes."""
+    heads: int = 4
+    """Attention heads, from scratch."""
+    hidden: int = 128
+    """Width of the transformer, from scratch."""
+    intermediate: int = 512
+    """Width of the feed-forward layers, from scratch."""
+    dropout: float = 0.1
+    """Dropout in the encoder, with a preset too."""
+    vocabulary: str = ""
+    """Path of a WordPiece vocab.txt. Empty takes the preset's, or trains one from the corpus."""
+    vocabulary_size: int = 8000
+    """Most tokens of a vocabulary trained from the corpus."""
+    lowercase: bool = True
+    """Lowercase and strip accents, as uncased BERT does; must be as the preset was trained."""
+    learning_rate_factor: float = 1.0
+    """The encoder learns at this multiple of the learning rate."""
+    frozen: bool = False
+    """Keep the encoder as it is and train only its projection."""
+    mask_rate: float = 0.0
+    """Share of the tokens replaced by [MASK] in training."""
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name} must be at least {least}, got {getattr(self, name)}"
+            for name, least in (
+                ("max_length", 3),
+                ("layers", 1),
+                ("heads", 1),
+                ("hidden", 1),
+                ("intermediate", 1),
+            )
+            if getattr(self, name) < least
+        ]
+        problems += [
+            f"{name} must be at least 0 and below 1, got {getattr(self, name)}"
+            for name in ("dropout", "mask_rate")
+            if not 0 <= getattr(self, name) < 1
+        ]
+        if not problems and self.hidden % self.heads:
+            problems.append(f"hidden must be a multiple of heads, got {self.hidden} and {self.heads}")
+        if self.learning_rate_factor < 0:
+            problems.append(f"learning_rate_factor must not be negative, got {self.learning_rate_factor}")
+        if problems:
+            raise ConfigError("text: " + "; ".join(problems) + ".")
+
+    def spec(self, name: str) -> Spec:
+        """Return the modality's spec; reads the vocabulary file.
+
+        Raises:
+            ConfigError: ``vocabulary`` is empty (`mmkeras.modalities.text.presets.resolve` fills it) or no vocabulary.
+        """
+        vocabulary = read_vocabulary(Path(self.vocabulary)) if self.vocabulary else ()
+        return Spec(name=name, max_length=self.max_length, vocabulary=vocabulary, lowercase=self.lowercase)
+
+
+@dataclass(frozen=True)
+class Spec(ModalitySpec):
+    """Text as token ids and padding mask."""
+
+    kind: ClassVar[str] = "text"
+
+    max_length: int
+    """Tokens of every sample, [CLS], [SEP] and padding included."""
+    vocabulary: tuple[str, ...]
+    """The WordPiece tokens by id."""
+    lowercase: bool = True
+    """Whether text is lowercased and stripped of accents."""
+
+    def __post_init__(self) -> None:
+        check_vocabulary(self.vocabulary)
+
+    @property
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """``<name>_token_ids`` and ``<name>_padding_mask``, both int32 (max_length,)."""
+        shape = (self.max_length,)
+        return (
+            TensorSpec(f"{self.name}_token_ids", shape, "int32"),
+            TensorSpec(f"{self.name}_padding_mask", shape, "int32"),
+        )
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """Token -> id."""
+        return {token: i for i, token in enumerate(self.vocabulary)}
+
+    @cached_property
+    def _wordpiece(self) -> WordPiece:
+        # mypy sees no constructor in the extension module's stubs.
+        return WordPiece(vocab=self.ids, unk_token=UNK, max_input_chars_per_word=MAX_WORD_BYTES)
+
+    def preprocess(self, value: Any) -> dict[str, np.ndarray]:
+        """Tokenize one text.
+
+        Args:
+            value: a `str`; the empty string is [CLS] [SEP]. Special tokens written out in it are plain text.
+
+        Returns:
+            Token ids and padding mask (1 where a token is real), int32 (max_length,) each.
+
+        Raises:
+            DataError: not a `str`, or not valid Unicode.
+        """
+        check_text(value)
+        room = self.max_length - 2
+        # Every word is at least one token, so no more words than that are looked up.
+        pieces = map(self._pieces, itertools.islice(words(value, self.lowercase), room))
+        inner = list(itertools.islice(itertools.chain.from_iterable(pieces), room))
+        tokens = [self.ids[CLS], *inner, self.ids[SEP]]
+        token_ids = np.full(self.max_length, self.ids[PAD], np.int32)
+        token_ids[: len(tokens)] = tokens
+        padding_mask = (np.arange(self.max_length) < len(tokens)).astype(np.int32)
+        return {f"{self.name}_token_ids": token_ids, f"{self.name}_padding_mask": padding_mask}
+
+    def _pieces(self, word: str) -> list[int]:
+        if len(word.encode()) > MAX_WORD_BYTES:
+            return [self.ids[UNK]]
+        return [token.id for token in self._wordpiece.tokenize(word)]
+
+    def save_files(self, folder: Path) -> tuple[str, ...]:
+        """Write ``<name>_vocabulary.txt``."""
+        write_vocabulary(folder / self._file, self.vocabulary)
+        return (self._file,)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the spec with the vocabulary's file name and sha256 in place of the tokens."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "max_length": self.max_length,
+            "lowercase": self.lowercase,
+            "vocabulary": {"file": self._file, "sha256": self._sha256, "tokens": len(self.vocabulary)},
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any], folder: Path) -> Spec:
+        """Rebuild the spec with the vocabulary file in ``folder``.
+
+        Raises:
+            BundleError: the vocabulary file is missing or is not the one the model was trained with.
+        """
+        given = value["vocabulary"]
+        try:
+            vocabulary = read_vocabulary(folder / given["file"])
+        except ConfigError as error:
+            raise BundleError(f"The bundle's vocabulary can't be used. {error}") from error
+        spec = cls(value["name"], value["max_length"], vocabulary, value["lowercase"])
+        if spec._sha256 != given["sha256"]:
+            raise BundleError(
+                f"{folder / given['file']} was altered: expected sha256 {given['sha256']}, "
+                f"got {spec._sha256}. Copy the bundle again."
+            )
+        return spec
+
+    @property
+    def _file(self) -> str:
+        return f"{self.name}_vocabulary.txt"
+
+    @property
+    def _sha256(self) -> str:
+        return hashlib.sha256(vocabulary_bytes(self.vocabulary)).hexdigest()
+
+
+def check_text(value: Any) -> None:
+    """Refuse what is not a text.
+
+    Raises:
+        DataError: not a `str`, or a `str` with lone surrogates.
+    """
+    if not isinstance(value, str):
+        raise DataError(f"Expected a text (str), got {type(value).__name__}: {value!r:.80}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"Expected valid Unicode, got a lone surrogate at character {error.start}. "
+            "Decode the text as UTF-8 first."
+        ) from error
