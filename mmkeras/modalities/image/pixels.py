@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from mmkeras.errors import DataError
 
-__all__ = ["RawImage", "describe", "fit", "read_rgb", "resize_rgb"]
+__all__ = ["RawImage", "describe", "fit", "read_bytes", "read_rgb", "resize_rgb"]
 
 RawImage: TypeAlias = Any
 """A path, the bytes of a JPEG or PNG file, a Pillow image, or a uint8 array (H, W, 3) or (H, W)."""
@@ -24,6 +24,9 @@ RawImage: TypeAlias = Any
 FORMATS = ("JPEG", "MPO", "PNG")  # MPO is a JPEG followed by further pictures, as some phones write it
 RGB_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX")
 WIDE_MODES = ("I", "I;16", "I;16B", "I;16L")
+
+TIE = 2.0**-10
+"""Added before rounding: halves are common, and float errors would send them up here and down there."""
 
 
 def describe(value: RawImage) -> str:
@@ -52,7 +55,31 @@ def read_rgb(value: RawImage) -> Image.Image:
         return _from_array(value)
     if isinstance(value, Image.Image):
         return _to_rgb(value, value)
-    return _to_rgb(_open(value), value)
+    return _to_rgb(_open(read_bytes(value), value), value)
+
+
+def read_bytes(value: RawImage) -> bytes:
+    """Return the bytes of an image file given as path or bytes.
+
+    Raises:
+        DataError: no such file, an empty one, or neither path nor bytes.
+    """
+    if isinstance(value, (str, os.PathLike)):
+        try:
+            data = Path(value).read_bytes()
+        except FileNotFoundError:
+            raise DataError(f"{value}: no such file") from None
+        except (OSError, ValueError) as error:
+            raise DataError(f"{value}: cannot be read: {error}") from None
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        data = bytes(value)
+    else:
+        raise DataError(
+            f"Expected an image as path, bytes, Pillow image or uint8 array, got {type(value).__name__}"
+        )
+    if not data:
+        raise DataError(f"{describe(value)}: the file is empty")
+    return data
 
 
 def fit(height: Any, width: Any, inside_height: Any, inside_width: Any) -> tuple[Any, Any]:
@@ -70,8 +97,8 @@ def fit(height: Any, width: Any, inside_height: Any, inside_width: Any) -> tuple
 def resize_rgb(image: Image.Image, height: int, width: int, mode: str) -> np.ndarray:
     """Return uint8 (height, width, 3).
 
-    Bilinear with antialiasing in float, then rounded: equals ``tf.image.resize(..., "bilinear", antialias=True)``
-    to one level.
+    Bilinear with antialiasing in float, then rounded, which equals
+    ``tf.image.resize(..., "bilinear", antialias=True)`` to one level.
 
     Args:
         image: an image in mode RGB.
@@ -102,25 +129,10 @@ def _resize(image: Image.Image, height: int, width: int) -> np.ndarray:
         np.asarray(channel.convert("F").resize((width, height), Image.Resampling.BILINEAR))
         for channel in image.split()
     ]
-    return np.clip(np.rint(np.stack(channels, axis=-1)), 0, 255).astype(np.uint8)
+    return np.clip(np.rint(np.stack(channels, axis=-1) + TIE), 0, 255).astype(np.uint8)
 
 
-def _open(value: RawImage) -> Image.Image:
-    if isinstance(value, (str, os.PathLike)):
-        try:
-            data = Path(value).read_bytes()
-        except FileNotFoundError:
-            raise DataError(f"{value}: no such file") from None
-        except OSError as error:
-            raise DataError(f"{value}: cannot be read: {error.strerror}") from None
-    elif isinstance(value, (bytes, bytearray, memoryview)):
-        data = bytes(value)
-    else:
-        raise DataError(
-            f"Expected an image as path, bytes, Pillow image or uint8 array, got {type(value).__name__}"
-        )
-    if not data:
-        raise DataError(f"{describe(value)}: the file is empty")
+def _open(data: bytes, value: RawImage) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:

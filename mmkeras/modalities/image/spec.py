@@ -30,7 +30,7 @@ class Config:
     size: tuple[int, int] = (224, 224)
     """Height and width that every image is resized to."""
     resize: Literal["stretch", "letterbox", "center_crop"] = "stretch"
-    """stretch ignores the aspect ratio; letterbox shows all of it with black bars; center_crop fills the frame."""
+    """stretch ignores the aspect ratio, letterbox adds black bars, center_crop cuts the longer side."""
     architecture: str = "EfficientNetB0"
     """EfficientNetB0 to B7, EfficientNetV2B0 to B3, V2S, V2M, V2L, or edge (ReLU6, no squeeze-and-excite)."""
     weights: str = "none"

@@ -1,0 +1,125 @@
+"""Images in records and in the tf.data graph: encoded, decoded, augmented."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mmkeras.modalities.image.pixels import TIE, RawImage, fit, read_bytes, read_rgb
+from mmkeras.modalities.image.spec import Config, Spec
+
+__all__ = ["augment", "augment_batch", "decode", "encode"]
+
+
+def encode(spec: Config | Spec, value: RawImage) -> bytes:
+    """Check an image and return the bytes that a record holds: the file as it is, or a PNG of pixels.
+
+    Args:
+        spec: unused; records keep the image's own size, so that another input size needs no conversion.
+        value: a path, JPEG or PNG bytes, a Pillow image, or a uint8 array.
+
+    Raises:
+        DataError: the image cannot be used.
+    """
+    del spec
+    image = read_rgb(value)
+    if isinstance(value, (str, os.PathLike, bytes, bytearray, memoryview)):
+        return read_bytes(value)
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()
+
+
+def decode(spec: Spec, raw: Any) -> dict[str, Any]:
+    """Decode and resize one image in the graph; equals `Spec.preprocess` to one level.
+
+    Args:
+        spec: size and resize mode.
+        raw: string scalar, the bytes of a JPEG or PNG file.
+
+    Returns:
+        uint8 (height, width, 3) by tensor name.
+    """
+    image = tf.cond(
+        tf.io.is_jpeg(raw),
+        # The default method is faster by a hair and differs from libjpeg's, which Pillow uses.
+        lambda: tf.io.decode_jpeg(raw, channels=3, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.io.decode_png(raw, channels=3),
+    )
+    shape = tf.cast(tf.shape(image)[:2], tf.int64)
+    size = tf.constant([spec.height, spec.width], tf.int64)
+    if spec.resize == "center_crop":
+        window = tf.clip_by_value(tf.stack(fit(size[0], size[1], shape[0], shape[1])), [1, 1], shape)
+        start = (shape - window) // 2
+        image = image[start[0] : start[0] + window[0], start[1] : start[1] + window[1]]
+        image = _resize(image, size)
+    elif spec.resize == "letterbox":
+        inner = tf.clip_by_value(tf.stack(fit(shape[0], shape[1], size[0], size[1])), [1, 1], size)
+        start = tf.cast((size - inner) // 2, tf.int32)
+        image = tf.image.pad_to_bounding_box(
+            _resize(image, inner), start[0], start[1], spec.height, spec.width
+        )
+    else:
+        image = _resize(image, size)
+    return {spec.name: tf.ensure_shape(image, (spec.height, spec.width, 3))}
+
+
+def augment(config: Config, spec: Spec, inputs: dict[str, Any], seed: Any) -> dict[str, Any]:
+    """Augment one sample; see `augment_batch`."""
+    batch = augment_batch(config, spec, {name: value[None] for name, value in inputs.items()}, seed)
+    return {name: value[0] for name, value in batch.items()}
+
+
+def augment_batch(config: Config, spec: Spec, inputs: dict[str, Any], seed: Any) -> dict[str, Any]:
+    """Mirror, move and change brightness and contrast, each image of a batch in its own way.
+
+    Args:
+        config: strengths; with all of them 0 the inputs come back as they are.
+        spec: names the tensor.
+        inputs: uint8 (B, height, width, 3) by tensor name.
+        seed: int32 (2,); the same seed gives the same result.
+    """
+    strengths = (config.flip, config.translate, config.brightness, config.contrast)
+    if not any(strengths):
+        return inputs
+    image = tf.convert_to_tensor(inputs[spec.name])
+    draws = tf.random.stateless_uniform((tf.shape(image)[0], 5), seed, -1.0, 1.0)
+    image = _move(config, spec, image, draws[:, :3])
+    if config.brightness or config.contrast:
+        values = tf.cast(image, tf.float32)
+        mean = tf.reduce_mean(values, axis=(1, 2, 3), keepdims=True)
+        factor = 1.0 + config.contrast * draws[:, 3, None, None, None]
+        shift = 255.0 * config.brightness * draws[:, 4, None, None, None]
+        values = values * factor + (mean * (1.0 - factor) + shift)
+        image = tf.cast(tf.clip_by_value(tf.round(values), 0.0, 255.0), tf.uint8)
+    return {**inputs, spec.name: image}
+
+
+def _move(config: Config, spec: Spec, image: Any, draws: Any) -> Any:
+    """Mirror and translate by whole pixels: two gathers, whatever is switched on."""
+    if config.translate:
+        rows = tf.cast(tf.round(draws[:, 0, None] * config.translate * spec.height), tf.int32)
+        rows = tf.clip_by_value(np.arange(spec.height, dtype=np.int32) + rows, 0, spec.height - 1)
+        image = tf.gather(image, rows, axis=1, batch_dims=1)
+    if config.translate or config.flip:
+        columns = tf.cast(tf.round(draws[:, 1, None] * config.translate * spec.width), tf.int32)
+        columns = tf.clip_by_value(np.arange(spec.width, dtype=np.int32) + columns, 0, spec.width - 1)
+        if config.flip:
+            columns = tf.where(draws[:, 2, None] < 0, spec.width - 1 - columns, columns)
+        image = tf.gather(image, columns, axis=2, batch_dims=1)
+    return image
+
+
+def _resize(image: Any, size: Any) -> Any:
+    """Bilinear, antialiased, rounded; the image itself where it fits already."""
+
+    def scaled() -> Any:
+        pixels = tf.image.resize(image, tf.cast(size, tf.int32), "bilinear", antialias=True)
+        return tf.cast(tf.clip_by_value(tf.round(pixels + TIE), 0.0, 255.0), tf.uint8)
+
+    fits = tf.reduce_all(tf.shape(image, tf.int64)[:2] == size)
+    return tf.cond(fits, lambda: image, scaled)

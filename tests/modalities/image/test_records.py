@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmkeras.errors import DataError
+from mmkeras.modalities.image import records
+from mmkeras.modalities.image.spec import Config, Spec
+from tests.modalities.image.pictures import bad_files, file, good_files, picture
+
+RESIZES = ("stretch", "letterbox", "center_crop")
+SIZES = ((48, 64), (64, 48), (150, 130), (60, 80), (17, 90))
+
+
+def graph_decode(spec: Spec, files: list[bytes]) -> np.ndarray:
+    """Decode in tf.data, as training does."""
+    dataset = tf.data.Dataset.from_tensor_slices(files).map(lambda raw: records.decode(spec, raw))
+    assert dataset.element_spec[spec.name] == tf.TensorSpec((spec.height, spec.width, 3), tf.uint8)
+    return np.stack([inputs[spec.name] for inputs in dataset.as_numpy_iterator()])
+
+
+def assert_agree(spec: Spec, files: list[bytes]) -> None:
+    graph = graph_decode(spec, files).astype(int)
+    host = np.stack([spec.preprocess(data)[spec.name] for data in files]).astype(int)
+    difference = np.abs(graph - host)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 1e-3
+
+
+@pytest.mark.parametrize("resize", RESIZES)
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_host_and_graph_agree_on_every_kind_of_file(resize, size):
+    assert_agree(Spec("image", size[0], size[1], resize), list(good_files().values()))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    height=st.integers(1, 90),
+    width=st.integers(1, 90),
+    out=st.tuples(st.integers(8, 60), st.integers(8, 60)),
+    resize=st.sampled_from(RESIZES),
+    jpeg=st.booleans(),
+)
+def test_host_and_graph_agree_at_any_size(height, width, out, resize, jpeg):
+    data = file(picture(height, width), "JPEG" if jpeg else "PNG")
+    spec = Spec("image", out[0], out[1], resize)
+    graph = records.decode(spec, tf.constant(data))["image"].numpy().astype(int)
+    assert np.abs(graph - spec.preprocess(data)["image"]).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(64, 64), (96, 96), (40, 56)], ids=str)
+def test_host_and_graph_agree_on_easy_vqa(size, easy_vqa_images):
+    files = [path.read_bytes() for path in easy_vqa_images[:40]]
+    assert_agree(Spec("image", *size), files)
+
+
+@pytest.mark.parametrize(
+    ("archive", "pattern"), [("sroie", "*.jpg"), ("litert_models", "*.jpg"), ("radar", "*.png")]
+)
+def test_host_and_graph_agree_on_real_files(archive, pattern, shared_data):
+    files = [path.read_bytes() for path in sorted(shared_data(archive).rglob(pattern))[:4]]
+    assert files
+    for resize in RESIZES:
+        assert_agree(Spec("image", 224, 160, resize=resize), files)
+
+
+@pytest.mark.parametrize("kind", sorted(set(bad_files()) - {"gif", "bmp", "cmyk", "animated"}))
+def test_what_the_graph_refuses_is_refused_at_conversion(kind):
+    data, reason = bad_files()[kind]
+    with pytest.raises(DataError, match=reason):
+        records.encode(Spec("image"), data)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        records.decode(Spec("image"), tf.constant(data))
+
+
+def test_encode_keeps_files_and_writes_pixels_as_png(tmp_path):
+    data = file(picture(), "JPEG")
+    (tmp_path / "a.jpg").write_bytes(data)
+    assert records.encode(Config(), tmp_path / "a.jpg") == data
+    assert records.encode(Config(), data) == data
+    pixels = np.asarray(picture())
+    png = records.encode(Config(), pixels)
+    np.testing.assert_array_equal(tf.io.decode_png(png), pixels)
+    with pytest.raises(DataError, match="no such file"):
+        records.encode(Config(), tmp_path / "b.jpg")
+
+
+ALL = Config(size=(24, 20), flip=True, brightness=0.2, contrast=0.3, translate=0.2)
+
+
+def batch(count: int = 16) -> dict[str, tf.Tensor]:
+    return {"image": tf.constant(np.stack([np.asarray(picture(24, 20, seed)) for seed in range(count)]))}
+
+
+def test_augmentation_is_a_function_of_the_seed():
+    inputs, spec = batch(), ALL.spec("image")
+    first = records.augment_batch(ALL, spec, inputs, [1, 2])["image"].numpy()
+    again = records.augment_batch(ALL, spec, inputs, [1, 2])["image"].numpy()
+    other = records.augment_batch(ALL, spec, inputs, [1, 3])["image"].numpy()
+    assert first.dtype == np.uint8
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    changed = (first != inputs["image"].numpy()).any(axis=(1, 2, 3))
+    assert changed.mean() > 0.9
+
+
+def test_augmentation_is_the_same_eagerly_and_in_tf_data():
+    inputs, spec = batch(1), ALL.spec("image")
+    one = {"image": inputs["image"][0]}
+    dataset = tf.data.Dataset.from_tensors(one).map(lambda x: records.augment(ALL, spec, x, [7, 8]))
+    mapped = next(dataset.as_numpy_iterator())["image"]
+    np.testing.assert_array_equal(mapped, records.augment(ALL, spec, one, [7, 8])["image"])
+    assert dataset.element_spec["image"].shape == (24, 20, 3)
+
+
+def test_nothing_configured_changes_nothing():
+    inputs, config = batch(2), Config(size=(24, 20))
+    assert records.augment_batch(config, config.spec("image"), inputs, [1, 2]) is inputs
+
+
+def test_flip_alone_mirrors_about_half():
+    config, inputs = Config(size=(24, 20), flip=True), batch(64)
+    result = records.augment_batch(config, config.spec("image"), inputs, [3, 4])["image"].numpy()
+    plain = inputs["image"].numpy()
+    kept = (result == plain).all(axis=(1, 2, 3))
+    mirrored = (result == plain[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert (kept | mirrored).all()
+    assert 16 < mirrored.sum() < 48
+
+
+def test_translation_moves_by_whole_pixels_within_its_share():
+    config = Config(size=(20, 20), translate=0.1)
+    dot = np.zeros((32, 20, 20, 3), np.uint8)
+    dot[:, 10, 10] = 255
+    moved = records.augment_batch(config, config.spec("image"), {"image": tf.constant(dot)}, [0, 1])["image"]
+    samples, rows, columns = np.nonzero(moved.numpy()[..., 0])
+    assert sorted(samples) == list(range(32))
+    assert set(rows) <= set(range(8, 13))
+    assert set(columns) <= set(range(8, 13))
+    assert len(set(rows)) > 2
