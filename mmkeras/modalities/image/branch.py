@@ -1,0 +1,164 @@
+"""The image encoder: an EfficientNet feature map as tokens."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from mmkeras.errors import ConfigError, nearest
+from mmkeras.modalities.image.edge import edge_backbone
+from mmkeras.modalities.image.spec import Config, Spec
+from mmkeras.tokens import Branch, Tokens
+
+__all__ = ["GridPosition", "build"]
+
+_ARCHITECTURES = (
+    *(f"EfficientNetB{i}" for i in range(8)),
+    *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")),
+)
+_BLOCK_END = re.compile(r"block(\d+)[a-z]+_(add|project_bn|project_activation)$")
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class GridPosition(layers.Layer):
+    """Adds a learned embedding to each cell of a flattened feature map.
+
+    Input and output: float (B, N, D).
+    """
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create one vector per cell, shape (1, N, D)."""
+        self.embedding = self.add_weight(
+            shape=(1, *input_shape[1:]),
+            initializer=keras.initializers.RandomNormal(stddev=0.02),
+            name="embedding",
+        )
+
+    def call(self, values: Any) -> Any:
+        """Add the embedding."""
+        return values + self.embedding
+
+
+def build(spec: Spec, config: Config, width: int) -> Branch:
+    """Build the encoder: pixels -> EfficientNet features at stride ``2**level`` -> tokens in the common width.
+
+    Args:
+        spec: input size and name.
+        config: architecture, weights, feature level, freezing.
+        width: width D of the tokens.
+
+    Returns:
+        A branch with one input ``<name>`` uint8 (B, H, W, 3) and tokens (B, h*w, D) in row-major order of the feature map.
+
+    Raises:
+        ConfigError: unknown architecture, weights that do not fit, or a level the architecture does not reach.
+    """
+    backbone = _backbone(spec, config)
+    _freeze(backbone, config.frozen_stages)
+    for layer in backbone.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            # Keras' 0.99 lags several epochs behind on small data sets: validation stays at chance while training works.
+            layer.momentum = config.batch_norm_momentum
+    pixels = keras.Input((spec.height, spec.width, 3), dtype="uint8", name=spec.name)
+    # A cast in the graph: cameras deliver bytes, and a uint8 input is a quarter of the traffic of a float one.
+    features = _at_level(backbone, spec, config)(ops.cast(pixels, keras.config.floatx()))
+    grid = features.shape[1:3]
+    values = layers.Reshape((grid[0] * grid[1], features.shape[-1]), name=f"{spec.name}_flatten")(features)
+    values = layers.Dense(width, name=f"{spec.name}_projection")(values)
+    if config.position_embedding:
+        values = GridPosition(name=f"{spec.name}_position")(values)
+    encoder = keras.Model(pixels, values, name=f"{spec.name}_branch")
+    inputs = {spec.name: keras.Input((spec.height, spec.width, 3), dtype="uint8", name=spec.name)}
+    values = encoder(inputs[spec.name])
+    mask = ops.ones_like(values[:, :, 0], dtype="int32")
+    return Branch(inputs, Tokens(values, mask))
+
+
+def _backbone(spec: Spec, config: Config) -> keras.Model:
+    shape = (spec.height, spec.width, 3)
+    if config.architecture == "edge":
+        if config.weights == "imagenet":
+            raise ConfigError(
+                "image.weights: 'imagenet' is not published for the edge architecture; use 'none' or a local .weights.h5 file"
+            )
+        backbone = edge_backbone(shape, width_factor=config.width_factor, depth_factor=config.depth_factor)
+    elif config.architecture in _ARCHITECTURES:
+        if (config.width_factor, config.depth_factor) != (1.0, 1.0):
+            raise ConfigError("image.width_factor and image.depth_factor scale only the edge architecture")
+        backbone = getattr(keras.applications, config.architecture)(
+            include_top=False,
+            weights=_download(config) if config.weights == "imagenet" else None,
+            input_shape=shape,
+            name=config.architecture.lower(),
+        )
+    else:
+        raise ConfigError(
+            f"image.architecture: {config.architecture!r} is unknown; "
+            + nearest(config.architecture, (*_ARCHITECTURES, "edge"))
+        )
+    if config.weights not in ("none", "imagenet"):
+        _load(backbone, Path(config.weights))
+    return backbone
+
+
+def _download(config: Config) -> str:
+    """Fetch the ImageNet weights now, so that a machine without network learns it in plain words."""
+    try:
+        getattr(keras.applications, config.architecture)(include_top=False, weights="imagenet")
+    except Exception as error:
+        raise ConfigError(
+            f"image.weights: the ImageNet weights of {config.architecture} could not be fetched ({error}). "
+            "Fetch the notop .h5 file elsewhere and give its path as image.weights, or use 'none'."
+        ) from error
+    return "imagenet"
+
+
+def _load(backbone: keras.Model, path: Path) -> None:
+    if not path.is_file():
+        raise ConfigError(
+            f"image.weights: expected 'none', 'imagenet' or a file, got {str(path)!r}, which does not exist"
+        )
+    try:
+        backbone.load_weights(str(path))
+    except Exception as error:
+        raise ConfigError(
+            f"image.weights: {path} does not fit {backbone.name} without its top ({error}). "
+            "The file must hold the weights of the same architecture, size factors and Keras layout."
+        ) from error
+
+
+def _freeze(backbone: keras.Model, stages: int) -> None:
+    """Freeze the stem and the first blocks; -1 freezes everything, batch statistics included."""
+    if stages == 0:
+        return
+    if stages < 0:
+        backbone.trainable = False
+        return
+    for layer in backbone.layers:
+        block = re.match(r"block(\d+)", layer.name)
+        if block is None and not layer.name.startswith("top"):
+            layer.trainable = False
+        elif block is not None and int(block.group(1)) <= stages:
+            layer.trainable = False
+
+
+def _at_level(backbone: keras.Model, spec: Spec, config: Config) -> keras.Model:
+    """Cut the backbone after the last block whose stride is ``2**level``."""
+    stride = 2**config.level
+    expected = (math.ceil(spec.height / stride), math.ceil(spec.width / stride))
+    ends = [
+        layer for layer in backbone.layers if _BLOCK_END.match(layer.name) or layer.name == "top_activation"
+    ]
+    matching = [layer for layer in ends if tuple(layer.output.shape[1:3]) == expected]
+    if not matching:
+        reached = sorted({tuple(layer.output.shape[1:3]) for layer in ends}, reverse=True)
+        raise ConfigError(
+            f"image.level: {config.level} asks for a {expected[0]}x{expected[1]} feature map; "
+            f"{config.architecture} at {spec.height}x{spec.width} has {reached}. Use a level from 1 to 5."
+        )
+    return keras.Model(backbone.input, matching[-1].output, name=backbone.name)

@@ -1,0 +1,80 @@
+"""EfficientNet for integer hardware: ReLU6 throughout and no squeeze-and-excite, as in EfficientNet-Lite.
+
+The stages, kernels and expansion ratios are those of EfficientNet (Tan and Le, 2019, arXiv:1905.11946, table 1). What
+quantises badly is left out: swish becomes ReLU6 and squeeze-and-excite is dropped; stem and head keep their width.
+Layer names follow keras.applications, so that freezing and feature levels work on both alike.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import layers
+
+__all__ = ["edge_backbone"]
+
+# expansion ratio, channels, repeats, kernel size, stride
+_STAGES = (
+    (1, 16, 1, 3, 1),
+    (6, 24, 2, 3, 2),
+    (6, 40, 2, 5, 2),
+    (6, 80, 3, 3, 2),
+    (6, 112, 3, 5, 1),
+    (6, 192, 4, 5, 2),
+    (6, 320, 1, 3, 1),
+)
+
+
+def edge_backbone(
+    input_shape: tuple[int, int, int], *, width_factor: float = 1.0, depth_factor: float = 1.0
+) -> keras.Model:
+    """Build the edge backbone without a classification head.
+
+    Args:
+        input_shape: height, width, channels; pixels 0..255.
+        width_factor: scales the channels of every stage, rounded to multiples of 8.
+        depth_factor: scales the repeats of every stage, rounded up.
+
+    Returns:
+        A model from float pixels (B, H, W, 3) to features (B, ceil(H/32), ceil(W/32), C).
+    """
+    inputs = keras.Input(input_shape, name="pixels")
+    x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescaling")(inputs)
+    x = layers.Conv2D(
+        _channels(32, width_factor), 3, strides=2, padding="same", use_bias=False, name="stem_conv"
+    )(x)
+    x = layers.BatchNormalization(name="stem_bn")(x)
+    x = layers.ReLU(6.0, name="stem_activation")(x)
+    for stage, (expansion, channels, repeats, kernel, stride) in enumerate(_STAGES, start=1):
+        last = stage == len(_STAGES)
+        for repeat in range(repeats if last else math.ceil(repeats * depth_factor)):
+            name = f"block{stage}{chr(ord('a') + repeat)}"
+            x = _inverted_residual(
+                x, name, expansion, _channels(channels, width_factor), kernel, stride if repeat == 0 else 1
+            )
+    return keras.Model(inputs, x, name="edge")
+
+
+def _channels(channels: int, factor: float) -> int:
+    rounded = max(8, int(channels * factor + 4) // 8 * 8)
+    # Rounding never takes away more than a tenth.
+    return rounded + 8 if rounded < 0.9 * channels * factor else rounded
+
+
+def _inverted_residual(x: Any, name: str, expansion: int, channels: int, kernel: int, stride: int) -> Any:
+    """One MBConv block without squeeze-and-excite: expand, depthwise convolution, project, add."""
+    shortcut = x
+    if expansion != 1:
+        x = layers.Conv2D(x.shape[-1] * expansion, 1, use_bias=False, name=f"{name}_expand_conv")(x)
+        x = layers.BatchNormalization(name=f"{name}_expand_bn")(x)
+        x = layers.ReLU(6.0, name=f"{name}_expand_activation")(x)
+    x = layers.DepthwiseConv2D(kernel, stride, padding="same", use_bias=False, name=f"{name}_dwconv")(x)
+    x = layers.BatchNormalization(name=f"{name}_bn")(x)
+    x = layers.ReLU(6.0, name=f"{name}_activation")(x)
+    x = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_project_conv")(x)
+    x = layers.BatchNormalization(name=f"{name}_project_bn")(x)
+    if stride == 1 and shortcut.shape[-1] == channels:
+        x = layers.Add(name=f"{name}_add")([shortcut, x])
+    return x

@@ -1,0 +1,133 @@
+"""Puts branches, fusion and head together into one functional Keras model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from mmkeras.components import check_options, find
+from mmkeras.config import ModelConfig, modality_configs
+from mmkeras.errors import ConfigError
+from mmkeras.modalities import ModalitySpec
+from mmkeras.tasks import TaskSpec
+from mmkeras.tokens import Tokens
+
+__all__ = [
+    "NullToken",
+    "attention_model",
+    "build_model",
+    "learning_rate_factors",
+    "modality_specs",
+    "task_config",
+    "task_spec",
+]
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class NullToken(layers.Layer):
+    """Replaces the tokens of a missing modality by one learned token.
+
+    Inputs: values float (B, N, D), mask int32 (B, N), present float (B,). Where ``present`` is 0 the values have no
+    influence on the result, whatever they hold, NaN included, and the mask is 1 for the first token alone.
+    """
+
+    def build(self, values_shape: Any, mask_shape: Any, present_shape: Any) -> None:
+        """Create the token, shape (1, 1, D)."""
+        del mask_shape, present_shape
+        self.token = self.add_weight(
+            shape=(1, 1, values_shape[-1]), initializer=keras.initializers.RandomNormal(stddev=0.02), name="token"
+        )
+
+    def call(self, values: Any, mask: Any, present: Any) -> tuple[Any, Any]:
+        """Return values and mask with the null token put in where the modality is missing."""
+        row = ops.reshape(ops.greater(present, 0.5), (-1, 1))
+        values = ops.where(ops.expand_dims(row, -1), values, ops.cast(self.token, values.dtype))
+        first = ops.cast(ops.equal(ops.cumsum(ops.ones_like(mask), axis=1), 1), mask.dtype)
+        return values, ops.where(row, mask, first)
+
+
+def modality_specs(config: ModelConfig) -> dict[str, ModalitySpec]:
+    """Return the specs of a model's modalities by name.
+
+    Raises:
+        ConfigError: the model has no modality, or a modality cannot be specified yet (a vocabulary not trained).
+    """
+    configs = modality_configs(config)
+    if not configs:
+        raise ConfigError(f"{type(config).__name__} has no modality: give it a field such as `image: image.Config`")
+    return {name: modality.spec(name) for name, modality in configs.items()}
+
+
+def task_config(config: ModelConfig) -> Any:
+    """Return the task's own configuration object, its options checked.
+
+    Raises:
+        ConfigError: unknown task, unknown options or wrong types.
+    """
+    room = find("tasks", config.task.name, "spec")
+    check_options(room.Config, config.task.options, "model.task.options")
+    options = {k: tuple(v) if isinstance(v, list) else v for k, v in config.task.options.items()}
+    return room.Config(**options)
+
+
+def task_spec(config: ModelConfig) -> TaskSpec:
+    """Return the task's spec."""
+    spec: TaskSpec = task_config(config).spec()
+    return spec
+
+
+def build_model(config: ModelConfig) -> keras.Model:
+    """Build the functional model that a configuration describes.
+
+    Args:
+        config: modalities, fusion and task; vocabulary and labels already resolved.
+
+    Returns:
+        A model from a dict of tensors (each modality's tensors and ``<name>_present`` (B,)) to a dict of outputs.
+
+    Raises:
+        ConfigError: a name, option or value that does not fit.
+    """
+    specs = modality_specs(config)
+    configs = modality_configs(config)
+    fusion = find("fusion", config.fusion.name)
+    check_options(fusion.fuse, config.fusion.options, "model.fusion.options")
+    head = find("tasks", config.task.name, "head")
+    task = task_config(config)
+
+    inputs: dict[str, Any] = {}
+    tokens: dict[str, Tokens] = {}
+    for name, spec in specs.items():
+        branch = find("modalities", spec.kind, "branch").build(spec, configs[name], config.width)
+        present = keras.Input((), dtype=spec.present.dtype, name=spec.present.name)
+        inputs |= {**branch.inputs, spec.present.name: present}
+        tokens[name] = Tokens(
+            *NullToken(name=f"{name}_null_token")(branch.tokens.values, branch.tokens.mask, present)
+        )
+    fused = fusion.fuse(tokens, **config.fusion.options)
+    return keras.Model(inputs, head.build(fused, task.spec(), task), name="mmkeras")
+
+
+def learning_rate_factors(config: ModelConfig) -> dict[str, float]:
+    """Return the learning-rate factor by branch path, for branches whose factor is not 1."""
+    return {
+        f"{name}_branch": modality.learning_rate_factor
+        for name, modality in modality_configs(config).items()
+        if modality.learning_rate_factor != 1.0
+    }
+
+
+def attention_model(model: keras.Model) -> keras.Model | None:
+    """Return a model with the same inputs whose outputs are attention weights by layer name.
+
+    Returns:
+        A model to a dict of float (B, heads, queries, keys), or None where the fusion does not attend.
+    """
+    scores = {
+        layer.name: layer.output[1]
+        for layer in model.layers
+        if isinstance(layer, layers.MultiHeadAttention) and isinstance(layer.output, list | tuple)
+    }
+    return keras.Model(model.inputs, scores, name="attention") if scores else None

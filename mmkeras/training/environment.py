@@ -1,0 +1,120 @@
+"""What a run depends on besides its configuration: Python, packages, devices, seeds, code revision."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from mmkeras.config import TrainConfig
+from mmkeras.errors import DependencyError, TrainingError
+
+__all__ = ["check_python", "code_revision", "machine", "package_versions", "prepare"]
+
+_PACKAGES = (
+    "mmkeras",
+    "tensorflow",
+    "tensorflow-text",
+    "keras",
+    "keras-nlp",
+    "keras-hub",
+    "numpy",
+    "tokenizers",
+    "pillow",
+    "tf2onnx",
+    "onnx",
+    "onnxruntime",
+    "ai-edge-litert",
+)
+
+
+def check_python() -> None:
+    """Say in plain words that training needs a newer Python or an extra, before an import fails.
+
+    Raises:
+        DependencyError: Python is older than 3.11, or the ``train`` extra is not installed.
+    """
+    if sys.version_info < (3, 11):
+        raise DependencyError(
+            f"Training needs Python >= 3.11 (Keras 3.15 does); this is Python {platform.python_version()}. "
+            "The device side (mmkeras predict, selftest, benchmark, inspect) runs on 3.10."
+        )
+    missing = [name for name in ("tensorflow", "keras", "keras_nlp") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise DependencyError(
+            f"Training needs {', '.join(missing)}. Install with: pip install 'mmkeras[train]', or run make setup."
+        )
+
+
+def prepare(config: TrainConfig) -> dict[str, Any]:
+    """Set seeds, precision, XLA and determinism; call before a model is built.
+
+    Returns:
+        What was decided: ``precision``, ``jit_compile``, ``deterministic`` and the devices.
+    """
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(config.seed)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        # Several processes share a GPU in tests and notebooks: take memory as it is needed.
+        tf.config.experimental.set_memory_growth(gpu, True)
+    if config.precision == "auto":
+        capability = [tf.config.experimental.get_device_details(g).get("compute_capability", (0, 0)) for g in gpus]
+        precision = "mixed_bfloat16" if gpus and min(capability) >= (8, 0) else "float32"
+    else:
+        precision = config.precision
+    if precision == "mixed_float16" and not gpus:
+        raise TrainingError("train.precision: mixed_float16 needs a GPU; use float32 or auto on a CPU")
+    keras.config.set_dtype_policy(precision)
+    jit = {"on": True, "off": False}.get(config.xla, bool(gpus))
+    return {
+        "precision": precision,
+        "jit_compile": jit,
+        "deterministic": config.deterministic,
+        "devices": [device.name for device in tf.config.list_physical_devices()],
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of the packages that shape a result, Python's among them."""
+    versions = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def machine() -> dict[str, Any]:
+    """Return what the numbers of a run were measured on."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    return {"system": platform.system(), "architecture": platform.machine(), "cpu": model, "cores": os.cpu_count()}
+
+
+def code_revision() -> str:
+    """Return the git commit of the checkout, with ``+changes`` where files differ from it, or ``unknown``."""
+    root = Path(__file__).resolve().parents[2]
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"

@@ -1,0 +1,82 @@
+"""AdamW with warm-up and cosine decay, learning-rate factors by branch, and its gradient norm on record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from mmkeras.config import TrainConfig
+
+__all__ = ["BranchAdamW", "build_optimizer"]
+
+# Norms, biases and embeddings: decay pulls them to values that mean nothing (Loshchilov and Hutter, arXiv:1711.05101, use
+# it on weights; BERT's and ViT's recipes leave these out).
+_UNDECAYED = ["bias", "gamma", "beta", "embedding", "token"]
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class BranchAdamW(keras.optimizers.AdamW):
+    """AdamW that scales the learning rate by branch and keeps the last global gradient norm.
+
+    Scaling gradients would not do: Adam divides the scale out again.
+
+    Args:
+        factors: learning-rate factor by path prefix of the variables, for example ``{"image_branch": 0.1}``.
+        **options: those of `keras.optimizers.AdamW`.
+    """
+
+    def __init__(self, *args: Any, factors: dict[str, float] | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.factors = dict(factors or {})
+
+    def build(self, variables: list[Any]) -> None:
+        """Create the moments and the variable that holds the gradient norm before clipping."""
+        if not self.built:
+            self.gradient_norm = self.add_variable((), name="gradient_norm")
+        super().build(variables)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update one variable at its branch's learning rate."""
+        for prefix, factor in self.factors.items():
+            if variable.path.startswith(prefix + "/") or f"/{prefix}/" in variable.path:
+                learning_rate = ops.multiply(learning_rate, factor)
+        super().update_step(gradient, variable, learning_rate)
+
+    def _clip_gradients(self, gradients: list[Any]) -> list[Any]:
+        squares = [ops.sum(ops.square(ops.cast(g, "float32"))) for g in gradients if g is not None]
+        self.gradient_norm.assign(ops.sqrt(sum(squares)))
+        return super()._clip_gradients(gradients)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "factors": self.factors}
+
+
+def build_optimizer(config: TrainConfig, steps: int, factors: dict[str, float]) -> keras.optimizers.Optimizer:
+    """Build the optimizer of a run.
+
+    Args:
+        config: learning rate, warm-up, decay, clipping, EMA.
+        steps: training steps of the whole run.
+        factors: learning-rate factor by branch.
+    """
+    warmup = min(round(config.warmup_share * steps), steps - 1)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else config.learning_rate,
+        decay_steps=max(1, steps - warmup),
+        alpha=config.final_share,
+        warmup_target=config.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+    optimizer = BranchAdamW(
+        schedule,
+        weight_decay=config.weight_decay,
+        global_clipnorm=config.clip_norm,
+        use_ema=config.ema is not None,
+        ema_momentum=config.ema or 0.99,
+        factors=factors,
+    )
+    optimizer.exclude_from_weight_decay(var_names=_UNDECAYED)
+    return optimizer
