@@ -1,0 +1,223 @@
+"""The exported bundle: a folder with a model in several formats and all it takes to run and check it.
+
+::
+
+    saved_models/<name>/<version>/
+      saved_model.pb variables/ assets/   float32 SavedModel; TensorFlow Serving loads the folder as it is
+      edge/<name>.<precision>.tflite      and .onnx: the accepted edge files
+      rejected/                           files that missed their gate, kept for inspection
+      manifest.json export.json           what is here and where it came from; how every file was verified
+      golden.npz golden/                  samples with reference outputs; their raw inputs
+      <modality>_vocabulary.txt ...       files that a modality's preprocessing needs
+      model.keras                         the Keras model
+
+An exporter writes its files, then `write_golden`, then `write_manifest` with one `exported_file` per file.
+No TensorFlow here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmkeras.errors import BundleError, ConfigError, DataError
+from mmkeras.golden import Golden, read_golden, read_raw, write_golden
+from mmkeras.hashes import digest, size
+from mmkeras.manifest import MANIFEST_NAME, ExportedFile, GoldenFiles, Manifest, read_manifest, write_manifest
+from mmkeras.modalities import ModalitySpec, TensorSpec, spec_from_json
+from mmkeras.tasks import TaskSpec, task_from_json
+
+__all__ = [
+    "Bundle",
+    "ExportedFile",
+    "Golden",
+    "GoldenFiles",
+    "Manifest",
+    "digest",
+    "exported_file",
+    "resolve",
+    "write_golden",
+    "write_manifest",
+]
+
+
+def exported_file(
+    folder: Path,
+    path: str,
+    *,
+    format: str,
+    precision: str,
+    tolerance: float,
+    accepted: bool,
+    reason: str = "",
+) -> ExportedFile:
+    """Describe a file that was just written into a bundle: its size and sha256 are taken from the disk.
+
+    Args:
+        folder: the bundle.
+        path: the file relative to it; ``.`` for the SavedModel.
+        format: ``saved_model``, ``tflite`` or ``onnx``.
+        precision: ``float32``, ``float16`` or ``int8-dynamic``.
+        tolerance: largest absolute difference to the golden outputs that a self-test accepts.
+        accepted: whether it passed its gate.
+        reason: why it was rejected.
+    """
+    return ExportedFile(
+        format=format,
+        precision=precision,
+        path=path,
+        bytes=size(folder, path),
+        sha256=digest(folder, path),
+        tolerance=float(tolerance),
+        accepted=bool(accepted),
+        reason=reason,
+    )
+
+
+def resolve(path: str | Path) -> Path:
+    """Return the bundle folder that ``path`` means: itself, or the newest version in ``saved_models/<name>``.
+
+    Raises:
+        BundleError: neither.
+    """
+    path = Path(path)
+    if (path / MANIFEST_NAME).is_file():
+        return path
+    if not path.is_dir():
+        raise BundleError(f"There is no folder {path}. Name a bundle such as saved_models/vqa/1.")
+    versions = [p for p in path.iterdir() if p.name.isdecimal() and (p / MANIFEST_NAME).is_file()]
+    if versions:
+        return max(versions, key=lambda p: int(p.name))
+    raise BundleError(
+        f"{path} is not a bundle: expected a {MANIFEST_NAME} in it, or version folders that have one. "
+        "Name a folder that `python -m export` wrote, for example saved_models/vqa/1."
+    )
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle. Files are hashed when they are loaded, not before."""
+
+    folder: Path
+    """The bundle folder."""
+    manifest: Manifest
+    """Contents of ``manifest.json``."""
+    specs: dict[str, ModalitySpec]
+    """Modalities by name, with their host-side preprocessing."""
+    task: TaskSpec
+    """Decodes outputs into answers."""
+    _checked: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Bundle:
+        """Open a bundle folder, or the newest version below ``saved_models/<name>``.
+
+        Raises:
+            BundleError: no bundle there, a damaged or incompatible manifest, or a missing vocabulary.
+        """
+        folder = resolve(path)
+        manifest = read_manifest(folder)
+        specs: dict[str, ModalitySpec] = {}
+        for index, value in enumerate(manifest.modalities):
+            spec: ModalitySpec = _rebuild(f"modalities[{index}]", folder, spec_from_json, value, folder)
+            specs[spec.name] = spec
+        return cls(folder, manifest, specs, _rebuild("task", folder, task_from_json, manifest.task))
+
+    @property
+    def files(self) -> tuple[ExportedFile, ...]:
+        """Every exported file, the rejected ones among them."""
+        return self.manifest.files
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """Every model input: each modality's tensors, then its presence."""
+        return tuple(tensor for spec in self.specs.values() for tensor in (*spec.tensors, spec.present))
+
+    def load(self, path: str, sha256: str) -> Path:
+        """Check one file against its hash, once per opened bundle, and return where it is.
+
+        Raises:
+            BundleError: it is missing or has been altered.
+        """
+        if self._checked.get(path) != sha256:
+            try:
+                got = digest(self.folder, path)
+            except OSError as error:
+                raise BundleError(
+                    f"{self.folder / path} is listed in {MANIFEST_NAME} but cannot be read: "
+                    f"{error.strerror or 'missing'}. Copy the whole bundle again."
+                ) from error
+            if got != sha256:
+                raise BundleError(
+                    f"{self.folder / path} is not the file that was exported: expected sha256 {sha256}, "
+                    f"got {got}. It was altered or cut off on the way; copy the bundle again."
+                )
+            self._checked[path] = sha256
+        return self.folder / path
+
+    def golden(self) -> Golden:
+        """Return the golden samples.
+
+        Raises:
+            BundleError: missing, altered, or without an input or output of the model.
+        """
+        self._load_golden("golden.npz")
+        golden = read_golden(self.folder)
+        for kind, given, tensors in (
+            ("inputs", golden.inputs, self.inputs),
+            ("outputs", golden.outputs, self.task.outputs),
+        ):
+            for tensor in tensors:
+                array = given.get(tensor.name)
+                if array is None or array.shape[1:] != tensor.shape:
+                    got = "nothing" if array is None else f"(S, *{array.shape[1:]})"
+                    raise BundleError(
+                        f"{self.folder / 'golden.npz'}: {kind}/{tensor.name}: expected shape "
+                        f"(S, *{tensor.shape}), got {got}. Export the bundle again."
+                    )
+        return golden
+
+    def golden_raw(self) -> list[dict[str, Any]]:
+        """Return the raw inputs that ``Golden.raw`` points at: a file's ``Path``, a text or ``None``.
+
+        Raises:
+            BundleError: missing or altered.
+        """
+        for path in self.manifest.golden.files:
+            if path.startswith("golden/"):
+                self._load_golden(path)
+        return read_raw(self.folder)
+
+    def verify(self) -> dict[str, str]:
+        """Check every file's hash and return the problems by path; none if all is as it was exported."""
+        problems = {}
+        listed = {file.path: file.sha256 for file in self.files} | self.manifest.golden.files
+        for path, sha256 in listed.items():
+            try:
+                self.load(path, sha256)
+            except BundleError as error:
+                problems[path] = str(error)
+        return problems
+
+    def _load_golden(self, path: str) -> Path:
+        if path not in self.manifest.golden.files:
+            raise BundleError(
+                f"{self.folder / MANIFEST_NAME}: golden.files: {path} is missing. Export it again."
+            )
+        return self.load(path, self.manifest.golden.files[path])
+
+
+def _rebuild(key: str, folder: Path, build: Any, value: dict[str, Any], *rest: Any) -> Any:
+    where = f"{folder / MANIFEST_NAME}: {key}"
+    if not isinstance(value.get("kind"), str):
+        raise BundleError(f"{where}.kind: expected a component's name, got {value.get('kind')!r}.")
+    try:
+        return build(value, *rest)
+    except (ConfigError, DataError, BundleError) as error:
+        raise BundleError(f"{where}: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
+        raise BundleError(
+            f"{where}: not a {value['kind']} of this version of mmkeras ({type(error).__name__}: {error}). "
+            "Use the version that wrote the bundle, or export it again."
+        ) from error

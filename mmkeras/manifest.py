@@ -1,0 +1,196 @@
+"""What ``manifest.json`` says about a bundle: its inputs, task, files and where it came from. No TensorFlow.
+
+The file's schema is ``mmkeras/schemas/manifest.schema.json``; the dataclasses below say the same in code.
+Reading checks every key and type, so that a damaged or hand-edited file is answered with the wrong key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmkeras.errors import BundleError, nearest
+
+__all__ = [
+    "MANIFEST_NAME",
+    "SCHEMA_VERSION",
+    "ExportedFile",
+    "GoldenFiles",
+    "Manifest",
+    "read_manifest",
+    "write_json",
+    "write_manifest",
+]
+
+SCHEMA_VERSION = 1
+"""Version of the manifest's schema that this package writes, and the only one that it reads."""
+MANIFEST_NAME = "manifest.json"
+"""File name inside the bundle folder."""
+_NAMES: dict[type, str] = {dict: "an object", list: "an array", type(None): "null"}
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """One exported form of the model."""
+
+    format: str
+    """``saved_model``, ``tflite`` or ``onnx``."""
+    precision: str
+    """``float32``, ``float16`` or ``int8-dynamic``."""
+    path: str
+    """Relative to the bundle, with forward slashes; ``.`` for the SavedModel: the bundle folder itself."""
+    bytes: int
+    """Size on disk."""
+    sha256: str
+    """Hex digest of the file; for a folder see `mmkeras.bundle.digest`."""
+    tolerance: float
+    """Largest absolute difference to the golden float32 Keras outputs that a self-test accepts."""
+    accepted: bool
+    """Whether it passed its gate. A rejected file stays for inspection and is never run."""
+    reason: str = ""
+    """Why it was rejected; empty for an accepted file."""
+
+
+@dataclass(frozen=True)
+class GoldenFiles:
+    """The files of the golden samples."""
+
+    samples: int
+    """Rows in ``golden.npz``, over all scenarios."""
+    files: dict[str, str]
+    """sha256 by path relative to the bundle: ``golden.npz``, ``golden/raw.json`` and the raw inputs."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The whole of ``manifest.json``."""
+
+    name: str
+    """Name of the model."""
+    version: int
+    """Version of the model, also the name of its folder."""
+    created: str
+    """When it was exported: ISO 8601 in UTC."""
+    modalities: tuple[dict[str, Any], ...]
+    """`ModalitySpec.to_json` of every modality, in the order of the model's fields."""
+    task: dict[str, Any]
+    """`TaskSpec.to_json`."""
+    files: tuple[ExportedFile, ...]
+    """Every exported file, the rejected ones among them."""
+    golden: GoldenFiles
+    """Samples with the reference outputs that every file is tested against on the device."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """``config``, ``data_fingerprint``, ``code_revision``, ``packages`` and ``metrics``."""
+    schema_version: int = SCHEMA_VERSION
+    """Version of this schema."""
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write readable JSON beside ``path`` and move it into place."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        aside.write_text(
+            json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+        )
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> Path:
+    """Write ``manifest.json`` into a bundle folder and return its path.
+
+    Raises:
+        BundleError: a value has the wrong type or the file would not be read back; nothing is written.
+    """
+    value = {"schema_version": manifest.schema_version} | dataclasses.asdict(manifest)
+    path = Path(folder) / MANIFEST_NAME
+    try:
+        plain = json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise BundleError(
+            f"{path}: holds a value that JSON cannot express: {error}. Nothing was written."
+        ) from error
+    _read(Manifest, plain, str(path), "")
+    write_json(path, value)
+    return path
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check ``manifest.json`` of a bundle folder.
+
+    Raises:
+        BundleError: missing, cut off, of another schema version, or with a missing key or a wrong type.
+    """
+    path = Path(folder) / MANIFEST_NAME
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BundleError(
+            f"{folder} is not a bundle: expected a {MANIFEST_NAME} in it. "
+            "Name a folder that `python -m export` wrote, for example saved_models/vqa/1."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} cannot be read as JSON: {error}. Copy the bundle again.") from error
+    if not isinstance(value, dict):
+        raise BundleError(f"{path}: expected an object, got {_kind(value)}. Copy the bundle again.")
+    version = value.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise BundleError(
+            f"{path}: schema_version: expected {SCHEMA_VERSION}, got {version!r}. "
+            "Use the mmkeras version that wrote the bundle, or export it again with this one."
+        )
+    manifest: Manifest = _read(Manifest, value, str(path), "")
+    return manifest
+
+
+def _read(kind: Any, value: Any, file: str, key: str) -> Any:
+    """Build ``kind`` from a JSON value; errors name the file and the key's path."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        return _read_dataclass(kind, value, file, key)
+    if origin is tuple:
+        _check(list, value, file, key)
+        return tuple(_read(arguments[0], item, file, f"{key}[{i}]") for i, item in enumerate(value))
+    if origin is dict:
+        _check(dict, value, file, key)
+        return {k: _read(arguments[1], item, file, f"{key}.{k}") for k, item in value.items()}
+    if kind is Any:
+        return value
+    _check(kind, value, file, key)
+    return kind(value)
+
+
+def _read_dataclass(kind: Any, value: Any, file: str, key: str) -> Any:
+    _check(dict, value, file, key)
+    hints = typing.get_type_hints(kind)
+    prefix = f"{key}." if key else ""
+    for name in value:
+        if name not in hints:
+            raise BundleError(f"{file}: {prefix}{name}: unknown key; {nearest(name, hints)}")
+    fields = {}
+    for item in dataclasses.fields(kind):
+        if item.name in value:
+            fields[item.name] = _read(hints[item.name], value[item.name], file, prefix + item.name)
+        elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
+            raise BundleError(f"{file}: {prefix}{item.name}: missing. Copy or export the bundle again.")
+    return kind(**fields)
+
+
+def _check(kind: type, value: Any, file: str, key: str) -> None:
+    # bool is an int in Python, but not in a schema; an int is a valid float.
+    wanted: tuple[type, ...] = (int, float) if kind is float else (kind,)
+    if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
+        expected = _NAMES.get(kind, kind.__name__)
+        raise BundleError(
+            f"{file}: {key}: expected {expected}, got {_kind(value)}. Copy or export the bundle again."
+        )
+
+
+def _kind(value: Any) -> str:
+    return _NAMES.get(type(value), f"{value!r}"[:60])
