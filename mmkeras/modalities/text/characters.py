@@ -2,8 +2,9 @@
 
 BERT's clean-up (drop control characters, separate punctuation and CJK ideographs, and for uncased models
 decompose, strip accents and lowercase) is applied to every character by itself and read from a table,
-characters.txt, that ships with the package. Neither side asks its own Unicode library (Python, ICU and RE2 know
-different Unicode versions), so they can't disagree. `make_characters` writes the table and documents the rules.
+characters.txt, that ships with the package. Neither side asks its own Unicode library (Python, ICU and RE2
+know different Unicode versions), so they can't disagree. `make_characters` writes the table and documents
+the rules.
 """
 
 from __future__ import annotations
@@ -85,8 +86,8 @@ def pages(lowercase: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return the same table as arrays, for a graph to gather from.
 
     Returns:
-        ``page`` int32 (4352,): the row of each block of 256 code points; and ``slots`` int32 (rows, 256, 3): what
-        the code points of a block become: a code point, `KEEP` or `NOTHING`.
+        ``page`` int32 (4352,): the row of each block of 256 code points; and ``slots`` int32 (rows, 256,
+        3): what the code points of a block become: a code point, `KEEP` or `NOTHING`.
     """
     table = replacements(lowercase)
     slots = np.full((CODE_POINTS, SLOTS), NOTHING, np.int32)

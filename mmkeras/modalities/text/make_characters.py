@@ -1,8 +1,8 @@
 """Writes characters.txt, the rules of `characters`, from Python's own Unicode database.
 
-Maintainers run ``python3.13 mmkeras/modalities/text/make_characters.py > mmkeras/modalities/text/characters.txt``.
-The interpreter decides the Unicode version. A new table changes token ids: bundles made with the old one must be
-remade.
+Maintainers run ``python3.13 mmkeras/modalities/text/make_characters.py >
+mmkeras/modalities/text/characters.txt``. The interpreter decides the Unicode version. A new table changes
+token ids: bundles made with the old one must be remade.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ HANGUL = range(0xAC00, 0xD7A4)
 def rule(character: str) -> tuple[str, str]:
     """Return what BERT does with one character: an operation and, for ``fold``, the replacement.
 
-    Operations: ``drop``, ``space``, ``mark`` (dropped when lowercasing), ``alone`` (a word of its own), ``fold``
-    (replaced when lowercasing) and ``keep``. What can be folded and is `alone` as well has both in the table.
+    Operations: ``drop``, ``space``, ``mark`` (dropped when lowercasing), ``alone`` (a word of its own),
+    ``fold`` (replaced when lowercasing) and ``keep``. What can be folded and is `alone` as well has both in
+    the table.
 
-    Source: ``BasicTokenizer`` of the BERT paper's code, applied to each character by itself. Like Hugging Face's
-    tokenizer it drops private-use characters; like Google's it keeps unassigned ones, so that a newer emoji is
-    still a word.
+    Source: ``BasicTokenizer`` of the BERT paper's code, applied to each character by itself. Like Hugging
+    Face's tokenizer it drops private-use characters; like Google's it keeps unassigned ones, so that a
+    newer emoji is still a word.
     """
     category = unicodedata.category(character)
     if character in "\t\n\r" or category.startswith("Z"):
@@ -61,7 +62,7 @@ def alone(character: str) -> bool:
 
 
 def lines() -> Iterator[str]:
-    """Yield the table: ``version``, ``alone|drop|mark|space first last``, ``fold code replacement...``, in hex."""
+    """Yield the table: ``version``, ``alone|drop|mark|space first last``, ``fold code parts...``; in hex."""
     yield f"version {unicodedata.unidata_version}"
     wanted = {"alone": alone}
     wanted |= {name: lambda c, name=name: rule(c)[0] == name for name in ("drop", "mark", "space")}  # type: ignore[misc]

@@ -41,7 +41,7 @@ class Config:
     max_length: int = 32
     """Tokens, [CLS] and [SEP] included; longer texts are cut."""
     preset: str = ""
-    """Pretrained BERT: keras_nlp preset name or local folder, Keras or Hugging Face layout. Empty: from scratch."""
+    """Pretrained BERT: keras_nlp preset name or local folder (Keras or Hugging Face). Empty: from scratch."""
     layers: int = 2
     """Transformer layers, from scratch; a preset brings its own sizes."""
     heads: int = 4
@@ -93,7 +93,8 @@ class Config:
         """Return the modality's spec; reads the vocabulary file.
 
         Raises:
-            ConfigError: ``vocabulary`` is empty (`mmkeras.modalities.text.presets.resolve` fills it) or no vocabulary.
+            ConfigError: ``vocabulary`` is empty (`mmkeras.modalities.text.presets.resolve` fills it) or no
+            vocabulary.
         """
         vocabulary = read_vocabulary(Path(self.vocabulary)) if self.vocabulary else ()
         return Spec(name=name, max_length=self.max_length, vocabulary=vocabulary, lowercase=self.lowercase)

@@ -39,8 +39,8 @@ def check_vocabulary(vocabulary: Sequence[str]) -> None:
     """
     if not vocabulary:
         raise ConfigError(
-            "The text vocabulary is not known yet. Expected the path of a vocab.txt in `vocabulary`, or a pipeline "
-            "that trains one from its corpus first."
+            "The text vocabulary is not known yet. Give the path of a vocab.txt in `vocabulary`, or let the "
+            "pipeline train one from its corpus first."
         )
     missing = [token for token in (PAD, UNK, CLS, SEP) if token not in vocabulary]
     if missing:
@@ -116,8 +116,9 @@ def train_vocabulary(texts: Iterable[str], size: int, lowercase: bool = True) ->
     if not counts:
         raise DataError("The corpus holds no words, so no vocabulary can be trained. Check the text column.")
 
-    # The trainer numbers "##x" in the order of a randomly seeded hash map and breaks ties by number. Handing it
-    # the characters, sorted, as special tokens makes it deterministic; the rarest go where room is short.
+    # The trainer numbers "##x" in the order of a randomly seeded hash map and breaks ties by number.
+    # Handing it the characters, sorted, as special tokens makes it deterministic; the rarest go where room
+    # is short.
     uses: Counter[str] = Counter()
     for word, count in counts.items():
         for place, character in enumerate(word):

@@ -1,0 +1,120 @@
+"""Text in TFRecords and in tf.data: stored as UTF-8, tokenized in the graph, masked at random in training."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from mmkeras.errors import ConfigError, DataError, require
+from mmkeras.modalities.text.characters import KEEP, SLOTS, pages
+from mmkeras.modalities.text.spec import Config, Spec, check_text
+from mmkeras.modalities.text.vocabulary import CLS, MASK, PAD, SEP, UNK
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+__all__ = ["augment", "decode", "encode"]
+
+
+def encode(config: Config | Spec, value: Any) -> bytes:
+    """Check a raw text and return what the record holds: its UTF-8 bytes, unchanged.
+
+    Raises:
+        DataError: not a `str`, not valid Unicode, or nothing but white space.
+    """
+    del config
+    check_text(value)
+    if not value.strip():
+        raise DataError(f"Expected a text, got an empty one: {value!r:.80}.")
+    return bytes(value.encode())
+
+
+def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Tokenize in the graph: what `Spec.preprocess` does on the host, for a whole batch at once.
+
+    Bytes that are not UTF-8 are left out.
+
+    Args:
+        spec: the modality.
+        raw: string tensor () or (B,) of UTF-8 text.
+
+    Returns:
+        Token ids and padding mask, int32 (max_length,) or (B, max_length).
+    """
+    import tensorflow as tf
+
+    room = spec.max_length - 2
+    batch = tf.reshape(raw, [-1])
+    # Every word is at least one token, so no more words than that are looked up.
+    words = _words(batch, spec.lowercase)[:, :room]
+    pieces = _wordpiece(spec.vocabulary).tokenize(words).merge_dims(-2, -1)[:, :room]
+    rows = tf.shape(batch)[0]
+    ends = [tf.fill([rows, 1], spec.ids[token]) for token in (CLS, SEP)]
+    ragged = tf.concat([ends[0], pieces, ends[1]], axis=1)
+    token_ids = ragged.to_tensor(spec.ids[PAD], shape=[None, spec.max_length])
+    padding_mask = tf.sequence_mask(ragged.row_lengths(), spec.max_length, tf.int32)
+    shape = [*raw.shape, spec.max_length]
+    dynamic = tf.concat([tf.shape(raw), [spec.max_length]], axis=0)
+    return {
+        f"{spec.name}_token_ids": tf.ensure_shape(tf.reshape(token_ids, dynamic), shape),
+        f"{spec.name}_padding_mask": tf.ensure_shape(tf.reshape(padding_mask, dynamic), shape),
+    }
+
+
+def augment(
+    config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """Replace a share ``mask_rate`` of the tokens, never [CLS], [SEP] or [PAD], by [MASK].
+
+    Args:
+        config: holds ``mask_rate``; 0 changes nothing.
+        spec: the modality.
+        inputs: tensors of `decode`, of one sample or a batch; others are passed through.
+        seed: int32 (2,); the same seed masks the same places.
+
+    Raises:
+        ConfigError: the vocabulary has no [MASK].
+    """
+    if config.mask_rate == 0:
+        return inputs
+    if MASK not in spec.ids:
+        raise ConfigError(
+            f"text: mask_rate is {config.mask_rate}, but the vocabulary has no {MASK}. Set it to 0."
+        )
+    import tensorflow as tf
+
+    token_ids = inputs[f"{spec.name}_token_ids"]
+    ends = (token_ids == spec.ids[CLS]) | (token_ids == spec.ids[SEP])
+    real = tf.cast(inputs[f"{spec.name}_padding_mask"], tf.bool) & ~ends
+    chosen = tf.random.stateless_uniform(tf.shape(token_ids), seed) < config.mask_rate
+    masked = tf.where(real & chosen, tf.constant(spec.ids[MASK], token_ids.dtype), token_ids)
+    return {**inputs, f"{spec.name}_token_ids": masked}
+
+
+def _words(batch: tf.Tensor, lowercase: bool) -> tf.RaggedTensor:
+    """Split texts (B,) into normalised words (B, None): `characters.words` in the graph."""
+    import tensorflow as tf
+
+    page, slots = pages(lowercase)
+    codes = tf.strings.unicode_decode(batch, "UTF-8", errors="replace")
+    code = codes.flat_values
+    row = tf.gather(tf.constant(page), code // 256)
+    replaced = tf.gather_nd(tf.constant(slots), tf.stack([row, code % 256], axis=1))
+    replaced = tf.where(replaced == KEEP, tf.expand_dims(code, 1), replaced)
+    three = tf.RaggedTensor.from_row_splits(
+        tf.reshape(replaced, [-1]), codes.row_splits * SLOTS, validate=False
+    )
+    return tf.strings.split(tf.strings.unicode_encode(tf.ragged.boolean_mask(three, three >= 0), "UTF-8"))
+
+
+@lru_cache(maxsize=8)
+def _wordpiece(vocabulary: tuple[str, ...]) -> Any:
+    """Return the WordPiece op beneath keras_nlp's BertTokenizer, for words that are split already."""
+    import tensorflow as tf
+
+    text = require("tensorflow_text", "train")
+    # Inside tf.data the first call comes from a graph under construction, which the tokenizer must outlive.
+    with tf.init_scope():
+        return text.FastWordpieceTokenizer(
+            list(vocabulary), token_out_type=tf.int32, unknown_token=UNK, no_pretokenization=True
+        )
