@@ -1,1 +1,0 @@
-"""Text: a sentence or document, read by a BERT encoder."""

@@ -1,0 +1,106 @@
+"""Where a text model's vocabulary comes from: a file, a pretrained preset, or the corpus."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mmkeras.errors import ConfigError, require
+from mmkeras.modalities.text.spec import Config
+from mmkeras.modalities.text.vocabulary import read_vocabulary, train_vocabulary, write_vocabulary
+
+__all__ = ["preset_path", "preset_tokenizer", "resolve"]
+
+
+def resolve(config: Config, texts: Iterable[str], folder: Path) -> Config:
+    """Return the configuration with a ``vocabulary`` that `Config.spec` can read.
+
+    A path given by the user stays; else the preset's vocabulary is written to ``folder/vocabulary.txt``;
+    else one is trained there from the corpus.
+
+    Args:
+        config: as the user wrote it.
+        texts: the training texts; read only if a vocabulary must be trained.
+        folder: the run's own folder for this modality.
+
+    Raises:
+        ConfigError: no such file or preset, or the preset's case isn't the configuration's.
+        DataError: the corpus holds no words.
+    """
+    vocabulary: tuple[str, ...] = ()
+    if config.preset:
+        vocabulary, lowercase = preset_tokenizer(config.preset)
+        if lowercase is not None and lowercase != config.lowercase:
+            raise ConfigError(
+                f"text: the preset {config.preset!r} was trained on {'lowercased' if lowercase else 'cased'} "
+                f"text. Set lowercase = {str(lowercase).lower()}."
+            )
+    if config.vocabulary:
+        read_vocabulary(Path(config.vocabulary))
+        return config
+    if not vocabulary:
+        vocabulary = train_vocabulary(texts, config.vocabulary_size, config.lowercase)
+    path = folder / "vocabulary.txt"
+    write_vocabulary(path, vocabulary)
+    return dataclasses.replace(config, vocabulary=str(path))
+
+
+def preset_path(preset: str) -> str:
+    """Return a local folder as an absolute path, and a preset name as it is."""
+    folder = Path(preset).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else preset
+
+
+def preset_tokenizer(preset: str) -> tuple[tuple[str, ...], bool | None]:
+    """Return a preset's vocabulary and whether it is lowercased (None: it doesn't say).
+
+    Args:
+        preset: preset name of keras_nlp, or a local folder in Keras or Hugging Face layout.
+
+    Raises:
+        ConfigError: there is no such preset, or it has no WordPiece vocabulary.
+    """
+    folder = Path(preset_path(preset))
+    if folder.is_dir():
+        return _local_tokenizer(folder)
+    keras_nlp = require("keras_nlp", "train")
+    try:
+        tokenizer = keras_nlp.models.BertTokenizer.from_preset(preset)
+    except Exception as error:  # keras_nlp raises whatever its downloaders and parsers raise.
+        raise ConfigError(
+            f"The text preset {preset!r} can't be loaded: {error}. Expected a BERT preset name of keras_nlp "
+            "(with access to its hub), or a local folder in Keras or Hugging Face layout."
+        ) from error
+    return tuple(tokenizer.get_vocabulary()), bool(tokenizer.lowercase)
+
+
+def _local_tokenizer(folder: Path) -> tuple[tuple[str, ...], bool | None]:
+    tokenizer = _json(folder / "tokenizer.json")
+    lowercase = _json(folder / "tokenizer_config.json").get("do_lower_case")
+    keras_file = folder / "assets" / "tokenizer" / "vocabulary.txt"
+    if keras_file.is_file():
+        return read_vocabulary(keras_file), tokenizer.get("config", {}).get("lowercase", lowercase)
+    if lowercase is None:
+        lowercase = (tokenizer.get("normalizer") or {}).get("lowercase")
+    if (folder / "vocab.txt").is_file():
+        return read_vocabulary(folder / "vocab.txt"), lowercase
+    model = tokenizer.get("model") or {}
+    if model.get("type") == "WordPiece":
+        return tuple(sorted(model["vocab"], key=model["vocab"].__getitem__)), lowercase
+    raise ConfigError(
+        f"{folder} has no WordPiece vocabulary. Expected vocab.txt or tokenizer.json (Hugging Face layout), "
+        "or assets/tokenizer/vocabulary.txt (Keras layout); or give a vocab.txt in `vocabulary`."
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise ConfigError(f"{path} is not JSON: {error}") from error
+    return value
