@@ -69,8 +69,7 @@ def check_options(target: Callable[..., Any], options: Mapping[str, Any], where:
     Raises:
         ConfigError: unknown options or wrong types.
     """
-    from jsonargparse import ArgumentParser
-    from jsonargparse import ArgumentError
+    from jsonargparse import ArgumentError, ArgumentParser
 
     parameters = {
         name: parameter
@@ -85,7 +84,11 @@ def check_options(target: Callable[..., Any], options: Mapping[str, Any], where:
             continue
         parser = ArgumentParser(exit_on_error=False)
         add = parser.add_class_arguments if inspect.isclass(target) else parser.add_function_arguments
-        add(target, skip={name for name in inspect.signature(target).parameters if name != key}, fail_untyped=False)
+        add(
+            target,
+            skip={name for name in inspect.signature(target).parameters if name != key},
+            fail_untyped=False,
+        )
         try:
             parser.parse_object({key: value})
         except (ArgumentError, TypeError, ValueError) as error:

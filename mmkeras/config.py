@@ -1,7 +1,7 @@
 """The configuration of a run: frozen dataclasses whose field docstrings are the command line's help texts.
 
-A pipeline subclasses `RunConfig` and `ModelConfig`: the modalities of a model are those fields of its `ModelConfig` whose
-type is the ``Config`` of a modality room, and the field's name is the modality's name.
+A pipeline subclasses `RunConfig` and `ModelConfig`: the modalities of a model are those fields of its `ModelConfig`
+whose type is the ``Config`` of a modality room, and the field's name is the modality's name.
 """
 
 from __future__ import annotations
@@ -75,6 +75,8 @@ class TrainConfig:
     """Samples in a training step."""
     steps_per_epoch: int | None = None
     """Steps between two validations and checkpoints; one pass over the data when not given."""
+    checkpoint_steps: int | None = None
+    """Save the state every so many steps too, for long epochs; it is always saved after an epoch and on Ctrl-C."""
     learning_rate: float = 1e-3
     """Peak learning rate of AdamW."""
     warmup_share: float = 0.05
@@ -86,7 +88,7 @@ class TrainConfig:
     clip_norm: float | None = 1.0
     """Largest global gradient norm."""
     ema: float | None = None
-    """Decay of the exponential moving average of the weights, for example 0.999; evaluation and export use the average."""
+    """Decay of the exponential moving average of the weights, for example 0.999; evaluation and export use it."""
     modality_dropout: float = 0.1
     """Chance that a modality is dropped from a training sample; never all of them."""
     early_stopping: int | None = None

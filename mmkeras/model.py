@@ -29,23 +29,25 @@ __all__ = [
 class NullToken(layers.Layer):
     """Replaces the tokens of a missing modality by one learned token.
 
-    Inputs: values float (B, N, D), mask int32 (B, N), present float (B,). Where ``present`` is 0 the values have no
+    Inputs: values float (B, N, D), valid int32 (B, N), present float (B,). (Keras reserves the name ``mask``.) Where ``present`` is 0 the values have no
     influence on the result, whatever they hold, NaN included, and the mask is 1 for the first token alone.
     """
 
-    def build(self, values_shape: Any, mask_shape: Any, present_shape: Any) -> None:
+    def build(self, values_shape: Any, valid_shape: Any, present_shape: Any) -> None:
         """Create the token, shape (1, 1, D)."""
-        del mask_shape, present_shape
+        del valid_shape, present_shape
         self.token = self.add_weight(
-            shape=(1, 1, values_shape[-1]), initializer=keras.initializers.RandomNormal(stddev=0.02), name="token"
+            shape=(1, 1, values_shape[-1]),
+            initializer=keras.initializers.RandomNormal(stddev=0.02),
+            name="token",
         )
 
-    def call(self, values: Any, mask: Any, present: Any) -> tuple[Any, Any]:
+    def call(self, values: Any, valid: Any, present: Any) -> tuple[Any, Any]:
         """Return values and mask with the null token put in where the modality is missing."""
         row = ops.reshape(ops.greater(present, 0.5), (-1, 1))
         values = ops.where(ops.expand_dims(row, -1), values, ops.cast(self.token, values.dtype))
-        first = ops.cast(ops.equal(ops.cumsum(ops.ones_like(mask), axis=1), 1), mask.dtype)
-        return values, ops.where(row, mask, first)
+        first = ops.cast(ops.equal(ops.cumsum(ops.ones_like(valid), axis=1), 1), valid.dtype)
+        return values, ops.where(row, valid, first)
 
 
 def modality_specs(config: ModelConfig) -> dict[str, ModalitySpec]:
@@ -103,9 +105,7 @@ def build_model(config: ModelConfig) -> keras.Model:
         branch = find("modalities", spec.kind, "branch").build(spec, configs[name], config.width)
         present = keras.Input((), dtype=spec.present.dtype, name=spec.present.name)
         inputs |= {**branch.inputs, spec.present.name: present}
-        tokens[name] = Tokens(
-            *NullToken(name=f"{name}_null_token")(branch.tokens.values, branch.tokens.mask, present)
-        )
+        tokens[name] = Tokens(*NullToken(name=f"{name}_null_token")(branch.tokens.values, branch.tokens.mask, present))
     fused = fusion.fuse(tokens, **config.fusion.options)
     return keras.Model(inputs, head.build(fused, task.spec(), task), name="mmkeras")
 

@@ -26,7 +26,11 @@ class State:
     """
 
     def __init__(
-        self, step: int = 0, best: float | None = None, waited: int = 0, history: list[dict[str, float]] | None = None
+        self,
+        step: int = 0,
+        best: float | None = None,
+        waited: int = 0,
+        history: list[dict[str, float]] | None = None,
     ) -> None:
         self.step = step
         self.best = best
@@ -37,8 +41,8 @@ class State:
 class Checkpoints(keras.callbacks.Callback):
     """Saves ``best.keras`` on a better validation score and the run's state after every epoch.
 
-    With an exponential moving average, validation and ``best.keras`` use the averaged weights, training goes on with its
-    own. Checkpoints are folders that appear whole or not at all.
+    With an exponential moving average, validation and ``best.keras`` use the averaged weights.
+    Checkpoints are folders that appear whole or not at all.
 
     Args:
         folder: the run's folder.

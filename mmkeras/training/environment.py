@@ -102,7 +102,12 @@ def machine() -> dict[str, Any]:
     if info.exists():
         names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
         model = names[0] if names else model
-    return {"system": platform.system(), "architecture": platform.machine(), "cpu": model, "cores": os.cpu_count()}
+    return {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "cpu": model,
+        "cores": os.cpu_count(),
+    }
 
 
 def code_revision() -> str:

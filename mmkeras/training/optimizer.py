@@ -11,8 +11,8 @@ from mmkeras.config import TrainConfig
 
 __all__ = ["BranchAdamW", "build_optimizer"]
 
-# Norms, biases and embeddings: decay pulls them to values that mean nothing (Loshchilov and Hutter, arXiv:1711.05101, use
-# it on weights; BERT's and ViT's recipes leave these out).
+# Norms, biases and embeddings: decay would pull them to values that mean nothing; the recipes of BERT and ViT
+# leave them out as well.
 _UNDECAYED = ["bias", "gamma", "beta", "embedding", "token"]
 
 

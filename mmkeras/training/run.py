@@ -122,7 +122,8 @@ class Run:
         path = self.folder / "best.keras"
         if not path.exists():
             raise TrainingError(
-                f"{os.path.relpath(path)} is missing: the run has not finished an epoch. Go on with --resume {self.folder.name}"
+                f"{os.path.relpath(path)} is missing: the run has not finished an epoch. Go on with --resume "
+                f"{os.path.relpath(self.folder)}"
             )
         _register_layers()
         return keras.models.load_model(path, compile=False)
@@ -140,7 +141,7 @@ class Run:
         if index.fingerprint != self.provenance["data_fingerprint"]:
             raise DataError(
                 f"{self.provenance['data_folder']}: holds other data (fingerprint {index.fingerprint}) than the run was "
-                f"trained on ({self.provenance['data_fingerprint']}). Convert the run's data again with its config.toml."
+                f"trained on ({self.provenance['data_fingerprint']}). Convert it again with the run's config.toml."
             )
         return index
 

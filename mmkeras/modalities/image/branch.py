@@ -10,17 +10,13 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from mmkeras.errors import ConfigError, nearest
+from mmkeras.errors import ConfigError
 from mmkeras.modalities.image.edge import edge_backbone
 from mmkeras.modalities.image.spec import Config, Spec
 from mmkeras.tokens import Branch, Tokens
 
 __all__ = ["GridPosition", "build"]
 
-_ARCHITECTURES = (
-    *(f"EfficientNetB{i}" for i in range(8)),
-    *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")),
-)
 _BLOCK_END = re.compile(r"block(\d+)[a-z]+_(add|project_bn|project_activation)$")
 
 
@@ -53,16 +49,16 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
         width: width D of the tokens.
 
     Returns:
-        A branch with one input ``<name>`` uint8 (B, H, W, 3) and tokens (B, h*w, D) in row-major order of the feature map.
+        A branch with one input ``<name>`` uint8 (B, H, W, 3) and tokens (B, h*w, D), row by row.
 
     Raises:
-        ConfigError: unknown architecture, weights that do not fit, or a level the architecture does not reach.
+        ConfigError: weights that do not fit, or a level the architecture does not reach.
     """
     backbone = _backbone(spec, config)
     _freeze(backbone, config.frozen_stages)
     for layer in backbone.layers:
         if isinstance(layer, layers.BatchNormalization):
-            # Keras' 0.99 lags several epochs behind on small data sets: validation stays at chance while training works.
+            # Keras' 0.99 lags several epochs behind on small data: validation stays at chance while training works.
             layer.momentum = config.batch_norm_momentum
     pixels = keras.Input((spec.height, spec.width, 3), dtype="uint8", name=spec.name)
     # A cast in the graph: cameras deliver bytes, and a uint8 input is a quarter of the traffic of a float one.
@@ -84,10 +80,10 @@ def _backbone(spec: Spec, config: Config) -> keras.Model:
     if config.architecture == "edge":
         if config.weights == "imagenet":
             raise ConfigError(
-                "image.weights: 'imagenet' is not published for the edge architecture; use 'none' or a local .weights.h5 file"
+                "image.weights: there are no 'imagenet' weights for the edge architecture; use 'none' or a local file"
             )
         backbone = edge_backbone(shape, width_factor=config.width_factor, depth_factor=config.depth_factor)
-    elif config.architecture in _ARCHITECTURES:
+    else:
         if (config.width_factor, config.depth_factor) != (1.0, 1.0):
             raise ConfigError("image.width_factor and image.depth_factor scale only the edge architecture")
         backbone = getattr(keras.applications, config.architecture)(
@@ -95,11 +91,6 @@ def _backbone(spec: Spec, config: Config) -> keras.Model:
             weights=_download(config) if config.weights == "imagenet" else None,
             input_shape=shape,
             name=config.architecture.lower(),
-        )
-    else:
-        raise ConfigError(
-            f"image.architecture: {config.architecture!r} is unknown; "
-            + nearest(config.architecture, (*_ARCHITECTURES, "edge"))
         )
     if config.weights not in ("none", "imagenet"):
         _load(backbone, Path(config.weights))
@@ -141,9 +132,9 @@ def _freeze(backbone: keras.Model, stages: int) -> None:
         return
     for layer in backbone.layers:
         block = re.match(r"block(\d+)", layer.name)
-        if block is None and not layer.name.startswith("top"):
-            layer.trainable = False
-        elif block is not None and int(block.group(1)) <= stages:
+        if (block is None and not layer.name.startswith("top")) or (
+            block is not None and int(block.group(1)) <= stages
+        ):
             layer.trainable = False
 
 
@@ -151,9 +142,7 @@ def _at_level(backbone: keras.Model, spec: Spec, config: Config) -> keras.Model:
     """Cut the backbone after the last block whose stride is ``2**level``."""
     stride = 2**config.level
     expected = (math.ceil(spec.height / stride), math.ceil(spec.width / stride))
-    ends = [
-        layer for layer in backbone.layers if _BLOCK_END.match(layer.name) or layer.name == "top_activation"
-    ]
+    ends = [layer for layer in backbone.layers if _BLOCK_END.match(layer.name) or layer.name == "top_activation"]
     matching = [layer for layer in ends if tuple(layer.output.shape[1:3]) == expected]
     if not matching:
         reached = sorted({tuple(layer.output.shape[1:3]) for layer in ends}, reverse=True)

@@ -1,0 +1,67 @@
+"""Training in the terminal: a bar within an epoch, a line after it."""
+
+from __future__ import annotations
+
+import time
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+__all__ = ["TerminalProgress"]
+
+
+class TerminalProgress(keras.callbacks.Callback):
+    """Shows steps, loss and time left; prints one line per epoch, which is all a log file gets.
+
+    Args:
+        console: where to print.
+        epochs: epochs of the whole run.
+        steps: steps of an epoch.
+    """
+
+    def __init__(self, console: Console, epochs: int, steps: int) -> None:
+        super().__init__()
+        self.console = console
+        self.epochs = epochs
+        self.steps = steps
+        self._progress: Progress | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Open the bar."""
+        self._began = time.monotonic()
+        self._progress = Progress(
+            TextColumn(f"epoch {epoch + 1}/{self.epochs}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]:.4f}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        self._task = self._progress.add_task("steps", total=self.params.get("steps") or self.steps, loss=float("nan"))
+        self._progress.start()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Move the bar; reading the loss waits for the device, so only now and then."""
+        if self._progress is None or self._progress.disable:
+            return
+        loss = {"loss": float(logs["loss"])} if logs and batch % 10 == 0 else {}
+        self._progress.update(self._task, completed=batch + 1, **loss)  # type: ignore[arg-type]
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Print the epoch's line."""
+        self._close()
+        seconds = time.monotonic() - self._began
+        shown = "  ".join(f"{name} {float(value):.4f}" for name, value in (logs or {}).items() if "rate" not in name)
+        self.console.print(f"epoch {epoch + 1}/{self.epochs}  {seconds:.0f} s  {shown}", highlight=False)
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """Leave the terminal as it was, also after an interruption."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
