@@ -1,0 +1,168 @@
+"""What each modality is worth: removed, shuffled across samples, and alone, against the whole model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mmkeras.evaluation.intervals import Bootstrap, Draws, Interval
+from mmkeras.evaluation.predict import Variant
+from mmkeras.evaluation.samples import Samples
+from mmkeras.evaluation.words import amount, change, number
+from mmkeras.modalities import ModalitySpec
+from mmkeras.tasks import TaskSpec
+from mmkeras.tasks._contract import Outputs
+
+__all__ = ["Ablation", "ablate", "baseline_outputs"]
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """The result for ``metrics.json`` and what has to be said about it."""
+
+    result: dict[str, Any]
+    """JSON object, see ``metrics.schema.json``."""
+    warnings: list[str]
+    """Findings that need a decision, in plain words."""
+
+
+def baseline_outputs(task: TaskSpec, targets: np.ndarray, outputs: Outputs) -> dict[str, np.ndarray] | None:
+    """Return the outputs of the best answer that looks at no input, or ``None`` for an unknown task.
+
+    One label: always the most frequent class. Several labels: the share of each. Numbers: the mean.
+    """
+    if "probabilities" in outputs and task.target.shape == ():
+        classes = outputs["probabilities"].shape[1]
+        share = np.bincount(targets.astype(np.int64), minlength=classes) / len(targets)
+        return {"probabilities": np.tile(share.astype(np.float32), (len(targets), 1))}
+    if "probabilities" in outputs or "value" in outputs:
+        name = "probabilities" if "probabilities" in outputs else "value"
+        mean = targets.reshape(len(targets), -1).mean(0, dtype=np.float64).astype(np.float32)
+        return {name: np.tile(mean, (len(targets), 1)).reshape(outputs[name].shape)}
+    return None
+
+
+def ablate(
+    run: Callable[[Variant], Outputs],
+    samples: Samples,
+    specs: Mapping[str, ModalitySpec],
+    task: TaskSpec,
+    whole: Draws,
+    outputs: Outputs,
+    bootstrap: Bootstrap,
+) -> Ablation:
+    """Score the model without, with shuffled and with nothing but each modality.
+
+    Args:
+        run: gives the outputs of one variant of the inputs.
+        samples: the samples.
+        specs: modality specs by name.
+        task: gives the metrics.
+        whole: scores of the whole model on the same samples with the same seed.
+        outputs: outputs of the whole model.
+        bootstrap: settings of the resampling.
+    """
+    scored: dict[Variant, Draws] = {Variant(): whole}
+
+    def score(variant: Variant) -> Draws:
+        # With two modalities, "without one" and "the other alone" are the same pass.
+        if variant not in scored:
+            scored[variant] = bootstrap.score(task, samples.targets, run(variant), samples.weights)
+        return scored[variant]
+
+    names = list(specs)
+    groups: dict[str, dict[str, Draws]] = {
+        "removed": {name: score(Variant(absent=frozenset({name}))) for name in names},
+        "shuffled": {name: score(Variant(shuffled=frozenset({name}), seed=bootstrap.seed)) for name in names},
+        "alone": {name: score(Variant(absent=frozenset(names) - {name})) for name in names},
+    }
+    constant = baseline_outputs(task, samples.targets, outputs)
+    baseline = bootstrap.score(task, samples.targets, constant, samples.weights) if constant else None
+    result: dict[str, Any] = {
+        group: {name: _entry(draws, whole) for name, draws in members.items()} for group, members in groups.items()
+    }
+    if baseline:
+        result["baseline"] = _entry(baseline, whole)
+    verdict, warnings = _verdict(task, whole, groups, baseline)
+    result["verdict"] = verdict
+    return Ablation(result, warnings)
+
+
+def _entry(draws: Draws, whole: Draws) -> dict[str, Any]:
+    return {
+        "metrics": {name: interval.to_json() for name, interval in draws.intervals().items()},
+        "difference": {name: draws.difference(whole, name).to_json() for name in draws.values},
+    }
+
+
+def _verdict(
+    task: TaskSpec, whole: Draws, groups: Mapping[str, Mapping[str, Draws]], baseline: Draws | None
+) -> tuple[dict[str, Any], list[str]]:
+    metric, sign = task.metric, task.metric_sign
+    names = list(groups["removed"])
+    verdict: dict[str, Any] = {"metric": metric, "fusion_helps": None, "best_alone": None, "gain": None}
+    warnings: list[str] = []
+    sentences: list[str] = []
+    if len(names) > 1:
+        best = max(names, key=lambda name: sign * groups["alone"][name].values[metric])
+        gain = whole.difference(groups["alone"][best], metric)
+        helps = bool((gain.low if sign > 0 else -gain.high) > 0)
+        verdict |= {"fusion_helps": helps, "best_alone": best, "gain": gain.to_json()}
+        alone = groups["alone"][best].values[metric]
+        comparison = (
+            f"all modalities together reach {_titled(metric, whole.values[metric])}, "
+            f"{best} alone reaches {number(metric, alone)} ({change(metric, gain)})."
+        )
+        if helps:
+            sentences.append(f"Fusion helps: {comparison}")
+        else:
+            sentences.append(f"Fusion adds nothing: {comparison}")
+            warnings.append(sentences[-1] + " The other modalities do not earn their cost.")
+    costs = {}
+    for name in names:
+        cost = groups["removed"][name].difference(whole, metric)
+        costs[name] = cost.to_json()
+        sentences.append(_cost(name, metric, sign, groups["removed"][name], whole, cost))
+        shuffled = groups["shuffled"][name].difference(whole, metric)
+        if not _worse(shuffled, sign):
+            warnings.append(
+                f"The model does not use {name}: with {name} taken from other samples, "
+                f"{_titled(metric, None)} "
+                f"stays at {number(metric, groups['shuffled'][name].values[metric])} "
+                f"({change(metric, shuffled)})."
+            )
+        if baseline and len(names) > 1:
+            below = groups["removed"][name].difference(baseline, metric)
+            if _worse(below, sign):
+                warnings.append(
+                    f"Without {name} the model is worse than a constant answer: "
+                    f"{number(metric, groups['removed'][name].values[metric])} against "
+                    f"{number(metric, baseline.values[metric])}. Raise train.modality_dropout if {name} can "
+                    f"be missing."
+                )
+    return verdict | {"cost_of_missing": costs, "text": " ".join(sentences)}, warnings
+
+
+def _worse(difference: Interval, sign: int) -> bool:
+    """Tell whether a difference is a loss by more than its interval."""
+    return bool((difference.high if sign > 0 else -difference.low) < 0)
+
+
+def _cost(name: str, metric: str, sign: int, removed: Draws, whole: Draws, cost: Interval) -> str:
+    reached = number(metric, removed.values[metric])
+    if not _worse(cost, sign):
+        return f"Without {name} nothing measurable is lost: {reached} ({change(metric, cost)})."
+    direction = "falls" if sign > 0 else "rises"
+    whole_value = number(metric, whole.values[metric])
+    return (
+        f"Without {name}, {_titled(metric, None)} {direction} from {whole_value} to {reached} "
+        f"(by {amount(metric, cost)})."
+    )
+
+
+def _titled(metric: str, value: float | None) -> str:
+    words = metric.replace("_", " ")
+    return words if value is None else f"{words} {number(metric, value)}"

@@ -1,0 +1,170 @@
+"""Metrics per class, label or predicted number, and the confusions between classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmkeras.evaluation.decompositions import Decomposition, class_counts
+from mmkeras.evaluation.intervals import Bootstrap, Draws
+from mmkeras.evaluation.slices import FEW_SAMPLES
+from mmkeras.tasks import TaskSpec
+from mmkeras.tasks._contract import Outputs
+
+__all__ = ["confusion", "label_names", "per_class"]
+
+TOP_CONFUSIONS = 20
+
+
+def label_names(task: TaskSpec) -> tuple[str, ...]:
+    """Return the names of a task's classes, labels or predicted numbers; positions where it has no names."""
+    names = tuple(getattr(task, "labels", ()) or getattr(task, "names", ()))
+    size = int(np.prod(task.outputs[0].shape, dtype=np.int64))
+    return names if len(names) == size else tuple(str(i) for i in range(size))
+
+
+def thresholds(task: TaskSpec) -> np.ndarray | float:
+    """Return the decision threshold of each label."""
+    given = getattr(task, "thresholds", None)
+    return np.asarray(given, np.float32) if given else float(getattr(task, "threshold", 0.5))
+
+
+def _decided(task: TaskSpec, targets: np.ndarray, outputs: Outputs) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return truth and decision as bool (N, C), or ``None`` for a task without classes."""
+    if "probabilities" not in outputs:
+        return None
+    probabilities = outputs["probabilities"]
+    if task.target.shape == ():
+        classes = np.arange(probabilities.shape[1])
+        return targets[:, None] == classes, probabilities.argmax(1)[:, None] == classes
+    return targets > 0.5, probabilities >= thresholds(task)
+
+
+def _column(counts: np.ndarray, top: Sequence[int], bottom: Sequence[int], factor: float = 1.0) -> Decomposition:
+    def finish(sums: np.ndarray) -> np.ndarray:
+        divisor = sums[:, list(bottom)].sum(1)
+        share = np.full(len(sums), np.nan)
+        np.divide(factor * sums[:, list(top)].sum(1), divisor, out=share, where=divisor > 0)
+        return share
+
+    return Decomposition(counts, finish)
+
+
+def per_class(
+    task: TaskSpec, targets: np.ndarray, outputs: Outputs, weights: np.ndarray, bootstrap: Bootstrap
+) -> dict[str, Any]:
+    """Return the metrics of every class or label, worst F1 first, or of every predicted number.
+
+    Args:
+        task: recognised by its outputs.
+        targets: encoded targets (N, ...).
+        outputs: model outputs (N, ...).
+        weights: sample weights (N,).
+        bootstrap: settings of the resampling.
+
+    Returns:
+        ``{class: {metric: interval, "samples", "few"}}``; a metric without a value (no prediction of that
+        class) is null.
+    """
+    names = label_names(task)
+    sides = _decided(task, targets, outputs)
+    if sides is None:
+        return _per_number(names, targets, outputs, weights, bootstrap) if "value" in outputs else {}
+    truth, decided = sides
+    counts, size = class_counts(truth, decided), truth.shape[1]
+    parts = {}
+    for i in range(size):
+        hits, predicted, actual = i, size + i, 2 * size + i
+        parts[f"{i} precision"] = _column(counts, (hits,), (predicted,))
+        parts[f"{i} recall"] = _column(counts, (hits,), (actual,))
+        parts[f"{i} f1"] = _column(counts, (hits,), (predicted, actual), 2.0)
+    found = _intervals(parts, weights, bootstrap)
+    result: dict[str, dict[str, Any]] = {}
+    for i, name in enumerate(names):
+        samples = int(truth[:, i].sum())
+        metrics = {metric: found[f"{i} {metric}"] for metric in ("precision", "recall", "f1")}
+        result[name] = {**metrics, "samples": samples, "few": samples < FEW_SAMPLES}
+    return dict(sorted(result.items(), key=lambda item: _value(item[1])))
+
+
+def _per_number(
+    names: Sequence[str], targets: np.ndarray, outputs: Outputs, weights: np.ndarray, bootstrap: Bootstrap
+) -> dict[str, Any]:
+    truth = targets.reshape(len(targets), -1).astype(np.float64)
+    error = outputs["value"].reshape(truth.shape) - truth
+    ones = np.ones(len(error))
+    parts = {}
+    for i in range(len(names)):
+        sums = np.stack([np.abs(error[:, i]), error[:, i], error[:, i] ** 2, ones], 1).astype(np.float32)
+        parts[f"{i} mae"] = Decomposition(sums, _share(0))
+        parts[f"{i} bias"] = Decomposition(sums, _share(1))
+        parts[f"{i} rmse"] = Decomposition(sums, lambda s: np.sqrt(s[:, 2] / s[:, 3]))
+    found = _intervals(parts, weights, bootstrap)
+    samples = len(error)
+    return {
+        name: {
+            **{metric: found[f"{i} {metric}"] for metric in ("mae", "bias", "rmse")},
+            "samples": samples,
+            "few": samples < FEW_SAMPLES,
+        }
+        for i, name in enumerate(names)
+    }
+
+
+def _share(column: int) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda sums: sums[:, column] / sums[:, -1]
+
+
+def _intervals(parts: dict[str, Decomposition], weights: np.ndarray, bootstrap: Bootstrap) -> dict[str, dict[str, Any]]:
+    values = {name: part.point(weights) for name, part in parts.items()}
+    methods = dict.fromkeys(parts, "bootstrap")
+    draws = Draws(values, bootstrap.draw(parts, weights), methods, bootstrap.confidence, float(len(weights)))
+    return {name: interval.to_json() for name, interval in draws.intervals().items()}
+
+
+def _value(entry: dict[str, Any]) -> float:
+    value = entry["f1"]["value"]
+    return float("inf") if value is None else float(value)
+
+
+def confusion(task: TaskSpec, targets: np.ndarray, outputs: Outputs) -> dict[str, Any] | None:
+    """Count what is taken for what; sample weights have no say here.
+
+    Returns:
+        One label: ``{"labels", "matrix" [truth][predicted], "top": [{"truth", "predicted", "count",
+        "share"}]}``. Several labels: ``{"labels", "per_label": {label: {"tp", "fp", "fn", "tn"}}}``.
+        Otherwise ``None``.
+    """
+    sides = _decided(task, targets, outputs)
+    if sides is None:
+        return None
+    truth, decided = sides
+    names = list(label_names(task))
+    if task.target.shape != ():
+        cells = {
+            "tp": truth & decided,
+            "fp": ~truth & decided,
+            "fn": truth & ~decided,
+            "tn": ~truth & ~decided,
+        }
+        return {
+            "labels": names,
+            "per_label": {n: {cell: int(v[:, i].sum()) for cell, v in cells.items()} for i, n in enumerate(names)},
+        }
+    matrix = np.zeros((len(names), len(names)), np.int64)
+    np.add.at(matrix, (truth.argmax(1), decided.argmax(1)), 1)
+    wrong = matrix * (1 - np.eye(len(names), dtype=np.int64))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:TOP_CONFUSIONS]
+    top = [
+        {
+            "truth": names[row],
+            "predicted": names[column],
+            "count": int(wrong[row, column]),
+            "share": float(wrong[row, column] / matrix[row].sum()),
+        }
+        for row, column in zip(*np.unravel_index(order, wrong.shape), strict=True)
+        if wrong[row, column]
+    ]
+    return {"labels": names, "matrix": matrix.tolist(), "top": top}

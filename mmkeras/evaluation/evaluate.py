@@ -1,0 +1,168 @@
+"""The evaluation of one model on one split: metrics.json, the report and its pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import Progress
+
+from mmkeras.config import EvaluateConfig
+from mmkeras.evaluation import pictures
+from mmkeras.evaluation.ablation import ablate
+from mmkeras.evaluation.calibration import calibration
+from mmkeras.evaluation.classes import confusion, per_class
+from mmkeras.evaluation.examples import cards, wrong_samples
+from mmkeras.evaluation.files import write_text
+from mmkeras.evaluation.intervals import SLOW_RESAMPLES, Bootstrap, Draws
+from mmkeras.evaluation.predict import Variant, predict
+from mmkeras.evaluation.report import write_report
+from mmkeras.evaluation.samples import Samples
+from mmkeras.evaluation.slices import slice_metrics
+from mmkeras.evaluation.table import print_metrics
+from mmkeras.evaluation.words import number, title
+from mmkeras.modalities import ModalitySpec
+from mmkeras.tasks import TaskSpec
+from mmkeras.tasks._contract import Outputs
+
+__all__ = ["SCHEMA_VERSION", "evaluate"]
+
+SCHEMA_VERSION = 1
+
+
+def evaluate(
+    model: Any,
+    samples: Samples,
+    specs: Mapping[str, ModalitySpec],
+    task: TaskSpec,
+    config: EvaluateConfig,
+    out: Path,
+    *,
+    provenance: Mapping[str, Any] | None = None,
+    extra_pictures: Mapping[str, Figure] | None = None,
+    seed: int = 0,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Evaluate a model and write ``metrics.json``, ``report.html`` and ``pictures/*.png``.
+
+    Args:
+        model: Keras model with dict inputs and dict outputs, or a callable on dicts of numpy arrays.
+        samples: the split, see ``mmkeras.evaluation.samples.read``.
+        specs: modality specs by name.
+        task: the task spec.
+        config: resamples, confidence, slices, batch size, pictures.
+        out: folder to write into; made when missing.
+        provenance: where the model comes from, for the report: ``name``, ``config``, ``data_fingerprint``,
+            ``code_revision``, ``packages`` and whatever else is known.
+        extra_pictures: more figures for the report by title, for example attention over the image.
+        seed: seed of shuffles and resamples.
+        console: where progress and the table are printed; nothing is printed without it.
+
+    Returns:
+        What ``metrics.json`` holds.
+
+    Raises:
+        DataError: no samples, or outputs that are not finite.
+        ConfigError: a slice that is no column of the data.
+    """
+    bootstrap = Bootstrap(config.bootstrap, config.confidence, seed)
+    with Progress(console=console, transient=True) if console else nullcontext() as progress:
+        # Everything, one shuffle of each modality, and each modality removed and alone (the same pass for
+        # two).
+        passes = 1 + len(specs) + {1: 1, 2: 2}.get(len(specs), 2 * len(specs))
+        steps = passes * -(-len(samples) // min(config.batch_size, len(samples)))
+        watch = _watch(progress, steps)
+
+        def run(variant: Variant) -> Outputs:
+            size = config.batch_size
+            return predict(model, samples, specs, batch_size=size, variant=variant, progress=watch)
+
+        outputs = run(Variant())
+        whole = bootstrap.score(task, samples.targets, outputs, samples.weights)
+        ablation = ablate(run, samples, specs, task, whole, outputs, bootstrap)
+    slices, remarks = slice_metrics(samples, outputs, task, whole, bootstrap, config.slices)
+    metrics = {
+        "schema_version": SCHEMA_VERSION,
+        "task": {"kind": task.kind, "metric": task.metric, "metric_sign": task.metric_sign},
+        "samples": len(samples),
+        "intervals": _intervals(bootstrap, whole),
+        "test": {name: interval.to_json() for name, interval in whole.intervals().items()},
+        "ablation": ablation.result,
+        "slices": slices,
+        "per_class": per_class(task, samples.targets, outputs, samples.weights, bootstrap),
+        "calibration": calibration(task, samples.targets, outputs, samples.weights),
+        "confusion": confusion(task, samples.targets, outputs),
+        "errors": wrong_samples(task, samples, outputs),
+        "warnings": ablation.warnings + _weak_slices(slices, task),
+        "remarks": remarks,
+        "provenance": json.loads(json.dumps(dict(provenance or {}), default=str)),
+    }
+    figures = _figures(metrics, task, cards(task, samples, specs, outputs, limit=config.pictures))
+    write_text(out / "metrics.json", json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_report(out, {**figures, **(extra_pictures or {})})
+    if console:
+        print_metrics(metrics, console)
+        console.print(f"report: {out / 'report.html'}")
+    return metrics
+
+
+def _watch(progress: Progress | None, steps: int) -> Callable[[Iterable[int]], Iterable[int]]:
+    if progress is None:
+        return iter
+    bar = progress.add_task("evaluating", total=steps)
+
+    def watched(starts: Iterable[int]) -> Iterable[int]:
+        for start in starts:
+            yield start
+            progress.advance(bar)
+
+    return watched
+
+
+def _intervals(bootstrap: Bootstrap, whole: Draws) -> dict[str, Any]:
+    slow = sorted(name for name, method in whole.methods.items() if method == "bootstrap-slow")
+    return {
+        "confidence": bootstrap.confidence,
+        "resamples": bootstrap.resamples,
+        "seed": bootstrap.seed,
+        "slow_resamples": min(SLOW_RESAMPLES, bootstrap.resamples),
+        "slow_metrics": slow,
+    }
+
+
+def _weak_slices(slices: Mapping[str, Mapping[str, Any]], task: TaskSpec) -> list[str]:
+    found = []
+    for column, values in slices.items():
+        worst = [
+            f"{value} ({number(task.metric, entry[task.metric]['value'])})"
+            for value, entry in values.items()
+            if entry["worse"] and not entry["few"]
+        ]
+        if worst:
+            more = f" and {len(worst) - 3} more" if len(worst) > 3 else ""
+            listed = ", ".join(worst[:3])
+            words = title(task.metric)
+            found.append(f"Worse than the whole in {words} where {column} is: {listed}{more}.")
+    return found
+
+
+def _figures(metrics: Mapping[str, Any], task: TaskSpec, worst: list[pictures.Card]) -> dict[str, Figure]:
+    whole = metrics["test"][task.metric]
+    figures = {"ablation": pictures.ablation_figure(metrics["ablation"], whole, task.metric)}
+    if any(metrics["slices"].values()):
+        slices = metrics["slices"]
+        figures["slices"] = pictures.slices_figure(slices, whole, task.metric, task.metric_sign)
+    if metrics["calibration"]:
+        figures["calibration"] = pictures.calibration_figure(metrics["calibration"])
+    if metrics["confusion"]:
+        figures["confusion"] = pictures.confusion_figure(metrics["confusion"])
+    if worst:
+        surely = all(card.right is False for card in worst)
+        title = "Wrong answers, the surest first" if surely else "Largest errors first"
+        figures["errors"] = pictures.samples_figure(worst, title)
+    return figures

@@ -1,0 +1,112 @@
+"""The report: one HTML file with everything in it, for a screen, a phone or paper."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from mmkeras.errors import DataError
+from mmkeras.evaluation.files import write_bytes, write_text
+from mmkeras.evaluation.pictures import figure_to_png
+from mmkeras.evaluation.table import worst_slices
+from mmkeras.evaluation.words import number, span, title
+
+__all__ = ["render_report", "write_report"]
+
+_TEMPLATE = "report.html.jinja"
+_KNOWN = ("ablation", "slices", "calibration", "confusion", "errors")
+
+
+def render_report(
+    metrics: Mapping[str, Any],
+    pictures: Mapping[str, bytes],
+    provenance: Mapping[str, Any] | None = None,
+    export: Mapping[str, Any] | None = None,
+) -> str:
+    """Return the report as one HTML page without links to anything outside it.
+
+    Args:
+        metrics: what ``metrics.json`` holds.
+        pictures: PNG bytes by name; ``ablation``, ``slices``, ``calibration``, ``confusion`` and ``errors``
+            have their own sections, others follow after them.
+        provenance: where the model comes from; that of the metrics when not given.
+        export: what ``export.json`` holds, once there is one.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"title": title, "pretty": _pretty, "size": _size}
+    environment.globals |= {"number": number, "span": span}
+    encoded = {name: "data:image/png;base64," + base64.b64encode(png).decode() for name, png in pictures.items()}
+    given = dict(metrics["provenance"] if provenance is None else provenance)
+    return environment.get_template(_TEMPLATE).render(
+        metrics=metrics,
+        primary=metrics["task"]["metric"],
+        pictures=encoded,
+        further=[name for name in encoded if name not in _KNOWN],
+        worst=worst_slices(metrics, 8),
+        provenance=given,
+        name=given.get("name", "Model"),
+        packages=given.get("packages", {}),
+        facts={k: v for k, v in given.items() if k not in ("name", "packages", "config")},
+        config=given.get("config"),
+        export=export,
+    )
+
+
+def write_report(
+    folder: Path, figures: Mapping[str, Figure] | None = None, export: Mapping[str, Any] | None = None
+) -> Path:
+    """Write ``report.html`` from the ``metrics.json`` in the same folder.
+
+    Args:
+        folder: the run's folder.
+        figures: pictures, kept as ``pictures/<name>.png``; the kept ones are used again when not given, so
+            that the report can be written anew after the export without the model.
+        export: what ``export.json`` holds.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        DataError: there is no ``metrics.json``.
+    """
+    source, kept = folder / "metrics.json", folder / "pictures"
+    if not source.is_file():
+        raise DataError(f"Expected metrics.json in {folder}, got none. Evaluate the model before its report.")
+    if figures is not None:
+        drawn = {_slug(name): figure_to_png(figure) for name, figure in figures.items()}
+        for name, png in drawn.items():
+            write_bytes(kept / f"{name}.png", png)
+        for old in kept.glob("*.png"):
+            if old.stem not in drawn:
+                old.unlink()
+    pictures = {path.stem: path.read_bytes() for path in sorted(kept.glob("*.png"))}
+    metrics = json.loads(source.read_text(encoding="utf-8"))
+    report = folder / "report.html"
+    write_text(report, render_report(metrics, pictures, export=export))
+    return report
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^\w-]+", "_", name).strip("_") or "picture"
+
+
+def _pretty(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, indent=1, ensure_ascii=False, default=str)
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"

@@ -1,0 +1,130 @@
+"""Metrics of parts of the test set: by every column that the data brings."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mmkeras.errors import ConfigError, nearest
+from mmkeras.evaluation.intervals import Bootstrap, Draws
+from mmkeras.evaluation.samples import Samples
+from mmkeras.tasks import TaskSpec
+from mmkeras.tasks._contract import Outputs
+
+__all__ = ["FEW_SAMPLES", "MAX_VALUES", "group_column", "slice_metrics"]
+
+FEW_SAMPLES = 30
+"""A slice with fewer samples is flagged: its numbers say little."""
+MAX_VALUES = 40
+"""Distinct values of one column that are reported apart."""
+OTHER = "(other values)"
+EMPTY = "(empty)"
+
+
+def group_column(name: str, values: np.ndarray) -> tuple[np.ndarray | None, str | None]:
+    """Turn a column into few groups.
+
+    Few distinct values stay as they are; numbers are cut into four groups of about equal size; of many other
+    values the most frequent are kept and the rest is one group.
+
+    Args:
+        name: the column, for the remark.
+        values: strings (N,).
+
+    Returns:
+        Group of each sample (N,), ``None`` where the column cannot be sliced by; and a remark where values
+        were grouped or the column was left out.
+    """
+    values = np.where(values == "", EMPTY, values)
+    distinct, counts = np.unique(values, return_counts=True)
+    if len(distinct) <= MAX_VALUES:
+        return values, None
+    numbers = _as_numbers(values)
+    if numbers is not None:
+        edges = np.unique(np.nanquantile(numbers, [0, 0.25, 0.5, 0.75, 1]))
+        place = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, max(len(edges) - 2, 0))
+        words = [f"{low:.4g} to {high:.4g}" for low, high in itertools.pairwise(edges)]
+        groups = np.asarray([EMPTY if np.isnan(x) else words[i] for x, i in zip(numbers, place, strict=True)])
+        return groups, f"Column {name!r} has {len(distinct)} numbers; it is reported in {len(words)} ranges."
+    if len(distinct) > len(values) / 2:
+        return None, (
+            f"Column {name!r} is not reported: {len(distinct)} distinct values in {len(values)} samples "
+            "name the samples rather than group them."
+        )
+    kept = distinct[np.argsort(-counts, kind="stable")[: MAX_VALUES - 1]]
+    groups = np.where(np.isin(values, kept), values, OTHER)
+    return (
+        groups,
+        f"Column {name!r} has {len(distinct)} values; the {len(kept)} most frequent are reported apart.",
+    )
+
+
+def _as_numbers(values: np.ndarray) -> np.ndarray | None:
+    try:
+        return np.asarray([np.nan if value == EMPTY else float(value) for value in values])
+    except ValueError:
+        return None
+
+
+def slice_metrics(
+    samples: Samples,
+    outputs: Outputs,
+    task: TaskSpec,
+    whole: Draws,
+    bootstrap: Bootstrap,
+    columns: Sequence[str] = (),
+) -> tuple[dict[str, Any], list[str]]:
+    """Score every group of every column.
+
+    Args:
+        samples: the samples.
+        outputs: outputs of the whole model (N, ...).
+        task: gives the metrics.
+        whole: scores on all samples.
+        bootstrap: settings of the resampling.
+        columns: columns to report by; all when empty.
+
+    Returns:
+        ``{column: {value: {metric: interval, "samples", "few", "worse"}}}``, in every column the worst value
+        of the primary metric first and those with few samples last; and remarks.
+
+    Raises:
+        ConfigError: a column that the data does not bring.
+    """
+    unknown = [name for name in columns if name not in samples.columns]
+    if unknown:
+        raise ConfigError(
+            "\n".join(f"evaluate.slices: no column {name!r}; {nearest(name, samples.columns)}" for name in unknown)
+        )
+    result: dict[str, Any] = {}
+    remarks: list[str] = []
+    for column in columns or samples.columns:
+        groups, remark = group_column(column, samples.columns[column])
+        if remark:
+            remarks.append(remark)
+        if groups is None:
+            continue
+        entries = {}
+        for value in np.unique(groups):
+            inside = groups == value
+            part = {name: array[inside] for name, array in outputs.items()}
+            draws = bootstrap.score(task, samples.targets[inside], part, samples.weights[inside])
+            entries[str(value)] = _entry(draws, int(inside.sum()), task, whole)
+        result[column] = dict(sorted(entries.items(), key=lambda item: _order(item[1], task)))
+    return result, remarks
+
+
+def _entry(draws: Draws, count: int, task: TaskSpec, whole: Draws) -> dict[str, Any]:
+    primary = draws.interval(task.metric)
+    pessimist = primary.high if task.metric_sign > 0 else -primary.low
+    worse = bool(pessimist < task.metric_sign * whole.values[task.metric])
+    metrics = {name: interval.to_json() for name, interval in draws.intervals().items()}
+    return {**metrics, "samples": count, "few": count < FEW_SAMPLES, "worse": worse}
+
+
+def _order(entry: dict[str, Any], task: TaskSpec) -> tuple[bool, float]:
+    value = entry[task.metric]["value"]
+    return entry["few"], task.metric_sign * (np.inf if value is None else value)

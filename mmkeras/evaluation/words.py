@@ -1,0 +1,63 @@
+"""Numbers as people read them: shares in percent, differences of shares in points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmkeras.evaluation.intervals import Interval
+
+__all__ = ["amount", "change", "is_share", "number", "span", "title"]
+
+_SHARES = ("accuracy", "f1", "precision", "recall", "match", "auc", "average_precision", "hamming")
+_TITLES = {
+    "mae": "mean absolute error",
+    "mse": "mean squared error",
+    "rmse": "root mean squared error",
+    "r2": "R²",
+    "ece": "expected calibration error",
+    "auc": "area under ROC",
+}
+
+
+def is_share(metric: str) -> bool:
+    """Tell whether a metric is shown in percent."""
+    return any(word in metric for word in _SHARES)
+
+
+def title(metric: str) -> str:
+    """Return the metric's name in words."""
+    return _TITLES.get(metric, metric.replace("_", " ").replace("f1", "F1"))
+
+
+def number(metric: str, value: float | None) -> str:
+    """Return one value of a metric: ``97.3 %`` or ``0.0421``."""
+    if value is None or value != value:
+        return "–"
+    return f"{100 * value:.1f} %" if is_share(metric) else f"{value:.4g}"
+
+
+def span(metric: str, interval: Mapping[str, Any]) -> str:
+    """Return an interval of ``metrics.json``: ``96.9 – 97.7 %``."""
+    low, high = interval["low"], interval["high"]
+    if low is None or high is None:
+        return "–"
+    if is_share(metric):
+        return f"{100 * low:.1f} – {100 * high:.1f} %"
+    return f"{low:.4g} – {high:.4g}"
+
+
+def change(metric: str, difference: Interval) -> str:
+    """Return a difference with sign and interval: ``+1.2 points, interval +0.8 to +1.6``."""
+    scale, unit = (100, " points") if is_share(metric) else (1, "")
+    value, low, high = (scale * x for x in (difference.value, difference.low, difference.high))
+    form = "+.1f" if is_share(metric) else "+.3g"
+    return f"{value:{form}}{unit}, interval {low:{form}} to {high:{form}}"
+
+
+def amount(metric: str, difference: Interval) -> str:
+    """Return the size of a difference without its sign: ``32.5 points, interval 31.2 to 33.9``."""
+    low, high = sorted((abs(difference.low), abs(difference.high)))
+    scale, unit, form = (100, " points", ".1f") if is_share(metric) else (1, "", ".3g")
+    size = abs(scale * difference.value)
+    return f"{size:{form}}{unit}, interval {scale * low:{form}} to {scale * high:{form}}"

@@ -1,0 +1,24 @@
+"""How an image is shown to people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mmkeras.modalities.image.pixels import read_rgb
+
+__all__ = ["image"]
+
+LARGEST = 512
+
+
+def image(value: Any) -> np.ndarray:
+    """Return a raw image as pixels, uint8 (H, W, 3), at most 512 on the longer side.
+
+    Raises:
+        DataError: the value is no image.
+    """
+    picture = read_rgb(value)
+    picture.thumbnail((LARGEST, LARGEST))
+    return np.asarray(picture)

@@ -1,0 +1,13 @@
+"""How a text is shown to people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["caption"]
+
+
+def caption(value: Any) -> str:
+    """Return the text itself, in quotation marks where it would not be seen."""
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return text if text.strip() else f'"{text}"'
