@@ -1,0 +1,174 @@
+"""Times the edge files on the golden inputs, each file in a process of its own. No TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmkeras.bundle import Bundle, ExportedFile
+from mmkeras.errors import BundleError, MmkerasError
+from mmkeras.runtime.predictor import Predictor
+from mmkeras.runtime.runner import runners
+
+__all__ = ["Timing", "benchmark", "measure"]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One file's figures, for batches of one sample."""
+
+    format: str
+    """Format of the file."""
+    precision: str
+    """Precision of the file."""
+    path: str
+    """Relative to the bundle."""
+    engine: str
+    """What ran it."""
+    threads: int
+    """Threads of one inference."""
+    device: str
+    """Device that was asked for."""
+    runs: int
+    """Timed inferences, after the warm-up."""
+    bytes: int
+    """Size of the file."""
+    load_ms: float
+    """From checking the hash to a loaded file, with the import of the engine."""
+    p50_ms: float
+    """Median time of one inference."""
+    p90_ms: float
+    """90th percentile."""
+    p99_ms: float
+    """99th percentile."""
+    per_second: float
+    """Inferences a second, one after the other."""
+    answer_p50_ms: float | None
+    """Median from raw inputs to the decoded answer; None without raw golden inputs."""
+    peak_mib: float
+    """Largest resident memory of the process: Python, numpy, the engine and the model."""
+
+
+def benchmark(
+    bundle: Bundle,
+    files: list[ExportedFile],
+    *,
+    runs: int = 200,
+    warmup: int = 20,
+    threads: int = 1,
+    device: str = "cpu",
+    progress: Callable[[str], None] = lambda what: None,
+) -> list[Timing]:
+    """Measure files one after the other, each in a fresh process, so that none inherits another's memory.
+
+    Args:
+        bundle: the opened bundle.
+        files: accepted files whose engines are installed.
+        runs: timed inferences per file.
+        warmup: inferences before them.
+        threads: threads of one inference, for every engine alike.
+        device: ``cpu``, ``cuda`` or ``tensorrt``.
+        progress: called with the path of each file before it is measured.
+
+    Raises:
+        MmkerasError: a file could not be measured; carries what the process said.
+    """
+    timings = []
+    for file in files:
+        progress(file.path)
+        options = {"runs": runs, "warmup": warmup, "threads": threads, "device": device}
+        request = json.dumps(
+            {"folder": str(bundle.folder), "format": file.format, "precision": file.precision, **options}
+        )
+        command = [sys.executable, "-m", "mmkeras.runtime.benchmark", request]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+            raise MmkerasError(f"{file.path} could not be measured: {said}")
+        timings.append(Timing(**json.loads(done.stdout.splitlines()[-1])))
+    return timings
+
+
+def measure(
+    folder: str | Path,
+    format: str,
+    precision: str,
+    *,
+    runs: int = 200,
+    warmup: int = 20,
+    threads: int = 1,
+    device: str = "cpu",
+) -> Timing:
+    """Measure one file in this process.
+
+    Raises:
+        BundleError: the bundle has no golden samples.
+    """
+    bundle = Bundle.open(folder)
+    golden = bundle.golden()
+    if not len(golden):
+        raise BundleError(f"{bundle.folder} has no golden samples to measure with. Export it again.")
+    start = time.perf_counter()
+    with Predictor(bundle, format, precision, threads=threads, device=device) as predictor:
+        load = time.perf_counter() - start
+        inputs = [{n: array[i : i + 1] for n, array in golden.inputs.items()} for i in range(len(golden))]
+        times = _times(lambda i: predictor.runner.infer(inputs[i % len(inputs)]), runs, warmup)
+        raw = [values for values in bundle.golden_raw() if any(v is not None for v in values.values())]
+        answers = _times(lambda i: predictor.predict(**raw[i % len(raw)]), runs, warmup) if raw else None
+        return Timing(
+            format=format,
+            precision=precision,
+            path=predictor.file.path,
+            engine=runners()[format].engine,
+            threads=threads,
+            device=device,
+            runs=runs,
+            bytes=predictor.file.bytes,
+            load_ms=1e3 * load,
+            p50_ms=float(np.percentile(times, 50)),
+            p90_ms=float(np.percentile(times, 90)),
+            p99_ms=float(np.percentile(times, 99)),
+            per_second=1e3 / float(np.mean(times)),
+            answer_p50_ms=None if answers is None else float(np.percentile(answers, 50)),
+            peak_mib=_peak_mib(),
+        )
+
+
+def _times(run: Callable[[int], Any], runs: int, warmup: int) -> np.ndarray:
+    """Return the time of each run in milliseconds."""
+    for index in range(warmup):
+        run(index)
+    times = np.empty(runs)
+    for index in range(runs):
+        start = time.perf_counter_ns()
+        run(index)
+        times[index] = time.perf_counter_ns() - start
+    return times / 1e6
+
+
+def _peak_mib() -> float:
+    # Not getrusage on Linux: ru_maxrss survives exec, so a child of a large process reports its parent's peak.
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)  # macOS counts bytes
+
+
+if __name__ == "__main__":
+    _request = json.loads(sys.argv[1])
+    try:
+        print(json.dumps(asdict(measure(**_request))))
+    except MmkerasError as _error:
+        sys.exit(str(_error))

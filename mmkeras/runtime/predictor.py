@@ -1,0 +1,201 @@
+"""Answers for raw inputs: host-side preprocessing, one engine, the task's decoding. No TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from mmkeras.bundle import Bundle, ExportedFile
+from mmkeras.errors import BundleError, ConfigError, DataError, DependencyError, nearest
+from mmkeras.runtime.runner import RunnerBase, runners
+
+__all__ = ["PRECISIONS", "Predictor", "choose", "open_runner"]
+
+PRECISIONS = ("float32", "float16", "int8-dynamic")
+"""Precisions in the order in which they are preferred; others come after them."""
+
+
+def choose(bundle: Bundle, format: str | None = None, precision: str | None = None) -> ExportedFile:
+    """Choose the file to run: what is asked for, or else the best one whose engine is installed.
+
+    Best is the most exact precision (float32, float16, int8-dynamic), and for one precision LiteRT before ONNX
+    Runtime. A rejected file is never chosen.
+
+    Args:
+        bundle: the opened bundle.
+        format: ``tflite`` or ``onnx``; any when not given.
+        precision: ``float32``, ``float16`` or ``int8-dynamic``; any when not given.
+
+    Raises:
+        ConfigError: the bundle has no such file; the message lists what it has.
+        BundleError: the file that is asked for was rejected, or every file was.
+        DependencyError: the engine is not installed; names the extra.
+    """
+    engines = runners()
+    edge = [file for file in bundle.files if file.format in engines]
+    asked = [f for f in edge if format in (None, f.format) and precision in (None, f.precision)]
+    if not asked:
+        listing = ", ".join(f"{f.format} {f.precision}" + ("" if f.accepted else " (rejected)") for f in edge)
+        wanted = " ".join(part for part in (format, precision) if part) or "edge file"
+        hint = ""
+        if format is not None and all(f.format != format for f in edge):
+            hint = nearest(format, {f.format for f in edge}) + ". "
+        elif precision is not None and all(f.precision != precision for f in edge):
+            hint = nearest(precision, {f.precision for f in edge}) + ". "
+        raise ConfigError(
+            f"{bundle.folder} has no {wanted} to run here; {hint}"
+            f"It has: {listing or 'no edge files'}. Export what is missing with python -m export."
+        )
+    accepted = [file for file in asked if file.accepted]
+    if not accepted:
+        reasons = "; ".join(f"{f.format} {f.precision}: {f.reason or 'no reason given'}" for f in asked)
+        raise BundleError(f"{bundle.folder}: rejected by its export, so it is not run: {reasons}")
+    installed = [file for file in accepted if engines[file.format].available()]
+    if not installed:
+        cls = engines[min(accepted, key=lambda f: engines[f.format].rank).format]
+        raise DependencyError(
+            f"{cls.engine} is not installed and no other engine can run "
+            f"{', '.join(f'{f.format} {f.precision}' for f in accepted)}. "
+            f"Install it with: pip install 'mmkeras[{cls.extra}]'"
+        )
+    return min(installed, key=lambda f: (_precision_rank(f.precision), engines[f.format].rank))
+
+
+def open_runner(bundle: Bundle, file: ExportedFile, *, threads: int = 1, device: str = "cpu") -> RunnerBase:
+    """Check a file's hash, load it and hold its inputs and outputs to the manifest.
+
+    Raises:
+        BundleError: altered, not loadable, or with other inputs or outputs than the manifest.
+        ConfigError: the engine does not have the device.
+        DependencyError: the engine is not installed.
+    """
+    cls = runners()[file.format]
+    runner: RunnerBase = cls(bundle.load(file.path, file.sha256), threads=threads, device=device)
+    runner.activate()
+    expected = {tensor.name: tensor for tensor in bundle.inputs}
+    problems = [
+        f"input {name}: expected {expected.get(name, 'none')}, got {given.get(name, 'none')}"
+        for given in ({tensor.name: tensor for tensor in runner.inputs},)
+        for name in sorted(expected.keys() | given.keys())
+        if expected.get(name) != given.get(name)
+    ]
+    problems += [
+        f"output {tensor.name}: missing, got {', '.join(runner.outputs)}"
+        for tensor in bundle.task.outputs
+        if tensor.name not in runner.outputs
+    ]
+    if problems:
+        runner.deactivate()
+        raise BundleError(f"{file.path} does not fit the manifest: {'; '.join(problems)}. Export it again.")
+    return runner
+
+
+class Predictor:
+    """A model that answers raw inputs, loaded once. A context manager.
+
+    Example:
+        >>> with Predictor("saved_models/vqa/1") as predictor:
+        ...     predictor.predict(image="a.png", text="what shape is it?")["label"]
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle | str | Path,
+        format: str | None = None,
+        precision: str | None = None,
+        *,
+        threads: int = 1,
+        device: str = "cpu",
+    ) -> None:
+        """Open the bundle and load one file.
+
+        Args:
+            bundle: an opened bundle or its folder.
+            format: ``tflite`` or ``onnx``; see `choose` for what is taken when not given.
+            precision: ``float32``, ``float16`` or ``int8-dynamic``.
+            threads: threads of one inference.
+            device: ``cpu``; ONNX Runtime also takes ``cuda`` and ``tensorrt``.
+
+        Raises:
+            BundleError: no bundle, altered, incompatible, or a rejected file.
+            ConfigError: the bundle has no such file.
+            DependencyError: the engine is not installed.
+        """
+        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        self.file = choose(self.bundle, format, precision)
+        self.runner = open_runner(self.bundle, self.file, threads=threads, device=device)
+
+    def preprocess(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Turn one sample's raw values into model inputs with a batch dimension of 1.
+
+        Args:
+            values: raw value by modality; a modality that is left out or ``None`` is missing.
+
+        Raises:
+            ConfigError: not a modality of this model.
+            DataError: no modality at all, or a value that cannot be used.
+        """
+        specs = self.bundle.specs
+        for name in values:
+            if name not in specs:
+                raise ConfigError(f"This model has no modality {name!r}; {nearest(name, specs)}")
+        if all(values.get(name) is None for name in specs):
+            raise DataError(f"Nothing to predict from: give at least one of {', '.join(specs)}.")
+        return {
+            name: np.asarray(array)[None]
+            for spec in specs.values()
+            for name, array in spec.inputs(values.get(spec.name)).items()
+        }
+
+    def predict(self, **values: Any) -> dict[str, Any]:
+        """Answer one sample; a modality that is not given is missing.
+
+        Args:
+            **values: raw value by modality, for example ``image="a.png", text="what shape is it?"``.
+
+        Returns:
+            The task's answer, ready for JSON; for classification ``{"label", "confidence", "top"}``.
+
+        Raises:
+            ConfigError: not a modality of this model.
+            DataError: no modality at all, or a value that cannot be used.
+        """
+        return self.bundle.task.decode(self.runner.infer(self.preprocess(values)))[0]
+
+    def predict_batch(self, samples: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Answer several samples in one call; each is raw values by modality.
+
+        Raises:
+            ConfigError: not a modality of this model.
+            DataError: a sample without any modality, or a value that cannot be used; names the sample.
+        """
+        if not samples:
+            return []
+        inputs = []
+        for index, sample in enumerate(samples):
+            try:
+                inputs.append(self.preprocess(sample))
+            except (ConfigError, DataError) as error:
+                raise type(error)(f"Sample {index}: {error}") from error
+        batch = {name: np.concatenate([item[name] for item in inputs]) for name in inputs[0]}
+        return self.bundle.task.decode(self.runner.infer(batch))
+
+    def close(self) -> None:
+        """Release the engine."""
+        self.runner.deactivate()
+
+    def __enter__(self) -> Predictor:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _precision_rank(precision: str) -> int:
+    return PRECISIONS.index(precision) if precision in PRECISIONS else len(PRECISIONS)

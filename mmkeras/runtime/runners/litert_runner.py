@@ -1,0 +1,61 @@
+"""LiteRT files (``.tflite``) on the CPU, by the package ai-edge-litert."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from mmkeras.errors import require
+from mmkeras.modalities import TensorSpec
+from mmkeras.runtime.runner import RunnerBase
+
+__all__ = ["Runner"]
+
+
+class Runner(RunnerBase):
+    """Runs a LiteRT file through its signature, or by tensor names where a file has none."""
+
+    format = "tflite"
+    engine = "LiteRT"
+    module = "ai_edge_litert"
+    extra = "litert"
+    rank = 0
+
+    _interpreter: Any = None
+    _signature: Any = None
+
+    def _load(self) -> None:
+        litert = require("ai_edge_litert.interpreter", self.extra)
+        self._interpreter = litert.Interpreter(str(self.path), num_threads=self.threads)
+        self._interpreter.allocate_tensors()
+        signatures = self._interpreter.get_signature_list()
+        if signatures:
+            # Details of a signature keep the model's names; get_input_details() has another order and other names.
+            self._signature = self._interpreter.get_signature_runner(next(iter(signatures)))
+            given = self._signature.get_input_details()
+            self._results = dict(self._signature.get_output_details())
+        else:
+            given = {detail["name"]: detail for detail in self._interpreter.get_input_details()}
+            self._results = {detail["name"]: detail for detail in self._interpreter.get_output_details()}
+        self._indices = {name: detail["index"] for name, detail in given.items()}
+        self.batch = int(next(iter(given.values()))["shape"][0])
+        self.outputs = tuple(self._results)
+        self.inputs = tuple(
+            TensorSpec(name, tuple(int(size) for size in detail["shape"][1:]), np.dtype(detail["dtype"]).name)
+            for name, detail in given.items()
+        )
+
+    def _unload(self) -> None:
+        self._signature = None
+        self._interpreter = None
+
+    def _run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if self._signature is not None:
+            outputs: dict[str, np.ndarray] = self._signature(**inputs)
+            return outputs
+        for name, index in self._indices.items():
+            self._interpreter.set_tensor(index, inputs[name])
+        self._interpreter.invoke()
+        return {name: self._interpreter.get_tensor(detail["index"]) for name, detail in self._results.items()}

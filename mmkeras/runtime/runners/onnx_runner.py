@@ -1,0 +1,71 @@
+"""ONNX files by ONNX Runtime: on the CPU, or with CUDA or TensorRT where its package has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from mmkeras.errors import DependencyError, require
+from mmkeras.modalities import TensorSpec
+from mmkeras.runtime.runner import RunnerBase
+
+__all__ = ["Runner"]
+
+_PROVIDERS = {
+    "cpu": ("CPUExecutionProvider",),
+    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
+    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
+}
+_DTYPES = {"float": "float32", "double": "float64"}
+
+
+class Runner(RunnerBase):
+    """Runs an ONNX file with any batch size that its first dimension allows."""
+
+    format = "onnx"
+    engine = "ONNX Runtime"
+    module = "onnxruntime"
+    extra = "onnx"
+    rank = 1
+    devices = ("cpu", "cuda", "tensorrt")
+
+    _session: Any = None
+
+    def _load(self) -> None:
+        ort = require("onnxruntime", self.extra)
+        provider = _PROVIDERS[self.device][0]
+        if provider not in ort.get_available_providers():
+            raise DependencyError(
+                f"This onnxruntime has no {provider}: expected it for device {self.device!r}, got "
+                f"{', '.join(ort.get_available_providers())}. Install onnxruntime-gpu in its place."
+            )
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(str(self.path), options, providers=_PROVIDERS[self.device])
+        except Exception as error:  # its exceptions derive from Exception and from nothing narrower
+            raise RuntimeError(str(error)) from error
+        if self._session.get_providers()[0] != provider:
+            # ONNX Runtime only logs that it fell back to another provider.
+            raise DependencyError(
+                f"{provider} could not start and ONNX Runtime fell back to {self._session.get_providers()[0]}. "
+                "Check the driver and the CUDA libraries, or ask for device 'cpu'."
+            )
+        given = self._session.get_inputs()
+        first = given[0].shape[0]
+        self.batch = first if isinstance(first, int) else None
+        self.outputs = tuple(output.name for output in self._session.get_outputs())
+        self.inputs = tuple(
+            TensorSpec(item.name, tuple(item.shape[1:]), _DTYPES.get(kind := item.type[len("tensor(") : -1], kind))
+            for item in given
+        )
+
+    def _unload(self) -> None:
+        self._session = None
+
+    def _run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(self.outputs, self._session.run(None, inputs), strict=True))

@@ -1,0 +1,185 @@
+"""Replays the golden samples on every accepted edge file, and proves the host-side preprocessing. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mmkeras.bundle import Bundle, ExportedFile, Golden
+from mmkeras.errors import DataError, MmkerasError
+from mmkeras.runtime.predictor import open_runner
+from mmkeras.runtime.runner import runners
+
+__all__ = ["FileCheck", "PreprocessingCheck", "SelfTest", "selftest"]
+
+# Another build of libjpeg may round a pixel to the next level, and another maths library the last bit of a float.
+_INTEGER_PIXELS = 1.0
+_FLOATS = 1e-5
+
+
+@dataclass(frozen=True)
+class FileCheck:
+    """One exported file against the golden outputs."""
+
+    format: str
+    """Format of the file."""
+    precision: str
+    """Precision of the file."""
+    path: str
+    """Relative to the bundle."""
+    verdict: str
+    """``passed``, ``failed``, ``skipped`` (not run here) or ``rejected`` (by its export)."""
+    reason: str = ""
+    """Why it is not ``passed``."""
+    samples: int = 0
+    """Golden samples that were run."""
+    max_abs_diff: float | None = None
+    """Largest difference to the golden outputs."""
+    tolerance: float | None = None
+    """Largest difference that is accepted."""
+    flips: int = 0
+    """Samples on which the decision differs from the Keras model's."""
+    scenarios: dict[str, float] = field(default_factory=dict)
+    """Largest difference per modality scenario."""
+
+
+@dataclass(frozen=True)
+class PreprocessingCheck:
+    """One modality's host-side preprocessing against the golden inputs."""
+
+    modality: str
+    """Name of the modality."""
+    verdict: str
+    """``passed``, ``failed`` or ``skipped``."""
+    reason: str = ""
+    """Why it is not ``passed``."""
+    samples: int = 0
+    """Raw samples that were preprocessed."""
+    max_abs_diff: float | None = None
+    """Largest difference to the golden model inputs."""
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """Everything that a self-test found."""
+
+    files: tuple[FileCheck, ...]
+    """One entry per exported file."""
+    preprocessing: tuple[PreprocessingCheck, ...]
+    """One entry per modality."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing failed and at least one file was run."""
+        verdicts = [check.verdict for check in (*self.files, *self.preprocessing)]
+        return "failed" not in verdicts and any(file.verdict == "passed" for file in self.files)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object."""
+        return {"passed": self.passed, **dataclasses.asdict(self)}
+
+
+def selftest(bundle: Bundle, *, threads: int = 1, progress: Callable[[str], None] = lambda what: None) -> SelfTest:
+    """Run every golden sample through every accepted edge file whose engine is installed.
+
+    A file passes when all outputs are finite and within its tolerance of the float32 Keras model's.
+
+    Args:
+        bundle: the opened bundle.
+        threads: threads of one inference.
+        progress: called with the path of each file before it is run.
+
+    Raises:
+        BundleError: the golden samples are missing or altered.
+    """
+    golden = bundle.golden()
+    preprocessing = tuple(_check_preprocessing(bundle, golden))
+    files = []
+    for file in bundle.files:
+        progress(file.path)
+        files.append(_check_file(bundle, golden, file, threads))
+    return SelfTest(tuple(files), preprocessing)
+
+
+def _check_file(bundle: Bundle, golden: Golden, file: ExportedFile, threads: int) -> FileCheck:
+    check = FileCheck(file.format, file.precision, file.path, "skipped")
+    engine = runners().get(file.format)
+    if not file.accepted:
+        return dataclasses.replace(check, verdict="rejected", reason=file.reason)
+    if engine is None:
+        return dataclasses.replace(check, reason=f"{file.format} is not run on a device")
+    if not engine.available():
+        reason = f"{engine.engine} is not installed: pip install 'mmkeras[{engine.extra}]'"
+        return dataclasses.replace(check, reason=reason)
+    try:
+        with open_runner(bundle, file, threads=threads) as runner:
+            names = [tensor.name for tensor in runner.inputs]
+            # One by one, as a device does; a batch may take other kernels.
+            parts = [runner.infer({name: golden.inputs[name][i : i + 1] for name in names}) for i in range(len(golden))]
+    except MmkerasError as error:
+        return dataclasses.replace(check, verdict="failed", reason=str(error))
+    outputs = {t.name: np.concatenate([p[t.name] for p in parts]) for t in bundle.task.outputs}
+    diffs = np.max([_difference(golden.outputs[name], outputs[name]) for name in outputs], axis=0)
+    scenarios = {
+        scenario: float(diffs[[s == scenario for s in golden.scenarios]].max())
+        for scenario in dict.fromkeys(golden.scenarios)
+    }
+    worst = float(diffs.max())
+    reason = ""
+    if not worst <= file.tolerance:
+        where = max(scenarios, key=lambda name: scenarios[name])
+        reason = f"differs by {worst:.3g} in scenario {where}, allowed {file.tolerance:.3g}"
+        if not np.isfinite(worst):
+            reason = f"gives values that are not finite in scenario {where}"
+    return dataclasses.replace(
+        check,
+        verdict="failed" if reason else "passed",
+        reason=reason,
+        samples=len(golden),
+        max_abs_diff=worst if np.isfinite(worst) else None,
+        tolerance=file.tolerance,
+        flips=int(np.sum(bundle.task.flips(golden.outputs, outputs))),
+        scenarios={name: diff for name, diff in scenarios.items() if np.isfinite(diff)},
+    )
+
+
+def _check_preprocessing(bundle: Bundle, golden: Golden) -> list[PreprocessingCheck]:
+    raw = bundle.golden_raw()
+    rows = [row for row in range(len(golden)) if golden.raw[row] >= 0]
+    checks = []
+    for name, spec in bundle.specs.items():
+        worst, samples, reason = 0.0, 0, ""
+        for row in rows:
+            value = raw[golden.raw[row]].get(name)
+            if value is None:
+                continue
+            samples += 1
+            try:
+                tensors = spec.inputs(value)
+            except DataError as error:
+                reason = f"{golden.keys[row]}: {error}"
+                break
+            for tensor in (*spec.tensors, spec.present):
+                expected, got = golden.inputs[tensor.name][row], np.asarray(tensors[tensor.name])
+                diff = float(_difference(expected[None], got[None])[0])
+                limit = _INTEGER_PIXELS if tensor.dtype == "uint8" else _FLOATS
+                if not diff <= limit and not reason:
+                    reason = f"{golden.keys[row]}: {tensor.name} differs by {diff:.3g}, allowed {limit:g}"
+                worst = max(worst, diff)
+        verdict = "failed" if reason else "passed" if samples else "skipped"
+        if not samples:
+            reason = "the bundle has no raw golden inputs of it"
+        checks.append(PreprocessingCheck(name, verdict, reason, samples, worst if np.isfinite(worst) else None))
+    return checks
+
+
+def _difference(expected: np.ndarray, got: np.ndarray) -> np.ndarray:
+    """Return the largest absolute difference per sample (S,) float64; infinite where a value is not finite."""
+    if expected.shape != got.shape:
+        return np.full(len(expected), np.inf)
+    diff = np.abs(np.asarray(expected, np.float64) - np.asarray(got, np.float64)).reshape(len(expected), -1)
+    return np.where(np.isfinite(diff), diff, np.inf).max(axis=1, initial=0.0)
