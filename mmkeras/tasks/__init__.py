@@ -2,8 +2,8 @@
 
 A room ``mmkeras/tasks/<name>/`` holds
 
-- ``spec.py``: a frozen ``Config`` (what a user chooses) and a frozen ``Spec`` (outputs, decoding, decisions and metrics on
-  the host). numpy only; no TensorFlow, no Keras.
+- ``spec.py``: a frozen ``Config`` (what a user chooses) and a frozen ``Spec`` (outputs, decoding, decisions and
+  metrics on the host). numpy only; no TensorFlow, no Keras.
 - ``head.py``: its Keras head, losses and metrics.
 """
 

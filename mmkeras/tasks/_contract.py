@@ -55,9 +55,7 @@ class TaskSpec(ABC):
         """Return bool (B,): samples on which two models decide differently."""
 
     @abstractmethod
-    def score(
-        self, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None
-    ) -> dict[str, float]:
+    def score(self, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None) -> dict[str, float]:
         """Return the task metrics of a batch, the primary one among them."""
 
     def to_json(self) -> dict[str, Any]:

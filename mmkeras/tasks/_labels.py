@@ -30,15 +30,9 @@ def as_labels(labels: Iterable[str], where: str) -> tuple[str, ...]:
     if isinstance(labels, str) or not all(isinstance(label, str) and label for label in labels):
         raise ConfigError(f"{where}: expected a list of non-empty strings, got {labels!r}")
     result = tuple(labels)
-    twice = (
-        sorted({label for label in result if result.count(label) > 1})
-        if len(set(result)) < len(result)
-        else []
-    )
+    twice = sorted({label for label in result if result.count(label) > 1}) if len(set(result)) < len(result) else []
     if twice:
-        raise ConfigError(
-            f"{where}: every label stands once, but these are repeated: {', '.join(map(repr, twice))}"
-        )
+        raise ConfigError(f"{where}: every label stands once, but these are repeated: {', '.join(map(repr, twice))}")
     return result
 
 
@@ -55,7 +49,8 @@ def check_share(value: float, where: str) -> None:
 def check_gamma(value: float, where: str) -> None:
     """Check a focusing exponent: 0 (off) or at least 1.
 
-    Below 1 the derivative of (1 - p) ** gamma is infinite for a perfectly answered sample, and the gradient NaN.
+    Below 1 the derivative of (1 - p) ** gamma is infinite for a perfectly answered sample, and the gradient
+    NaN.
 
     Raises:
         ConfigError: negative or between 0 and 1.
@@ -72,9 +67,7 @@ def check_weights(weights: str | Mapping[str, float], labels: tuple[str, ...], w
     """
     if isinstance(weights, str):
         if weights not in ("none", "balanced"):
-            raise ConfigError(
-                f"{where}: {weights!r} is not a weighting; {nearest(weights, ('none', 'balanced'))}"
-            )
+            raise ConfigError(f"{where}: {weights!r} is not a weighting; {nearest(weights, ('none', 'balanced'))}")
         return
     problems = [
         f"{where}: no label is called {label!r}; {nearest(label, labels)}"
@@ -98,9 +91,7 @@ def label_text(value: Any) -> str:
     """
     if isinstance(value, str | bool | int | np.bool_ | np.integer) and value != "":
         return str(value)
-    raise DataError(
-        f"Expected a label (text, whole number or boolean), got {value!r} ({type(value).__name__})"
-    )
+    raise DataError(f"Expected a label (text, whole number or boolean), got {value!r} ({type(value).__name__})")
 
 
 def label_index(value: Any, labels: tuple[str, ...]) -> int:
@@ -121,8 +112,8 @@ def class_weights(
 ) -> np.ndarray | None:
     """Return the weight of every class.
 
-    ``balanced`` is ``sum(counts) / (classes * count)``: every class has the same say in the loss. A class without
-    training samples gets 1.
+    ``balanced`` is ``sum(counts) / (classes * count)``: every class has the same say in the loss. A class
+    without training samples gets 1.
 
     Args:
         weights: the ``class_weights`` option.
@@ -152,8 +143,4 @@ def class_weights(
 def ranked(probabilities: np.ndarray, labels: tuple[str, ...], top: int) -> list[dict[str, Any]]:
     """Return one sample's most probable labels, best first, as ``{"label", "confidence"}``; without NaN."""
     order = np.argsort(-np.nan_to_num(probabilities, nan=-np.inf), kind="stable")[:top]
-    return [
-        {"label": labels[i], "confidence": float(probabilities[i])}
-        for i in order
-        if np.isfinite(probabilities[i])
-    ]
+    return [{"label": labels[i], "confidence": float(probabilities[i])} for i in order if np.isfinite(probabilities[i])]

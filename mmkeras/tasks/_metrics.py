@@ -19,9 +19,7 @@ def sample_weights(targets: np.ndarray, weights: np.ndarray | None) -> np.ndarra
         raise DataError("A score needs at least one sample, got none")
     result = np.ones(len(targets)) if weights is None else np.asarray(weights, np.float64).reshape(-1)
     if len(result) != len(targets) or not result.sum() > 0:
-        raise DataError(
-            f"Expected {len(targets)} weights with a positive sum, got {len(result)} with {result.sum()}"
-        )
+        raise DataError(f"Expected {len(targets)} weights with a positive sum, got {len(result)} with {result.sum()}")
     return result
 
 

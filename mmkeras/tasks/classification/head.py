@@ -35,9 +35,7 @@ def weights(spec: Spec, config: Config, class_counts: Mapping[str, int] | None) 
     return class_weights(config.class_weights, spec.labels, class_counts)
 
 
-def losses(
-    spec: Spec, config: Config, class_counts: Mapping[str, int] | None = None
-) -> dict[str, keras.losses.Loss]:
+def losses(spec: Spec, config: Config, class_counts: Mapping[str, int] | None = None) -> dict[str, keras.losses.Loss]:
     """Return the loss by output name. Class weights are inside it; sample weights remain free for the data.
 
     Args:
@@ -79,10 +77,11 @@ class ClassificationLoss(keras.losses.Loss):
         class_weights: weight of each class, or None.
     """
 
-    # The probabilities must come straight from a softmax: Keras then goes back to its logits, and a confident wrong
-    # answer keeps its full gradient (measured at a logit margin of 60: 1.0; the clipped logarithm of the bare
-    # probability gives 0.0). keras.losses.CategoricalFocalCrossentropy clips at 1e-7 and so is deaf beyond a margin
-    # of 16; hence the focal factor times Keras' cross-entropy, which equals it everywhere else.
+    # The probabilities must come straight from a softmax: Keras then goes back to its logits, and a confident
+    # wrong answer keeps its full gradient (measured at a logit margin of 60: 1.0; the clipped logarithm of
+    # the bare probability gives 0.0). keras.losses.CategoricalFocalCrossentropy clips at 1e-7 and so is deaf
+    # beyond a margin of 16; hence the focal factor times Keras' cross-entropy, which equals it everywhere
+    # else.
 
     def __init__(
         self,

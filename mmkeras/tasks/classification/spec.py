@@ -41,8 +41,8 @@ class Config:
         check_weights(self.class_weights, self.labels, "class_weights")
         if self.label_smoothing and self.focal_gamma:
             raise ConfigError(
-                "label_smoothing and focal_gamma work against each other: one keeps a pull on samples that are "
-                "answered well, the other removes it. "
+                "label_smoothing and focal_gamma work against each other: one keeps a pull on samples that "
+                "are answered well, the other removes it. "
                 f"Got {self.label_smoothing} and {self.focal_gamma}; set one of them to 0"
             )
 
@@ -116,13 +116,11 @@ class Spec(TaskSpec):
         first, second = self.decisions(reference), self.decisions(candidate)
         return (first != second) | (first < 0) | (second < 0)
 
-    def score(
-        self, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None
-    ) -> dict[str, float]:
+    def score(self, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None) -> dict[str, float]:
         """Return accuracy, macro F1, balanced accuracy and cross-entropy, as scikit-learn defines them.
 
-        A sample without finite probabilities counts as wrong, with probability 0 for its class. Probabilities are
-        clipped at 1e-7 in the cross-entropy. Macro F1 averages the classes that are present or predicted.
+        A sample without finite probabilities counts as wrong, with probability 0 for its class. Probabilities
+        are clipped at 1e-7 in the cross-entropy. Macro F1 averages the classes that are present or predicted.
 
         Args:
             targets: int (B,).
@@ -141,9 +139,7 @@ class Spec(TaskSpec):
         predicted = np.bincount(decided[decided >= 0], weight[decided >= 0], classes)
         hit = np.bincount(targets[correct], weight[correct], classes)
         present = actual > 0
-        chosen = np.take_along_axis(
-            np.asarray(outputs["probabilities"], np.float64), targets[:, None], axis=1
-        )[:, 0]
+        chosen = np.take_along_axis(np.asarray(outputs["probabilities"], np.float64), targets[:, None], axis=1)[:, 0]
         chosen = np.where(decided < 0, 0.0, chosen)
         return {
             "accuracy": weighted_mean(correct, weight),

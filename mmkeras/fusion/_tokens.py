@@ -1,0 +1,127 @@
+"""Pieces that the fusions share: clearing, joining and pooling tokens under masks.
+
+Masked positions are cleared by selection, never by arithmetic, so that their content has no influence on any
+output or gradient, whatever it is. No masked value is a huge negative number, except inside Keras' own
+softmax: one such number would take the whole range of an int8 tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from mmkeras.errors import ConfigError
+from mmkeras.tokens import Fused, Tokens
+
+__all__ = [
+    "align",
+    "check",
+    "clear",
+    "expand",
+    "fused",
+    "join",
+    "masked_max",
+    "masked_mean",
+    "pair_mask",
+]
+
+
+def check(tokens: Mapping[str, Tokens], *, heads: int = 1, layers: int = 1, dropout: float = 0.0) -> int:
+    """Check what every fusion is given and return the common width D.
+
+    Raises:
+        ConfigError: no modality, different widths, or an option outside its range.
+    """
+    if not tokens:
+        raise ConfigError("A fusion needs at least one modality, got none; add one to the model's configuration")
+    widths = {name: int(each.values.shape[-1]) for name, each in tokens.items()}
+    width = next(iter(widths.values()))
+    if set(widths.values()) != {width}:
+        raise ConfigError(f"All modalities must have one width before they are fused, got {widths}")
+    problems = []
+    if heads < 1 or width % heads:
+        fitting = [h for h in range(1, width + 1) if width % h == 0][:8]
+        problems.append(f"heads: expected a divisor of the width {width} (such as {fitting}), got {heads}")
+    if layers < 1:
+        problems.append(f"layers: expected at least 1, got {layers}")
+    if not 0.0 <= dropout < 1.0:
+        problems.append(f"dropout: expected a share from 0 up to, but not including, 1; got {dropout}")
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return width
+
+
+def clear(values: Any, mask: Any) -> Any:
+    """Return values (B, N, D) with zeros in the masked positions."""
+    return ops.where(ops.expand_dims(ops.cast(mask, "bool"), -1), values, 0.0)
+
+
+def align(tokens: Mapping[str, Tokens], width: int) -> dict[str, Tokens]:
+    """Bring every modality into one space by its own Dense and LayerNormalization; masked positions are zero.
+
+    The normalisation's learned offset is at the same time the embedding that tells modalities apart.
+    """
+    aligned = {}
+    for name, each in tokens.items():
+        x = keras.layers.Dense(width, name=f"fusion_{name}_dense")(clear(each.values, each.mask))
+        x = keras.layers.LayerNormalization(name=f"fusion_{name}_norm")(x)
+        aligned[name] = Tokens(clear(x, each.mask), each.mask)
+    return aligned
+
+
+def join(tokens: Mapping[str, Tokens]) -> Tokens:
+    """Return the tokens of all modalities as one sequence, in the order of the dict."""
+    if len(tokens) == 1:
+        return next(iter(tokens.values()))
+    return Tokens(
+        ops.concatenate([each.values for each in tokens.values()], axis=1),
+        ops.concatenate([each.mask for each in tokens.values()], axis=1),
+    )
+
+
+def masked_mean(tokens: Tokens) -> Any:
+    """Return the mean of the real tokens (B, D); summed in float32: bfloat16 cannot count beyond 256."""
+    total = ops.sum(ops.cast(clear(tokens.values, tokens.mask), "float32"), axis=1)
+    count = ops.sum(ops.cast(tokens.mask, "float32"), axis=1, keepdims=True)
+    return ops.cast(total / count, tokens.values.dtype)
+
+
+def masked_max(tokens: Tokens) -> Any:
+    """Return the largest real value of each feature (B, D)."""
+    values = clear(tokens.values, tokens.mask)
+    below = ops.stop_gradient(ops.min(values, axis=1, keepdims=True)) - 1.0
+    return ops.max(ops.where(ops.expand_dims(ops.cast(tokens.mask, "bool"), -1), values, below), axis=1)
+
+
+def pair_mask(mask: Any) -> Any:
+    """Return the attention mask (B, 1, S) bool for keys with mask (B, S): every query sees the real keys."""
+    return ops.expand_dims(ops.cast(mask, "bool"), 1)
+
+
+def expand(x: Any, inner: int, dropout: float, name: str) -> Any:
+    """Return Dense(D)(gelu(Dense(inner)(x))) for x (..., D), with dropout at the end."""
+    # The tanh form of gelu: the exact one becomes Erfc, which not every converter knows.
+    y = ops.gelu(keras.layers.Dense(inner, name=f"{name}_inner")(x), approximate=True)
+    y = keras.layers.Dense(int(x.shape[-1]), name=f"{name}_outer")(y)
+    return keras.layers.Dropout(dropout, name=f"{name}_dropout")(y) if dropout else y
+
+
+def fused(tokens: Mapping[str, Tokens], merged: Any, layers: int, dropout: float) -> Fused:
+    """Return joined tokens and ``gelu(W merged + b)``, ``layers`` times, as the pooled vector.
+
+    Args:
+        tokens: the aligned modalities.
+        merged: what the fusion made of them (B, D') for any D'.
+        layers: Dense layers after the merge.
+        dropout: share dropped after each of them in training.
+    """
+    joined = join(tokens)
+    for i in range(1, layers + 1):
+        merged = keras.layers.Dense(int(joined.values.shape[-1]), name=f"fusion_merged_{i}")(merged)
+        merged = ops.gelu(merged, approximate=True)
+        if dropout:
+            merged = keras.layers.Dropout(dropout, name=f"fusion_merged_{i}_dropout")(merged)
+    return Fused(joined.values, joined.mask, merged)

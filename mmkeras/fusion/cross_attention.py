@@ -1,0 +1,87 @@
+"""Encoder-decoder fusion: the tokens of one modality query those of all others."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import keras
+
+from mmkeras.errors import ConfigError, nearest
+from mmkeras.fusion._tokens import align, check, clear, expand, join, masked_mean, pair_mask
+from mmkeras.tokens import Fused, Tokens
+
+__all__ = ["fuse"]
+
+
+def fuse(
+    tokens: dict[str, Tokens],
+    *,
+    query: str = "",
+    layers: int = 2,
+    heads: int = 4,
+    feed_forward: int = 4,
+    dropout: float = 0.0,
+    self_attention: bool = True,
+    pooling: Literal["first", "mean"] = "first",
+) -> Fused:
+    """Let one modality read the others through a pre-norm decoder (Vaswani et al. 2017, Xiong et al. 2020).
+
+    Each layer adds to the querying tokens what they read from the memory (the other modalities), what they
+    read from each other, and a feed-forward step; each step sees its input normalised, and the residual path
+    stays untouched. The memory's attention layers are called ``fusion_cross_<i>``, those within the query
+    ``fusion_self_<i>``; their second output holds the attention weights (B, heads, queries, keys), keys in
+    the order of the dict without the query.
+
+    With a single modality there is no memory, and the layers only read within the query.
+
+    Args:
+        tokens: modalities by name.
+        query: the modality that queries; empty takes the last one.
+        layers: decoder layers.
+        heads: attention heads; must divide the width.
+        feed_forward: inner width of the feed-forward step, as a multiple of the width.
+        dropout: share dropped from attention weights and from each step's result in training.
+        self_attention: let the querying tokens read each other as well.
+        pooling: ``first`` takes the querying modality's first token (text: [CLS]), which must always be real;
+            ``mean`` the mean of its real tokens.
+
+    Returns:
+        The querying modality's tokens (B, N, D), its mask and the pooled vector (B, D).
+
+    Raises:
+        ConfigError: ``query`` is no modality, or an option is out of range.
+    """
+    width = check(tokens, heads=heads, layers=layers, dropout=dropout)
+    if feed_forward < 1:
+        raise ConfigError(f"feed_forward: expected at least 1, got {feed_forward}")
+    if pooling not in ("first", "mean"):
+        raise ConfigError(f"pooling: {pooling!r} is not a way of pooling; {nearest(pooling, ('first', 'mean'))}")
+    asking = query or list(tokens)[-1]
+    if asking not in tokens:
+        raise ConfigError(f"query: no modality is called {query!r}; {nearest(query, tokens)}")
+
+    mask = tokens[asking].mask
+    x = clear(tokens[asking].values, mask)
+    others = {name: each for name, each in tokens.items() if name != asking}
+    memory = join(align(others, width)) if others else None
+
+    for i in range(1, layers + 1):
+        if memory is not None:
+            z = keras.layers.LayerNormalization(name=f"fusion_cross_{i}_norm")(x)
+            x = x + _attend(z, memory.values, memory.mask, heads, dropout, f"fusion_cross_{i}")
+        if self_attention:
+            z = keras.layers.LayerNormalization(name=f"fusion_self_{i}_norm")(x)
+            x = x + _attend(z, z, mask, heads, dropout, f"fusion_self_{i}")
+        z = keras.layers.LayerNormalization(name=f"fusion_feed_forward_{i}_norm")(x)
+        x = x + expand(z, feed_forward * width, dropout, f"fusion_feed_forward_{i}")
+
+    x = clear(keras.layers.LayerNormalization(name="fusion_norm")(x), mask)
+    return Fused(x, mask, x[:, 0] if pooling == "first" else masked_mean(Tokens(x, mask)))
+
+
+def _attend(queries: Any, keys: Any, mask: Any, heads: int, dropout: float, name: str) -> Any:
+    """Return what queries (B, T, D) read from the real keys (B, S, D)."""
+    width = int(queries.shape[-1])
+    attention = keras.layers.MultiHeadAttention(heads, width // heads, dropout=dropout, name=name)
+    read, _ = attention(queries, keys, attention_mask=pair_mask(mask), return_attention_scores=True)
+    return keras.layers.Dropout(dropout, name=f"{name}_dropout")(read) if dropout else read
