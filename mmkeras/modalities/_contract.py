@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -75,6 +76,13 @@ class ModalitySpec(ABC):
         """Return tensors and presence of one sample; ``None`` means that the modality is missing."""
         tensors = self.absent() if value is None else self.preprocess(value)
         return {**tensors, self.present.name: np.float32(value is not None)}
+
+    def scenarios(self) -> dict[str, Callable[[Any], Any]]:
+        """Return this modality's difficult inputs by name: each turns a raw value into the one to verify exports on.
+
+        Absence is verified for every modality without being named here.
+        """
+        return {}
 
     def save_files(self, folder: Path) -> tuple[str, ...]:
         """Write the files that this spec needs beside it (a vocabulary) and return their names."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -162,6 +163,15 @@ class Spec(ModalitySpec):
         if len(word.encode()) > MAX_WORD_BYTES:
             return [self.ids[UNK]]
         return [token.id for token in self._wordpiece.tokenize(word)]
+
+    def scenarios(self) -> dict[str, Callable[[Any], Any]]:
+        """Return ``empty``, and ``longest``: the text repeated until it fills every token."""
+
+        def longest(value: str) -> str:
+            times = -(-self.max_length // max(1, len(value.split())))
+            return " ".join([value if value.strip() else UNK] * times)
+
+        return {"empty": lambda value: "", "longest": longest}
 
     def save_files(self, folder: Path) -> tuple[str, ...]:
         """Write ``<name>_vocabulary.txt``."""
