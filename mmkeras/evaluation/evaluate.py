@@ -163,6 +163,6 @@ def _figures(metrics: Mapping[str, Any], task: TaskSpec, worst: list[pictures.Ca
         figures["confusion"] = pictures.confusion_figure(metrics["confusion"])
     if worst:
         surely = all(card.right is False for card in worst)
-        title = "Wrong answers, the surest first" if surely else "Largest errors first"
+        title = "Wrong answers, furthest from the truth first" if surely else "Largest errors first"
         figures["errors"] = pictures.samples_figure(worst, title)
     return figures

@@ -15,7 +15,7 @@ from mmkeras.errors import DataError
 from mmkeras.evaluation.files import write_bytes, write_text
 from mmkeras.evaluation.pictures import figure_to_png
 from mmkeras.evaluation.table import worst_slices
-from mmkeras.evaluation.words import number, span, title
+from mmkeras.evaluation.words import number, span, span_of_change, step, title
 
 __all__ = ["render_report", "write_report"]
 
@@ -48,7 +48,7 @@ def render_report(
         lstrip_blocks=True,
     )
     environment.filters |= {"title": title, "pretty": _pretty, "size": _size}
-    environment.globals |= {"number": number, "span": span}
+    environment.globals |= {"number": number, "span": span, "span_of_change": span_of_change, "step": step}
     encoded = {name: "data:image/png;base64," + base64.b64encode(png).decode() for name, png in pictures.items()}
     given = dict(metrics["provenance"] if provenance is None else provenance)
     return environment.get_template(_TEMPLATE).render(

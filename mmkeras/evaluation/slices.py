@@ -110,6 +110,9 @@ def slice_metrics(
         entries = {}
         for value in np.unique(groups):
             inside = groups == value
+            if not samples.weights[inside].sum() > 0:
+                remarks.append(f"{column} = {value} is not reported: its samples weigh nothing.")
+                continue
             part = {name: array[inside] for name, array in outputs.items()}
             draws = bootstrap.score(task, samples.targets[inside], part, samples.weights[inside])
             entries[str(value)] = _entry(draws, int(inside.sum()), task, whole)

@@ -7,9 +7,11 @@ from typing import Any
 
 from mmkeras.evaluation.intervals import Interval
 
-__all__ = ["amount", "change", "is_share", "number", "span", "title"]
+__all__ = ["amount", "change", "is_share", "number", "span", "span_of_change", "step", "title"]
 
 _SHARES = ("accuracy", "f1", "precision", "recall", "match", "auc", "average_precision", "hamming")
+# No line break between a number and its unit.
+_SPACE = "\u00a0"
 _TITLES = {
     "mae": "mean absolute error",
     "mse": "mean squared error",
@@ -34,7 +36,7 @@ def number(metric: str, value: float | None) -> str:
     """Return one value of a metric: ``97.3 %`` or ``0.0421``."""
     if value is None or value != value:
         return "–"
-    return f"{100 * value:.1f} %" if is_share(metric) else f"{value:.4g}"
+    return f"{100 * value:.1f}{_SPACE}%" if is_share(metric) else f"{value:.4g}"
 
 
 def span(metric: str, interval: Mapping[str, Any]) -> str:
@@ -43,8 +45,26 @@ def span(metric: str, interval: Mapping[str, Any]) -> str:
     if low is None or high is None:
         return "–"
     if is_share(metric):
-        return f"{100 * low:.1f} – {100 * high:.1f} %"
+        return f"{100 * low:.1f} – {100 * high:.1f}{_SPACE}%"
     return f"{low:.4g} – {high:.4g}"
+
+
+def span_of_change(metric: str, interval: Mapping[str, Any]) -> str:
+    """Return a difference's interval of ``metrics.json``: ``-55.9 to -53.9 points``."""
+    low, high = interval["low"], interval["high"]
+    if low is None or high is None:
+        return "–"
+    if is_share(metric):
+        return f"{100 * low:+.1f} to {100 * high:+.1f} points"
+    return f"{low:+.3g} to {high:+.3g}"
+
+
+def step(metric: str, value: float | None) -> str:
+    """Return a difference with its sign: ``-0.20 points``."""
+    if value is None or value != value:
+        return "–"
+    # Adding 0 turns -0 into 0.
+    return f"{100 * value + 0:+.2f}{_SPACE}points" if is_share(metric) else f"{value + 0:+.3g}"
 
 
 def change(metric: str, difference: Interval) -> str:
