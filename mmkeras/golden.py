@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from mmkeras.errors import BundleError
+from mmkeras.files import write_json
 from mmkeras.hashes import digest
-from mmkeras.manifest import GoldenFiles, write_json
+from mmkeras.manifest import GoldenFiles
 
 __all__ = ["Golden", "read_golden", "read_raw", "write_golden"]
 
@@ -156,9 +157,7 @@ def _check_arrays(arrays: dict[str, np.ndarray], raws: int | None, where: str) -
     samples = len(arrays["keys"])
     for name, array in arrays.items():
         if array.ndim == 0 or len(array) != samples:
-            raise BundleError(
-                f"{where}: {name}: expected {samples} samples as in keys, got shape {array.shape}."
-            )
+            raise BundleError(f"{where}: {name}: expected {samples} samples as in keys, got shape {array.shape}.")
         if array.dtype.hasobject:
             raise BundleError(f"{where}: {name}: expected numbers or strings, got dtype {array.dtype}.")
     indices = arrays["raw"]

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmkeras.errors import BundleError, nearest
+from mmkeras.files import write_json
 
 __all__ = [
     "MANIFEST_NAME",
@@ -23,7 +23,6 @@ __all__ = [
     "GoldenFiles",
     "Manifest",
     "read_manifest",
-    "write_json",
     "write_manifest",
 ]
 
@@ -90,18 +89,6 @@ class Manifest:
     """Version of this schema."""
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write readable JSON beside ``path`` and move it into place."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        aside.write_text(
-            json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-        )
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
 def write_manifest(folder: Path, manifest: Manifest) -> Path:
     """Write ``manifest.json`` into a bundle folder and return its path.
 
@@ -113,9 +100,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> Path:
     try:
         plain = json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise BundleError(
-            f"{path}: holds a value that JSON cannot express: {error}. Nothing was written."
-        ) from error
+        raise BundleError(f"{path}: holds a value that JSON cannot express: {error}. Nothing was written.") from error
     _read(Manifest, plain, str(path), "")
     write_json(path, value)
     return path
@@ -187,9 +172,7 @@ def _check(kind: type, value: Any, file: str, key: str) -> None:
     wanted: tuple[type, ...] = (int, float) if kind is float else (kind,)
     if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
         expected = _NAMES.get(kind, kind.__name__)
-        raise BundleError(
-            f"{file}: {key}: expected {expected}, got {_kind(value)}. Copy or export the bundle again."
-        )
+        raise BundleError(f"{file}: {key}: expected {expected}, got {_kind(value)}. Copy or export the bundle again.")
 
 
 def _kind(value: Any) -> str:

@@ -75,7 +75,7 @@ class SelfTest:
     @property
     def passed(self) -> bool:
         """Whether nothing failed and at least one file was run."""
-        verdicts = [check.verdict for check in (*self.files, *self.preprocessing)]
+        verdicts = [file.verdict for file in self.files] + [check.verdict for check in self.preprocessing]
         return "failed" not in verdicts and any(file.verdict == "passed" for file in self.files)
 
     def to_json(self) -> dict[str, Any]:

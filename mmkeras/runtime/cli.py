@@ -1,0 +1,169 @@
+"""The console script ``mmkeras``: predict, selftest, benchmark and inspect a bundle. No TensorFlow.
+
+Exit status: 0 all is well; 1 a check failed, an input or the bundle cannot be used, or an engine is missing; 2 the
+command line is wrong. Everything else a command needs is imported when it runs, so that an answer comes quickly; for
+the same reason, and because the options depend on the bundle, this is argparse and not a parser of dataclasses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from mmkeras import __version__
+from mmkeras.errors import ConfigError, MmkerasError, nearest
+
+if TYPE_CHECKING:
+    from mmkeras.bundle import Bundle
+
+__all__ = ["COMMANDS", "EXIT_FAILED", "EXIT_OK", "EXIT_USAGE", "main"]
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
+COMMANDS = {
+    "predict": "answer a question from raw inputs",
+    "selftest": "replay the golden samples on every accepted edge file and prove the preprocessing",
+    "benchmark": "time the edge files on the golden inputs",
+    "inspect": "show what the bundle holds and check every hash",
+}
+"""Commands and what they do."""
+_EPILOG = """exit status: 0 all is well; 1 a check failed, an input or the bundle cannot be used, or an engine is
+missing; 2 the command line is wrong"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are ConfigErrors."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}. See: {self.prog} --help")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; every error is one clear message on stderr.
+
+    Args:
+        arguments: the command line without the program's name; ``sys.argv[1:]`` when not given.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(arguments)
+    except ConfigError as error:
+        print(f"mmkeras: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except MmkerasError as error:
+        print(f"mmkeras: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except BrokenPipeError:
+        # The reader of a pipe has gone (`mmkeras inspect ... | head`); nothing is wrong here.
+        sys.stderr.close()
+        return EXIT_OK
+    except KeyboardInterrupt:
+        print("mmkeras: interrupted", file=sys.stderr)
+        return EXIT_FAILED
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview())
+        return EXIT_OK if arguments else EXIT_USAGE
+    if arguments[0] == "--version":
+        print(f"mmkeras {__version__}")
+        return EXIT_OK
+    command, rest = arguments[0], arguments[1:]
+    if command not in COMMANDS:
+        raise ConfigError(f"There is no command {command!r}; {nearest(command, COMMANDS)}")
+    bundle = _bundle(rest)
+    if bundle is None and not {"-h", "--help"} & set(rest):
+        raise ConfigError(f"mmkeras {command} needs a bundle first, for example: mmkeras {command} saved_models/vqa/1")
+    parser = _parser(command, bundle)
+    try:
+        options, unknown = parser.parse_known_args(rest)
+    except SystemExit as done:  # argparse has printed the help
+        return int(done.code or 0)
+    if unknown:
+        valid = [name for action in parser._actions for name in action.option_strings]
+        problems = [f"{u}: {nearest(u.split('=')[0], valid)}" for u in unknown if u.startswith("-")]
+        raise ConfigError(f"Unknown option {'; '.join(problems)}" if problems else f"Unexpected {unknown}")
+    from mmkeras.runtime import commands
+
+    status: int = getattr(commands, command)(bundle, options)
+    return status
+
+
+def _bundle(rest: list[str]) -> Bundle | None:
+    """Open the bundle that the command line names, before its options are known: they depend on it."""
+    if not rest:
+        return None
+    words = [word for word in rest if not word.startswith("-")]
+    path = rest[0] if not rest[0].startswith("-") else next((w for w in words if Path(w).is_dir()), None)
+    if path is None:
+        return None
+    from mmkeras.bundle import Bundle
+
+    bundle = Bundle.open(path)
+    if bundle.folder != Path(path):
+        print(f"{path} has version {bundle.folder.name} as its newest: using it", file=sys.stderr)
+    return bundle
+
+
+def _parser(command: str, bundle: Bundle | None) -> argparse.ArgumentParser:
+    parser = _Parser(prog=f"mmkeras {command}", description=COMMANDS[command], epilog=_EPILOG, allow_abbrev=False)
+    parser.add_argument("bundle", metavar="BUNDLE", help="a bundle, or saved_models/<name> for its newest version")
+    add = parser.add_argument
+    add("--json", action="store_true", help="print JSON instead of text for people")
+    if command == "inspect":
+        return parser
+    add("--threads", type=int, default=1, metavar="N", help="threads of one inference (default: 1)")
+    if command == "selftest":
+        return parser
+    add("--format", metavar="NAME", help="tflite or onnx (default: see --precision)")
+    add(
+        "--precision",
+        metavar="NAME",
+        help="float32, float16 or int8-dynamic (default: the most exact one whose engine is installed)",
+    )
+    add("--device", default="cpu", metavar="NAME", help="cpu; ONNX Runtime also takes cuda and tensorrt")
+    if command == "benchmark":
+        add("--runs", type=int, default=200, metavar="N", help="timed inferences per file (default: 200)")
+        add("--warmup", type=int, default=20, metavar="N", help="inferences before them (default: 20)")
+        return parser
+    add(
+        "--jsonl",
+        metavar="FILE",
+        help="answer every line of a file, or - for standard input: one JSON object per line, raw value by modality",
+    )
+    _add_modalities(parser, bundle)
+    return parser
+
+
+def _add_modalities(parser: argparse.ArgumentParser, bundle: Bundle | None) -> None:
+    if bundle is None:
+        parser.add_argument_group("modalities", "Name a bundle to see its modalities as options.")
+        return
+    group = parser.add_argument_group(
+        "modalities of this bundle", "Give at least one; a modality that is not given counts as missing."
+    )
+    taken = {name for action in parser._actions for name in action.option_strings}
+    for name, spec in bundle.specs.items():
+        flag = f"--{name}" if f"--{name}" not in taken else f"--modality-{name}"
+        tensors = ", ".join(f"{t.name} {t.dtype} {list(t.shape)}" for t in spec.tensors)
+        group.add_argument(flag, dest=f"modality:{name}", metavar=spec.kind.upper(), help=f"becomes {tensors}")
+
+
+def _overview() -> str:
+    lines = ["usage: mmkeras COMMAND BUNDLE [options]", "", "Runs and proves exported models.", "", "commands:"]
+    lines += [f"  {name:<10} {text}" for name, text in COMMANDS.items()]
+    lines += [
+        "",
+        "Options of a command:  mmkeras COMMAND BUNDLE --help",
+        "For example:           mmkeras selftest saved_models/vqa/1",
+        "",
+        _EPILOG,
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

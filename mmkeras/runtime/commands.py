@@ -1,0 +1,173 @@
+"""The commands behind the console script: each takes the opened bundle and the options and returns an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmkeras.bundle import Bundle
+from mmkeras.errors import ConfigError, DataError, MmkerasError
+from mmkeras.runtime.predictor import Predictor, choose
+from mmkeras.runtime.runner import runners
+
+__all__ = ["benchmark", "inspect", "predict", "selftest"]
+
+_MODALITY = "modality:"
+
+
+def predict(bundle: Bundle, options: argparse.Namespace) -> int:
+    """Answer one sample from the options, or every line of a JSONL file."""
+    given = {
+        key[len(_MODALITY) :]: value
+        for key, value in vars(options).items()
+        if key.startswith(_MODALITY) and value is not None
+    }
+    if bool(given) == (options.jsonl is not None):
+        names = ", ".join(f"--{name}" for name in bundle.specs)
+        what = "give the modalities or --jsonl, not both" if given else f"give at least one of {names}, or --jsonl"
+        raise ConfigError(f"mmkeras predict: {what}")
+    with Predictor(
+        bundle, options.format, options.precision, threads=options.threads, device=options.device
+    ) as predictor:
+        print(
+            f"{bundle.folder}: {predictor.file.path} ({predictor.file.format} {predictor.file.precision}, "
+            f"{predictor.runner.engine})",
+            file=sys.stderr,
+        )
+        if options.jsonl is not None:
+            return _predict_lines(predictor, options.jsonl)
+        answer = predictor.predict(**given)
+    missing = [name for name in bundle.specs if name not in given]
+    if missing:
+        print(f"answered without {', '.join(missing)}", file=sys.stderr)
+    print(json.dumps(answer, ensure_ascii=False) if options.json else "\n".join(_lines(answer)))
+    return 0
+
+
+def selftest(bundle: Bundle, options: argparse.Namespace) -> int:
+    """Replay the golden samples; 1 when anything failed or nothing could be run."""
+    from mmkeras.runtime.selftest import selftest as run
+
+    result = run(bundle, threads=options.threads, progress=_progress)
+    if options.json:
+        print(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
+        return 0 if result.passed else 1
+    from mmkeras.runtime import tables
+
+    tables.show(tables.selftest_tables(bundle, result))
+    counts = {v: sum(f.verdict == v for f in result.files) for v in ("passed", "failed", "skipped", "rejected")}
+    summary = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    print(f"selftest {'passed' if result.passed else 'FAILED'}: {summary or 'no files'}")
+    if not result.passed and not counts["failed"] and not counts["passed"]:
+        print("Nothing could be run here: install an engine, for example pip install 'mmkeras[litert]'")
+    return 0 if result.passed else 1
+
+
+def benchmark(bundle: Bundle, options: argparse.Namespace) -> int:
+    """Measure every accepted edge file whose engine is installed, or those that are asked for."""
+    from mmkeras.runtime import benchmark as module
+
+    for name in ("runs", "warmup"):
+        if getattr(options, name) < (name == "runs"):
+            raise ConfigError(f"--{name}: expected at least {int(name == 'runs')}, got {getattr(options, name)}")
+    choose(bundle, options.format, options.precision)  # says why there is nothing to measure
+    engines = runners()
+    files, skipped = [], []
+    for file in bundle.files:
+        engine = engines.get(file.format)
+        if options.format not in (None, file.format) or options.precision not in (None, file.precision):
+            continue
+        if engine is None or not file.accepted or not engine.available():
+            skipped.append(f"{file.path} ({'rejected' if not file.accepted else 'no engine installed'})")
+        elif options.device not in engine.devices:
+            skipped.append(f"{file.path} ({engine.engine} has no {options.device})")
+        else:
+            files.append(file)
+    timings = module.benchmark(
+        bundle,
+        files,
+        runs=options.runs,
+        warmup=options.warmup,
+        threads=options.threads,
+        device=options.device,
+        progress=_progress,
+    )
+    if options.json:
+        value = {"bundle": str(bundle.folder), "files": [dataclasses.asdict(t) for t in timings]}
+        print(json.dumps(value | {"skipped": skipped}, indent=2, ensure_ascii=False))
+        return 0
+    from mmkeras.runtime import tables
+
+    tables.show([tables.benchmark_table(bundle, timings)])
+    if skipped:
+        print(f"not measured: {', '.join(skipped)}")
+    return 0
+
+
+def inspect(bundle: Bundle, options: argparse.Namespace) -> int:
+    """Show the bundle and check every hash; 1 when a file is missing or altered."""
+    problems = bundle.verify()
+    if options.json:
+        value = {"folder": str(bundle.folder), **dataclasses.asdict(bundle.manifest), "problems": problems}
+        print(json.dumps(value, indent=2, ensure_ascii=False))
+        return 1 if problems else 0
+    from mmkeras.runtime import tables
+
+    tables.show(tables.inspect_tables(bundle, problems))
+    for problem in problems.values():
+        print(f"mmkeras: {problem}", file=sys.stderr)
+    print("every hash is as exported" if not problems else f"{len(problems)} files are missing or altered")
+    return 1 if problems else 0
+
+
+def _predict_lines(predictor: Predictor, source: str) -> int:
+    """Print one JSON answer per line; a line that cannot be answered gives an ``error`` and status 1 at the end."""
+    failed = 0
+    for number, line in _read_lines(source):
+        try:
+            values = json.loads(line)
+            if not isinstance(values, dict):
+                raise DataError(f"expected an object with a value by modality, got {line.strip()[:60]}")
+            answer = predictor.predict(**values)
+        except (ValueError, MmkerasError) as error:
+            failed += 1
+            answer = {"line": number, "error": str(error)}
+            print(f"mmkeras: {source}:{number}: {error}", file=sys.stderr)
+        print(json.dumps(answer, ensure_ascii=False), flush=source == "-")
+    return 1 if failed else 0
+
+
+def _read_lines(source: str) -> Iterator[tuple[int, str]]:
+    if source == "-":
+        yield from ((n, line) for n, line in enumerate(sys.stdin, start=1) if line.strip())
+        return
+    try:
+        with Path(source).open(encoding="utf-8") as file:
+            yield from ((n, line) for n, line in enumerate(file, start=1) if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"--jsonl {source} cannot be read: {error}") from error
+
+
+def _lines(answer: dict[str, Any], indent: str = "") -> Iterator[str]:
+    """Lay out an answer for people: plain values first, lists of candidates below."""
+    plain = {key: value for key, value in answer.items() if not isinstance(value, list)}
+    yield indent + "  ".join(f"{key}: {_short(value)}" for key, value in plain.items())
+    for key, value in answer.items():
+        if isinstance(value, list):
+            yield f"{indent}{key}:"
+            for item in value:
+                yield from _lines(item, indent + "  ") if isinstance(item, dict) else [f"{indent}  {_short(item)}"]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _progress(what: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{what} ...", end="\r", file=sys.stderr, flush=True)
