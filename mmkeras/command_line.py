@@ -37,7 +37,7 @@ class Flag:
     help: str
     """Help text."""
     value: bool = False
-    """Whether the option takes a value; else it is a switch."""
+    """Whether the option may take a value, ``latest`` when it stands alone; else it is a switch."""
 
 
 def parse(
@@ -127,7 +127,7 @@ def _parser(config_class: type, program: str, description: str, flags: Sequence[
     parser.add_argument("--config", action="config", help="TOML file; may be given several times, later ones win.")
     for flag in flags:
         if flag.value:
-            parser.add_argument(f"--{flag.name}", type=str | None, default=None, help=flag.help)
+            parser.add_argument(f"--{flag.name}", nargs="?", const="latest", default=None, help=flag.help)
         else:
             parser.add_argument(f"--{flag.name}", action="store_true", help=flag.help)
     parser.add_class_arguments(config_class)

@@ -151,6 +151,7 @@ def fit(
                     steps_per_epoch=steps,
                     validation_data=validation,
                     callbacks=callbacks,
+                    shuffle=False,
                     verbose=0,
                 )
                 if model.stop_training:

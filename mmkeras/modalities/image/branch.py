@@ -90,7 +90,6 @@ def _backbone(spec: Spec, config: Config) -> keras.Model:
             include_top=False,
             weights=_download(config) if config.weights == "imagenet" else None,
             input_shape=shape,
-            name=config.architecture.lower(),
         )
     if config.weights not in ("none", "imagenet"):
         _load(backbone, Path(config.weights))

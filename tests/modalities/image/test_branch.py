@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from mmkeras.errors import ConfigError
+from mmkeras.modalities.image.branch import build
+from mmkeras.modalities.image.edge import edge_backbone
+from mmkeras.modalities.image.spec import Config
+
+
+def _encoder(**options) -> keras.Model:
+    config = Config(**{"size": (32, 32), "architecture": "edge", "width_factor": 0.25, "depth_factor": 0.3, **options})
+    branch = build(config.spec("camera"), config, 16)
+    return keras.Model(branch.inputs, (branch.tokens.values, branch.tokens.mask))
+
+
+@pytest.mark.parametrize("level", [1, 2, 3, 4, 5])
+def test_the_level_sets_the_stride(level):
+    values, mask = _encoder(level=level)({"camera": np.zeros((2, 32, 32, 3), "uint8")})
+    cells = (32 // 2**level) ** 2
+    assert values.shape == (2, cells, 16)
+    np.testing.assert_array_equal(mask, np.ones((2, cells), "int32"))
+
+
+def test_any_size_gives_a_rounded_up_grid():
+    values, _ = _encoder(size=(37, 50), level=3)({"camera": np.zeros((1, 37, 50, 3), "uint8")})
+    assert values.shape == (1, 5 * 7, 16)
+
+
+@pytest.mark.parametrize("architecture", ["EfficientNetB0", "EfficientNetV2B0"])
+def test_keras_applications_at_a_finer_stride(architecture):
+    encoder = _encoder(architecture=architecture, level=3, width_factor=1.0, depth_factor=1.0)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype("uint8")
+    values, _ = encoder({"camera": pixels})
+    assert values.shape == (1, 16, 16)
+    assert np.isfinite(values).all()
+
+
+def test_the_edge_preset_has_no_squeeze_and_excite_and_only_relu6():
+    backbone = edge_backbone((32, 32, 3), width_factor=0.5)
+    kinds = {type(layer).__name__ for layer in backbone.layers}
+    assert kinds == {
+        "Add",
+        "BatchNormalization",
+        "Conv2D",
+        "DepthwiseConv2D",
+        "InputLayer",
+        "ReLU",
+        "Rescaling",
+    }
+    assert {layer.max_value for layer in backbone.layers if isinstance(layer, keras.layers.ReLU)} == {6.0}
+
+
+def test_width_and_depth_scale_the_edge_preset():
+    full, narrow, shallow = (
+        edge_backbone((32, 32, 3), width_factor=w, depth_factor=d) for w, d in ((1.0, 1.0), (0.5, 1.0), (1.0, 0.5))
+    )
+    assert narrow.count_params() < full.count_params() / 2
+    assert len(shallow.layers) < len(full.layers)
+    # EfficientNet-Lite0 has 4.65 M weights, 1.69 M of them in its 1x1 head convolution and its classifier.
+    assert sum(np.prod(v.shape) for v in full.trainable_variables) == pytest.approx(2.96e6, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("stages", "trained"), [(0, {"stem", "block1", "block2", "block3"}), (2, {"block3"}), (-1, set())]
+)
+def test_stages_can_be_frozen(stages, trained):
+    backbone = _encoder(frozen_stages=stages, level=3).get_layer("camera_branch").get_layer("edge")
+    assert {v.path.split("/")[-2].split("_")[0].rstrip("abcd") for v in backbone.trainable_variables} == trained
+
+
+def test_batch_norm_momentum_is_kept_when_saved(tmp_path):
+    encoder = _encoder(batch_norm_momentum=0.8)
+    encoder.save(tmp_path / "encoder.keras")
+    backbone = keras.models.load_model(tmp_path / "encoder.keras").get_layer("camera_branch").get_layer("edge")
+    found = {layer.momentum for layer in backbone.layers if isinstance(layer, keras.layers.BatchNormalization)}
+    assert found == {0.8}
+
+
+def test_local_weights_are_loaded(tmp_path):
+    source = edge_backbone((32, 32, 3), width_factor=0.25, depth_factor=0.3)
+    source.save_weights(tmp_path / "edge.weights.h5")
+    encoder = _encoder(weights=str(tmp_path / "edge.weights.h5"))
+    stem = encoder.get_layer("camera_branch").get_layer("edge").get_layer("stem_conv")
+    np.testing.assert_array_equal(stem.kernel, source.get_layer("stem_conv").kernel)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weights": "nowhere.h5"}, "nowhere.h5.*does not exist"),
+        ({"weights": "imagenet"}, "no 'imagenet' weights for the edge"),
+        ({"architecture": "EfficientNetB0"}, "scale only the edge"),
+    ],
+)
+def test_what_does_not_fit_is_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        _encoder(**options)
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path):
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save_weights(tmp_path / "other.weights.h5")
+    with pytest.raises(ConfigError, match=r"other\.weights\.h5 does not fit edge"):
+        _encoder(weights=str(tmp_path / "other.weights.h5"))
