@@ -1,0 +1,200 @@
+"""ONNX from Keras: opset 17 (the safe one for TensorRT 8.6), a named batch dimension, inputs equal to the model's.
+
+int8-dynamic quantises the weights of MatMul, Gemm and Gather (embeddings) to int8, per channel, and activations as
+they come. Weights below 1024 elements stay float32, as in LiteRT: they save nothing, and the last layer decides.
+Convolutions stay float32: ONNX Runtime's ConvInteger is far slower on a CPU than the float convolution, so quantising
+them would trade speed for size; the file of a convolutional model is therefore larger than LiteRT's.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmkeras.errors import ExportError, require
+
+if TYPE_CHECKING:
+    import keras
+
+    from export.formats import Job
+
+__all__ = ["FORMAT", "OPSET", "PRECISIONS", "SUFFIX", "TOLERANCE", "check", "convert", "erfc_handler"]
+
+FORMAT = "onnx"
+SUFFIX = ".onnx"
+PRECISIONS = ("float32", "float16", "int8-dynamic")
+TOLERANCE = 1e-5
+OPSET = 17
+SMALL = 1024
+"""Weights with fewer elements are not quantised."""
+BATCH = "batch"
+"""Name of the one dynamic dimension."""
+
+
+def convert(job: Job, precision: str, path: Path) -> None:
+    """Write one ONNX file.
+
+    Raises:
+        ExportError: an operation has no ONNX form, or the file is not valid or has other inputs than the model.
+        DependencyError: tf2onnx, onnx or onnxruntime is missing.
+    """
+    onnx = require("onnx", "export")
+    base = job.work / "float32.onnx"
+    if not base.exists():
+        with _quiet():
+            proto = _from_keras(job.source.model)
+        check(proto, job.source.model)
+        onnx.save(proto, base)
+    with _quiet():
+        WRITERS[precision](base, path)
+    check(onnx.load(path), job.source.model)
+
+
+def check(proto: Any, model: keras.Model) -> None:
+    """Run the ONNX checker and hold the graph's inputs and outputs to the model's: names, order, types and shapes.
+
+    Raises:
+        ExportError: the file is not valid or its interface is another one.
+    """
+    onnx = require("onnx", "export")
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"onnx.checker refuses the file: {str(error).splitlines()[0]}") from error
+    outputs = model.output if isinstance(model.output, dict) else {o.name: o for o in model.outputs}
+    for kind, values, expected in (
+        ("inputs", proto.graph.input, {i.name: i for i in model.inputs}),
+        ("outputs", proto.graph.output, outputs),
+    ):
+        want = [(name, t.dtype, [BATCH, *t.shape[1:]]) for name, t in expected.items()]
+        got = [(v.name, _dtype(v), [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim]) for v in values]
+        if kind == "outputs":
+            want, got = sorted(want), sorted(got)
+        if want != got:
+            raise ExportError(f"The ONNX graph's {kind} are not the model's: expected {want}, got {got}.")
+
+
+def erfc_handler(ctx: Any, node: Any, name: str, args: Any) -> None:
+    """Write Erfc, which exact gelu needs and ONNX lacks, as 1 - Erf. For tf2onnx's ``custom_op_handlers``."""
+    del args
+    node.type = "Erf"
+    one = ctx.make_const(f"{name}_one", np.array(1.0, np.float32))
+    difference = ctx.insert_new_node_on_output("Sub", node.output[0], name=f"{name}_complement")
+    ctx.replace_inputs(difference, [one.output[0], node.output[0]])
+
+
+def _from_keras(model: keras.Model) -> Any:
+    import tensorflow as tf
+
+    tf2onnx = require("tf2onnx", "export")
+    require("tf2onnx.convert", "export")
+    names = [i.name for i in model.inputs]
+
+    def forward(*tensors: Any) -> dict[str, Any]:
+        return dict(model(dict(zip(names, tensors, strict=True)), training=False))
+
+    # Positional specs keep the order of the inputs; a dict would sort them.
+    signature = [tf.TensorSpec((None, *i.shape[1:]), i.dtype, name=i.name) for i in model.inputs]
+    with _constants_as_numpy(model):
+        proto, _ = tf2onnx.convert.from_function(
+            tf.function(forward, autograph=False),
+            input_signature=signature,
+            opset=OPSET,
+            custom_op_handlers={"Erfc": (erfc_handler, [])},
+        )
+    # Shapes of inner values carry names such as unk__12; checker and runtime infer them anew.
+    del proto.graph.value_info[:]
+    for value in (*proto.graph.input, *proto.graph.output):
+        dims = value.type.tensor_type.shape.dim
+        if dims:
+            dims[0].dim_param = BATCH
+    return proto
+
+
+@contextmanager
+def _constants_as_numpy(model: keras.Model) -> Iterator[None]:
+    """Hold Normalization's mean and variance as numpy: as eager tensors they become inputs of the graph."""
+    import keras
+
+    changed = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Normalization)]
+    kept = [(layer.mean, layer.variance) for layer in changed]
+    try:
+        for layer in changed:
+            layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
+        yield
+    finally:
+        for layer, (mean, variance) in zip(changed, kept, strict=True):
+            layer.mean, layer.variance = mean, variance
+
+
+def _write_float32(base: Path, path: Path) -> None:
+    path.write_bytes(base.read_bytes())
+
+
+def _write_float16(base: Path, path: Path) -> None:
+    onnx = require("onnx", "export")
+    # onnxconverter-common's function of the same name writes files that do not load.
+    float16 = require("onnxruntime.transformers.float16", "export")
+    proto = float16.convert_float_to_float16(onnx.load(base), keep_io_types=True)
+    _sort(proto.graph)
+    onnx.save(proto, path)
+
+
+def _write_int8_dynamic(base: Path, path: Path) -> None:
+    onnx = require("onnx", "export")
+    quantization = require("onnxruntime.quantization", "export")
+    graph = onnx.load(base).graph
+    weights = {w.name: math.prod(w.dims) for w in graph.initializer}
+    small = [n.name for n in graph.node if any(weights.get(name, SMALL) < SMALL for name in n.input)]
+    quantization.quantize_dynamic(
+        base,
+        path,
+        op_types_to_quantize=["MatMul", "Gemm", "Gather"],
+        weight_type=quantization.QuantType.QInt8,
+        per_channel=True,
+        nodes_to_exclude=small,
+    )
+
+
+WRITERS = {"float32": _write_float32, "float16": _write_float16, "int8-dynamic": _write_int8_dynamic}
+"""What turns the float32 file into each precision."""
+
+
+def _sort(graph: Any) -> None:
+    """Put nodes behind the nodes they read: the float16 conversion appends its casts at the end."""
+    known = {i.name for i in graph.input} | {i.name for i in graph.initializer} | {""}
+    waiting, done = list(graph.node), []
+    while waiting:
+        ready = [node for node in waiting if known.issuperset(node.input)]
+        if not ready:
+            raise ExportError(f"The float16 graph has a cycle at {waiting[0].name}.")
+        done += ready
+        known.update(name for node in ready for name in node.output)
+        waiting = [node for node in waiting if not known.issuperset(node.output)]
+    del graph.node[:]
+    graph.node.extend(done)
+
+
+def _dtype(value: Any) -> str:
+    onnx = require("onnx", "export")
+    return str(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep tf2onnx and the quantiser from logging over the progress bars; what matters is checked afterwards."""
+    loggers = [logging.getLogger(name) for name in ("", "tf2onnx", "onnxruntime")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

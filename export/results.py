@@ -1,0 +1,165 @@
+"""What verification found, and ``export.json``: its schema is ``mmkeras/schemas/export.schema.json``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.scenarios import ALL
+from mmkeras.files import write_json
+
+__all__ = ["REPORT_NAME", "SCHEMA_VERSION", "FileResult", "Report", "ScenarioResult"]
+
+SCHEMA_VERSION = 1
+"""Version of export.json's schema."""
+REPORT_NAME = "export.json"
+"""File name inside the bundle folder."""
+
+
+@dataclass(frozen=True)
+class ScenarioResult:
+    """One file against the Keras model in one modality scenario, on the same samples."""
+
+    samples: int
+    """Samples compared."""
+    max_abs_diff: float
+    """Largest absolute difference of any output; NaN where an output is not finite."""
+    mean_abs_diff: float
+    """Mean absolute difference over all outputs; NaN where an output is not finite."""
+    flipped: tuple[str, ...]
+    """Keys of the samples on which the decision differs."""
+    metric: float
+    """The task's metric of the file."""
+    metric_change: float
+    """That metric minus the Keras model's."""
+    not_finite: int = 0
+    """Output values that are NaN or infinite."""
+    scale: float = 1.0
+    """Largest absolute output of the Keras model, at least 1: float32 tolerances are relative to it."""
+
+    @property
+    def flips(self) -> int:
+        """Number of flipped decisions."""
+        return len(self.flipped)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry in ``export.json``; what is not a finite number becomes null."""
+        return {
+            "samples": self.samples,
+            "max_abs_diff": _number(self.max_abs_diff),
+            "mean_abs_diff": _number(self.mean_abs_diff),
+            "flips": self.flips,
+            "flipped": list(self.flipped),
+            "metric": _number(self.metric),
+            "metric_change": _number(self.metric_change),
+        }
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """One file that was asked for: what was written, how it behaves, whether it may ship."""
+
+    format: str
+    """``saved_model``, ``tflite`` or ``onnx``."""
+    precision: str
+    """``float32``, ``float16`` or ``int8-dynamic``."""
+    path: str = ""
+    """Relative to the bundle; empty where no file came to be."""
+    bytes: int = 0
+    """Size on disk."""
+    sha256: str = ""
+    """As in the manifest; empty where no file came to be."""
+    scenarios: dict[str, ScenarioResult] = field(default_factory=dict)
+    """By name; empty where the file was never run."""
+    accepted: bool = False
+    """Whether it passed its gate."""
+    reason: str = ""
+    """Why it is not accepted; empty for an accepted file."""
+    tolerance: float = 0.0
+    """What a self-test on a device accepts; in the manifest."""
+
+    @property
+    def max_abs_diff(self) -> float:
+        """Largest difference over all scenarios; NaN where there is none to give."""
+        return max_or_nan([result.max_abs_diff for result in self.scenarios.values()])
+
+    @property
+    def mean_abs_diff(self) -> float:
+        """Mean over all scenarios; NaN where there is none to give."""
+        return float(np.mean([r.mean_abs_diff for r in self.scenarios.values()])) if self.scenarios else math.nan
+
+    @property
+    def flips(self) -> int:
+        """Flipped decisions over all scenarios."""
+        return sum(result.flips for result in self.scenarios.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry in ``export.json``; samples and metric are those of the scenario ``all``."""
+        whole = self.scenarios.get(ALL)
+        return {
+            "format": self.format,
+            "precision": self.precision,
+            "path": self.path,
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+            "max_abs_diff": _number(self.max_abs_diff),
+            "mean_abs_diff": _number(self.mean_abs_diff),
+            "samples": whole.samples if whole else 0,
+            "flips": self.flips,
+            "metric": _number(whole.metric) if whole else None,
+            "metric_change": _number(whole.metric_change) if whole else None,
+            "scenarios": {name: result.to_json() for name, result in self.scenarios.items()},
+            "accepted": self.accepted,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole export."""
+
+    folder: Path
+    """The bundle."""
+    name: str
+    """Name of the model."""
+    version: int
+    """Version of the bundle."""
+    metric: str
+    """Name of the task's metric."""
+    reference: dict[str, float]
+    """The Keras model's metric by scenario."""
+    files: tuple[FileResult, ...]
+    """One per format and precision that was asked for."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether every file passed."""
+        return bool(self.files) and all(file.accepted for file in self.files)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of ``export.json``."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "name": self.name,
+            "version": self.version,
+            "metric": self.metric,
+            "reference": {name: _number(value) for name, value in self.reference.items()},
+            "files": [file.to_json() for file in self.files],
+        }
+
+    def write(self, folder: Path) -> Path:
+        """Write ``export.json`` into a folder."""
+        return write_json(folder / REPORT_NAME, self.to_json())
+
+
+def max_or_nan(values: list[float]) -> float:
+    """Return the largest value; NaN where one is NaN or there are none (``max`` would skip NaN)."""
+    return float(np.max(values)) if values else math.nan
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
