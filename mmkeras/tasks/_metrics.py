@@ -6,7 +6,7 @@ import numpy as np
 
 from mmkeras.errors import DataError
 
-__all__ = ["average_precision", "f1", "sample_weights", "weighted_mean"]
+__all__ = ["average_precision", "f1", "mean_of_known", "r2", "sample_weights", "weighted_mean"]
 
 
 def sample_weights(targets: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
@@ -32,6 +32,29 @@ def f1(true_positive: np.ndarray, predicted: np.ndarray, actual: np.ndarray) -> 
     """Return F1 per class from weighted counts; NaN where a class is neither predicted nor present."""
     total = predicted + actual
     return np.where(total > 0, 2 * true_positive / np.where(total > 0, total, 1), np.nan)
+
+
+def mean_of_known(values: np.ndarray) -> float:
+    """Return the mean of the values that are not NaN; NaN where all are."""
+    known = values[~np.isnan(values)]
+    return float(np.mean(known)) if len(known) else float("nan")
+
+
+def r2(targets: np.ndarray, values: np.ndarray, share: np.ndarray) -> float:
+    """Return the mean of the numbers' coefficients of determination.
+
+    Where a target is constant: 1 if it is met exactly, else 0, as in scikit-learn.
+
+    Args:
+        targets: float64 (B, K).
+        values: float64 (B, K).
+        share: sample weights (B,) that sum to 1.
+    """
+    left = share @ (targets - values) ** 2
+    spread = share @ (targets - share @ targets) ** 2
+    constant = np.ptp(targets, axis=0) == 0
+    explained = 1 - left / np.where(constant, 1, spread)
+    return float(np.mean(np.where(constant, np.where(np.isnan(left), np.nan, left == 0), explained)))
 
 
 def average_precision(targets: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:

@@ -13,7 +13,7 @@ from mmkeras.errors import ConfigError
 from mmkeras.modalities import TensorSpec
 from mmkeras.tasks._contract import Outputs, TaskSpec
 from mmkeras.tasks._labels import as_labels, check_gamma, check_share, check_weights, label_index, ranked
-from mmkeras.tasks._metrics import f1, sample_weights, weighted_mean
+from mmkeras.tasks._metrics import f1, mean_of_known, sample_weights, weighted_mean
 
 __all__ = ["Config", "Spec"]
 
@@ -143,7 +143,7 @@ class Spec(TaskSpec):
         chosen = np.where(decided < 0, 0.0, chosen)
         return {
             "accuracy": weighted_mean(correct, weight),
-            "macro_f1": float(np.nanmean(f1(hit, predicted, actual))),
+            "macro_f1": mean_of_known(f1(hit, predicted, actual)),
             "balanced_accuracy": float(np.mean(hit[present] / actual[present])),
             "cross_entropy": weighted_mean(-np.log(np.clip(chosen, 1e-7, 1.0)), weight),
         }

@@ -1,0 +1,26 @@
+"""The largest value of each feature over all modalities."""
+
+from __future__ import annotations
+
+from mmkeras.fusion._tokens import align, check, fused, join, masked_max
+from mmkeras.tokens import Fused, Tokens
+
+__all__ = ["fuse"]
+
+
+def fuse(tokens: dict[str, Tokens], *, layers: int = 1, dropout: float = 0.0) -> Fused:
+    """Take each feature where it is strongest, over the real tokens of all modalities.
+
+    Args:
+        tokens: modalities by name.
+        layers: Dense layers with gelu after the maximum; they let the features interact.
+        dropout: share dropped after each of them in training.
+
+    Returns:
+        The aligned tokens of all modalities (B, N, D), their masks and the pooled vector (B, D).
+
+    Raises:
+        ConfigError: an option is out of range.
+    """
+    aligned = align(tokens, check(tokens, layers=layers, dropout=dropout))
+    return fused(aligned, masked_max(join(aligned)), layers, dropout)

@@ -1,0 +1,29 @@
+"""The mean of the modalities."""
+
+from __future__ import annotations
+
+from keras import ops
+
+from mmkeras.fusion._tokens import align, check, fused, masked_mean
+from mmkeras.tokens import Fused, Tokens
+
+__all__ = ["fuse"]
+
+
+def fuse(tokens: dict[str, Tokens], *, layers: int = 1, dropout: float = 0.0) -> Fused:
+    """Average the modalities: each is the mean of its real tokens, so a long one does not drown a short one.
+
+    Args:
+        tokens: modalities by name.
+        layers: Dense layers with gelu after the mean; they let the modalities interact.
+        dropout: share dropped after each of them in training.
+
+    Returns:
+        The aligned tokens of all modalities (B, N, D), their masks and the pooled vector (B, D).
+
+    Raises:
+        ConfigError: an option is out of range.
+    """
+    aligned = align(tokens, check(tokens, layers=layers, dropout=dropout))
+    merged = ops.mean(ops.stack([masked_mean(each) for each in aligned.values()], axis=1), axis=1)
+    return fused(aligned, merged, layers, dropout)

@@ -1,0 +1,148 @@
+"""Keras head of the multilabel task with its loss and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from mmkeras.tasks._labels import class_weights
+from mmkeras.tasks.multilabel.spec import Config, Spec
+from mmkeras.tokens import Fused
+
+__all__ = ["MicroF1", "MultilabelLoss", "build", "losses", "metrics", "weights"]
+
+
+def build(fused: Fused, spec: Spec, config: Config) -> dict[str, Any]:
+    """Return ``{"probabilities": (B, C) float32}`` from the pooled vector (B, D).
+
+    Logits and sigmoid stay float32 under every precision policy.
+    """
+    x = keras.layers.Dropout(config.dropout, name="head_dropout")(fused.pooled)
+    x = keras.layers.Dense(len(spec.labels), dtype="float32", name="head_logits")(x)
+    return {"probabilities": keras.layers.Activation("sigmoid", dtype="float32", name="probabilities")(x)}
+
+
+def weights(spec: Spec, config: Config, class_counts: Mapping[str, int] | None) -> np.ndarray | None:
+    """Return the weight of every label where it is set, float32 (C,), or None for an unweighted loss.
+
+    Raises:
+        ConfigError: ``balanced`` without counts, or a weight for an unknown label.
+    """
+    return class_weights(config.class_weights, spec.labels, class_counts)
+
+
+def losses(spec: Spec, config: Config, class_counts: Mapping[str, int] | None = None) -> dict[str, keras.losses.Loss]:
+    """Return the loss by output name. Class weights are inside it; sample weights remain free for the data.
+
+    Args:
+        spec: the task.
+        config: its options.
+        class_counts: training samples by label, for ``class_weights = "balanced"``.
+    """
+    per_label = weights(spec, config, class_counts)
+    return {
+        "probabilities": MultilabelLoss(
+            label_smoothing=config.label_smoothing,
+            focal_gamma=config.focal_gamma,
+            class_weights=None if per_label is None else per_label.tolist(),
+        )
+    }
+
+
+def metrics(spec: Spec) -> dict[str, list[keras.metrics.Metric]]:
+    """Return the training metrics by output name; the primary one carries the name ``spec.metric``."""
+    return {
+        "probabilities": [
+            MicroF1(thresholds=spec.thresholds, name=spec.metric),
+            keras.metrics.BinaryCrossentropy(name="cross_entropy"),
+        ]
+    }
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class MultilabelLoss(keras.losses.Loss):
+    """Binary cross-entropy of targets (B, C) and probabilities (B, C), averaged over the labels.
+
+    Args:
+        label_smoothing: share by which targets move towards 0.5.
+        focal_gamma: focusing exponent; 0 is plain cross-entropy. Lin et al. 2017, without their constant alpha.
+        class_weights: factor of each label's loss where the label is set, or None.
+    """
+
+    # The probabilities must come straight from a sigmoid: Keras then goes back to its logits, and a confident wrong
+    # answer keeps its full gradient (measured at a logit of 60: 1.0), also with the focal factor, which
+    # keras.losses.binary_focal_crossentropy multiplies in the same way but averages before labels can be weighted.
+
+    def __init__(
+        self,
+        label_smoothing: float = 0.0,
+        focal_gamma: float = 0.0,
+        class_weights: Sequence[float] | None = None,
+        name: str = "multilabel_loss",
+        reduction: str = "sum_over_batch_size",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.label_smoothing = label_smoothing
+        self.focal_gamma = focal_gamma
+        self.class_weights = None if class_weights is None else [float(weight) for weight in class_weights]
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of every sample (B,)."""
+        target = y_true * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
+        loss = ops.binary_crossentropy(target, y_pred)
+        if self.focal_gamma:
+            agreement = target * y_pred + (1.0 - target) * (1.0 - y_pred)
+            loss = ops.power(1.0 - agreement, self.focal_gamma) * loss
+        if self.class_weights is not None:
+            weights = ops.convert_to_tensor(self.class_weights, dtype=y_pred.dtype)
+            loss = (1.0 + y_true * (weights - 1.0)) * loss
+        return ops.mean(loss, axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "label_smoothing": self.label_smoothing,
+            "focal_gamma": self.focal_gamma,
+            "class_weights": self.class_weights,
+        }
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class MicroF1(keras.metrics.Metric):
+    """F1 over all decisions of all labels, each label with its own threshold (keras.metrics.F1Score has only one).
+
+    Args:
+        thresholds: confidence from which each label is set (C,).
+    """
+
+    def __init__(self, thresholds: Sequence[float], name: str = "micro_f1", dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.thresholds = [float(threshold) for threshold in thresholds]
+        self.hits = self.add_variable((), "zeros", name="hits")
+        self.total = self.add_variable((), "zeros", name="total")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Count a batch: targets and probabilities (B, C), weights (B,)."""
+        truth = ops.cast(ops.greater(y_true, 0.5), self.dtype)
+        chosen = ops.greater_equal(y_pred, ops.convert_to_tensor(self.thresholds, dtype=y_pred.dtype))
+        decided = ops.cast(chosen, self.dtype)
+        hits, total = ops.sum(truth * decided, axis=-1), ops.sum(truth + decided, axis=-1)
+        if sample_weight is not None:
+            weight = ops.reshape(ops.cast(sample_weight, self.dtype), (-1,))
+            hits, total = hits * weight, total * weight
+        self.hits.assign_add(ops.sum(hits))
+        self.total.assign_add(ops.sum(total))
+
+    def result(self) -> Any:
+        """Return F1, 0 while nothing is present or predicted."""
+        return ops.divide_no_nan(2.0 * self.hits, self.total)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"name": self.name, "dtype": self.dtype, "thresholds": self.thresholds}

@@ -1,0 +1,168 @@
+"""Any number of labels at once: what a user chooses, how answers are decided, read and scored."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from mmkeras.errors import ConfigError, DataError, nearest
+from mmkeras.modalities import TensorSpec
+from mmkeras.tasks._contract import Outputs, TaskSpec
+from mmkeras.tasks._labels import as_labels, check_gamma, check_share, check_weights, label_index
+from mmkeras.tasks._metrics import average_precision, f1, mean_of_known, sample_weights, weighted_mean
+
+__all__ = ["Config", "Spec"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of the multilabel task."""
+
+    labels: tuple[str, ...] = ()
+    """The labels in order; empty takes the labels found in the data, sorted."""
+    thresholds: float | dict[str, float] = 0.5
+    """Confidence from which a label is set: one for all, or by label (others 0.5)."""
+    dropout: float = 0.1
+    """Share of the fused vector dropped before the last layer in training."""
+    label_smoothing: float = 0.0
+    """Moves the targets 0 and 1 towards 0.5: by half of this share."""
+    focal_gamma: float = 0.0
+    """Focusing exponent of the focal loss (2 is common); 0 is plain cross-entropy."""
+    class_weights: Literal["none", "balanced"] | dict[str, float] = "none"
+    """Weight in the loss of a label where it is set: none, balanced by its training samples, or by label (others 1)."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", as_labels(self.labels, "labels"))
+        check_share(self.dropout, "dropout")
+        check_share(self.label_smoothing, "label_smoothing")
+        check_gamma(self.focal_gamma, "focal_gamma")
+        check_weights(self.class_weights, self.labels, "class_weights")
+        _check_thresholds(self.thresholds, self.labels)
+
+    def completed(self, labels: Iterable[str], targets: np.ndarray | None = None) -> Config:
+        """Return this configuration with what only the data knows: the labels, unless they are given here."""
+        del targets
+        return self if self.labels else dataclasses.replace(self, labels=tuple(labels))
+
+    def spec(self) -> Spec:
+        """Return the task's spec.
+
+        Raises:
+            ConfigError: no labels.
+        """
+        if not self.labels:
+            raise ConfigError("labels: multilabel needs at least one, got none. Convert the data first, or list them")
+        given = self.thresholds if isinstance(self.thresholds, Mapping) else dict.fromkeys(self.labels, self.thresholds)
+        return Spec(labels=self.labels, thresholds=tuple(float(given.get(label, 0.5)) for label in self.labels))
+
+
+def _check_thresholds(thresholds: float | Mapping[str, float], labels: tuple[str, ...]) -> None:
+    by_label = thresholds if isinstance(thresholds, Mapping) else {}
+    problems = [
+        f"thresholds: no label is called {label!r}; {nearest(label, labels)}"
+        for label in by_label
+        if labels and label not in labels
+    ]
+    values = {f"thresholds.{k}": v for k, v in by_label.items()} if by_label else {"thresholds": thresholds}
+    problems += [
+        f"{where}: expected a number between 0 and 1, got {value!r}"
+        for where, value in values.items()
+        if not isinstance(value, Mapping) and not 0.0 < value < 1.0
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
+
+
+@dataclass(frozen=True)
+class Spec(TaskSpec):
+    """Any number of labels at once, from sigmoid probabilities ``probabilities`` (B, C).
+
+    The primary metric is micro F1: it counts every decision once, so it exists and is steady on a few hundred samples
+    and on slices that lack some labels. Macro F1, which a single rare label can swing, stands beside it.
+    """
+
+    kind: ClassVar[str] = "multilabel"
+    metric: ClassVar[str] = "micro_f1"
+
+    labels: tuple[str, ...]
+    """The labels in the order of the probabilities."""
+    thresholds: tuple[float, ...]
+    """Confidence from which each label is set."""
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """``probabilities`` (C,) float32."""
+        return (TensorSpec("probabilities", (len(self.labels),), "float32"),)
+
+    @property
+    def target(self) -> TensorSpec:
+        """``target`` (C,) float32: 1 where a label is set."""
+        return TensorSpec("target", (len(self.labels),), "float32")
+
+    def encode(self, target: Any) -> np.ndarray:
+        """Return a list of labels, or a single one, as 0 and 1, float32 (C,). An empty list sets none.
+
+        Raises:
+            DataError: an unknown label or a wrong type.
+        """
+        if target is None:
+            raise DataError("Expected a list of labels (an empty one sets none), got None")
+        given = list(target) if isinstance(target, list | tuple | set | frozenset | np.ndarray) else [target]
+        encoded = np.zeros(len(self.labels), np.float32)
+        for label in given:
+            encoded[label_index(label, self.labels)] = 1.0
+        return encoded
+
+    def decode(self, outputs: Outputs) -> list[dict[str, Any]]:
+        """Return ``{"labels": [set, most confident first], "scores": {label: confidence}}`` per sample.
+
+        A confidence that is not finite reads None and sets no label.
+        """
+        answers = []
+        probabilities = np.asarray(outputs["probabilities"], np.float64)
+        for row, chosen in zip(probabilities, self.decisions(outputs), strict=True):
+            order = [i for i in np.argsort(-np.nan_to_num(row), kind="stable") if chosen[i]]
+            scores = {label: float(p) if np.isfinite(p) else None for label, p in zip(self.labels, row, strict=True)}
+            answers.append({"labels": [self.labels[i] for i in order], "scores": scores})
+        return answers
+
+    def decisions(self, outputs: Outputs) -> np.ndarray:
+        """Return bool (B, C): the labels that are set; none where the confidence is not finite."""
+        probabilities = np.asarray(outputs["probabilities"])
+        return np.isfinite(probabilities) & (probabilities >= np.asarray(self.thresholds, np.float32))
+
+    def flips(self, reference: Outputs, candidate: Outputs) -> np.ndarray:
+        """Return bool (B,): any label is decided differently, or is not finite on one side."""
+        unknown = ~(np.isfinite(reference["probabilities"]) & np.isfinite(candidate["probabilities"]))
+        return np.any((self.decisions(reference) != self.decisions(candidate)) | unknown, axis=-1)
+
+    def score(self, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None) -> dict[str, float]:
+        """Return micro and macro F1, mean average precision and the share of samples with every label right.
+
+        As scikit-learn defines them, averaged over the labels that are present (or, for F1, predicted); NaN where no
+        label is. Micro F1 is 0 where nothing is present or predicted.
+
+        Args:
+            targets: 0 or 1 (B, C).
+            outputs: ``probabilities`` (B, C).
+            weights: sample weights (B,).
+
+        Raises:
+            DataError: no samples, or weights that do not fit.
+        """
+        truth = np.asarray(targets).reshape(-1, len(self.labels)) > 0.5
+        weight = sample_weights(truth, weights)
+        decided = self.decisions(outputs)
+        hit, predicted, actual = (weight @ each for each in (truth & decided, decided, truth))
+        probabilities = np.asarray(outputs["probabilities"])
+        precisions = [average_precision(truth[:, i], probabilities[:, i], weight) for i in range(len(self.labels))]
+        return {
+            "micro_f1": float(np.nan_to_num(f1(hit.sum(), predicted.sum(), actual.sum()))),
+            "macro_f1": mean_of_known(f1(hit, predicted, actual)),
+            "mean_average_precision": mean_of_known(np.array(precisions)),
+            "exact_match": weighted_mean((truth == decided).all(axis=1), weight),
+        }

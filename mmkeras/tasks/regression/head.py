@@ -1,0 +1,115 @@
+"""Keras head of the regression task with its loss and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from mmkeras.errors import ConfigError
+from mmkeras.tasks.regression.spec import Config, Spec
+from mmkeras.tokens import Fused
+
+__all__ = ["RegressionLoss", "RelativeError", "build", "losses", "metrics", "weights"]
+
+
+def build(fused: Fused, spec: Spec, config: Config) -> dict[str, Any]:
+    """Return ``{"value": (B, K) float32}`` in the target's own units from the pooled vector (B, D).
+
+    The last Dense layer works in standard deviations around the mean of the training targets.
+    """
+    x = keras.layers.Dropout(config.dropout, name="head_dropout")(fused.pooled)
+    x = keras.layers.Dense(len(spec.names), dtype="float32", name="head_standardised")(x)
+    scale = keras.layers.Rescaling(list(spec.std), list(spec.mean), dtype="float32", name="value")
+    return {"value": scale(x)}
+
+
+def weights(spec: Spec, config: Config, class_counts: Mapping[str, int] | None) -> None:
+    """Return None: a regression has no classes to weigh."""
+    del spec, config, class_counts
+
+
+def losses(spec: Spec, config: Config, class_counts: Mapping[str, int] | None = None) -> dict[str, keras.losses.Loss]:
+    """Return the loss by output name, in standard deviations of the training targets.
+
+    Args:
+        spec: the task.
+        config: its options.
+        class_counts: not used.
+
+    Raises:
+        ConfigError: mean and standard deviation of the training targets are not known.
+    """
+    del class_counts
+    if not config.std:
+        raise ConfigError(
+            "mean and std of the training targets are not known, so training could not tell a large error from a small "
+            "one. Fill them with Config.completed(targets=...), or set mean = 0 and std = 1 for standardised targets"
+        )
+    return {"value": RegressionLoss(std=spec.std, kind=config.loss)}
+
+
+def metrics(spec: Spec) -> dict[str, list[keras.metrics.Metric]]:
+    """Return the training metrics by output name; the primary one carries the name ``spec.metric``."""
+    return {"value": [RelativeError(std=spec.std, name=spec.metric), keras.metrics.MeanAbsoluteError(name="mae")]}
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class RegressionLoss(keras.losses.Loss):
+    """Error of values (B, K) in standard deviations, averaged over the K numbers.
+
+    Args:
+        std: standard deviation of each number (K,).
+        kind: ``mse``, ``mae`` or ``huber`` (which turns from squared to absolute at one standard deviation).
+    """
+
+    def __init__(
+        self,
+        std: Sequence[float],
+        kind: str = "huber",
+        name: str = "regression_loss",
+        reduction: str = "sum_over_batch_size",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.std = [float(value) for value in std]
+        self.kind = kind
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of every sample (B,)."""
+        # The difference first: dividing large values before subtracting them would lose digits.
+        error = (y_pred - y_true) / ops.convert_to_tensor(self.std, dtype=y_pred.dtype)
+        losses = {
+            "mse": keras.losses.mean_squared_error,
+            "mae": keras.losses.mean_absolute_error,
+            "huber": keras.losses.huber,
+        }
+        return losses[self.kind](ops.zeros_like(error), error)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "std": self.std, "kind": self.kind}
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class RelativeError(keras.metrics.Mean):
+    """Mean absolute error in standard deviations, averaged over the numbers.
+
+    Args:
+        std: standard deviation of each number (K,).
+    """
+
+    def __init__(self, std: Sequence[float], name: str = "relative_mae", dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.std = [float(value) for value in std]
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Count a batch: targets and values (B, K), weights (B,)."""
+        error = ops.abs(y_pred - ops.cast(y_true, y_pred.dtype)) / ops.convert_to_tensor(self.std, dtype=y_pred.dtype)
+        super().update_state(ops.mean(error, axis=-1), sample_weight=sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "std": self.std}

@@ -1,0 +1,196 @@
+"""Numbers: what a user chooses, when two models disagree, how values are read and scored."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from mmkeras.errors import ConfigError, DataError
+from mmkeras.modalities import TensorSpec
+from mmkeras.tasks._contract import Outputs, TaskSpec
+from mmkeras.tasks._labels import as_labels, check_share
+from mmkeras.tasks._metrics import r2, sample_weights
+
+__all__ = ["Config", "Spec"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options of the regression task."""
+
+    names: tuple[str, ...] = ("value",)
+    """Names of the predicted numbers, in the order of the target."""
+    units: tuple[str, ...] = ()
+    """Unit of each number, shown with answers; empty for none."""
+    loss: Literal["mse", "huber", "mae"] = "huber"
+    """Squared error, absolute error, or squared up to one standard deviation and absolute beyond."""
+    tolerance: float = 0.05
+    """Two models disagree where they differ by more than this share of a number's standard deviation."""
+    mean: tuple[float, ...] = ()
+    """Mean of each number over the training samples; empty takes it from the data."""
+    std: tuple[float, ...] = ()
+    """Standard deviation of each number over the training samples; empty takes it from the data."""
+    dropout: float = 0.0
+    """Share of the fused vector dropped before the last layer in training."""
+
+    def __post_init__(self) -> None:
+        for field in ("names", "units", "mean", "std"):
+            if isinstance(getattr(self, field), list):
+                object.__setattr__(self, field, tuple(getattr(self, field)))
+        as_labels(self.names, "names")
+        check_share(self.dropout, "dropout")
+        problems = [] if self.names else ["names: expected at least one number to predict, got none"]
+        problems += [
+            f"{field}: expected one for each of the {len(self.names)} names, or none; got {len(getattr(self, field))}"
+            for field in ("units", "mean", "std")
+            if len(getattr(self, field)) not in (0, len(self.names))
+        ]
+        if bool(self.mean) != bool(self.std):
+            problems.append("mean and std: give both, or neither and let the data tell")
+        if not np.isfinite(self.mean).all():
+            problems.append(f"mean: expected finite numbers, got {self.mean}")
+        if not all(0 < std < np.inf for std in self.std):
+            problems.append(f"std: expected finite numbers above 0, got {self.std}")
+        if not 0 < self.tolerance < np.inf:
+            problems.append(f"tolerance: expected a share above 0, got {self.tolerance}")
+        if self.loss not in ("mse", "huber", "mae"):
+            problems.append(f"loss: expected 'mse', 'huber' or 'mae', got {self.loss!r}")
+        if problems:
+            raise ConfigError("\n".join(problems))
+
+    def completed(self, labels: Iterable[str] = (), targets: np.ndarray | None = None) -> Config:
+        """Return this configuration with what only the data knows: mean and spread, unless they are given here.
+
+        Args:
+            labels: not used; the other tasks take their labels here.
+            targets: encoded training targets (N, K).
+
+        Raises:
+            ConfigError: a number that is the same in every sample, or targets of another size.
+        """
+        del labels
+        if self.mean or targets is None:
+            return self
+        targets = np.asarray(targets, np.float64)
+        if targets.ndim != 2 or targets.shape[1] != len(self.names) or len(targets) == 0:
+            raise ConfigError(f"Expected training targets (N, {len(self.names)}) for {self.names}, got {targets.shape}")
+        std = targets.std(axis=0)
+        if constant := [name for name, value in zip(self.names, std, strict=True) if not value > 0]:
+            raise ConfigError(
+                f"There is nothing to learn: {', '.join(constant)} has the same value in all {len(targets)} training "
+                "samples. Check the column, or leave it out of names"
+            )
+        return dataclasses.replace(self, mean=tuple(targets.mean(axis=0).tolist()), std=tuple(std.tolist()))
+
+    def spec(self) -> Spec:
+        """Return the task's spec; mean 0 and standard deviation 1 where they are not known yet."""
+        count = len(self.names)
+        return Spec(self.names, self.units, self.mean or (0.0,) * count, self.std or (1.0,) * count, self.tolerance)
+
+
+@dataclass(frozen=True)
+class Spec(TaskSpec):
+    """K numbers in their own units, from the output ``value`` (B, K).
+
+    The primary metric is the mean absolute error as a share of the standard deviation of the training targets, averaged
+    over the numbers: it has no unit, so metres and kilograms weigh the same. The error in units stands beside it.
+    """
+
+    kind: ClassVar[str] = "regression"
+    metric: ClassVar[str] = "relative_mae"
+    metric_sign: ClassVar[int] = -1
+
+    names: tuple[str, ...]
+    """Names of the numbers."""
+    units: tuple[str, ...]
+    """Unit of each number; empty for none."""
+    mean: tuple[float, ...]
+    """Mean of each number over the training samples."""
+    std: tuple[float, ...]
+    """Standard deviation of each number over the training samples."""
+    tolerance: float
+    """Largest difference between agreeing models, as a share of the standard deviation."""
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """``value`` (K,) float32."""
+        return (TensorSpec("value", (len(self.names),), "float32"),)
+
+    @property
+    def target(self) -> TensorSpec:
+        """``target`` (K,) float32."""
+        return TensorSpec("target", (len(self.names),), "float32")
+
+    def encode(self, target: Any) -> np.ndarray:
+        """Return a number, a list of K numbers or a dict by name as float32 (K,). Text that reads as a number will do.
+
+        Raises:
+            DataError: not K finite numbers.
+        """
+        if isinstance(target, dict):
+            if set(target) != set(self.names):
+                raise DataError(f"Expected the numbers {list(self.names)}, got {list(target)}")
+            target = [target[name] for name in self.names]
+        given: Sequence[Any] = list(target) if isinstance(target, list | tuple | np.ndarray) else [target]
+        if len(given) != len(self.names):
+            raise DataError(f"Expected {len(self.names)} numbers ({', '.join(self.names)}), got {len(given)}")
+        try:
+            if any(isinstance(value, bool | np.bool_) for value in given):
+                raise TypeError
+            encoded = np.array([float(value) for value in given])
+        except (TypeError, ValueError, OverflowError):
+            raise DataError(f"Expected numbers, got {target!r} ({type(target).__name__})") from None
+        if not (np.abs(encoded) <= np.finfo(np.float32).max).all():
+            raise DataError(f"Expected finite numbers within float32, got {target!r}")
+        return encoded.astype(np.float32)
+
+    def decode(self, outputs: Outputs) -> list[dict[str, Any]]:
+        """Return ``{"value": {name: number}}`` per sample, with ``"units": {name: unit}`` where there are any.
+
+        A number that is not finite reads None.
+        """
+        units = {"units": dict(zip(self.names, self.units, strict=True))} if self.units else {}
+        return [
+            {"value": {n: float(v) if np.isfinite(v) else None for n, v in zip(self.names, row, strict=True)}, **units}
+            for row in np.asarray(outputs["value"], np.float64)
+        ]
+
+    def flips(self, reference: Outputs, candidate: Outputs) -> np.ndarray:
+        """Return bool (B,): any number differs by more than the tolerance, or is not finite on one side."""
+        first, second = (np.asarray(each["value"], np.float64) for each in (reference, candidate))
+        known = np.isfinite(first) & np.isfinite(second)
+        difference = np.abs(np.where(known, first, 0.0) - np.where(known, second, 0.0))
+        return ~np.all(known & (difference <= self.tolerance * np.asarray(self.std)), axis=-1)
+
+    def score(self, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None) -> dict[str, float]:
+        """Return relative MAE, MAE, RMSE and R2, averaged over the numbers, and ``mae_<name>`` when there are several.
+
+        RMSE is the mean of the numbers' own RMSE, and R2 that of their own R2, as in scikit-learn. A value that is not
+        finite makes the metrics NaN.
+
+        Args:
+            targets: float (B, K).
+            outputs: ``value`` (B, K).
+            weights: sample weights (B,).
+
+        Raises:
+            DataError: no samples, or weights that do not fit.
+        """
+        targets = np.asarray(targets, np.float64).reshape(-1, len(self.names))
+        weight = sample_weights(targets, weights)
+        values = np.asarray(outputs["value"], np.float64)
+        values = np.where(np.isfinite(values), values, np.nan)
+        share = weight / weight.sum()
+        mae = share @ np.abs(targets - values)
+        each = {f"mae_{n}": float(e) for n, e in zip(self.names, mae, strict=True)} if len(self.names) > 1 else {}
+        return {
+            "relative_mae": float(np.mean(mae / np.asarray(self.std))),
+            "mae": float(np.mean(mae)),
+            "rmse": float(np.mean(np.sqrt(share @ (targets - values) ** 2))),
+            "r2": r2(targets, values, share),
+            **each,
+        }
