@@ -1,0 +1,1 @@
+"""Text: a sentence or a document, read by a BERT encoder."""

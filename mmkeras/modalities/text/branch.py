@@ -54,15 +54,10 @@ def _branch(spec: Spec, config: Config, width: int) -> Branch:
         }
     )
     projected = keras.layers.Dense(width, name="projection")(encoded)
-    branch = keras.Model(
-        {"token_ids": token_ids, "padding_mask": padding_mask}, projected, name=f"{spec.name}_branch"
-    )
+    branch = keras.Model({"token_ids": token_ids, "padding_mask": padding_mask}, projected, name=f"{spec.name}_branch")
 
     # === Functional model ===
-    inputs = {
-        tensor.name: keras.Input(tensor.shape, dtype=tensor.dtype, name=tensor.name)
-        for tensor in spec.tensors
-    }
+    inputs = {tensor.name: keras.Input(tensor.shape, dtype=tensor.dtype, name=tensor.name) for tensor in spec.tensors}
     ids, mask = inputs.values()
     return Branch(inputs, Tokens(branch({"token_ids": ids, "padding_mask": mask}), mask))
 

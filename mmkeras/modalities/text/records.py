@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mmkeras.errors import ConfigError, DataError, require
-from mmkeras.modalities.text.characters import KEEP, SLOTS, pages
+from mmkeras.modalities.text.characters import KEEP, SLOTS, pages, words
 from mmkeras.modalities.text.spec import Config, Spec, check_text
 from mmkeras.modalities.text.vocabulary import CLS, MASK, PAD, SEP, UNK
 
@@ -20,12 +20,11 @@ def encode(config: Config | Spec, value: Any) -> bytes:
     """Check a raw text and return what the record holds: its UTF-8 bytes, unchanged.
 
     Raises:
-        DataError: not a `str`, not valid Unicode, or nothing but white space.
+        DataError: not a `str`, not valid Unicode, or without words: nothing but white space, say.
     """
-    del config
     check_text(value)
-    if not value.strip():
-        raise DataError(f"Expected a text, got an empty one: {value!r:.80}.")
+    if not words(value, config.lowercase):
+        raise DataError(f"Expected a text with words, got {value!r:.80}.")
     return bytes(value.encode())
 
 
@@ -46,8 +45,8 @@ def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
     room = spec.max_length - 2
     batch = tf.reshape(raw, [-1])
     # Every word is at least one token, so no more words than that are looked up.
-    words = _words(batch, spec.lowercase)[:, :room]
-    pieces = _wordpiece(spec.vocabulary).tokenize(words).merge_dims(-2, -1)[:, :room]
+    split = _words(batch, spec.lowercase)[:, :room]
+    pieces = _wordpiece(spec.vocabulary).tokenize(split).merge_dims(-2, -1)[:, :room]
     rows = tf.shape(batch)[0]
     ends = [tf.fill([rows, 1], spec.ids[token]) for token in (CLS, SEP)]
     ragged = tf.concat([ends[0], pieces, ends[1]], axis=1)
@@ -61,9 +60,7 @@ def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
     }
 
 
-def augment(
-    config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.Tensor
-) -> dict[str, tf.Tensor]:
+def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
     """Replace a share ``mask_rate`` of the tokens, never [CLS], [SEP] or [PAD], by [MASK].
 
     Args:
@@ -78,9 +75,7 @@ def augment(
     if config.mask_rate == 0:
         return inputs
     if MASK not in spec.ids:
-        raise ConfigError(
-            f"text: mask_rate is {config.mask_rate}, but the vocabulary has no {MASK}. Set it to 0."
-        )
+        raise ConfigError(f"text: mask_rate is {config.mask_rate}, but the vocabulary has no {MASK}. Set it to 0.")
     import tensorflow as tf
 
     token_ids = inputs[f"{spec.name}_token_ids"]
@@ -101,9 +96,7 @@ def _words(batch: tf.Tensor, lowercase: bool) -> tf.RaggedTensor:
     row = tf.gather(tf.constant(page), code // 256)
     replaced = tf.gather_nd(tf.constant(slots), tf.stack([row, code % 256], axis=1))
     replaced = tf.where(replaced == KEEP, tf.expand_dims(code, 1), replaced)
-    three = tf.RaggedTensor.from_row_splits(
-        tf.reshape(replaced, [-1]), codes.row_splits * SLOTS, validate=False
-    )
+    three = tf.RaggedTensor.from_row_splits(tf.reshape(replaced, [-1]), codes.row_splits * SLOTS, validate=False)
     return tf.strings.split(tf.strings.unicode_encode(tf.ragged.boolean_mask(three, three >= 0), "UTF-8"))
 
 

@@ -229,6 +229,5 @@ def check_text(value: Any) -> None:
         value.encode()
     except UnicodeEncodeError as error:
         raise DataError(
-            f"Expected valid Unicode, got a lone surrogate at character {error.start}. "
-            "Decode the text as UTF-8 first."
+            f"Expected valid Unicode, got a lone surrogate at character {error.start}. Decode the text as UTF-8 first."
         ) from error

@@ -44,13 +44,11 @@ def check_vocabulary(vocabulary: Sequence[str]) -> None:
         )
     missing = [token for token in (PAD, UNK, CLS, SEP) if token not in vocabulary]
     if missing:
-        raise ConfigError(
-            f"The vocabulary lacks {', '.join(missing)}. A BERT vocab.txt has them, one token a line."
-        )
+        raise ConfigError(f"The vocabulary lacks {', '.join(missing)}. A BERT vocab.txt has them, one token a line.")
     doubled = [token for token, count in Counter(vocabulary).items() if count > 1][:5]
     if doubled:
         raise ConfigError(f"The vocabulary holds tokens twice: {doubled}. Keep one line for each.")
-    broken = [i + 1 for i, token in enumerate(vocabulary) if not token or "\n" in token or "\r" in token][:5]
+    broken = [i + 1 for i, token in enumerate(vocabulary) if not token or set(token) & {"\n", "\r", "\0"}][:5]
     if broken:
         raise ConfigError(f"The vocabulary has empty or broken tokens in lines {broken}. Remove them.")
 
@@ -72,9 +70,7 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
     except FileNotFoundError as error:
         raise ConfigError(f"There is no vocabulary file {path}. Give the path of a vocab.txt.") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path} can't be read as a vocabulary (UTF-8, one token a line): {error}"
-        ) from error
+        raise ConfigError(f"{path} can't be read as a vocabulary (UTF-8, one token a line): {error}") from error
     vocabulary = tuple(text.removesuffix("\n").split("\n"))
     try:
         check_vocabulary(vocabulary)
