@@ -78,18 +78,18 @@ def parse(
     if problems:
         raise ConfigError("\n".join(problems))
 
+    chosen, rest = _take_flags(arguments, flags)
     parser = _parser(config_class, program, description, flags)
     if defaults:
         parser.default_config_files = [str(defaults)]
     try:
-        namespace = parser.parse_args(arguments)
+        namespace = parser.parse_args(rest)
         values = parser.instantiate(namespace).as_dict() if hasattr(parser, "instantiate") else None
         if values is None:  # jsonargparse < 4.49
             values = parser.instantiate_classes(namespace).as_dict()
     except argparse.ArgumentError as error:
         raise ConfigError(" ".join(str(error).split())) from error
     fields = {f.name for f in dataclasses.fields(typing.cast(Any, config_class))}
-    chosen = {flag.name: values.get(flag.name) for flag in flags}
     return config_class(**{k: v for k, v in values.items() if k in fields}), chosen
 
 
@@ -125,13 +125,22 @@ def _parser(config_class: type, program: str, description: str, flags: Sequence[
         prog=program, description=description, exit_on_error=False, parser_mode="toml", allow_abbrev=False
     )
     parser.add_argument("--config", action="config", help="TOML file; may be given several times, later ones win.")
-    for flag in flags:
-        if flag.value:
-            parser.add_argument(f"--{flag.name}", nargs="?", const="latest", default=None, help=flag.help)
-        else:
-            parser.add_argument(f"--{flag.name}", action="store_true", help=flag.help)
+    # Not arguments of this parser: --print_config would print them, and a file with them could not be read back.
+    parser.epilog = "\n".join(f"--{flag.name}{' [VALUE]' if flag.value else ''}: {flag.help}" for flag in flags)
     parser.add_class_arguments(config_class)
     return parser
+
+
+def _take_flags(arguments: Sequence[str], flags: Sequence[Flag]) -> tuple[dict[str, Any], list[str]]:
+    """Split the flags from the options of the configuration."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for flag in flags:
+        if flag.value:
+            parser.add_argument(f"--{flag.name}", nargs="?", const="latest", default=None)
+        else:
+            parser.add_argument(f"--{flag.name}", action="store_true")
+    known, rest = parser.parse_known_args(arguments)
+    return vars(known), rest
 
 
 def _keys(config_class: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -141,6 +141,8 @@ class RunConfig:
 
     name: str = "model"
     """Name of the run's folder and of the saved model."""
+    runs: str = "runs"
+    """The run goes to <runs>/<name>/<time>."""
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)

@@ -111,7 +111,7 @@ def build_model(config: ModelConfig) -> keras.Model:
 
 
 def learning_rate_factors(config: ModelConfig) -> dict[str, float]:
-    """Return the learning-rate factor by branch path, for branches whose factor is not 1."""
+    """Return the learning-rate factor by branch layer, for branches whose factor is not 1."""
     return {
         f"{name}_branch": modality.learning_rate_factor
         for name, modality in modality_configs(config).items()

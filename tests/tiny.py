@@ -51,3 +51,78 @@ def tiny_inputs(batch: int = 4, seed: int = 0) -> dict[str, np.ndarray]:
         "text_padding_mask": valid,
         "text_present": np.ones(batch, "float32"),
     }
+
+
+def write_tiny_table(folder: Path, rows: int = 96) -> Path:
+    """Write red and blue pictures with a question each and return the CSV file that lists them.
+
+    A quarter of the rows is the test split, a quarter validation. The answer needs both: is the picture red, or blue?
+    """
+    import csv
+
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    table = folder / "table.csv"
+    with table.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["picture", "question", "answer", "side", "asked"])
+        for row in range(rows):
+            red, asked = rng.random() < 0.5, ("red", "blue")[rng.integers(2)]
+            pixels = rng.integers(0, 60, (32, 32, 3)).astype("uint8")
+            pixels[8:24, 8:24, 0 if red else 2] = 250
+            Image.fromarray(pixels).save(folder / f"{row}.png")
+            answer = "red" if rng.random() < 0.2 and red else ("yes" if (asked == "red") == red else "no")
+            question = "what color is the shape?" if answer == "red" else f"is the shape {asked}?"
+            side = ("train", "train", "validation", "test")[row % 4]
+            writer.writerow([f"{row}.png", question, answer, side, asked])
+    return table
+
+
+def write_tiny_config(folder: Path, table: Path, extra: str = "") -> Path:
+    """Write a configuration of the vqa pipeline that trains on the tiny table in seconds."""
+    path = folder / "tiny.toml"
+    path.write_text(
+        f"""
+name = "tiny"
+runs = "{folder / "runs"}"
+[data]
+folder = "{folder / "data"}"
+workers = 1
+split_by_group = false
+[data.source]
+name = "table"
+[data.source.options]
+path = "{table}"
+columns = {{ image = "picture", text = "question" }}
+target = "answer"
+split = "side"
+[model]
+width = 16
+[model.fusion.options]
+layers = 1
+heads = 2
+[model.image]
+size = [32, 32]
+width_factor = 0.25
+depth_factor = 0.3
+[model.text]
+max_length = 12
+layers = 1
+heads = 2
+hidden = 16
+intermediate = 32
+[train]
+epochs = 2
+batch_size = 8
+deterministic = true
+[evaluate]
+bootstrap = 50
+pictures = 3
+[export]
+folder = "{folder / "saved_models"}"
+{extra}
+""",
+        encoding="utf-8",
+    )
+    return path

@@ -20,7 +20,7 @@ from mmkeras.model import learning_rate_factors, task_config
 from mmkeras.training.checkpoints import Checkpoints, State
 from mmkeras.training.input_clock import InputClock
 from mmkeras.training.interrupts import Interrupted, Interrupts
-from mmkeras.training.optimizer import build_optimizer
+from mmkeras.training.optimizer import build_optimizer, variable_factors
 from mmkeras.training.progress import TerminalProgress
 from mmkeras.training.run import Run
 from mmkeras.training.tensorboard import Monitor
@@ -55,7 +55,7 @@ def compile_model(
     head = find("tasks", config.model.task.name, "head")
     task = task_config(config.model)
     model.compile(
-        optimizer=build_optimizer(config.train, steps, learning_rate_factors(config.model)),
+        optimizer=build_optimizer(config.train, steps, variable_factors(model, learning_rate_factors(config.model))),
         loss=head.losses(task.spec(), task, index.splits["train"].classes),
         weighted_metrics=head.metrics(task.spec()),
         jit_compile=jit_compile,
@@ -84,7 +84,7 @@ def fit(
         draw: pictures for TensorBoard after every epoch.
 
     Raises:
-        Interrupted: Ctrl-C or SIGTERM; the state is saved and the message says how to go on.
+        Interrupted: Ctrl-C or SIGTERM; the state is saved.
         TrainingError: the training split is smaller than a batch, or the loss is not finite.
     """
     train = config.train
@@ -162,8 +162,7 @@ def fit(
             saved = checkpoints.save()
             raise Interrupted(
                 f"Training stopped by {stop} after step {checkpoints.state.step}; the state is saved in "
-                f"{os.path.relpath(saved)}. Go on with: python -m pipelines.{config.name} --resume "
-                f"{os.path.relpath(run.folder)}"
+                f"{os.path.relpath(saved)}."
             ) from None
     if checkpoints.state.history and not np.isfinite(checkpoints.state.history[-1]["loss"]):
         raise TrainingError(

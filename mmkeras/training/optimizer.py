@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
 from mmkeras.config import TrainConfig
+from mmkeras.errors import TrainingError
 
-__all__ = ["BranchAdamW", "build_optimizer"]
+__all__ = ["BranchAdamW", "build_optimizer", "variable_factors"]
 
 # Norms, biases and embeddings: decay would pull them to values that mean nothing; the recipes of BERT and ViT
 # leave them out as well.
@@ -23,25 +25,28 @@ class BranchAdamW(keras.optimizers.AdamW):
     Scaling gradients would not do: Adam divides the scale out again.
 
     Args:
-        factors: learning-rate factor by path prefix of the variables, for example ``{"image_branch": 0.1}``.
+        factors: learning-rate factor of every trainable variable, in their order; empty means 1 for all.
         **options: those of `keras.optimizers.AdamW`.
     """
 
-    def __init__(self, *args: Any, factors: dict[str, float] | None = None, **options: Any) -> None:
+    def __init__(self, *args: Any, factors: Sequence[float] = (), **options: Any) -> None:
         super().__init__(*args, **options)
-        self.factors = dict(factors or {})
+        self.factors = list(factors)
 
     def build(self, variables: list[Any]) -> None:
         """Create the moments and the variable that holds the gradient norm before clipping."""
+        if self.factors and len(self.factors) != len(variables):
+            raise TrainingError(
+                f"Expected a learning-rate factor for each of {len(variables)} variables, got {len(self.factors)}"
+            )
         if not self.built:
             self.gradient_norm = self.add_variable((), name="gradient_norm")
         super().build(variables)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update one variable at its branch's learning rate."""
-        for prefix, factor in self.factors.items():
-            if variable.path.startswith(prefix + "/") or f"/{prefix}/" in variable.path:
-                learning_rate = ops.multiply(learning_rate, factor)
+        if self.factors:
+            learning_rate = ops.multiply(learning_rate, self.factors[self._get_variable_index(variable)])
         super().update_step(gradient, variable, learning_rate)
 
     def _clip_gradients(self, gradients: list[Any]) -> list[Any]:
@@ -54,13 +59,13 @@ class BranchAdamW(keras.optimizers.AdamW):
         return {**super().get_config(), "factors": self.factors}
 
 
-def build_optimizer(config: TrainConfig, steps: int, factors: dict[str, float]) -> keras.optimizers.Optimizer:
+def build_optimizer(config: TrainConfig, steps: int, factors: Sequence[float] = ()) -> keras.optimizers.Optimizer:
     """Build the optimizer of a run.
 
     Args:
         config: learning rate, warm-up, decay, clipping, EMA.
         steps: training steps of the whole run.
-        factors: learning-rate factor by branch.
+        factors: from `variable_factors`.
     """
     warmup = min(round(config.warmup_share * steps), steps - 1)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -80,3 +85,18 @@ def build_optimizer(config: TrainConfig, steps: int, factors: dict[str, float]) 
     )
     optimizer.exclude_from_weight_decay(var_names=_UNDECAYED)
     return optimizer
+
+
+def variable_factors(model: keras.Model, by_layer: Mapping[str, float]) -> list[float]:
+    """Return the learning-rate factor of every trainable variable of a model, in their order.
+
+    Args:
+        model: from `build_model`.
+        by_layer: factor by name of the model's layers (``image_branch``); others have 1.
+    """
+    by_variable = {
+        id(variable): factor
+        for name, factor in by_layer.items()
+        for variable in model.get_layer(name).trainable_variables
+    }
+    return [by_variable.get(id(variable), 1.0) for variable in model.trainable_variables] if by_layer else []

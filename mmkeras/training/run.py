@@ -140,8 +140,8 @@ class Run:
         index = Index.load(Path(self.provenance["data_folder"]))
         if index.fingerprint != self.provenance["data_fingerprint"]:
             raise DataError(
-                f"{self.provenance['data_folder']}: holds other data (fingerprint {index.fingerprint}) than the run was "
-                f"trained on ({self.provenance['data_fingerprint']}). Convert it again with the run's config.toml."
+                f"{self.provenance['data_folder']}: holds other data (fingerprint {index.fingerprint}) than the run "
+                f"was trained on ({self.provenance['data_fingerprint']}). Convert it again with the run's config.toml."
             )
         return index
 

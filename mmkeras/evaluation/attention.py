@@ -1,0 +1,69 @@
+"""Where a cross-attending model looks in its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mmkeras.evaluation.examples import answers, truths
+from mmkeras.evaluation.pictures.attention import attention_figure
+from mmkeras.evaluation.samples import Samples
+from mmkeras.modalities import ModalitySpec
+from mmkeras.model import attention_model
+from mmkeras.tasks import TaskSpec
+
+__all__ = ["attention_figures"]
+
+
+def attention_figures(
+    model: Any,
+    samples: Samples,
+    specs: Mapping[str, ModalitySpec],
+    task: TaskSpec,
+    positions: list[int],
+    query: str = "",
+) -> dict[str, Figure]:
+    """Draw the attention of the last cross-attention layer over the first image modality.
+
+    Args:
+        model: from `build_model`.
+        samples: the samples, with raw values for the titles.
+        specs: modality specs by name, in the model's order.
+        task: the task.
+        positions: samples to draw.
+        query: the querying modality; the last one when empty, as in the cross-attention fusion.
+
+    Returns:
+        Figures by title; none where the model has no cross-attention or the query is the picture itself.
+    """
+    query = query or list(specs)[-1]
+    image = next((name for name, spec in specs.items() if spec.kind == "image" and name != query), None)
+    attention = attention_model(model)
+    layers = [name for name in (attention.output if attention else {}) if name.startswith("fusion_cross")]
+    if image is None or not layers or not positions:
+        return {}
+    height, width = model.get_layer(f"{image}_branch").get_layer(f"{image}_flatten").input.shape[1:3]
+    memory = [name for name in specs if name != query]
+    before = memory[: memory.index(image)]
+    start = sum(model.get_layer(f"{name}_null_token").output[0].shape[1] for name in before)
+    chosen = np.asarray(positions)
+    inputs = {name: value[chosen] for name, value in samples.inputs.items()}
+    scores = np.asarray(attention.predict(inputs, verbose=0)[sorted(layers)[-1]])
+    scores = scores[..., start : start + height * width]
+    outputs = {name: np.asarray(value) for name, value in model.predict(inputs, verbose=0).items()}
+    said, true = answers(task, outputs), truths(task, samples.targets[chosen])
+    figures = {}
+    for row, position in enumerate(chosen):
+        raw = samples.raw[position].get(query) if samples.raw else None
+        title = raw if isinstance(raw, str) else samples.key(int(position))
+        figures[f"Attention {row + 1}"] = attention_figure(
+            inputs[image][row],
+            scores[row],
+            (height, width),
+            question=title,
+            note=f"says {said[row]}; true is {true[row]}.",
+        )
+    return figures

@@ -1,0 +1,81 @@
+"""The pictures that TensorBoard shows after every epoch, from a few fixed validation samples."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from mmkeras.evaluation.attention import attention_figures
+from mmkeras.evaluation.classes import confusion
+from mmkeras.evaluation.examples import cards
+from mmkeras.evaluation.pictures import confusion_figure, figure_to_array, samples_figure
+from mmkeras.evaluation.samples import Samples
+from mmkeras.modalities import ModalitySpec
+from mmkeras.tasks import TaskSpec
+
+__all__ = ["EpochPictures"]
+
+
+class EpochPictures:
+    """Draws the confusion matrix, sample predictions and attention of a model in training.
+
+    Args:
+        samples: validation samples with raw values.
+        specs: modality specs by name.
+        task: the task.
+        shown: samples in the grid.
+        most: samples behind the confusion matrix, so that an epoch stays quick.
+        query: the querying modality of a cross-attention fusion.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        specs: Mapping[str, ModalitySpec],
+        task: TaskSpec,
+        *,
+        shown: int = 12,
+        most: int = 1000,
+        query: str = "",
+    ) -> None:
+        chosen = np.random.default_rng(0).permutation(len(samples))[:most]
+        self._samples = _take(samples, chosen)
+        self._specs = specs
+        self._task = task
+        self._shown = min(shown, len(chosen))
+        self._query = query
+
+    def __call__(self, model: Any) -> dict[str, np.ndarray]:
+        """Return pictures uint8 (H, W, 3) by name."""
+        outputs = {k: np.asarray(v) for k, v in model.predict(self._samples.inputs, batch_size=256, verbose=0).items()}
+        figures = {}
+        if (matrix := confusion(self._task, self._samples.targets, outputs)) is not None:
+            figures["confusion"] = confusion_figure(matrix)
+        if shown := cards(self._task, self._samples, self._specs, outputs, range(self._shown)):
+            figures["samples"] = samples_figure(shown, "Validation samples")
+        figures |= {
+            title.lower().replace(" ", "_"): figure
+            for title, figure in attention_figures(
+                model, self._samples, self._specs, self._task, list(range(min(4, self._shown))), self._query
+            ).items()
+        }
+        pictures = {name: figure_to_array(figure) for name, figure in figures.items()}
+        for figure in figures.values():
+            plt.close(figure)
+        return pictures
+
+
+def _take(samples: Samples, chosen: np.ndarray) -> Samples:
+    return dataclasses.replace(
+        samples,
+        inputs={name: value[chosen] for name, value in samples.inputs.items()},
+        targets=samples.targets[chosen],
+        weights=samples.weights[chosen],
+        keys=tuple(samples.key(int(i)) for i in chosen),
+        columns={name: value[chosen] for name, value in samples.columns.items()},
+        raw=tuple(samples.raw[int(i)] for i in chosen) if samples.raw else (),
+    )

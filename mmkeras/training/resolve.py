@@ -1,0 +1,48 @@
+"""Fills in what only the data knows, so that a configuration describes its model alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from mmkeras.components import Choice, find
+from mmkeras.config import RunConfig, modality_configs
+from mmkeras.data.index import Index
+from mmkeras.data.read import read_samples
+from mmkeras.model import task_config
+
+__all__ = ["resolve"]
+
+ConfigT = TypeVar("ConfigT", bound=RunConfig)
+
+
+def resolve(config: ConfigT, index: Index, folder: Path) -> ConfigT:
+    """Return the configuration with labels, target statistics and vocabularies filled in.
+
+    A modality that learns something from its training data has a function ``resolve(config, values, folder)`` in its
+    package; a task has a method ``completed(labels, targets)`` on its configuration.
+
+    Args:
+        config: as the user wrote it.
+        index: the converted data.
+        folder: the run's folder; what is learned (a vocabulary) is written there.
+    """
+    records = read_samples(index, "train")
+    changes: dict[str, object] = {}
+    for name, modality in modality_configs(config.model).items():
+        room = find("modalities", type(modality).__module__.split(".")[2])
+        if hasattr(room, "resolve"):
+            values = (record.values[name] for record in records if record.values[name] is not None)
+            changes[name] = room.resolve(modality, values, folder / name)
+    task = task_config(config.model)
+    completed = task.completed(index.labels, np.stack([record.target for record in records]))
+    options = dict(config.model.task.options)
+    for field in dataclasses.fields(completed):
+        value = getattr(completed, field.name)
+        if value != getattr(task, field.name):
+            options[field.name] = list(value) if isinstance(value, tuple) else value
+    model = dataclasses.replace(config.model, task=Choice(config.model.task.name, options), **changes)
+    return dataclasses.replace(config, model=model)

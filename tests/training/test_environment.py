@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import platform
+import sys
+
+import pytest
+
+from mmkeras.config import TrainConfig
+from mmkeras.errors import DependencyError, TrainingError
+from mmkeras.training import environment
+
+
+def test_an_old_python_is_told_what_it_needs(monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 10, 13))
+    with pytest.raises(DependencyError, match=r"Training needs Python >= 3\.11"):
+        environment.check_python()
+
+
+def test_auto_stays_with_float32_and_without_xla_on_a_cpu():
+    decided = environment.prepare(TrainConfig())
+    assert (decided["precision"], decided["jit_compile"]) == ("float32", False)
+    assert any("CPU" in device for device in decided["devices"])
+
+
+def test_half_precision_is_refused_on_a_cpu():
+    with pytest.raises(TrainingError, match="mixed_float16 needs a GPU"):
+        environment.prepare(TrainConfig(precision="mixed_float16"))
+
+
+def test_versions_and_machine_are_recorded():
+    versions = environment.package_versions()
+    assert versions["python"] == platform.python_version()
+    assert {"tensorflow", "keras", "keras-nlp"} <= versions.keys()
+    assert environment.machine()["cores"] >= 1
+    revision = environment.code_revision().removesuffix("+changes")
+    assert revision == "unknown" or len(revision) == 40

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from mmkeras.config import TrainConfig
+from mmkeras.training.optimizer import BranchAdamW, build_optimizer, variable_factors
+
+
+def _model() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((3,))
+    branch = keras.Model(inputs, keras.layers.Dense(4, name="dense")(inputs), name="image_branch")
+    return keras.Model(inputs, keras.layers.Dense(1, name="head")(branch(inputs)))
+
+
+def _moved(factors: dict[str, float]) -> dict[str, float]:
+    model = _model()
+    before = {v.path: v.numpy() for v in model.trainable_variables}
+    optimizer = BranchAdamW(0.1, weight_decay=0.0, factors=variable_factors(model, factors))
+    model.compile(optimizer, "mse", jit_compile=False)
+    model.train_on_batch(np.ones((8, 3), "float32"), np.ones((8, 1), "float32"))
+    return {v.path: float(np.abs(v.numpy() - before[v.path]).max()) for v in model.trainable_variables}
+
+
+def test_a_branch_moves_at_its_own_rate():
+    even, slow, still = _moved({}), _moved({"image_branch": 0.1}), _moved({"image_branch": 0.0})
+    for path, step in even.items():
+        in_branch = "head" not in path
+        assert slow[path] == pytest.approx(step * 0.1 if in_branch else step, rel=1e-3)
+        assert still[path] == pytest.approx(0.0 if in_branch else step, rel=1e-3)
+
+
+def test_the_gradient_norm_is_the_one_before_clipping():
+    model = _model()
+    optimizer = BranchAdamW(0.0, global_clipnorm=1e-3)
+    model.compile(optimizer, "mse", jit_compile=False)
+    x, y = np.full((8, 3), 5.0, "float32"), np.full((8, 1), 9.0, "float32")
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.square(model(x) - y))
+    expected = tf.linalg.global_norm(tape.gradient(loss, [v.value for v in model.trainable_variables]))
+    model.train_on_batch(x, y)
+    assert float(optimizer.gradient_norm) == pytest.approx(float(expected), rel=1e-5)
+    assert float(expected) > 1
+
+
+def test_the_learning_rate_warms_up_and_falls_along_a_cosine():
+    config = TrainConfig(learning_rate=1.0, warmup_share=0.1, final_share=0.01)
+    schedule = build_optimizer(config, 100)._learning_rate
+    rates = [float(schedule(step)) for step in (0, 5, 10, 55, 100)]
+    assert rates == pytest.approx([0.0, 0.5, 1.0, 0.505, 0.01], abs=1e-3)
+
+
+def test_without_warm_up_it_starts_at_the_peak():
+    schedule = build_optimizer(TrainConfig(learning_rate=0.5, warmup_share=0.0), 10)._learning_rate
+    assert float(schedule(0)) == pytest.approx(0.5)
+
+
+def test_biases_norms_and_embeddings_do_not_decay():
+    model = _model()
+    optimizer = build_optimizer(TrainConfig(weight_decay=0.1), 10)
+    optimizer.build(model.trainable_variables)
+    decayed = {v.name for v in model.trainable_variables if optimizer._use_weight_decay(v)}
+    assert decayed == {"kernel"}
+
+
+def test_it_survives_serialisation():
+    optimizer = build_optimizer(TrainConfig(ema=0.9, clip_norm=2.0), 10, [0.1, 1.0])
+    copy = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert isinstance(copy, BranchAdamW)
+    assert (copy.factors, copy.global_clipnorm, copy.use_ema, copy.ema_momentum) == (
+        [0.1, 1.0],
+        2.0,
+        True,
+        0.9,
+    )
