@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 
-__all__ = ["lines", "rule"]
+__all__ = ["CJK", "HANGUL", "alone", "lines", "rule"]
 
 CJK = (
     (0x3400, 0x4DBF),

@@ -32,7 +32,7 @@ from mmkeras.modalities.text.vocabulary import (
     write_vocabulary,
 )
 
-__all__ = ["Config", "Spec"]
+__all__ = ["Config", "Spec", "check_text"]
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mmkeras.errors import ConfigError, DataError
@@ -135,6 +136,14 @@ def train_vocabulary(texts: Iterable[str], size: int, lowercase: bool = True) ->
         show_progress=False,
         special_tokens=[*SPECIAL_TOKENS, *sorted(kept)],
     )
-    tokenizer.train_from_iterator((" ".join([word] * count) for word, count in known.items()), trainer)
+    tokenizer.train_from_iterator(_repeated(known), trainer)
     learnt = tokenizer.get_vocab(with_added_tokens=False)
     return tuple(sorted(learnt, key=learnt.__getitem__))[:size]
+
+
+def _repeated(counts: Mapping[str, int], most: int = 1000) -> Iterator[str]:
+    """Yield every word as often as it was counted, in lines of bounded length: the trainer takes no counts."""
+    for word, count in counts.items():
+        full, rest = divmod(count, most)
+        yield from itertools.repeat(" ".join([word] * most), full)
+        yield " ".join([word] * rest)
