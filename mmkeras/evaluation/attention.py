@@ -43,7 +43,7 @@ def attention_figures(
     image = next((name for name, spec in specs.items() if spec.kind == "image" and name != query), None)
     attention = attention_model(model)
     layers = [name for name in (attention.output if attention else {}) if name.startswith("fusion_cross")]
-    if image is None or not layers or not positions:
+    if attention is None or image is None or not layers or not positions:
         return {}
     height, width = model.get_layer(f"{image}_branch").get_layer(f"{image}_flatten").input.shape[1:3]
     memory = [name for name in specs if name != query]

@@ -78,11 +78,13 @@ def calibration(task: TaskSpec, targets: np.ndarray, outputs: Outputs, weights: 
     if "value" in outputs:
         truth = targets.reshape(len(targets), -1).astype(np.float64)
         error = outputs["value"].reshape(truth.shape) - truth
+        units = getattr(task, "units", ())
         step = max(1, len(error) // _POINTS)
         return {
             "kind": "residuals",
             "numbers": {
                 name: {
+                    "unit": units[i] if units else "",
                     "mean": float(error[:, i].mean()),
                     "standard_deviation": float(error[:, i].std()),
                     "quantiles": {q: float(np.quantile(error[:, i], float(q))) for q in ("0.05", "0.5", "0.95")},

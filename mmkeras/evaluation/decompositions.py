@@ -9,7 +9,7 @@ it gives the number that the task itself gives (`matching`); every other metric 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -141,7 +141,9 @@ def _multilabel(
     return candidates
 
 
-def _regression(targets: np.ndarray, values: np.ndarray) -> dict[str, list[Decomposition]]:
+def _regression(
+    targets: np.ndarray, values: np.ndarray, names: Sequence[str], std: Sequence[float]
+) -> dict[str, list[Decomposition]]:
     # Squares of the centred values: R2 from raw squares would lose its digits in float32.
     centred = targets.astype(np.float64) - targets.mean(0, dtype=np.float64)
     error = targets.astype(np.float64) - values
@@ -155,8 +157,10 @@ def _regression(targets: np.ndarray, values: np.ndarray) -> dict[str, list[Decom
 
     return {
         "mae": [_mean(np.abs(error).mean(1))],
+        "relative_mae": [_mean((np.abs(error) / np.asarray(std or 1.0)).mean(1))],
+        **{f"mae_{name}": [_mean(np.abs(error[:, i]))] for i, name in enumerate(names)},
         "mse": [_mean((error**2).mean(1))],
-        "rmse": [_root_mean((error**2).mean(1)), _rmse_per_target(error)],
+        "rmse": [_rmse_per_target(error), _root_mean((error**2).mean(1))],
         "r2": [Decomposition(stacked, lambda sums: r2(sums).mean(1))],
     }
 
@@ -180,7 +184,9 @@ def decompositions(task: TaskSpec, targets: np.ndarray, outputs: Outputs) -> dic
         thresholds = np.asarray(getattr(task, "thresholds", None) or getattr(task, "threshold", 0.5), np.float32)
         return _multilabel(targets, outputs["probabilities"], thresholds)
     if "value" in outputs:
-        return _regression(targets.reshape(len(targets), -1), outputs["value"].reshape(len(targets), -1))
+        truth = targets.reshape(len(targets), -1)
+        values = outputs["value"].reshape(truth.shape)
+        return _regression(truth, values, getattr(task, "names", ()), getattr(task, "std", ()))
     return {}
 
 

@@ -24,7 +24,7 @@ OTHER = "(other values)"
 EMPTY = "(empty)"
 
 
-def group_column(name: str, values: np.ndarray) -> tuple[np.ndarray | None, str | None]:
+def group_column(name: str, values: np.ndarray) -> tuple[np.ndarray, str]:
     """Turn a column into few groups.
 
     Few distinct values stay as they are; numbers are cut into four groups of about equal size; of many other
@@ -35,13 +35,13 @@ def group_column(name: str, values: np.ndarray) -> tuple[np.ndarray | None, str 
         values: strings (N,).
 
     Returns:
-        Group of each sample (N,), ``None`` where the column cannot be sliced by; and a remark where values
-        were grouped or the column was left out.
+        Group of each sample (N,), empty where the column cannot be sliced by; and a remark,
+        not empty where values were grouped or the column was left out.
     """
     values = np.where(values == "", EMPTY, values)
     distinct, counts = np.unique(values, return_counts=True)
     if len(distinct) <= MAX_VALUES:
-        return values, None
+        return values, ""
     numbers = _as_numbers(values)
     if numbers is not None:
         edges = np.unique(np.nanquantile(numbers, [0, 0.25, 0.5, 0.75, 1]))
@@ -50,7 +50,7 @@ def group_column(name: str, values: np.ndarray) -> tuple[np.ndarray | None, str 
         groups = np.asarray([EMPTY if np.isnan(x) else words[i] for x, i in zip(numbers, place, strict=True)])
         return groups, f"Column {name!r} has {len(distinct)} numbers; it is reported in {len(words)} ranges."
     if len(distinct) > len(values) / 2:
-        return None, (
+        return values[:0], (
             f"Column {name!r} is not reported: {len(distinct)} distinct values in {len(values)} samples "
             "name the samples rather than group them."
         )
@@ -105,7 +105,7 @@ def slice_metrics(
         groups, remark = group_column(column, samples.columns[column])
         if remark:
             remarks.append(remark)
-        if groups is None:
+        if not len(groups):
             continue
         entries = {}
         for value in np.unique(groups):

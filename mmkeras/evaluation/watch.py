@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from mmkeras.evaluation.attention import attention_figures
@@ -63,10 +62,7 @@ class EpochPictures:
                 model, self._samples, self._specs, self._task, list(range(min(4, self._shown))), self._query
             ).items()
         }
-        pictures = {name: figure_to_array(figure) for name, figure in figures.items()}
-        for figure in figures.values():
-            plt.close(figure)
-        return pictures
+        return {name: figure_to_array(figure) for name, figure in figures.items()}
 
 
 def _take(samples: Samples, chosen: np.ndarray) -> Samples:

@@ -16,6 +16,7 @@ _TITLES = {
     "mae": "mean absolute error",
     "mse": "mean squared error",
     "rmse": "root mean squared error",
+    "relative_mae": "mean absolute error / standard deviation",
     "r2": "R²",
     "ece": "expected calibration error",
     "auc": "area under ROC",
@@ -29,6 +30,8 @@ def is_share(metric: str) -> bool:
 
 def title(metric: str) -> str:
     """Return the metric's name in words."""
+    if metric.startswith("mae_"):
+        return f"mean absolute error of {metric.removeprefix('mae_')}"
     return _TITLES.get(metric, metric.replace("_", " ").replace("f1", "F1"))
 
 

@@ -113,8 +113,9 @@ def _residuals(numbers: Mapping[str, Mapping[str, Any]]) -> Figure:
         axes.axhline(0, color="#1F2933", linewidth=0.8)
         axes.axhline(entry["mean"], color=ORANGE, linestyle="--", linewidth=1.2, label="mean")
         axes.scatter(entry["truth"], entry["residual"], s=8, color=BLUE, alpha=0.4, linewidths=0)
-        axes.set_xlabel(f"true {shorten(name, 24)}")
-        axes.set_ylabel("predicted - true")
+        unit = f" ({entry['unit']})" if entry["unit"] else ""
+        axes.set_xlabel(f"true {shorten(name, 24)}{unit}")
+        axes.set_ylabel(f"predicted - true{unit}")
     handles, words = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, words, loc="outside lower right", ncols=2)
     note = "The error of each prediction over the true value. "

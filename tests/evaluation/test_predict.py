@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmkeras.errors import DataError
+from mmkeras.evaluation.predict import Variant, derangement, predict
+from mmkeras.evaluation.samples import Samples, collect
+from tests.evaluation.problems import both_bits, specs, task, two_signals
+
+SPECS = specs("left", "right")
+
+
+@given(st.integers(2, 300), st.integers(0, 100))
+def test_a_derangement_moves_every_sample(size, seed):
+    order = derangement(size, seed)
+    assert sorted(order) == list(range(size))
+    assert (order != np.arange(size)).all()
+
+
+def test_batches_have_one_size_and_nothing_is_lost():
+    samples, sizes = two_signals(50), []
+
+    def model(batch):
+        sizes.append({len(value) for value in batch.values()})
+        return both_bits(batch)
+
+    outputs = predict(model, samples, SPECS, batch_size=16)["probabilities"]
+    assert sizes == [{16}] * 4
+    np.testing.assert_array_equal(outputs, both_bits(samples.inputs)["probabilities"])
+    assert len(predict(model, samples, SPECS, batch_size=1000)["probabilities"]) == 50
+
+
+def test_removed_means_neutral_tensors_and_presence_zero():
+    seen = []
+
+    def model(batch):
+        seen.append(batch)
+        return both_bits(batch)
+
+    predict(model, two_signals(8), SPECS, batch_size=8, variant=Variant(absent=frozenset({"left"})))
+    assert not seen[0]["left_present"].any()
+    assert not seen[0]["left_value"].any()
+    assert seen[0]["left_value"].dtype == np.float32
+    assert seen[0]["right_present"].all()
+
+
+def test_shuffled_values_come_from_other_samples():
+    samples, seen = two_signals(30), []
+    samples.inputs["left_value"] = np.arange(30, dtype=np.float32)[:, None]
+
+    def model(batch):
+        seen.append(batch["left_value"][:, 0])
+        return {"probabilities": np.ones((len(batch["left_value"]), 4), np.float32) / 4}
+
+    predict(model, samples, SPECS, batch_size=10, variant=Variant(shuffled=frozenset({"left"})))
+    values = np.concatenate(seen)
+    assert sorted(values) == list(range(30))
+    assert (values != np.arange(30)).all()
+
+
+def test_outputs_that_are_not_finite_name_the_sample():
+    def model(batch):
+        outputs = both_bits(batch)
+        outputs["probabilities"][2, 1] = np.nan
+        return outputs
+
+    with pytest.raises(DataError, match=r"1 of 8 samples.*'sample-2'"):
+        predict(model, two_signals(8), SPECS, batch_size=8)
+
+
+class Record:
+    def __init__(self, key, target):
+        self.key, self.target, self.values, self.columns = key, target, {"left": 1}, {"colour": key}
+
+
+def batches(targets):
+    for start in range(0, len(targets), 3):
+        part = np.asarray(targets[start : start + 3], np.int32)
+        yield {"left_value": part[:, None]}, {"probabilities": part}, np.ones(len(part))
+
+
+def test_collect_joins_batches_and_records():
+    samples = collect(batches([0, 1, 2, 3]), task(), [Record(f"k{i}", i) for i in range(4)])
+    assert len(samples) == 4
+    assert samples.keys == ("k0", "k1", "k2", "k3")
+    assert list(samples.columns["colour"]) == ["k0", "k1", "k2", "k3"]
+    assert samples.targets.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("others", [[1, 0, 2, 3], [0, 1, 2]])
+def test_collect_refuses_records_of_other_samples(others):
+    with pytest.raises(DataError, match="same samples in the same order"):
+        collect(batches([0, 1, 2, 3]), task(), [Record("k", target) for target in others])
+
+
+def test_nothing_to_evaluate_is_an_error():
+    with pytest.raises(DataError, match="at least one batch"):
+        collect(iter(()), task())
+    with pytest.raises(DataError, match="same length"):
+        Samples({"a": np.zeros(3)}, np.zeros(2), np.ones(2))
