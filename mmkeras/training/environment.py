@@ -60,6 +60,8 @@ def prepare(config: TrainConfig) -> dict[str, Any]:
     import keras
     import tensorflow as tf
 
+    # Notes on deprecated internals of TensorFlow are not about the user's run.
+    tf.get_logger().setLevel("ERROR")
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()

@@ -108,21 +108,22 @@ def fit(
         console.print("Training had already finished; nothing is left to resume.")
         return _fitted(state, run, finished)
 
-    clock = InputClock()
-    data = clock.watch(
-        train_dataset(
-            index,
-            run.specs,
-            modality_configs(config.model),
-            run.task,
-            batch_size=train.batch_size,
-            seed=train.seed,
-            start_step=state.step,
-            modality_dropout=train.modality_dropout,
-            cache=config.data.cache,
-            shuffle_buffer=config.data.shuffle_buffer,
-        )
+    data = train_dataset(
+        index,
+        run.specs,
+        modality_configs(config.model),
+        run.task,
+        batch_size=train.batch_size,
+        seed=train.seed,
+        start_step=state.step,
+        modality_dropout=train.modality_dropout,
+        cache=config.data.cache,
+        shuffle_buffer=config.data.shuffle_buffer,
     )
+    # TensorFlow refuses time stamps in graphs that must be deterministic.
+    clock = None if train.deterministic else InputClock()
+    if clock is not None:
+        data = clock.watch(data)
     validation = None
     if index.splits.get("validation") and index.splits["validation"].samples:
         validation = eval_dataset(index, "validation", run.specs, run.task, batch_size=config.evaluate.batch_size)

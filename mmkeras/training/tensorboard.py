@@ -29,7 +29,7 @@ class Monitor(keras.callbacks.Callback):
     Args:
         folder: the run's folder.
         config: the run's configuration, for HParams and the batch size.
-        clock: the clock that watches the training dataset.
+        clock: the clock that watches the training dataset; None leaves the input wait out.
         first_step: where a resumed run goes on.
         draw: called after every epoch with the model; returns pictures uint8 (H, W, 3) by name.
         every: steps between two scalar records.
@@ -39,7 +39,7 @@ class Monitor(keras.callbacks.Callback):
         self,
         folder: Path,
         config: RunConfig,
-        clock: InputClock,
+        clock: InputClock | None,
         *,
         first_step: int = 0,
         draw: Callable[[keras.Model], dict[str, np.ndarray]] | None = None,
@@ -85,7 +85,8 @@ class Monitor(keras.callbacks.Callback):
         seconds = time.monotonic() - self._interval_began
         steps = self._step - self._interval_step
         scalars["speed/samples_per_second"] = steps * self._config.train.batch_size / seconds
-        scalars["speed/input_wait_share"] = min(1.0, self._clock.read() / seconds)
+        if self._clock is not None:
+            scalars["speed/input_wait_share"] = min(1.0, self._clock.read() / seconds)
         self._write(self._train, {k: v for k, v in scalars.items() if v is not None}, self._step)
         self._restart_interval(read=False)
 
@@ -109,7 +110,7 @@ class Monitor(keras.callbacks.Callback):
         self._validation.flush()
 
     def _restart_interval(self, *, read: bool = True) -> None:
-        if read:
+        if read and self._clock is not None:
             self._clock.read()
         self._interval_step = self._step
         self._interval_began = time.monotonic()
