@@ -1,4 +1,7 @@
-"""The evaluation of one model on one split: metrics.json, the report and its pictures."""
+"""The evaluation of one model on one split: metrics.json, the report and its pictures.
+
+The schema of ``metrics.json`` is ``mmkeras/schemas/metrics.schema.json``.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,6 @@ from mmkeras.evaluation.ablation import ablate
 from mmkeras.evaluation.calibration import calibration
 from mmkeras.evaluation.classes import confusion, per_class
 from mmkeras.evaluation.examples import cards, wrong_samples
-from mmkeras.evaluation.files import write_text
 from mmkeras.evaluation.intervals import SLOW_RESAMPLES, Bootstrap, Draws
 from mmkeras.evaluation.predict import Variant, predict
 from mmkeras.evaluation.report import write_report
@@ -26,6 +28,7 @@ from mmkeras.evaluation.samples import Samples
 from mmkeras.evaluation.slices import slice_metrics
 from mmkeras.evaluation.table import print_metrics
 from mmkeras.evaluation.words import number, title
+from mmkeras.files import write_json
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._contract import Outputs
@@ -103,7 +106,7 @@ def evaluate(
         "provenance": json.loads(json.dumps(dict(provenance or {}), default=str)),
     }
     figures = _figures(metrics, task, cards(task, samples, specs, outputs, limit=config.pictures))
-    write_text(out / "metrics.json", json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_json(out / "metrics.json", metrics)
     write_report(out, {**figures, **(extra_pictures or {})})
     if console:
         print_metrics(metrics, console)

@@ -12,10 +12,10 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from mmkeras.errors import DataError
-from mmkeras.evaluation.files import write_bytes, write_text
 from mmkeras.evaluation.pictures import figure_to_png
 from mmkeras.evaluation.table import worst_slices
 from mmkeras.evaluation.words import number, span, span_of_change, step, title
+from mmkeras.files import write_text
 
 __all__ = ["render_report", "write_report"]
 
@@ -28,6 +28,7 @@ def render_report(
     pictures: Mapping[str, bytes],
     provenance: Mapping[str, Any] | None = None,
     export: Mapping[str, Any] | None = None,
+    config: str | None = None,
 ) -> str:
     """Return the report as one HTML page without links to anything outside it.
 
@@ -37,6 +38,7 @@ def render_report(
             have their own sections, others follow after them.
         provenance: where the model comes from; that of the metrics when not given.
         export: what ``export.json`` holds, once there is one.
+        config: the configuration as text; ``config`` of the provenance when not given.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -60,8 +62,8 @@ def render_report(
         provenance=given,
         name=given.get("name", "Model"),
         packages=given.get("packages", {}),
-        facts={k: v for k, v in given.items() if k not in ("name", "packages", "config")},
-        config=given.get("config"),
+        facts={k: v for k, v in given.items() if k not in ("name", "packages", "config", "schema_version")},
+        config=given.get("config") if config is None else config,
         export=export,
     )
 
@@ -69,7 +71,7 @@ def render_report(
 def write_report(
     folder: Path, figures: Mapping[str, Figure] | None = None, export: Mapping[str, Any] | None = None
 ) -> Path:
-    """Write ``report.html`` from the ``metrics.json`` in the same folder.
+    """Write ``report.html`` from the ``metrics.json`` (and the run's ``config.toml``) in the same folder.
 
     Args:
         folder: the run's folder.
@@ -83,21 +85,24 @@ def write_report(
     Raises:
         DataError: there is no ``metrics.json``.
     """
-    source, kept = folder / "metrics.json", folder / "pictures"
+    source, kept, settings = folder / "metrics.json", folder / "pictures", folder / "config.toml"
     if not source.is_file():
         raise DataError(f"Expected metrics.json in {folder}, got none. Evaluate the model before its report.")
     if figures is not None:
         drawn = {_slug(name): figure_to_png(figure) for name, figure in figures.items()}
         for name, png in drawn.items():
-            write_bytes(kept / f"{name}.png", png)
+            kept.mkdir(exist_ok=True)
+            aside = kept / f".{name}.tmp"
+            aside.write_bytes(png)
+            aside.replace(kept / f"{name}.png")
         for old in kept.glob("*.png"):
             if old.stem not in drawn:
                 old.unlink()
     pictures = {path.stem: path.read_bytes() for path in sorted(kept.glob("*.png"))}
     metrics = json.loads(source.read_text(encoding="utf-8"))
-    report = folder / "report.html"
-    write_text(report, render_report(metrics, pictures, export=export))
-    return report
+    config = settings.read_text(encoding="utf-8") if settings.is_file() else None
+    write_text(folder / "report.html", render_report(metrics, pictures, export=export, config=config))
+    return folder / "report.html"
 
 
 def _slug(name: str) -> str:

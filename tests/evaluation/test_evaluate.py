@@ -7,7 +7,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-import mmkeras.evaluation
+import mmkeras
 from mmkeras.config import EvaluateConfig
 from mmkeras.evaluation import Samples, evaluate
 from mmkeras.evaluation.examples import cards
@@ -41,7 +41,7 @@ def evaluated(tmp_path_factory, easy_vqa_images):
 
 def test_files_and_schema(evaluated):
     *_, metrics, out = evaluated
-    schema = Path(mmkeras.evaluation.__file__).parent / "metrics.schema.json"
+    schema = Path(mmkeras.__file__).parent / "schemas" / "metrics.schema.json"
     written = (out / "metrics.json").read_text(encoding="utf-8")
     jsonschema.validate(json.loads(written), json.loads(schema.read_text(encoding="utf-8")))
     assert metrics["samples"] == SAMPLES

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-import mmkeras.evaluation
+import mmkeras
 from mmkeras.config import EvaluateConfig
 from mmkeras.errors import DataError
 from mmkeras.evaluation import Samples, evaluate, render_report, write_report
@@ -41,7 +41,26 @@ FILE: dict[str, Any] = {
     "flips": 7,
     "metric": 0.98,
     "metric_change": -0.012,
-    "scenarios": {},
+    "scenarios": {
+        "all": {
+            "samples": 500,
+            "max_abs_diff": 0.02,
+            "mean_abs_diff": 0.001,
+            "flips": 4,
+            "flipped": ["a", "b", "c", "d"],
+            "metric": 0.98,
+            "metric_change": -0.012,
+        },
+        "without left": {
+            "samples": 500,
+            "max_abs_diff": None,
+            "mean_abs_diff": None,
+            "flips": 3,
+            "flipped": ["a", "b", "c"],
+            "metric": None,
+            "metric_change": None,
+        },
+    },
     "accepted": False,
     "reason": "metric fell by 1.2 points, the gate is 0.5",
 }
@@ -75,7 +94,7 @@ class Page(HTMLParser):
 
 
 def schema():
-    path = Path(mmkeras.evaluation.__file__).parent / "metrics.schema.json"
+    path = Path(mmkeras.__file__).parent / "schemas" / "metrics.schema.json"
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -157,10 +176,19 @@ def test_the_report_is_written_anew_with_the_export(run):
     before = (folder / "report.html").read_text(encoding="utf-8")
     write_report(folder, export={"schema_version": 1, "files": [FILE, {**FILE, "accepted": True, "reason": ""}]})
     page = Page((folder / "report.html").read_text(encoding="utf-8"))
-    for words in ("rejected", "accepted", FILE["reason"], "3.4 MB", "7 of 500", "-1.20", FILE["sha256"]):
+    for words in (
+        "rejected",
+        "accepted",
+        FILE["reason"],
+        "3.4 MB",
+        "7 of 1000",
+        "without left",
+        "-1.20",
+        FILE["sha256"],
+    ):
         assert words in page.text
     assert page.tags.count("img") == before.count("<img ")
-    broken = {**FILE, "bytes": None, "sha256": None, "max_abs_diff": None, "flips": None, "metric": None}
+    broken = {**FILE, "path": "", "bytes": 0, "sha256": "", "max_abs_diff": None, "scenarios": {}, "metric": None}
     write_report(folder, export={"files": [{**broken, "metric_change": None, "reason": "converter failed"}]})
     assert "converter failed" in (folder / "report.html").read_text(encoding="utf-8")
 
@@ -176,7 +204,9 @@ def test_pictures_of_an_older_evaluation_go(run, tmp_path):
     _, metrics, _ = run
     (tmp_path / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
     figure = attention_figure(np.zeros((8, 8, 3), np.uint8), np.ones((2, 1, 4)), (2, 2))
+    (tmp_path / "config.toml").write_text('name = "from the file"', encoding="utf-8")
     write_report(tmp_path, {"first": figure})
+    assert "from the file" in Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
     write_report(tmp_path, {"second": figure})
     assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["second.png"]
     assert not list(tmp_path.glob(".*tmp"))
