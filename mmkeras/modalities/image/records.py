@@ -1,18 +1,23 @@
-"""Images in records and in the tf.data graph: encoded, decoded, augmented."""
+"""Images in records and in the tf.data graph: encoded, decoded, augmented.
+
+TensorFlow is imported inside the functions that use it: processes that convert need `encode` alone.
+"""
 
 from __future__ import annotations
 
 import io
 import os
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
 from mmkeras.modalities.image.pixels import TIE, RawImage, fit, read_bytes, read_rgb
 from mmkeras.modalities.image.spec import Config, Spec
 
-__all__ = ["augment", "augment_batch", "decode", "encode"]
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+__all__ = ["augment", "decode", "encode"]
 
 
 def encode(spec: Config | Spec, value: RawImage) -> bytes:
@@ -34,16 +39,28 @@ def encode(spec: Config | Spec, value: RawImage) -> bytes:
     return stream.getvalue()
 
 
-def decode(spec: Spec, raw: Any) -> dict[str, Any]:
-    """Decode and resize one image in the graph; equals `Spec.preprocess` to one level.
+def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Decode and resize in the graph; equals `Spec.preprocess` to one level.
 
     Args:
         spec: size and resize mode.
-        raw: string scalar, the bytes of a JPEG or PNG file.
+        raw: string tensor () or (B,), the bytes of JPEG or PNG files.
 
     Returns:
-        uint8 (height, width, 3) by tensor name.
+        uint8 (height, width, 3) or (B, height, width, 3) by tensor name.
     """
+    import tensorflow as tf
+
+    raw = tf.convert_to_tensor(raw)
+    if raw.shape.rank == 0:
+        return {spec.name: _decode(spec, raw)}
+    signature = tf.TensorSpec((spec.height, spec.width, 3), tf.uint8)
+    return {spec.name: tf.map_fn(lambda one: _decode(spec, one), raw, fn_output_signature=signature)}
+
+
+def _decode(spec: Spec, raw: tf.Tensor) -> tf.Tensor:
+    import tensorflow as tf
+
     image = tf.cond(
         tf.io.is_jpeg(raw),
         # The default method is faster by a hair and differs from libjpeg's, which Pillow uses.
@@ -60,33 +77,29 @@ def decode(spec: Spec, raw: Any) -> dict[str, Any]:
     elif spec.resize == "letterbox":
         inner = tf.clip_by_value(tf.stack(fit(shape[0], shape[1], size[0], size[1])), [1, 1], size)
         start = tf.cast((size - inner) // 2, tf.int32)
-        image = tf.image.pad_to_bounding_box(
-            _resize(image, inner), start[0], start[1], spec.height, spec.width
-        )
+        image = tf.image.pad_to_bounding_box(_resize(image, inner), start[0], start[1], spec.height, spec.width)
     else:
         image = _resize(image, size)
-    return {spec.name: tf.ensure_shape(image, (spec.height, spec.width, 3))}
+    return tf.ensure_shape(image, (spec.height, spec.width, 3))
 
 
-def augment(config: Config, spec: Spec, inputs: dict[str, Any], seed: Any) -> dict[str, Any]:
-    """Augment one sample; see `augment_batch`."""
-    batch = augment_batch(config, spec, {name: value[None] for name, value in inputs.items()}, seed)
-    return {name: value[0] for name, value in batch.items()}
-
-
-def augment_batch(config: Config, spec: Spec, inputs: dict[str, Any], seed: Any) -> dict[str, Any]:
+def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
     """Mirror, move and change brightness and contrast, each image of a batch in its own way.
 
     Args:
         config: strengths; with all of them 0 the inputs come back as they are.
         spec: names the tensor.
-        inputs: uint8 (B, height, width, 3) by tensor name.
+        inputs: uint8 (height, width, 3) or (B, height, width, 3) by tensor name; others are passed through.
         seed: int32 (2,); the same seed gives the same result.
     """
     strengths = (config.flip, config.translate, config.brightness, config.contrast)
     if not any(strengths):
         return inputs
+    import tensorflow as tf
+
     image = tf.convert_to_tensor(inputs[spec.name])
+    if single := image.shape.rank == 3:
+        image = image[None]
     draws = tf.random.stateless_uniform((tf.shape(image)[0], 5), seed, -1.0, 1.0)
     image = _move(config, spec, image, draws[:, :3])
     if config.brightness or config.contrast:
@@ -96,11 +109,13 @@ def augment_batch(config: Config, spec: Spec, inputs: dict[str, Any], seed: Any)
         shift = 255.0 * config.brightness * draws[:, 4, None, None, None]
         values = values * factor + (mean * (1.0 - factor) + shift)
         image = tf.cast(tf.clip_by_value(tf.round(values), 0.0, 255.0), tf.uint8)
-    return {**inputs, spec.name: image}
+    return {**inputs, spec.name: image[0] if single else image}
 
 
-def _move(config: Config, spec: Spec, image: Any, draws: Any) -> Any:
+def _move(config: Config, spec: Spec, image: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
     """Mirror and translate by whole pixels: two gathers, whatever is switched on."""
+    import tensorflow as tf
+
     if config.translate:
         rows = tf.cast(tf.round(draws[:, 0, None] * config.translate * spec.height), tf.int32)
         rows = tf.clip_by_value(np.arange(spec.height, dtype=np.int32) + rows, 0, spec.height - 1)
@@ -114,10 +129,11 @@ def _move(config: Config, spec: Spec, image: Any, draws: Any) -> Any:
     return image
 
 
-def _resize(image: Any, size: Any) -> Any:
+def _resize(image: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     """Bilinear, antialiased, rounded; the image itself where it fits already."""
+    import tensorflow as tf
 
-    def scaled() -> Any:
+    def scaled() -> tf.Tensor:
         pixels = tf.image.resize(image, tf.cast(size, tf.int32), "bilinear", antialias=True)
         return tf.cast(tf.clip_by_value(tf.round(pixels + TIE), 0.0, 255.0), tf.uint8)
 

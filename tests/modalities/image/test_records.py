@@ -51,15 +51,20 @@ def test_host_and_graph_agree_at_any_size(height, width, out, resize, jpeg):
     assert np.abs(graph - spec.preprocess(data)["image"]).max() <= 1
 
 
+def test_a_batch_decodes_like_its_samples():
+    files, spec = list(good_files().values()), Spec("image", 40, 30)
+    whole = records.decode(spec, tf.constant(files))["image"]
+    assert whole.shape == (len(files), 40, 30, 3)
+    np.testing.assert_array_equal(whole, graph_decode(spec, files))
+
+
 @pytest.mark.parametrize("size", [(64, 64), (96, 96), (40, 56)], ids=str)
 def test_host_and_graph_agree_on_easy_vqa(size, easy_vqa_images):
     files = [path.read_bytes() for path in easy_vqa_images[:40]]
     assert_agree(Spec("image", *size), files)
 
 
-@pytest.mark.parametrize(
-    ("archive", "pattern"), [("sroie", "*.jpg"), ("litert_models", "*.jpg"), ("radar", "*.png")]
-)
+@pytest.mark.parametrize(("archive", "pattern"), [("sroie", "*.jpg"), ("litert_models", "*.jpg"), ("radar", "*.png")])
 def test_host_and_graph_agree_on_real_files(archive, pattern, shared_data):
     files = [path.read_bytes() for path in sorted(shared_data(archive).rglob(pattern))[:4]]
     assert files
@@ -97,9 +102,9 @@ def batch(count: int = 16) -> dict[str, tf.Tensor]:
 
 def test_augmentation_is_a_function_of_the_seed():
     inputs, spec = batch(), ALL.spec("image")
-    first = records.augment_batch(ALL, spec, inputs, [1, 2])["image"].numpy()
-    again = records.augment_batch(ALL, spec, inputs, [1, 2])["image"].numpy()
-    other = records.augment_batch(ALL, spec, inputs, [1, 3])["image"].numpy()
+    first = records.augment(ALL, spec, inputs, [1, 2])["image"].numpy()
+    again = records.augment(ALL, spec, inputs, [1, 2])["image"].numpy()
+    other = records.augment(ALL, spec, inputs, [1, 3])["image"].numpy()
     assert first.dtype == np.uint8
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
@@ -118,12 +123,12 @@ def test_augmentation_is_the_same_eagerly_and_in_tf_data():
 
 def test_nothing_configured_changes_nothing():
     inputs, config = batch(2), Config(size=(24, 20))
-    assert records.augment_batch(config, config.spec("image"), inputs, [1, 2]) is inputs
+    assert records.augment(config, config.spec("image"), inputs, [1, 2]) is inputs
 
 
 def test_flip_alone_mirrors_about_half():
     config, inputs = Config(size=(24, 20), flip=True), batch(64)
-    result = records.augment_batch(config, config.spec("image"), inputs, [3, 4])["image"].numpy()
+    result = records.augment(config, config.spec("image"), inputs, [3, 4])["image"].numpy()
     plain = inputs["image"].numpy()
     kept = (result == plain).all(axis=(1, 2, 3))
     mirrored = (result == plain[:, :, ::-1]).all(axis=(1, 2, 3))
@@ -135,7 +140,7 @@ def test_translation_moves_by_whole_pixels_within_its_share():
     config = Config(size=(20, 20), translate=0.1)
     dot = np.zeros((32, 20, 20, 3), np.uint8)
     dot[:, 10, 10] = 255
-    moved = records.augment_batch(config, config.spec("image"), {"image": tf.constant(dot)}, [0, 1])["image"]
+    moved = records.augment(config, config.spec("image"), {"image": tf.constant(dot)}, [0, 1])["image"]
     samples, rows, columns = np.nonzero(moved.numpy()[..., 0])
     assert sorted(samples) == list(range(32))
     assert set(rows) <= set(range(8, 13))

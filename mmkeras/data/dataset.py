@@ -1,0 +1,141 @@
+"""Batches for training and evaluation.
+
+The training stream has no end. Its batch number k depends on the seed and on k alone: a stream that starts at step k
+gives exactly the batches k, k + 1, ... of one that began at 0. Three caches feed it:
+
+- ``memory``: decoded once into arrays; a batch is a gather from them.
+- ``disk``: the same arrays in files beside the shards; the same batches as ``memory``.
+- ``none``: read and decoded anew in every pass, with a shuffle buffer; other batches of the same samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import tensorflow as tf
+
+from mmkeras.data.arrays import load_arrays
+from mmkeras.data.features import check_specs, decode, parse, to_elements
+from mmkeras.data.index import Index
+from mmkeras.data.seeds import derive
+from mmkeras.data.streams import Position, from_arrays, from_shards
+from mmkeras.data.transforms import augment as augment_inputs
+from mmkeras.data.transforms import drop_modalities
+from mmkeras.errors import DataError
+from mmkeras.modalities import ModalitySpec
+from mmkeras.tasks import TaskSpec
+
+__all__ = ["eval_dataset", "train_dataset"]
+
+Cache = Literal["memory", "disk", "none"]
+
+AUGMENT, DROP = 1, 2  # purposes of random numbers, so that none is used twice
+
+
+def train_dataset(
+    index: Index,
+    specs: Mapping[str, ModalitySpec],
+    configs: Mapping[str, Any],
+    task_spec: TaskSpec,
+    *,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    augment: bool = True,
+    modality_dropout: float = 0.1,
+    cache: Cache = "memory",
+    shuffle_buffer: int = 8192,
+    num_shards: int = 1,
+    shard: int = 0,
+) -> tf.data.Dataset:
+    """Return the endless training stream.
+
+    Args:
+        index: the converted data.
+        specs: modality specs by name.
+        configs: modality configurations by name; they say how to augment.
+        task_spec: names outputs and targets.
+        batch_size: samples in a batch of this worker.
+        seed: of order, augmentation and modality dropout.
+        start_step: batches left out.
+        augment: whether to augment.
+        modality_dropout: chance that a modality is dropped from a sample; never all of them.
+        cache: ``memory``, ``disk`` or ``none``.
+        shuffle_buffer: records that are shuffled together without a cache.
+        num_shards: workers; the samples of a pass are shared out between them.
+        shard: number of this worker.
+
+    Returns:
+        Batches ``(inputs, {output: target}, weight)`` of static shapes: inputs by tensor name with presences float32
+        (B,), targets (B, ...) and weights float32 (B,). A batch may reach into the next pass.
+
+    Raises:
+        DataError: no training samples, or specs that do not fit the data.
+    """
+    check_specs(index, specs, task_spec)
+    if not 0 <= shard < num_shards:
+        raise DataError(f"Expected a shard from 0 to {num_shards - 1}, got {shard}")
+    at = Position(batch_size, seed, start_step, num_shards, shard)
+    if cache == "none":
+        stream = from_shards(index, specs, task_spec, at, shuffle_buffer)
+    else:
+        arrays = load_arrays(index, "train", specs, task_spec, on_disk=cache == "disk")
+        stream = from_arrays(arrays, specs, at)
+
+    @tf.autograph.experimental.do_not_convert
+    def finish(step: tf.Tensor, batch: Any) -> Any:
+        inputs, target, weight = batch
+        if augment:
+            inputs = augment_inputs(inputs, specs, configs, derive(seed, step, shard, AUGMENT))
+        inputs = drop_modalities(inputs, specs, modality_dropout, derive(seed, step, shard, DROP))
+        return to_elements(inputs, task_spec, target, weight, batch_size)
+
+    steps = tf.data.Dataset.counter(start_step)
+    return _ready(tf.data.Dataset.zip(steps, stream).map(finish, num_parallel_calls=tf.data.AUTOTUNE))
+
+
+def eval_dataset(
+    index: Index,
+    split: str,
+    specs: Mapping[str, ModalitySpec],
+    task_spec: TaskSpec,
+    *,
+    batch_size: int,
+    cache: Literal["memory", "none"] = "none",
+) -> tf.data.Dataset:
+    """Return a split once, in the order of `read_samples`; the last batch may be smaller.
+
+    Args:
+        index: the converted data.
+        split: ``validation``, ``test`` or ``train``.
+        specs: modality specs by name.
+        task_spec: names outputs and targets.
+        batch_size: samples in a batch.
+        cache: ``memory`` keeps the decoded batches for the next pass, as validation after every epoch wants it.
+
+    Returns:
+        Batches as `train_dataset` gives them, without augmentation and dropout.
+
+    Raises:
+        DataError: no samples in the split, or specs that do not fit the data.
+    """
+    check_specs(index, specs, task_spec)
+
+    @tf.autograph.experimental.do_not_convert
+    def read(serialised: tf.Tensor) -> Any:
+        batch = parse(specs, task_spec, serialised)
+        return to_elements(decode(specs, batch), task_spec, batch.target, batch.weight, None)
+
+    dataset = tf.data.TFRecordDataset(index.files(split)).batch(batch_size)
+    dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(-(-index.samples(split) // batch_size)))
+    return _ready(dataset.cache() if cache == "memory" else dataset)
+
+
+def _ready(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    options = tf.data.Options()
+    options.deterministic = True
+    # Shards are shared out above; TensorFlow must not share them out once more.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,130 @@
+"""The worker's side of a conversion: rows are checked and encoded, without TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mmkeras.components import find
+from mmkeras.data.quarantine import BadRow
+from mmkeras.data.sources import Sample
+from mmkeras.errors import DataError
+from mmkeras.tasks import TaskSpec
+
+__all__ = ["Encoded", "Encoder", "room"]
+
+CACHE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One sample as a record holds it."""
+
+    key: str
+    values: dict[str, bytes | None]
+    """Encoded value by modality; ``None`` where it is missing."""
+    target: list[float]
+    weight: float
+    columns: bytes
+    """JSON object."""
+    labels: list[str]
+    """The labels of the target, for the class balance."""
+
+
+def room(config: Any) -> str:
+    """Return the room of a modality's or task's configuration or spec, for example ``"image"``."""
+    return type(config).__module__.split(".")[2]
+
+
+class Encoder:
+    """Checks and encodes samples; a value that comes again is checked once."""
+
+    def __init__(self, modalities: Mapping[str, Any], task: TaskSpec) -> None:
+        self._modalities = modalities
+        self._spec = task
+        self._labels: tuple[str, ...] = getattr(task, "labels", ())
+        self._encode = {name: find("modalities", room(config), "records").encode for name, config in modalities.items()}
+        self._seen: dict[tuple[str, str], bytes | DataError] = {}
+        self._seen_bytes = 0
+
+    def encode(self, samples: Sequence[Sample], split: str) -> list[Encoded | BadRow]:
+        """Encode samples; a bad one becomes its entry in the quarantine."""
+        result: list[Encoded | BadRow] = []
+        for sample in samples:
+            try:
+                result.append(self._sample(sample))
+            except DataError as error:
+                message, part = error.args if len(error.args) == 2 else (str(error), "row")
+                result.append(BadRow(sample.origin, sample.key, split, part, message))
+        return result
+
+    def _sample(self, sample: Sample) -> Encoded:
+        target = self._target(sample)
+        values = self._values(sample)
+        return Encoded(
+            key=sample.key,
+            values=values,
+            target=target.reshape(-1).astype(np.float32).tolist(),
+            weight=sample.weight,
+            columns=json.dumps(sample.columns).encode(),
+            labels=self._labels_of(target),
+        )
+
+    def _values(self, sample: Sample) -> dict[str, bytes | None]:
+        """Encode the modalities; the errors carry the part of the row as second argument."""
+        result: dict[str, bytes | None] = {}
+        for name in self._modalities:
+            value = sample.values.get(name)
+            try:
+                result[name] = None if value is None else self._once(name, value)
+            except DataError as error:
+                raise DataError(str(error), name) from None
+        if not any(value is not None for value in result.values()):
+            raise DataError("no modality is present", "row")
+        return result
+
+    def _target(self, sample: Sample) -> np.ndarray:
+        """Encode the target; the errors carry the part of the row as second argument."""
+        if isinstance(sample.target, Exception):
+            raise DataError(str(sample.target), "row")
+        if not (math.isfinite(sample.weight) and sample.weight >= 0):
+            raise DataError(f"expected a finite weight of at least 0, got {sample.weight}", "row")
+        try:
+            target = np.asarray(self._spec.encode(sample.target))
+        except DataError as error:
+            raise DataError(str(error), "target") from None
+        if not np.isfinite(target).all():
+            raise DataError(f"expected finite numbers, got {sample.target!r}", "target")
+        return target
+
+    def _labels_of(self, target: np.ndarray) -> list[str]:
+        """Return the labels of an encoded target."""
+        if not self._labels:
+            return []
+        if target.ndim == 0:
+            return [self._labels[int(target)]]
+        return [label for label, value in zip(self._labels, target, strict=True) if value > 0]
+
+    def _once(self, name: str, value: Any) -> bytes:
+        if not isinstance(value, str):
+            return bytes(self._encode[name](self._modalities[name], value))
+        found = self._seen.get((name, value))
+        if found is None:
+            try:
+                found = self._encode[name](self._modalities[name], value)
+            except DataError as error:
+                found = error
+            size = len(found) if isinstance(found, bytes) else 0
+            if self._seen_bytes + size > CACHE_BYTES:
+                self._seen.clear()
+                self._seen_bytes = 0
+            self._seen[name, value] = found
+            self._seen_bytes += size + len(value)
+        if isinstance(found, DataError):
+            raise found
+        return found

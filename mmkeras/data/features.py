@@ -1,0 +1,98 @@
+"""From serialised records to tensors, a batch at a time, in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from mmkeras.components import find
+from mmkeras.data.encode import room
+from mmkeras.data.index import Index
+from mmkeras.errors import DataError
+from mmkeras.modalities import ModalitySpec
+from mmkeras.tasks import TaskSpec
+
+__all__ = ["Batch", "check_specs", "decode", "parse", "to_elements"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B parsed records."""
+
+    raw: dict[str, tf.Tensor]
+    """string (B,) by modality; empty where it is missing."""
+    present: dict[str, tf.Tensor]
+    """bool (B,) by modality."""
+    target: tf.Tensor
+    """Encoded targets (B, ...) of the task."""
+    weight: tf.Tensor
+    """float32 (B,)."""
+
+
+def check_specs(index: Index, specs: Mapping[str, ModalitySpec], task: TaskSpec) -> None:
+    """Check that the data has what a model wants.
+
+    Raises:
+        DataError: a modality that the data does not have, or labels that are others or in another order.
+    """
+    got = {name: room(spec) for name, spec in specs.items()}
+    missing = {name: kind for name, kind in got.items() if index.modalities.get(name) != kind}
+    if missing:
+        raise DataError(f"{index.folder}: expected the modalities {missing}, got {index.modalities}. Convert again")
+    labels = tuple(getattr(task, "labels", ()))
+    if labels != index.labels:
+        raise DataError(
+            f"{index.folder}: the targets were encoded with the labels {list(index.labels)}, the task has "
+            f"{list(labels)}. Take the labels of the index, or convert again"
+        )
+
+
+def parse(specs: Mapping[str, ModalitySpec], task: TaskSpec, serialised: tf.Tensor) -> Batch:
+    """Parse serialised records, string (B,)."""
+    size = 1
+    for side in task.target.shape:
+        size *= side
+    features: dict[str, Any] = {
+        "target": tf.io.FixedLenFeature((size,), tf.float32),
+        "weight": tf.io.FixedLenFeature((), tf.float32),
+    }
+    for name in specs:
+        features[name] = tf.io.FixedLenFeature((), tf.string)
+        features[f"{name}_present"] = tf.io.FixedLenFeature((), tf.int64)
+    parsed = tf.io.parse_example(serialised, features)
+    return Batch(
+        raw={name: parsed[name] for name in specs},
+        present={name: parsed[f"{name}_present"] > 0 for name in specs},
+        target=tf.cast(tf.reshape(parsed["target"], (-1, *task.target.shape)), task.target.dtype),
+        weight=parsed["weight"],
+    )
+
+
+def decode(specs: Mapping[str, ModalitySpec], batch: Batch) -> dict[str, tf.Tensor]:
+    """Decode every modality; a missing one becomes zeros with presence 0."""
+    inputs: dict[str, tf.Tensor] = {}
+    for name, spec in specs.items():
+        rows = tf.where(batch.present[name])
+        decoded = find("modalities", room(spec), "records").decode(spec, tf.gather_nd(batch.raw[name], rows))
+        count = tf.size(batch.weight, tf.int64)
+        for tensor in spec.tensors:
+            shape = tf.concat([[count], tf.constant(tensor.shape, tf.int64)], axis=0)
+            values = tf.scatter_nd(rows, decoded[tensor.name], shape)
+            inputs[tensor.name] = tf.ensure_shape(values, (None, *tensor.shape))
+        inputs[spec.present.name] = tf.cast(batch.present[name], tf.float32)
+    return inputs
+
+
+def to_elements(
+    inputs: dict[str, tf.Tensor], task: TaskSpec, target: tf.Tensor, weight: tf.Tensor, batch_size: int | None
+) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], tf.Tensor]:
+    """Return what ``fit`` takes: inputs, targets by output name, weights, all with a static batch size."""
+
+    def sized(value: tf.Tensor) -> tf.Tensor:
+        return tf.ensure_shape(value, (batch_size, *value.shape[1:]))
+
+    targets = {output.name: sized(target) for output in task.outputs}
+    return {name: sized(value) for name, value in inputs.items()}, targets, sized(weight)

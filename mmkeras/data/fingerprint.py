@@ -1,0 +1,44 @@
+"""What identifies converted data: its inputs, and that part of the configuration that shapes shards."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mmkeras.components import find
+from mmkeras.config import DataConfig
+from mmkeras.data.encode import room
+from mmkeras.data.index import SCHEMA_VERSION
+
+__all__ = ["fingerprint", "shaped_by"]
+
+SHAPING = ("source", "train_share", "validation_share", "split_by_group", "split_seed", "samples_per_shard", "limit")
+"""Fields of `DataConfig` that change what is written; the others change how."""
+
+
+def shaped_by(config: DataConfig, modalities: Mapping[str, Any], task: Any) -> dict[str, Any]:
+    """Return the configuration that shapes shards, as JSON values.
+
+    Records keep images at their own size and text as text, so a modality counts with its kind alone. Of a task, those
+    options count that its spec has too (labels), not those of its head (dropout).
+    """
+    spec = find("tasks", room(task), "spec").Spec
+    kept = {field.name for field in dataclasses.fields(spec)}
+    options = {key: value for key, value in dataclasses.asdict(task).items() if key in kept}
+    every = dataclasses.asdict(config)
+    value = {
+        "data": {key: every[key] for key in SHAPING},
+        "modalities": {name: room(modality) for name, modality in sorted(modalities.items())},
+        "task": {"kind": room(task), **options},
+    }
+    result: dict[str, Any] = json.loads(json.dumps(value, default=str))
+    return result
+
+
+def fingerprint(inputs: Mapping[str, str], shaped: Mapping[str, Any]) -> str:
+    """Return the sha256 of inputs and configuration."""
+    value = {"schema_version": SCHEMA_VERSION, "inputs": dict(inputs), "shaped_by": dict(shaped)}
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,152 @@
+"""The index of a converted dataset: what is in the shards, what was left out, and what it was made from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmkeras.errors import DataError, nearest
+
+__all__ = ["INDEX_FILE", "QUARANTINE_FILE", "SCHEMA_VERSION", "Index", "Shard", "Split"]
+
+SCHEMA_VERSION = 1
+"""Changes when shards or index change their form; older folders are then converted anew."""
+INDEX_FILE = "index.json"
+QUARANTINE_FILE = "quarantine.csv"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One TFRecord file."""
+
+    file: str
+    """Its name in the folder."""
+    samples: int
+    """Records in it."""
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """One side of the data. ``rows == samples + quarantined + left_out``."""
+
+    rows: int
+    """Rows that the source has for it."""
+    samples: int
+    """Rows converted."""
+    quarantined: int
+    """Rows in quarantine."""
+    left_out: int
+    """Rows beyond ``data.limit``."""
+    shards: tuple[Shard, ...]
+    """Its files in order."""
+    classes: dict[str, int]
+    """Samples by label; a sample with several labels counts for each, a regression has none."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """A converted dataset."""
+
+    folder: Path
+    """Where shards, index and quarantine report lie."""
+    fingerprint: str
+    """Hash of the inputs and of the configuration that shaped the shards."""
+    inputs: dict[str, str]
+    """What the source says identifies its inputs."""
+    shaped_by: dict[str, Any]
+    """The configuration that shaped the shards."""
+    modalities: dict[str, str]
+    """Room by modality name, for example ``{"image": "image", "text": "text"}``."""
+    task: dict[str, Any]
+    """The task's spec at conversion, as JSON."""
+    labels: tuple[str, ...]
+    """The classes in order: the task's own, or those found in the data, sorted; empty for a regression."""
+    columns: tuple[str, ...]
+    """Columns to slice by."""
+    splits: dict[str, Split]
+    """``train``, ``validation`` and ``test``, as far as they have rows."""
+    unassigned: int = 0
+    """Bad rows that could not be read far enough to know their split."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Quarantined rows by reason."""
+    written_by: dict[str, str] = field(default_factory=dict)
+    """Package versions."""
+
+    @property
+    def rows(self) -> int:
+        """All rows of the source: converted, quarantined or left out."""
+        return sum(split.rows for split in self.splits.values()) + self.unassigned
+
+    @property
+    def quarantined(self) -> int:
+        """All rows in quarantine."""
+        return sum(split.quarantined for split in self.splits.values()) + self.unassigned
+
+    @property
+    def quarantine_report(self) -> Path:
+        """The CSV file with every bad row, its line and the reason."""
+        return self.folder / QUARANTINE_FILE
+
+    def split(self, name: str) -> Split:
+        """Return one split.
+
+        Raises:
+            DataError: it has no samples.
+        """
+        split = self.splits.get(name)
+        if split is None or not split.samples:
+            valid = [key for key, value in self.splits.items() if value.samples]
+            raise DataError(f"{self.folder}: no samples in the split {name!r}; {nearest(name, valid)}")
+        return split
+
+    def samples(self, split: str) -> int:
+        """Return the number of samples in a split; 0 where there is none."""
+        return self.splits[split].samples if split in self.splits else 0
+
+    def files(self, split: str) -> list[str]:
+        """Return the paths of a split's shards in order."""
+        return [str(self.folder / shard.file) for shard in self.split(split).shards]
+
+    def save(self, folder: Path) -> None:
+        """Write the index into a folder, in one move."""
+        value = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
+        del value["folder"]
+        beside = folder / (INDEX_FILE + ".tmp")
+        beside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(beside, folder / INDEX_FILE)
+
+    @classmethod
+    def load(cls, folder: Path) -> Index:
+        """Read the index of a folder and check that its shards are there, by size.
+
+        Raises:
+            DataError: no index, one of another version, or shards that are missing or cut off.
+        """
+        path = Path(folder) / INDEX_FILE
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise DataError(f"{path}: no such file. Expected the folder of a converted dataset") from None
+        except ValueError as error:
+            raise DataError(f"{path}: not valid JSON ({error}). Delete the folder and convert again") from None
+        if value.pop("schema_version", None) != SCHEMA_VERSION:
+            raise DataError(f"{path}: written by another version. Delete the folder and convert again")
+        splits = {
+            name: Split(**{**split, "shards": tuple(Shard(**shard) for shard in split["shards"])})
+            for name, split in value.pop("splits").items()
+        }
+        for key in ("labels", "columns"):
+            value[key] = tuple(value[key])
+        index = cls(folder=Path(folder), splits=splits, **value)
+        for shard in (shard for split in splits.values() for shard in split.shards):
+            file = index.folder / shard.file
+            size = file.stat().st_size if file.is_file() else None
+            if size != shard.size:
+                raise DataError(f"{file}: expected {shard.size} bytes, got {size}. Delete the folder and convert again")
+        return index

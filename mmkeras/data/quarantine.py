@@ -1,0 +1,84 @@
+"""Rows that cannot be used: kept with line and reason, never dropped in silence."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+from mmkeras.errors import DataError
+
+__all__ = ["BadRow", "check_share", "reasons", "write_report"]
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """One row in quarantine."""
+
+    origin: str
+    """Where it stands: ``table.csv:17``."""
+    key: str
+    """Its name."""
+    split: str
+    """The split it would have gone to; empty where the row could not be read that far."""
+    part: str
+    """The modality, ``target`` or ``row``."""
+    reason: str
+    """What was expected and what was got."""
+
+
+def write_report(path: Path, rows: Sequence[BadRow]) -> None:
+    """Write the rows as CSV, a header line first, in one move."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".tmp")
+    with beside.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow([field.name for field in fields(BadRow)])
+        writer.writerows(astuple(row) for row in rows)
+    os.replace(beside, path)
+
+
+def reasons(rows: Sequence[BadRow]) -> dict[str, int]:
+    """Count the rows by reason, most frequent first; names, paths and numbers in a reason are cut out."""
+    counts = Counter(f"{row.part}: {_kind(row.reason)}" for row in rows)
+    return dict(counts.most_common())
+
+
+def check_share(rows: Sequence[BadRow], checked: int, total: int, largest: float, report: Path) -> None:
+    """Stop as soon as too many rows are bad, whatever the rest is like.
+
+    Args:
+        rows: the bad ones.
+        checked: rows looked at so far.
+        total: rows there are.
+        largest: share that is still accepted.
+        report: where all of them are written to, before the error is raised.
+
+    Raises:
+        DataError: a summary with the reasons by count and the first examples.
+    """
+    if len(rows) <= largest * total:
+        return
+    write_report(report, rows)
+    lines = [
+        f"{len(rows)} of {checked} rows looked at cannot be used; data.max_bad_share accepts {largest:.1%} of "
+        f"all {total}:",
+        *(f"  {count} x {reason}" for reason, count in list(reasons(rows).items())[:8]),
+        "First of them:",
+        *(f"  {row.origin}: {row.part}: {row.reason}" for row in rows[:5]),
+        f"All of them: {report}",
+        "Correct the rows, or raise data.max_bad_share to leave them out.",
+    ]
+    raise DataError("\n".join(lines))
+
+
+def _kind(reason: str) -> str:
+    """Cut what differs from row to row: quoted values, paths before a colon, numbers."""
+    first = reason.splitlines()[0].split("; did you mean")[0].split("; Valid:")[0]
+    first = re.sub(r"^\S*[/\\]?\S+\.\w{1,5}: |^image of \d+ bytes: ", "", first)
+    first = re.sub(r"'[^']*'|\"[^\"]*\"", "'...'", first)
+    return re.sub(r"\d+", "N", first)[:120]

@@ -1,0 +1,114 @@
+"""One shard: a TFRecord file and the report that says it is complete.
+
+The features of a record: a bytes feature per modality with its encoded value, ``<modality>_present`` int64, ``target``
+float list, ``weight`` float, ``key`` bytes, and ``columns`` bytes, a JSON object.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmkeras.data.encode import Encoded
+from mmkeras.data.quarantine import BadRow
+from mmkeras.data.sources import Sample
+
+__all__ = ["ShardReport", "ShardWork", "finished", "write_shard"]
+
+
+@dataclass(frozen=True)
+class ShardReport:
+    """What became of the rows of one shard; lies beside it until the conversion is complete."""
+
+    file: str
+    samples: int
+    size: int
+    classes: dict[str, int]
+    bad: list[BadRow]
+
+    def save(self, path: Path) -> None:
+        """Write the report in one move; its presence says that the shard is complete."""
+        beside = path.with_name(path.name + ".tmp")
+        beside.write_text(json.dumps(dataclasses.asdict(self)), encoding="utf-8")
+        os.replace(beside, path)
+
+    @classmethod
+    def load(cls, path: Path) -> ShardReport:
+        """Read a report."""
+        value = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**{**value, "bad": [BadRow(**row) for row in value["bad"]]})
+
+
+@dataclass(frozen=True)
+class ShardWork:
+    """One shard to be written."""
+
+    folder: Path
+    file: str
+    split: str
+    samples: list[Sample]
+
+    @property
+    def report(self) -> Path:
+        """Path of the report."""
+        return self.folder / f"{self.file}.json"
+
+
+def finished(work: ShardWork) -> ShardReport | None:
+    """Return the report of a shard that an interrupted run has left complete."""
+    if not work.report.is_file():
+        return None
+    report = ShardReport.load(work.report)
+    path = work.folder / work.file
+    return report if path.is_file() and path.stat().st_size == report.size else None
+
+
+def write_shard(work: ShardWork, rows: Iterable[Encoded | BadRow]) -> ShardReport:
+    """Write one shard and its report, each beside and moved into place."""
+    import tensorflow as tf
+
+    bad: list[BadRow] = []
+    classes: Counter[str] = Counter()
+    count = 0
+    path = work.folder / work.file
+    beside = path.with_name(f"{path.name}.tmp")
+    with tf.io.TFRecordWriter(str(beside)) as writer:
+        for row in rows:
+            if isinstance(row, BadRow):
+                bad.append(row)
+                continue
+            writer.write(_record(row))
+            classes.update(row.labels)
+            count += 1
+    size = beside.stat().st_size
+    os.replace(beside, path)
+    report = ShardReport(work.file, count, size, dict(sorted(classes.items())), bad)
+    report.save(work.report)
+    return report
+
+
+def _record(row: Encoded) -> bytes:
+    import tensorflow as tf
+
+    def from_bytes(value: bytes) -> Any:
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+    def from_floats(value: list[float]) -> Any:
+        return tf.train.Feature(float_list=tf.train.FloatList(value=value))
+
+    features = {
+        "target": from_floats(row.target),
+        "weight": from_floats([row.weight]),
+        "key": from_bytes(row.key.encode(errors="backslashreplace")),
+        "columns": from_bytes(row.columns),
+    }
+    for name, value in row.values.items():
+        features[name] = from_bytes(value or b"")
+        features[f"{name}_present"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[int(value is not None)]))
+    return bytes(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())

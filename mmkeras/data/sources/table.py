@@ -1,0 +1,189 @@
+"""A user's own data: one CSV, JSONL or Parquet file with a row per sample."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mmkeras.data.sources._contract import Sample, SourceBase
+from mmkeras.data.sources._rows import Row, Table, read_table
+from mmkeras.errors import ConfigError, DataError, nearest
+
+__all__ = ["Source"]
+
+SPLITS = ("test", "train", "validation")
+
+
+@dataclass(frozen=True)
+class Source(SourceBase):
+    """A table with a row per sample; columns without a role become columns to slice the evaluation by."""
+
+    path: str
+    """The table: .csv, .tsv, .jsonl (one object a line) or .parquet."""
+    columns: dict[str, str]
+    """Column of each modality, for example {image = "file", text = "question"}."""
+    target: str | tuple[str, ...] = "label"
+    """Column of the label, labels or number; several columns give a list of numbers."""
+    separator: str = ""
+    """Splits a target cell into several labels, for example ";"."""
+    number: bool = False
+    """Read target cells as numbers; CSV and TSV know text only."""
+    files: tuple[str, ...] = ("image",)
+    """Modalities whose cells are paths of files."""
+    root: str = ""
+    """Folder that relative paths start from; the table's own folder when empty."""
+    split: str | None = None
+    """Column that says train, validation or test; an empty cell leaves the row to the shares."""
+    group: str | None = None
+    """Column whose equal values never stand on both sides of a split, for example a patient."""
+    weight: str | None = None
+    """Column with the weight in loss and metrics; an empty cell means 1."""
+    key: str | None = None
+    """Column with a unique name of the row; its line when not given."""
+    missing: Literal["quarantine", "absent"] = "quarantine"
+    """Whether an empty modality cell is a bad row or a modality that is missing on purpose."""
+
+    def __post_init__(self) -> None:
+        """Check the options that need no file.
+
+        Raises:
+            ConfigError: no modality, or a column with two roles.
+        """
+        if not self.columns:
+            raise ConfigError('table: columns is empty; expected for example {image = "file", text = "question"}')
+        if self.missing not in ("quarantine", "absent"):
+            raise ConfigError(f"table: missing: {self.missing!r}; {nearest(self.missing, ('quarantine', 'absent'))}")
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield every row in the order of the file; a bad row has a `DataError` as its target.
+
+        Raises:
+            DataError: no such file, an unknown type, no rows, or named columns that the table does not have.
+        """
+        table = self._read()
+        further = [name for name in table.columns if name not in self._roles.values()]
+        for row in table.rows:
+            origin = f"{Path(self.path).name}:{row.line}"
+            try:
+                yield self._sample(row, further, origin)
+            except DataError as error:
+                yield Sample(key=origin, values={}, target=error, origin=origin)
+
+    def fingerprint_inputs(self) -> dict[str, str]:
+        """Return the hash of the table, and a hash of the size and time of every file that it names.
+
+        Contents of the files are not read: that would take as long as converting them.
+        """
+        table = self._read()
+        path = Path(self.path)
+        result = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
+        for modality in (m for m in self.files if m in self.columns):
+            cells = (row.cells.get(self.columns[modality]) for row in table.rows)
+            digest = hashlib.sha256()
+            for name in sorted({cell for cell in cells if isinstance(cell, str)}):
+                digest.update(f"{name}:{_state(self._folder / name)}\n".encode(errors="replace"))
+            result[f"{modality} files"] = digest.hexdigest()
+        return result
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.root) if self.root else Path(self.path).parent
+
+    @property
+    def _targets(self) -> tuple[str, ...]:
+        return (self.target,) if isinstance(self.target, str) else tuple(self.target)
+
+    @property
+    def _roles(self) -> dict[str, str]:
+        """Column by the option that names it."""
+        single = {name: getattr(self, name) for name in ("split", "group", "weight", "key")}
+        return {
+            **{f"columns.{modality}": column for modality, column in self.columns.items()},
+            **{f"target ({column})": column for column in self._targets},
+            **{name: column for name, column in single.items() if column is not None},
+        }
+
+    def _read(self) -> Table:
+        table = read_table(Path(self.path))
+        problems = [
+            f"{self.path}: {option} names the column {column!r}, which the table does not have; "
+            f"{nearest(column, table.columns)}"
+            for option, column in self._roles.items()
+            if column not in table.columns
+        ]
+        if problems:
+            raise DataError("\n".join(problems))
+        return table
+
+    def _sample(self, row: Row, further: list[str], origin: str) -> Sample:
+        if row.problem:
+            raise DataError(row.problem)
+        split = _text(row, self.split)
+        if split is not None and split not in SPLITS:
+            raise DataError(f"column {self.split!r}: {split!r} is no split; {nearest(split, SPLITS)}")
+        return Sample(
+            key=_text(row, self.key) or origin,
+            values={modality: self._value(row, modality, column) for modality, column in self.columns.items()},
+            target=self._target(row),
+            split=split,
+            group=_text(row, self.group),
+            weight=1.0 if self.weight is None or _empty(row.cells.get(self.weight)) else _number(row, self.weight),
+            columns={name: "" if _empty(row.cells.get(name)) else str(row.cells[name]) for name in further},
+            origin=origin,
+        )
+
+    def _value(self, row: Row, modality: str, column: str) -> Any:
+        cell = row.cells.get(column)
+        if _empty(cell):
+            if self.missing == "absent":
+                return None
+            raise DataError(f'column {column!r} is empty; the option missing = "absent" accepts that')
+        if modality in self.files and isinstance(cell, str):
+            return str(self._folder / cell)
+        return cell
+
+    def _target(self, row: Row) -> Any:
+        for column in self._targets:
+            if _empty(row.cells.get(column)):
+                raise DataError(f"column {column!r}: the target is empty")
+        if not isinstance(self.target, str):
+            return [_number(row, column) if self.number else row.cells[column] for column in self._targets]
+        cell = row.cells[self.target]
+        if self.number:
+            return _number(row, self.target)
+        if self.separator and isinstance(cell, str):
+            return [label for part in cell.split(self.separator) if (label := part.strip())]
+        return cell
+
+
+def _empty(cell: Any) -> bool:
+    return (
+        cell is None or (isinstance(cell, str) and not cell.strip()) or (isinstance(cell, float) and math.isnan(cell))
+    )
+
+
+def _text(row: Row, column: str | None) -> str | None:
+    return None if column is None or _empty(row.cells.get(column)) else str(row.cells[column]).strip()
+
+
+def _number(row: Row, column: str) -> float:
+    cell = row.cells[column]
+    try:
+        value = float(cell)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value) or isinstance(cell, bool):
+        raise DataError(f"column {column!r}: expected a number, got {cell!r:.80}")
+    return value
+
+
+def _state(path: Path) -> str:
+    try:
+        state = path.stat()
+    except (OSError, ValueError):
+        return "missing"
+    return f"{state.st_size}:{state.st_mtime_ns}"

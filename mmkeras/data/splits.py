@@ -1,0 +1,89 @@
+"""Which sample goes to training, validation or test."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from mmkeras.config import DataConfig
+from mmkeras.data.sources import Sample
+from mmkeras.errors import DataError
+
+__all__ = ["SPLITS", "assign", "position"]
+
+SPLITS = ("train", "validation", "test")
+
+
+def assign(samples: Sequence[Sample], config: DataConfig) -> list[str]:
+    """Return the split of every sample.
+
+    A sample keeps the split that its dataset gives it, except that validation is taken from training where the dataset
+    has test samples but no validation samples. Where a dataset has a test split, samples without a split go to training
+    and validation alone. A side is chosen by a hash of the seed and the sample's group (its key, where it has none):
+    samples of one group always stand together, whatever their order, and a sample stays where it is when others come.
+
+    Args:
+        samples: all samples.
+        config: shares and seed; with ``split_by_group`` every sample must have a group.
+
+    Raises:
+        DataError: shares out of range, a sample without the group it needs, or a group that the dataset itself puts on
+            both sides.
+    """
+    _check(samples, config)
+    own = {sample.split for sample in samples}
+    has_test = "test" in own
+    take_validation = has_test and "validation" not in own
+    train_share = 1.0 - config.validation_share if has_test else config.train_share
+    result = []
+    for sample in samples:
+        draw = position(sample.group or sample.key, config.split_seed)
+        if sample.split is not None and not (sample.split == "train" and take_validation):
+            result.append(sample.split)
+        elif draw < train_share:
+            result.append("train")
+        elif draw < train_share + config.validation_share or has_test:
+            result.append("validation")
+        else:
+            result.append("test")
+    _check_groups(samples, result)
+    return result
+
+
+def position(name: str, seed: int) -> float:
+    """Return a number in [0, 1) that depends on name and seed alone."""
+    digest = hashlib.sha256(f"{seed}:{name}".encode(errors="surrogatepass")).digest()
+    return int.from_bytes(digest[:7], "big") / 2**56
+
+
+def _check(samples: Sequence[Sample], config: DataConfig) -> None:
+    train, validation = config.train_share, config.validation_share
+    if train <= 0 or validation < 0 or train + validation > 1 + 1e-9:
+        raise DataError(
+            f"Expected train_share > 0, validation_share >= 0 and a sum of at most 1, got {train} and {validation}"
+        )
+    if config.split_by_group:
+        without = [sample.origin for sample in samples if sample.group is None]
+        if without:
+            raise DataError(
+                f"split_by_group needs a group in every row, but {len(without)} have none, the first at {without[0]}. "
+                "Name the column with the source's option group, or fill it"
+            )
+
+
+def _check_groups(samples: Sequence[Sample], splits: Iterable[str]) -> None:
+    """Only the dataset's own splits can tear a group apart; that is a leak, and no row of it is more wrong."""
+    seen: dict[str, tuple[str, str]] = {}
+    torn: dict[str, str] = {}
+    for sample, split in zip(samples, splits, strict=True):
+        if sample.group is None:
+            continue
+        first, origin = seen.setdefault(sample.group, (split, sample.origin))
+        if first != split:
+            torn.setdefault(sample.group, f"{sample.group!r} in {first} ({origin}) and {split} ({sample.origin})")
+    if torn:
+        examples = "; ".join(list(torn.values())[:3])
+        raise DataError(
+            f"{len(torn)} groups stand on both sides of a split, so the scores would be too good: {examples}. "
+            "Correct the split column, or leave the option split or group out"
+        )

@@ -1,0 +1,117 @@
+"""The two ways to make batches of shuffled passes without an end: gathered from arrays, or read from the shards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mmkeras.data.arrays import Arrays
+from mmkeras.data.features import decode, parse
+from mmkeras.data.index import Index
+from mmkeras.data.seeds import derive, shuffled_positions
+from mmkeras.errors import DataError
+from mmkeras.modalities import ModalitySpec
+from mmkeras.tasks import TaskSpec
+
+__all__ = ["Position", "from_arrays", "from_shards"]
+
+SHARDS_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where in which stream a worker begins."""
+
+    batch_size: int
+    """Samples in a batch of this worker."""
+    seed: int
+    """Of the order."""
+    start_step: int = 0
+    """Batches left out."""
+    num_shards: int = 1
+    """Workers."""
+    shard: int = 0
+    """Number of this worker."""
+
+
+def from_arrays(arrays: Arrays, specs: Mapping[str, ModalitySpec], at: Position) -> tf.data.Dataset:
+    """Gather batches (inputs, target, weight). All workers walk one order and take their part of every global batch."""
+    global_batch = at.batch_size * at.num_shards
+    take = {tensor.name: _taker(arrays.tables[tensor.name]) for spec in specs.values() for tensor in spec.tensors}
+    rows = {name: _taker(value) for name, value in arrays.rows.items()}
+    present = {name: _taker(arrays.present(name, spec.tensors[0].name)) for name, spec in specs.items()}
+    targets, weights = _taker(arrays.targets), _taker(arrays.weights)
+
+    @tf.autograph.experimental.do_not_convert
+    def gather(positions: tf.Tensor) -> Any:
+        chosen = positions[at.shard * at.batch_size : (at.shard + 1) * at.batch_size]
+        inputs = {}
+        for name, spec in specs.items():
+            row = rows[name](chosen)
+            inputs.update({tensor.name: take[tensor.name](row) for tensor in spec.tensors})
+            inputs[spec.present.name] = present[name](chosen)
+        return inputs, targets(chosen), weights(chosen)
+
+    positions = shuffled_positions(len(arrays.targets), at.seed, at.start_step * global_batch)
+    batches = positions.batch(global_batch, drop_remainder=True)
+    return batches.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def _taker(array: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return a function that gathers rows of an array, which may be a file."""
+    if isinstance(array, np.memmap):
+        mapped = array
+
+        def read(rows: tf.Tensor) -> tf.Tensor:
+            value = tf.numpy_function(lambda r: mapped[r], [rows], mapped.dtype, stateful=False)
+            return tf.ensure_shape(value, (rows.shape[0], *mapped.shape[1:]))
+
+        return read
+    with tf.device("CPU:0"):
+        table = tf.constant(array)
+    return lambda rows: tf.gather(table, rows)
+
+
+def from_shards(
+    index: Index, specs: Mapping[str, ModalitySpec], task: TaskSpec, at: Position, shuffle_buffer: int
+) -> tf.data.Dataset:
+    """Read batches (inputs, target, weight) from the shards, each worker every so-manieth record.
+
+    Records are shuffled in blocks of the buffer's size: a tf.data shuffle would also depend on the global seed. What is
+    left out at the start is read within its pass, but not decoded.
+    """
+    files = tf.constant(index.files("train"))
+    samples = len(range(at.shard, index.split("train").samples, at.num_shards))
+    if not samples:
+        raise DataError(f"{index.folder}: fewer training samples than workers ({at.num_shards})")
+
+    @tf.autograph.experimental.do_not_convert
+    def one_pass(number: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(files, derive(at.seed, 0, number))
+        records = tf.data.Dataset.from_tensor_slices(order).interleave(
+            tf.data.TFRecordDataset,
+            cycle_length=SHARDS_AT_ONCE,
+            block_length=16,
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        blocks = records.shard(at.num_shards, at.shard).batch(shuffle_buffer).enumerate()
+
+        def shuffled(block: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+            return tf.random.experimental.stateless_shuffle(values, derive(at.seed, 1, number, block, at.shard))
+
+        return blocks.map(shuffled).unbatch()
+
+    @tf.autograph.experimental.do_not_convert
+    def read(serialised: tf.Tensor) -> Any:
+        batch = parse(specs, task, serialised)
+        return decode(specs, batch), batch.target, batch.weight
+
+    first = at.start_step * at.batch_size
+    records = tf.data.Dataset.counter(first // samples).flat_map(one_pass).skip(first % samples)
+    batches = records.batch(at.batch_size, drop_remainder=True)
+    return batches.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

@@ -1,0 +1,72 @@
+"""Operations on a batch of model inputs: dict in, dict out, eagerly and in tf.data alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from mmkeras.components import find
+from mmkeras.data.encode import room
+from mmkeras.data.seeds import derive
+from mmkeras.modalities import ModalitySpec
+
+__all__ = ["augment", "drop_modalities", "zero_missing"]
+
+
+def augment(
+    inputs: dict[str, tf.Tensor],
+    specs: Mapping[str, ModalitySpec],
+    configs: Mapping[str, Any],
+    seed: tf.Tensor,
+) -> dict[str, tf.Tensor]:
+    """Augment every modality of a batch in its own way.
+
+    Args:
+        inputs: tensors (B, ...) by name.
+        specs: the modalities.
+        configs: their configurations, which say what is done.
+        seed: int32 (2,).
+    """
+    for number, (name, spec) in enumerate(specs.items()):
+        records = find("modalities", room(spec), "records")
+        inputs = records.augment(configs[name], spec, inputs, derive(seed[0], seed[1], number))
+    return inputs
+
+
+def drop_modalities(
+    inputs: dict[str, tf.Tensor], specs: Mapping[str, ModalitySpec], rate: float, seed: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """Drop modalities at random: presence becomes 0 and the tensors become zeros.
+
+    A sample keeps at least one of the modalities that it has: where the draw would take all, one of them, chosen at
+    random, stays. Modalities that were missing before are set to zeros too.
+
+    Args:
+        inputs: tensors and presences (B, ...) by name.
+        specs: the modalities.
+        rate: chance of each modality, 0 to 1.
+        seed: int32 (2,).
+    """
+    if rate <= 0 or len(specs) < 2:
+        return zero_missing(inputs, specs)
+    present = tf.stack([inputs[spec.present.name] > 0 for spec in specs.values()], axis=1)
+    draws = tf.where(present, tf.random.stateless_uniform(tf.shape(present), seed), -1.0)
+    last = tf.one_hot(tf.argmax(draws, axis=1), len(specs), on_value=True, off_value=False)
+    kept = present & ((draws >= rate) | last)
+    presences = {spec.present.name: tf.cast(kept[:, number], tf.float32) for number, spec in enumerate(specs.values())}
+    return zero_missing({**inputs, **presences}, specs)
+
+
+def zero_missing(inputs: dict[str, tf.Tensor], specs: Mapping[str, ModalitySpec]) -> dict[str, tf.Tensor]:
+    """Set the tensors of missing modalities to zero, whatever they hold (augmentation changes zeros too)."""
+    result = dict(inputs)
+    for spec in specs.values():
+        present = inputs[spec.present.name] > 0
+        for tensor in spec.tensors:
+            value = inputs[tensor.name]
+            mask = tf.cast(tf.reshape(present, (-1, *(1 for _ in tensor.shape))), value.dtype)
+            # tf.where with a broadcast mask takes 25 times as long.
+            result[tensor.name] = tf.math.multiply_no_nan(value, mask) if value.dtype.is_floating else value * mask
+    return result

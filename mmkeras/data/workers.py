@@ -1,0 +1,144 @@
+"""Converts shards: worker processes check and encode the rows, this process writes them.
+
+Checking is the work (every image is decoded), and it needs no TensorFlow: a worker starts in a fraction of a second and
+stays small. Writing needs TensorFlow's record writer, since the CRC-32C of a TFRecord is slow in Python; this process
+imports it once, as training will anyway. Workers are spawned: TensorFlow does not survive a fork.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING, Any
+
+from mmkeras.data.encode import Encoded, Encoder
+from mmkeras.data.quarantine import BadRow
+from mmkeras.data.shards import ShardReport, ShardWork, finished, write_shard
+from mmkeras.data.sources import Sample
+from mmkeras.errors import DataError
+from mmkeras.tasks import TaskSpec
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["write_shards"]
+
+CHUNK_ROWS = 128
+"""Rows that go to a worker and back in one message."""
+FEW_ROWS = 1000
+"""Fewer rows than this are not worth starting processes."""
+
+_encoder: Encoder | None = None
+
+
+def write_shards(
+    works: Sequence[ShardWork],
+    modalities: Mapping[str, Any],
+    task: TaskSpec,
+    workers: int,
+    console: Console | None,
+) -> Iterator[ShardReport]:
+    """Write every shard that is not there yet, and yield all reports, those of finished shards first.
+
+    Raises:
+        DataError: a worker process died.
+    """
+    done = {work.file: report for work in works if (report := finished(work)) is not None}
+    missing = [work for work in works if work.file not in done]
+    with _progress(console, sum(len(work.samples) for work in works)) as advance:
+        for report in done.values():
+            advance(report.samples + len(report.bad))
+            yield report
+        chunks = _encoded(missing, modalities, task, workers)
+        with contextlib.closing(chunks):
+            for work in missing:
+                yield write_shard(work, _rows_of(work, chunks, advance))
+
+
+def _rows_of(
+    work: ShardWork, chunks: Iterator[list[Encoded | BadRow]], advance: Callable[[int], None]
+) -> Iterator[Encoded | BadRow]:
+    for _ in range(0, len(work.samples), CHUNK_ROWS):
+        chunk = next(chunks)
+        yield from chunk
+        advance(len(chunk))
+
+
+def _encoded(
+    works: Sequence[ShardWork], modalities: Mapping[str, Any], task: TaskSpec, workers: int
+) -> Generator[list[Encoded | BadRow], None, None]:
+    """Encode all rows in order, a chunk at a time; no chunk holds rows of two shards."""
+    chunks = [
+        (work.samples[start : start + CHUNK_ROWS], work.split)
+        for work in works
+        for start in range(0, len(work.samples), CHUNK_ROWS)
+    ]
+    if workers <= 1 or sum(len(samples) for samples, _ in chunks) < FEW_ROWS:
+        encoder = Encoder(modalities, task)
+        for samples, split in chunks:
+            yield encoder.encode(samples, split)
+        return
+    pool = ProcessPoolExecutor(
+        min(workers, len(chunks)),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(dict(modalities), task),
+    )
+    waiting: deque[Future[list[Encoded | BadRow]]] = deque()
+    try:
+        for samples, split in chunks:
+            waiting.append(pool.submit(_encode_in_worker, samples, split))
+            if len(waiting) > 3 * workers:  # workers must not run ahead and fill the memory
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool:
+        raise DataError(
+            "A worker process died, perhaps for lack of memory. Finished shards are kept: run the same again, "
+            "with fewer data.workers if it repeats"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker(modalities: Mapping[str, Any], task: TaskSpec) -> None:
+    global _encoder
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which ends the pool
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _encoder = Encoder(modalities, task)
+
+
+def _end_with_parent() -> None:
+    """End when the parent is killed: a pool's workers would otherwise wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def _encode_in_worker(samples: Sequence[Sample], split: str) -> list[Encoded | BadRow]:
+    if _encoder is None:
+        raise RuntimeError("the worker was not started by _start_worker")
+    return _encoder.encode(samples, split)
+
+
+@contextlib.contextmanager
+def _progress(console: Console | None, rows: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar over rows and give the function that moves it on; nothing is shown without a console."""
+    if console is None:
+        yield lambda done: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("Converting rows", total=rows)
+        yield lambda done: bar.advance(task, done)
