@@ -202,9 +202,7 @@ class Bundle:
 
     def _load_golden(self, path: str) -> Path:
         if path not in self.manifest.golden.files:
-            raise BundleError(
-                f"{self.folder / MANIFEST_NAME}: golden.files: {path} is missing. Export it again."
-            )
+            raise BundleError(f"{self.folder / MANIFEST_NAME}: golden.files: {path} is missing. Export it again.")
         return self.load(path, self.manifest.golden.files[path])
 
 
@@ -218,6 +216,6 @@ def _rebuild(key: str, folder: Path, build: Any, value: dict[str, Any], *rest: A
         raise BundleError(f"{where}: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise BundleError(
-            f"{where}: not a {value['kind']} of this version of mmkeras ({type(error).__name__}: {error}). "
+            f"{where}: this version of mmkeras cannot read it as {value['kind']!r} ({type(error).__name__}: {error}). "
             "Use the version that wrote the bundle, or export it again."
         ) from error

@@ -112,7 +112,8 @@ def read_golden(folder: Path) -> Golden:
     """
     path = Path(folder) / _ARRAYS
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: np.load leaves the file open when the archive is damaged.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         _check_arrays(arrays, None, str(path))
         return Golden(

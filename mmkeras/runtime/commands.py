@@ -30,7 +30,7 @@ def predict(bundle: Bundle, options: argparse.Namespace) -> int:
     if bool(given) == (options.jsonl is not None):
         names = ", ".join(f"--{name}" for name in bundle.specs)
         what = "give the modalities or --jsonl, not both" if given else f"give at least one of {names}, or --jsonl"
-        raise ConfigError(f"mmkeras predict: {what}")
+        raise ConfigError(f"predict: {what}")
     with Predictor(
         bundle, options.format, options.precision, threads=options.threads, device=options.device
     ) as predictor:
@@ -82,8 +82,11 @@ def benchmark(bundle: Bundle, options: argparse.Namespace) -> int:
         engine = engines.get(file.format)
         if options.format not in (None, file.format) or options.precision not in (None, file.precision):
             continue
-        if engine is None or not file.accepted or not engine.available():
-            skipped.append(f"{file.path} ({'rejected' if not file.accepted else 'no engine installed'})")
+        if engine is None:
+            skipped.append(f"{file.format} (not run on a device)")
+        elif not file.accepted or not engine.available():
+            why = "rejected" if not file.accepted else f"{engine.engine} is not installed"
+            skipped.append(f"{file.path} ({why})")
         elif options.device not in engine.devices:
             skipped.append(f"{file.path} ({engine.engine} has no {options.device})")
         else:

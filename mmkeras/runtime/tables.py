@@ -65,13 +65,13 @@ def benchmark_table(bundle: Bundle, timings: Sequence[Timing]) -> Table:
     columns = ("file", "engine", "MB", "load ms", "p50 ms", "p90 ms", "p99 ms", "per s", "answer p50 ms", "peak MiB")
     table = _table(f"{bundle.folder}{how}", columns, right=columns[2:])
     for t in timings:
-        answer = "" if t.answer_p50_ms is None else f"{t.answer_p50_ms:.2f}"
+        answer = "" if t.answer_p50_ms is None else f"{t.answer_p50_ms:.3f}"
         figures = (t.load_ms, t.p50_ms, t.p90_ms, t.p99_ms)
         table.add_row(
             f"{t.format} {t.precision}",
             t.engine,
             f"{t.bytes / 1e6:.2f}",
-            *(f"{value:.2f}" for value in figures),
+            *(f"{value:.3f}" for value in figures),
             f"{t.per_second:.0f}",
             answer,
             f"{t.peak_mib:.0f}",
