@@ -16,17 +16,7 @@ from keras import ops
 from mmkeras.errors import ConfigError
 from mmkeras.tokens import Fused, Tokens
 
-__all__ = [
-    "align",
-    "check",
-    "clear",
-    "expand",
-    "fused",
-    "join",
-    "masked_max",
-    "masked_mean",
-    "pair_mask",
-]
+__all__ = ["align", "attend", "check", "clear", "expand", "fused", "join", "masked_max", "masked_mean"]
 
 
 def check(tokens: Mapping[str, Tokens], *, heads: int = 1, layers: int = 1, dropout: float = 0.0) -> int:
@@ -96,9 +86,19 @@ def masked_max(tokens: Tokens) -> Any:
     return ops.max(ops.where(ops.expand_dims(ops.cast(tokens.mask, "bool"), -1), values, below), axis=1)
 
 
-def pair_mask(mask: Any) -> Any:
-    """Return the attention mask (B, 1, S) bool for keys with mask (B, S): every query sees the real keys."""
-    return ops.expand_dims(ops.cast(mask, "bool"), 1)
+def attend(queries: Any, keys: Tokens, heads: int, dropout: float, name: str) -> Any:
+    """Return what queries (B, T, D) read from the real keys (B, S, D) by multi-head attention.
+
+    The layer's second output holds the attention weights (B, heads, T, S). A single key gets a masked one beside it.
+    """
+    values, mask = keys.values, ops.cast(keys.mask, "bool")
+    if values.shape[1] == 1:
+        # Keras takes a softmax over one value for a mistake and warns; here it is a modality with one token.
+        values, mask = ops.pad(values, [[0, 0], [0, 1], [0, 0]]), ops.pad(mask, [[0, 0], [0, 1]], constant_values=False)
+    layer = keras.layers.MultiHeadAttention(heads, int(queries.shape[-1]) // heads, dropout=dropout, name=name)
+    # (B, 1, S): every query sees the same keys. Indexing with None would become FlexStridedSlice in LiteRT.
+    read, _ = layer(queries, values, attention_mask=ops.expand_dims(mask, 1), return_attention_scores=True)
+    return keras.layers.Dropout(dropout, name=f"{name}_dropout")(read) if dropout else read
 
 
 def expand(x: Any, inner: int, dropout: float, name: str) -> Any:

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from mmkeras.errors import ConfigError
-from mmkeras.fusion._tokens import align, check, fused, join, pair_mask
+from mmkeras.fusion._tokens import align, attend, check, fused, join
 from mmkeras.tokens import Fused, Tokens
 
 __all__ = ["LearnedQueries", "fuse"]
@@ -27,7 +27,7 @@ def fuse(
         queries: learned queries; what they find is concatenated.
         heads: attention heads; must divide the width.
         layers: Dense layers with gelu after the pooling.
-        dropout: share dropped from attention weights and after each of these layers in training.
+        dropout: share dropped from attention weights, from what is read and after each of these layers in training.
 
     Returns:
         The aligned tokens of all modalities (B, N, D), their masks and the pooled vector (B, D).
@@ -41,8 +41,7 @@ def fuse(
     aligned = align(tokens, width)
     keys = join(aligned)
     asked = LearnedQueries(queries, name="fusion_queries")(keys.values)
-    attention = keras.layers.MultiHeadAttention(heads, width // heads, dropout=dropout, name="fusion_pooling_1")
-    found, _ = attention(asked, keys.values, attention_mask=pair_mask(keys.mask), return_attention_scores=True)
+    found = attend(asked, keys, heads, dropout, "fusion_pooling_1")
     return fused(aligned, keras.layers.Flatten(name="fusion_found")(found), layers, dropout)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 
 from mmkeras.errors import ConfigError, nearest
-from mmkeras.fusion._tokens import align, check, clear, expand, join, masked_mean, pair_mask
+from mmkeras.fusion._tokens import align, attend, check, clear, expand, join, masked_mean
 from mmkeras.tokens import Fused, Tokens
 
 __all__ = ["fuse"]
@@ -68,20 +68,12 @@ def fuse(
     for i in range(1, layers + 1):
         if memory is not None:
             z = keras.layers.LayerNormalization(name=f"fusion_cross_{i}_norm")(x)
-            x = x + _attend(z, memory.values, memory.mask, heads, dropout, f"fusion_cross_{i}")
+            x = x + attend(z, memory, heads, dropout, f"fusion_cross_{i}")
         if self_attention:
             z = keras.layers.LayerNormalization(name=f"fusion_self_{i}_norm")(x)
-            x = x + _attend(z, z, mask, heads, dropout, f"fusion_self_{i}")
+            x = x + attend(z, Tokens(z, mask), heads, dropout, f"fusion_self_{i}")
         z = keras.layers.LayerNormalization(name=f"fusion_feed_forward_{i}_norm")(x)
         x = x + expand(z, feed_forward * width, dropout, f"fusion_feed_forward_{i}")
 
     x = clear(keras.layers.LayerNormalization(name="fusion_norm")(x), mask)
     return Fused(x, mask, x[:, 0] if pooling == "first" else masked_mean(Tokens(x, mask)))
-
-
-def _attend(queries: Any, keys: Any, mask: Any, heads: int, dropout: float, name: str) -> Any:
-    """Return what queries (B, T, D) read from the real keys (B, S, D)."""
-    width = int(queries.shape[-1])
-    attention = keras.layers.MultiHeadAttention(heads, width // heads, dropout=dropout, name=name)
-    read, _ = attention(queries, keys, attention_mask=pair_mask(mask), return_attention_scores=True)
-    return keras.layers.Dropout(dropout, name=f"{name}_dropout")(read) if dropout else read

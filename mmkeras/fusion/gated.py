@@ -15,7 +15,7 @@ def fuse(tokens: dict[str, Tokens], *, layers: int = 1, dropout: float = 0.0) ->
     """Mix the modalities feature by feature with weights that are computed from all of them.
 
     The gated multimodal unit (Arevalo et al. 2017, https://arxiv.org/abs/1702.01992): each modality's mean token goes
-    through tanh, and a softmax over the modalities weighs it. The gate sees which modality is missing by its null token.
+    through tanh, and a softmax over the modalities weighs it. The gate sees a missing modality by its null token.
 
     Args:
         tokens: modalities by name.
