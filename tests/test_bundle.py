@@ -195,9 +195,9 @@ def test_truncated_json(folder: Path):
         (lambda v: v["modalities"].append(3), r"modalities\[1\]: expected an object, got 3"),
         (lambda v: v["modalities"][0].update(kind="imag"), r"modalities\[0\].*did you mean 'image'"),
         (lambda v: v["modalities"][0].pop("kind"), r"modalities\[0\].kind: expected a component's name"),
-        (lambda v: v["modalities"][0].pop("name"), r"modalities\[0\]: cannot read it as 'image'"),
+        (lambda v: v["modalities"][0].pop("name"), r"modalities\[0\].*cannot read it as 'image'"),
         (lambda v: v["task"].update(kind="clasification"), "task: .*did you mean 'classification'"),
-        (lambda v: v["task"].pop("labels"), "task: cannot read it as 'classification'"),
+        (lambda v: v["task"].pop("labels"), "task: .*cannot read it as 'classification'"),
     ],
 )
 def test_damaged_keys_are_named(folder: Path, rewrite: Callable[..., None], change: Callable[..., Any], message: str):
