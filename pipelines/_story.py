@@ -56,7 +56,8 @@ def run_story(config_class: type[ConfigT], arguments: Sequence[str] | None, *, p
         )
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         if flags["resume"]:
-            if others := [a for a in arguments if a.startswith("--") and a.split("=")[0] != "--resume"]:
+            own = {f"--{flag.name}" for flag in _FLAGS}
+            if others := [a for a in arguments if a.startswith("--") and a.split("=")[0] not in own]:
                 raise ConfigError(
                     f"--resume goes on with the run's own configuration; it cannot be combined with {', '.join(others)}"
                 )
@@ -68,7 +69,9 @@ def run_story(config_class: type[ConfigT], arguments: Sequence[str] | None, *, p
             folder = None
         return _run(config, folder, program.stem, console, export=not flags["skip_export"])
     except MmkerasError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", markup=False, highlight=False)
+        Console(stderr=True).print(
+            f"{type(error).__name__}: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True
+        )
         return 2
 
 
@@ -102,7 +105,8 @@ def _run(config: RunConfig, resumed: Path | None, program: str, console: Console
         from mmkeras.training.fit import fit
         from mmkeras.training.interrupts import Interrupted
 
-        console.print(f"watch it: [bold]tensorboard --logdir {config.runs}[/]   stop and go on: Ctrl-C, then --resume")
+        console.print(f"watch it:       tensorboard --logdir {config.runs}", soft_wrap=True)
+        console.print("stop and go on: Ctrl-C, then the same command with --resume alone", soft_wrap=True)
         query = str(config.model.fusion.options.get("query", ""))
         draw = None
         if index.samples("validation"):
@@ -112,7 +116,7 @@ def _run(config: RunConfig, resumed: Path | None, program: str, console: Console
             fitted = fit(model, run, config, index, console=console, resume=resumed is not None, draw=draw)
         except Interrupted as stop:
             command = f"python -m pipelines.{program} --resume {os.path.relpath(run.folder)}"
-            console.print(f"{stop} Go on with: [bold]{command}[/]", highlight=False)
+            console.print(f"{stop} Go on with: [bold]{command}[/]", highlight=False, soft_wrap=True)
             return 130
         console.print(f"best epoch: {fitted.best_epoch}" + (" (stopped early)" if fitted.stopped_early else ""))
 
@@ -159,7 +163,7 @@ def _show_answer(bundle: Path, console: Console) -> None:
     options = [part for name, value in raw.items() if value is not None for part in (f"--{name}", _shown(value))]
     shown = os.path.relpath(bundle)
     for command in (["predict", shown, *options], ["selftest", shown]):
-        console.print(f"\n[bold]$ mmkeras {shlex.join(command)}[/]", highlight=False)
+        console.print(f"\n[bold]$ mmkeras {shlex.join(command)}[/]", highlight=False, soft_wrap=True)
         console.file.flush()
         subprocess.run([sys.executable, "-m", "mmkeras", *command], check=False)
 

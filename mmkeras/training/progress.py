@@ -55,7 +55,9 @@ class TerminalProgress(keras.callbacks.Callback):
         self._close()
         seconds = time.monotonic() - self._began
         shown = "  ".join(f"{name} {float(value):.4f}" for name, value in (logs or {}).items() if "rate" not in name)
-        self.console.print(f"epoch {epoch + 1}/{self.epochs}  {seconds:.0f} s  {shown}", highlight=False)
+        self.console.print(
+            f"epoch {epoch + 1}/{self.epochs}  {seconds:.0f} s  {shown}", highlight=False, soft_wrap=True
+        )
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Leave the terminal as it was, also after an interruption."""
