@@ -1,0 +1,176 @@
+"""What holds for every task; a new room in mmkeras/tasks needs one `Example` in helpers.py."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from mmkeras.components import check_options, find, names
+from mmkeras.errors import ConfigError, DataError
+from mmkeras.tasks import TaskSpec, task_from_json
+from tests.tasks.helpers import EXAMPLES, batch, call, head_model, task
+
+
+@pytest.fixture(params=names("tasks"))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def spec(name: str) -> TaskSpec:
+    result: TaskSpec = task(name)[0]
+    return result
+
+
+@pytest.fixture
+def bfloat16() -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+def test_every_task_has_an_example():
+    assert set(EXAMPLES) == set(names("tasks"))
+
+
+def test_spec_survives_json(spec: TaskSpec):
+    assert task_from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_spec_needs_neither_tensorflow_nor_keras(name: str):
+    code = f"import sys, mmkeras.tasks.{name}.spec; print({{'tensorflow', 'keras', 'sklearn'}} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
+
+
+def test_options_are_described_and_checked(name: str):
+    config = find("tasks", name, "spec").Config
+    check_options(config, EXAMPLES[name].options, "model.task.options")
+    check_options(config, dataclasses.asdict(task(name)[1]), "model.task.options")
+    with pytest.raises(ConfigError, match=r"model\.task\.options\.dropuot: unknown option; did you mean 'dropout'"):
+        check_options(config, {"dropuot": 0.1}, "model.task.options")
+
+
+def test_options_that_do_not_fit(name: str):
+    for options in EXAMPLES[name].bad_options:
+        with pytest.raises(ConfigError, match=next(iter(options))):
+            task(name, **options)
+
+
+def test_targets_are_encoded_as_the_spec_says(name: str, spec: TaskSpec):
+    for target in EXAMPLES[name].targets:
+        encoded = spec.encode(target)
+        assert (encoded.shape, encoded.dtype) == (spec.target.shape, np.dtype(spec.target.dtype))
+
+
+def test_targets_that_do_not_fit(name: str, spec: TaskSpec):
+    for target in EXAMPLES[name].bad_targets:
+        with pytest.raises(DataError, match=r"Expected|No label"):
+            spec.encode(target)
+
+
+def test_outputs_are_what_the_spec_says(name: str, spec: TaskSpec):
+    outputs = call(head_model(name), batch(name)[0])
+    assert list(outputs) == [tensor.name for tensor in spec.outputs]
+    for tensor in spec.outputs:
+        assert (outputs[tensor.name].shape[1:], outputs[tensor.name].dtype) == (tensor.shape, np.dtype(tensor.dtype))
+
+
+def test_answers_are_json_even_for_nan(name: str, spec: TaskSpec):
+    outputs = call(head_model(name), batch(name)[0])
+    for value in outputs.values():
+        value[0, 0], value[1] = np.nan, np.inf
+    answers = spec.decode(outputs)
+    assert len(answers) == len(EXAMPLES[name].targets)
+    json.dumps(answers, allow_nan=False)
+
+
+def test_a_model_agrees_with_itself_unless_it_is_not_finite(name: str, spec: TaskSpec):
+    outputs = call(head_model(name), batch(name)[0])
+    assert not spec.flips(outputs, outputs).any()
+    for bad in (np.nan, np.inf, -np.inf):
+        broken = {key: value.copy() for key, value in outputs.items()}
+        for value in broken.values():
+            value[1, 0] = bad
+        expected = np.arange(len(EXAMPLES[name].targets)) == 1
+        for first, second in ((outputs, broken), (broken, outputs), (broken, broken)):
+            np.testing.assert_array_equal(spec.flips(first, second), expected)
+
+
+def test_the_primary_metric_is_scored(name: str, spec: TaskSpec):
+    inputs, targets = batch(name)
+    score = spec.score(next(iter(targets.values())), call(head_model(name), inputs))
+    assert spec.metric in score
+    assert all(isinstance(value, float) for value in score.values())
+
+
+def test_a_weight_counts_like_that_many_samples(name: str, spec: TaskSpec):
+    inputs, targets = batch(name)
+    outputs, target = call(head_model(name), inputs), next(iter(targets.values()))
+    times = np.array([1, 2, 3, 0])
+    repeated = spec.score(
+        np.repeat(target, times, axis=0), {k: np.repeat(v, times, axis=0) for k, v in outputs.items()}
+    )
+    assert spec.score(target, outputs, times) == pytest.approx(repeated)
+
+
+def test_a_score_needs_samples_and_fitting_weights(name: str, spec: TaskSpec):
+    inputs, targets = batch(name)
+    outputs, target = call(head_model(name), inputs), next(iter(targets.values()))
+    with pytest.raises(DataError, match="at least one sample"):
+        spec.score(target[:0], {k: v[:0] for k, v in outputs.items()})
+    for weights in (np.ones(3), np.zeros(4)):
+        with pytest.raises(DataError, match="Expected 4 weights"):
+            spec.score(target, outputs, weights)
+
+
+def test_training_metric_equals_the_score(name: str, spec: TaskSpec):
+    model = head_model(name)
+    inputs, targets = batch(name)
+    weights = np.array([1.0, 2.0, 3.0, 0.5])
+    found = model.evaluate(inputs, targets, sample_weight=weights, return_dict=True, verbose=0)
+    scored = spec.score(next(iter(targets.values())), call(model, inputs), weights)
+    named = {key.removeprefix(f"{spec.outputs[0].name}_"): value for key, value in found.items()}
+    assert named[spec.metric] == pytest.approx(scored[spec.metric], rel=1e-5)
+    for other in ("mae", "cross_entropy"):
+        if other in named and other in scored:
+            assert named[other] == pytest.approx(scored[other], rel=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"class_weights": "balanced", "focal_gamma": 2.0}, {"label_smoothing": 0.1}])
+def test_a_compiled_model_is_saved_with_loss_and_metrics(name: str, options: dict[str, Any], tmp_path: Path):
+    known = {field.name for field in dataclasses.fields(find("tasks", name, "spec").Config)}
+    model = head_model(name, **{key: value for key, value in options.items() if key in known})
+    inputs, targets = batch(name)
+    model.fit(inputs, targets, verbose=0)
+    model.save(tmp_path / "model.keras")
+    reloaded = keras.models.load_model(tmp_path / "model.keras")
+    expected = model.evaluate(inputs, targets, return_dict=True, verbose=0)
+    assert reloaded.evaluate(inputs, targets, return_dict=True, verbose=0) == expected
+    for key, value in call(model, inputs).items():
+        np.testing.assert_array_equal(call(reloaded, inputs)[key], value)
+
+
+def test_training_lowers_the_loss(name: str):
+    keras.utils.set_random_seed(0)
+    model = head_model(name, dropout=0.0)
+    inputs, targets = batch(name)
+    losses = model.fit(inputs, targets, epochs=30, verbose=0).history["loss"]
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_outputs_stay_float32_in_mixed_precision(name: str, bfloat16: None):
+    model = head_model(name)
+    inputs, targets = batch(name)
+    assert all(value.dtype == "float32" for value in model.output.values())
+    assert np.isfinite(model.fit(inputs, targets, verbose=0).history["loss"]).all()
