@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mmkeras import __version__
+from mmkeras.bundle import Bundle
+from mmkeras.runtime.cli import COMMANDS, main
+
+
+@pytest.fixture
+def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    def call(*arguments: object) -> tuple[int, str, str]:
+        status = main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        return status, out, err
+
+    return call
+
+
+def test_help_names_every_command(run: Callable[..., tuple[int, str, str]]):
+    status, out, _ = run("--help")
+    assert status == 0
+    assert all(name in out for name in COMMANDS)
+    assert "exit status" in out
+    assert run("--version")[1] == f"mmkeras {__version__}\n"
+    assert run()[0] == 2
+    for command in COMMANDS:
+        assert run(command, "--help")[0] == 0
+
+
+def test_the_help_of_a_bundle_lists_its_modalities(run: Callable[..., tuple[int, str, str]], exported: Path):
+    status, out, _ = run("predict", exported, "--help")
+    assert status == 0
+    assert "--image IMAGE" in out
+    assert "becomes text_token_ids int32 [8]" in " ".join(out.split())
+
+
+def test_predict(run: Callable[..., tuple[int, str, str]], exported: Path, images: list[Path]):
+    status, out, err = run("predict", exported, "--image", images[0], "--text", "what shape is it?", "--json")
+    assert status == 0
+    (expected,) = Bundle.open(exported).task.decode(
+        {name: array[:1] for name, array in Bundle.open(exported).golden().outputs.items()}
+    )
+    assert json.loads(out)["label"] == expected["label"]
+    assert "edge/tiny.float32.tflite" in err
+    status, out, err = run("predict", exported, "--text", "what?")
+    assert (status, out.split()[0]) == (0, "label:")
+    assert "answered without image" in err
+    # Options may stand before the bundle, and the newest version is taken.
+    status, out, err = run("predict", "--text=what?", exported.parent, "--precision", "float16")
+    assert status == 0
+    assert "has version 1 as its newest" in err
+    assert "float16" in err
+
+
+def test_predict_lines(
+    run: Callable[..., tuple[int, str, str]], exported: Path, images: list[Path], tmp_path: Path, monkeypatch
+):
+    path = tmp_path / "in.jsonl"
+    good = [{"image": str(images[0]), "text": "what?"}, {"text": "is it red?"}]
+    path.write_text("\n".join(json.dumps(line) for line in good) + "\n\n")
+    status, out, _ = run("predict", exported, "--jsonl", path)
+    assert status == 0
+    assert [set(json.loads(line)) for line in out.splitlines()] == [{"label", "confidence", "top"}] * 2
+    bad = ['{"text": 3}', "{", '["x"]', '{"txt": "a"}', "{}", '{"image": "gone.png"}', '{"text": "what?"}']
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(bad)))
+    status, out, err = run("predict", exported, "--jsonl", "-")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert status == 1
+    assert ["error" in line for line in lines] == [True] * 6 + [False]
+    assert [line["line"] for line in lines[:6]] == [1, 2, 3, 4, 5, 6]
+    assert "did you mean 'text'" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("predict", "--imge", "x"), "did you mean '--image'"),
+        (("predict", "--text", "a", "--pre", "float32"), "--precision"),
+        (("predict",), "give at least one of --image, --text"),
+        (("predict", "--text", "a", "--jsonl", "-"), "not both"),
+        (("predict", "--text"), "expected one argument"),
+        (("predict", "--text", "a", "--threads", "x"), "invalid int value"),
+        (("predict", "--text", "a", "--threads", "0"), "at least 1"),
+        (("predict", "--text", "a", "--device", "gpu"), "has no device 'gpu'"),
+        (("predict", "--text", "a", "--format", "onx"), "did you mean 'onnx'"),
+        (("benchmark", "--runs", "0"), "expected at least 1"),
+        (("inspect", "--format", "onnx"), "Unknown option"),
+        (("selftest", "more"), "Unexpected"),
+    ],
+)
+def test_a_wrong_command_line_is_answered(
+    run: Callable[..., tuple[int, str, str]], exported: Path, arguments: tuple[str, ...], message: str
+):
+    status, out, err = run(arguments[0], exported, *arguments[1:])
+    assert status == 2
+    assert message in err
+    assert not out
+
+
+def test_errors_are_one_clear_message(run: Callable[..., tuple[int, str, str]], tmp_path: Path, exported: Path):
+    assert "did you mean 'predict'" in run("predct", exported)[2]
+    assert "needs a bundle first" in run("selftest")[2]
+    status, out, err = run("selftest", tmp_path / "nowhere")
+    assert (status, out) == (1, "")
+    assert err.startswith("mmkeras: There is no folder")
+    status, _, err = run("predict", exported, "--image", tmp_path / "gone.png")
+    assert status == 1
+    assert "gone.png" in err
+    status, _, err = run("predict", exported, "--text", "a", "--precision", "int8-dynamic")
+    assert status == 1
+    assert "accuracy falls by 1.4 points" in err
+
+
+def test_selftest(run: Callable[..., tuple[int, str, str]], exported: Path, edit: Callable[..., Bundle]):
+    status, out, _ = run("selftest", exported)
+    assert status == 0
+    assert "selftest passed: 3 passed, 1 rejected" in out
+    status, out, _ = run("selftest", exported, "--json")
+    assert json.loads(out)["passed"] is True
+    folder = edit("onnx", "float32", tolerance=0.0).folder
+    status, out, _ = run("selftest", folder)
+    assert status == 1
+    assert "selftest FAILED" in out
+
+
+def test_inspect(run: Callable[..., tuple[int, str, str]], folder: Path):
+    status, out, _ = run("inspect", folder)
+    assert status == 0
+    assert "every hash is as exported" in out
+    assert "(B, 16, 16, 3)" in out
+    (folder / "rejected/tiny.int8-dynamic.tflite").unlink()
+    status, out, err = run("inspect", folder)
+    assert status == 1
+    assert "1 files are missing or altered" in out
+    assert "int8-dynamic.tflite is listed" in err
+    status, out, _ = run("inspect", folder, "--json")
+    assert (status, list(json.loads(out)["problems"])) == (1, ["rejected/tiny.int8-dynamic.tflite"])
+
+
+def test_benchmark(run: Callable[..., tuple[int, str, str]], exported: Path):
+    status, out, _ = run("benchmark", exported, "--runs", "5", "--warmup", "1", "--format", "onnx", "--json")
+    assert status == 0
+    assert [file["path"] for file in json.loads(out)["files"]] == ["edge/tiny.float32.onnx"]
+    status, out, _ = run("benchmark", exported, "--runs", "5", "--precision", "float16")
+    assert status == 0
+    assert "p99 ms" in out
+
+
+def test_what_a_first_answer_imports(exported: Path, images: list[Path]):
+    """A device waits for nothing that an answer does not need."""
+    script = """
+import sys
+from mmkeras.runtime.cli import main
+status = main(sys.argv[1:])
+unneeded = {"rich", "jsonargparse", "onnxruntime", "tensorflow", "keras", "unittest", "asyncio", "pandas"}
+assert not unneeded & set(sys.modules), unneeded & set(sys.modules)
+sys.exit(status)
+"""
+    command = [sys.executable, "-c", script, "predict", str(exported), "--image", str(images[0]), "--text", "what?"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_as_a_module_and_into_a_closed_pipe(exported: Path):
+    command = [sys.executable, "-m", "mmkeras", "inspect", str(exported)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "tiny version 1" in done.stdout
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert "Traceback" not in done.stderr

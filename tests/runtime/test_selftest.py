@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmkeras.bundle import Bundle, write_golden, write_manifest
+from mmkeras.errors import BundleError
+from mmkeras.golden import Golden
+from mmkeras.runtime.runner import runners
+from mmkeras.runtime.selftest import selftest
+
+
+def verdicts(bundle: Bundle) -> dict[str, str]:
+    return {f"{f.format} {f.precision}": f.verdict for f in selftest(bundle).files}
+
+
+def regolden(folder: Path, change: Callable[[Golden, list], tuple[Golden, list]]) -> Bundle:
+    """Write other golden samples into a bundle, with hashes that fit."""
+    import dataclasses
+
+    bundle = Bundle.open(folder)
+    golden, raw = change(bundle.golden(), bundle.golden_raw())
+    files = write_golden(folder, golden, raw)
+    write_manifest(folder, dataclasses.replace(bundle.manifest, golden=files))
+    return Bundle.open(folder)
+
+
+def test_every_accepted_file_is_replayed(bundle: Bundle):
+    seen: list[str] = []
+    result = selftest(bundle, progress=seen.append)
+    assert result.passed
+    assert seen == [file.path for file in bundle.files]
+    assert verdicts(bundle) == {
+        "tflite float32": "passed",
+        "tflite float16": "passed",
+        "onnx float32": "passed",
+        "tflite int8-dynamic": "rejected",
+    }
+    for file in result.files[:3]:
+        assert set(file.scenarios) == {"all", "without_image", "without_text", "longest_text"}
+        assert file.samples == 13
+        assert file.max_abs_diff is not None
+        assert file.max_abs_diff <= file.tolerance
+    assert [(c.modality, c.verdict, c.samples) for c in result.preprocessing] == [
+        ("image", "passed", 9),
+        ("text", "passed", 9),
+    ]
+    json.dumps(result.to_json(), allow_nan=False)
+
+
+def test_a_difference_above_the_tolerance_fails(edit: Callable[..., Bundle]):
+    result = selftest(edit("tflite", "float16", tolerance=1e-6))
+    (failed,) = [f for f in result.files if f.verdict == "failed"]
+    assert (failed.format, failed.precision) == ("tflite", "float16")
+    assert "allowed 1e-06" in failed.reason
+    assert not result.passed
+
+
+def test_values_that_are_not_finite_fail(folder: Path):
+    def spoil(golden: Golden, raw: list) -> tuple[Golden, list]:
+        golden.outputs["probabilities"][2] = np.nan
+        return golden, raw
+
+    result = selftest(regolden(folder, spoil))
+    assert {f.verdict for f in result.files} == {"failed", "rejected"}
+    assert "not finite" in result.files[0].reason
+    assert result.files[0].max_abs_diff is None
+    json.dumps(result.to_json(), allow_nan=False)
+
+
+def test_preprocessing_that_differs_from_the_export_fails(folder: Path):
+    def spoil(golden: Golden, raw: list) -> tuple[Golden, list]:
+        golden.inputs["image"][0, 0, 0, 0] ^= 64
+        return golden, raw
+
+    result = selftest(regolden(folder, spoil))
+    (failed,) = [check for check in result.preprocessing if check.verdict == "failed"]
+    assert failed.modality == "image"
+    assert "sample-0: image differs by 64" in failed.reason
+    assert not result.passed
+
+
+def test_preprocessing_without_raw_samples_is_said_to_be_unproven(folder: Path):
+    def drop(golden: Golden, raw: list) -> tuple[Golden, list]:
+        return golden, [{**values, "text": None} for values in raw]
+
+    result = selftest(regolden(folder, drop))
+    assert {c.modality: c.verdict for c in result.preprocessing} == {"image": "passed", "text": "skipped"}
+    assert "no raw golden inputs" in result.preprocessing[1].reason
+    assert result.passed
+
+
+def test_an_altered_file_fails_and_the_others_are_still_tested(folder: Path):
+    path = folder / "edge/tiny.float32.onnx"
+    path.write_bytes(path.read_bytes()[:-10])
+    result = selftest(Bundle.open(folder))
+    assert [f.verdict for f in result.files] == ["passed", "passed", "failed", "rejected"]
+    assert "expected sha256" in result.files[2].reason
+    assert not result.passed
+
+
+def test_missing_engines_are_skipped_and_nothing_run_is_no_pass(bundle: Bundle, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runners()["onnx"], "module", "engine_that_is_not_there")
+    assert verdicts(bundle)["onnx float32"] == "skipped"
+    assert selftest(bundle).passed
+    monkeypatch.setattr(runners()["tflite"], "module", "engine_that_is_not_there")
+    result = selftest(bundle)
+    assert {f.verdict for f in result.files} == {"skipped", "rejected"}
+    assert "pip install 'mmkeras[litert]'" in result.files[0].reason
+    assert not result.passed
+
+
+def test_altered_golden_samples_are_an_error(folder: Path):
+    (folder / "golden/raw.json").write_text("[]")
+    with pytest.raises(BundleError, match=r"raw\.json is not the file that was exported"):
+        selftest(Bundle.open(folder))
