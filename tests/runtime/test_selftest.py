@@ -44,6 +44,7 @@ def test_every_accepted_file_is_replayed(bundle: Bundle):
         assert set(file.scenarios) == {"all", "without_image", "without_text", "longest_text"}
         assert file.samples == 13
         assert file.max_abs_diff is not None
+        assert file.tolerance is not None
         assert file.max_abs_diff <= file.tolerance
     assert [(c.modality, c.verdict, c.samples) for c in result.preprocessing] == [
         ("image", "passed", 9),
