@@ -138,8 +138,10 @@ class Bundle:
         """Check one file against its hash, once per opened bundle, and return where it is.
 
         Raises:
-            BundleError: it is missing or has been altered.
+            BundleError: it is missing, has been altered or lies outside the bundle.
         """
+        if Path(path).is_absolute() or ".." in Path(path).parts:
+            raise BundleError(f"{self.folder / MANIFEST_NAME}: {path} lies outside the bundle; it is not read.")
         if self._checked.get(path) != sha256:
             try:
                 got = digest(self.folder, path)

@@ -147,7 +147,11 @@ def read_raw(folder: Path) -> list[dict[str, Any]]:
 def _raw_value(folder: Path, value: dict[str, str] | None) -> Path | str | None:
     if value is None:
         return None
-    return folder / value["file"] if "file" in value else value["text"]
+    if "text" in value:
+        return value["text"]
+    if Path(value["file"]).name != value["file"]:
+        raise ValueError(f"{value['file']} lies outside {folder}")
+    return folder / value["file"]
 
 
 def _suffix(content: bytes) -> str:

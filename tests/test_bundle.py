@@ -241,3 +241,17 @@ def test_golden_arrays_must_belong_together(tmp_path: Path):
     mixed = dataclasses.replace(golden(), targets=np.array([None, 1]))
     with pytest.raises(BundleError, match="targets: expected numbers or strings"):
         write_golden(tmp_path, mixed, [{}])
+
+
+def test_nothing_outside_the_bundle_is_read(folder: Path, rewrite: Callable[..., None]):
+    outside = folder.parent / "secret"
+    outside.write_bytes(b"x")
+    for path in ("../secret", str(outside)):
+        with pytest.raises(BundleError, match="lies outside the bundle"):
+            Bundle.open(folder).load(path, digest(folder.parent, "secret"))
+    raw = json.dumps([{"key": "k", "values": {"image": {"file": "../../secret"}}}])
+    (folder / "golden" / "raw.json").write_text(raw)
+    sha = digest(folder, "golden/raw.json")
+    rewrite(lambda value: value["golden"]["files"].update({"golden/raw.json": sha}))
+    with pytest.raises(BundleError, match="lies outside"):
+        Bundle.open(folder).golden_raw()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -42,6 +43,15 @@ def test_the_help_of_a_bundle_lists_its_modalities(run: Callable[..., tuple[int,
     assert status == 0
     assert "--image IMAGE" in out
     assert "becomes text_token_ids int32 [8]" in " ".join(out.split())
+
+
+def test_a_modality_named_like_an_option(bundle: Bundle):
+    from mmkeras.runtime.cli import _parser
+
+    named = dataclasses.replace(bundle, specs={"format": bundle.specs["text"], "text": bundle.specs["text"]})
+    options = _parser("predict", named).parse_args(["b", "--modality-format", "what?", "--format", "onnx"])
+    assert vars(options)["modality:format"] == "what?"
+    assert options.format == "onnx"
 
 
 def test_predict(run: Callable[..., tuple[int, str, str]], exported: Path, images: list[Path]):
