@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mmkeras.errors import ExportError
 
@@ -61,17 +61,14 @@ def convert_saved_model(folder: Path, precision: str) -> bytes:
 def _explain(error: Exception) -> str:
     """Turn the converter's pages of MLIR into the operations that stand in the way."""
     text = str(error)
-    missing = sorted(
-        {
-            name.strip()
-            for found in re.findall(r"^\s*(?:Flex|Custom) ops: (.*)$", text, re.M)
-            for name in found.split(",")
-        }
-    )
+    listed = re.findall(r"^\s*(?:TF Select|Flex|Custom) ops: (.*)$", text, re.MULTILINE)
+    missing = {name.strip() for names in listed for name in names.split(",")}
+    missing |= set(re.findall(r"'tf\.(\w+)' op is neither a custom op nor a flex op", text))
     if missing:
         return (
-            f"LiteRT has no built-in operation for {', '.join(missing)}. Current interpreters have no Flex "
-            "delegate: write the layer with other operations (mask[:, None] becomes ops.expand_dims)."
+            f"LiteRT has no built-in operation for {', '.join(sorted(missing))}. Current interpreters have no Flex "
+            "delegate: write the layer with other operations (for StridedSlice, mask[:, None] becomes "
+            "ops.expand_dims)."
         )
-    lines: list[Any] = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in text.splitlines() if line.strip()]
     return f"The LiteRT converter failed: {lines[0][:300] if lines else type(error).__name__}"

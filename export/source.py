@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -134,7 +135,7 @@ def source_from_run(run: Run, samples: int, model: keras.Model | None = None) ->
         model=run.model() if model is None else model,
         specs=run.specs,
         task=run.task,
-        samples=test_samples(run.index, samples),
+        samples=verification_samples(run.index, samples),
         provenance=provenance,
     )
 
@@ -168,23 +169,27 @@ def _from_bundle(path: Path, samples: int) -> Source:
         model=keras.models.load_model(bundle.folder / "model.keras", compile=False),
         specs=bundle.specs,
         task=bundle.task,
-        samples=test_samples(index, samples),
+        samples=verification_samples(index, samples),
         provenance=provenance,
     )
 
 
-def test_samples(index: Index, limit: int) -> list[Sample]:
-    """Read the first test samples of converted data.
+def verification_samples(index: Index, limit: int) -> list[Sample]:
+    """Read test samples of converted data, spread evenly over the split, which may be sorted by label.
 
     Raises:
         ExportError: there is no test split.
     """
-    from mmkeras.data.read import read_samples
+    from mmkeras.data.read import iterate_samples
 
-    if not index.samples("test"):
+    available = index.samples("test")
+    if not available:
         raise ExportError(
             f"{index.folder}: has no test split, only {sorted(index.splits)}. Every exported file is verified on test "
             "samples: give data.train_share and data.validation_share room for one."
         )
-    records = read_samples(index, "test", limit)
-    return [Sample(record.key, dict(record.values), record.target, record.weight) for record in records]
+    records = itertools.islice(iterate_samples(index, "test"), 0, None, max(1, available // limit))
+    return [
+        Sample(record.key, dict(record.values), record.target, record.weight)
+        for record in itertools.islice(records, limit)
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -31,7 +32,7 @@ def make_samples(count: int, images: list[Path], seed: int = 0) -> list[Sample]:
     samples = []
     for index in range(count):
         text = " ".join(rng.choice(WORDS[5:], rng.integers(1, 6)))
-        values = {"image": _png(images[index % len(images)], rng), "text": text}
+        values: dict[str, Any] = {"image": _png(images[index % len(images)], rng), "text": text}
         if index % 16 == 7:
             values["image"] = None
         if index % 16 == 15:

@@ -1,0 +1,78 @@
+"""The gates let through what they should, and nothing else."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from export.gates import device_tolerance, judge
+from export.results import FileResult, ScenarioResult
+
+
+def result(diff: float = 0.0, flips: int = 0, change: float = 0.0, bad: int = 0, scale: float = 1.0) -> ScenarioResult:
+    keys = tuple(f"k{i}" for i in range(flips))
+    return ScenarioResult(500, diff, diff / 10, keys, 0.9 + change, change, bad, scale)
+
+
+def verdict(precision: str, sign: int = 1, tolerance: float = 1e-5, **results: ScenarioResult) -> str:
+    return judge(precision, tolerance, {"all": result(), **results}, "accuracy", sign)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8-dynamic"])
+def test_an_equal_file_passes_and_one_value_that_is_not_finite_fails_anywhere(precision: str) -> None:
+    assert verdict(precision) == ""
+    assert "NaN" in verdict(precision, without_image=result(math.nan, bad=1))
+    assert "not verified" in judge(precision, 1e-5, {}, "accuracy", 1)
+
+
+def test_float32_allows_its_tolerance_and_no_flip_in_any_scenario() -> None:
+    assert verdict("float32", without_image=result(9e-6)) == ""
+    assert "max difference" in verdict("float32", without_image=result(2e-5))
+    assert verdict("float32", 1, 1e-4, without_image=result(2e-5)) == ""
+    assert "1 of 500" in verdict("float32", empty_text=result(1e-8, flips=1))
+    assert "max difference" in verdict("float32", empty_text=result(math.nan))
+
+
+def test_float32_differences_are_relative_to_large_outputs() -> None:
+    assert verdict("float32", all=result(9e-4, scale=100)) == ""
+    assert verdict("float32", all=result(2e-3, scale=100))
+
+
+def test_float16_allows_half_a_percent_of_flips() -> None:
+    assert verdict("float16", all=result(0.1, flips=2)) == ""
+    assert "3 of 500" in verdict("float16", without_text=result(0.1, flips=3))
+
+
+def test_int8_allows_half_a_point_in_all() -> None:
+    assert verdict("int8-dynamic", all=result(0.3, flips=20, change=-0.005)) == ""
+    assert "0.60 points worse" in verdict("int8-dynamic", all=result(0.3, flips=20, change=-0.006))
+    assert verdict("int8-dynamic", all=result(0.3, flips=20, change=0.05)) == ""
+
+
+def test_int8_flips_without_preference_pass_in_a_degraded_scenario_and_one_sided_ones_fail() -> None:
+    assert verdict("int8-dynamic", without_image=result(0.3, flips=25, change=-0.02)) == ""
+    assert verdict("int8-dynamic", without_image=result(0.3, flips=25, change=-0.05))
+    assert verdict("int8-dynamic", without_image=result(0.3, flips=0, change=-0.006))
+
+
+def test_a_metric_in_error_units_is_held_to_its_own_share() -> None:
+    worse = ScenarioResult(500, 0.1, 0.1, (), metric=20.0, metric_change=0.05)
+    assert verdict("int8-dynamic", -1, all=worse) == ""
+    worse = ScenarioResult(500, 0.1, 0.1, (), metric=20.0, metric_change=0.2)
+    assert verdict("int8-dynamic", -1, all=worse)
+    assert verdict("int8-dynamic", -1, all=ScenarioResult(500, 0.1, 0.1, (), metric=20.0, metric_change=-5)) == ""
+
+
+def test_device_tolerance_covers_what_was_seen() -> None:
+    assert device_tolerance("float32", 1e-4, {"all": result(3e-7)}) == 1e-4
+    assert device_tolerance("float16", 1e-4, {"all": result(3e-7)}) == 1e-3
+    assert device_tolerance("int8-dynamic", 1e-4, {"all": result(0.01), "empty_text": result(0.04)}) == 0.08
+    assert device_tolerance("int8-dynamic", 1e-4, {"all": result(math.nan)}) == 0.0
+
+
+def test_a_nan_in_one_scenario_is_not_lost_in_the_summary() -> None:
+    file = FileResult("onnx", "float32", scenarios={"all": result(0.1), "empty_text": result(math.nan, bad=2)})
+    assert math.isnan(file.max_abs_diff)
+    assert file.to_json()["max_abs_diff"] is None
+    assert file.to_json()["scenarios"]["all"]["max_abs_diff"] == 0.1
