@@ -106,10 +106,14 @@ def _verdict(
     verdict: dict[str, Any] = {"metric": metric, "fusion_helps": None, "best_alone": None, "gain": None}
     warnings: list[str] = []
     sentences: list[str] = []
+    shuffled = {name: groups["shuffled"][name].difference(whole, metric) for name in names}
     if len(names) > 1:
         best = max(names, key=lambda name: sign * groups["alone"][name].values[metric])
         gain = whole.difference(groups["alone"][best], metric)
-        helps = bool((gain.low if sign > 0 else -gain.high) > 0)
+        # Removing may hurt a model that ignores the modality, when it never learnt to live with its absence. Only a
+        # shuffle tells whether what the modality says is used.
+        used = sum(_worse(difference, sign) for difference in shuffled.values())
+        helps = bool((gain.low if sign > 0 else -gain.high) > 0) and used > 1
         verdict |= {"fusion_helps": helps, "best_alone": best, "gain": gain.to_json()}
         alone = groups["alone"][best].values[metric]
         comparison = (
@@ -119,20 +123,20 @@ def _verdict(
         if helps:
             sentences.append(f"Fusion helps: {comparison}")
         else:
-            sentences.append(f"Fusion adds nothing: {comparison}")
-            warnings.append(sentences[-1] + " The other modalities do not earn their cost.")
+            ending = ("No modality's content is used.", "Only one modality's content is used.", "")[min(used, 2)]
+            sentences.append(f"Fusion adds nothing: {comparison} {ending}".rstrip())
+            warnings.append(sentences[-1])
     costs = {}
     for name in names:
         cost = groups["removed"][name].difference(whole, metric)
         costs[name] = cost.to_json()
         sentences.append(_cost(name, metric, sign, groups["removed"][name], whole, cost))
-        shuffled = groups["shuffled"][name].difference(whole, metric)
-        if not _worse(shuffled, sign):
+        if not _worse(shuffled[name], sign):
             warnings.append(
                 f"The model does not use {name}: with {name} taken from other samples, "
                 f"{_titled(metric, None)} "
                 f"stays at {number(metric, groups['shuffled'][name].values[metric])} "
-                f"({change(metric, shuffled)})."
+                f"({change(metric, shuffled[name])})."
             )
         if baseline and len(names) > 1:
             below = groups["removed"][name].difference(baseline, metric)

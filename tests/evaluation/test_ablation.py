@@ -47,6 +47,19 @@ def test_fusion_that_adds_nothing_is_said():
     assert not any("does not use left" in warning for warning in found.warnings)
 
 
+def test_a_model_that_only_misses_the_presence_of_a_modality_does_not_fuse():
+    def spoilt_by_absence(batch):
+        outputs = left_bit(batch)
+        missing = batch["right_present"] == 0
+        outputs["probabilities"][missing] = outputs["probabilities"][missing][:, ::-1]
+        return outputs
+
+    found, _ = run(spoilt_by_absence, two_signals())
+    assert found.result["verdict"]["gain"]["low"] > 0
+    assert found.result["verdict"]["fusion_helps"] is False
+    assert "Only one modality's content is used" in found.warnings[0]
+
+
 def test_worse_than_a_constant_answer_is_said():
     def confused(batch):
         outputs = both_bits(batch)
