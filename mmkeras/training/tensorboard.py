@@ -72,17 +72,21 @@ class Monitor(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Record the scalars of the last steps."""
         self._step += 1
+        self._stepped = time.monotonic()
         if self._config.train.profile:
             self._profile()
-        if self._step - self._interval_step < self._every:
-            return
+        if self._step - self._interval_step >= self._every:
+            self._record(logs)
+
+    def _record(self, logs: dict[str, float] | None) -> None:
+        """Record the steps since the last record."""
         optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
         scalars = {
             "step/loss": float(logs["loss"]) if logs else None,
             "step/learning_rate": float(keras.ops.convert_to_numpy(optimizer.learning_rate)),
             "step/gradient_norm": float(keras.ops.convert_to_numpy(optimizer.gradient_norm)),
         }
-        seconds = time.monotonic() - self._interval_began
+        seconds = max(self._stepped - self._interval_began, 1e-9)
         steps = self._step - self._interval_step
         scalars["speed/samples_per_second"] = steps * self._config.train.batch_size / seconds
         if self._clock is not None:
@@ -92,6 +96,8 @@ class Monitor(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Record the epoch's metrics and pictures."""
+        if self._step > self._interval_step:
+            self._record(logs)
         logs = {k: float(v) for k, v in (logs or {}).items()}
         self._write(self._train, {f"epoch/{k}": v for k, v in logs.items() if not k.startswith("val_")}, self._step)
         validation = {f"epoch/{k[4:]}": v for k, v in logs.items() if k.startswith("val_")}
