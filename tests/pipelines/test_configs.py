@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+import pipelines
+from mmkeras.command_line import parse, to_toml
+from mmkeras.components import check_options, find
+from mmkeras.config import modality_configs
+from mmkeras.model import task_config
+
+FOLDER = Path(pipelines.__file__).parent / "configs"
+FILES = sorted(FOLDER.glob("*.toml"))
+
+
+def _pipeline(path: Path) -> str:
+    """The pipeline whose name the file's name begins with."""
+    return path.stem.split("_")[0]
+
+
+def _load(path: Path):
+    module = importlib.import_module(f"pipelines.{_pipeline(path)}")
+    config_class = getattr(module, f"{_pipeline(path).title()}Config")
+    defaults = FOLDER / f"{_pipeline(path)}.toml"
+    config, _ = parse(config_class, ["--config", str(path)], program="t", description="", defaults=defaults)
+    return config
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_shipped_configuration_is_valid(path):
+    config = _load(path)
+    assert modality_configs(config.model)
+    check_options(find("fusion", config.model.fusion.name).fuse, config.model.fusion.options, "model.fusion.options")
+    source = find("data.sources", config.data.source.name).Source
+    check_options(source, config.data.source.options, "data.source.options")
+    source(**config.data.source.options)
+    task_config(config.model)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_shipped_configuration_survives_the_run_folder(path, tmp_path):
+    config = _load(path)
+    copy = tmp_path / "config.toml"
+    copy.write_text(to_toml(config))
+    reread, _ = parse(type(config), ["--config", str(copy)], program="t", description="")
+    assert reread == config
