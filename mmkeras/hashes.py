@@ -24,9 +24,7 @@ def digest(folder: Path, path: str) -> str:
     target = Path(folder) / path
     if not target.is_dir():
         return _file_digest(target)
-    lines = [
-        f"{_file_digest(file)}  {file.relative_to(target).as_posix()}\n" for file in _members(target, path)
-    ]
+    lines = [f"{_file_digest(file)}  {file.relative_to(target).as_posix()}\n" for file in _members(target, path)]
     if not lines:
         raise FileNotFoundError(target)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -35,11 +33,7 @@ def digest(folder: Path, path: str) -> str:
 def size(folder: Path, path: str) -> int:
     """Return the bytes on disk of a file of a bundle, or of the SavedModel (``.``)."""
     target = Path(folder) / path
-    return (
-        sum(file.stat().st_size for file in _members(target, path))
-        if target.is_dir()
-        else target.stat().st_size
-    )
+    return sum(file.stat().st_size for file in _members(target, path)) if target.is_dir() else target.stat().st_size
 
 
 def _members(target: Path, path: str) -> list[Path]:
