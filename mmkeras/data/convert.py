@@ -157,6 +157,7 @@ def _write(
     if folder.exists():  # without an index, or it would have been used
         shutil.rmtree(folder)
     os.replace(partial, folder)
+    index = Index.load(folder)
     if console is not None:
         _say(console, index)
     return index

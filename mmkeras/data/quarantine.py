@@ -70,7 +70,7 @@ def check_share(rows: Sequence[BadRow], checked: int, total: int, largest: float
         *(f"  {count} x {reason}" for reason, count in list(reasons(rows).items())[:8]),
         "First of them:",
         *(f"  {row.origin}: {row.part}: {row.reason}" for row in rows[:5]),
-        f"All of them: {report}",
+        f"All found so far: {report}",
         "Correct the rows, or raise data.max_bad_share to leave them out.",
     ]
     raise DataError("\n".join(lines))

@@ -111,4 +111,5 @@ def _record(row: Encoded) -> bytes:
     for name, value in row.values.items():
         features[name] = from_bytes(value or b"")
         features[f"{name}_present"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[int(value is not None)]))
-    return bytes(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    return bytes(example.SerializeToString(deterministic=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,8 +183,9 @@ def _number(row: Row, column: str) -> float:
 
 
 def _state(path: Path) -> str:
+    """Return size and time of a file; a folder's would change with everything that is written into it."""
     try:
         state = path.stat()
     except (OSError, ValueError):
         return "missing"
-    return f"{state.st_size}:{state.st_mtime_ns}"
+    return f"{state.st_size}:{state.st_mtime_ns}" if stat.S_ISREG(state.st_mode) else "no file"
