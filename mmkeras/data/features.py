@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from mmkeras.components import find
 from mmkeras.data.encode import room
+from mmkeras.data.fingerprint import ENCODING
 from mmkeras.data.index import Index
 from mmkeras.errors import DataError
 from mmkeras.modalities import ModalitySpec
@@ -36,18 +37,19 @@ def check_specs(index: Index, specs: Mapping[str, ModalitySpec], task: TaskSpec)
     """Check that the data has what a model wants.
 
     Raises:
-        DataError: a modality that the data does not have, or labels that are others or in another order.
+        DataError: a modality that the data does not have, or labels (names of numbers) other than those of the data.
     """
     got = {name: room(spec) for name, spec in specs.items()}
     missing = {name: kind for name, kind in got.items() if index.modalities.get(name) != kind}
     if missing:
         raise DataError(f"{index.folder}: expected the modalities {missing}, got {index.modalities}. Convert again")
-    labels = tuple(getattr(task, "labels", ()))
-    if labels != index.labels:
-        raise DataError(
-            f"{index.folder}: the targets were encoded with the labels {list(index.labels)}, the task has "
-            f"{list(labels)}. Take the labels of the index, or convert again"
-        )
+    for key in ENCODING:
+        converted, wanted = tuple(index.task.get(key, ())), tuple(getattr(task, key, ()))
+        if converted != wanted:
+            raise DataError(
+                f"{index.folder}: the targets were encoded with the {key} {list(converted)}, the task has "
+                f"{list(wanted)}. Take those of the index, or convert again"
+            )
 
 
 def parse(specs: Mapping[str, ModalitySpec], task: TaskSpec, serialised: tf.Tensor) -> Batch:

@@ -8,26 +8,24 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mmkeras.components import find
 from mmkeras.config import DataConfig
 from mmkeras.data.encode import room
 from mmkeras.data.index import SCHEMA_VERSION
 
-__all__ = ["fingerprint", "shaped_by"]
+__all__ = ["ENCODING", "fingerprint", "shaped_by"]
 
 SHAPING = ("source", "train_share", "validation_share", "split_by_group", "split_seed", "samples_per_shard", "limit")
 """Fields of `DataConfig` that change what is written; the others change how."""
+ENCODING = ("labels", "names")
+"""Options of a task that its encoded targets depend on; the others belong to its head."""
 
 
 def shaped_by(config: DataConfig, modalities: Mapping[str, Any], task: Any) -> dict[str, Any]:
     """Return the configuration that shapes shards, as JSON values.
 
-    Records keep images at their own size and text as text, so a modality counts with its kind alone. Of a task, those
-    options count that its spec has too (labels), not those of its head (dropout).
+    Records keep images at their own size and text as text, so a modality counts with its kind alone.
     """
-    spec = find("tasks", room(task), "spec").Spec
-    kept = {field.name for field in dataclasses.fields(spec)}
-    options = {key: value for key, value in dataclasses.asdict(task).items() if key in kept}
+    options = {key: getattr(task, key) for key in ENCODING if hasattr(task, key)}
     every = dataclasses.asdict(config)
     value = {
         "data": {key: every[key] for key in SHAPING},

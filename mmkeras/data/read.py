@@ -16,7 +16,7 @@ from mmkeras.errors import DataError, nearest
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["Record", "iterate_samples", "read_samples", "read_texts"]
+__all__ = ["Record", "iterate_samples", "read_samples", "read_targets", "read_texts"]
 
 BINARY = ("image",)
 """Rooms whose records hold the bytes of a file; the others hold UTF-8 text."""
@@ -71,6 +71,19 @@ def iterate_samples(index: Index, split: str) -> Iterator[Record]:
             weight=feature["weight"].float_list.value[0],
             columns=json.loads(feature["columns"].bytes_list.value[0]),
         )
+
+
+def read_targets(index: Index, split: str) -> np.ndarray:
+    """Return the encoded targets of a split (N, ...), without its raw values."""
+    import tensorflow as tf
+
+    from mmkeras.tasks import task_from_json
+
+    target = task_from_json(index.task).target
+    feature = {"target": tf.io.FixedLenFeature((int(np.prod(target.shape)),), tf.float32)}
+    batches = tf.data.TFRecordDataset(index.files(split)).batch(1024)
+    values = [tf.io.parse_example(batch, feature)["target"].numpy() for batch in batches]
+    return np.concatenate(values).reshape(-1, *target.shape).astype(target.dtype)
 
 
 def read_texts(index: Index, split: str, modality: str) -> Iterator[str]:

@@ -9,16 +9,20 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mmkeras.components import Choice
 from mmkeras.config import DataConfig
 from mmkeras.data import Index, convert
+from mmkeras.data.dataset import eval_dataset
 from mmkeras.data.plan import make_plan
-from mmkeras.data.read import read_samples, read_texts
+from mmkeras.data.read import read_samples, read_targets, read_texts
 from mmkeras.data.sources import Sample
 from mmkeras.errors import ConfigError, DataError
 from mmkeras.tasks.classification.spec import Config as TaskConfig
+from mmkeras.tasks.multilabel import spec as multilabel
+from mmkeras.tasks.regression import spec as regression
 from tests.data.tables import good_rows, modality_configs, table_config, write_csv, write_images
 from tests.modalities.image.pictures import bad_files, file, picture
 
@@ -157,6 +161,30 @@ def test_a_missing_modality_is_kept_when_that_is_wanted(tmp_path):
     assert sum(record.values["image"] is None for record in records) == 10
     assert sum(record.values["text"] is None for record in records) == 10
     assert index.reasons == {"row: no modality is present": 1}
+
+
+def test_several_labels_and_numbers(tmp_path):
+    rows = good_rows(write_images(tmp_path, 6), 40)
+    for n, row in enumerate(rows):
+        row |= {"label": "a;b" if n % 2 else "c", "x": str(n / 4), "y": "nan" if n == 5 else "1e3"}
+    path, configs = write_csv(tmp_path / "t.csv", rows), modality_configs(tmp_path)
+    several = convert(table_config(path, tmp_path / "out", {"separator": ";"}), configs, multilabel.Config())
+    assert several.labels == ("a", "b", "c")
+    classes = several.splits["train"].classes
+    assert classes["a"] == classes["b"] == several.samples("train") - classes["c"]
+    assert read_targets(several, "train").shape == (several.samples("train"), 3)
+
+    task = regression.Config(names=("x", "y"))
+    config = table_config(path, tmp_path / "out", {"target": ["x", "y"]}, max_bad_share=0.1)
+    numbers = convert(config, configs, task)
+    assert (numbers.labels, numbers.splits["train"].classes, numbers.quarantined) == ((), {}, 1)
+    targets = read_targets(numbers, "train")
+    np.testing.assert_array_equal(targets, np.stack([r.target for r in read_samples(numbers, "train")]))
+    assert targets.shape == (numbers.samples("train"), 2)
+    completed = task.completed(numbers.labels, targets[:, :1].repeat(2, axis=1))
+    specs = {name: config.spec(name) for name, config in configs.items()}
+    batch = next(iter(eval_dataset(numbers, "train", specs, completed.spec(), batch_size=4)))
+    np.testing.assert_array_equal(batch[1]["value"], targets[:4])
 
 
 def test_duplicate_keys_are_quarantined():

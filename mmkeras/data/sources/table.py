@@ -31,8 +31,6 @@ class Source(SourceBase):
     """Column of the label, labels or number; several columns give a list of numbers."""
     separator: str = ""
     """Splits a target cell into several labels, for example ";"."""
-    number: bool = False
-    """Read target cells as numbers; CSV and TSV know text only."""
     files: tuple[str, ...] = ("image",)
     """Modalities whose cells are paths of files."""
     root: str = ""
@@ -152,10 +150,8 @@ class Source(SourceBase):
             if _empty(row.cells.get(column)):
                 raise DataError(f"column {column!r}: the target is empty")
         if not isinstance(self.target, str):
-            return [_number(row, column) if self.number else row.cells[column] for column in self._targets]
+            return [row.cells[column] for column in self._targets]
         cell = row.cells[self.target]
-        if self.number:
-            return _number(row, self.target)
         if self.separator and isinstance(cell, str):
             return [label for part in cell.split(self.separator) if (label := part.strip())]
         return cell

@@ -74,9 +74,7 @@ def read_bytes(value: RawImage) -> bytes:
     elif isinstance(value, (bytes, bytearray, memoryview)):
         data = bytes(value)
     else:
-        raise DataError(
-            f"Expected an image as path, bytes, Pillow image or uint8 array, got {type(value).__name__}"
-        )
+        raise DataError(f"Expected an image as path, bytes, Pillow image or uint8 array, got {type(value).__name__}")
     if not data:
         raise DataError(f"{describe(value)}: the file is empty")
     return data
@@ -126,8 +124,7 @@ def _resize(image: Image.Image, height: int, width: int) -> np.ndarray:
         return np.asarray(image)
     # In mode "F" nothing is rounded between the horizontal and the vertical pass.
     channels = [
-        np.asarray(channel.convert("F").resize((width, height), Image.Resampling.BILINEAR))
-        for channel in image.split()
+        np.asarray(channel.convert("F").resize((width, height), Image.Resampling.BILINEAR)) for channel in image.split()
     ]
     return np.clip(np.rint(np.stack(channels, axis=-1) + TIE), 0, 255).astype(np.uint8)
 
@@ -165,8 +162,7 @@ def _check_chunks(data: bytes, value: RawImage) -> None:
 def _to_rgb(image: Image.Image, value: RawImage) -> Image.Image:
     if image.mode not in RGB_MODES + WIDE_MODES:
         raise DataError(
-            f"{describe(value)}: colour mode {image.mode}; expected grey, RGB or palette. "
-            "Convert the file to RGB first"
+            f"{describe(value)}: colour mode {image.mode}; expected grey, RGB or palette. Convert the file to RGB first"
         )
     try:
         image.load()
