@@ -93,6 +93,4 @@ def require(module: str, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not module.startswith(error.name):
             raise
-        raise DependencyError(
-            f"{module} is not installed. Install it with: pip install 'mmkeras[{extra}]'"
-        ) from error
+        raise DependencyError(f"{module} is not installed. Install it with: pip install 'mmkeras[{extra}]'") from error

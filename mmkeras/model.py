@@ -29,8 +29,9 @@ __all__ = [
 class NullToken(layers.Layer):
     """Replaces the tokens of a missing modality by one learned token.
 
-    Inputs: values float (B, N, D), valid int32 (B, N), present float (B,). (Keras reserves the name ``mask``.) Where ``present`` is 0 the values have no
-    influence on the result, whatever they hold, NaN included, and the mask is 1 for the first token alone.
+    Inputs: values float (B, N, D), valid int32 (B, N), present float (B,). (Keras reserves the name ``mask``.)
+    Where ``present`` is 0 the values have no influence on the result, whatever they hold, NaN included, and the mask
+    is 1 for the first token alone.
     """
 
     def build(self, values_shape: Any, valid_shape: Any, present_shape: Any) -> None:

@@ -15,7 +15,7 @@ class Tokens:
     values: Any
     """Float tensor (B, N, D)."""
     mask: Any
-    """int32 tensor (B, N): 1 where a token is real. Every row has at least one: a missing modality is one null token."""
+    """int32 tensor (B, N): 1 where a token is real. At least one: a missing modality is one null token."""
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,7 @@ def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
                     tar.extractall(target, filter="data")
                 unpacked[name] = target
                 return target
-        pytest.skip(
-            f"real data {name}.tar.xz not found: put it into a folder and name that in MMKERAS_TEST_DATA"
-        )
+        pytest.skip(f"real data {name}.tar.xz not found: put it into a folder and name that in MMKERAS_TEST_DATA")
 
     return folder
 

@@ -70,6 +70,7 @@ def test_the_null_token_keeps_nan_of_a_dead_sensor_out():
 def test_attention_can_be_read_by_name_after_reloading(model, tmp_path):
     model.save(tmp_path / "model.keras")
     attention = attention_model(keras.models.load_model(tmp_path / "model.keras"))
+    assert attention is not None
     weights = {k: keras.ops.convert_to_numpy(v) for k, v in attention(tiny_inputs()).items()}
     cross = weights["fusion_cross_1"]
     assert cross.shape == (4, 2, 8, 16)

@@ -101,10 +101,15 @@ def attend(queries: Any, keys: Tokens, heads: int, dropout: float, name: str) ->
     return keras.layers.Dropout(dropout, name=f"{name}_dropout")(read) if dropout else read
 
 
-def expand(x: Any, inner: int, dropout: float, name: str) -> Any:
-    """Return Dense(D)(gelu(Dense(inner)(x))) for x (..., D), with dropout at the end."""
+def expand(x: Any, inner: int, dropout: float, name: str, *, gated: bool = False) -> Any:
+    """Return Dense(D)(gelu(Dense(inner)(x))) for x (..., D), with dropout at the end.
+
+    ``gated`` multiplies the inner values with a second Dense(inner)(x) (GEGLU, Shazeer 2020, arXiv:2002.05202).
+    """
     # The tanh form of gelu: the exact one becomes Erfc, which not every converter knows.
     y = ops.gelu(keras.layers.Dense(inner, name=f"{name}_inner")(x), approximate=True)
+    if gated:
+        y = y * keras.layers.Dense(inner, name=f"{name}_gate")(x)
     y = keras.layers.Dense(int(x.shape[-1]), name=f"{name}_outer")(y)
     return keras.layers.Dropout(dropout, name=f"{name}_dropout")(y) if dropout else y
 

@@ -75,7 +75,7 @@ class ModalitySpec(ABC):
     def inputs(self, value: Any) -> dict[str, np.ndarray]:
         """Return tensors and presence of one sample; ``None`` means that the modality is missing."""
         tensors = self.absent() if value is None else self.preprocess(value)
-        return {**tensors, self.present.name: np.float32(value is not None)}
+        return {**tensors, self.present.name: np.asarray(value is not None, np.float32)}
 
     def scenarios(self) -> dict[str, Callable[[Any], Any]]:
         """Return this modality's difficult inputs by name: each turns a raw value into the one to verify exports on.
@@ -98,7 +98,7 @@ class ModalitySpec(ABC):
         """Rebuild the spec; ``folder`` holds the files of `save_files`."""
         del folder
         fields = {f.name for f in dataclasses.fields(cls)}
-        given = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items() if k in fields}
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items() if k in fields}
         return cls(**given)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def resolve(config: ConfigT, index: Index, folder: Path) -> ConfigT:
         folder: the run's folder; what is learned (a vocabulary) is written there.
     """
     records = read_samples(index, "train")
-    changes: dict[str, object] = {}
+    changes: dict[str, Any] = {}
     for name, modality in modality_configs(config.model).items():
         room = find("modalities", type(modality).__module__.split(".")[2])
         if hasattr(room, "resolve"):

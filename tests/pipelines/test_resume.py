@@ -68,7 +68,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path, uninterrupted, numb
     ) as process:
         deadline = time.monotonic() + 240
         while not list(tmp_path.glob("runs/tiny/*/checkpoints/step-*")):
-            assert process.poll() is None, process.stdout.read().decode()
+            assert process.poll() is None, process.communicate()[0].decode()
             assert time.monotonic() < deadline, "no checkpoint in four minutes"
             time.sleep(0.02)
         process.send_signal(number)

@@ -9,7 +9,11 @@ from mmkeras.training.input_clock import InputClock
 
 def _slow(seconds: float) -> tf.data.Dataset:
     def wait(x):
-        return tf.numpy_function(lambda v: (time.sleep(seconds), v)[1], [x], tf.int64)
+        def sleep(value):
+            time.sleep(seconds)
+            return value
+
+        return tf.numpy_function(sleep, [x], tf.int64)
 
     return tf.data.Dataset.range(10).map(wait)
 

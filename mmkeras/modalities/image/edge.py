@@ -42,9 +42,7 @@ def edge_backbone(
     """
     inputs = keras.Input(input_shape, name="pixels")
     x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescaling")(inputs)
-    x = layers.Conv2D(
-        _channels(32, width_factor), 3, strides=2, padding="same", use_bias=False, name="stem_conv"
-    )(x)
+    x = layers.Conv2D(_channels(32, width_factor), 3, strides=2, padding="same", use_bias=False, name="stem_conv")(x)
     x = layers.BatchNormalization(name="stem_bn")(x)
     x = layers.ReLU(6.0, name="stem_activation")(x)
     for stage, (expansion, channels, repeats, kernel, stride) in enumerate(_STAGES, start=1):
