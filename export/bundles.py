@@ -21,7 +21,7 @@ from export.verify import Reference
 from mmkeras.bundle import Golden, GoldenFiles, Manifest, exported_file, write_golden, write_manifest
 from mmkeras.errors import ExportError
 
-__all__ = ["build_folder", "publish", "write_description"]
+__all__ = ["build_folder", "next_version", "publish", "with_file", "write_description"]
 
 GOLDEN_SAMPLES = 8
 """Golden samples of the scenario ``all``, with their raw inputs."""

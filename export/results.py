@@ -12,7 +12,7 @@ import numpy as np
 from export.scenarios import ALL
 from mmkeras.files import write_json
 
-__all__ = ["REPORT_NAME", "SCHEMA_VERSION", "FileResult", "Report", "ScenarioResult"]
+__all__ = ["REPORT_NAME", "SCHEMA_VERSION", "FileResult", "Report", "ScenarioResult", "max_or_nan"]
 
 SCHEMA_VERSION = 1
 """Version of export.json's schema."""

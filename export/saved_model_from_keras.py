@@ -18,7 +18,17 @@ from mmkeras.modalities import ModalitySpec
 if TYPE_CHECKING:
     from export.formats import Job
 
-__all__ = ["FORMAT", "PRECISIONS", "RAW_ENDPOINT", "SUFFIX", "TENSOR_ENDPOINT", "TOLERANCE", "convert", "write_static"]
+__all__ = [
+    "FORMAT",
+    "PRECISIONS",
+    "RAW_ENDPOINT",
+    "SUFFIX",
+    "TENSOR_ENDPOINT",
+    "TOLERANCE",
+    "convert",
+    "decode_batch",
+    "write_static",
+]
 
 FORMAT = "saved_model"
 SUFFIX = ""

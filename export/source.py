@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mmkeras.data.index import Index
     from mmkeras.training.run import Run
 
-__all__ = ["Sample", "Source", "load_source", "source_from_run"]
+__all__ = ["Sample", "Source", "load_source", "source_from_run", "verification_samples"]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from mmkeras.errors import ExportError
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._contract import Outputs
 
-__all__ = ["BATCH", "Case", "Infer", "Reference", "compare", "run_batches"]
+__all__ = ["BATCH", "Case", "Infer", "Reference", "compare", "keras_infer", "run_batches"]
 
 Infer = Callable[[dict[str, Any]], Mapping[str, Any]]
 """Runs a batch: arrays (B, ...) by input name -> arrays (B, ...) by output name."""

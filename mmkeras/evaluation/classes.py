@@ -13,7 +13,7 @@ from mmkeras.evaluation.slices import FEW_SAMPLES
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._contract import Outputs
 
-__all__ = ["confusion", "label_names", "per_class"]
+__all__ = ["confusion", "label_names", "per_class", "thresholds"]
 
 TOP_CONFUSIONS = 20
 

@@ -15,7 +15,7 @@ from typing import Any
 from mmkeras.data.sources._contract import Sample, SourceBase
 from mmkeras.errors import DataError, require
 
-__all__ = ["Source"]
+__all__ = ["Source", "describe_question"]
 
 COLOURS = ("black", "blue", "brown", "gray", "green", "red", "teal", "yellow")
 SHAPES = ("circle", "rectangle", "triangle")
