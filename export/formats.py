@@ -1,7 +1,6 @@
 """Finds the converters: every module ``export/<target>_from_<source>.py`` writes one format.
 
-Such a module has ``FORMAT`` (its name on the command line), ``SUFFIX`` (of its files), ``PRECISIONS``, ``TOLERANCE``
-(largest float32 difference to Keras) and ``convert(job, precision, path)``.
+Such a module ends with ``FORMAT``, a `Format`.
 """
 
 from __future__ import annotations
@@ -60,10 +59,8 @@ def formats() -> dict[str, Format]:
     found = {}
     for info in pkgutil.iter_modules(package.__path__):
         if "_from_" in info.name:
-            module = importlib.import_module(f"export.{info.name}")
-            found[module.FORMAT] = Format(
-                module.FORMAT, module.SUFFIX, module.PRECISIONS, module.TOLERANCE, module.convert
-            )
+            format: Format = importlib.import_module(f"export.{info.name}").FORMAT
+            found[format.name] = format
     return found
 
 

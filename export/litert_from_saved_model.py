@@ -9,19 +9,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from export.formats import Format, Job
 from mmkeras.errors import ExportError
 
-if TYPE_CHECKING:
-    from export.formats import Job
-
-__all__ = ["FORMAT", "PRECISIONS", "SUFFIX", "TOLERANCE", "convert", "convert_saved_model"]
-
-FORMAT = "tflite"
-SUFFIX = ".tflite"
-PRECISIONS = ("float32", "float16", "int8-dynamic")
-TOLERANCE = 1e-4
+__all__ = ["FORMAT", "convert", "convert_saved_model"]
 
 
 def convert(job: Job, precision: str, path: Path) -> None:
@@ -38,7 +30,7 @@ def convert_saved_model(folder: Path, precision: str) -> bytes:
 
     Args:
         folder: the SavedModel.
-        precision: one of `PRECISIONS`.
+        precision: ``float32``, ``float16`` or ``int8-dynamic``.
 
     Raises:
         ExportError: the model cannot be expressed in built-in operations.
@@ -72,3 +64,13 @@ def _explain(error: Exception) -> str:
         )
     lines = [line for line in text.splitlines() if line.strip()]
     return f"The LiteRT converter failed: {lines[0][:300] if lines else type(error).__name__}"
+
+
+FORMAT = Format(
+    "tflite",
+    suffix=".tflite",
+    precisions=("float32", "float16", "int8-dynamic"),
+    tolerance=1e-4,
+    convert=convert,
+)
+"""What `export.formats` finds."""

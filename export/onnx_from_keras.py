@@ -1,7 +1,7 @@
 """ONNX from Keras: opset 17 (the safe one for TensorRT 8.6), a named batch dimension, inputs equal to the model's.
 
 int8-dynamic quantises the weights of MatMul, Gemm and Gather (embeddings) to int8, per channel, and activations as
-they come. Weights below 1024 elements stay float32, as in LiteRT: they save nothing, and the last layer decides.
+they come. Weights below 256 elements stay float32: they save nothing, and a small last layer is what decides.
 Convolutions stay float32: ONNX Runtime's ConvInteger is far slower on a CPU than the float convolution, so quantising
 them would trade speed for size; the file of a convolutional model is therefore larger than LiteRT's.
 """
@@ -17,21 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from export.formats import Format, Job
 from mmkeras.errors import ExportError, require
 
 if TYPE_CHECKING:
     import keras
 
-    from export.formats import Job
+__all__ = ["FORMAT", "OPSET", "check", "convert", "erfc_handler"]
 
-__all__ = ["FORMAT", "OPSET", "PRECISIONS", "SUFFIX", "TOLERANCE", "check", "convert", "erfc_handler"]
-
-FORMAT = "onnx"
-SUFFIX = ".onnx"
-PRECISIONS = ("float32", "float16", "int8-dynamic")
-TOLERANCE = 1e-5
 OPSET = 17
-SMALL = 1024
+SMALL = 256
 """Weights with fewer elements are not quantised."""
 BATCH = "batch"
 """Name of the one dynamic dimension."""
@@ -160,6 +155,9 @@ def _write_int8_dynamic(base: Path, path: Path) -> None:
         per_channel=True,
         nodes_to_exclude=small,
     )
+    # Else the file would be a float32 one under another name, and pass every gate.
+    if not any(w.data_type == onnx.TensorProto.INT8 for w in onnx.load(path).graph.initializer):
+        raise ExportError(f"There is nothing to quantise: no dense or embedding weight has {SMALL} elements or more.")
 
 
 WRITERS = {"float32": _write_float32, "float16": _write_float16, "int8-dynamic": _write_int8_dynamic}
@@ -198,3 +196,7 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+FORMAT = Format("onnx", suffix=".onnx", precisions=tuple(WRITERS), tolerance=1e-5, convert=convert)
+"""What `export.formats` finds."""

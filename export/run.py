@@ -115,7 +115,7 @@ def _one(
                 progress.advance(bar)
             if file.batched:
                 scenarios["batched"] = reference.measure(cases[0], file.infer)
-        if format.name == SAVED_MODEL:
+        if format.name == SAVED_MODEL.name:
             raw = open_saved_model(aside, RAW_ENDPOINT)
             for case in reference.raw_cases():
                 scenarios[case.scenario.name] = reference.measure(case, raw)

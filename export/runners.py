@@ -39,7 +39,7 @@ def opened(format: str, path: Path) -> Iterator[Opened]:
         format: ``saved_model``, or a format that `mmkeras.runtime` has a runner for.
         path: the file or folder.
     """
-    if format == SAVED_MODEL:
+    if format == SAVED_MODEL.name:
         yield Opened(open_saved_model(path), BATCH, batched=False)
         return
     with runners()[format](path, threads=min(4, os.cpu_count() or 1)) as runner:

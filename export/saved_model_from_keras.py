@@ -9,31 +9,22 @@ batch of any size. Loading needs ``import tensorflow_text`` first where text is 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from export.formats import Format, Job
 from export.source import Source
 from mmkeras.components import find
 from mmkeras.modalities import ModalitySpec
 
-if TYPE_CHECKING:
-    from export.formats import Job
-
 __all__ = [
     "FORMAT",
-    "PRECISIONS",
     "RAW_ENDPOINT",
-    "SUFFIX",
     "TENSOR_ENDPOINT",
-    "TOLERANCE",
     "convert",
     "decode_batch",
     "write_static",
 ]
 
-FORMAT = "saved_model"
-SUFFIX = ""
-PRECISIONS = ("float32",)
-TOLERANCE = 1e-5
 RAW_ENDPOINT = "serving_default"
 TENSOR_ENDPOINT = "tensors"
 
@@ -133,3 +124,7 @@ def _labels(source: Source, outputs: dict[str, Any]) -> dict[str, Any]:
     if source.task.kind != "classification" or not labels:
         return {}
     return {"label": tf.gather(tf.constant(list(labels)), tf.argmax(outputs["probabilities"], axis=-1))}
+
+
+FORMAT = Format("saved_model", suffix="", precisions=("float32",), tolerance=1e-5, convert=convert)
+"""What `export.formats` finds."""

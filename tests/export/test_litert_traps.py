@@ -13,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 from keras import layers, ops
 
 from export.gates import judge
-from export.litert_from_saved_model import TOLERANCE, convert_saved_model
+from export.litert_from_saved_model import FORMAT, convert_saved_model
 from export.results import Report, ScenarioResult
 from export.runners import opened
 from export.source import Source
@@ -53,7 +53,7 @@ def test_trap_unfrozen_variables_give_nan_without_an_error(
     reference = Reference(source)
     with opened("tflite", path) as file:
         results = {reference.cases[0].scenario.name: reference.measure(reference.cases[0], file.infer, file.size)}
-    reason = judge("float32", TOLERANCE, results, "accuracy", 1)
+    reason = judge("float32", FORMAT.tolerance, results, "accuracy", 1)
     assert reason, "verification must refuse the file"
     assert "NaN" in reason
 

@@ -26,6 +26,7 @@ from mmkeras.errors import DataError, ExportError
 from mmkeras.model import modality_specs, task_config, task_spec
 from mmkeras.training.run import Run
 from tests.conftest import REPOSITORY
+from tests.export.conftest import put_in_place
 from tests.tiny import tiny_model_config
 
 
@@ -111,7 +112,7 @@ def test_a_rejected_file_makes_the_exit_status_1(
                 weight.CopyFrom(onnx.numpy_helper.from_array(-array, weight.name))
         onnx.save(proto, path)
 
-    monkeypatch.setattr(export.onnx_from_keras, "convert", other_weights)
+    put_in_place(monkeypatch, export.onnx_from_keras, other_weights)
     options = ["--formats", "onnx", "--precisions", "float32", "--out", "elsewhere"]
     assert main(["runs/tiny/1", *options]) == 1
     printed = capsys.readouterr().out

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tf2onnx
 from keras import layers
 
-from export.onnx_from_keras import _from_keras, check, erfc_handler
+from export.onnx_from_keras import WRITERS, _from_keras, check, erfc_handler
 from export.results import Report
 from export.source import Source
 from mmkeras.errors import ExportError
@@ -149,6 +149,12 @@ def test_every_file_has_the_models_interface_and_opset_17(report: Report, source
         assert "ConvInteger" not in kinds
     else:
         assert "MatMulInteger" not in kinds
+
+
+def test_an_int8_file_without_anything_quantised_is_refused(tmp_path: Path) -> None:
+    onnx.save(_from_keras(model_of(layers.Dense(3))), tmp_path / "base.onnx")
+    with pytest.raises(ExportError, match="nothing to quantise"):
+        WRITERS["int8-dynamic"](tmp_path / "base.onnx", tmp_path / "out.onnx")
 
 
 def test_other_inputs_outputs_and_types_are_seen(source: Source, report: Report) -> None:
