@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from mmkeras.errors import TrainingError
 
@@ -71,6 +72,7 @@ class Checkpoints(keras.callbacks.Callback):
         self.every_steps = every_steps
         self.state = state or State()
         self.stopped_early = False
+        self.diverged = False
         self._own_weights: list[Any] | None = None
 
     # === Exponential moving average ===
@@ -81,7 +83,7 @@ class Checkpoints(keras.callbacks.Callback):
         if optimizer is not None and optimizer.use_ema and self._own_weights is None:
             trained = self.model.trainable_variables
             self._own_weights = [keras.ops.convert_to_numpy(v) for v in trained]
-            optimizer.finalize_variable_values(trained)
+            optimizer.put_average(trained)
 
     def _restore_own_weights(self) -> None:
         if self._own_weights is not None:
@@ -100,6 +102,11 @@ class Checkpoints(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Save the best model and the state; stop when nothing got better for long enough."""
         logs = {k: float(v) for k, v in (logs or {}).items()}
+        if not np.isfinite(logs["loss"]):
+            # The last good state stays: nothing can be resumed from NaN.
+            self._restore_own_weights()
+            self.diverged = True
+            return
         score = self._score(logs)
         if self.state.best is None or score > self.state.best:
             self.state.best, self.state.waited = score, 0

@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from rich.console import Console
 
 from mmkeras.components import find
@@ -108,25 +109,12 @@ def fit(
         console.print("Training had already finished; nothing is left to resume.")
         return _fitted(state, run, finished)
 
-    data = train_dataset(
-        index,
-        run.specs,
-        modality_configs(config.model),
-        run.task,
-        batch_size=train.batch_size,
-        seed=train.seed,
-        start_step=state.step,
-        modality_dropout=train.modality_dropout,
-        cache=config.data.cache,
-        shuffle_buffer=config.data.shuffle_buffer,
-    )
     # TensorFlow refuses time stamps in graphs that must be deterministic.
     clock = None if train.deterministic else InputClock()
-    if clock is not None:
-        data = clock.watch(data)
     validation = None
-    if index.splits.get("validation") and index.splits["validation"].samples:
-        validation = eval_dataset(index, "validation", run.specs, run.task, batch_size=config.evaluate.batch_size)
+    if index.samples("validation"):
+        size = config.evaluate.batch_size
+        validation = eval_dataset(index, "validation", run.specs, run.task, batch_size=size, cache="memory")
     checkpoints = Checkpoints(
         run.folder,
         f"val_{run.task.metric}",
@@ -146,7 +134,7 @@ def fit(
         try:
             for first, last, steps in _blocks(state.step, train.epochs, steps_per_epoch):
                 model.fit(
-                    data,
+                    _batches(index, run, config, checkpoints.state.step, clock),
                     initial_epoch=first,
                     epochs=last,
                     steps_per_epoch=steps,
@@ -165,12 +153,29 @@ def fit(
                 f"Training stopped by {stop} after step {checkpoints.state.step}; the state is saved in "
                 f"{os.path.relpath(saved)}."
             ) from None
-    if checkpoints.state.history and not np.isfinite(checkpoints.state.history[-1]["loss"]):
+    if checkpoints.diverged:
         raise TrainingError(
-            f"The loss became {checkpoints.state.history[-1]['loss']} in epoch {len(checkpoints.state.history)}. Lower "
+            f"The loss stopped being a finite number in epoch {len(checkpoints.state.history) + 1}. Lower "
             "train.learning_rate, set train.clip_norm, or look for bad values in the data."
         )
     return _fitted(checkpoints.state, run, checkpoints.stopped_early)
+
+
+def _batches(index: Index, run: Run, config: RunConfig, step: int, clock: InputClock | None) -> tf.data.Dataset:
+    """Return the training batches from a step on; every call of ``fit`` begins its dataset anew."""
+    data = train_dataset(
+        index,
+        run.specs,
+        modality_configs(config.model),
+        run.task,
+        batch_size=config.train.batch_size,
+        seed=config.train.seed,
+        start_step=step,
+        modality_dropout=config.train.modality_dropout,
+        cache=config.data.cache,
+        shuffle_buffer=config.data.shuffle_buffer,
+    )
+    return data if clock is None else clock.watch(data)
 
 
 def _blocks(step: int, epochs: int, steps_per_epoch: int) -> list[tuple[int, int, int]]:

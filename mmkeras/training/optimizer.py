@@ -54,6 +54,13 @@ class BranchAdamW(keras.optimizers.AdamW):
         self.gradient_norm.assign(ops.sqrt(sum(squares)))
         return super()._clip_gradients(gradients)
 
+    def finalize_variable_values(self, var_list: list[Any]) -> None:
+        """Do nothing: Keras would put the average in after every ``fit``, and a broken epoch takes two of them."""
+
+    def put_average(self, variables: list[Any]) -> None:
+        """Overwrite the model's variables with their moving average."""
+        super().finalize_variable_values(variables)
+
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {**super().get_config(), "factors": self.factors}

@@ -6,12 +6,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from mmkeras.components import Choice, find
 from mmkeras.config import RunConfig, modality_configs
 from mmkeras.data.index import Index
-from mmkeras.data.read import read_samples
+from mmkeras.data.read import iterate_samples, read_targets
 from mmkeras.model import task_config
 
 __all__ = ["resolve"]
@@ -30,15 +28,16 @@ def resolve(config: ConfigT, index: Index, folder: Path) -> ConfigT:
         index: the converted data.
         folder: the run's folder; what is learned (a vocabulary) is written there.
     """
-    records = read_samples(index, "train")
     changes: dict[str, Any] = {}
     for name, modality in modality_configs(config.model).items():
         room = find("modalities", type(modality).__module__.split(".")[2])
         if hasattr(room, "resolve"):
-            values = (record.values[name] for record in records if record.values[name] is not None)
+            # Read only as far as the room asks for them.
+            records = iterate_samples(index, "train")
+            values = (value for record in records if (value := record.values[name]) is not None)
             changes[name] = room.resolve(modality, values, folder / name)
     task = task_config(config.model)
-    completed = task.completed(index.labels, np.stack([record.target for record in records]))
+    completed = task.completed(index.labels, read_targets(index, "train"))
     options = dict(config.model.task.options)
     for field in dataclasses.fields(completed):
         value = getattr(completed, field.name)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from mmkeras.config import TrainConfig
+from mmkeras.errors import TrainingError
+from mmkeras.training.checkpoints import Checkpoints, State
+from mmkeras.training.optimizer import build_optimizer
+
+X = np.random.default_rng(0).normal(size=(64, 3)).astype("float32")
+Y = (X @ np.array([[1.0], [2.0], [3.0]], "float32")).astype("float32")
+
+
+def _model(ema: float | None = None, rate: float = 0.05) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile(build_optimizer(TrainConfig(learning_rate=rate, ema=ema), 100, []), "mse", jit_compile=False)
+    return model
+
+
+def _fit(model: keras.Model, checkpoints: Checkpoints, epochs: int = 3) -> None:
+    model.fit(X, Y, batch_size=16, epochs=epochs, validation_data=(X, Y), callbacks=[checkpoints], verbose=0)
+
+
+def test_the_best_model_is_kept_and_the_state_can_be_loaded(tmp_path):
+    model = _model()
+    checkpoints = Checkpoints(tmp_path, "val_loss", -1)
+    _fit(model, checkpoints)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000012"]
+    best = keras.models.load_model(tmp_path / "best.keras")
+    assert best.evaluate(X, Y, verbose=0) == pytest.approx(min(log["val_loss"] for log in checkpoints.state.history))
+    again = _model()
+    state = Checkpoints.load(tmp_path, again)
+    assert vars(state) == vars(checkpoints.state)
+    assert int(again.optimizer.iterations) == 12
+    for ours, theirs in zip(again.optimizer.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_with_an_average_the_best_model_has_the_average_and_training_its_own_weights(tmp_path, tmp_path_factory):
+    averaged, plain = _model(ema=0.9), _model()
+    checkpoints = Checkpoints(tmp_path, "val_loss", -1)
+    _fit(averaged, checkpoints)
+    _fit(plain, Checkpoints(tmp_path_factory.mktemp("plain"), "val_loss", -1))
+    np.testing.assert_allclose(averaged.layers[0].kernel, plain.layers[0].kernel, rtol=1e-6)
+    best = keras.models.load_model(tmp_path / "best.keras")
+    assert not np.allclose(best.layers[0].kernel, averaged.layers[0].kernel)
+    assert best.evaluate(X, Y, verbose=0) == pytest.approx(checkpoints.state.history[-1]["val_loss"], rel=1e-5)
+
+
+def test_it_stops_when_nothing_gets_better(tmp_path):
+    checkpoints = Checkpoints(tmp_path, "val_loss", -1, patience=2)
+    model = _model(rate=0.0)
+    _fit(model, checkpoints, epochs=10)
+    assert checkpoints.stopped_early
+    assert len(checkpoints.state.history) == 3
+
+
+def test_a_half_written_checkpoint_is_not_seen(tmp_path):
+    (tmp_path / "checkpoints" / ".step-00000099.tmp").mkdir(parents=True)
+    assert vars(Checkpoints.load(tmp_path, _model())) == vars(State())
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    _fit(_model(), Checkpoints(tmp_path, "val_loss", -1), epochs=1)
+    other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.Dense(1)])
+    other.compile(build_optimizer(TrainConfig(), 10, []), "mse")
+    with pytest.raises(TrainingError, match="step-00000004: cannot be resumed"):
+        Checkpoints.load(tmp_path, other)
+
+
+def test_ties_go_to_the_lower_loss(tmp_path):
+    checkpoints = Checkpoints(tmp_path, "val_accuracy", 1)
+    first = checkpoints._score({"val_accuracy": 0.999, "val_loss": 0.02, "loss": 1.0})
+    second = checkpoints._score({"val_accuracy": 0.999, "val_loss": 0.01, "loss": 1.0})
+    assert second > first
+    assert checkpoints._score({"val_accuracy": 0.9991, "val_loss": 5.0, "loss": 1.0}) > second
+
+
+def test_the_state_is_readable_json(tmp_path):
+    checkpoints = Checkpoints(tmp_path, "val_loss", -1)
+    _fit(_model(), checkpoints, epochs=1)
+    state = json.loads((tmp_path / "checkpoints" / "step-00000004" / "state.json").read_text())
+    assert state["step"] == 4
+    assert state["history"][0].keys() >= {"loss", "val_loss"}
+
+
+def test_a_state_that_is_not_finite_is_never_saved(tmp_path):
+    model = _model()
+    checkpoints = Checkpoints(tmp_path, "val_loss", -1)
+    model.fit(X, Y * np.nan, batch_size=16, epochs=1, callbacks=[checkpoints], verbose=0)
+    assert checkpoints.diverged
+    assert not list(tmp_path.iterdir())
