@@ -144,7 +144,7 @@ def _from_bundle(path: Path, samples: int) -> Source:
     import keras
 
     from mmkeras.data.index import Index
-    from mmkeras.training.run import _register_layers
+    from mmkeras.training.run import register_layers
 
     bundle = Bundle.open(path)
     provenance = bundle.manifest.provenance
@@ -163,7 +163,7 @@ def _from_bundle(path: Path, samples: int) -> Source:
             f"{where}: {folder} holds other data (fingerprint {index.fingerprint}) than the model was exported "
             f"with ({provenance.get('data_fingerprint')}). Convert the data again with the run's config.toml."
         )
-    _register_layers()
+    register_layers()
     return Source(
         name=bundle.manifest.name,
         model=keras.models.load_model(bundle.folder / "model.keras", compile=False),

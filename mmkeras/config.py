@@ -36,7 +36,7 @@ class DataConfig:
     validation_share: float = 0.1
     """Share that goes to validation; the rest is the test split. With a test split of its own, taken from training."""
     split_by_group: bool = False
-    """Keep the samples of one group on one side."""
+    """Require a group in every row; samples of one group always stay on one side."""
     split_seed: int = 0
     """Seed of the split."""
     samples_per_shard: int = 4096

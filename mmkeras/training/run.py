@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from mmkeras.data.index import Index
 
-__all__ = ["Run", "new_run_folder"]
+__all__ = ["Run", "new_run_folder", "register_layers"]
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,12 @@ class Run:
         return cls(folder, {spec.name: spec for spec in specs}, task, provenance)
 
     def model(self) -> keras.Model:
-        """Load the best model, without its optimizer.
+        """Load the best model in float32, without its optimizer, whatever precision it was trained in.
 
         Raises:
             TrainingError: training has not reached its first validation.
         """
         import keras
-
-        import mmkeras.model  # noqa: F401  registers the custom layers
 
         path = self.folder / "best.keras"
         if not path.exists():
@@ -125,8 +123,8 @@ class Run:
                 f"{os.path.relpath(path)} is missing: the run has not finished an epoch. Go on with --resume "
                 f"{os.path.relpath(self.folder)}"
             )
-        _register_layers()
-        return keras.models.load_model(path, compile=False)
+        register_layers()
+        return _in_float32(keras.models.load_model(path, compile=False))
 
     @property
     def index(self) -> Index:
@@ -159,6 +157,21 @@ def new_run_folder(root: Path, name: str) -> Path:
     raise TrainingError(f"{root / name}: could not create a folder for the run; 99 of them exist for {stamp}")
 
 
+def _in_float32(model: keras.Model) -> keras.Model:
+    """Return a model that computes in float32 with the same weights; mixed precision keeps its weights in float32."""
+    import keras
+
+    described = json.dumps(keras.saving.serialize_keras_object(model))
+    plain = described
+    for policy in ("mixed_bfloat16", "mixed_float16"):
+        plain = plain.replace(f'"{policy}"', '"float32"')
+    if plain == described:
+        return model
+    copy = keras.saving.deserialize_keras_object(json.loads(plain))
+    copy.set_weights(model.get_weights())
+    return copy
+
+
 def _point_latest(folder: Path) -> None:
     """Let ``latest`` beside the run point at it, replaced in one step."""
     aside = folder.parent / f".latest.{os.getpid()}"
@@ -167,8 +180,9 @@ def _point_latest(folder: Path) -> None:
     os.replace(aside, folder.parent / "latest")
 
 
-def _register_layers() -> None:
+def register_layers() -> None:
     """Import what a saved model may hold: every branch, fusion and head with layers of its own."""
+    import mmkeras.model  # noqa: F401
     from mmkeras.components import find, names
 
     for fusion in names("fusion"):

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from mmkeras.errors import TrainingError
+from mmkeras.model import build_model
+from mmkeras.training.run import Run, new_run_folder
+from tests.tiny import tiny_inputs, tiny_model_config
+
+
+def test_two_runs_in_one_second_get_folders_of_their_own(tmp_path):
+    assert len({new_run_folder(tmp_path, "a") for _ in range(3)}) == 3
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(TrainingError, match="is not a complete run"):
+        Run.open(tmp_path)
+
+
+def test_a_run_without_a_model_says_how_to_go_on(tmp_path):
+    with pytest.raises(TrainingError, match=r"best\.keras is missing.*--resume"):
+        Run(tmp_path, {}, None, {}).model()  # type: ignore[arg-type]
+
+
+def test_a_model_trained_in_mixed_precision_is_loaded_in_float32(tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = build_model(tiny_model_config(tmp_path))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.save(tmp_path / "best.keras")
+    loaded = Run(tmp_path, {}, None, {}).model()  # type: ignore[arg-type]
+    assert {layer.compute_dtype for layer in loaded._flatten_layers()} == {"float32"}
+    ours, theirs = (np.asarray(m(tiny_inputs(), training=False)["probabilities"]) for m in (loaded, model))
+    np.testing.assert_allclose(ours, theirs, atol=0.05)
+    assert not np.array_equal(ours, theirs)
