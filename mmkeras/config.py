@@ -91,6 +91,8 @@ class TrainConfig:
     """Decay of the exponential moving average of the weights, for example 0.999; evaluation and export use it."""
     modality_dropout: float = 0.1
     """Chance that a modality is dropped from a training sample; never all of them."""
+    modality_dropout_start: float = 0.3
+    """Share of all steps before modalities are dropped: what needs two of them is learnt first, and far sooner."""
     early_stopping: int | None = None
     """Stop after so many epochs without a better validation score."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"

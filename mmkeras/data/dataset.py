@@ -44,6 +44,7 @@ def train_dataset(
     start_step: int = 0,
     augment: bool = True,
     modality_dropout: float = 0.1,
+    modality_dropout_start: int = 0,
     cache: Cache = "memory",
     shuffle_buffer: int = 8192,
     num_shards: int = 1,
@@ -61,6 +62,7 @@ def train_dataset(
         start_step: batches left out.
         augment: whether to augment.
         modality_dropout: chance that a modality is dropped from a sample; never all of them.
+        modality_dropout_start: step from which on modalities are dropped.
         cache: ``memory``, ``disk`` or ``none``.
         shuffle_buffer: records that are shuffled together without a cache.
         num_shards: workers; the samples of a pass are shared out between them.
@@ -88,7 +90,8 @@ def train_dataset(
         inputs, target, weight = batch
         if augment:
             inputs = augment_inputs(inputs, specs, configs, derive(seed, step, shard, AUGMENT))
-        inputs = drop_modalities(inputs, specs, modality_dropout, derive(seed, step, shard, DROP))
+        rate = tf.where(step >= modality_dropout_start, modality_dropout, 0.0)
+        inputs = drop_modalities(inputs, specs, rate, derive(seed, step, shard, DROP))
         return to_elements(inputs, task_spec, target, weight, batch_size)
 
     steps = tf.data.Dataset.counter(start_step)

@@ -36,7 +36,7 @@ def augment(
 
 
 def drop_modalities(
-    inputs: dict[str, tf.Tensor], specs: Mapping[str, ModalitySpec], rate: float, seed: tf.Tensor
+    inputs: dict[str, tf.Tensor], specs: Mapping[str, ModalitySpec], rate: float | tf.Tensor, seed: tf.Tensor
 ) -> dict[str, tf.Tensor]:
     """Drop modalities at random: their presence becomes 0.
 
@@ -53,7 +53,7 @@ def drop_modalities(
         seed: int32 (2,).
     """
     inputs = zero_missing(inputs, specs)
-    if rate <= 0 or len(specs) < 2:
+    if len(specs) < 2:
         return inputs
     present = tf.stack([inputs[spec.present.name] > 0 for spec in specs.values()], axis=1)
     draws = tf.where(present, tf.random.stateless_uniform(tf.shape(present), seed), -1.0)

@@ -134,7 +134,7 @@ def fit(
         try:
             for first, last, steps in _blocks(state.step, train.epochs, steps_per_epoch):
                 model.fit(
-                    _batches(index, run, config, checkpoints.state.step, clock),
+                    _batches(index, run, config, checkpoints.state.step, steps_per_epoch, clock),
                     initial_epoch=first,
                     epochs=last,
                     steps_per_epoch=steps,
@@ -161,7 +161,9 @@ def fit(
     return _fitted(checkpoints.state, run, checkpoints.stopped_early)
 
 
-def _batches(index: Index, run: Run, config: RunConfig, step: int, clock: InputClock | None) -> tf.data.Dataset:
+def _batches(
+    index: Index, run: Run, config: RunConfig, step: int, steps_per_epoch: int, clock: InputClock | None
+) -> tf.data.Dataset:
     """Return the training batches from a step on; every call of ``fit`` begins its dataset anew."""
     data = train_dataset(
         index,
@@ -172,6 +174,7 @@ def _batches(index: Index, run: Run, config: RunConfig, step: int, clock: InputC
         seed=config.train.seed,
         start_step=step,
         modality_dropout=config.train.modality_dropout,
+        modality_dropout_start=round(config.train.modality_dropout_start * config.train.epochs * steps_per_epoch),
         cache=config.data.cache,
         shuffle_buffer=config.data.shuffle_buffer,
     )

@@ -218,6 +218,20 @@ def test_modality_dropout(data, rate):
     assert_same([tf.nest.map_structure(lambda t: t.numpy(), dropped)], arrays(mapped))
 
 
+def test_modality_dropout_begins_where_it_is_told(data):
+    stream = data.train(modality_dropout=0.5, modality_dropout_start=3)
+    dropped = [
+        float((batch[0]["image_present"].numpy() + batch[0]["text_present"].numpy()).min())
+        for batch in islice(stream, 6)
+    ]
+    before = [
+        float((b[0]["image_present"].numpy() + b[0]["text_present"].numpy()).min())
+        for b in islice(data.train(modality_dropout=0.0), 6)
+    ]
+    assert dropped[:3] == before[:3]
+    assert min(dropped[3:]) < 2
+
+
 def test_zeroing_takes_nan_away(data):
     inputs = {name: tf.cast(value, tf.float32) for name, value in batch_of(data, 4).items()}
     inputs["image"] = inputs["image"] * np.nan

@@ -21,16 +21,16 @@ def _slow(seconds: float) -> tf.data.Dataset:
 def test_it_adds_up_what_a_consumer_waits():
     clock = InputClock()
     assert [int(x) for x in clock.watch(_slow(0.05))] == list(range(10))
-    assert 0.45 < clock.read() < 2.0
+    assert clock.read() > 0.45
     assert clock.read() == 0.0
 
 
 def test_it_does_not_count_what_was_ready():
     clock = InputClock()
-    for _ in clock.watch(_slow(0.02).prefetch(10)):
-        time.sleep(0.06)
-    # Only the first element had to be waited for.
-    assert clock.read() < 0.12
+    for _ in clock.watch(_slow(0.05).prefetch(10)):
+        time.sleep(0.1)
+    # Without the prefetching it would be half a second; only the first element had to be waited for.
+    assert clock.read() < 0.4
 
 
 def test_structures_pass_unchanged():
