@@ -7,16 +7,24 @@ import os
 from pathlib import Path
 from typing import Any
 
-__all__ = ["write_json", "write_text"]
+__all__ = ["write_bytes", "write_json", "write_text"]
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Write a file beside its place and move it there; its folder is made when missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        aside.write_bytes(content)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+    return path
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a text file beside its place and move it there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
-    return path
+    """Write a UTF-8 text file whole or not at all."""
+    return write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> Path:

@@ -162,7 +162,7 @@ def _show_answer(bundle: Path, console: Console) -> None:
     raw = opened.golden_raw()[0]
     options = [part for name, value in raw.items() if value is not None for part in (f"--{name}", _shown(value))]
     shown = os.path.relpath(bundle)
-    for command in (["predict", shown, *options], ["selftest", shown]):
+    for command in (["predict", shown, *options], ["selftest", shown], ["benchmark", shown]):
         console.print(f"\n[bold]$ mmkeras {shlex.join(command)}[/]", highlight=False, soft_wrap=True)
         console.file.flush()
         subprocess.run([sys.executable, "-m", "mmkeras", *command], check=False)

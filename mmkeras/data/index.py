@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmkeras.errors import DataError, nearest
+from mmkeras.files import write_json
 
 __all__ = ["INDEX_FILE", "QUARANTINE_FILE", "SCHEMA_VERSION", "Index", "Shard", "Split"]
 
@@ -117,9 +117,7 @@ class Index:
         """Write the index into a folder, in one move."""
         value = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
         del value["folder"]
-        beside = folder / (INDEX_FILE + ".tmp")
-        beside.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(beside, folder / INDEX_FILE)
+        write_json(folder / INDEX_FILE, value)
 
     @classmethod
     def load(cls, folder: Path) -> Index:

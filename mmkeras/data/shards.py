@@ -18,6 +18,7 @@ from typing import Any
 from mmkeras.data.encode import Encoded
 from mmkeras.data.quarantine import BadRow
 from mmkeras.data.sources import Sample
+from mmkeras.files import write_json
 
 __all__ = ["ShardReport", "ShardWork", "finished", "write_shard"]
 
@@ -34,9 +35,7 @@ class ShardReport:
 
     def save(self, path: Path) -> None:
         """Write the report in one move; its presence says that the shard is complete."""
-        beside = path.with_name(path.name + ".tmp")
-        beside.write_text(json.dumps(dataclasses.asdict(self)), encoding="utf-8")
-        os.replace(beside, path)
+        write_json(path, dataclasses.asdict(self))
 
     @classmethod
     def load(cls, path: Path) -> ShardReport:

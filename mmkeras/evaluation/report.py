@@ -15,7 +15,7 @@ from mmkeras.errors import DataError
 from mmkeras.evaluation.pictures import figure_to_png
 from mmkeras.evaluation.table import worst_slices
 from mmkeras.evaluation.words import number, span, span_of_change, step, title
-from mmkeras.files import write_text
+from mmkeras.files import write_bytes, write_text
 
 __all__ = ["render_report", "write_report"]
 
@@ -91,10 +91,7 @@ def write_report(
     if figures is not None:
         drawn = {_slug(name): figure_to_png(figure) for name, figure in figures.items()}
         for name, png in drawn.items():
-            kept.mkdir(exist_ok=True)
-            aside = kept / f".{name}.tmp"
-            aside.write_bytes(png)
-            aside.replace(kept / f"{name}.png")
+            write_bytes(kept / f"{name}.png", png)
         for old in kept.glob("*.png"):
             if old.stem not in drawn:
                 old.unlink()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mmkeras.errors import ConfigError, DataError
+from mmkeras.files import write_bytes
 from mmkeras.modalities.text.characters import words
 
 __all__ = [
@@ -82,10 +82,7 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
 
 def write_vocabulary(path: Path, vocabulary: Sequence[str]) -> None:
     """Write a vocab.txt, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    part.write_bytes(vocabulary_bytes(vocabulary))
-    part.replace(path)
+    write_bytes(path, vocabulary_bytes(vocabulary))
 
 
 def train_vocabulary(texts: Iterable[str], size: int, lowercase: bool = True) -> tuple[str, ...]:
