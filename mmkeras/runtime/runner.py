@@ -6,6 +6,7 @@ engine in `_load`, so that asking what there is costs nothing.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -98,6 +99,7 @@ class RunnerBase(ABC):
         """Release the file and its memory. Does nothing when it is not active."""
         self._unload()
         self.inputs, self.outputs, self.batch = (), (), None
+        self.__dict__.pop("_dtypes", None)
 
     def infer(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run a batch; a file with a static batch is run several times.
@@ -143,6 +145,11 @@ class RunnerBase(ABC):
     def _run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run one checked batch of the size that the file takes."""
 
+    @functools.cached_property
+    def _dtypes(self) -> tuple[np.dtype, ...]:
+        """The dtypes of ``inputs``, made once: comparing with a name makes one each time."""
+        return tuple(np.dtype(tensor.dtype) for tensor in self.inputs)
+
     def _check(self, inputs: Mapping[str, np.ndarray]) -> int:
         if not self.active:
             raise DataError(f"{self.path.name} is not loaded: call activate() first, or use a with block.")
@@ -152,10 +159,10 @@ class RunnerBase(ABC):
             problems += [f"{n} is unknown; {nearest(n, expected)}" for n in sorted(inputs.keys() - expected)]
             raise DataError(f"Inputs of {self.path.name}: {'; '.join(problems)}")
         samples = -1
-        for tensor in self.inputs:
+        for tensor, dtype in zip(self.inputs, self._dtypes, strict=True):
             array = inputs[tensor.name]
-            shape = np.shape(array)
-            if shape[1:] != tensor.shape or not shape or getattr(array, "dtype", None) != tensor.dtype:
+            shape = getattr(array, "shape", ())
+            if not shape or shape[1:] != tensor.shape or array.dtype != dtype:
                 raise DataError(
                     f"Input {tensor.name} of {self.path.name}: expected {tensor.dtype} (B, *{tensor.shape}), "
                     f"got {getattr(array, 'dtype', type(array).__name__)} {shape}."

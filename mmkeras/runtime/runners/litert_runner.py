@@ -15,7 +15,7 @@ __all__ = ["Runner"]
 
 
 class Runner(RunnerBase):
-    """Runs a LiteRT file through its signature, or by tensor names where a file has none."""
+    """Runs a LiteRT file by the names of its signature, or by tensor names where it has none."""
 
     format = "tflite"
     engine = "LiteRT"
@@ -24,7 +24,6 @@ class Runner(RunnerBase):
     rank = 0
 
     _interpreter: Any = None
-    _signature: Any = None
 
     def _load(self) -> None:
         litert = require("ai_edge_litert.interpreter", self.extra)
@@ -33,12 +32,12 @@ class Runner(RunnerBase):
         signatures = self._interpreter.get_signature_list()
         if signatures:
             # Details of a signature keep the model's names; get_input_details() has another order and other names.
-            self._signature = self._interpreter.get_signature_runner(next(iter(signatures)))
-            given = self._signature.get_input_details()
-            self._results = dict(self._signature.get_output_details())
+            signature = self._interpreter.get_signature_runner(next(iter(signatures)))
+            given, results = signature.get_input_details(), signature.get_output_details()
         else:
             given = {detail["name"]: detail for detail in self._interpreter.get_input_details()}
-            self._results = {detail["name"]: detail for detail in self._interpreter.get_output_details()}
+            results = {detail["name"]: detail for detail in self._interpreter.get_output_details()}
+        self._results = {name: detail["index"] for name, detail in results.items()}
         self._indices = {name: detail["index"] for name, detail in given.items()}
         self.batch = int(next(iter(given.values()))["shape"][0])
         self.outputs = tuple(self._results)
@@ -48,14 +47,12 @@ class Runner(RunnerBase):
         )
 
     def _unload(self) -> None:
-        self._signature = None
         self._interpreter = None
 
     def _run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        if self._signature is not None:
-            outputs: dict[str, np.ndarray] = self._signature(**inputs)
-            return outputs
+        # By index: calling the signature object does the same and checks everything a second time.
+        interpreter = self._interpreter
         for name, index in self._indices.items():
-            self._interpreter.set_tensor(index, inputs[name])
-        self._interpreter.invoke()
-        return {name: self._interpreter.get_tensor(detail["index"]) for name, detail in self._results.items()}
+            interpreter.set_tensor(index, inputs[name])
+        interpreter.invoke()
+        return {name: interpreter.get_tensor(index) for name, index in self._results.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -101,7 +102,8 @@ class Spec(TaskSpec):
         answers = []
         for row in np.asarray(outputs["probabilities"], np.float64):
             top = ranked(row, self.labels, 3)
-            best = top[0] if np.isfinite(row).all() else {"label": None, "confidence": None}
+            # A sum is finite only if every probability is.
+            best = top[0] if math.isfinite(row.sum()) else {"label": None, "confidence": None}
             answers.append({**best, "top": top})
         return answers
 
