@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmkeras.components import find
 from mmkeras.data.index import Index
-from mmkeras.errors import DataError, nearest
+from mmkeras.errors import DataError
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["Record", "iterate_samples", "read_samples", "read_targets", "read_texts"]
-
-BINARY = ("image",)
-"""Rooms whose records hold the bytes of a file; the others hold UTF-8 text."""
+__all__ = ["Record", "iterate_samples", "read_samples", "read_targets"]
 
 
 @dataclass(frozen=True)
@@ -57,13 +55,15 @@ def iterate_samples(index: Index, split: str) -> Iterator[Record]:
     from mmkeras.tasks import task_from_json
 
     target = task_from_json(index.task).target
+    # A room whose raw values are not bytes says how to get them back from a record.
+    raws = {name: getattr(find("modalities", room, "records"), "raw", bytes) for name, room in index.modalities.items()}
     for example in _examples(index, split):
         feature = example.features.feature
         values: dict[str, bytes | str | None] = {}
-        for name, room in index.modalities.items():
-            raw = feature[name].bytes_list.value[0]
+        for name, raw in raws.items():
+            record = feature[name].bytes_list.value[0]
             present = feature[f"{name}_present"].int64_list.value[0]
-            values[name] = (raw if room in BINARY else raw.decode()) if present else None
+            values[name] = raw(record) if present else None
         yield Record(
             key=feature["key"].bytes_list.value[0].decode(),
             values=values,
@@ -84,20 +84,6 @@ def read_targets(index: Index, split: str) -> np.ndarray:
     batches = tf.data.TFRecordDataset(index.files(split)).batch(1024)
     values = [tf.io.parse_example(batch, feature)["target"].numpy() for batch in batches]
     return np.concatenate(values).reshape(-1, *target.shape).astype(target.dtype)
-
-
-def read_texts(index: Index, split: str, modality: str) -> Iterator[str]:
-    """Yield the texts of one modality, for training a vocabulary.
-
-    Raises:
-        DataError: the data has no such modality, or it is no text.
-    """
-    texts = [name for name, room in index.modalities.items() if room not in BINARY]
-    if modality not in texts:
-        raise DataError(f"{index.folder}: no text modality {modality!r}; {nearest(modality, texts)}")
-    for example in _examples(index, split):
-        if raw := example.features.feature[modality].bytes_list.value[0]:
-            yield raw.decode()
 
 
 def _examples(index: Index, split: str) -> Iterator[tf.train.Example]:

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from mmkeras.data import Index, convert
 from mmkeras.data.dataset import eval_dataset, train_dataset
-from mmkeras.data.read import read_samples, read_texts
+from mmkeras.data.read import read_samples
 from mmkeras.data.transforms import drop_modalities, zero_missing
 from mmkeras.errors import DataError
 from mmkeras.modalities import ModalitySpec
@@ -250,8 +250,6 @@ def test_specs_that_do_not_fit_the_data(data):
         data.evaluate("tset")
     with pytest.raises(DataError, match="shard from 0 to 1"):
         data.train(num_shards=2, shard=2)
-    with pytest.raises(DataError, match="no text modality"):
-        list(read_texts(data.index, "train", "image"))
 
 
 def test_one_modality_is_enough(data):

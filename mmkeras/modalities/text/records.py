@@ -13,7 +13,7 @@ from mmkeras.modalities.text.vocabulary import CLS, MASK, PAD, SEP, UNK
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["augment", "decode", "encode"]
+__all__ = ["augment", "decode", "encode", "raw"]
 
 
 def encode(config: Config | Spec, value: Any) -> bytes:
@@ -26,6 +26,11 @@ def encode(config: Config | Spec, value: Any) -> bytes:
     if not words(value, config.lowercase):
         raise DataError(f"Expected a text with words, got {value!r:.80}.")
     return bytes(value.encode())
+
+
+def raw(record: bytes) -> str:
+    """Return the text that a record holds, as `Spec.preprocess` takes it."""
+    return record.decode()
 
 
 def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
