@@ -73,6 +73,12 @@ def run_story(config_class: type[ConfigT], arguments: Sequence[str] | None, *, p
             f"{type(error).__name__}: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True
         )
         return 2
+    except KeyboardInterrupt:
+        # Within training a stop is orderly (Interrupted); elsewhere nothing half-written is left either.
+        console.print(
+            "\nInterrupted. The same command goes on with what is finished: shards, checkpoints, bundles."
+        )
+        return 130
 
 
 def _run(config: RunConfig, resumed: Path | None, program: str, console: Console, *, export: bool) -> int:
