@@ -75,9 +75,7 @@ def run_story(config_class: type[ConfigT], arguments: Sequence[str] | None, *, p
         return 2
     except KeyboardInterrupt:
         # Within training a stop is orderly (Interrupted); elsewhere nothing half-written is left either.
-        console.print(
-            "\nInterrupted. The same command goes on with what is finished: shards, checkpoints, bundles."
-        )
+        console.print("\nInterrupted. The same command goes on with what is finished: shards, checkpoints, bundles.")
         return 130
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -146,6 +145,8 @@ def ranked(probabilities: np.ndarray, labels: tuple[str, ...], top: int) -> list
     """Return one sample's most probable labels, best first, as ``{"label", "confidence"}``; without NaN."""
     # Plain Python: for the few classes of a device's answer numpy's calls take ten times as long.
     values = probabilities.tolist()
-    finite = [i for i, value in enumerate(values) if math.isfinite(value)]
-    best = heapq.nlargest(top, finite, key=values.__getitem__)
+    places: Any = range(len(values))
+    if not math.isfinite(sum(values)):
+        places = [i for i in places if math.isfinite(values[i])]
+    best = sorted(places, key=values.__getitem__, reverse=True)[:top]
     return [{"label": labels[i], "confidence": values[i]} for i in best]

@@ -100,7 +100,7 @@ class Spec(TaskSpec):
         A sample whose probabilities are not all finite has no decision: label and confidence are None.
         """
         answers = []
-        for row in np.asarray(outputs["probabilities"], np.float64):
+        for row in np.asarray(outputs["probabilities"]):
             top = ranked(row, self.labels, 3)
             # A sum is finite only if every probability is.
             best = top[0] if math.isfinite(row.sum()) else {"label": None, "confidence": None}

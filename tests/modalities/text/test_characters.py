@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -56,11 +57,28 @@ def test_equals_the_bert_reference(lowercase: bool) -> None:
             assert words(text, lowercase) == reference, hex(code)
 
 
+def _entries(table: Iterable[str]) -> dict[tuple[str, int], tuple[str, ...]]:
+    """Every entry of a table for the code points that this Python's Unicode version knows."""
+    found: dict[tuple[str, int], tuple[str, ...]] = {}
+    for line in table:
+        name, *fields = line.split()
+        if name == "fold":
+            found[name, int(fields[0], 16)] = tuple(fields[1:])
+        elif name != "version":
+            found |= {(name, code): () for code in range(int(fields[0], 16), int(fields[1], 16) + 1)}
+    return {key: value for key, value in found.items() if unicodedata.category(chr(key[1])) != "Cn"}
+
+
 def test_table_is_written_by_its_generator() -> None:
     stored = Path(characters.__file__).with_name("characters.txt").read_text("ascii").splitlines()
-    if stored[0] != next(lines()):
-        pytest.skip(f"the table is of Unicode {stored[0]}, this Python's is {unicodedata.unidata_version}")
-    assert stored == list(lines())
+    written = list(lines())
+    if stored[0] == written[0]:
+        assert stored == written
+    ours, theirs = _entries(stored), _entries(written)
+    # Few characters change their nature between versions of Unicode; most of the table must agree under any.
+    different = {code for (_, code), _ in ours.items() ^ theirs.items()}
+    assert len(ours) > 100_000
+    assert len(different) <= 10, sorted(map(hex, different))
 
 
 @pytest.mark.parametrize(
