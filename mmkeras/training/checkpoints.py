@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from mmkeras.errors import TrainingError
+from mmkeras.training.optimizer import inner_optimizer
 
 __all__ = ["Checkpoints", "State"]
 
@@ -22,6 +23,7 @@ class State:
     Args:
         step: steps done since the start of the run.
         best: best validation score so far, higher is better.
+        best_epoch: the epoch, from 1, that it is from.
         waited: epochs since then.
         history: logs of every finished epoch.
     """
@@ -30,11 +32,13 @@ class State:
         self,
         step: int = 0,
         best: float | None = None,
+        best_epoch: int = 0,
         waited: int = 0,
         history: list[dict[str, float]] | None = None,
     ) -> None:
         self.step = step
         self.best = best
+        self.best_epoch = best_epoch
         self.waited = waited
         self.history = history or []
 
@@ -79,7 +83,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         """Put the averaged weights in for validation."""
-        optimizer = _inner(self.model.optimizer)
+        optimizer = inner_optimizer(self.model)
         if optimizer is not None and optimizer.use_ema and self._own_weights is None:
             trained = self.model.trainable_variables
             self._own_weights = [keras.ops.convert_to_numpy(v) for v in trained]
@@ -109,7 +113,7 @@ class Checkpoints(keras.callbacks.Callback):
             return
         score = self._score(logs)
         if self.state.best is None or score > self.state.best:
-            self.state.best, self.state.waited = score, 0
+            self.state.best, self.state.best_epoch, self.state.waited = score, epoch + 1, 0
             aside = self.folder / ".best.tmp.keras"
             self.model.save(aside)
             os.replace(aside, self.folder / "best.keras")
@@ -166,8 +170,3 @@ class Checkpoints(keras.callbacks.Callback):
                 f"{os.path.relpath(found[-1])}: cannot be resumed ({error}). The model code may have changed since; "
                 "start a new run, or check out the revision named in run.json."
             ) from error
-
-
-def _inner(optimizer: Any) -> Any:
-    """Return the optimizer inside a loss-scaling one."""
-    return getattr(optimizer, "inner_optimizer", optimizer)

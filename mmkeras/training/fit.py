@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -107,7 +106,7 @@ def fit(
     finished = state.waited >= train.early_stopping if train.early_stopping else False
     if state.step >= train.epochs * steps_per_epoch or finished:
         console.print("Training had already finished; nothing is left to resume.")
-        return _fitted(state, run, finished)
+        return Fitted(state.history, state.best_epoch, finished)
 
     # TensorFlow refuses time stamps in graphs that must be deterministic.
     clock = None if train.deterministic else InputClock()
@@ -158,7 +157,7 @@ def fit(
             f"The loss stopped being a finite number in epoch {len(checkpoints.state.history) + 1}. Lower "
             "train.learning_rate, set train.clip_norm, or look for bad values in the data."
         )
-    return _fitted(checkpoints.state, run, checkpoints.stopped_early)
+    return Fitted(state.history, state.best_epoch, checkpoints.stopped_early)
 
 
 def _batches(
@@ -188,13 +187,3 @@ def _blocks(step: int, epochs: int, steps_per_epoch: int) -> list[tuple[int, int
         return [(epoch, epochs, steps_per_epoch)]
     blocks = [(epoch, epoch + 1, steps_per_epoch - done)]
     return blocks if epoch + 1 == epochs else [*blocks, (epoch + 1, epochs, steps_per_epoch)]
-
-
-def _fitted(state: State, run: Run, stopped_early: bool) -> Fitted:
-    monitor = f"val_{run.task.metric}"
-    scores: list[Any] = [
-        (run.task.metric_sign * log[monitor], -log["val_loss"]) if monitor in log else (-log["loss"], 0.0)
-        for log in state.history
-    ]
-    best = max(range(len(scores)), key=scores.__getitem__) + 1 if scores else 0
-    return Fitted(state.history, best, stopped_early)

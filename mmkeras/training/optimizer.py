@@ -11,7 +11,7 @@ from keras import ops
 from mmkeras.config import TrainConfig
 from mmkeras.errors import TrainingError
 
-__all__ = ["BranchAdamW", "build_optimizer", "variable_factors"]
+__all__ = ["BranchAdamW", "build_optimizer", "inner_optimizer", "variable_factors"]
 
 # Norms, biases and embeddings: decay would pull them to values that mean nothing; the recipes of BERT and ViT
 # leave them out as well.
@@ -107,3 +107,8 @@ def variable_factors(model: keras.Model, by_layer: Mapping[str, float]) -> list[
         for variable in model.get_layer(name).trainable_variables
     }
     return [by_variable.get(id(variable), 1.0) for variable in model.trainable_variables] if by_layer else []
+
+
+def inner_optimizer(model: keras.Model) -> Any:
+    """Return a compiled model's own optimizer, also where loss scaling wraps it."""
+    return getattr(model.optimizer, "inner_optimizer", model.optimizer)

@@ -54,7 +54,7 @@ class TerminalProgress(keras.callbacks.Callback):
         """Print the epoch's line."""
         self._close()
         seconds = time.monotonic() - self._began
-        shown = "  ".join(f"{name} {float(value):.4f}" for name, value in (logs or {}).items() if "rate" not in name)
+        shown = "  ".join(f"{name} {float(value):.4f}" for name, value in (logs or {}).items())
         self.console.print(
             f"epoch {epoch + 1}/{self.epochs}  {seconds:.0f} s  {shown}", highlight=False, soft_wrap=True
         )

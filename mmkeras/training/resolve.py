@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from mmkeras.components import Choice, find
 from mmkeras.config import RunConfig, modality_configs
+from mmkeras.data.encode import room as room_of
 from mmkeras.data.index import Index
 from mmkeras.data.read import iterate_samples, read_targets
 from mmkeras.model import task_config
@@ -30,7 +31,7 @@ def resolve(config: ConfigT, index: Index, folder: Path) -> ConfigT:
     """
     changes: dict[str, Any] = {}
     for name, modality in modality_configs(config.model).items():
-        room = find("modalities", type(modality).__module__.split(".")[2])
+        room = find("modalities", room_of(modality))
         if hasattr(room, "resolve"):
             # Read only as far as the room asks for them.
             records = iterate_samples(index, "train")

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from mmkeras.config import RunConfig
 from mmkeras.training.input_clock import InputClock
+from mmkeras.training.optimizer import inner_optimizer
 
 __all__ = ["Monitor", "hyper_parameters"]
 
@@ -80,7 +81,7 @@ class Monitor(keras.callbacks.Callback):
 
     def _record(self, logs: dict[str, float] | None) -> None:
         """Record the steps since the last record."""
-        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        optimizer = inner_optimizer(self.model)
         scalars = {
             "step/loss": float(logs["loss"]) if logs else None,
             "step/learning_rate": float(keras.ops.convert_to_numpy(optimizer.learning_rate)),
