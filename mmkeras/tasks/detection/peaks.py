@@ -1,0 +1,138 @@
+"""From dense maps to boxes: the peaks of the heatmap and what the other maps say there. numpy only.
+
+Source: Zhou et al., Objects as Points (CenterNet), 2019.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mmkeras.geometry import PinholeCamera
+from mmkeras.tasks.detection.boxes import Boxes, to_ego_plane
+from mmkeras.tasks.detection.classes import attributes_by_speed
+
+__all__ = ["MAPS", "boxes_at_peaks", "finite_cells", "find_peaks"]
+
+MAPS = {"box": 4, "offset": 2, "depth": 1, "size": 3, "yaw": 2, "velocity": 2}
+"""The maps beside the heatmap, with their channels."""
+_SMALLEST = 0.01
+"""Least depth and size (m) of a detection: a metric divides by them."""
+_CHUNK = 64
+
+
+def finite_cells(outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return bool (B, h, w): every map is finite in a cell."""
+    cells = np.isfinite(outputs["heatmap"]).all(axis=-1)
+    for name in MAPS:
+        cells &= np.isfinite(outputs[name]).all(axis=-1)
+    return np.asarray(cells)
+
+
+def find_peaks(
+    heatmap: np.ndarray, usable: np.ndarray, threshold: float, count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the cells that none of their eight neighbours exceeds, per class, best first.
+
+    Args:
+        heatmap: (B, h, w, C) in [0, 1].
+        usable: bool (B, h, w); other cells are no peaks and hide none.
+        threshold: least score; a score of 0 is never a peak.
+        count: at most so many peaks of a sample, all classes together.
+
+    Returns:
+        Sample, cell (row * w + column), class and score, each (N,), in the order of the samples.
+    """
+    batch, classes = heatmap.shape[0], heatmap.shape[3]
+    heat = np.where(usable[..., None], heatmap, -np.inf).astype(np.float32)
+    padded = np.pad(heat, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-np.inf)
+    rows = np.maximum(np.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
+    around = np.maximum(np.maximum(rows[:, :, :-2], rows[:, :, 1:-1]), rows[:, :, 2:])
+    peak = (heat >= around) & (heat > 0) & (heat >= threshold)
+    scores = np.where(peak, heat, -np.inf).reshape(batch, -1)
+    count = min(count, scores.shape[1])
+    best = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+    value = np.take_along_axis(scores, best, axis=1)
+    order = np.lexsort((best, -value), axis=1)
+    best, value = np.take_along_axis(best, order, axis=1), np.take_along_axis(value, order, axis=1)
+    sample, place = np.nonzero(value > 0)
+    flat = best[sample, place]
+    return sample, flat // classes, flat % classes, value[sample, place]
+
+
+def boxes_at_peaks(
+    outputs: Mapping[str, np.ndarray],
+    labels: Sequence[str],
+    camera: PinholeCamera,
+    stride: int,
+    rotation: np.ndarray,
+    translation: np.ndarray,
+    threshold: float,
+    count: int,
+) -> Boxes:
+    """Return the detections of a batch in the ego frame, those of a sample together, best first.
+
+    Cells in which any map is not finite are skipped.
+
+    Args:
+        outputs: maps (B, h, w, ...) as `mmkeras.tasks.detection.spec.Spec.outputs` describes them.
+        labels: the classes.
+        camera: the model's camera.
+        stride: pixels per cell.
+        rotation: (B, 3, 3), camera -> ego.
+        translation: (B, 3), camera -> ego.
+        threshold: least score.
+        count: at most so many detections of a sample.
+    """
+    size = len(outputs["heatmap"])
+    parts = []
+    for start in range(0, max(size, 1), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        part = {name: np.asarray(outputs[name][rows]) for name in ("heatmap", *MAPS)}
+        sample, cell, label, score = find_peaks(part["heatmap"], finite_cells(part), threshold, count)
+        width = part["heatmap"].shape[2]
+        at = {
+            name: part[name].reshape(len(part[name]), -1, MAPS[name])[sample, cell].astype(np.float64) for name in MAPS
+        }
+        corner = np.stack([cell % width, cell // width], axis=1)
+        found = _boxes(at, corner, sample, label, score, labels, camera, stride, rotation[rows], translation[rows])
+        parts.append(dataclasses.replace(found, sample=sample + start))
+    return Boxes.joined(parts)
+
+
+def _boxes(
+    at: Mapping[str, np.ndarray],
+    corner: np.ndarray,
+    sample: np.ndarray,
+    label: np.ndarray,
+    score: np.ndarray,
+    labels: Sequence[str],
+    camera: PinholeCamera,
+    stride: int,
+    rotation: np.ndarray,
+    translation: np.ndarray,
+) -> Boxes:
+    """Build boxes from the maps' values (N, ...) at cells (N, 2), column and row."""
+    middle = (corner + 0.5) * stride
+    depth = np.maximum(at["depth"][:, 0], _SMALLEST)
+    seen = camera.unproject(middle + at["offset"] * stride, depth)
+    turn = rotation[sample]
+    # The map holds the angle to the viewing ray, which is what an object looks like.
+    angle = np.arctan2(at["yaw"][:, 0], at["yaw"][:, 1]) + np.arctan2(seen[:, 0], seen[:, 2])
+    heading = to_ego_plane(np.stack([np.sin(angle), np.cos(angle)], axis=1), turn)
+    velocity = to_ego_plane(at["velocity"], turn)
+    reach = np.concatenate([middle - at["box"][:, :2], middle + at["box"][:, 2:]], axis=1)
+    return Boxes(
+        sample=sample,
+        label=label,
+        score=score.astype(np.float64),
+        centre=np.einsum("nij,nj->ni", turn, seen) + translation[sample],
+        size=np.maximum(at["size"], _SMALLEST),
+        yaw=np.arctan2(heading[:, 1], heading[:, 0]),
+        velocity=velocity,
+        attribute=attributes_by_speed(labels, label, velocity),
+        points=np.full(len(label), -1),
+        box=np.clip(reach, 0.0, np.array([camera.width, camera.height] * 2)),
+    )
