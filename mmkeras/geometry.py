@@ -15,7 +15,7 @@ import numpy as np
 
 from mmkeras.errors import DataError
 
-__all__ = ["PinholeCamera", "Pose", "quaternion_matrix", "quaternion_yaw"]
+__all__ = ["PinholeCamera", "Pose", "cell_centres", "quaternion_matrix", "quaternion_yaw"]
 
 UNIT_TOLERANCE = 1e-3
 
@@ -180,3 +180,9 @@ class PinholeCamera:
         x, y = np.asarray(pixels, np.float64).T
         with np.errstate(invalid="ignore"):
             return np.asarray((x >= 0) & (x < self.width) & (y >= 0) & (y < self.height))
+
+
+def cell_centres(rows: int, columns: int) -> np.ndarray:
+    """Return the centres of a map's cells as shares of its size, float32 (rows * columns, 2): column, row."""
+    y, x = np.mgrid[:rows, :columns]
+    return np.stack([(x.ravel() + 0.5) / columns, (y.ravel() + 0.5) / rows], axis=1).astype(np.float32)

@@ -31,8 +31,15 @@ class NullToken(layers.Layer):
 
     Inputs: values float (B, N, D), valid int32 (B, N), present float (B,). (Keras reserves the name ``mask``.)
     Where ``present`` is 0 the values have no influence on the result, whatever they hold, NaN included, and the mask
-    is 1 for the first token alone.
+    is 1 for the first token alone; a map keeps all its cells, because dense tasks ask each of them.
+
+    Args:
+        keep_cells: the tokens are a map.
     """
+
+    def __init__(self, keep_cells: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.keep_cells = keep_cells
 
     def build(self, values_shape: Any, valid_shape: Any, present_shape: Any) -> None:
         """Create the token, shape (1, 1, D)."""
@@ -47,8 +54,14 @@ class NullToken(layers.Layer):
         """Return values and mask with the null token put in where the modality is missing."""
         row = ops.reshape(ops.greater(present, 0.5), (-1, 1))
         values = ops.where(ops.expand_dims(row, -1), values, ops.cast(self.token, values.dtype))
+        if self.keep_cells:
+            return values, ops.ones_like(valid)
         first = ops.cast(ops.equal(ops.cumsum(ops.ones_like(valid), axis=1), 1), valid.dtype)
         return values, ops.where(row, valid, first)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "keep_cells": self.keep_cells}
 
 
 def modality_specs(config: ModelConfig) -> dict[str, ModalitySpec]:
@@ -106,9 +119,21 @@ def build_model(config: ModelConfig) -> keras.Model:
         branch = find("modalities", spec.kind, "branch").build(spec, configs[name], config.width)
         present = keras.Input((), dtype=spec.present.dtype, name=spec.present.name)
         inputs |= {**branch.inputs, spec.present.name: present}
-        tokens[name] = Tokens(*NullToken(name=f"{name}_null_token")(branch.tokens.values, branch.tokens.mask, present))
+        tokens[name] = _or_null(name, branch.tokens, present)
     fused = fusion.fuse(tokens, **config.fusion.options)
     return keras.Model(inputs, head.build(fused, task.spec(), task), name="mmkeras")
+
+
+def _or_null(name: str, tokens: Tokens, present: Any) -> Tokens:
+    """Put the null token in where the modality is missing; what it would have measured becomes 0."""
+    null = NullToken(tokens.grid is not None, name=f"{name}_null_token")
+    values, mask = null(tokens.values, tokens.mask, present)
+    there = ops.reshape(ops.greater(present, 0.5), (-1, 1, 1))
+    measured = None if tokens.measured is None else ops.where(there, tokens.measured, 0.0)
+    position = tokens.position
+    if position is not None and tokens.grid is None:
+        position = ops.where(there, position, 0.0)
+    return Tokens(values, mask, position, measured, tokens.grid)
 
 
 def learning_rate_factors(config: ModelConfig) -> dict[str, float]:
@@ -129,6 +154,7 @@ def attention_model(model: keras.Model) -> keras.Model | None:
     scores = {
         layer.name: layer.output[1]
         for layer in model.layers
-        if isinstance(layer, layers.MultiHeadAttention) and isinstance(layer.output, list | tuple)
+        if (isinstance(layer, layers.MultiHeadAttention) and isinstance(layer.output, list | tuple))
+        or getattr(layer, "returns_attention_scores", False)
     }
     return keras.Model(model.inputs, scores, name="attention") if scores else None

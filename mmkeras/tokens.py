@@ -16,6 +16,12 @@ class Tokens:
     """Float tensor (B, N, D)."""
     mask: Any
     """int32 tensor (B, N): 1 where a token is real. At least one: a missing modality is one null token."""
+    position: Any | None = None
+    """Float tensor (B, N, 2): column and row in the picture that sensors share, 0 to 1; None where there is none."""
+    measured: Any | None = None
+    """Float tensor (B, N, M): what the sensor itself measured, scaled to about 1, for a fusion to read out unencoded."""
+    grid: tuple[int, int] | None = None
+    """Rows and columns where the tokens are a map, row by row. A missing map keeps its cells, each a null token."""
 
 
 @dataclass(frozen=True)
@@ -38,3 +44,5 @@ class Fused:
     """int32 tensor (B, N): 1 where a token is real."""
     pooled: Any
     """Float tensor (B, D): one vector for a sample."""
+    grid: tuple[int, int] | None = None
+    """Rows and columns where the tokens are a map, row by row; dense tasks need one."""

@@ -23,17 +23,23 @@ ENCODING = ("labels", "names")
 def shaped_by(config: DataConfig, modalities: Mapping[str, Any], task: Any) -> dict[str, Any]:
     """Return the configuration that shapes shards, as JSON values.
 
-    Records keep images at their own size and text as text, so a modality counts with its kind alone.
+    Records keep images at their own size and text as text, so a modality counts with its kind alone, and with what its
+    class names in ``shapes_records``.
     """
     options = {key: getattr(task, key) for key in ENCODING if hasattr(task, key)}
     every = dataclasses.asdict(config)
     value = {
         "data": {key: every[key] for key in SHAPING},
-        "modalities": {name: room(modality) for name, modality in sorted(modalities.items())},
+        "modalities": {name: _kind(modality) for name, modality in sorted(modalities.items())},
         "task": {"kind": room(task), **options},
     }
     result: dict[str, Any] = json.loads(json.dumps(value, default=str))
     return result
+
+
+def _kind(modality: Any) -> Any:
+    shaping = getattr(modality, "shapes_records", ())
+    return {"kind": room(modality), **{key: getattr(modality, key) for key in shaping}} if shaping else room(modality)
 
 
 def fingerprint(inputs: Mapping[str, str], shaped: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from mmkeras.data.index import Index
 from mmkeras.errors import TrainingError
 from mmkeras.model import learning_rate_factors, task_config
 from mmkeras.training.checkpoints import Checkpoints, State
+from mmkeras.training.host_score import HostScore
 from mmkeras.training.input_clock import InputClock
 from mmkeras.training.interrupts import Interrupted, Interrupts
 from mmkeras.training.optimizer import build_optimizer, variable_factors
@@ -122,8 +123,13 @@ def fit(
         every_steps=train.checkpoint_steps,
         state=state,
     )
+    # A task whose metric Keras cannot keep has it computed from decoded answers.
+    scored = find("tasks", config.model.task.name, "head").metrics(run.task)
+    by_keras = any(metric.name == run.task.metric for each in scored.values() for metric in each)
+    host = [] if by_keras or validation is None else [HostScore(validation, run.task)]
     with Interrupts() as interrupts:
         callbacks = [
+            *host,
             Monitor(run.folder, config, clock, first_step=state.step, draw=draw),
             checkpoints,
             TerminalProgress(console, train.epochs, steps_per_epoch),

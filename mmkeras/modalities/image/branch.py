@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import keras
 from keras import layers, ops
 
 from mmkeras.errors import ConfigError
+from mmkeras.geometry import cell_centres
 from mmkeras.modalities.image.edge import edge_backbone
+from mmkeras.modalities.image.pyramid import merge_pyramid
 from mmkeras.modalities.image.spec import Config, Spec
 from mmkeras.tokens import Branch, Tokens
 
@@ -49,7 +52,8 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
         width: width D of the tokens.
 
     Returns:
-        A branch with one input ``<name>`` uint8 (B, H, W, 3) and tokens (B, h*w, D), row by row.
+        A branch with one input ``<name>`` uint8 (B, H, W, 3) and tokens (B, h*w, D), row by row; with a pyramid they
+        are a map with positions.
 
     Raises:
         ConfigError: weights that do not fit, or a level the architecture does not reach.
@@ -62,9 +66,15 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
             layer.momentum = config.batch_norm_momentum
     pixels = keras.Input((spec.height, spec.width, 3), dtype="uint8", name=spec.name)
     # A cast in the graph: cameras deliver bytes, and a uint8 input is a quarter of the traffic of a float one.
-    features = _at_level(backbone, spec, config)(ops.cast(pixels, keras.config.floatx()))
-    grid = features.shape[1:3]
-    values = layers.Reshape((grid[0] * grid[1], features.shape[-1]), name=f"{spec.name}_flatten")(features)
+    scaled = ops.cast(pixels, keras.config.floatx())
+    if config.pyramid:
+        maps = _at_levels(backbone, spec, config, range(config.level, config.level + 3))(scaled)
+        features = merge_pyramid(maps, width, config.batch_norm_momentum, spec.name)
+    else:
+        (level,) = _at_levels(backbone, spec, config, (config.level,))(scaled)
+        features = level
+    rows, columns = (int(side) for side in features.shape[1:3])
+    values = layers.Reshape((rows * columns, features.shape[-1]), name=f"{spec.name}_flatten")(features)
     values = layers.Dense(width, name=f"{spec.name}_projection")(values)
     if config.position_embedding:
         values = GridPosition(name=f"{spec.name}_position")(values)
@@ -72,7 +82,11 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
     inputs = {spec.name: keras.Input((spec.height, spec.width, 3), dtype="uint8", name=spec.name)}
     values = encoder(inputs[spec.name])
     mask = ops.ones_like(values[:, :, 0], dtype="int32")
-    return Branch(inputs, Tokens(values, mask))
+    if not config.pyramid:
+        return Branch(inputs, Tokens(values, mask))
+    centres = cell_centres(rows, columns)
+    position = ops.zeros_like(values[:, :, :2]) + ops.convert_to_tensor(centres[None], values.dtype)
+    return Branch(inputs, Tokens(values, mask, position, grid=(rows, columns)))
 
 
 def _backbone(spec: Spec, config: Config) -> keras.Model:
@@ -137,16 +151,19 @@ def _freeze(backbone: keras.Model, stages: int) -> None:
             layer.trainable = False
 
 
-def _at_level(backbone: keras.Model, spec: Spec, config: Config) -> keras.Model:
-    """Cut the backbone after the last block whose stride is ``2**level``."""
-    stride = 2**config.level
-    expected = (math.ceil(spec.height / stride), math.ceil(spec.width / stride))
+def _at_levels(backbone: keras.Model, spec: Spec, config: Config, levels: Iterable[int]) -> keras.Model:
+    """Cut the backbone after the last block of each stride ``2**level``; the outputs are a list."""
     ends = [layer for layer in backbone.layers if _BLOCK_END.match(layer.name) or layer.name == "top_activation"]
-    matching = [layer for layer in ends if tuple(layer.output.shape[1:3]) == expected]
-    if not matching:
-        reached = sorted({tuple(layer.output.shape[1:3]) for layer in ends}, reverse=True)
-        raise ConfigError(
-            f"image.level: {config.level} asks for a {expected[0]}x{expected[1]} feature map; "
-            f"{config.architecture} at {spec.height}x{spec.width} has {reached}. Use a level from 1 to 5."
-        )
-    return keras.Model(backbone.input, matching[-1].output, name=backbone.name)
+    outputs = []
+    for level in levels:
+        stride = 2**level
+        expected = (math.ceil(spec.height / stride), math.ceil(spec.width / stride))
+        matching = [layer for layer in ends if tuple(layer.output.shape[1:3]) == expected]
+        if not matching:
+            reached = sorted({tuple(layer.output.shape[1:3]) for layer in ends}, reverse=True)
+            raise ConfigError(
+                f"image.level: {level} asks for a {expected[0]}x{expected[1]} feature map; "
+                f"{config.architecture} at {spec.height}x{spec.width} has {reached}. Use a level from 1 to 5."
+            )
+        outputs.append(matching[-1].output)
+    return keras.Model(backbone.input, outputs, name=backbone.name)

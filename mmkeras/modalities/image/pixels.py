@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,10 +18,10 @@ from PIL import Image, UnidentifiedImageError
 
 from mmkeras.errors import DataError
 
-__all__ = ["RawImage", "describe", "fit", "read_bytes", "read_rgb", "resize_rgb"]
+__all__ = ["RawImage", "Window", "describe", "fit", "read_bytes", "read_rgb", "resize_rgb"]
 
 RawImage: TypeAlias = Any
-"""A path, the bytes of a JPEG or PNG file, a Pillow image, or a uint8 array (H, W, 3) or (H, W)."""
+"""A path, the bytes of a JPEG or PNG file, a Pillow image, a uint8 array (H, W, 3) or (H, W), or a `Window`."""
 
 FORMATS = ("JPEG", "MPO", "PNG")  # MPO is a JPEG followed by further pictures, as some phones write it
 RGB_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX")
@@ -27,6 +29,38 @@ WIDE_MODES = ("I", "I;16", "I;16B", "I;16L")
 
 TIE = 2.0**-10
 """Added before rounding: halves are common, and float errors would send them up here and down there."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of an image, scaled to a size: how a real camera's image becomes one of the model's camera."""
+
+    image: Any
+    """A path, bytes, a Pillow image or a uint8 array."""
+    box: tuple[float, float, float, float]
+    """Left, top, right and bottom in pixels of the image, with fractions; black beyond its edges."""
+    size: tuple[int, int]
+    """Height and width of the result."""
+
+    def read(self) -> Image.Image:
+        """Return the window in mode RGB.
+
+        Raises:
+            DataError: the image cannot be used, or the window is empty or misses it.
+        """
+        image = read_rgb(self.image)
+        left, top, right, bottom = self.box
+        inside = left < image.width and top < image.height and right > 0 and bottom > 0
+        if not (inside and left < right and top < bottom):
+            raise DataError(
+                f"{describe(self.image)}: expected a window that overlaps the image of {image.width}x{image.height}, "
+                f"got {tuple(round(float(side), 1) for side in self.box)}. Check the camera's matrix"
+            )
+        # Cut to whole pixels first: what is outside becomes black, and nothing else has to be scaled.
+        outer = (math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom))
+        part = image.crop(outer)
+        box = (left - outer[0], top - outer[1], right - outer[0], bottom - outer[1])
+        return part.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR, box=box)
 
 
 def describe(value: RawImage) -> str:
@@ -39,6 +73,8 @@ def describe(value: RawImage) -> str:
         return f"Pillow image {value.size[0]}x{value.size[1]} {value.mode}"
     if isinstance(value, np.ndarray):
         return f"array {value.shape} {value.dtype}"
+    if isinstance(value, Window):
+        return f"window of {describe(value.image)}"
     return f"{type(value).__name__} value"
 
 
@@ -55,6 +91,8 @@ def read_rgb(value: RawImage) -> Image.Image:
         return _from_array(value)
     if isinstance(value, Image.Image):
         return _to_rgb(value, value)
+    if isinstance(value, Window):
+        return value.read()
     return _to_rgb(_open(read_bytes(value), value), value)
 
 

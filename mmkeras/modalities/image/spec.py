@@ -37,6 +37,9 @@ class Config:
     """imagenet (downloaded), none, or the path of a local weights file."""
     level: int = 5
     """Tokens are taken at stride 2**level; small images need a finer one."""
+    pyramid: bool = False
+    """Merge the features of this level and the two above (a feature pyramid) and hand them on as a map, as dense tasks
+    want them."""
     width_factor: float = 1.0
     """Channels of the edge architecture, as a factor."""
     depth_factor: float = 1.0
@@ -57,6 +60,8 @@ class Config:
     """Augmentation: contrast changes by up to this factor, for example 0.2 for 0.8 to 1.2."""
     translate: float = 0.0
     """Augmentation: the image moves by up to this share of its size; the edge pixels fill the gap."""
+    corruption: float = 0.0
+    """Augmentation: chance that the camera sees badly: in the dark, through fog, or with part of the lens covered."""
 
     def __post_init__(self) -> None:
         """Check the values, all at once.
@@ -73,8 +78,11 @@ class Config:
             problems.append(
                 f"architecture: {self.architecture!r} is unknown; {nearest(self.architecture, ARCHITECTURES)}"
             )
-        if not 1 <= self.level <= 5:
-            problems.append(f"level: expected 1 to 5, got {self.level}")
+        highest = 3 if self.pyramid else 5
+        if not 1 <= self.level <= highest:
+            problems.append(f"level: expected 1 to {highest}, got {self.level}")
+        if self.pyramid and any(side % 2 ** (self.level + 2) for side in self.size):
+            problems.append(f"size: a pyramid expects multiples of {2 ** (self.level + 2)}, got {self.size}")
         if self.frozen_stages < -1:
             problems.append(f"frozen_stages: expected -1 or more, got {self.frozen_stages}")
         for name in ("width_factor", "depth_factor"):
@@ -82,7 +90,7 @@ class Config:
                 problems.append(f"{name}: expected more than 0, got {getattr(self, name)}")
         if self.learning_rate_factor < 0:
             problems.append(f"learning_rate_factor: expected 0 or more, got {self.learning_rate_factor}")
-        for name in ("brightness", "contrast", "translate", "batch_norm_momentum"):
+        for name in ("brightness", "contrast", "translate", "corruption", "batch_norm_momentum"):
             if not 0 <= getattr(self, name) < 1:
                 problems.append(f"{name}: expected 0 or more and less than 1, got {getattr(self, name)}")
         if problems:
@@ -115,7 +123,7 @@ class Spec(ModalitySpec):
         """Decode and resize one image.
 
         Args:
-            value: a path, JPEG or PNG bytes, a Pillow image, or a uint8 array (H, W, 3) or (H, W).
+            value: a path, JPEG or PNG bytes, a Pillow image, a uint8 array (H, W, 3) or (H, W), or a `Window`.
 
         Returns:
             uint8 (height, width, 3) by tensor name.

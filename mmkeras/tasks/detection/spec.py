@@ -54,6 +54,22 @@ class Config:
     """Score objects without a single radar or lidar point too; nuScenes leaves them out."""
     dropout: float = 0.0
     """Share of the features dropped before the last layers in training."""
+    channels: int = 64
+    """Channels of the head's convolutions."""
+    convolutions: int = 2
+    """3x3 convolutions before the last layers."""
+    box_weight: float = 0.2
+    """Weight of the 2D box in the loss; the heatmap's is 1."""
+    offset_weight: float = 1.0
+    """Weight of the centre's place within its cell."""
+    depth_weight: float = 1.0
+    """Weight of the depth: 25 % off counts 1."""
+    size_weight: float = 0.3
+    """Weight of the size."""
+    yaw_weight: float = 0.3
+    """Weight of the heading."""
+    velocity_weight: float = 1.0
+    """Weight of the velocity: 10 m/s off counts 1."""
 
     def __post_init__(self) -> None:
         for field in ("camera", "camera_pose"):
@@ -65,13 +81,22 @@ class Config:
         problems += camera_problems(self.camera, self.camera_pose)
         problems += [
             f"{field}: expected a whole number of at least 1, got {getattr(self, field)!r}"
-            for field in ("stride", "max_objects", "max_detections")
+            for field in ("stride", "max_objects", "max_detections", "channels", "convolutions")
             if getattr(self, field) < 1
+        ]
+        problems += [
+            f"{name}_weight: expected 0 or more, got {weight!r}"
+            for name, weight in self.loss_weights().items()
+            if not weight >= 0
         ]
         if not 0.0 < self.score_threshold < 1.0:
             problems.append(f"score_threshold: expected a number between 0 and 1, got {self.score_threshold!r}")
         if problems:
             raise ConfigError("\n".join(problems))
+
+    def loss_weights(self) -> dict[str, float]:
+        """Return the weight in the loss of every map but the heatmap."""
+        return {name: getattr(self, f"{name}_weight") for name in MAPS}
 
     def completed(self, labels: Iterable[str] = (), targets: np.ndarray | None = None) -> Config:
         """Return this configuration: the data adds nothing to it."""

@@ -1,0 +1,148 @@
+"""Attention between things that have a place in one picture: what is near counts more, and measurements are passed on.
+
+A term -(d / s)**2 is added to every score, d being the distance of query and key in the picture and s a learned reach,
+one per head: narrow heads find the points on a cell's own object, wide ones see what is around it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+__all__ = ["LearnedMap", "SpatialAttention"]
+
+NARROWEST, WIDEST = 0.02, 0.5
+"""Reach of the first and the last head across the picture before training, as shares of its width."""
+HEIGHT = 0.5
+"""Reach along the picture's height: many radars do not measure it."""
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class SpatialAttention(layers.Layer):
+    """Multi-head attention with a learned reach, one learned null key and a readout of measurements.
+
+    Inputs: queries (B, T, D), keys (B, S, D), valid int (B, S); optionally the positions of both, (B, T, 2) and
+    (B, S, 2), and measurements (B, S, M).
+
+    Outputs: what was read (B, T, D); weights (B, heads, T, S), which do not add up to 1 where the null key was read;
+    the readout (B, T, heads * (M + 1)): each head's weighted mean of the measurements, and how much it read at all.
+
+    The softmax is taken over valid keys by multiplication, without a huge negative number, which would take the
+    whole range of an int8 tensor.
+
+    Args:
+        heads: attention heads; must divide D.
+        dropout: share dropped from what was read in training.
+    """
+
+    returns_attention_scores = True
+
+    def __init__(self, heads: int, dropout: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.heads = heads
+        self.dropout = dropout
+
+    def build(self, input_shape: Any) -> None:
+        """Create the projections, the null key and the reaches."""
+        width = input_shape[0][-1]
+        self._size = width // self.heads
+        for name in ("query", "value", "output"):
+            setattr(self, f"_{name}", layers.Dense(width, name=name, dtype=self.dtype_policy))
+        # A bias of the keys would change all scores of a query alike.
+        self._key = layers.Dense(width, use_bias=False, name="key", dtype=self.dtype_policy)
+        for layer in (self._query, self._key, self._value, self._output):
+            layer.build((None, None, width))
+        self._drop = layers.Dropout(self.dropout)
+        self._null = self.add_weight(shape=(1, self.heads, 1, self._size), initializer="zeros", name="null_key")
+        if len(input_shape) > 3:
+            across = np.geomspace(NARROWEST, WIDEST, self.heads)
+            reach = np.stack([1.0 / across, np.full(self.heads, 1.0 / HEIGHT)]).astype(np.float32)
+            self._reach = self.add_weight(
+                shape=reach.shape,
+                initializer=lambda shape, dtype: ops.convert_to_tensor(reach, dtype),
+                name="inverse_reach",
+            )
+
+    def call(self, inputs: Any, training: bool | None = None) -> tuple[Any, Any, Any]:
+        """Read the valid keys."""
+        queries, keys, valid = inputs[:3]
+        q, k, v = self._split(self._query(queries)), self._split(self._key(keys)), self._split(self._value(keys))
+        q = q * (self._size**-0.5)
+        scores = ops.matmul(q, ops.transpose(k, (0, 1, 3, 2)))
+        null = ops.sum(q * ops.cast(self._null, q.dtype), axis=-1, keepdims=True)
+        if len(inputs) > 3:
+            scores = scores - ops.cast(self._distance(inputs[3], inputs[4]), scores.dtype)
+        real = ops.expand_dims(ops.expand_dims(ops.cast(valid, scores.dtype), 1), 1)
+        scores = ops.where(real > 0, scores, null)
+        highest = ops.maximum(ops.max(scores, axis=-1, keepdims=True), null)
+        weights = ops.exp(scores - highest) * real
+        weights = weights / (ops.sum(weights, axis=-1, keepdims=True) + ops.exp(null - highest))
+        read = ops.reshape(ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3)), (-1, *queries.shape[1:]))
+        read = self._drop(self._output(read), training=training)
+        return read, weights, self._read_out(weights, inputs[5] if len(inputs) > 5 else None)
+
+    def _split(self, x: Any) -> Any:
+        """Return (B, N, D) as (B, heads, N, D / heads)."""
+        return ops.transpose(ops.reshape(x, (-1, x.shape[1], self.heads, self._size)), (0, 2, 1, 3))
+
+    def _distance(self, first: Any, second: Any) -> Any:
+        """Return the squared distances (B, heads, T, S) in units of each head's reach."""
+        total = 0.0
+        for axis in (0, 1):
+            apart = ops.expand_dims(first[:, :, axis], 2) - ops.expand_dims(second[:, :, axis], 1)
+            factor = ops.reshape(ops.square(self._reach[axis]), (1, self.heads, 1, 1))
+            total = total + factor * ops.expand_dims(ops.square(apart), 1)
+        return total
+
+    def _read_out(self, weights: Any, measured: Any) -> Any:
+        share = ops.sum(weights, axis=-1, keepdims=True)
+        if measured is not None:
+            mean = ops.matmul(weights, ops.expand_dims(ops.cast(measured, weights.dtype), 1))
+            share = ops.concatenate([mean / (share + 1e-3), share], axis=-1)
+        share = ops.transpose(share, (0, 2, 1, 3))
+        return ops.reshape(share, (-1, share.shape[1], self.heads * share.shape[3]))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shapes of what was read, weights and readout."""
+        queries, keys = input_shape[:2]
+        measured = input_shape[5][-1] if len(input_shape) > 5 else 0
+        weights = (queries[0], self.heads, queries[1], keys[1])
+        return queries, weights, (*queries[:2], self.heads * (measured + 1))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "heads": self.heads, "dropout": self.dropout}
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class LearnedMap(layers.Layer):
+    """Gives every sample the same learned map of queries (B, cells, D), whatever tokens (B, N, D) it is called on.
+
+    Args:
+        cells: number of queries.
+    """
+
+    def __init__(self, cells: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.cells = cells
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the queries, shape (1, cells, D)."""
+        self.queries = self.add_weight(
+            shape=(1, self.cells, input_shape[-1]),
+            initializer=keras.initializers.RandomNormal(stddev=0.02),
+            name="queries",
+        )
+
+    def call(self, tokens: Any) -> Any:
+        """Repeat the queries for every sample."""
+        # Selected, not multiplied with zero: a masked token may be NaN.
+        nothing = ops.where(ops.zeros_like(tokens[:, :1], dtype="bool"), tokens[:, :1], 0.0)
+        return nothing + ops.cast(self.queries, tokens.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "cells": self.cells}

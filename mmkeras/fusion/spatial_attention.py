@@ -1,0 +1,114 @@
+"""Cross-attention in a shared picture: each cell of a map reads the tokens of other sensors, near ones first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from mmkeras.errors import ConfigError, nearest
+from mmkeras.fusion._spatial import LearnedMap, SpatialAttention
+from mmkeras.fusion._tokens import align, check, clear, expand, join, masked_mean
+from mmkeras.geometry import cell_centres
+from mmkeras.tokens import Fused, Tokens
+
+__all__ = ["fuse"]
+
+FREQUENCIES = 4
+
+
+def fuse(
+    tokens: dict[str, Tokens],
+    *,
+    query: str = "",
+    grid: tuple[int, int] | None = None,
+    layers: int = 1,
+    heads: int = 4,
+    feed_forward: int = 2,
+    dropout: float = 0.0,
+) -> Fused:
+    """Let the cells of one modality's map read the others where they are near in the picture.
+
+    Pre-norm layers called ``fusion_cross_<i>``; their second output holds the attention weights (B, heads, cells,
+    keys). Scores fall with the distance between cell and token, with a reach that each head learns; a learned null
+    key is read where nothing fits. What a sensor measured itself (`Tokens.measured`) is read out by the last layer
+    with the same weights and appended to the fused tokens, so that a head can copy a distance instead of recomputing
+    it.
+
+    Where the tokens have no positions, or nothing was measured, those parts are left out.
+
+    Args:
+        tokens: modalities by name.
+        query: the modality that queries; empty takes the first with a map, or else the last one.
+        grid: rows and columns of learned queries, in place of a modality that queries; all modalities are read then.
+        layers: layers of reading and feed-forward.
+        heads: attention heads; must divide the width.
+        feed_forward: inner width of the feed-forward step, as a multiple of the width.
+        dropout: share dropped from each step's result in training.
+
+    Returns:
+        The querying tokens (B, N, D + heads * (M + 1)) or (B, N, D), their mask and grid, and the pooled vector (B, D).
+
+    Raises:
+        ConfigError: ``query`` is no modality, or an option is out of range.
+    """
+    width = check(tokens, heads=heads, layers=layers, dropout=dropout)
+    if feed_forward < 1:
+        raise ConfigError(f"feed_forward: expected at least 1, got {feed_forward}")
+    if query and query not in tokens:
+        raise ConfigError(f"query: no modality is called {query!r}; {nearest(query, tokens)}")
+    if grid is not None:
+        asking = ""
+        asked = _learned(tokens, (int(grid[0]), int(grid[1])))
+    else:
+        asking = query or next((name for name, each in tokens.items() if each.grid), list(tokens)[-1])
+        asked = tokens[asking]
+    memory = {name: each for name, each in tokens.items() if name != asking}
+    mask = asked.mask
+    x = clear(asked.values, mask)
+    if asked.position is not None:
+        x = x + keras.layers.Dense(width, name="fusion_position")(_waves(asked.position))
+    readout = None
+    joined = join(align(memory, width)) if memory else None
+    extras = _extras(asked, memory)
+    for i in range(1, layers + 1):
+        if joined is not None:
+            z = keras.layers.LayerNormalization(name=f"fusion_cross_{i}_norm")(x)
+            attention = SpatialAttention(heads, dropout, name=f"fusion_cross_{i}")
+            read, _, readout = attention([z, joined.values, joined.mask, *extras])
+            x = x + read
+        z = keras.layers.LayerNormalization(name=f"fusion_feed_forward_{i}_norm")(x)
+        x = x + expand(z, feed_forward * width, dropout, f"fusion_feed_forward_{i}", gated=True)
+    x = clear(keras.layers.LayerNormalization(name="fusion_norm")(x), mask)
+    pooled = masked_mean(Tokens(x, mask))
+    if readout is not None and len(extras) == 3:
+        x = ops.concatenate([x, clear(readout, mask)], axis=-1)
+    return Fused(x, mask, pooled, asked.grid)
+
+
+def _learned(tokens: dict[str, Tokens], grid: tuple[int, int]) -> Tokens:
+    first = next(iter(tokens.values())).values
+    values = LearnedMap(grid[0] * grid[1], name="fusion_queries")(first)
+    position = ops.zeros_like(values[:, :, :2]) + ops.convert_to_tensor(cell_centres(*grid)[None], values.dtype)
+    return Tokens(values, ops.ones_like(values[:, :, 0], dtype="int32"), position, grid=grid)
+
+
+def _waves(position: Any) -> Any:
+    """Return sines and cosines of positions (B, N, 2) at 1, 2, 4 and 8 half waves over the picture."""
+    angles = [position * (np.pi * 2.0**n) for n in range(FREQUENCIES)]
+    return ops.concatenate([*(ops.sin(a) for a in angles), *(ops.cos(a) for a in angles)], axis=-1)
+
+
+def _extras(asked: Tokens, memory: dict[str, Tokens]) -> list[Any]:
+    """Return positions of queries and keys, and measurements, as far as every modality has them."""
+    positions = [each.position for each in memory.values()]
+    if not positions or asked.position is None or any(position is None for position in positions):
+        return []
+    masks = ops.concatenate([each.mask for each in memory.values()], axis=1)
+    extras = [asked.position, clear(ops.concatenate(positions, axis=1), masks)]
+    measured = [each.measured for each in memory.values()]
+    if len(measured) == 1 and measured[0] is not None:
+        extras.append(clear(measured[0], masks))
+    return extras

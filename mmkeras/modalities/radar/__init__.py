@@ -1,0 +1,1 @@
+"""Radar points of the last sweeps, in the camera's frame."""

@@ -1,0 +1,112 @@
+"""The radar encoder: points as tokens that have seen each other, or drawn as channels of a picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from mmkeras.errors import ConfigError
+from mmkeras.geometry import cell_centres
+from mmkeras.modalities.radar.drawing import DrawnPoints
+from mmkeras.modalities.radar.spec import FEATURES, Config, Spec
+from mmkeras.tokens import Branch, Tokens
+
+__all__ = ["SummaryToken", "build"]
+
+# What each feature is divided by, so that the model computes with numbers around 1. Speeds beyond 20 m/s are rare.
+SCALES = np.array([20.0, 40.0, 1.0, 1.0, 20.0, 10.0, 10.0, 0.5, 4.0], np.float32)
+FREQUENCIES = 4
+"""Sine and cosine of the place in the picture at 1, 2, 4 and 8 half waves."""
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class SummaryToken(layers.Layer):
+    """Puts a learned token before the points, so that a sweep without points has one too.
+
+    Input: float (B, N, D); output: float (B, N + 1, D).
+    """
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the token, shape (1, 1, D)."""
+        self.token = self.add_weight(
+            shape=(1, 1, input_shape[-1]), initializer=keras.initializers.RandomNormal(stddev=0.02), name="token"
+        )
+
+    def call(self, values: Any) -> Any:
+        """Put the token first."""
+        first = ops.zeros_like(values[:, :1]) + ops.cast(self.token, values.dtype)
+        return ops.concatenate([first, values], axis=1)
+
+
+def build(spec: Spec, config: Config, width: int) -> Branch:
+    """Build the encoder.
+
+    Args:
+        spec: number of points and names.
+        config: form, layers and heads.
+        width: width D of the tokens.
+
+    Returns:
+        A branch with inputs ``<name>_points`` (B, N, 9) and ``<name>_mask`` (B, N). As points: N + 1 tokens with
+        positions and what was measured. As channels: a map of ``config.grid``.
+
+    Raises:
+        ConfigError: heads that do not divide the width.
+    """
+    if config.layers and width % config.heads:
+        raise ConfigError(f"radar.heads: expected a divisor of the width {width}, got {config.heads}")
+    points = keras.Input((spec.max_points, len(FEATURES)), name=f"{spec.name}_points")
+    mask = keras.Input((spec.max_points,), dtype="int32", name=f"{spec.name}_mask")
+    inputs = {f"{spec.name}_points": points, f"{spec.name}_mask": mask}
+    real = ops.expand_dims(ops.greater(mask, 0), -1)
+    scaled = ops.where(real, points, 0.0) / ops.convert_to_tensor(SCALES)
+    if config.form == "channels":
+        return Branch(inputs, _drawn(scaled, mask, config, width, spec.name))
+    return Branch(inputs, _points(scaled, mask, config, width, spec.name))
+
+
+def _points(scaled: Any, mask: Any, config: Config, width: int, name: str) -> Tokens:
+    place = scaled[:, :, 2:4]
+    waves = [place * (np.pi * 2.0**n) for n in range(FREQUENCIES)]
+    described = ops.concatenate([scaled, *(ops.sin(w) for w in waves), *(ops.cos(w) for w in waves)], axis=-1)
+    shape = (scaled.shape[1], described.shape[-1])
+    given, valid = keras.Input(shape), keras.Input((shape[0],), dtype="int32")
+    x = ops.gelu(layers.Dense(2 * width, name=f"{name}_dense_1")(given), approximate=True)
+    x = layers.Dense(width, name=f"{name}_dense_2")(x)
+    x = SummaryToken(name=f"{name}_summary")(x)
+    whole = ops.pad(valid, [[0, 0], [1, 0]], constant_values=1)
+    for number in range(1, config.layers + 1):
+        x = _mix(x, whole, config.heads, width, f"{name}_{number}")
+    x = layers.LayerNormalization(name=f"{name}_norm")(x)
+    encoder = keras.Model([given, valid], x, name=f"{name}_branch")
+    measured, position = (ops.pad(part, [[0, 0], [1, 0], [0, 0]]) for part in (scaled, place))
+    whole = ops.pad(mask, [[0, 0], [1, 0]], constant_values=1)
+    return Tokens(encoder([described, mask]), whole, position, measured)
+
+
+def _mix(x: Any, valid: Any, heads: int, width: int, name: str) -> Any:
+    """One pre-norm transformer layer over the real points."""
+    z = layers.LayerNormalization(name=f"{name}_attention_norm")(x)
+    seen = ops.expand_dims(ops.cast(valid, "bool"), 1)
+    x = x + layers.MultiHeadAttention(heads, width // heads, name=f"{name}_attention")(z, z, attention_mask=seen)
+    z = layers.LayerNormalization(name=f"{name}_feed_forward_norm")(x)
+    z = ops.gelu(layers.Dense(2 * width, name=f"{name}_inner")(z), approximate=True)
+    return x + layers.Dense(width, name=f"{name}_outer")(z)
+
+
+def _drawn(scaled: Any, mask: Any, config: Config, width: int, name: str) -> Tokens:
+    """Draw the points and let a small convolutional network look at the picture."""
+    rows, columns = config.grid
+    given, valid = keras.Input(scaled.shape[1:]), keras.Input((scaled.shape[1],), dtype="int32")
+    x = DrawnPoints(rows, columns, name=f"{name}_drawing")([given, valid])
+    for number in (1, 2):
+        x = layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"{name}_conv_{number}")(x)
+        x = layers.BatchNormalization(momentum=0.9, name=f"{name}_conv_{number}_bn")(x)
+        x = layers.ReLU(6.0, name=f"{name}_conv_{number}_activation")(x)
+    x = layers.Reshape((rows * columns, width), name=f"{name}_flatten")(x)
+    values = keras.Model([given, valid], x, name=f"{name}_branch")([scaled, mask])
+    position = ops.zeros_like(values[:, :, :2]) + ops.convert_to_tensor(cell_centres(rows, columns)[None])
+    return Tokens(values, ops.ones_like(values[:, :, 0], dtype="int32"), position, grid=config.grid)

@@ -1,0 +1,103 @@
+"""Radar points in records and in the tf.data graph: encoded, decoded, disturbed.
+
+TensorFlow is imported inside the functions that use it: processes that convert need `encode` alone.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from mmkeras.drives.radar_cloud import POINT_FIELDS
+from mmkeras.modalities.radar.spec import MARGIN, NEAREST, Config, RawPoints, Spec, read_points
+from mmkeras.pcd import header_length, write_pcd
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+__all__ = ["augment", "decode", "encode"]
+
+
+def encode(spec: Config | Spec, value: RawPoints) -> bytes:
+    """Check radar points and return the .pcd file that a record holds: the points the model is shown, in their order.
+
+    Raises:
+        DataError: the points cannot be used.
+    """
+    spec = spec.spec("radar") if isinstance(spec, Config) else spec
+    return write_pcd(spec.select(read_points(value)), POINT_FIELDS)
+
+
+def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Compute the features in the graph; equals `Spec.preprocess`.
+
+    Args:
+        spec: the number of points and the camera.
+        raw: string tensor () or (B,): what `encode` wrote; its header always has the same length.
+
+    Returns:
+        float32 (max_points, 9) and int32 (max_points,) by tensor name, with a batch dimension where ``raw`` has one.
+    """
+    import tensorflow as tf
+
+    raw = tf.convert_to_tensor(raw)
+    single = raw.shape.rank == 0
+    raw = tf.reshape(raw, (-1,))
+    width = 4 * len(POINT_FIELDS)
+    start = tf.minimum(header_length(POINT_FIELDS), tf.strings.length(raw))
+    body = tf.strings.substr(raw, start, tf.fill(tf.shape(raw), spec.max_points * width))
+    count = tf.strings.length(body) // width
+    # Zero-padded to one length for all; at least one value, which an empty string does not have.
+    values = tf.io.decode_raw(body, tf.float32, fixed_length=spec.max_points * width)
+    points = tf.reshape(values, (-1, spec.max_points, len(POINT_FIELDS)))
+    mask = tf.sequence_mask(count, spec.max_points, tf.int32)
+    x, y, z, rcs, vx, _, vz, dt = tf.unstack(points, axis=-1)
+    real = mask > 0
+    depth = tf.where(real, z, 1.0)
+    columns, rows, focal, centre_x, centre_y = spec.camera
+    u = (focal * x / depth + centre_x) / columns
+    v = tf.clip_by_value((focal * y / depth + centre_y) / rows, 0.0, 1.0)
+    away = tf.math.log(tf.where(real, tf.sqrt(x * x + z * z), 1.0))
+    features = tf.stack([x, z, u, v, rcs, vx, vz, dt, away], axis=-1)
+    features = tf.where(real[..., None], features, 0.0)
+    result = {f"{spec.name}_points": features, f"{spec.name}_mask": mask}
+    return {name: value[0] for name, value in result.items()} if single else result
+
+
+def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Make some of the samples' radars late, turned and thinned, as `mmkeras.modalities.radar.spec` does on the host.
+
+    Args:
+        config: how often and how much; with ``disturb`` 0 the inputs come back as they are.
+        spec: names the tensors and places points in the picture.
+        inputs: float32 (max_points, 9) or (B, max_points, 9) and the mask by tensor name; others are passed through.
+        seed: int32 (2,); the same seed gives the same result.
+    """
+    if not config.disturb:
+        return inputs
+    import tensorflow as tf
+
+    points, mask = (tf.convert_to_tensor(inputs[f"{spec.name}_{part}"]) for part in ("points", "mask"))
+    if single := points.shape.rank == 2:
+        points, mask = points[None], mask[None]
+    count = tf.shape(points)[0]
+    chosen, late, turn, loss = tf.unstack(tf.random.stateless_uniform((count, 4), seed), axis=1)
+    disturbed = tf.cast(chosen < config.disturb, tf.float32)[:, None]
+    x, z, _, v, rcs, vx, vz, dt, _ = tf.unstack(points, axis=-1)
+    before = z
+    seconds = disturbed * late[:, None] * config.stale
+    x, z, dt = x - seconds * vx, z - seconds * vz, dt + seconds
+    angle = disturbed * (2.0 * turn[:, None] - 1.0) * math.radians(config.misalign)
+    c, s = tf.cos(angle), tf.sin(angle)
+    x, z, vx, vz = c * x + s * z, c * z - s * x, c * vx + s * vz, c * vz - s * vx
+    width, height, focal, centre_x, centre_y = spec.camera
+    ahead = z > NEAREST
+    depth = tf.where(ahead, z, 1.0)
+    u = (focal * x / depth + centre_x) / width
+    v = tf.clip_by_value(((v * height - centre_y) * before / depth + centre_y) / height, 0.0, 1.0)
+    lost = tf.random.stateless_uniform(tf.shape(x), seed + 1) < disturbed * loss[:, None] * config.lose
+    seen = (mask > 0) & ahead & (u > -MARGIN) & (u < 1.0 + MARGIN) & ~lost
+    away = tf.math.log(tf.where(seen, tf.sqrt(x * x + z * z), 1.0))
+    features = tf.where(seen[..., None], tf.stack([x, z, u, v, rcs, vx, vz, dt, away], axis=-1), 0.0)
+    result = {f"{spec.name}_points": features, f"{spec.name}_mask": tf.cast(seen, mask.dtype)}
+    return {**inputs, **({name: value[0] for name, value in result.items()} if single else result)}

@@ -1,0 +1,224 @@
+"""The radar modality: what a user chooses, and its tensors and preprocessing on the device.
+
+A raw value is a set of radar points in the camera's frame, float32 (N, 8) with the columns ``x y z rcs vx vy vz dt`` of
+`mmkeras.drives.radar_cloud.POINT_FIELDS`, or a .pcd file with these fields.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+
+from mmkeras.drives.radar_cloud import POINT_FIELDS
+from mmkeras.errors import ConfigError, DataError
+from mmkeras.geometry import PinholeCamera
+from mmkeras.modalities import ModalitySpec, TensorSpec
+from mmkeras.pcd import read_pcd
+
+__all__ = ["FEATURES", "Config", "RawPoints", "Spec", "read_points", "rotated", "staled", "thinned"]
+
+RawPoints: TypeAlias = Any
+"""float32 (N, 8), the path or bytes of a .pcd file with the same columns, or an object with a method ``points()``."""
+
+FEATURES = ("x", "z", "u", "v", "rcs", "vx", "vz", "dt", "log_range")
+"""What the model is told of a point: metres to the right and ahead, place in the picture (0 to 1), dBsm, m/s, seconds
+since the sweep, and the logarithm of the distance in metres."""
+
+NEAREST = 1.0
+"""Metres ahead of the camera within which returns are the car's own."""
+MARGIN = 0.1
+"""Points beside the picture are kept up to this share of its width: objects reach over its edge."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """A radar input and its encoder."""
+
+    max_points: int = 128
+    """Points a sample holds at most: the newest first, and of one sweep the nearest."""
+    max_range: float = 80.0
+    """Metres ahead of the camera beyond which points are left out."""
+    camera: tuple[float, float, float, float, float] = (256.0, 96.0, 200.0, 128.0, 48.0)
+    """The model's camera, to tell where a point is in the picture: width, height, focal length and centre in pixels."""
+    form: Literal["points", "channels"] = "points"
+    """Give the fusion points, or draw them as channels of a picture, as CRF-Net does."""
+    grid: tuple[int, int] = (12, 32)
+    """Rows and columns of the drawn picture; those of the camera's map."""
+    layers: int = 1
+    """Transformer layers in which the points see each other."""
+    heads: int = 4
+    """Attention heads of these layers."""
+    learning_rate_factor: float = 1.0
+    """Learning rate of the encoder relative to the rest of the model."""
+    disturb: float = 0.0
+    """Augmentation: chance that a sample's radar is disturbed as the three options below say."""
+    stale: float = 0.3
+    """Augmentation: a disturbed radar is late by up to so many seconds."""
+    misalign: float = 3.0
+    """Augmentation: a disturbed radar is turned by up to so many degrees to either side."""
+    lose: float = 0.5
+    """Augmentation: a disturbed radar loses up to this share of its points."""
+
+    shapes_records: ClassVar[tuple[str, ...]] = ("camera", "max_points", "max_range")
+
+    def __post_init__(self) -> None:
+        """Check the values, all at once.
+
+        Raises:
+            ConfigError: values out of range.
+        """
+        problems = []
+        for name in ("max_points", "layers", "heads"):
+            if getattr(self, name) < (0 if name == "layers" else 1):
+                problems.append(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if self.max_range <= NEAREST:
+            problems.append(f"max_range: expected metres beyond {NEAREST}, got {self.max_range}")
+        if len(self.camera) != 5 or not all(math.isfinite(v) for v in self.camera) or min(self.camera[:3]) <= 0:
+            problems.append(f"camera: expected width, height, focal length and centre in pixels, got {self.camera}")
+        if len(self.grid) != 2 or min(self.grid) < 1:
+            problems.append(f"grid: expected rows and columns, got {self.grid}")
+        for name in ("disturb", "lose"):
+            if not 0 <= getattr(self, name) <= 1:
+                problems.append(f"{name}: expected a share from 0 to 1, got {getattr(self, name)}")
+        for name in ("stale", "misalign", "learning_rate_factor"):
+            if getattr(self, name) < 0:
+                problems.append(f"{name}: expected 0 or more, got {getattr(self, name)}")
+        if problems:
+            raise ConfigError("\n".join(f"radar {problem}" for problem in problems))
+
+    def spec(self, name: str) -> Spec:
+        """Return what the device needs of this configuration."""
+        return Spec(name, self.max_points, self.max_range, self.camera)
+
+
+@dataclass(frozen=True)
+class Spec(ModalitySpec):
+    """``<name>_points`` float32 (max_points, 9) in physical units and ``<name>_mask`` int32 (max_points,)."""
+
+    kind: ClassVar[str] = "radar"
+
+    max_points: int = 128
+    """Points a sample holds at most."""
+    max_range: float = 80.0
+    """Metres ahead of the camera."""
+    camera: tuple[float, float, float, float, float] = (256.0, 96.0, 200.0, 128.0, 48.0)
+    """Width, height, focal length and centre of the model's camera, in pixels."""
+
+    @property
+    def tensors(self) -> tuple[TensorSpec, ...]:
+        """The points' features and which of them are real."""
+        return (
+            TensorSpec(f"{self.name}_points", (self.max_points, len(FEATURES)), "float32"),
+            TensorSpec(f"{self.name}_mask", (self.max_points,), "int32"),
+        )
+
+    @functools.cached_property
+    def pinhole(self) -> PinholeCamera:
+        """The model's camera."""
+        return PinholeCamera(*self.camera)
+
+    def preprocess(self, value: RawPoints) -> dict[str, np.ndarray]:
+        """Select points and compute their features; no point at all is a valid sweep.
+
+        Raises:
+            DataError: no points in the expected form; names the file.
+        """
+        points = self.select(read_points(value))
+        features = np.zeros((self.max_points, len(FEATURES)), np.float32)
+        features[: len(points)] = self.features(points)
+        mask = np.zeros(self.max_points, np.int32)
+        mask[: len(points)] = 1
+        return {f"{self.name}_points": features, f"{self.name}_mask": mask}
+
+    def select(self, points: np.ndarray) -> np.ndarray:
+        """Return the points (at most ``max_points``, 8) that the model is shown: the newest, then the nearest first."""
+        points = points[np.isfinite(points).all(axis=1)]
+        width, _, focal, centre_x, _ = self.camera
+        x, z = points[:, 0].astype(np.float64), points[:, 2].astype(np.float64)
+        ahead = (z > NEAREST) & (z < self.max_range)
+        column = focal * x / np.where(ahead, z, 1.0) + centre_x
+        kept = ahead & (column > -MARGIN * width) & (column < (1 + MARGIN) * width)
+        points, away = points[kept], np.hypot(x, z)[kept]
+        return np.asarray(points[np.lexsort((away, points[:, 7]))][: self.max_points])
+
+    def features(self, points: np.ndarray) -> np.ndarray:
+        """Return the features float32 (N, 9) of selected points (N, 8)."""
+        width, height, focal, centre_x, centre_y = (np.float32(value) for value in self.camera)
+        x, y, z, rcs, vx, _, vz, dt = np.asarray(points, np.float32).T
+        u = (focal * x / z + centre_x) / width
+        # Many radars do not measure elevation: what leaves the picture above or below stands at its edge.
+        v = np.clip((focal * y / z + centre_y) / height, np.float32(0), np.float32(1))
+        away = np.log(np.sqrt(x * x + z * z))
+        return np.stack([x, z, u, v, rcs, vx, vz, dt, away], axis=1).astype(np.float32)
+
+    def scenarios(self) -> dict[str, Callable[[Any], Any]]:
+        """Return what an export is verified on besides absence: late, misaligned, thinned and empty sweeps."""
+        return {
+            "stale": lambda value: staled(read_points(value), 0.2),
+            "misaligned_1": lambda value: rotated(read_points(value), 1.0),
+            "misaligned_5": lambda value: rotated(read_points(value), 5.0),
+            "half": lambda value: thinned(read_points(value), 0.5),
+            "empty": lambda value: np.zeros((0, len(POINT_FIELDS)), np.float32),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON object, with what the tensors mean spelled out for readers without mmkeras."""
+        return {**super().to_json(), "features": list(FEATURES), "units": "m, m, share, share, dBsm, m/s, m/s, s, ln m"}
+
+
+def read_points(value: RawPoints) -> np.ndarray:
+    """Return radar points float32 (N, 8) from any raw form.
+
+    Raises:
+        DataError: not such points, or a file that cannot be read; names it.
+    """
+    if hasattr(value, "points"):
+        value = value.points()
+    if isinstance(value, (str, bytes, os.PathLike)):
+        cloud = read_pcd(value)
+        missing = [name for name in POINT_FIELDS if name not in cloud.columns]
+        if missing:
+            where = value if not isinstance(value, bytes) else f"point cloud of {len(value)} bytes"
+            raise DataError(
+                f"{where}: expected the fields {' '.join(POINT_FIELDS)} in the camera's frame, "
+                f"got {' '.join(cloud.fields)}. A sensor's own .pcd needs its calibration: see mmkeras.drives"
+            )
+        value = np.stack([np.asarray(cloud.columns[name], np.float32) for name in POINT_FIELDS], axis=1)
+    points = np.asarray(value)
+    if points.ndim != 2 or points.shape[1] != len(POINT_FIELDS) or points.dtype.kind not in "fiu":
+        raise DataError(
+            f"Expected radar points (N, {len(POINT_FIELDS)}) with the columns {' '.join(POINT_FIELDS)}, "
+            f"got {points.dtype} {points.shape}"
+        )
+    return points.astype(np.float32)
+
+
+def staled(points: np.ndarray, seconds: float) -> np.ndarray:
+    """Return the points as an older sweep: everything that moves radially was elsewhere, and the age is known."""
+    moved = points.copy()
+    moved[:, :3] -= np.float32(seconds) * points[:, 4:7]
+    moved[:, 7] += np.float32(seconds)
+    return moved
+
+
+def rotated(points: np.ndarray, degrees: float) -> np.ndarray:
+    """Return the points as a radar sees them whose mounting is turned to the right by so many degrees."""
+    angle = math.radians(degrees)
+    c, s = np.float32(math.cos(angle)), np.float32(math.sin(angle))
+    turned = points.copy()
+    for right, ahead in ((0, 2), (4, 6)):
+        turned[:, right] = c * points[:, right] + s * points[:, ahead]
+        turned[:, ahead] = c * points[:, ahead] - s * points[:, right]
+    return turned
+
+
+def thinned(points: np.ndarray, share: float) -> np.ndarray:
+    """Return the points without a share of them, drawn at random but always alike for the same points."""
+    seed = np.frombuffer(np.ascontiguousarray(points[:, :3]).tobytes(), np.uint8).astype(np.uint64).sum()
+    return points[np.random.default_rng(int(seed)).random(len(points)) >= share]

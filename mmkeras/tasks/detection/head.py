@@ -1,0 +1,101 @@
+"""The detection head: dense maps over the fused cells, CenterNet's way, with its losses.
+
+Source: Zhou et al. 2019, Objects as Points (arXiv:1904.07850). `mmkeras.tasks.detection.spec` says what each map holds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from mmkeras.errors import ConfigError
+from mmkeras.tasks.detection.losses import HeatmapLoss, MapLoss
+from mmkeras.tasks.detection.spec import Config, Spec
+from mmkeras.tokens import Fused
+
+__all__ = ["build", "losses", "metrics", "weights"]
+
+SIZE = (1.8, 3.0, 1.7)
+"""Width, length and height (m) that the size map starts from: between a person and a lorry."""
+DEPTH = 20.0
+"""Metres that the depth map starts from."""
+SPEED = 10.0
+"""m/s that a velocity of 1 stands for inside the model."""
+PRIOR = 0.05
+"""Probability that the heatmap starts from: most cells are empty."""
+
+
+def build(fused: Fused, spec: Spec, config: Config) -> dict[str, Any]:
+    """Return the maps (B, h, w, ...) float32 by output name from a fused map of the same cells.
+
+    Last layers stay float32 under every precision policy. They see the features and, past them, the fused tokens: a
+    distance that a radar measured can be copied.
+
+    Raises:
+        ConfigError: the fusion gives no map, or one of another size.
+    """
+    rows, columns = spec.cells
+    if fused.grid != (rows, columns):
+        raise ConfigError(
+            f"detection asks every cell of a map of {rows} x {columns} (camera {spec.camera[1]:g} x {spec.camera[0]:g} "
+            f"at stride {spec.stride}), the fusion gives {'no map' if fused.grid is None else fused.grid}. Use the "
+            "fusion spatial_attention or channels with an image whose option pyramid is on and whose level fits the stride"
+        )
+    tokens = keras.layers.Reshape((rows, columns, fused.tokens.shape[-1]), name="head_map")(fused.tokens)
+    x = tokens
+    for number in range(1, config.convolutions + 1):
+        x = keras.layers.Conv2D(config.channels, 3, padding="same", use_bias=False, name=f"head_conv_{number}")(x)
+        x = keras.layers.BatchNormalization(momentum=0.9, name=f"head_conv_{number}_bn")(x)
+        x = keras.layers.ReLU(6.0, name=f"head_conv_{number}_activation")(x)
+    x = keras.layers.Dropout(config.dropout, name="head_dropout")(x)
+    x = keras.layers.Concatenate(name="head_features")([x, tokens])
+
+    def last(name: str, channels: int, bias: float = 0.0) -> Any:
+        start = keras.initializers.Constant(bias)
+        kernel = keras.initializers.RandomNormal(stddev=0.01)
+        return keras.layers.Conv2D(
+            channels, 1, bias_initializer=start, kernel_initializer=kernel, dtype="float32", name=f"head_{name}"
+        )(x)
+
+    def named(name: str, value: Any) -> Any:
+        return keras.layers.Activation("linear", dtype="float32", name=name)(value)
+
+    # Clipped, so that float16 files cannot overflow: e**3 times a size is far beyond every road user.
+    grow = lambda value, most: ops.exp(ops.clip(value, -most, most))  # noqa: E731
+    heat = last("heatmap", len(spec.labels), math.log(PRIOR / (1 - PRIOR)))
+    return {
+        "heatmap": keras.layers.Activation("sigmoid", dtype="float32", name="heatmap")(heat),
+        "box": named("box", spec.stride * grow(last("box", 4), 4.0)),
+        "offset": named("offset", last("offset", 2)),
+        "depth": named("depth", DEPTH * grow(last("depth", 1), 3.0)),
+        "size": named("size", ops.convert_to_tensor(np.array(SIZE, np.float32)) * grow(last("size", 3), 3.0)),
+        "yaw": named("yaw", last("yaw", 2)),
+        "velocity": named("velocity", SPEED * last("velocity", 2)),
+    }
+
+
+def weights(spec: Spec, config: Config, class_counts: Mapping[str, int] | None) -> np.ndarray | None:
+    """Return None: rare classes are left to the focal heatmap loss."""
+    del spec, config, class_counts
+    return None
+
+
+def losses(spec: Spec, config: Config, class_counts: Mapping[str, int] | None = None) -> dict[str, keras.losses.Loss]:
+    """Return the loss by output name, each already multiplied by its weight."""
+    del class_counts
+    camera, stride = spec.camera, spec.stride
+    result: dict[str, keras.losses.Loss] = {"heatmap": HeatmapLoss(camera, stride, len(spec.labels), weight=1.0)}
+    for name, weight in config.loss_weights().items():
+        result[name] = MapLoss(name, camera, stride, weight=weight)
+    return result
+
+
+def metrics(spec: Spec) -> dict[str, list[keras.metrics.Metric]]:
+    """Return no training metrics: `mmkeras.training.host_score` scores decoded boxes after every epoch."""
+    del spec
+    return {}
