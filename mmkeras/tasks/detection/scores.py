@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mmkeras.tasks.detection.boxes import Boxes
+from mmkeras.tasks.detection.coco_metric import available, coco_match, coco_precision
 from mmkeras.tasks.detection.nuscenes_metric import match, scored, summarise
 
 __all__ = ["Scores"]
@@ -43,10 +44,15 @@ class Scores:
         self._labels = tuple(labels)
         counted = [scored(each, ranges, count_unseen) for each in (truth, found)]
         self._matches = match(counted[0], counted[1], labels, samples)
+        self._flat = None
+        if available():
+            seen = truth if count_unseen else truth.take(truth.points != 0)
+            self._flat = coco_match(seen, found, len(self._labels), samples)
 
     def __call__(self, weights: np.ndarray | None = None) -> dict[str, float]:
         """Return every number under sample weights (S,); whole ones count like that many copies."""
         summary = summarise(self._matches, weights)
+        flat = {} if self._flat is None else _flat(coco_precision(self._flat, weights))
         by_class = zip(self._labels, summary.average_precision.mean(axis=1), summary.truth > 0, strict=True)
         return {
             "mAP": summary.mean_ap(present_only=True),
@@ -54,4 +60,12 @@ class Scores:
             **dict(zip(_MEANS, summary.errors(present_only=True).tolist(), strict=True)),
             "velocity_error": summary.velocity_error,
             **{f"AP_{name}": float(value) if present else float("nan") for name, value, present in by_class},
+            **flat,
         }
+
+
+def _flat(precision: np.ndarray) -> dict[str, float]:
+    """Return the 2D numbers from average precisions (C, 10); NaN without an object."""
+    known = precision[~np.isnan(precision[:, 0])]
+    each = known.mean(axis=0) if len(known) else np.full(precision.shape[1], np.nan)
+    return {"AP_2d": float(each.mean()), "AP50_2d": float(each[0])}

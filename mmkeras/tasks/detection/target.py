@@ -97,7 +97,7 @@ def _pose(value: Any, default: Pose) -> Pose:
     if not isinstance(value, list | tuple | np.ndarray):
         raise DataError(f"Expected a pose camera -> ego as tx, ty, tz, qw, qx, qy, qz, got {value!r}")
     try:
-        return as_pose(value)
+        return as_pose(list(value))
     except (DataError, TypeError, ValueError) as error:
         raise DataError(f"Expected a pose camera -> ego, got {value!r}: {error}") from None
 
