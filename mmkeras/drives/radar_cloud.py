@@ -16,7 +16,16 @@ from mmkeras.errors import DataError
 from mmkeras.geometry import Pose
 from mmkeras.pcd import read_pcd
 
-__all__ = ["POINT_FIELDS", "RadarFilter", "Sweep", "SweepFiles", "points_in_camera", "read_nuscenes_radar"]
+__all__ = [
+    "NUSCENES_FILTER",
+    "POINT_FIELDS",
+    "RadarFilter",
+    "Sweep",
+    "SweepFile",
+    "SweepFiles",
+    "points_in_camera",
+    "read_nuscenes_radar",
+]
 
 POINT_FIELDS = ("x", "y", "z", "rcs", "vx", "vy", "vz", "dt")
 """Columns of radar points: camera frame (m), dBsm, camera frame (m/s), frame time less sweep time (s)."""
@@ -69,6 +78,10 @@ class RadarFilter:
         return kept
 
 
+NUSCENES_FILTER = RadarFilter()
+"""What nuscenes-devkit keeps unless told otherwise."""
+
+
 @dataclass(frozen=True)
 class Sweep:
     """What one radar saw in one scan."""
@@ -116,7 +129,7 @@ def points_in_camera(sweeps: Iterable[Sweep], camera: Pose, ego: Pose, timestamp
     return np.concatenate(parts) if parts else np.empty((0, len(POINT_FIELDS)), np.float32)
 
 
-def read_nuscenes_radar(path: str | os.PathLike[str], filter: RadarFilter = RadarFilter()) -> np.ndarray:
+def read_nuscenes_radar(path: str | os.PathLike[str], filter: RadarFilter = NUSCENES_FILTER) -> np.ndarray:
     """Read the clusters of one nuScenes radar file.
 
     Returns:
@@ -141,6 +154,33 @@ def read_nuscenes_radar(path: str | os.PathLike[str], filter: RadarFilter = Rada
     if len(wrong):
         raise DataError(f"{name}: record {wrong[0]} of {len(table)} holds NaN or infinity: {table[wrong[0]].tolist()}")
     return table[kept]
+
+
+@dataclass(frozen=True)
+class SweepFile:
+    """One sweep of a recorded drive, not read yet."""
+
+    path: str
+    """The file."""
+    timestamp: int
+    """Microseconds."""
+    sensor: Pose
+    """Sensor -> ego."""
+    ego: Pose
+    """Ego -> global at the time of the sweep."""
+    channel: str
+    """For example ``RADAR_FRONT``."""
+    token: str = ""
+    """Of the record in ``sample_data.json``."""
+
+    def read(self, filter: RadarFilter = NUSCENES_FILTER) -> Sweep:
+        """Read the file.
+
+        Raises:
+            DataError: see `read_nuscenes_radar`.
+        """
+        cloud = read_nuscenes_radar(self.path, filter)
+        return Sweep(cloud, self.timestamp, self.sensor, self.ego, self.channel, self.path)
 
 
 @dataclass(frozen=True, eq=False)
