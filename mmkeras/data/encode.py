@@ -104,6 +104,8 @@ class Encoder:
 
     def _labels_of(self, target: np.ndarray) -> list[str]:
         """Return the labels of an encoded target."""
+        if hasattr(self._spec, "classes_of"):
+            return list(self._spec.classes_of(target))
         if not self._labels:
             return []
         if target.ndim == 0:

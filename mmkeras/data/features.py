@@ -37,19 +37,25 @@ def check_specs(index: Index, specs: Mapping[str, ModalitySpec], task: TaskSpec)
     """Check that the data has what a model wants.
 
     Raises:
-        DataError: a modality that the data does not have, or labels (names of numbers) other than those of the data.
+        DataError: a modality that the data does not have, or labels (names of numbers, a camera) other than those that
+            the targets were encoded with.
     """
     got = {name: room(spec) for name, spec in specs.items()}
     missing = {name: kind for name, kind in got.items() if index.modalities.get(name) != kind}
     if missing:
         raise DataError(f"{index.folder}: expected the modalities {missing}, got {index.modalities}. Convert again")
     for key in ENCODING:
-        converted, wanted = tuple(index.task.get(key, ())), tuple(getattr(task, key, ()))
+        converted, wanted = _plain(index.task.get(key)), _plain(getattr(task, key, None))
         if converted != wanted:
             raise DataError(
-                f"{index.folder}: the targets were encoded with the {key} {list(converted)}, the task has "
-                f"{list(wanted)}. Take those of the index, or convert again"
+                f"{index.folder}: the targets were encoded with the {key} {converted}, the task has {wanted}. "
+                "Take what the index says, or convert again"
             )
+
+
+def _plain(value: Any) -> Any:
+    """Return an option as JSON has it: a tuple and a list are the same."""
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def parse(specs: Mapping[str, ModalitySpec], task: TaskSpec, serialised: tf.Tensor) -> Batch:

@@ -20,7 +20,7 @@ from mmkeras.tasks._contract import Outputs
 __all__ = ["SLOW_RESAMPLES", "Bootstrap", "Draws", "Interval"]
 
 SLOW_RESAMPLES = 100
-"""Resamples of a metric that has no decomposition and is computed by ``TaskSpec.score`` each time."""
+"""Resamples of a metric that has no decomposition: the task's ``resampler`` or ``score`` computes it each time."""
 _CHUNK = 8_000_000
 
 
@@ -169,13 +169,18 @@ class Bootstrap:
         self, task: TaskSpec, targets: np.ndarray, outputs: Outputs, weights: np.ndarray, names: list[str]
     ) -> dict[str, np.ndarray]:
         generator = np.random.default_rng(self.seed)
+        again = getattr(task, "resampler", None)
+        weighted = again(targets, outputs) if again else None
         rows = []
         for _ in range(min(self.resamples, SLOW_RESAMPLES)):
             # The same picks as `counts` makes, so that slow and fast metrics are compared on the same
             # resamples.
             picks = generator.integers(0, len(targets), len(targets), dtype=np.int64)
-            sample = {name: value[picks] for name, value in outputs.items()}
-            scores = task.score(targets[picks], sample, weights[picks])
+            if weighted:
+                scores = weighted(np.bincount(picks, minlength=len(targets)) * weights)
+            else:
+                sample = {name: value[picks] for name, value in outputs.items()}
+                scores = task.score(targets[picks], sample, weights[picks])
             rows.append([scores.get(name, np.nan) for name in names])
         return {
             name: np.asarray(column, np.float64) for name, column in zip(names, zip(*rows, strict=True), strict=True)

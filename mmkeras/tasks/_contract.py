@@ -21,7 +21,16 @@ Outputs = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class TaskSpec(ABC):
-    """A task's outputs, how they are decided on and how they are scored; serialised into every bundle."""
+    """A task's outputs, how they are decided on and how they are scored; serialised into every bundle.
+
+    Two more methods are optional:
+
+    - ``resampler(targets, outputs)`` returns a function from weights (B,) to what ``score`` would give under them. A
+      task whose score does work that no weight changes (matching boxes) does it once there; the bootstrap then calls
+      the function instead of ``score`` with rows picked anew. A whole weight must count like that many copies.
+    - ``classes_of(target)`` returns the labels in one encoded target, for the class balance, where the target is
+      neither the position of a label nor a 0 or 1 for each.
+    """
 
     kind: ClassVar[str]
     metric: ClassVar[str]

@@ -21,6 +21,17 @@ class SlowClassification(Classification):
         return {"accuracy": scores["accuracy"], "own_f1": scores["macro_f1"]}
 
 
+class Resampled(SlowClassification):
+    """The same once more, from weights instead of rows."""
+
+    def score(self, targets, outputs, weights=None):
+        assert (weights == 1).all(), "the bootstrap went the slow way"
+        return super().score(targets, outputs, weights)
+
+    def resampler(self, targets, outputs):
+        return lambda weights: SlowClassification.score(self, targets, outputs, weights)
+
+
 def spec(classes: int, kind: type[Classification] = Classification) -> Classification:
     return kind(labels=tuple(f"class {i}" for i in range(classes)))
 
@@ -57,6 +68,15 @@ def test_slow_and_fast_draws_agree():
     assert slow.methods == {"accuracy": "bootstrap", "own_f1": "bootstrap-slow"}
     assert len(slow.draws["own_f1"]) == SLOW_RESAMPLES
     np.testing.assert_allclose(slow.draws["own_f1"], fast.draws["macro_f1"][:SLOW_RESAMPLES], atol=1e-6)
+
+
+def test_a_task_may_weigh_instead_of_picking_rows():
+    targets, outputs = probabilities(200, 3)
+    bootstrap = Bootstrap(150)
+    slow = bootstrap.score(spec(3, SlowClassification), targets, {"probabilities": outputs})
+    weighed = bootstrap.score(spec(3, Resampled), targets, {"probabilities": outputs})
+    assert weighed.methods == slow.methods
+    np.testing.assert_allclose(weighed.draws["own_f1"], slow.draws["own_f1"], atol=1e-9)
 
 
 def test_all_right_has_an_exact_interval():
