@@ -20,7 +20,7 @@ from mmkeras.drives.tables import Table
 from mmkeras.errors import DataError, nearest
 from mmkeras.geometry import Pose
 
-__all__ = ["Frame", "NuScenes", "Scene"]
+__all__ = ["Frame", "NuScenes", "Scene", "find_tables"]
 
 RADARS = {
     "CAM_FRONT": ("RADAR_FRONT", "RADAR_FRONT_LEFT", "RADAR_FRONT_RIGHT"),
@@ -89,7 +89,7 @@ class NuScenes:
             DataError: no tables, several versions to choose from, or tables that do not fit together.
         """
         self.folder = Path(folder)
-        self.tables = self._find_tables(version)
+        self.tables = find_tables(self.folder, version)
         """Folder of the tables."""
         scenes = Table(self.tables / "scene.json")
         self.scenes = tuple(
@@ -243,20 +243,6 @@ class NuScenes:
     def _annotations(self) -> Annotations:
         return Annotations(self.tables, self._samples)
 
-    def _find_tables(self, version: str) -> Path:
-        if version:
-            if not (self.folder / version / "sample.json").is_file():
-                raise DataError(f"{self.folder / version}: no nuScenes tables (sample.json) there")
-            return self.folder / version
-        found = sorted(path.parent for path in self.folder.glob("v*/sample.json"))
-        if len(found) != 1:
-            got = ", ".join(path.name for path in found) or "none"
-            raise DataError(
-                f"{self.folder}: expected one folder of nuScenes tables such as v1.0-mini, got {got}. "
-                "Name the directory above it, and the version if there are several"
-            )
-        return found[0]
-
     def _frame(self, row: int, camera: str) -> Frame:
         record, columns = self._data.table.row(row), self._data.table.columns
         sample = int(columns["sample_token"][row])
@@ -279,3 +265,27 @@ class NuScenes:
         record = self._data.table.row(row)
         path, timestamp = self._data.path(record), int(self._data.timestamps[row])
         return SweepFile(path, timestamp, self._data.sensor(row), self._data.ego(row), channel, record["token"])
+
+
+def find_tables(folder: Path, version: str = "") -> Path:
+    """Return the folder of the tables in a nuScenes directory.
+
+    Args:
+        folder: the directory.
+        version: name of the folder with the tables; empty where there is only one.
+
+    Raises:
+        DataError: no tables, or several versions to choose from.
+    """
+    if version:
+        if not (folder / version / "sample.json").is_file():
+            raise DataError(f"{folder / version}: no nuScenes tables (sample.json) there")
+        return folder / version
+    found = sorted(path.parent for path in folder.glob("v*/sample.json"))
+    if len(found) != 1:
+        got = ", ".join(path.name for path in found) or "none"
+        raise DataError(
+            f"{folder}: expected one folder of nuScenes tables such as v1.0-mini, got {got}. "
+            "Name the directory above it, and the version if there are several"
+        )
+    return found[0]

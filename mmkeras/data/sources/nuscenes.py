@@ -1,0 +1,201 @@
+"""Camera and radar of a nuScenes directory, recorded or simulated, with the annotated boxes as target."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from mmkeras.data.sources._contract import Sample, SourceBase
+from mmkeras.drives.boxes import Box
+from mmkeras.drives.nuscenes import Frame, NuScenes, Scene, find_tables
+from mmkeras.drives.official_splits import official_split
+from mmkeras.drives.radar_cloud import NUSCENES_FILTER, RadarFilter
+from mmkeras.errors import ConfigError, DataError, nearest
+from mmkeras.geometry import PinholeCamera
+from mmkeras.modalities.image.pixels import Window
+
+__all__ = ["Source", "describe_scene"]
+
+SPLITS = ("test", "train", "validation")
+SPLIT_FILE = "splits.json"
+TABLES = (
+    *("attribute", "calibrated_sensor", "category", "ego_pose", "instance", "sample", "sample_annotation"),
+    *("sample_data", "scene", "sensor", "visibility"),
+)
+RACK = "static_object.bicycle_rack"
+
+
+@dataclass(frozen=True)
+class Source(SourceBase):
+    """Every annotated sample of a nuScenes directory: one camera, its radars, the boxes around the car.
+
+    The camera's value is a `Window` of the picture, the radar's a `SweepFiles`; both read their files when they are
+    converted. The target is ``{"boxes": list of Box in the ego frame, "camera": Pose camera -> ego}``; boxes behind the
+    camera are left out. Samples of one scene never stand on both sides of a split.
+
+    Splits come from a file ``splits.json`` beside the tables, ``{"train": [names of scenes], "validation": [...],
+    "test": [...]}``, or else from nuScenes' own lists. Scenes of neither are left to the shares.
+    """
+
+    folder: str
+    """The directory: tables in ``v1.0-*``, files in ``samples`` and ``sweeps``."""
+    version: str = ""
+    """Folder of the tables; found when there is only one."""
+    camera: str = "CAM_FRONT"
+    """Channel of the camera."""
+    radars: tuple[str, ...] = ()
+    """Channels of the radars; those that look where the camera does when empty."""
+    sweeps: int = 6
+    """Sweeps of each radar, up to the time of the frame."""
+    model_camera: tuple[float, float, float, float, float] = (256.0, 96.0, 200.0, 128.0, 48.0)
+    """The camera that pictures are cropped and scaled to: width, height, focal length and centre in pixels."""
+    valid_only: bool = True
+    """Leave out clusters that the radar itself calls invalid."""
+    known_dynamics_only: bool = True
+    """Leave out clusters in the dynamic state "stopped", as nuscenes-devkit does."""
+    unambiguous_only: bool = True
+    """Leave out clusters whose velocity is ambiguous."""
+    empty_cloud: Literal["quarantine", "keep"] = "quarantine"
+    """Whether a sample without a single radar point is a bad row, or a radar that sees nothing."""
+    official_val: Literal["test", "validation"] = "test"
+    """What nuScenes' split val is here. As test, validation is taken from the training scenes."""
+    camera_name: str = "camera"
+    """Name of the camera's modality."""
+    radar_name: str = "radar"
+    """Name of the radar's modality."""
+
+    def __post_init__(self) -> None:
+        """Check the options that need no file.
+
+        Raises:
+            ConfigError: a number out of range or an unknown word.
+        """
+        if self.sweeps < 1:
+            raise ConfigError(f"nuscenes: sweeps: expected at least 1, got {self.sweeps}")
+        for option, words in (("empty_cloud", ("keep", "quarantine")), ("official_val", ("test", "validation"))):
+            if getattr(self, option) not in words:
+                raise ConfigError(f"nuscenes: {option}: {nearest(str(getattr(self, option)), words)}")
+        if len(self.model_camera) != 5 or min(self.model_camera[:3]) <= 0:
+            raise ConfigError(
+                f"nuscenes: model_camera: expected width, height, focal, centre_x, centre_y, got {self.model_camera}"
+            )
+        if self.camera_name == self.radar_name:
+            raise ConfigError(f"nuscenes: camera_name and radar_name are both {self.camera_name!r}")
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield the samples scene by scene in the order of time; a bad one has a `DataError` as its target.
+
+        Raises:
+            DataError: tables that cannot be read or do not fit together, or a split file that is not one.
+        """
+        drive = NuScenes(self.folder, self.version)
+        splits = self._splits(drive)
+        for scene in drive.scenes:
+            for token in drive.samples(scene):
+                origin = f"{drive.tables.name}/sample.json:{token}"
+                try:
+                    yield self._sample(drive, scene, token, splits.get(scene.name), origin)
+                except DataError as error:
+                    yield Sample(key=token, values={}, target=error, group=scene.name, origin=origin)
+
+    def fingerprint_inputs(self) -> dict[str, str]:
+        """Return hashes of the tables, and of names, sizes and times of the files in each channel's folders."""
+        folder = Path(self.folder)
+        tables = find_tables(folder, self.version)
+        result = {}
+        for name in (*(f"{table}.json" for table in TABLES), SPLIT_FILE):
+            if (tables / name).is_file():
+                with (tables / name).open("rb") as stream:
+                    result[f"{tables.name}/{name}"] = _digest(stream)
+        for channel in sorted(path.name for path in (folder / "samples").glob("*") if self._uses(path.name)):
+            files = [path for part in ("samples", "sweeps") for path in (folder / part / channel).glob("*")]
+            states = ((path, path.stat()) for path in sorted(files))
+            listing = [(path.name, state.st_size, state.st_mtime_ns) for path, state in states]
+            result[f"{channel} files"] = hashlib.sha256(repr(listing).encode()).hexdigest()
+        return result
+
+    @property
+    def filter(self) -> RadarFilter:
+        """The clusters that are kept."""
+        return RadarFilter(
+            NUSCENES_FILTER.invalid_states if self.valid_only else None,
+            NUSCENES_FILTER.dyn_props if self.known_dynamics_only else None,
+            NUSCENES_FILTER.ambig_states if self.unambiguous_only else None,
+        )
+
+    def _uses(self, channel: str) -> bool:
+        return channel == self.camera or (channel in self.radars if self.radars else channel.startswith("RADAR"))
+
+    def _sample(self, drive: NuScenes, scene: Scene, token: str, split: str | None, origin: str) -> Sample:
+        frame = drive.frame(token, self.camera)
+        camera = PinholeCamera(*self.model_camera)
+        window = Window(frame.path, camera.window(frame.intrinsic), (round(camera.height), round(camera.width)))
+        radar = drive.recipe(frame, self.radars, self.sweeps, self.filter, allow_empty=self.empty_cloud == "keep")
+        boxes = [box for box in drive.boxes(token, self.camera) if box.category == RACK or _is_ahead(box, frame)]
+        return Sample(
+            key=token,
+            values={self.camera_name: window, self.radar_name: radar},
+            target={"boxes": boxes, "camera": frame.camera},
+            split=split,
+            group=scene.name,
+            columns={"scene": scene.name, **describe_scene(scene.description)},
+            origin=origin,
+        )
+
+    def _splits(self, drive: NuScenes) -> dict[str, str]:
+        """Return the split of each scene that has one."""
+        path = drive.tables / SPLIT_FILE
+        if path.is_file():
+            return _read_splits(path, {scene.name for scene in drive.scenes})
+        own = {scene.name: official_split(drive.tables.name, scene.name) for scene in drive.scenes}
+        return {name: self.official_val if split == "val" else split for name, split in own.items() if split}
+
+
+def describe_scene(description: str) -> dict[str, str]:
+    """Return the columns that the words of a scene's description give.
+
+    >>> describe_scene("Night, after rain, parked train")
+    {'time_of_day': 'night', 'weather': 'rain'}
+    """
+    words = set(re.findall(r"[a-z]+", description.lower()))
+    time = "night" if "night" in words else "dusk" if words & {"dusk", "dawn", "twilight"} else "day"
+    rain = {"rain", "rainy", "raining", "drizzle"}
+    weather = "fog" if words & {"fog", "foggy", "mist"} else "rain" if words & rain else "clear"
+    return {"time_of_day": time, "weather": weather}
+
+
+def _is_ahead(box: Box, frame: Frame) -> bool:
+    return bool(frame.camera.inverse.apply(np.array([box.centre]))[0, 2] > 0)
+
+
+def _read_splits(path: Path, scenes: set[str]) -> dict[str, str]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path}: not valid JSON: {error}") from None
+    if not isinstance(content, Mapping) or not all(isinstance(names, list) for names in content.values()):
+        raise DataError(f'{path}: expected {{"train": [names of scenes], "validation": [...], "test": [...]}}')
+    result: dict[str, str] = {}
+    for split, names in content.items():
+        if split not in SPLITS:
+            raise DataError(f"{path}: {split!r} is no split; {nearest(split, SPLITS)}")
+        for name in names:
+            if name not in scenes:
+                raise DataError(f"{path}: {split}: there is no scene {name!r} in scene.json")
+            if result.setdefault(name, split) != split:
+                raise DataError(f"{path}: the scene {name!r} stands in {result[name]} and in {split}")
+    return result
+
+
+def _digest(stream: object) -> str:
+    digest = hashlib.sha256()
+    for piece in iter(lambda: stream.read(2**20), b""):  # type: ignore[attr-defined]
+        digest.update(piece)
+    return digest.hexdigest()
