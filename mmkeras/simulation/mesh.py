@@ -1,0 +1,137 @@
+"""Shapes made of flat faces and discs, drawn in a fixed order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+__all__ = ["Lamp", "Mesh", "MeshBuilder"]
+
+Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Lamp:
+    """A light that shines by itself."""
+
+    position: tuple[float, float, float]
+    """In the shape's frame, in metres."""
+    colour: Colour
+    """RGB, 0 to 255."""
+    radius: float
+    """Metres."""
+    forward: float
+    """1 shines along x, -1 against it, 0 all round."""
+    power: float
+    """Brightness relative to a tail light."""
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A shape in its own frame: x forward, y left, z up, origin on the ground below its centre."""
+
+    points: np.ndarray
+    """Corners of all faces (V, 3) in metres; a disc has one, its centre."""
+    start: list[int]
+    """First corner of every face and, last, V."""
+    normal: np.ndarray
+    """Outward unit normal per face (F, 3); zero for a face that is seen from both sides."""
+    centre: np.ndarray
+    """Centre of every face (F, 3)."""
+    colour: np.ndarray
+    """RGB per face (F, 3), 0 to 255."""
+    radius: list[float]
+    """Radius of a disc in metres, 0 for a polygon."""
+    detail: list[bool]
+    """A face lies on another one and adds nothing to the outline."""
+    part: np.ndarray
+    """Number of the part (F,) each face belongs to; parts are drawn from far to near."""
+    parts: np.ndarray
+    """Centre of every part (P, 3)."""
+    lamps: list[Lamp]
+    """Its lights."""
+
+
+@dataclass
+class MeshBuilder:
+    """Collects faces in the order of drawing."""
+
+    faces: list[np.ndarray] = field(default_factory=list)
+    normals: list[tuple[float, float, float]] = field(default_factory=list)
+    colours: list[Colour] = field(default_factory=list)
+    radii: list[float] = field(default_factory=list)
+    details: list[bool] = field(default_factory=list)
+    part_of: list[int] = field(default_factory=list)
+    lamps: list[Lamp] = field(default_factory=list)
+    part: int = 0
+
+    def face(
+        self, points: list[tuple[float, float, float]], colour: Colour, *, detail: bool = False, both: bool = False
+    ) -> None:
+        """Add a polygon, counter-clockwise as seen from outside."""
+        corners = np.asarray(points, np.float64)
+        normal = np.cross(corners[1] - corners[0], corners[2] - corners[1])
+        size = float(np.linalg.norm(normal))
+        unit = np.zeros(3) if both or size < 1e-12 else normal / size
+        self._add(corners, (float(unit[0]), float(unit[1]), float(unit[2])), colour, 0.0, detail)
+
+    def disc(self, centre: tuple[float, float, float], radius: float, colour: Colour, *, detail: bool = False) -> None:
+        """Add a disc that faces the camera."""
+        self._add(np.asarray([centre], np.float64), (0.0, 0.0, 0.0), colour, radius, detail)
+
+    def prism(
+        self, bottom: list[tuple[float, float]], low: float, high: float, colour: Colour,
+        *, top: list[tuple[float, float]] | None = None, lid: Colour | None = None, walls: list[Colour] | None = None,
+    ) -> None:  # fmt: skip
+        """Add an upright prism or frustum over an outline that runs counter-clockwise as seen from above."""
+        upper = top or bottom
+        for i in range(len(bottom)):
+            j = (i + 1) % len(bottom)
+            corners = [(*bottom[i], low), (*bottom[j], low), (*upper[j], high), (*upper[i], high)]
+            self.face(corners, walls[i] if walls else colour)
+        self.face([(*corner, high) for corner in upper], lid or colour)
+
+    def box(
+        self, x: tuple[float, float], y: tuple[float, float], z: tuple[float, float], colour: Colour, **more: Colour
+    ) -> None:
+        """Add a box between two corners."""
+        self.prism([(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1])], z[0], z[1], colour, lid=more.get("lid"))
+
+    def lamp(
+        self, position: tuple[float, float, float], colour: Colour, radius: float, forward: float, power: float
+    ) -> None:
+        """Add a light."""
+        self.lamps.append(Lamp(position, colour, radius, forward, power))
+
+    def next_part(self) -> None:
+        """Start a part that is sorted against the others by its distance from the camera."""
+        self.part += 1
+
+    def build(self) -> Mesh:
+        """Return the shape."""
+        start = np.concatenate([[0], np.cumsum([len(face) for face in self.faces])])
+        centre = np.stack([face.mean(0) for face in self.faces])
+        part = np.array(self.part_of)
+        return Mesh(
+            points=np.concatenate(self.faces),
+            start=start.tolist(),
+            normal=np.array(self.normals),
+            centre=centre,
+            colour=np.array(self.colours, np.float64),
+            radius=self.radii,
+            detail=self.details,
+            part=part,
+            parts=np.stack([centre[part == number].mean(0) for number in range(int(part.max()) + 1)]),
+            lamps=self.lamps,
+        )
+
+    def _add(
+        self, corners: np.ndarray, normal: tuple[float, float, float], colour: Colour, radius: float, detail: bool
+    ) -> None:
+        self.faces.append(corners)
+        self.normals.append(normal)
+        self.colours.append(colour)
+        self.radii.append(radius)
+        self.details.append(detail)
+        self.part_of.append(self.part)

@@ -1,0 +1,141 @@
+"""Writes simulated drives as a nuScenes directory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import multiprocessing.connection
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmkeras.errors import DataError
+from mmkeras.files import write_bytes, write_json
+from mmkeras.simulation.conditions import SceneRequest, plan_scenes
+from mmkeras.simulation.config import SimulationConfig
+from mmkeras.simulation.radar import RADARS
+from mmkeras.simulation.sample_page import write_sample_page
+from mmkeras.simulation.scene_writer import CAMERA, Rows, write_scene
+from mmkeras.simulation.tables import write_tables
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["simulate"]
+
+FORMAT = 1
+"""Counts the changes of what is written: a directory of another number is not taken for this one."""
+NOTE = "simulation.json"
+PARTS = "parts"
+
+
+def simulate(config: SimulationConfig, folder: Path, console: Console | None = None) -> Path:
+    """Write a nuScenes directory of simulated drives, and return it.
+
+    It is written as ``<folder>.partial`` and renamed when it is whole. After an interruption the same call goes on with
+    the scenes that are missing. A directory of the same configuration is left as it is.
+
+    Args:
+        config: what to simulate.
+        folder: the directory; its parent is made when missing.
+        console: shows progress; nothing is shown without it.
+
+    Raises:
+        DataError: ``folder`` holds something else, or a worker process died.
+    """
+    folder = Path(folder)
+    note = {"format": FORMAT, **config.identity}
+    if folder.exists():
+        if _note(folder) == note:
+            return folder
+        raise DataError(
+            f"{folder}: expected nothing or drives simulated with the same configuration, "
+            "got something else; delete it or name another folder"
+        )
+    partial = folder.with_name(folder.name + ".partial")
+    if partial.exists() and _note(partial) != note:
+        shutil.rmtree(partial)
+    for kind in ("samples", "sweeps"):
+        for channel in (CAMERA, *RADARS):
+            (partial / kind / channel).mkdir(parents=True, exist_ok=True)
+    write_json(partial / NOTE, note)
+    requests = plan_scenes(config)
+    missing = [request for request in requests if not _part(partial, request).is_file()]
+    with _progress(console, len(requests)) as advance:
+        advance(len(requests) - len(missing))
+        _run(missing, config, partial, advance)
+    scenes: list[Rows] = [json.loads(_part(partial, request).read_bytes()) for request in requests]
+    write_tables(partial, requests, scenes)
+    write_sample_page(partial, requests, scenes)
+    shutil.rmtree(partial / PARTS)
+    os.replace(partial, folder)
+    return folder
+
+
+def _note(folder: Path) -> object:
+    try:
+        return json.loads((folder / NOTE).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _part(folder: Path, request: SceneRequest) -> Path:
+    return folder / PARTS / f"{request.name}.json"
+
+
+def _simulate_scene(request: SceneRequest, config: SimulationConfig, folder: Path) -> None:
+    rows = write_scene(request, config, folder)
+    write_bytes(_part(folder, request), json.dumps(rows, separators=(",", ":"), allow_nan=False).encode())
+
+
+def _run(requests: list[SceneRequest], config: SimulationConfig, folder: Path, advance: Callable[[int], None]) -> None:
+    workers = min(config.workers or os.cpu_count() or 1, len(requests))
+    if workers <= 1 or len(requests) < 4:
+        for request in requests:
+            _simulate_scene(request, config, folder)
+            advance(1)
+        return
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
+    try:
+        for future in as_completed([pool.submit(_simulate_scene, request, config, folder) for request in requests]):
+            future.result()
+            advance(1)
+    except BrokenProcessPool:
+        raise DataError(
+            "A worker process died, perhaps for lack of memory. Finished scenes are kept: run the same again, "
+            "with fewer workers if it repeats"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which ends the pool
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+@contextlib.contextmanager
+def _progress(console: Console | None, scenes: int) -> Iterator[Callable[[int], None]]:
+    if console is None:
+        yield lambda done: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("Simulating drives", total=scenes)
+        yield lambda done: bar.advance(task, done)
