@@ -37,6 +37,7 @@ EXTRA = 19  # position in ATTRIBUTES * 2 + (1 where the velocity is known)
 
 MIN_DEPTH = 1.0
 """Objects nearer to the camera's plane than this (m) are no targets."""
+_LARGEST = 1e6
 _CYCLES = ("bicycle", "motorcycle")
 _RACK = "static_object.bicycle_rack"
 
@@ -149,6 +150,8 @@ class _Given:
         if not (self.size > 0).all():
             raise DataError(f"{self._where}.size: Expected width, length and height above 0, got {self.size.tolist()}")
         self.attribute = get("attribute", "") or ""
+        if not isinstance(self.attribute, str):
+            raise DataError(f"{self._where}.attribute: Expected text, got {self.attribute!r}")
 
     def is_wanted(self, labels: Sequence[str]) -> bool:
         """Say whether the class is one of the labels; one that nobody knows is an error."""
@@ -156,27 +159,26 @@ class _Given:
             raise DataError(f"{self._where}: No label is called {self.name!r}; {nearest(self.name, labels)}")
         return self.name in labels
 
-    def _numbers(self, name: str, count: int, finite: bool = True) -> np.ndarray:
+    def _numbers(self, name: str, count: int, maybe_nan: bool = False) -> np.ndarray:
         value = self._get(name)
         try:
             numbers = np.asarray(value, np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             numbers = np.zeros(0)
-        if numbers.shape != (count,) or (finite and not (np.abs(numbers) < 1e6).all()):
+        if numbers.shape != (count,) or not ((np.abs(numbers) < _LARGEST) | (np.isnan(numbers) & maybe_nan)).all():
             raise DataError(f"{self._where}.{name}: Expected {count} finite numbers, got {value!r}")
         return numbers
 
     @property
     def rotation(self) -> np.ndarray:
         """Box -> ego, (3, 3)."""
-        rotation = self._get("rotation")
-        if rotation is None:
-            yaw = self._get("yaw")
-            if isinstance(yaw, bool) or not isinstance(yaw, int | float | np.number) or not math.isfinite(yaw):
+        if self._get("rotation") is None:
+            yaw: Any = self._get("yaw")
+            if isinstance(yaw, bool) or not isinstance(yaw, int | float | np.number) or not -_LARGEST < yaw < _LARGEST:
                 raise DataError(f"{self._where}: Expected a finite 'yaw' (rad) or a 'rotation', got yaw {yaw!r}")
             return quaternion_matrix((math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2)))
         try:
-            return quaternion_matrix(rotation)
+            return quaternion_matrix(self._numbers("rotation", 4).tolist())
         except DataError as error:
             raise DataError(f"{self._where}.rotation: Expected a unit quaternion: {error}") from None
 
@@ -184,13 +186,15 @@ class _Given:
     def velocity(self) -> np.ndarray:
         if self._get("velocity") is None:
             return np.full(2, np.nan)
-        return self._numbers("velocity", 2, finite=False)
+        return self._numbers("velocity", 2, maybe_nan=True)
 
     @property
     def counts(self) -> tuple[float, float, float]:
         """Visibility, radar points and lidar points."""
-        counts = [self._get(k, d) for k, d in (("visibility", 4), ("radar_points", -1), ("lidar_points", -1))]
-        if not all(isinstance(count, int | np.integer) for count in counts):
+        counts: list[Any] = [
+            self._get(k, d) for k, d in (("visibility", 4), ("radar_points", -1), ("lidar_points", -1))
+        ]
+        if not all(isinstance(count, int | np.integer) and -_LARGEST < count < _LARGEST for count in counts):
             raise DataError(f"{self._where}: Expected whole numbers as visibility and points, got {counts}")
         return (float(counts[0]), float(counts[1]), float(counts[2]))
 
