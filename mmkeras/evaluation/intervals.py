@@ -6,7 +6,7 @@ resampled with the same counts when their seeds agree, so that the difference of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,7 +150,10 @@ class Bootstrap:
             raise DataError("Expected at least one sample to evaluate, got none. Check the split and its conversion.")
         if weights is None:
             weights = np.ones(len(targets), np.float32)
-        values = {name: float(value) for name, value in task.score(targets, outputs, weights).items()}
+        resampler = getattr(task, "resampler", None)
+        weighted = resampler(targets, outputs) if resampler else None
+        scores = weighted(weights) if weighted else task.score(targets, outputs, weights)
+        values = {name: float(value) for name, value in scores.items()}
         fast = matching(decompositions(task, targets, outputs), values, weights)
         draws = self.draw(fast, weights)
         methods = {
@@ -159,19 +162,23 @@ class Bootstrap:
         }
         slow = [name for name in values if name not in fast]
         if slow:
-            draws |= self._slow(task, targets, outputs, weights, slow)
+            draws |= self._slow(weighted, task, targets, outputs, weights, slow)
             methods |= dict.fromkeys(slow, "bootstrap-slow")
         total, squares = float(weights.sum(dtype=np.float64)), float((weights.astype(np.float64) ** 2).sum())
         effective = total**2 / squares if squares else 0.0
         return Draws(values, draws, methods, self.confidence, effective)
 
     def _slow(
-        self, task: TaskSpec, targets: np.ndarray, outputs: Outputs, weights: np.ndarray, names: list[str]
+        self,
+        weighted: Callable[[np.ndarray], Mapping[str, float]] | None,
+        task: TaskSpec,
+        targets: np.ndarray,
+        outputs: Outputs,
+        weights: np.ndarray,
+        names: list[str],
     ) -> dict[str, np.ndarray]:
         generator = np.random.default_rng(self.seed)
-        again = getattr(task, "resampler", None)
-        weighted = again(targets, outputs) if again else None
-        rows = []
+        rows: list[list[float]] = []
         for _ in range(min(self.resamples, SLOW_RESAMPLES)):
             # The same picks as `counts` makes, so that slow and fast metrics are compared on the same
             # resamples.

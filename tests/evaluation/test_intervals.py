@@ -25,8 +25,7 @@ class Resampled(SlowClassification):
     """The same once more, from weights instead of rows."""
 
     def score(self, targets, outputs, weights=None):
-        assert (weights == 1).all(), "the bootstrap went the slow way"
-        return super().score(targets, outputs, weights)
+        raise AssertionError("the bootstrap went the slow way")
 
     def resampler(self, targets, outputs):
         return lambda weights: SlowClassification.score(self, targets, outputs, weights)
