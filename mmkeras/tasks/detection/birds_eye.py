@@ -1,0 +1,189 @@
+"""The scene from above: truth, detections and radar points on a metric grid. Pillow and numpy only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmkeras.geometry import PinholeCamera, Pose
+from mmkeras.tasks.detection.canvas import Canvas, class_colour
+
+__all__ = ["birds_eye"]
+
+Answer = Mapping[str, Any]
+
+_INK, _GREY, _LIGHT, _SEEN = "#1F2933", "#6B7480", "#D9DEE4", "#EEF3F8"
+_RADAR = "#5B4636"
+_STRIP, _TITLE = 26, 26
+_BEHIND = 4.0
+_SECONDS = 1.0
+"""Movement that a velocity arrow spans."""
+
+
+class _Plan:
+    """Turns metres of the ego frame (x forward, y left) into pixels (x forward is up)."""
+
+    def __init__(self, reach: float, size: int, top: int) -> None:
+        self.scale = size / (reach + _BEHIND)
+        self.width = round(size * 0.9)
+        self._origin = (self.width / 2, top + size - _BEHIND * self.scale)
+
+    def __call__(self, x: float, y: float) -> tuple[float, float]:
+        return self._origin[0] - y * self.scale, self._origin[1] - x * self.scale
+
+
+def birds_eye(
+    detections: Sequence[Answer],
+    truth: Sequence[Answer] | None = None,
+    points: np.ndarray | None = None,
+    camera_pose: Pose | None = None,
+    *,
+    camera: PinholeCamera | None = None,
+    reach: float = 50.0,
+    size: int = 480,
+    title: str = "",
+) -> np.ndarray:
+    """Draw the ground around the vehicle, forward being up.
+
+    Args:
+        detections: answers to fill with the colour of their class; a bar marks the front, an arrow the way of one
+            second.
+        truth: answers to outline; none when not given.
+        points: radar points (N, 8) in the camera's frame; a line shows one second of their radial velocity.
+        camera_pose: camera -> ego; no movement when not given, which fits no real camera.
+        camera: its field of view is shaded; not shaded when not given.
+        reach: metres shown ahead.
+        size: height of the map in pixels; its width is 0.9 of it.
+        title: a line above; no room is kept for it when empty.
+
+    Returns:
+        uint8 (height, width, 3); the same size for the same ``size`` and presence of a title.
+    """
+    top = _TITLE if title else 0
+    plan = _Plan(reach, size, top)
+    board = Canvas(plan.width, top + size + _STRIP)
+    pose = camera_pose or Pose()
+    if camera is not None:
+        _field_of_view(board, plan, camera, pose, reach)
+    _grid(board, plan, reach)
+    for answer in detections:
+        board.polygon(_footprint(plan, answer), class_colour(answer["class"]), 0.75)
+    for answer in truth or ():
+        outline = _footprint(plan, answer)
+        board.line([*outline, outline[0]], _INK, 1.2)
+        board.arrow(plan(*answer["centre"][:2]), _ahead(plan, answer), _INK, 1.0)
+    if points is not None and len(points):
+        _radar(board, plan, np.asarray(points, np.float64), pose)
+    for answer in detections:
+        _front(board, plan, answer)
+    _ego(board, plan)
+    # The strips go on top of whatever reached over the map's edge.
+    board.polygon([(0, 0), (plan.width, 0), (plan.width, top), (0, top)], "#FFFFFF")
+    below = top + size
+    board.polygon([(0, below), (plan.width, below), (plan.width, below + _STRIP), (0, below + _STRIP)], "#FFFFFF")
+    if title:
+        board.text(8, top / 2, title, 13)
+    board.keep_free(0, 0, plan.width, top)
+    for answer in detections:
+        covered = np.asarray(_footprint(plan, answer))
+        board.keep_free(*covered.min(0).tolist(), *covered.max(0).tolist())
+    for answer in sorted(detections, key=lambda answer: float(answer.get("distance", 0.0))):
+        _tag(board, plan, answer, (1, top + 1, plan.width - 1, below - 1))
+    _legend(board, below + _STRIP / 2, truth is not None, points is not None)
+    return board.array()
+
+
+def _grid(board: Canvas, plan: _Plan, reach: float) -> None:
+    step = 10.0 if reach > 25 else 5.0
+    x0, y0 = plan(0, 0)
+    for i in range(1, int(reach // step) + 1):
+        board.ring(x0, y0, i * step * plan.scale, _LIGHT)
+        board.text(x0 + 3, y0 - i * step * plan.scale + 7, f"{i * step:.0f} m", 10, _GREY)
+        board.keep_free(x0 + 2, y0 - i * step * plan.scale, x0 + 30, y0 - i * step * plan.scale + 14)
+    board.line([plan(-_BEHIND, 0), plan(reach, 0)], _LIGHT, 1)
+
+
+def _field_of_view(board: Canvas, plan: _Plan, camera: PinholeCamera, pose: Pose, reach: float) -> None:
+    far = 2 * reach
+    edges = np.array([[0.0, 0.0], [camera.width, 0.0]])
+    edges[:, 1] = camera.centre_y
+    left, right = pose.apply(camera.unproject(edges, np.array([far, far])))
+    origin = plan(*pose.translation[:2])
+    board.polygon([origin, plan(left[0], left[1]), plan(right[0], right[1])], _SEEN)
+
+
+def _footprint(plan: _Plan, answer: Answer) -> list[tuple[float, float]]:
+    width, length, _ = answer["size"]
+    cosine, sine = math.cos(answer["yaw"]), math.sin(answer["yaw"])
+    x, y = answer["centre"][:2]
+    ends = [(length / 2, width / 2), (-length / 2, width / 2), (-length / 2, -width / 2), (length / 2, -width / 2)]
+    return [plan(x + cosine * a - sine * b, y + sine * a + cosine * b) for a, b in ends]
+
+
+def _front(board: Canvas, plan: _Plan, answer: Answer) -> None:
+    outline = _footprint(plan, answer)
+    board.line([outline[0], outline[3]], _INK, 2.5)
+    board.arrow(plan(*answer["centre"][:2]), _ahead(plan, answer), class_colour(answer["class"]), 2.2)
+
+
+def _ahead(plan: _Plan, answer: Answer) -> tuple[float, float]:
+    (x, y), (vx, vy) = answer["centre"][:2], answer["velocity"]
+    if vx is None or vy is None or not math.isfinite(vx + vy):
+        return plan(x, y)
+    return plan(x + _SECONDS * vx, y + _SECONDS * vy)
+
+
+def _radar(board: Canvas, plan: _Plan, points: np.ndarray, pose: Pose) -> None:
+    where, moves = pose.apply(points[:, :3]), pose.rotate(points[:, 4:7])
+    for (x, y, _), (vx, vy, _) in zip(where, moves, strict=True):
+        start = plan(x, y)
+        if math.hypot(vx, vy) > 0.5:
+            board.line([start, plan(x + _SECONDS * vx, y + _SECONDS * vy)], _RADAR, 1.0)
+        board.dot(*start, 1.9, _RADAR, "#FFFFFFC0")
+
+
+def _ego(board: Canvas, plan: _Plan) -> None:
+    board.polygon([plan(3.6, 0), plan(-0.9, 0.95), plan(-0.9, -0.95)], _INK)
+
+
+def _tag(board: Canvas, plan: _Plan, answer: Answer, area: tuple[float, float, float, float]) -> None:
+    x, y = plan(*answer["centre"][:2])
+    if not (area[0] <= x <= area[2] and area[1] <= y <= area[3]):
+        return
+    outline = np.asarray(_footprint(plan, answer))
+    left, right, low = outline[:, 0].min(), outline[:, 0].max(), outline[:, 1].max()
+    vx, vy = answer["velocity"]
+    text = f"{answer['distance']:.0f} m" if answer.get("distance") is not None else ""
+    if vx is not None and vy is not None and math.isfinite(vx + vy):
+        text = f"{text}  {math.hypot(vx, vy):.0f} m/s".strip()
+    width = board.text_width(text, 11) + 9
+    places = [(right + 3, y + 8), (left - width, y + 8), (left, low + 18)]
+    places += [(right + 3, y + 8 + shift) for shift in (-17, 17)] + [
+        (left - width, y + 8 + shift) for shift in (-17, 17)
+    ]
+    board.label([text], places, class_colour(answer["class"]), area, 11)
+
+
+def _legend(board: Canvas, y: float, has_truth: bool, has_points: bool) -> None:
+    x = 8.0
+    board.polygon([(x, y - 4), (x + 14, y - 4), (x + 14, y + 4), (x, y + 4)], _GREY, 0.75)
+    board.line([(x + 14, y - 4), (x + 14, y + 4)], _INK, 2.5)
+    x = _entry(board, x + 19, y, "detection")
+    if has_truth:
+        board.line([(x, y - 4), (x + 14, y - 4), (x + 14, y + 4), (x, y + 4), (x, y - 4)], _INK, 1.2)
+        x = _entry(board, x + 19, y, "truth")
+    if has_points:
+        board.line([(x + 2, y), (x + 16, y)], _RADAR, 1.0)
+        board.dot(x + 2, y, 1.9, _RADAR)
+        x = _entry(board, x + 21, y, "radar")
+    words = "arrow: way of 1 s"
+    if x + board.text_width(words) < board.width:
+        board.text(x, y, words)
+
+
+def _entry(board: Canvas, x: float, y: float, text: str) -> float:
+    board.text(x, y, text)
+    return x + board.text_width(text) + 12

@@ -1,0 +1,217 @@
+"""Detections as people see them: boxes and radar points over the camera image, and the scene from above.
+
+Boxes are JSON-ready answers as the task's ``decode`` gives them, in the ego frame; radar points are (N, 8) in the
+camera's frame (x y z rcs vx vy vz dt). Pillow and numpy only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmkeras.geometry import PinholeCamera, Pose
+from mmkeras.tasks.detection.birds_eye import birds_eye
+from mmkeras.tasks.detection.canvas import Canvas, class_colour, depth_colour
+
+__all__ = ["beside", "birds_eye", "camera_picture", "corners"]
+
+Answer = Mapping[str, Any]
+
+_INK, _GREY = "#1F2933", "#6B7480"
+_TRUTH = "#FFFFFF"
+_STRIP, _TITLE = 26, 26
+_NEAR = 0.3
+_EDGES = ((0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7))
+
+
+def corners(answer: Answer) -> np.ndarray:
+    """Return the corners (8, 3) of a box in the ego frame: the lower four around, front left first, then the upper.
+
+    Args:
+        answer: ``centre`` (x, y, z), ``size`` (width, length, height) in metres and ``yaw`` in radians.
+    """
+    width, length, height = answer["size"]
+    x = np.array([1, -1, -1, 1] * 2) * length / 2
+    y = np.array([1, 1, -1, -1] * 2) * width / 2
+    z = np.array([-1] * 4 + [1] * 4) * height / 2
+    cosine, sine = math.cos(answer["yaw"]), math.sin(answer["yaw"])
+    local = np.stack([cosine * x - sine * y, sine * x + cosine * y, z], axis=1)
+    return np.asarray(local + np.asarray(answer["centre"], np.float64))
+
+
+def camera_picture(
+    image: np.ndarray,
+    detections: Sequence[Answer],
+    truth: Sequence[Answer] | None = None,
+    points: np.ndarray | None = None,
+    *,
+    camera: PinholeCamera,
+    camera_pose: Pose,
+    scale: int = 3,
+    title: str = "",
+    reach: float = 60.0,
+) -> np.ndarray:
+    """Draw boxes, classes, speeds and radar points over a camera image.
+
+    Args:
+        image: what the model saw, uint8 (H, W, 3); of the camera's size.
+        detections: answers to draw in the colour of their class, with score and speed.
+        truth: answers to draw dashed and white; none when not given.
+        points: radar points (N, 8) in the camera's frame; a point's colour is its depth, and its mark points up when
+            it moves away and down when it comes closer.
+        camera: the camera of the image.
+        camera_pose: camera -> ego.
+        scale: pixels of the picture for one of the image.
+        title: a line above; no room is kept for it when empty.
+        reach: depth in metres at which the colours of radar points end.
+
+    Returns:
+        uint8 (height, width, 3); the same size for the same image size, scale and presence of a title.
+    """
+    width, height = round(camera.width * scale), round(camera.height * scale)
+    top = _TITLE if title else 0
+    board = Canvas(width, height, _INK)
+    board.paste(image, 0, 0, width, height)
+    to_camera = camera_pose.inverse
+    for answer in truth or ():
+        _wire(board, answer, camera, to_camera, scale, _TRUTH, 1.0, dashed=True)
+    _radar_marks(board, points, camera, scale, reach)
+    order = sorted(detections, key=lambda answer: -float(answer.get("distance", 0.0)))
+    for answer in order:
+        _wire(board, answer, camera, to_camera, scale, class_colour(answer["class"]), 1.8)
+    for answer in order[::-1]:
+        _tag(board, answer, camera, to_camera, scale)
+    frame = Canvas(width, top + height + _STRIP)
+    frame.paste(board.array(), 0, top, width, height)
+    if title:
+        frame.text(8, top / 2, title, 13)
+    _camera_legend(frame, detections, truth is not None, points is not None, top + height + _STRIP / 2, reach)
+    return frame.array()
+
+
+def beside(*pictures: np.ndarray) -> np.ndarray:
+    """Put pictures, uint8 (H, W, 3), next to each other on white; the highest gives the height."""
+    height = max(picture.shape[0] for picture in pictures)
+    parts = []
+    for picture in pictures:
+        room = height - picture.shape[0]
+        sides = ((room // 2, room - room // 2), (0, 0), (0, 0))
+        parts.append(np.pad(picture, sides, constant_values=255))
+    return np.concatenate(parts, axis=1)
+
+
+def _wire(
+    board: Canvas,
+    answer: Answer,
+    camera: PinholeCamera,
+    to_camera: Pose,
+    scale: float,
+    colour: str,
+    width: float,
+    *,
+    dashed: bool = False,
+) -> None:
+    halo = "#00000080" if dashed else "#FFFFFFB0"
+    points = to_camera.apply(corners(answer))
+    for start, end in _EDGES:
+        edge = _clipped(points[start], points[end])
+        if edge is not None:
+            pixels = np.clip(camera.project(edge) * scale, -4000, 8000)
+            board.line(pixels.tolist(), colour, width, dashed=dashed, halo=halo)
+
+
+def _clipped(start: np.ndarray, end: np.ndarray) -> np.ndarray | None:
+    """Cut an edge (camera frame) at the near plane; ``None`` when all of it is behind."""
+    if start[2] < _NEAR and end[2] < _NEAR:
+        return None
+    if start[2] >= _NEAR and end[2] >= _NEAR:
+        return np.stack([start, end])
+    share = (_NEAR - start[2]) / (end[2] - start[2])
+    cut = start + share * (end - start)
+    cut[2] = max(cut[2], _NEAR)
+    return np.stack([cut, end] if start[2] < _NEAR else [start, cut])
+
+
+def _outline(answer: Answer, camera: PinholeCamera, to_camera: Pose) -> np.ndarray | None:
+    """Return left, top, right, bottom of the visible part of a box in pixels of the image."""
+    points = to_camera.apply(corners(answer))
+    points = points[points[:, 2] > _NEAR]
+    if not len(points):
+        return None
+    pixels = camera.project(points)
+    box = np.concatenate([pixels.min(0), pixels.max(0)])
+    if box[2] < 0 or box[3] < 0 or box[0] > camera.width or box[1] > camera.height:
+        return None
+    return np.clip(box, 0, [camera.width, camera.height] * 2)
+
+
+def _tag(board: Canvas, answer: Answer, camera: PinholeCamera, to_camera: Pose, scale: float) -> None:
+    box = _outline(answer, camera, to_camera)
+    if box is None:
+        return
+    left, top, right, bottom = box * scale
+    speed = f"{_speed(answer):.0f} m/s"
+    score = f"{answer['class'].replace('_', ' ')} {100 * float(answer['score']):.0f} %"
+    height = 17
+    places = [(left, top - 2), (left, bottom + height + 2), (right + 3, top + height), (left - 90, top + height)]
+    places += [(left, top - 2 - height), (left, bottom + 2 * height + 2), (left, top - 2 - 2 * height)]
+    area = (1, 1, camera.width * scale - 1, camera.height * scale - 1)
+    board.label([f"{score}  {speed}", score, speed], places, class_colour(answer["class"]), area)
+
+
+def _speed(answer: Answer) -> float:
+    vx, vy = answer["velocity"]
+    return math.hypot(vx, vy) if vx is not None and vy is not None else math.nan
+
+
+def _radar_marks(board: Canvas, points: np.ndarray | None, camera: PinholeCamera, scale: float, reach: float) -> None:
+    if points is None or not len(points):
+        return
+    pixels = camera.project(points[:, :3]) * scale
+    inside = camera.contains(pixels / scale)
+    for i in np.argsort(-points[:, 2]):
+        if not inside[i]:
+            continue
+        x, y = pixels[i]
+        colour = depth_colour(float(points[i, 2]), reach)
+        rate = _away(points[i])
+        if abs(rate) > 0.5:
+            board.line([(x, y), (x, y - 2.2 * rate)], colour, 1.6, halo="#000000A0")
+        board.dot(x, y, 2.6, colour, "#000000C0")
+
+
+def _away(point: np.ndarray) -> float:
+    """Return the radial velocity of a point in m/s; positive is away from the camera."""
+    distance = float(np.linalg.norm(point[:3]))
+    return float(point[:3] @ point[4:7]) / max(distance, 1e-6)
+
+
+def _camera_legend(
+    frame: Canvas, detections: Sequence[Answer], has_truth: bool, has_points: bool, y: float, reach: float
+) -> None:
+    x = 8.0
+    if has_truth:
+        frame.polygon([(x - 2, y - 7), (x + 26, y - 7), (x + 26, y + 7), (x - 2, y + 7)], _GREY)
+        frame.line([(x, y), (x + 24, y)], _TRUTH, 1.5, dashed=True)
+        x = _entry(frame, x + 30, y, "truth")
+    for name in sorted({answer["class"] for answer in detections}):
+        frame.polygon([(x, y - 5), (x + 11, y - 5), (x + 11, y + 5), (x, y + 5)], class_colour(name))
+        x = _entry(frame, x + 15, y, name.replace("_", " "))
+    if not has_points:
+        return
+    words = "radar: up = moves away"
+    x = max(x, frame.width - 118 - frame.text_width(f"{reach:.0f} m") - frame.text_width(words))
+    frame.text(x, y, "0")
+    for i in range(70):
+        frame.line([(x + 12 + i, y - 5), (x + 12 + i, y + 5)], depth_colour(i / 69 * reach, reach), 1.5)
+    x = _entry(frame, x + 88, y, f"{reach:.0f} m")
+    if x + frame.text_width(words) < frame.width:
+        frame.text(x, y, words)
+
+
+def _entry(frame: Canvas, x: float, y: float, text: str) -> float:
+    frame.text(x, y, text)
+    return x + frame.text_width(text) + 14
