@@ -6,6 +6,7 @@ same numbers in training and on the road.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -99,6 +100,11 @@ class Sweep:
     path: str = ""
     """Where it was read from, for messages."""
 
+    @functools.cached_property
+    def to_global(self) -> np.ndarray:
+        """The homogeneous matrix (4, 4) from the sensor's frame to the global one."""
+        return np.asarray(self.ego.matrix @ self.sensor.matrix)
+
 
 def points_in_camera(sweeps: Iterable[Sweep], camera: Pose, ego: Pose, timestamp: int) -> np.ndarray:
     """Bring sweeps into a camera's frame at the camera's time.
@@ -115,18 +121,22 @@ def points_in_camera(sweeps: Iterable[Sweep], camera: Pose, ego: Pose, timestamp
     Returns:
         float32 (N, 8), columns `POINT_FIELDS`, in the order of the sweeps.
     """
+    sweeps = list(sweeps)
+    if not sweeps:
+        return np.empty((0, len(POINT_FIELDS)), np.float32)
+    # All sweeps at once: on a vehicle this is part of every answer's latency.
+    clouds = [np.asarray(sweep.cloud).reshape(-1, len(SWEEP_FIELDS)) for sweep in sweeps]
+    counts = [len(cloud) for cloud in clouds]
+    cloud = np.concatenate(clouds, dtype=np.float64)
     to_camera = np.linalg.inv(ego.matrix @ camera.matrix)
-    parts = []
-    for sweep in sweeps:
-        cloud = np.asarray(sweep.cloud, np.float64).reshape(-1, len(SWEEP_FIELDS))
-        matrix = to_camera @ sweep.ego.matrix @ sweep.sensor.matrix
-        part = np.empty((len(cloud), len(POINT_FIELDS)), np.float32)
-        part[:, :3] = cloud[:, :3] @ matrix[:3, :3].T + matrix[:3, 3]
-        part[:, 3] = cloud[:, 3]
-        part[:, 4:7] = cloud[:, 4:6] @ matrix[:3, :2].T
-        part[:, 7] = (timestamp - sweep.timestamp) * MICROSECOND
-        parts.append(part)
-    return np.concatenate(parts) if parts else np.empty((0, len(POINT_FIELDS)), np.float32)
+    matrices = np.repeat(to_camera[:3] @ np.array([sweep.to_global for sweep in sweeps]), counts, axis=0)
+    points = np.empty((len(cloud), len(POINT_FIELDS)), np.float32)
+    points[:, :3] = np.einsum("nij,nj->ni", matrices[:, :, :3], cloud[:, :3]) + matrices[:, :, 3]
+    points[:, 3] = cloud[:, 3]
+    points[:, 4:7] = np.einsum("nij,nj->ni", matrices[:, :, :2], cloud[:, 4:])
+    lags = [(timestamp - sweep.timestamp) * MICROSECOND for sweep in sweeps]
+    points[:, 7] = np.repeat(lags, counts)
+    return points
 
 
 def read_nuscenes_radar(path: str | os.PathLike[str], filter: RadarFilter = NUSCENES_FILTER) -> np.ndarray:

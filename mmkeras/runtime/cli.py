@@ -1,4 +1,4 @@
-"""The console script ``mmkeras``: predict, selftest, benchmark and inspect a bundle. No TensorFlow.
+"""The console script ``mmkeras``: predict, selftest, benchmark, inspect and stream a bundle. No TensorFlow.
 
 Exit status: 0 all is well; 1 a check failed, an input or the bundle cannot be used, or an engine is missing; 2 the
 command line is wrong. Everything else a command needs is imported when it runs, so that an answer comes quickly; for
@@ -27,6 +27,7 @@ COMMANDS = {
     "selftest": "replay the golden samples on every accepted edge file and prove the preprocessing",
     "benchmark": "time the edge files on the golden inputs",
     "inspect": "show what the bundle holds and check every hash",
+    "stream": "replay a drive to a camera and radar detector in real time, with faults on request",
 }
 """Commands and what they do."""
 _EPILOG = """exit status: 0 all is well; 1 a check failed, an input or the bundle cannot be used, or an engine is
@@ -128,6 +129,11 @@ def _parser(command: str, bundle: Bundle | None) -> argparse.ArgumentParser:
     if command == "benchmark":
         add("--runs", type=int, default=200, metavar="N", help="timed inferences per file (default: 200)")
         add("--warmup", type=int, default=20, metavar="N", help="inferences before them (default: 20)")
+        return parser
+    if command == "stream":
+        from mmkeras.runtime.stream.command import add_options
+
+        add_options(parser)
         return parser
     add(
         "--jsonl",

@@ -15,7 +15,7 @@ from mmkeras.errors import ConfigError, DataError, MmkerasError
 from mmkeras.runtime.predictor import Predictor, choose
 from mmkeras.runtime.runner import runners
 
-__all__ = ["benchmark", "inspect", "predict", "selftest"]
+__all__ = ["benchmark", "inspect", "predict", "selftest", "stream"]
 
 _MODALITY = "modality:"
 
@@ -126,6 +126,13 @@ def inspect(bundle: Bundle, options: argparse.Namespace) -> int:
         print(f"mmkeras: {problem}", file=sys.stderr)
     print("every hash is as exported" if not problems else f"{len(problems)} files are missing or altered")
     return 1 if problems else 0
+
+
+def stream(bundle: Bundle, options: argparse.Namespace) -> int:
+    """Replay a drive to the bundle and write what happened."""
+    from mmkeras.runtime.stream.command import stream as run
+
+    return run(bundle, options, _progress)
 
 
 def _predict_lines(predictor: Predictor, source: str) -> int:

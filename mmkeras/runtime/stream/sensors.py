@@ -1,0 +1,119 @@
+"""Whether a sensor is there: present, late or absent, since when, and what it has sent."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, deque
+from typing import Any, Literal, TypeAlias
+
+__all__ = ["Sensor", "State"]
+
+State: TypeAlias = Literal["present", "late", "absent"]
+
+LATE_PERIODS, ABSENT_PERIODS = 1.75, 3.5
+"""Periods without a message after which a sensor counts as late and as absent. One lost message makes it late."""
+_LEARN = 15
+
+
+class Sensor:
+    """One sensor's presence and counts. Times are microseconds of the stream's clock.
+
+    A message makes the sensor present, or late when it was under way for longer than ``late_delay``. Silence makes it
+    late, then absent. It is absent until its first message.
+
+    Args:
+        name: for reports.
+        period: expected time between messages, until it is learnt.
+        late_delay: by how much a message may come later than the most timely one.
+        since: when the stream started.
+    """
+
+    def __init__(self, name: str, period: int, late_delay: int, since: int) -> None:
+        self.name = name
+        self.period = period
+        self.late_delay = late_delay
+        self.state: State = "absent"
+        self.arrived: int | None = None
+        """When the last usable message arrived."""
+        self.newest: int | None = None
+        """The largest timestamp so far."""
+        self.counts: Counter[str] = Counter()
+        """What was received, and how much of it could not be used, by reason."""
+        self.dropped: list[int] = []
+        """When messages were dropped, for the timeline; the last ones."""
+        self._since = since
+        self._history: list[tuple[State, int, int]] = []
+        self._gaps: deque[int] = deque(maxlen=_LEARN)
+
+    def accept(self, timestamp: int, arrived: int, delay: int) -> None:
+        """Take note of a usable message that came ``delay`` later than the most timely one."""
+        self.update(arrived)
+        if self.newest is not None and timestamp > self.newest:
+            self._gaps.append(timestamp - self.newest)
+            if len(self._gaps) >= 3:
+                self.period = max(int(statistics.median(self._gaps)), 1)
+        self.newest = timestamp if self.newest is None else max(self.newest, timestamp)
+        self.arrived = arrived
+        self._change("late" if delay > self.late_delay else "present", arrived)
+
+    def update(self, now: int) -> None:
+        """Let silence take effect, at the moment at which it became too long."""
+        if self.arrived is None:
+            return
+        late, absent = self.arrived + int(LATE_PERIODS * self.period), self.absent_at
+        if now >= late and self.state == "present":
+            self._change("late", late)
+        if absent is not None and now >= absent:
+            self._change("absent", absent)
+
+    def refuse(self, moment: int) -> None:
+        """Mark the sensor absent: what arrived at a moment proved to be of no use."""
+        self._change("absent", moment)
+
+    def forget_times(self) -> None:
+        """Void the timestamps so far: the sensors' clock has jumped."""
+        self.newest = None
+
+    def drop(self, reason: str, now: int) -> None:
+        """Count a message that is not used."""
+        self.counts[reason] += 1
+        self.dropped.append(now)
+        del self.dropped[:-10_000]
+
+    @property
+    def expected(self) -> int | None:
+        """When the next message should arrive; None before the first."""
+        return None if self.arrived is None else self.arrived + self.period
+
+    @property
+    def absent_at(self) -> int | None:
+        """When silence makes it absent; None when it is."""
+        if self.arrived is None or self.state == "absent":
+            return None
+        return self.arrived + int(ABSENT_PERIODS * self.period)
+
+    def intervals(self, now: int) -> list[tuple[State, int, int]]:
+        """Return states with their beginning and end, up to now; together they cover the stream's life."""
+        result: list[tuple[State, int, int]] = []
+        for state, begin, end in [*self._history, (self.state, self._since, now)]:
+            if result and result[-1][0] == state:
+                result[-1] = (state, result[-1][1], end)
+            elif end > begin:
+                result.append((state, begin, end))
+        return result
+
+    def to_json(self, start: int, now: int) -> dict[str, Any]:
+        """Return the counts, and the intervals in which it was late or absent, in seconds from the start."""
+        seconds: dict[str, list[list[float]]] = {"late": [], "absent": []}
+        for state, begin, end in self.intervals(now):
+            if state in seconds:
+                seconds[state].append([round((begin - start) / 1e6, 3), round((end - start) / 1e6, 3)])
+        return {"counts": dict(sorted(self.counts.items())), "period_ms": self.period / 1e3, **seconds}
+
+    def _change(self, state: State, moment: int) -> None:
+        if state == self.state:
+            return
+        if moment > self._since:
+            self._history.append((self.state, self._since, moment))
+            del self._history[:-10_000]
+        self.state, self._since = state, max(moment, self._since)

@@ -1,0 +1,45 @@
+"""How patient a stream is: what counts as a pair, as old, as late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mmkeras.errors import ConfigError
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits of a stream; times in microseconds."""
+
+    max_skew: int = 150_000
+    """A radar belongs to a frame when its newest sweep is at most so far from it in time."""
+    max_age: int = 500_000
+    """A sweep or frame older than this is not used."""
+    deadline: int = 100_000
+    """An answer is due so long after its frame has arrived; it bounds the wait for a late radar."""
+    queue: int = 2
+    """Frames that wait at most; the oldest is skipped."""
+    sweeps: int = 6
+    """Sweeps of each radar that are used at most, as in training."""
+    frame_period: int = 83_333
+    """Time between frames until it is learnt from them: 12 Hz in nuScenes."""
+    sweep_period: int = 76_923
+    """Time between a radar's sweeps until it is learnt: 13 Hz in nuScenes."""
+
+    def __post_init__(self) -> None:
+        """Check the values, all at once.
+
+        Raises:
+            ConfigError: values out of range.
+        """
+        problems = [
+            f"{name}: expected more than 0, got {getattr(self, name)}"
+            for name in ("max_age", "deadline", "queue", "sweeps", "frame_period", "sweep_period")
+            if getattr(self, name) < 1
+        ]
+        if not 0 <= self.max_skew <= self.max_age:
+            problems.append(f"max_skew: expected 0 to max_age ({self.max_age}), got {self.max_skew}")
+        if problems:
+            raise ConfigError("\n".join(f"stream {problem}" for problem in problems))

@@ -1,0 +1,187 @@
+"""A vehicle's sensor stream: messages in as they come, an answer for every frame out, whatever the sensors do.
+
+No thread, no sleep and no time of its own: who owns the sensors pushes what arrives, asks `next_due` how long nothing
+needs to be done, and polls. `push` may be called from other threads.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Any
+
+from mmkeras.drives.radar_cloud import Sweep
+from mmkeras.runtime.stream.answering import Answerer, Job
+from mmkeras.runtime.stream.clock import Clock
+from mmkeras.runtime.stream.detector import Detector
+from mmkeras.runtime.stream.intake import Intake
+from mmkeras.runtime.stream.messages import Answer, Message
+from mmkeras.runtime.stream.settings import Settings
+from mmkeras.runtime.stream.statistics import Statistics
+
+__all__ = ["SensorStream"]
+
+_GRACE = 0.5
+"""Share of a period by which a frame may be late before its tick is answered without it."""
+_UNREAD = 1000
+"""Answers for skipped frames that are kept until the next poll."""
+
+
+class SensorStream:
+    """Pairs frames with sweeps and answers on the sensors that are there.
+
+    Every frame that is pushed gets one answer, but for exact repetitions, which are counted. A frame that the queue
+    had no room for is answered with the detections before it (``skipped``). While no frames come, a clock at their
+    rate asks for answers on radar alone; with no sensor at all they are ``blind``.
+
+    Example:
+        >>> stream = SensorStream(BundleDetector(predictor), RealClock())
+        >>> stream.push(frame)
+        >>> for answer in stream.poll():
+        ...     print(answer.kind, answer.detections)
+
+    Args:
+        detector: the model.
+        clock: tells the time.
+        settings: limits; the defaults when not given.
+    """
+
+    def __init__(self, detector: Detector, clock: Clock, settings: Settings | None = None) -> None:
+        self.detector = detector
+        self.clock = clock
+        self.settings = settings or Settings()
+        self.statistics = Statistics()
+        self.start = clock.now()
+        self.intake = Intake(self.settings, self.start, detector.camera_pose)
+        self._answerer = Answerer(detector, clock)
+        self._queue: deque[Job] = deque()
+        self._skipped: deque[Answer] = deque(maxlen=_UNREAD)
+        self._slot: int | None = None
+        self._lock = threading.Lock()
+
+    def push(self, message: Message, arrived: int | None = None) -> None:
+        """Take a message in; returns at once.
+
+        Args:
+            message: a frame or a sweep.
+            arrived: when it arrived on the stream's clock; now when not given.
+        """
+        with self._lock:
+            arrived = self.clock.now() if arrived is None else arrived
+            if self._slot is None:
+                self._slot = arrived + self.settings.frame_period
+            if isinstance(message, Sweep):
+                self.intake.take_sweep(message, arrived)
+                return
+            reason = self.intake.take_frame(message, arrived)
+            if reason == "duplicate":
+                return
+            job = Job(message.timestamp, "frame", arrived, message, not reason, reason, message.ego, message.camera)
+            if reason == "order":
+                self._skip(job, "order")
+                return
+            if reason == "time":
+                # Nothing tells when it was taken: it only says that an answer is due, for now.
+                job.timestamp = self.intake.frame_time(arrived)
+                job.ego = None
+            self._slot = arrived + self.intake.camera.period
+            self._enqueue(job)
+
+    def poll(self) -> list[Answer]:
+        """Do what is due now: at most one inference. Call it again while it returns something.
+
+        Returns:
+            Answers in the order of their frames: those of skipped frames, then at most one other.
+        """
+        with self._lock:
+            now = self.clock.now()
+            self.intake.update(now)
+            self._tick(now)
+            job = self._next_job(now)
+            answers = list(self._skipped)
+            self._skipped.clear()
+            sweeps = []
+            if job is not None:
+                sweeps = self.intake.sweeps_for(job.timestamp)
+                # A frame of unknown age is worth more than nothing.
+                job.usable = job.usable or (job.reason == "time" and not sweeps)
+                if job.ego is None and len(self.intake.ego):
+                    job.ego = self.intake.ego.at(job.timestamp)
+        if job is None:
+            return answers
+        answer = self._answerer.answer(job, sweeps, self.settings.deadline)
+        with self._lock:
+            self.statistics.add(answer)
+            if answer.reason in ("image", "frozen"):
+                self.intake.camera.refuse(job.arrived)
+        return [*answers, answer]
+
+    def next_due(self) -> int | None:
+        """Return when `poll` next has something to do if no message comes; None before the first message."""
+        with self._lock:
+            if self._slot is None:
+                return None
+            now = self.clock.now()
+            self.intake.update(now)
+            tick = self._slot + self._grace
+            if self._skipped or (self._queue and not self._waits(now)):
+                return now
+            return min(tick, self._patience(self._queue[0]), self.intake.next_absence(now)) if self._queue else tick
+
+    @property
+    def pending(self) -> int:
+        """Frames and ticks that wait for their answer."""
+        return len(self._queue)
+
+    def counters(self) -> dict[str, Any]:
+        """Return what was counted beside the answers: by sensor, and of the stream."""
+        with self._lock:
+            now = self.clock.now()
+            self.intake.update(now)
+            sensors = {sensor.name: sensor.to_json(self.start, now) for sensor in self.intake.sensors}
+            camera = sensors[self.intake.camera.name]["counts"]
+            camera |= {"undecodable": self._answerer.undecodable, "frozen": self._answerer.frozen}
+            return {"clock_jumps": self.intake.jumps, "sensors": sensors}
+
+    @property
+    def _grace(self) -> int:
+        return int(_GRACE * self.intake.camera.period)
+
+    def _patience(self, job: Job) -> int:
+        """Return until when a job may wait for a late radar, so that it is still answered by its deadline."""
+        return job.arrived + self.settings.deadline - int(1.2 * self._answerer.work)
+
+    def _tick(self, now: int) -> None:
+        if self._slot is None:
+            return
+        period = self.intake.camera.period
+        while self._slot + self._grace <= now:
+            job = Job(self.intake.frame_time(self._slot), "tick", self._slot + self._grace)
+            job.camera = self.intake.camera_pose
+            self._enqueue(job)
+            self._slot += period
+
+    def _enqueue(self, job: Job) -> None:
+        self._queue.append(job)
+        while len(self._queue) > self.settings.queue:
+            self._skip(self._queue.popleft(), "queue")
+
+    def _next_job(self, now: int) -> Job | None:
+        while len(self._queue) > 1 and now > self._queue[0].arrived + self.settings.deadline:
+            self._skip(self._queue.popleft(), "expired")
+        if not self._queue:
+            return None
+        return None if self._waits(now) else self._queue.popleft()
+
+    def _waits(self, now: int) -> bool:
+        """Return whether the only frame in the queue waits for a late radar."""
+        head, until = self._queue[0], self._patience(self._queue[0])
+        alone = len(self._queue) == 1 and head.usable
+        return alone and now < until and self.intake.worth_waiting(head.timestamp, until)
+
+    def _skip(self, job: Job, reason: str) -> None:
+        if job.cause == "frame" and reason != "order":
+            self.intake.camera.drop(f"skipped_{reason}", job.arrived)
+        answer = self._answerer.skip(job, reason)
+        self.statistics.add(answer)
+        self._skipped.append(answer)
