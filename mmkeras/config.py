@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mmkeras.components import Choice
+from mmkeras.errors import ConfigError, nearest
 
 __all__ = [
     "DataConfig",
@@ -63,6 +64,8 @@ class ModelConfig:
     """Fusion by module name in mmkeras/fusion, with its options."""
     task: Choice = field(default_factory=lambda: Choice("classification"))
     """Task by module name in mmkeras/tasks, with its options."""
+    without: tuple[str, ...] = ()
+    """Modalities that the model is built without, to see what they are worth."""
 
 
 @dataclass(frozen=True)
@@ -153,9 +156,17 @@ class RunConfig:
 
 
 def modality_configs(model: ModelConfig) -> dict[str, Any]:
-    """Return the modality configurations of a model by name, in the order of its fields."""
-    return {
+    """Return the modality configurations of a model by name, in the order of its fields.
+
+    Raises:
+        ConfigError: ``without`` names something that is no modality of the model.
+    """
+    every = {
         f.name: value
         for f in dataclasses.fields(model)
         if type(value := getattr(model, f.name)).__module__.startswith("mmkeras.modalities.")
     }
+    for name in model.without:
+        if name not in every:
+            raise ConfigError(f"model.without: no modality is called {name!r}; {nearest(name, every)}")
+    return {name: value for name, value in every.items() if name not in model.without}

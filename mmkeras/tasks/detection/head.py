@@ -44,7 +44,8 @@ def build(fused: Fused, spec: Spec, config: Config) -> dict[str, Any]:
         raise ConfigError(
             f"detection asks every cell of a map of {rows} x {columns} (camera {spec.camera[1]:g} x {spec.camera[0]:g} "
             f"at stride {spec.stride}), the fusion gives {'no map' if fused.grid is None else fused.grid}. Use the "
-            "fusion spatial_attention or channels with an image whose option pyramid is on and whose level fits the stride"
+            "fusion spatial_attention or channels with an image whose option pyramid is on and whose level fits the "
+            "stride"
         )
     tokens = keras.layers.Reshape((rows, columns, fused.tokens.shape[-1]), name="head_map")(fused.tokens)
     x = tokens

@@ -1,7 +1,9 @@
 """Losses of dense detection maps against encoded targets (B, max_objects + 1, 20).
 
 `mmkeras.tasks.detection.target` describes them. Every loss is summed over the objects of a sample and divided by the
-mean number of objects per sample of the batch, so that every object counts alike. Objects that no sensor has a point of are no targets. Backend-neutral.
+mean number of objects per sample of the batch, so that every object counts alike.
+
+Objects that no sensor has a point of are no targets. Backend-neutral.
 """
 
 from __future__ import annotations
@@ -95,12 +97,11 @@ class HeatmapLoss(_TargetLoss):
             deviation = ops.expand_dims(ops.clip(SPREAD * extent, NARROWEST, WIDEST), -1)
             apart = ops.expand_dims(ops.floor(place), -1) - ops.convert_to_tensor(np.arange(cells, dtype=np.float32))
             bumps.append(ops.exp(-0.5 * ops.square(apart / deviation)))
-        bump = (
-            ops.expand_dims(bumps[1], 3) * ops.expand_dims(bumps[0], 2) * ops.reshape(objects, (*objects.shape, 1, 1))
-        )
+        bump = ops.expand_dims(bumps[1], 3) * ops.expand_dims(bumps[0], 2)
+        bump = bump * ops.expand_dims(ops.expand_dims(objects, -1), -1)
         labels = ops.cast(y_true[:, :-1, columns.LABEL], "int32")
         ofclass = [ops.cast(ops.equal(labels, number), bump.dtype) for number in range(self.classes)]
-        maps = [ops.max(bump * ops.reshape(each, (*each.shape, 1, 1)), axis=1) for each in ofclass]
+        maps = [ops.max(bump * ops.expand_dims(ops.expand_dims(each, -1), -1), axis=1) for each in ofclass]
         return ops.stack(maps, axis=-1), objects
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

@@ -146,3 +146,18 @@ def test_translation_moves_by_whole_pixels_within_its_share():
     assert set(rows) <= set(range(8, 13))
     assert set(columns) <= set(range(8, 13))
     assert len(set(rows)) > 2
+
+
+def test_corruption_darkens_fogs_or_covers_the_share_that_is_asked_for():
+    config = Config(size=(32, 48), corruption=0.6)
+    spec = config.spec("image")
+    images = np.random.default_rng(0).integers(60, 200, (300, 32, 48, 3)).astype("uint8")
+    corrupted = records.augment(config, spec, {"image": tf.constant(images)}, tf.constant([1, 2]))["image"].numpy()
+    again = records.augment(config, spec, {"image": tf.constant(images)}, tf.constant([1, 2]))["image"].numpy()
+    np.testing.assert_array_equal(corrupted, again)
+    changed = (corrupted != images).any(axis=(1, 2, 3))
+    assert 0.5 < changed.mean() < 0.7
+    dark = corrupted.mean(axis=(1, 2, 3)) < 0.6 * images.mean(axis=(1, 2, 3))
+    flat = corrupted.std(axis=(1, 2, 3)) < 0.75 * images.std(axis=(1, 2, 3))
+    covered = changed & (corrupted == images).any(axis=(1, 2, 3)) & ~dark & ~flat
+    assert min(dark.sum(), (flat & ~dark).sum(), covered.sum()) > 20

@@ -1,0 +1,203 @@
+"""Obstacles from a camera and radars: classes, 3D boxes, distances and speeds, also when one of the sensors is dead.
+
+    python -m pipelines.camera_radar                          # simulated drives, from nothing to verified exports
+    python -m pipelines.camera_radar --compare.seeds 0 1 2    # the table of the README
+    python -m pipelines.camera_radar --config my.toml         # drives in nuScenes format: data.source.options.folder
+    python -m pipelines.camera_radar --inspect DIR            # is a drive's calibration right?
+    python -m pipelines.camera_radar --resume                 # go on after Ctrl-C or a crash
+
+Camera: an EfficientNet with a feature pyramid. Radar: the points of the last sweeps, mixed by a transformer. Fusion:
+each cell of the picture reads the points near it. Numbers from simulated drives are simulated, and say so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from mmkeras.command_line import Flag
+from mmkeras.components import Choice
+from mmkeras.config import ModelConfig, RunConfig
+from mmkeras.errors import ConfigError
+from mmkeras.modalities.image.spec import Config as ImageConfig
+from mmkeras.modalities.radar.spec import Config as RadarConfig
+from mmkeras.simulation.config import SimulationConfig
+from pipelines._story import Evaluated, Story, run_story, stage
+
+__all__ = ["CameraRadarConfig", "CameraRadarModel", "CameraRadarStory", "CompareConfig", "ViewConfig", "main"]
+
+NOTICE = (
+    "Simulated: these drives come from mmkeras' own simulator. The numbers compare models; they say nothing of roads."
+)
+
+
+@dataclass(frozen=True)
+class ViewConfig:
+    """The camera that the model is built for: every real camera is cropped and scaled to it."""
+
+    size: tuple[int, int] = (96, 256)
+    """Height and width of the model's image."""
+    focal: float = 200.0
+    """Focal length in pixels of that image; a larger one sees less and further."""
+    centre: tuple[float, float] = (128.0, 32.0)
+    """Column and row of the optical axis; a level camera has its horizon there."""
+
+    @property
+    def camera(self) -> tuple[float, float, float, float, float]:
+        """Width, height, focal length and centre, as `PinholeCamera` takes them."""
+        return (float(self.size[1]), float(self.size[0]), self.focal, *self.centre)
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """The other fusions, trained alike on the same data."""
+
+    variants: tuple[str, ...] = ("cross_attention", "radar_as_channels", "camera_only", "radar_only")
+    """What is compared; empty trains the model alone. cross_attention is the model itself."""
+    seeds: tuple[int, ...] = ()
+    """Each variant is trained once with each seed; the run's own seed when empty."""
+
+
+@dataclass(frozen=True)
+class CameraRadarModel(ModelConfig):
+    """A camera and radars."""
+
+    camera: ImageConfig = field(default_factory=ImageConfig)
+    radar: RadarConfig = field(default_factory=RadarConfig)
+
+
+@dataclass(frozen=True)
+class CameraRadarConfig(RunConfig):
+    """A run of the camera and radar pipeline."""
+
+    name: str = "camera_radar"
+    """Name of the run's folder and of the saved model."""
+    view: ViewConfig = field(default_factory=ViewConfig)
+    simulate: SimulationConfig = field(default_factory=SimulationConfig)
+    compare: CompareConfig = field(default_factory=CompareConfig)
+    model: CameraRadarModel = field(default_factory=CameraRadarModel)
+
+    def __post_init__(self) -> None:
+        """Tell every part the one camera."""
+        model = dataclasses.replace(
+            self.model,
+            camera=dataclasses.replace(self.model.camera, size=self.view.size),
+            radar=dataclasses.replace(self.model.radar, camera=self.view.camera, grid=self.grid),
+            task=Choice(self.model.task.name, {**self.model.task.options, "camera": list(self.view.camera)}),
+        )
+        object.__setattr__(self, "model", model)
+        options = {**self.data.source.options, "model_camera": list(self.view.camera)}
+        object.__setattr__(
+            self, "data", dataclasses.replace(self.data, source=Choice(self.data.source.name, options))
+        )
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the maps."""
+        stride = int(self.model.task.options.get("stride", 8))
+        return (-(-self.view.size[0] // stride), -(-self.view.size[1] // stride))
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the drives come from the simulator."""
+        folder = str(self.data.source.options.get("folder", ""))
+        return not folder or Path(folder).name.startswith("simulated-")
+
+    def variant(self, name: str) -> CameraRadarModel:
+        """Return the model of one row of the comparison.
+
+        Raises:
+            ConfigError: no such variant.
+        """
+        model = self.model
+        if name == "cross_attention":
+            return model
+        if name == "radar_as_channels":
+            radar = dataclasses.replace(model.radar, form="channels")
+            return dataclasses.replace(model, radar=radar, fusion=Choice("channels"))
+        options = {key: value for key, value in model.fusion.options.items() if key != "query"}
+        if name == "camera_only":
+            return dataclasses.replace(model, without=("radar",))
+        if name == "radar_only":
+            fusion = Choice(model.fusion.name, {**options, "grid": list(self.grid)})
+            return dataclasses.replace(model, without=("camera",), fusion=fusion)
+        from mmkeras.errors import nearest
+
+        raise ConfigError(f"compare.variants: {name!r} is unknown; {nearest(name, CompareConfig().variants)}")
+
+
+class CameraRadarStory(Story[CameraRadarConfig]):
+    """Drives before the common stages; comparison and degradation after them."""
+
+    flags = (Flag("inspect", "Check the calibration of a drive (nuScenes, Astyx or comma2k19 directory).", value=True),)
+
+    def answer(self, flags: Mapping[str, Any], console: Console) -> int | None:
+        """Inspect a directory in place of a run."""
+        if not flags["inspect"]:
+            return None
+        from mmkeras.drives.calibration import inspect
+
+        if flags["inspect"] == "latest":
+            raise ConfigError("--inspect needs the directory of a drive: --inspect DIR")
+        folder = Path(flags["inspect"])
+        verdict = inspect(folder, Path("runs", "inspect", folder.resolve().name), console)
+        return 0 if verdict.good else 1
+
+    def prepare(self, config: CameraRadarConfig, console: Console) -> CameraRadarConfig:
+        """Simulate the drives, unless the source names a directory."""
+        for name in config.compare.variants:
+            config.variant(name)
+        options = config.data.source.options
+        if options.get("folder"):
+            return config
+        from mmkeras.simulation.simulate import FORMAT, simulate
+
+        digest = hashlib.sha256(json.dumps([FORMAT, config.simulate.identity], sort_keys=True).encode()).hexdigest()
+        folder = Path(config.data.folder) / f"simulated-{digest[:16]}"
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        simulate(config.simulate, folder, console)
+        source = Choice(config.data.source.name, {**options, "folder": str(folder)})
+        return dataclasses.replace(config, data=dataclasses.replace(config.data, source=source))
+
+    def provenance(self, config: CameraRadarConfig) -> dict[str, Any]:
+        """Say that simulated numbers are simulated."""
+        return {"notice": NOTICE} if config.simulated else {}
+
+    def after_evaluation(self, done: Evaluated) -> None:
+        """Train and score the other fusions, and score the model under degradation."""
+        from mmkeras.evaluation.report import write_report
+        from pipelines._comparison import add_to_metrics, compare, degrade
+
+        with stage(done.console, "Degradation"):
+            degrade(done)
+        if done.config.compare.variants:
+            with stage(done.console, "Comparison"):
+                add_to_metrics(done.run.folder, compare(done))
+        write_report(done.run.folder)
+
+    def after_export(self, done: Evaluated, bundle: Path) -> None:
+        """Score every exported file under degradation."""
+        from pipelines._comparison import degrade_exported
+
+        with stage(done.console, "Degradation of the exported files"):
+            degrade_exported(done, bundle)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the pipeline; return its exit status."""
+    description = (__doc__ or "").split("\n\n")[0]
+    return run_story(
+        CameraRadarConfig, arguments, program=Path(__file__), description=description, story=CameraRadarStory()
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
