@@ -52,11 +52,11 @@ class Box:
     velocity: tuple[float, float] = (math.nan, math.nan)
     """Along x and y of the frame in m/s over the ground; NaN where unknown."""
     visibility: int = 4
-    """How much of it the six cameras see: 1 up to 40 %, 2 to 60 %, 3 to 80 %, 4 more."""
+    """How much of it the six cameras see: 1 up to 40 %, 2 to 60 %, 3 to 80 %, 4 more; 0 unknown."""
     radar_points: int = 0
-    """Radar points inside."""
+    """Radar points inside; -1 where unknown."""
     lidar_points: int = 0
-    """Lidar points inside."""
+    """Lidar points inside; -1 where unknown."""
     attribute: str = ""
     """For example ``vehicle.parked``, or ``""``."""
     token: str = ""
