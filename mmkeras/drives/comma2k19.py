@@ -53,10 +53,7 @@ def snapshots(folder: Path) -> Iterator[Snapshot]:
         DataError: a missing or broken file; names it.
     """
     times, tracks = _log(folder, "radar", 7)
-    frames = _array(_place(folder, ("pose/frame_times", "global_pos/frame_times")))
-    if frames.ndim != 1 or not len(frames) or not np.isfinite(frames[0]):
-        raise DataError(f"{folder}: expected frame_times (N,) with numbers, got {frames.shape}")
-    when = float(frames[0])
+    when = _first_frame(folder)
     starts = np.concatenate([[0], np.flatnonzero(np.diff(times) > CYCLE) + 1, [len(times)]])
     cycle = max(int(np.searchsorted(times[starts[:-1]], when, side="right")) - 1, 0)
     rows = slice(int(starts[cycle]), int(starts[cycle + 1]))
@@ -99,6 +96,16 @@ def _points(tracks: np.ndarray, late: np.ndarray, camera: Pose, speed: float) ->
     return points
 
 
+def _first_frame(folder: Path) -> float:
+    """Return the time of the first frame in seconds."""
+    places = [folder / name / "frame_times" for name in ("pose", "global_pos")]
+    path = next(filter(Path.is_file, places), places[0])
+    times = _array(path)
+    if times.ndim != 1 or not len(times) or not np.isfinite(times[0]):
+        raise DataError(f"{path}: expected times (N,), the first of them a number, got {times.shape}")
+    return float(times[0])
+
+
 def _speed(folder: Path, when: float) -> float:
     """Return the speed at a time in m/s; NaN where the segment has none."""
     name = next((name for name in ("speed", "car_speed") if _find(folder, name)), None)
@@ -134,13 +141,10 @@ def _log(folder: Path, name: str, columns: int) -> tuple[np.ndarray, np.ndarray]
     return times, values
 
 
-def _place(folder: Path, names: tuple[str, ...]) -> Path:
-    return next((folder / name for name in names if (folder / name).is_file()), folder / names[0])
-
-
 def _array(path: Path) -> np.ndarray:
     try:
-        return np.asarray(np.load(path, allow_pickle=False), np.float64)
+        with path.open("rb") as stream:
+            return np.asarray(np.load(stream, allow_pickle=False), np.float64)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except (OSError, ValueError, EOFError) as error:
