@@ -1,4 +1,4 @@
-"""The kinds of road users: what they are called, how large they are, how fast they like to go and how radar sees them."""
+"""The kinds of road users: what they are called, how large they are and how radar sees them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Kind:
 KINDS = {
     "car": Kind("vehicle.car", (3.6, 5.2), (1.6, 2.0), (1.38, 1.85), (8.0, 6.5), 3.2),
     "truck": Kind("vehicle.truck", (5.6, 10.5), (2.1, 2.6), (2.5, 3.8), (13.0, 7.5), 5.5),
-    "pedestrian": Kind("human.pedestrian.adult", (0.5, 0.8), (0.5, 0.75), (1.5, 2.0), (-2.0, 5.0), 1.1),
-    "bicycle": Kind("vehicle.bicycle", (1.6, 1.9), (0.5, 0.75), (1.55, 1.9), (0.0, 5.5), 1.4),
+    "pedestrian": Kind("human.pedestrian.adult", (0.5, 0.8), (0.56, 0.75), (1.5, 2.0), (-2.0, 5.0), 1.1),
+    "bicycle": Kind("vehicle.bicycle", (1.6, 1.9), (0.56, 0.75), (1.55, 1.9), (0.0, 5.5), 1.4),
 }
 """Kind by name."""
 

@@ -25,7 +25,7 @@ class SimulationConfig:
     test_scenes: int = 35
     """Scenes of the test split."""
     replay_scenes: int = 1
-    """The first scenes of the test split, written with all camera frames and all radar sweeps; the first is clear day."""
+    """The first scenes of the test split, written with all frames and sweeps; the first is a clear day."""
     scene_seconds: float = 10.0
     """Length of a scene; the last key frame stands less than one key frame interval before its end."""
     key_rate: float = 2.0
@@ -103,6 +103,10 @@ class SimulationConfig:
             raise ConfigError(f"SimulationConfig: expected an even image of 32 pixels or more, got {self.size}")
         if not 20.0 <= self.field_of_view <= 120.0:
             raise ConfigError(f"SimulationConfig.field_of_view: expected 20 to 120 degrees, got {self.field_of_view}")
+        if self.radar_rate < 2.0:
+            raise ConfigError(
+                f"SimulationConfig.radar_rate: expected 2 sweeps per second or more, got {self.radar_rate}"
+            )
         if self.sweeps < 1 or not 1 <= self.jpeg_quality <= 95:
             raise ConfigError("SimulationConfig: expected sweeps of 1 or more and a jpeg_quality from 1 to 95")
 

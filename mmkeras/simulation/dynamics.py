@@ -41,13 +41,23 @@ class Tracks:
 
     def at(self, time: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return positions (A, 2), headings (A,) and velocities (A, 2) at a time."""
-        grid = min(max((time - self.times[0]) / STEP, 0.0), len(self.times) - 1.001)
-        low, part = int(grid), grid % 1.0
-        return (
-            self.position[low] * (1 - part) + self.position[low + 1] * part,
-            self.heading[low] * (1 - part) + self.heading[low + 1] * part,
-            self.velocity[low] * (1 - part) + self.velocity[low + 1] * part,
+        position, heading, velocity = self.at_all(np.array([time]))
+        return position[0], heading[0], velocity[0]
+
+    def at_all(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return positions (S, A, 2), headings (S, A) and velocities (S, A, 2) at times (S,)."""
+        grid = np.clip((times - self.times[0]) / STEP, 0.0, len(self.times) - 1.001)
+        low = grid.astype(int)
+        part = (grid - low)[:, None]
+        position, heading, velocity = (
+            column[low] * (1 - share) + column[low + 1] * share
+            for column, share in (
+                (self.position, part[..., None]),
+                (self.heading, part),
+                (self.velocity, part[..., None]),
+            )
         )
+        return position, heading, velocity
 
 
 def _acceleration(speed: np.ndarray, desired: np.ndarray, gap: np.ndarray, closing: np.ndarray) -> np.ndarray:

@@ -37,7 +37,7 @@ def _building(build: MeshBuilder, fixture: Fixture, rng: np.random.Generator) ->
     half_x, half_y, wall = length / 2, depth / 2, fixture.colour
     build.box((-half_x, half_x), (-half_y, half_y), (0.0, height), wall, lid=_shade(wall, 0.7))
     floors = max(2, int(height / 3.0))
-    columns = max(2, int(length / rng.uniform(2.2, 3.4)))
+    columns = max(2, int(length / rng.uniform(2.6, 4.2)))
     lit = rng.random((4, floors, columns)) < 0.12
     glass = (70, 82, 94) if rng.random() < 0.6 else (96, 104, 110)
     storey = height / floors
@@ -66,8 +66,8 @@ def _building(build: MeshBuilder, fixture: Fixture, rng: np.random.Generator) ->
 
 def _tree(build: MeshBuilder, fixture: Fixture, rng: np.random.Generator) -> None:
     width, _, height = fixture.size
-    _post(build, 0.28, 0.0, height * 0.5, (84, 66, 50))
     crown, middle = width / 2, height - width * 0.55
+    _post(build, 0.28, 0.0, middle, (84, 66, 50))
     for i in range(9):
         angle, out = rng.uniform(0, 2 * math.pi), crown * rng.uniform(0.15, 0.6)
         up = rng.uniform(-0.5, 0.55) * crown
@@ -112,10 +112,8 @@ def _sign(build: MeshBuilder, fixture: Fixture, rng: np.random.Generator) -> Non
     rim, face = ((190, 24, 28), (240, 240, 236)) if rng.random() < 0.6 else ((28, 70, 160), (40, 90, 190))
     for scale, colour, x in ((1.0, rim, -0.05), (0.72, face, -0.06)):
         turn = math.pi / 2 if corners == 3 else math.pi / corners
-        ring = [
-            (x, scale * radius * math.cos(turn + 2 * math.pi * i / corners), middle + scale * radius * math.sin(turn + 2 * math.pi * i / corners))
-            for i in range(corners)
-        ]  # fmt: skip
+        angles = [turn + 2 * math.pi * i / corners for i in range(corners)]
+        ring = [(x, scale * radius * math.cos(a), middle + scale * radius * math.sin(a)) for a in angles]
         build.face(ring, colour, both=True, detail=scale < 1)
 
 

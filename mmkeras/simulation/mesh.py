@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,6 +50,10 @@ class Mesh:
     """Number of the part (F,) each face belongs to; parts are drawn from far to near."""
     parts: np.ndarray
     """Centre of every part (P, 3)."""
+    flat: np.ndarray
+    """Bool (F,): a face is seen from both sides."""
+    height: float
+    """Metres."""
     lamps: list[Lamp]
     """Its lights."""
 
@@ -57,8 +62,9 @@ class Mesh:
 class MeshBuilder:
     """Collects faces in the order of drawing."""
 
-    faces: list[np.ndarray] = field(default_factory=list)
-    normals: list[tuple[float, float, float]] = field(default_factory=list)
+    corners: list[tuple[float, float, float]] = field(default_factory=list)
+    start: list[int] = field(default_factory=list)
+    flat: list[bool] = field(default_factory=list)
     colours: list[Colour] = field(default_factory=list)
     radii: list[float] = field(default_factory=list)
     details: list[bool] = field(default_factory=list)
@@ -67,36 +73,32 @@ class MeshBuilder:
     part: int = 0
 
     def face(
-        self, points: list[tuple[float, float, float]], colour: Colour, *, detail: bool = False, both: bool = False
+        self, points: Sequence[tuple[float, float, float]], colour: Colour, *, detail: bool = False, both: bool = False
     ) -> None:
-        """Add a polygon, counter-clockwise as seen from outside."""
-        corners = np.asarray(points, np.float64)
-        normal = np.cross(corners[1] - corners[0], corners[2] - corners[1])
-        size = float(np.linalg.norm(normal))
-        unit = np.zeros(3) if both or size < 1e-12 else normal / size
-        self._add(corners, (float(unit[0]), float(unit[1]), float(unit[2])), colour, 0.0, detail)
+        """Add a convex polygon, counter-clockwise as seen from outside; ``both`` sides of it can be seen."""
+        self._add(points, both, colour, 0.0, detail)
 
     def disc(self, centre: tuple[float, float, float], radius: float, colour: Colour, *, detail: bool = False) -> None:
         """Add a disc that faces the camera."""
-        self._add(np.asarray([centre], np.float64), (0.0, 0.0, 0.0), colour, radius, detail)
+        self._add([centre], True, colour, radius, detail)
 
     def prism(
         self, bottom: list[tuple[float, float]], low: float, high: float, colour: Colour,
-        *, top: list[tuple[float, float]] | None = None, lid: Colour | None = None, walls: list[Colour] | None = None,
+        *, top: list[tuple[float, float]] | None = None, lid: Colour | None = None,
     ) -> None:  # fmt: skip
         """Add an upright prism or frustum over an outline that runs counter-clockwise as seen from above."""
         upper = top or bottom
         for i in range(len(bottom)):
             j = (i + 1) % len(bottom)
-            corners = [(*bottom[i], low), (*bottom[j], low), (*upper[j], high), (*upper[i], high)]
-            self.face(corners, walls[i] if walls else colour)
+            self.face([(*bottom[i], low), (*bottom[j], low), (*upper[j], high), (*upper[i], high)], colour)
         self.face([(*corner, high) for corner in upper], lid or colour)
 
     def box(
-        self, x: tuple[float, float], y: tuple[float, float], z: tuple[float, float], colour: Colour, **more: Colour
-    ) -> None:
+        self, x: tuple[float, float], y: tuple[float, float], z: tuple[float, float], colour: Colour,
+        *, lid: Colour | None = None,
+    ) -> None:  # fmt: skip
         """Add a box between two corners."""
-        self.prism([(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1])], z[0], z[1], colour, lid=more.get("lid"))
+        self.prism([(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1])], z[0], z[1], colour, lid=lid)
 
     def lamp(
         self, position: tuple[float, float, float], colour: Colour, radius: float, forward: float, power: float
@@ -110,27 +112,37 @@ class MeshBuilder:
 
     def build(self) -> Mesh:
         """Return the shape."""
-        start = np.concatenate([[0], np.cumsum([len(face) for face in self.faces])])
-        centre = np.stack([face.mean(0) for face in self.faces])
+        points, start = np.array(self.corners, np.float64), np.array(self.start)
+        end = np.append(start[1:], len(points))
+        centre = np.add.reduceat(points, start) / (end - start)[:, None]
+        first, second, third = (points[np.minimum(start + i, end - 1)] for i in range(3))
+        a, b = second - first, third - second
+        normal = np.stack(
+            [a[:, y] * b[:, z] - a[:, z] * b[:, y] for y, z in ((1, 2), (2, 0), (0, 1))], axis=1
+        ) * ~np.array(self.flat)[:, None]  # fmt: skip
+        normal /= np.maximum(np.sqrt((normal**2).sum(1, keepdims=True)), 1e-12)
         part = np.array(self.part_of)
         return Mesh(
-            points=np.concatenate(self.faces),
-            start=start.tolist(),
-            normal=np.array(self.normals),
+            points=points,
+            start=[*self.start, len(points)],
+            normal=normal,
             centre=centre,
             colour=np.array(self.colours, np.float64),
             radius=self.radii,
             detail=self.details,
             part=part,
-            parts=np.stack([centre[part == number].mean(0) for number in range(int(part.max()) + 1)]),
+            parts=np.stack([centre[part == number].mean(0) for number in range(self.part + 1)]),
+            flat=np.array(self.flat),
+            height=float(np.ptp(points[:, 2])),
             lamps=self.lamps,
         )
 
     def _add(
-        self, corners: np.ndarray, normal: tuple[float, float, float], colour: Colour, radius: float, detail: bool
+        self, corners: Sequence[tuple[float, float, float]], flat: bool, colour: Colour, radius: float, detail: bool
     ) -> None:
-        self.faces.append(corners)
-        self.normals.append(normal)
+        self.start.append(len(self.corners))
+        self.corners.extend(corners)
+        self.flat.append(flat)
         self.colours.append(colour)
         self.radii.append(radius)
         self.details.append(detail)

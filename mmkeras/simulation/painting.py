@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from mmkeras.simulation.camera import FIRST, OBJECTS, Canvas, Shading, View
+from mmkeras.simulation.camera import View
+from mmkeras.simulation.canvas import FIRST, OBJECTS, Canvas, Shading
 from mmkeras.simulation.fixture_shapes import fixture_mesh
 from mmkeras.simulation.mesh import Mesh
 from mmkeras.simulation.roads import Road
@@ -32,8 +34,15 @@ class Painter:
     lamps_on: bool
     """Vehicles and street lamps are lit."""
 
+    sight: float = FAR
+    """Nothing farther is painted, in metres."""
+
     def __post_init__(self) -> None:
         """Place the fixtures once."""
+        sizes = np.array([agent.size for agent in self.world.agents])
+        self._reach, self._tall = sizes[:, 1] / 2 + 0.5, sizes[:, 2]
+        sizes = np.array([fixture.size for fixture in self.world.fixtures]).reshape(-1, 3)
+        self._fixture_reach, self._fixture_tall = np.hypot(sizes[:, 0], sizes[:, 1]) / 2 + 2.0, sizes[:, 2]
         fixtures = self.world.fixtures
         xy = np.array([fixture.position for fixture in fixtures]).reshape(-1, 2)
         self._spots = self.world.ground.lift(xy)
@@ -59,17 +68,19 @@ class Painter:
         # Walls of houses never hide what moves on the main road: those two are painted one after the other.
         jobs: list[tuple[int, float, bool, int]] = []
         border = world.roads[0].border + 0.2
-        for i, spot in enumerate(view.to_camera(feet)):
-            if i and -4.0 < spot[2] < FAR and abs(spot[0]) < 1.1 * spot[2] + 12 and (only is None or i in only):
+        spots = view.to_camera(feet)
+        for i in np.flatnonzero(self._inside(view, spots, self._reach, self._tall)).tolist():
+            if i and (only is None or i in only):
                 near = world.agents[i].road == 0 or self._beside_main(position[i]) < border
-                jobs.append((int(near), -float(np.hypot(spot[0], spot[2])), True, i))
+                jobs.append((int(near), -float(np.hypot(spots[i, 0], spots[i, 2])), True, i))
         if only is None:
-            for i, spot in enumerate(view.to_camera(self._spots)):
+            spots = view.to_camera(self._spots)
+            for i in np.flatnonzero(self._inside(view, spots, self._fixture_reach, self._fixture_tall)).tolist():
                 building = world.fixtures[i].kind == "building"
-                reach = math.hypot(*world.fixtures[i].size[:2]) / 2
-                if -reach < spot[2] < FAR + 40 * building and abs(spot[0]) < 0.9 * spot[2] + 10 + reach:
-                    distance = float(np.hypot(spot[0], spot[2])) - (reach * 0.8 if building else 0.0)
-                    jobs.append((int(not building), -distance, False, i))
+                distance = float(np.hypot(spots[i, 0], spots[i, 2])) - (
+                    self._fixture_reach[i] * 0.8 if building else 0.0
+                )
+                jobs.append((int(not building), -distance, False, i))
         jobs.sort()
         numbers: dict[int, int] = {}
         for number, (_, _, moving, i) in enumerate(jobs[-OBJECTS:], FIRST):
@@ -83,6 +94,13 @@ class Painter:
             else:
                 canvas.solid(self._mesh(i), self._spots[i], self._headings[i], number, lit=self.lamps_on)
         return canvas, numbers
+
+    def _inside(self, view: View, spots: np.ndarray, reach: np.ndarray, tall: np.ndarray) -> np.ndarray:
+        """Return bool (N,): things at points (N, 3) of the camera's frame may show in the picture."""
+        depth = spots[:, 2]
+        wide = depth * (view.width / 2 / view.focal) + 1.35 * reach + 1.0
+        size = tall * view.focal / np.maximum(depth, 1.0)
+        return np.asarray((depth > -reach) & (depth < self.sight) & (np.abs(spots[:, 0]) < wide) & (size > 4.0))
 
     def _agent_mesh(self, index: int, phase: int) -> Mesh:
         if (index, phase) not in self._people:
@@ -102,8 +120,8 @@ class Painter:
             across = np.linspace(-1.2, 1.2, 7)[:, None] * (distance + 6.0) * left
             rows.append(world.ground.lift(view.position[:2] + distance * along + across))
         base = PAVED if world.request.conditions.surroundings == "city" else GRASS
-        for far, near in zip(rows, rows[1:], strict=False):
-            canvas.flat(np.concatenate([far, near[::-1]]), base, new_ground=True)
+        for far, near in itertools.pairwise(rows):
+            canvas.flat(np.concatenate([far, near[::-1]]), base)
         road = world.roads[0]
         if len(world.roads) > 1:
             street = world.roads[1]
@@ -139,34 +157,33 @@ class Painter:
                 canvas.flat(self.world.ground.lift(np.concatenate([a, b[::-1]])), colour)
 
     def _markings(self, canvas: Canvas, road: Road, s: float) -> None:
-        crossing, edge, far = self.world.crossing, road.lanes * road.lane_width, s + 85.0
-        clear = self.world.roads[1].half + 4.2 if crossing is not None else 0.0
-
-        def line(first: float, last: float, d: float, width: float) -> None:
-            pieces = [(first, last)]
-            if crossing is not None:
-                pieces = [(first, min(last, crossing - clear)), (max(first, crossing + clear), last)]
-            for a, b in pieces:
-                self._strip(canvas, road, a, b, d - width / 2, d + width / 2, PAINT, 4.0)
-
-        for side in (-1, 1):
-            line(s, far, side * (edge - 0.12), 0.14)
+        """Paint lines, dashes, crosswalks and stop lines as quads between two s and two d."""
+        edge, far = road.lanes * road.lane_width, s + 85.0
+        pieces = np.arange(math.floor(s / 4.0) * 4.0, far, 4.0)
+        dashes = np.arange(math.floor((s - road.start) / 9.0) * 9.0 + road.start, far, 9.0)
+        quads = [(a, a + 4.0, side * (edge - 0.12), 0.14) for side in (-1, 1) for a in pieces]
         if road.lanes > 1:
-            for d in (-0.12, 0.12):
-                line(s, far, d, 0.12)
-        first = math.floor((s - road.start) / 9.0) * 9.0 + road.start
-        for start in np.arange(first, far, 9.0):
-            for d in [0.0] if road.lanes == 1 else [-road.lane_width, road.lane_width]:
-                line(start, start + 3.5, d, 0.15)
-        if crossing is None or abs(crossing - s) > 70:
-            return
-        for way in (-1, 1):
-            near = crossing + way * (self.world.roads[1].half + 0.6)
-            for d in np.arange(-road.half + 0.4, road.half - 0.4, 1.0):
-                self._strip(canvas, road, *sorted((near, near + way * 2.6)), d, d + 0.5, PAINT, 3.0)
-            stop = near + way * 3.4
-            right, left = sorted((0.1 * way, edge * way))
-            self._strip(canvas, road, *sorted((stop, stop + way * 0.4)), right, left, PAINT, 1.0)
+            quads += [(a, a + 4.0, d, 0.12) for d in (-0.12, 0.12) for a in pieces]
+        between = [0.0] if road.lanes == 1 else [-road.lane_width, road.lane_width]
+        quads += [(a, a + 3.5, d, 0.15) for d in between for a in dashes]
+        crossing = self.world.crossing
+        if crossing is not None:
+            clear = self.world.roads[1].half + 4.2
+            quads = [quad for quad in quads if quad[1] < crossing - clear or quad[0] > crossing + clear]
+            if abs(crossing - s) < 70:
+                for way in (-1, 1):
+                    near = crossing + way * (self.world.roads[1].half + 0.6)
+                    quads += [
+                        (near, near + way * 2.6, d, 0.5) for d in np.arange(0.65 - road.half, road.half - 0.4, 1.0)
+                    ]
+                    stop = near + way * 3.4
+                    quads.append((stop, stop + way * 0.4, way * (edge + 0.1) / 2, edge - 0.1))
+        first, last, d, width = np.array(quads).T
+        corners = (
+            np.stack([first, first, last, last], axis=1),
+            np.stack([d - width / 2, d + width / 2, d + width / 2, d - width / 2], axis=1),
+        )
+        canvas.flats(self.world.ground.lift(road.at(*corners)[0]), PAINT)
 
     def _shadows(self, canvas: Canvas, view: View, feet: np.ndarray, heading: np.ndarray) -> None:
         sun, ground = self.shading.sun, self.world.ground

@@ -4,8 +4,8 @@ A return starts at a surface point of an object that faces the radar, or at a pi
 
 - a field of view that narrows with range (60 degrees to 20 m, 45 to 70 m, 9 to 150 m to each side, as automotive
   radars with a near and a far beam have it);
-- the chance that its radar cross section, drawn anew for every return with a spread of 5 to 8 dB, exceeds what the range
-  asks for (fourth power of the range);
+- the chance that its radar cross section, drawn anew for every return with a spread of 5 to 8 dB, exceeds what the
+  range asks for (fourth power of the range);
 - a third of that chance behind another vehicle, and none behind a house.
 
 Range, azimuth and radial speed get Gaussian noise; the azimuth's grows towards the edge of the field, so that at 30 m a
@@ -17,6 +17,7 @@ later than the measurement by a fixed latency.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -114,7 +115,7 @@ def sweep_all(
     order = np.lexsort((distance, sweep))
     columns = [column[order] for column in (distance, azimuth, radial, compensated, rcs, owner, valid)]
     bounds = np.searchsorted(sweep[order], np.arange(len(times) + 1))
-    return [Returns(*(c[a:b][:125] for c in columns)) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [Returns(*(c[a:b][:125] for c in columns)) for a, b in itertools.pairwise(bounds.tolist())]
 
 
 def _unit(angle: np.ndarray) -> np.ndarray:
@@ -127,8 +128,7 @@ def _wrap(angle: np.ndarray) -> np.ndarray:
 
 def _of_agents(world: World, times: np.ndarray, poses: np.ndarray, rng: np.random.Generator) -> _Echoes:
     agents = world.agents
-    states = [world.tracks.at(time) for time in times]
-    position, heading, velocity = (np.stack([state[i] for state in states]) for i in range(3))
+    position, heading, velocity = world.tracks.at_all(times)
     size = np.array([agent.size for agent in agents])
     offset = poses[:, None, :2] - position
     c, s = np.cos(heading), np.sin(heading)
@@ -173,12 +173,12 @@ def _of_agents(world: World, times: np.ndarray, poses: np.ndarray, rng: np.rando
 def _hidden(world: World, position: np.ndarray, poses: np.ndarray, centre: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Return bool (S, A): another vehicle stands between a road user and the radar."""
     ray = position - poses[:, None, :2]
-    angle = np.arctan2(ray[..., 1], ray[..., 0])
+    unit = ray / np.maximum(centre, 0.1)[..., None]
     large = np.array([not agent.person for agent in world.agents])
     large[0] = False
     half = np.where(large, 0.35 * size[:, 1], 0.0) / np.maximum(centre, 1.0)
-    between = np.abs(_wrap(angle[:, :, None] - angle[:, None, :])) < half[:, None, :]
-    return np.asarray((between & (centre[:, None, :] < centre[:, :, None] - 2.5)).any(-1))
+    between = unit @ unit.transpose(0, 2, 1) > np.cos(np.minimum(half, 1.5))[:, None, :]
+    return np.asarray((between & large & (centre[:, None, :] < centre[:, :, None] - 2.5)).any(-1))
 
 
 def _behind_houses(world: World, position: np.ndarray, poses: np.ndarray) -> np.ndarray:

@@ -14,7 +14,8 @@ from mmkeras.simulation.agents import KINDS
 from mmkeras.simulation.conditions import SceneRequest
 from mmkeras.simulation.radar import RADARS
 from mmkeras.simulation.radar_file import RECORD
-from mmkeras.simulation.scene_writer import CAMERA, Rows, token
+from mmkeras.simulation.scene_rows import Rows, token
+from mmkeras.simulation.schedule import CAMERA
 
 __all__ = ["write_sample_page"]
 

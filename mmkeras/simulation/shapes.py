@@ -13,7 +13,7 @@ GLASS: Colour = (46, 56, 66)
 TYRE: Colour = (24, 24, 26)
 RIM: Colour = (120, 122, 126)
 TAIL: Colour = (168, 16, 14)
-HEAD: Colour = (232, 232, 220)
+HEAD: Colour = (206, 208, 204)
 PLATE: Colour = (226, 224, 210)
 
 
@@ -73,9 +73,9 @@ def _rear(build: MeshBuilder, x: float, half: float, low: float, high: float) ->
 
 def _front(build: MeshBuilder, x: float, half: float, low: float, high: float) -> None:
     """Add headlights and a grille to the front end of a vehicle."""
-    top, bottom, x = low + 0.86 * (high - low), low + 0.55 * (high - low), x + 0.01
+    top, bottom, x = low + 0.84 * (high - low), low + 0.6 * (high - low), x + 0.01
     for side in (-1, 1):
-        left, right = max(side * half * 0.55, side * half * 0.97), min(side * half * 0.55, side * half * 0.97)
+        left, right = max(side * half * 0.64, side * half * 0.97), min(side * half * 0.64, side * half * 0.97)
         build.face([(x, right, bottom), (x, left, bottom), (x, left, top), (x, right, top)], HEAD, detail=True)
         build.lamp((x + 0.01, (left + right) / 2, (top + bottom) / 2), (255, 244, 214), 0.10, 1.0, 5.0)
     wide, bottom = half * 0.5, low + 0.3 * (high - low)
@@ -173,7 +173,7 @@ def _trunk(build: MeshBuilder, agent: Agent, x: float, low: float, lean: float) 
     """Add a person's upper body, arms apart, and head."""
     width, _, height = agent.size
     coat, _, skin = agent.colours
-    shoulder, neck = min(width * 0.42, 0.25), height - 0.27
+    shoulder, neck = min(width / 2 - 0.1, 0.25), height - 0.27
     top = [
         (x + lean - 0.11, -shoulder),
         (x + lean + 0.11, -shoulder),
@@ -186,10 +186,10 @@ def _trunk(build: MeshBuilder, agent: Agent, x: float, low: float, lean: float) 
 
 
 def _walker(build: MeshBuilder, agent: Agent, phase: float) -> None:
-    width, _, height = agent.size
+    width, length, height = agent.size
     coat, trousers, skin = agent.colours
-    hip, swing = 0.5 * height, 0.24 * math.sin(phase)
-    shoulder = min(width * 0.42, 0.25)
+    hip, swing = 0.5 * height, min(0.24, length / 2 - 0.12) * math.sin(phase)
+    shoulder = min(width / 2 - 0.1, 0.25)
     for side, sign in ((-1, 1), (1, -1)):
         _limb(build, (0.0, side * 0.09, hip), (sign * swing, side * 0.09, 0.06), 0.17, trousers)
         build.disc((sign * swing + 0.04, side * 0.09, 0.05), 0.07, (26, 24, 24))
@@ -202,21 +202,14 @@ def _walker(build: MeshBuilder, agent: Agent, phase: float) -> None:
 
 def _cyclist(build: MeshBuilder, agent: Agent, phase: float) -> None:
     _, length, height = agent.size
-    coat, trousers, skin = agent.colours
+    coat, trousers, _ = agent.colours
     frame = _tone(coat, 1.2) if sum(trousers) % 2 else (40, 40, 44)
     radius = 0.34
     for x in (-length / 2 + radius, length / 2 - radius):
-        for r, inner in ((radius, radius * 0.82),):
-            for a in range(10):
-                b, c = a * math.pi / 5, (a + 1) * math.pi / 5
-                build.face(
-                    [
-                        (x + r * math.cos(b), 0.0, radius + r * math.sin(b)), (x + r * math.cos(c), 0.0, radius + r * math.sin(c)),
-                        (x + inner * math.cos(c), 0.0, radius + inner * math.sin(c)),
-                        (x + inner * math.cos(b), 0.0, radius + inner * math.sin(b)),
-                    ],
-                    TYRE, both=True,
-                )  # fmt: skip
+        for a in range(10):
+            corners = [(angle, r) for angle, r in ((a, 0.34), (a + 1, 0.34), (a + 1, 0.28), (a, 0.28))]
+            ring = [(x + r * math.cos(b * math.pi / 5), 0.0, 0.34 + r * math.sin(b * math.pi / 5)) for b, r in corners]
+            build.face(ring, TYRE, both=True)
         build.face([(x, -0.03, 0.02), (x, 0.03, 0.02), (x, 0.03, 2 * radius), (x, -0.03, 2 * radius)], TYRE, both=True)
     saddle, bars = (-0.22, 0.92), (0.42, 1.0)
     for (x1, z1), (x2, z2) in (
@@ -233,6 +226,6 @@ def _cyclist(build: MeshBuilder, agent: Agent, phase: float) -> None:
         _limb(build, (knee[0], y, knee[1]), (pedal[0], y, pedal[1]), 0.13, trousers)
         _limb(build, (0.12, side * 0.2, height - 0.36), (0.42, side * 0.22, 1.04), 0.1, _tone(coat, 0.85))
     _trunk(build, agent, -0.14, 0.88, 0.28)
-    build.disc((0.2, 0.0, height - 0.06), 0.125, _tone(coat, 0.75), detail=True)
+    build.disc((0.2, 0.0, height - 0.1), 0.1, _tone(coat, 0.75), detail=True)
     build.lamp((-length / 2 + 0.1, 0.0, 0.7), (255, 40, 24), 0.04, -1.0, 0.35)
     build.lamp((length / 2 - 0.2, 0.0, 0.9), (255, 250, 230), 0.04, 1.0, 1.0)

@@ -22,7 +22,9 @@ from mmkeras.simulation.conditions import SceneRequest, plan_scenes
 from mmkeras.simulation.config import SimulationConfig
 from mmkeras.simulation.radar import RADARS
 from mmkeras.simulation.sample_page import write_sample_page
-from mmkeras.simulation.scene_writer import CAMERA, Rows, write_scene
+from mmkeras.simulation.scene_rows import Rows
+from mmkeras.simulation.scene_writer import write_scene
+from mmkeras.simulation.schedule import CAMERA
 from mmkeras.simulation.tables import write_tables
 
 if TYPE_CHECKING:

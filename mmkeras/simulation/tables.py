@@ -12,7 +12,8 @@ from mmkeras.files import write_bytes, write_json
 from mmkeras.simulation.agents import KINDS
 from mmkeras.simulation.conditions import SceneRequest
 from mmkeras.simulation.radar import RADARS
-from mmkeras.simulation.scene_writer import CAMERA, Rows, token
+from mmkeras.simulation.scene_rows import Rows, token
+from mmkeras.simulation.schedule import CAMERA
 
 __all__ = ["VERSION", "write_tables"]
 

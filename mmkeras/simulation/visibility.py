@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mmkeras.simulation.camera import Canvas
+from mmkeras.simulation.canvas import SCALE, Canvas
 
 __all__ = ["Sight", "sight"]
 
@@ -42,8 +42,10 @@ def sight(canvas: Canvas, numbers: dict[int, int]) -> dict[int, Sight]:
         canvas: a finished picture with remembered outlines.
         numbers: values in the object map by agent index.
     """
-    size = (canvas.view.width, canvas.view.height)
-    visible = np.bincount(np.asarray(canvas.map).ravel(), minlength=256)
+    visible = np.bincount(canvas.objects.ravel(), minlength=256)
+    size = canvas.image.size
+    alone = Image.new("L", size, 0)
+    draw = ImageDraw.Draw(alone)
     result = {}
     for agent, number in numbers.items():
         outlines = canvas.outlines.get(number)
@@ -51,15 +53,15 @@ def sight(canvas: Canvas, numbers: dict[int, int]) -> dict[int, Sight]:
             continue
         x = [value for outline in outlines for value in outline[::2]]
         y = [value for outline in outlines for value in outline[1::2]]
-        left, top = max(int(min(x)), 0), max(int(min(y)), 0)
-        right, bottom = min(int(max(x)) + 2, size[0]), min(int(max(y)) + 2, size[1])
+        left, top = (max(int(min(values)), 0) // SCALE * SCALE for values in (x, y))
+        right, bottom = (min(int(max(values)) + 2, most) for values, most in ((x, size[0]), (y, size[1])))
         if right <= left or bottom <= top:
             continue
-        alone = Image.new("L", (right - left, bottom - top), 0)
-        draw = ImageDraw.Draw(alone)
         for outline in outlines:
-            draw.polygon([v - (top if i % 2 else left) for i, v in enumerate(outline)], fill=1)
-        total = int(np.asarray(alone).sum())
+            draw.polygon(outline, fill=1)
+        box = (left, top, right, bottom)
+        total = int(np.asarray(alone.crop(box))[::SCALE, ::SCALE].sum())
+        alone.paste(0, box)
         if total:
             seen = int(visible[number])
             result[agent] = Sight(seen, min(seen / total, 1.0))

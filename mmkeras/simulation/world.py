@@ -58,9 +58,8 @@ def build_world(request: SceneRequest, config: SimulationConfig) -> World:
         crossing = float(rng.uniform(28.0, 100.0))
         centre, heading = road.at(crossing)
         turn = math.pi / 2 + rng.uniform(-0.15, 0.15)
-        roads.append(
-            Road.curved(-80.0, np.zeros(161), centre, float(heading) + turn, lanes=1, lane_width=3.4, shoulder=0.5, pavement=2.5)
-        )  # fmt: skip
+        shape = {"lanes": 1, "lane_width": 3.4, "shoulder": 0.5, "pavement": 2.5}
+        roads.append(Road.curved(-80.0, np.zeros(161), centre, float(heading) + turn, **shape))
     red = crossing is not None and rng.random() < 0.4
     agents = _road_users(roads, crossing, red, place, config.density, rng)
     stops: list[tuple[int, float, int]] = []
