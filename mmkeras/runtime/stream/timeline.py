@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmkeras.canvas import Canvas
 from mmkeras.runtime.stream.faults import Fault
 from mmkeras.runtime.stream.messages import Answer
 from mmkeras.runtime.stream.sensors import Sensor
-from mmkeras.tasks.detection.canvas import Canvas
 
 __all__ = ["timeline"]
 
@@ -78,10 +78,12 @@ def timeline(
     for index, fault in enumerate(faults):
         x, y = column(start + fault.begin), 46 + 15 * index
         board.line([(x, y), (x, bottom)], _GREY, 1.0, dashed=True)
-        side = "rm" if x > _WIDTH * 0.7 else "lm"
-        board.text(x - 4 if side == "rm" else x + 4, y, fault.text, 11, _GREY, side)
         if fault.end is not None:
-            board.line([(column(start + fault.end), y), (column(start + fault.end), bottom)], _RULE, 1.0, dashed=True)
+            board.line([(column(start + fault.end), y), (column(start + fault.end), bottom)], _GREY, 1.0, dashed=True)
+        width = board.text_width(fault.text, 11)
+        left = x + 4 if x + 4 + width < _WIDTH else x - 4 - width
+        board.polygon([(left, y - 6), (left + width, y - 6), (left + width, y + 6), (left, y + 6)], "#FFFFFF")
+        board.text(left, y, fault.text, 11, _GREY)
     _legend(board, bottom + 60)
     return board.array()
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from mmkeras.canvas import Canvas, class_colour
 from mmkeras.geometry import PinholeCamera, Pose
-from mmkeras.tasks.detection.canvas import Canvas, class_colour
 
 __all__ = ["birds_eye"]
 

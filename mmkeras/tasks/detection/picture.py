@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from mmkeras.canvas import Canvas, class_colour, depth_colour
 from mmkeras.geometry import PinholeCamera, Pose
 from mmkeras.tasks.detection.birds_eye import birds_eye
-from mmkeras.tasks.detection.canvas import Canvas, class_colour, depth_colour
 
 __all__ = ["beside", "birds_eye", "camera_picture", "corners"]
 
