@@ -95,10 +95,12 @@ def stream(bundle: Bundle, options: argparse.Namespace, progress: Progress = lam
         aside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
         try:
             aside.mkdir(parents=True)
-            outputs = _write(aside, sensors, answers, injection, recording, detector, options.no_pictures, progress)
-            value = report(
-                sensors, predictor, recording, injection, drive=options.drive, rate=rate, outputs=[*outputs, REPORT]
+            end = max([recording.end, *(answer.answered for answer in answers)])
+            value = report(sensors, predictor, recording, injection, drive=options.drive, rate=rate, end=end)
+            outputs = _write(
+                aside, sensors, answers, injection, recording, end, detector, options.no_pictures, progress
             )
+            value["outputs"] = [*outputs, REPORT]
             write_json(aside / REPORT, value)
             _move(aside, out)
         finally:
@@ -107,9 +109,16 @@ def stream(bundle: Bundle, options: argparse.Namespace, progress: Progress = lam
         print(json.dumps(value, indent=2, ensure_ascii=False))
         return 0
     from mmkeras.runtime import tables
-    from mmkeras.runtime.stream.table import stream_tables
+    from mmkeras.runtime.stream.table import stream_tables, summary
 
+    drive, file = value["drive"], value["bundle"]
+    print(
+        f"{drive['scene']}: {drive['seconds']:.1f} s at rate {rate:g}; {file['path']} on {file['engine']}, "
+        f"{file['threads']} thread(s)"
+    )
     tables.show(stream_tables(value))
+    for line in summary(value):
+        print(line)
     print(f"written to {out}: {', '.join(value['outputs'])}")
     if not options.no_pictures and not has_mp4():
         print("The video is an animated WebP: PyAV is not installed (pip install 'mmkeras[stream]' brings MP4).")
@@ -146,6 +155,7 @@ def _write(
     answers: Sequence[Answer],
     injection: Injection,
     recording: Recording,
+    end: int,
     detector: BundleDetector,
     no_pictures: bool,
     progress: Progress,
@@ -154,7 +164,6 @@ def _write(
     write_text(folder / "detections.jsonl", "".join(f"{line}\n" for line in lines))
     kinds = sensors.statistics
     title = f"{recording.scene}: {kinds.answered} of {len(answers)} frames answered by the model"
-    end = max([recording.end, *(answer.arrived for answer in answers)])
     picture = timeline(sensors.intake.sensors, answers, injection.faults, recording.start, end, title)
     Image.fromarray(picture).save(folder / "timeline.png")
     outputs = ["detections.jsonl", "timeline.png"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from mmkeras.errors import DataError
 from mmkeras.runtime.stream.detector import BundleDetector
@@ -13,12 +14,12 @@ from mmkeras.tasks.detection.picture import beside, birds_eye, camera_picture
 
 __all__ = ["annotated"]
 
-_WIDTH = 768
+_WIDTH = 1024
 """Pixels of the camera's picture, about."""
 
 
 def annotated(answer: Answer, detector: BundleDetector, start: int) -> np.ndarray:
-    """Draw one answer; without a usable image the camera's picture is black.
+    """Draw one answer; without a picture the camera's side says so.
 
     Args:
         answer: of a stream.
@@ -29,7 +30,7 @@ def annotated(answer: Answer, detector: BundleDetector, start: int) -> np.ndarra
         uint8 (H, W, 3), the same size for every answer of one model.
     """
     camera = detector.camera
-    image = np.zeros((round(camera.height), round(camera.width), 3), np.uint8)
+    image = _no_picture(round(camera.width), round(camera.height))
     # The picture of a skipped or frozen frame is shown, too: it came.
     if answer.frame is not None:
         with contextlib.suppress(DataError):
@@ -44,3 +45,9 @@ def annotated(answer: Answer, detector: BundleDetector, start: int) -> np.ndarra
     size = max(left.shape[0] - 52, 240)
     right = birds_eye(answer.detections, points=answer.points, camera_pose=answer.pose, camera=camera, size=size)
     return beside(left, right)
+
+
+def _no_picture(width: int, height: int) -> np.ndarray:
+    image = Image.new("RGB", (width, height), (24, 28, 33))
+    ImageDraw.Draw(image).text((width / 2, height / 6), "no picture", (140, 148, 158), anchor="mm")
+    return np.asarray(image)

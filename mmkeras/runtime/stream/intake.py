@@ -92,6 +92,7 @@ class Intake:
             camera.drop("duplicate", arrived)
             return "duplicate"
         if camera.newest is not None and frame.timestamp < camera.newest:
+            camera.learn(frame.timestamp)
             camera.drop("out_of_order", arrived)
             return "order"
         self._camera_delay = self.time.delay(frame.timestamp, arrived)

@@ -29,9 +29,9 @@ def report(
     *,
     drive: str,
     rate: float,
-    outputs: list[str],
+    end: int,
 ) -> dict[str, Any]:
-    """Return the report, ready for JSON.
+    """Return the report, ready for JSON but for ``outputs``.
 
     Args:
         stream: after the replay.
@@ -40,7 +40,7 @@ def report(
         injection: what went wrong.
         drive: the directory, as the user named it.
         rate: speed of the replay; 0 for as fast as possible.
-        outputs: names of the files beside the report.
+        end: when it was over, on the stream's clock.
     """
     bundle, file = predictor.bundle, predictor.file
     return {
@@ -67,7 +67,7 @@ def report(
         "rate": rate,
         "settings": {f"{k}_us" if k not in ("queue", "sweeps") else k: v for k, v in _settings(stream).items()},
         **stream.statistics.to_json(),
-        **stream.counters(),
+        **stream.counters(end),
         "faults": [
             {
                 "fault": fault.text,
@@ -77,7 +77,6 @@ def report(
             }
             for fault in injection.faults
         ],
-        "outputs": outputs,
         "machine": machine(),
     }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import statistics
-from collections import Counter, deque
+from collections import Counter
 from typing import Any, Literal, TypeAlias
 
 __all__ = ["Sensor", "State"]
@@ -12,7 +14,7 @@ State: TypeAlias = Literal["present", "late", "absent"]
 
 LATE_PERIODS, ABSENT_PERIODS = 1.75, 3.5
 """Periods without a message after which a sensor counts as late and as absent. One lost message makes it late."""
-_LEARN = 15
+_LEARN = 64
 
 
 class Sensor:
@@ -43,18 +45,25 @@ class Sensor:
         """When messages were dropped, for the timeline; the last ones."""
         self._since = since
         self._history: list[tuple[State, int, int]] = []
-        self._gaps: deque[int] = deque(maxlen=_LEARN)
+        self._times: list[int] = []
 
     def accept(self, timestamp: int, arrived: int, delay: int) -> None:
         """Take note of a usable message that came ``delay`` later than the most timely one."""
         self.update(arrived)
-        if self.newest is not None and timestamp > self.newest:
-            self._gaps.append(timestamp - self.newest)
-            if len(self._gaps) >= 3:
-                self.period = max(int(statistics.median(self._gaps)), 1)
+        self.learn(timestamp)
         self.newest = timestamp if self.newest is None else max(self.newest, timestamp)
         self.arrived = arrived
         self._change("late" if delay > self.late_delay else "present", arrived)
+
+    def learn(self, timestamp: int) -> None:
+        """Learn the period from a message, be it in order or not."""
+        place = bisect.bisect_left(self._times, timestamp)
+        if self._times[place : place + 1] == [timestamp]:
+            return
+        self._times.insert(place, timestamp)
+        del self._times[:-_LEARN]
+        if len(self._times) > 3:
+            self.period = int(statistics.median(b - a for a, b in itertools.pairwise(self._times)))
 
     def update(self, now: int) -> None:
         """Let silence take effect, at the moment at which it became too long."""
@@ -73,6 +82,7 @@ class Sensor:
     def forget_times(self) -> None:
         """Void the timestamps so far: the sensors' clock has jumped."""
         self.newest = None
+        self._times.clear()
 
     def drop(self, reason: str, now: int) -> None:
         """Count a message that is not used."""

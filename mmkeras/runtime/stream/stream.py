@@ -133,10 +133,14 @@ class SensorStream:
         """Frames and ticks that wait for their answer."""
         return len(self._queue)
 
-    def counters(self) -> dict[str, Any]:
-        """Return what was counted beside the answers: by sensor, and of the stream."""
+    def counters(self, now: int | None = None) -> dict[str, Any]:
+        """Return what was counted beside the answers: by sensor, and of the stream.
+
+        Args:
+            now: end of the open intervals of presence; the clock's time when not given.
+        """
         with self._lock:
-            now = self.clock.now()
+            now = self.clock.now() if now is None else now
             self.intake.update(now)
             sensors = {sensor.name: sensor.to_json(self.start, now) for sensor in self.intake.sensors}
             camera = sensors[self.intake.camera.name]["counts"]

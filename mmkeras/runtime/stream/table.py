@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-__all__ = ["stream_tables"]
+__all__ = ["stream_tables", "summary"]
 
 
 def stream_tables(report: Mapping[str, Any]) -> list[Table]:
@@ -15,31 +15,31 @@ def stream_tables(report: Mapping[str, Any]) -> list[Table]:
     return [_answers(report), _latency(report), _sensors(report)]
 
 
+def summary(report: Mapping[str, Any]) -> list[str]:
+    """Return what the tables leave out, in sentences."""
+    kinds = ", ".join(f"{count} {kind}" for kind, count in report["kinds"].items() if count)
+    lines = [f"answers: {kinds or 'none'}; jumps of the sensors' clock: {report['clock_jumps']}"]
+    share = report["share_beyond_interpreter"]
+    if share is not None:
+        lines.append(f"{100 * share:.1f} % of an answer's work is beyond the interpreter's call (median)")
+    return lines
+
+
 def _answers(report: Mapping[str, Any]) -> Table:
-    drive = report["drive"]
-    table = Table(title=f"{drive['scene']}: {drive['seconds']:.1f} s at rate {report['rate']:g}", title_justify="left")
+    table = Table(title="Answers", title_justify="left")
     for column in ("frames", "of them ticks", "answered", "dropped", "blind", "after the deadline"):
         table.add_column(column, justify="right")
     names = ("frames", "ticks", "answered", "dropped", "blind", "deadline_missed")
     table.add_row(*(str(report[name]) for name in names))
-    kinds = ", ".join(f"{count} {kind}" for kind, count in report["kinds"].items() if count)
-    table.caption = f"{kinds or 'no answers'}; clock jumps: {report['clock_jumps']}"
-    table.caption_justify = "left"
     return table
 
 
 def _latency(report: Mapping[str, Any]) -> Table:
-    bundle = report["bundle"]
-    title = f"Latency in ms: {bundle['path']}, {bundle['engine']}, {bundle['threads']} thread(s)"
-    table = Table(title=title, title_justify="left")
+    table = Table(title="Latency in ms", title_justify="left")
     for column in ("stage", "p50", "p99", "mean", "max"):
         table.add_column(column, justify="left" if column == "stage" else "right")
     for stage, figures in report["latency_ms"].items():
         table.add_row(stage, *(f"{figures[name]:.2f}" for name in ("p50", "p99", "mean", "max")))
-    share = report["share_beyond_interpreter"]
-    if share is not None:
-        table.caption = f"{100 * share:.1f} % of the work lies beyond the interpreter's call (p50)"
-        table.caption_justify = "left"
     return table
 
 

@@ -35,7 +35,7 @@ def test_an_answer_for_every_frame_and_recovery(script: tuple[str, ...], rate: i
     trip = Trip(*script, arrivals=drive(4.0, rate=rate), takes=takes, frame_period=round(FRAME / rate))
     received = trip.counts("camera")["received"] - trip.counts("camera").get("duplicate", 0)
     assert sum(answer.cause == "frame" for answer in trip.answers) == received
-    assert max(trip.gaps()) <= 1.55 * FRAME / rate
+    assert max(trip.gaps()) <= 2 * FRAME / rate / 1e6
     assert all(injected > 0 for injected in trip.injection.applied.values())
     assert trip.kinds(3.7)[-3:] == ["both"] * 3
     assert all(answer.answered - answer.arrived <= 120_000 for answer in trip.answers)
