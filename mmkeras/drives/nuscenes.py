@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mmkeras.drives.annotations import Annotations
 from mmkeras.drives.boxes import Box
+from mmkeras.drives.frames import Frame, Scene, read_scenes
 from mmkeras.drives.radar_cloud import NUSCENES_FILTER, RadarFilter, SweepFile, SweepFiles
 from mmkeras.drives.sample_data import SampleData
 from mmkeras.drives.tables import Table
 from mmkeras.errors import DataError, nearest
-from mmkeras.geometry import Pose
 
 __all__ = ["Frame", "NuScenes", "Scene", "find_tables"]
 
@@ -31,48 +30,6 @@ RADARS = {
     "CAM_BACK_RIGHT": ("RADAR_FRONT_RIGHT", "RADAR_BACK_RIGHT"),
 }
 """Radars of the nuScenes cars whose field of view meets that of a camera."""
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Some twenty seconds of one drive."""
-
-    token: str
-    name: str
-    """For example ``scene-0061``."""
-    description: str
-    """In words; nuScenes tells night and rain here."""
-    number: int
-    """Row in the table."""
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """One picture of a camera, not read yet."""
-
-    token: str
-    """Of the record in ``sample_data.json``."""
-    timestamp: int
-    """Microseconds."""
-    path: str
-    """The file."""
-    intrinsic: np.ndarray
-    """Camera matrix (3, 3) in pixels."""
-    camera: Pose
-    """Camera -> ego."""
-    ego: Pose
-    """Ego -> global at the time of the frame."""
-    width: int
-    """Of the picture, in pixels."""
-    height: int
-    """Of the picture, in pixels."""
-    is_key: bool
-    """Whether the frame belongs to a sample with annotations."""
-    channel: str
-    """For example ``CAM_FRONT``."""
-    sample: str
-    """Token of the sample that it belongs to; between samples, the next one."""
-    scene: Scene
 
 
 class NuScenes:
@@ -92,10 +49,7 @@ class NuScenes:
         self.tables = find_tables(self.folder, version)
         """Folder of the tables."""
         scenes = Table(self.tables / "scene.json")
-        self.scenes = tuple(
-            Scene(row["token"], row["name"], row.get("description", ""), number)
-            for number, row in enumerate(scenes.rows())
-        )
+        self.scenes = read_scenes(scenes)
         """In the order of the table."""
         self._samples = Table(self.tables / "sample.json", {"scene_token": "S", "timestamp": "i8"})
         self._samples.link("scene_token", scenes)

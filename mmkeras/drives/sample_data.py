@@ -34,7 +34,7 @@ class SampleData:
             DataError: a table cannot be read, or names a sample, sensor or calibration that is not there.
         """
         self._folder = folder
-        sensors = {row["token"]: row for row in Table(tables / "sensor.json").rows()}
+        sensors = {row["token"]: row for row in Table(tables / "sensor.json", {"channel": "S"}).rows()}
         self.channels = {str(row["channel"]): str(row.get("modality", "")) for row in sensors.values()}
         """``camera``, ``radar`` or ``lidar`` by channel."""
         self._names = sorted(self.channels)

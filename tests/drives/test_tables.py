@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -94,3 +96,29 @@ def test_links(tmp_path):
     with pytest.raises(DataError, match="record 't2': its link 't9'"):
         table.link("link", table, empty=True)
     assert table.link("link", table, optional=True).tolist() == [0, -1, -1]
+
+
+def test_a_table_is_smaller_than_its_records(tmp_path):
+    """What stays in memory, and what is needed meanwhile, against the same records as dicts."""
+    rows = [record(number, "n" * 200) for number in range(20_000)]
+    path = tmp_path / "large.json"
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    del rows
+
+    def kept_and_peak(read: Callable[[], object]) -> tuple[int, int]:
+        tracemalloc.start()
+        try:
+            content = read()
+            kept, peak = tracemalloc.get_traced_memory()
+            del content
+            return kept, peak
+        finally:
+            tracemalloc.stop()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "BLOCK", 1000)
+        patch.setattr(tables, "PIECE", 100_000)
+        kept, peak = kept_and_peak(lambda: Table(path, KINDS))
+    whole, _ = kept_and_peak(lambda: json.loads(path.read_text(encoding="utf-8")))
+    assert kept < whole / 10
+    assert peak < whole / 5
