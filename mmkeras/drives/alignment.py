@@ -89,8 +89,8 @@ def measure(snapshot: Snapshot, size: tuple[int, int]) -> Alignment:
         offset = (middle - there + 180) % 360 - 180
         offsets.append(offset[near & (np.abs(offset) < WINDOW)])
         halves.append(float(np.abs(spread).max()))
-    counts = (int(mask.sum()) for mask in (ahead, in_field, in_picture))
-    return Alignment(len(points), *counts, tuple(offsets), np.asarray(halves))
+    in_front, seen, hit = (int(mask.sum()) for mask in (ahead, in_field, in_picture))
+    return Alignment(len(points), in_front, seen, hit, tuple(offsets), np.asarray(halves))
 
 
 def best_turn(alignments: list[Alignment], seed: int = 0) -> Turn | None:

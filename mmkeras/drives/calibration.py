@@ -143,7 +143,8 @@ def _judge(alignments: list[Alignment]) -> Verdict:
 def _projection(numbers: dict[str, float | int | None]) -> tuple[list[str], list[str]]:
     """Return what is wrong and what is suspicious about where the points fall."""
     ahead, inside, hit = (numbers[name] for name in ("points_ahead", "points_in_picture", "boxes_hit"))
-    wrong, suspicious = [], []
+    wrong: list[str] = []
+    suspicious: list[str] = []
     if ahead is None:
         wrong.append("no radar point between 3 and 60 m")
     elif ahead < 0.3:

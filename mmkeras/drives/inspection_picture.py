@@ -34,14 +34,15 @@ def inspection_picture(grade: str, reasons: Sequence[str], turn: Turn | None, sn
     Returns:
         PNG bytes.
     """
-    tiles = [_overlay(snapshot) for snapshot in snapshots]
-    columns = min(2, len(tiles))
-    width = columns * (_WIDTH + _GAP) + _GAP if columns > 1 else 2 * _WIDTH
+    columns = min(2, len(snapshots))
+    width = 2 * (_WIDTH + _GAP) + _GAP
+    tiles = [_overlay(snapshot, _WIDTH if columns > 1 else width - 2 * _GAP) for snapshot in snapshots]
     lines = textwrap.wrap("; ".join(reasons), width // 8)
     head = 44 + 18 * len(lines)
     curve = _CURVE + 34 if turn is not None else 0
-    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
-    heights = [max(len(tile) for tile in row) + 22 for row in rows]
+    names = [snapshot.name[:60] for snapshot in snapshots]
+    rows = [list(zip(tiles, names, strict=True))[start : start + columns] for start in range(0, len(tiles), columns)]
+    heights = [max(len(tile) for tile, _ in row) + 22 for row in rows]
     board = Canvas(width, head + curve + sum(heights) + _GAP + 24)
     board.polygon([(0, 0), (width, 0), (width, 5), (0, 5)], _GRADES.get(grade, _INK))
     board.text(_GAP, 24, f"Calibration: {grade}", 18, _INK)
@@ -51,11 +52,10 @@ def inspection_picture(grade: str, reasons: Sequence[str], turn: Turn | None, sn
         _curve(board, turn, head, width)
     top = head + curve
     for row, height in zip(rows, heights, strict=True):
-        for place, tile in enumerate(row):
+        for place, (tile, name) in enumerate(row):
             left = _GAP + place * (_WIDTH + _GAP)
             board.paste(tile, left, top + 16, tile.shape[1], tile.shape[0])
-            name = snapshots[len(rows[0]) * rows.index(row) + place].name
-            board.text(left, top + 8, name[:60], 11, _GREY)
+            board.text(left, top + 8, name, 11, _GREY)
         top += height
     _legend(board, top + _GAP)
     stream = io.BytesIO()
@@ -63,14 +63,13 @@ def inspection_picture(grade: str, reasons: Sequence[str], turn: Turn | None, sn
     return stream.getvalue()
 
 
-def _overlay(snapshot: Snapshot) -> np.ndarray:
+def _overlay(snapshot: Snapshot, width: int) -> np.ndarray:
     with Image.open(snapshot.path) as image:
         source = image.convert("RGB")
-    scale = _WIDTH / source.width
+    scale = width / source.width
     height = round(source.height * scale)
-    board = Canvas(_WIDTH, height, "#000000")
-    source.draft("RGB", (2 * _WIDTH, 2 * height))
-    board.paste(np.asarray(source), 0, 0, _WIDTH, height)
+    board = Canvas(width, height, "#000000")
+    board.paste(np.asarray(source), 0, 0, width, height)
     for box in snapshot.boxes:
         corners = snapshot.camera.inverse.apply(box.corners())
         if corners[:, 2].min() < 0.5:
@@ -81,7 +80,7 @@ def _overlay(snapshot: Snapshot) -> np.ndarray:
             board.line([pixels[start].tolist(), pixels[end].tolist()], colour, 1.0, halo="#00000060")
     points = snapshot.points[snapshot.points[:, 2] > 0.5]
     for point, (x, y) in zip(points, _project(points[:, :3], snapshot.intrinsic) * scale, strict=True):
-        if 0 <= x < _WIDTH and 0 <= y < height:
+        if 0 <= x < width and 0 <= y < height:
             board.dot(float(x), float(y), 1.8, depth_colour(float(point[2]), _REACH), "#000000B0")
     return board.array()
 
