@@ -77,7 +77,7 @@ class Agent:
     """Paint of a vehicle, or coat, trousers and skin of a person."""
     twist: float = 0.0
     """Heading relative to the road's direction, of one who stands, in radians."""
-    start: float = 0.0
+    start: float = -10.0
     """Seconds after which a waiting one sets off."""
 
     @property

@@ -137,7 +137,7 @@ def _of_agents(world: World, times: np.ndarray, poses: np.ndarray, rng: np.rando
     shape = (*centre.shape, CANDIDATES)
     # The faces turned to the radar share the returns by their apparent widths.
     end, side = np.abs(seen_x) * size[:, 0], np.abs(seen_y) * size[:, 1]
-    on_end = rng.random(shape) < (end / (end + side))[..., None]
+    on_end = rng.random(shape) < (end / np.maximum(end + side, 1e-9))[..., None]
     along, inset = rng.uniform(-0.5, 0.5, shape), rng.uniform(0.0, 0.4, shape)
     half_w, half_l = size[:, 0, None] / 2, size[:, 1, None] / 2
     deep_x, deep_y = np.maximum(half_l - inset, 0.0), np.maximum(half_w - inset, 0.0)
