@@ -10,6 +10,10 @@ Any output that is NaN or infinite fails. With a modality taken away many sample
 them in both directions: each flip moves the metric of N samples by up to 1/N, so ``f`` flips without a preference
 move it by about ``sqrt(f) / N``, and twice that is allowed on top. Flips that all go the wrong way still fail.
 
+A task may say with ``gated_by = "metric"`` that its decisions are too fine to count one by one: a detection changes
+with a centimetre in one of many boxes. Its float16 files then lose at most 0.2 point of the metric, allowed for in the
+other scenarios as for int8. Its float32 files must still give the same detections.
+
 A float32 flip counts even where the Keras model itself is within the tolerance of a tie. A point is a hundredth of
 the task's metric, which has no unit (a regression's is a share of the targets' standard deviation, lower is better).
 A float32 difference is relative to the largest output where that is above 1, so that a regression in metres and one in
@@ -24,8 +28,9 @@ from dataclasses import dataclass
 
 from export.results import ScenarioResult, max_or_nan
 from export.scenarios import ALL
+from mmkeras.tasks import TaskSpec
 
-__all__ = ["GATES", "Gate", "device_tolerance", "judge"]
+__all__ = ["GATES", "METRIC_GATES", "Gate", "device_tolerance", "gates_of", "judge"]
 
 
 @dataclass(frozen=True)
@@ -46,9 +51,23 @@ GATES: dict[str, Gate] = {
     "int8-dynamic": Gate(metric_drop=0.005),
 }
 """Limits by precision."""
+METRIC_GATES: dict[str, Gate] = {**GATES, "float16": Gate(metric_drop=0.002)}
+"""Limits for a task that is gated by its metric."""
 
 
-def judge(precision: str, tolerance: float, results: Mapping[str, ScenarioResult], metric: str, sign: int) -> str:
+def gates_of(task: TaskSpec) -> dict[str, Gate]:
+    """Return the limits by precision that a task's files are held to."""
+    return METRIC_GATES if task.gated_by == "metric" else GATES
+
+
+def judge(
+    precision: str,
+    tolerance: float,
+    results: Mapping[str, ScenarioResult],
+    metric: str,
+    sign: int,
+    gates: Mapping[str, Gate] = GATES,
+) -> str:
     """Return why a file may not ship; empty if it may.
 
     Args:
@@ -57,8 +76,9 @@ def judge(precision: str, tolerance: float, results: Mapping[str, ScenarioResult
         results: by scenario.
         metric: name of the task metric, for the message.
         sign: 1 where a higher metric is better, -1 where a lower one is.
+        gates: the task's, see `gates_of`.
     """
-    gate = GATES[precision]
+    gate = gates[precision]
     problems = [] if results.get(ALL) else [f"not verified in the scenario {ALL!r}"]
     for name, result in results.items():
         for problem in _problems(gate, tolerance, name, result, metric, sign):

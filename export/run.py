@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from export.bundles import build_folder, next_version, publish, with_file, write_description
 from export.formats import Format, Job, plan
-from export.gates import device_tolerance, judge
+from export.gates import device_tolerance, gates_of, judge
 from export.results import FileResult, Report
 from export.runners import open_saved_model, opened
 from export.saved_model_from_keras import FORMAT as SAVED_MODEL
@@ -124,7 +124,7 @@ def _one(
     finally:
         progress.remove_task(bar)
     task = job.source.task
-    verdict = judge(precision, format.tolerance, scenarios, task.metric, task.metric_sign)
+    verdict = judge(precision, format.tolerance, scenarios, task.metric, task.metric_sign, gates_of(task))
     reason = "; ".join(part for part in (reason, "" if reason else verdict) if part)
     result = dataclasses.replace(
         result,

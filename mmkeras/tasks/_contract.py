@@ -6,7 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -36,6 +36,8 @@ class TaskSpec(ABC):
     metric: ClassVar[str]
     """Name of the primary metric in `score`'s result; higher is better unless `metric_sign` is -1."""
     metric_sign: ClassVar[int] = 1
+    gated_by: ClassVar[Literal["decisions", "metric"]] = "decisions"
+    """What an exported float16 file is held to: the share of samples decided alike, or the loss of the metric."""
 
     @property
     @abstractmethod

@@ -6,8 +6,10 @@ import math
 
 import pytest
 
-from export.gates import device_tolerance, judge
+from export.gates import GATES, device_tolerance, gates_of, judge
 from export.results import FileResult, ScenarioResult
+from mmkeras.tasks.classification.spec import Spec as Classification
+from tests.tasks.detection import maps
 
 
 def result(diff: float = 0.0, flips: int = 0, change: float = 0.0, bad: int = 0, scale: float = 1.0) -> ScenarioResult:
@@ -74,3 +76,17 @@ def test_a_nan_in_one_scenario_is_not_lost_in_the_summary() -> None:
     assert math.isnan(file.max_abs_diff)
     assert file.to_json()["max_abs_diff"] is None
     assert file.to_json()["scenarios"]["all"]["max_abs_diff"] == 0.1
+
+
+def test_a_task_gated_by_its_metric_counts_no_float16_flips_but_holds_float32_to_them() -> None:
+    gates = gates_of(maps.spec())
+    assert gates_of(Classification(labels=("a", "b"))) is GATES
+
+    def held(precision: str, **results: ScenarioResult) -> str:
+        return judge(precision, 1e-5, {"all": result(), **results}, "mAP", 1, gates)
+
+    assert held("float16", all=result(0.1, flips=400, change=-0.002)) == ""
+    assert "0.21 points worse" in held("float16", all=result(0.1, flips=400, change=-0.0021))
+    assert held("int8-dynamic", all=result(0.3, flips=400, change=-0.005)) == ""
+    assert "1 of 500" in held("float32", all=result(1e-7, flips=1, scale=70.0))
+    assert held("float32", all=result(6e-4, scale=70.0)) == ""

@@ -7,7 +7,7 @@ import functools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -135,6 +135,7 @@ class Spec(TaskSpec):
 
     kind: ClassVar[str] = "detection"
     metric: ClassVar[str] = "mAP"
+    gated_by: ClassVar[Literal["decisions", "metric"]] = "metric"
 
     labels: tuple[str, ...]
     """The classes in the order of the heatmap's channels."""
