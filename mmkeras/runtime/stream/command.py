@@ -95,11 +95,8 @@ def stream(bundle: Bundle, options: argparse.Namespace, progress: Progress = lam
         aside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
         try:
             aside.mkdir(parents=True)
-            end = max([recording.end, *(answer.answered for answer in answers)])
-            value = report(sensors, predictor, recording, injection, drive=options.drive, rate=rate, end=end)
-            outputs = _write(
-                aside, sensors, answers, injection, recording, end, detector, options.no_pictures, progress
-            )
+            value = report(sensors, predictor, recording, injection, drive=options.drive, rate=rate)
+            outputs = _write(aside, sensors, answers, injection, recording, detector, options.no_pictures, progress)
             value["outputs"] = [*outputs, REPORT]
             write_json(aside / REPORT, value)
             _move(aside, out)
@@ -155,7 +152,6 @@ def _write(
     answers: Sequence[Answer],
     injection: Injection,
     recording: Recording,
-    end: int,
     detector: BundleDetector,
     no_pictures: bool,
     progress: Progress,
@@ -164,7 +160,7 @@ def _write(
     write_text(folder / "detections.jsonl", "".join(f"{line}\n" for line in lines))
     kinds = sensors.statistics
     title = f"{recording.scene}: {kinds.answered} of {len(answers)} frames answered by the model"
-    picture = timeline(sensors.intake.sensors, answers, injection.faults, recording.start, end, title)
+    picture = timeline(sensors.intake.sensors, answers, injection.faults, recording.start, recording.end, title)
     Image.fromarray(picture).save(folder / "timeline.png")
     outputs = ["detections.jsonl", "timeline.png"]
     if no_pictures or not answers:

@@ -123,6 +123,7 @@ def play(stream: SensorStream, arrivals: Iterable[Arrival], clock: Clock, end: i
         clock: waits.
         end: moment after which no more ticks are answered.
     """
+    stream.finish(end)
     source = iter(arrivals)
     pending = next(source, None)
     while True:
@@ -133,7 +134,7 @@ def play(stream: SensorStream, arrivals: Iterable[Arrival], clock: Clock, end: i
         if due is not None and due <= clock.now():
             yield from stream.poll()
             continue
-        if pending is None and not stream.pending and (due is None or due > end):
+        if pending is None and due is None:
             return
         moments = [due] if due is not None else []
         moments += [pending.moment] if pending is not None else []

@@ -29,7 +29,6 @@ def report(
     *,
     drive: str,
     rate: float,
-    end: int,
 ) -> dict[str, Any]:
     """Return the report, ready for JSON but for ``outputs``.
 
@@ -40,7 +39,6 @@ def report(
         injection: what went wrong.
         drive: the directory, as the user named it.
         rate: speed of the replay; 0 for as fast as possible.
-        end: when it was over, on the stream's clock.
     """
     bundle, file = predictor.bundle, predictor.file
     return {
@@ -67,7 +65,7 @@ def report(
         "rate": rate,
         "settings": {f"{k}_us" if k not in ("queue", "sweeps") else k: v for k, v in _settings(stream).items()},
         **stream.statistics.to_json(),
-        **stream.counters(end),
+        **stream.counters(recording.end),
         "faults": [
             {
                 "fault": fault.text,

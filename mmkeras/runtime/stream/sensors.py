@@ -103,9 +103,10 @@ class Sensor:
         return self.arrived + int(ABSENT_PERIODS * self.period)
 
     def intervals(self, now: int) -> list[tuple[State, int, int]]:
-        """Return states with their beginning and end, up to now; together they cover the stream's life."""
+        """Return states with their beginning and end, up to a time; together they cover the stream's life."""
         result: list[tuple[State, int, int]] = []
         for state, begin, end in [*self._history, (self.state, self._since, now)]:
+            end = min(end, now)
             if result and result[-1][0] == state:
                 result[-1] = (state, result[-1][1], end)
             elif end > begin:

@@ -57,6 +57,9 @@ class SensorStream:
         self._queue: deque[Job] = deque()
         self._skipped: deque[Answer] = deque(maxlen=_UNREAD)
         self._slot: int | None = None
+        self._end: int | None = None
+        # A deadline is real time, also where a replay runs faster.
+        self._deadline = int(self.settings.deadline * clock.rate)
         self._lock = threading.Lock()
 
     def push(self, message: Message, arrived: int | None = None) -> None:
@@ -70,6 +73,8 @@ class SensorStream:
             arrived = self.clock.now() if arrived is None else arrived
             if self._slot is None:
                 self._slot = arrived + self.settings.frame_period
+            # Frames that were missed while an inference ran are owed an answer, too.
+            self._tick(arrived)
             if isinstance(message, Sweep):
                 self.intake.take_sweep(message, arrived)
                 return
@@ -109,7 +114,7 @@ class SensorStream:
                     job.ego = self.intake.ego.at(job.timestamp)
         if job is None:
             return answers
-        answer = self._answerer.answer(job, sweeps, self.settings.deadline)
+        answer = self._answerer.answer(job, sweeps, self._deadline)
         with self._lock:
             self.statistics.add(answer)
             if answer.reason in ("image", "frozen"):
@@ -117,21 +122,23 @@ class SensorStream:
         return [*answers, answer]
 
     def next_due(self) -> int | None:
-        """Return when `poll` next has something to do if no message comes; None before the first message."""
+        """Return when `poll` next has something to do if no message comes; None for never."""
         with self._lock:
             if self._slot is None:
                 return None
             now = self.clock.now()
             self.intake.update(now)
-            tick = self._slot + self._grace
             if self._skipped or (self._queue and not self._waits(now)):
                 return now
-            return min(tick, self._patience(self._queue[0]), self.intake.next_absence(now)) if self._queue else tick
+            tick = self._slot + self._grace
+            moments = [tick] if self._end is None or tick <= self._end else []
+            if self._queue:
+                moments += [self._patience(self._queue[0]), self.intake.next_absence(now)]
+            return min(moments, default=None)
 
-    @property
-    def pending(self) -> int:
-        """Frames and ticks that wait for their answer."""
-        return len(self._queue)
+    def finish(self, moment: int) -> None:
+        """Ask for no answer that would be due after a moment, but for frames that come."""
+        self._end = moment
 
     def counters(self, now: int | None = None) -> dict[str, Any]:
         """Return what was counted beside the answers: by sensor, and of the stream.
@@ -159,7 +166,8 @@ class SensorStream:
         if self._slot is None:
             return
         period = self.intake.camera.period
-        while self._slot + self._grace <= now:
+        last = now if self._end is None else min(now, self._end)
+        while self._slot + self._grace <= last:
             job = Job(self.intake.frame_time(self._slot), "tick", self._slot + self._grace)
             job.camera = self.intake.camera_pose
             self._enqueue(job)
@@ -171,7 +179,7 @@ class SensorStream:
             self._skip(self._queue.popleft(), "queue")
 
     def _next_job(self, now: int) -> Job | None:
-        while len(self._queue) > 1 and now > self._queue[0].arrived + self.settings.deadline:
+        while len(self._queue) > 1 and now > self._queue[0].arrived + self._deadline:
             self._skip(self._queue.popleft(), "expired")
         if not self._queue:
             return None

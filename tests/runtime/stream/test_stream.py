@@ -64,15 +64,16 @@ def test_a_frame_waits_for_a_radar_that_is_late_and_no_longer_than_its_deadline(
     assert answer.points is not None
     assert answer.points[:, 7].min() == pytest.approx(0.025)
     # And once more, but now the sweep never comes.
-    clock.wait_until(START + 8 * 80_000)
+    clock.wait_until(START + 7 * 80_000 + 25_000)
     stream.push(frame(clock.now()))
     assert stream.poll() == []
-    moment = stream.next_due()
+    answers = []
     while (moment := stream.next_due()) is not None and moment > clock.now():
         clock.wait_until(moment)
         answers = stream.poll()
         if answers:
             break
+    assert [answer.cause for answer in answers] == ["frame"]
     assert answers[0].answered - answers[0].arrived <= 100_000
     assert not answers[0].missed
 
@@ -115,6 +116,25 @@ def test_an_old_frame_gives_way_to_a_newer_one():
     clock.wait_until(START + 115_000)
     answers = stream.poll()
     assert [(a.status, a.reason) for a in answers] == [("skipped", "expired"), ("skipped", "expired"), ("answered", "")]
+
+
+def test_frames_that_stay_away_during_a_long_inference_are_answered_for():
+    """The camera is dead for a second in which the engine is busy; nobody polls meanwhile."""
+    clock = FakeClock(START)
+    detector = WallDetector(clock, 1_000_000)
+    stream = SensorStream(detector, clock, Settings(frame_period=FRAME, queue=20))
+    stream.push(frame(START))
+    (answer,) = stream.poll()
+    for index in range(1, 12):
+        stream.push(sweep(START + index * 90_000), START + index * 90_000)
+    stream.push(frame(START + 1_000_000), START + 1_000_000)
+    detector.takes = 0
+    causes = []
+    while answers := stream.poll():
+        causes += [(answer.cause, answer.arrived - START) for answer in answers]
+    ticks = [moment for cause, moment in causes if cause == "tick"]
+    assert ticks == list(range(FRAME * 3 // 2, 1_000_000, FRAME))
+    assert causes[-1] == ("frame", 1_000_000)
 
 
 def test_radar_alone_and_camera_alone():
