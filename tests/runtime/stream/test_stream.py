@@ -92,7 +92,8 @@ def test_under_ten_times_the_rate_the_queue_drops_the_oldest_and_every_frame_has
     answered = [answer.frame for answer in trip.answers if answer.cause == "frame"]
     assert sorted(map(id, answered)) == sorted(map(id, frames))
     figures = trip.stream.statistics.to_json()
-    assert figures["dropped"] == trip.counts("camera")["skipped_queue"] > len(frames) / 2
+    skipped_ticks = sum(a.status == "skipped" and a.cause == "tick" for a in trip.answers)
+    assert figures["dropped"] - skipped_ticks == trip.counts("camera")["skipped_queue"] > len(frames) / 2
     # One inference takes 20 ms: the engine is never idle, and never far behind.
     assert len(trip.detector.calls) >= 95
     assert figures["latency_ms"]["total"]["max"] < 45
@@ -124,7 +125,7 @@ def test_frames_that_stay_away_during_a_long_inference_are_answered_for():
     detector = WallDetector(clock, 1_000_000)
     stream = SensorStream(detector, clock, Settings(frame_period=FRAME, queue=20))
     stream.push(frame(START))
-    (answer,) = stream.poll()
+    assert len(stream.poll()) == 1
     for index in range(1, 12):
         stream.push(sweep(START + index * 90_000), START + index * 90_000)
     stream.push(frame(START + 1_000_000), START + 1_000_000)
