@@ -195,16 +195,20 @@ class Canvas:
         return bright
 
     def _light(self, mesh: Mesh, camera: np.ndarray, turn: np.ndarray, position: np.ndarray, number: int) -> None:
-        for lamp in mesh.lamps:
-            ray = camera - np.array(lamp.position)
-            aim = 1.0 if not lamp.forward else lamp.forward * ray[0] / max(float(np.linalg.norm(ray)), 1e-6)
-            if aim <= 0.1:
-                continue
-            at = self.view.to_camera((turn @ np.array(lamp.position) + position)[None])
-            if at[0, 2] > 1.0:
-                column, row = self.view.pixels(at)[0]
+        """Add the lamps of a shape that shine towards the camera at ``camera`` (3,) in the shape's frame."""
+        if not mesh.lamps:
+            return
+        places = np.array([lamp.position for lamp in mesh.lamps])
+        rays = camera - places
+        aims = rays[:, 0] / np.maximum(np.sqrt((rays**2).sum(1)), 1e-6)
+        ahead = self.view.to_camera(places @ turn.T + position)
+        for lamp, aim, at in zip(mesh.lamps, aims.tolist(), ahead, strict=True):
+            aim = lamp.forward * aim if lamp.forward else 1.0
+            if aim > 0.1 and at[2] > 1.0:
+                column, row = self.view.pixels(at[None])[0].tolist()
+                # Headlights are bundled: they lose more than tail lights when seen from the side.
                 power = lamp.power * aim ** (4.0 if lamp.power > 2 else 1.0)
-                self.lamps.append(LitLamp(column, row, float(at[0, 2]), lamp.radius, power, lamp.colour, number))
+                self.lamps.append(LitLamp(column, row, float(at[2]), lamp.radius, power, lamp.colour, number))
 
 
 def _hull(points: np.ndarray) -> list[tuple[float, float]]:

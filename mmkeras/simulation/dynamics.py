@@ -44,13 +44,13 @@ class Tracks:
         position, heading, velocity = self.at_all(np.array([time]))
         return position[0], heading[0], velocity[0]
 
-    def at_all(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return positions (S, A, 2), headings (S, A) and velocities (S, A, 2) at times (S,)."""
+    def at_all(self, times: np.ndarray, agents: slice = slice(None)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return positions (S, A, 2), headings (S, A) and velocities (S, A, 2) of some agents at times (S,)."""
         grid = np.clip((times - self.times[0]) / STEP, 0.0, len(self.times) - 1.001)
         low = grid.astype(int)
         part = (grid - low)[:, None]
         position, heading, velocity = (
-            column[low] * (1 - share) + column[low + 1] * share
+            column[low, agents] * (1 - share) + column[low + 1, agents] * share
             for column, share in (
                 (self.position, part[..., None]),
                 (self.heading, part),

@@ -37,10 +37,11 @@ RADARS = {
 """Mounting by channel: x, y, z in metres and yaw in radians, in the ego frame."""
 FIELDS = ((20.0, math.radians(60.0)), (70.0, math.radians(45.0)), (150.0, math.radians(9.0)))
 SCENERY = {
-    "building": (9.0, 7.0, 0.30), "tree": (0.0, 6.0, 0.18), "bush": (-4.0, 5.0, 0.10), "lamp": (3.0, 5.0, 0.35),
-    "pole": (2.0, 5.0, 0.30), "sign": (6.0, 6.0, 0.45), "signal": (6.0, 5.0, 0.45), "rail": (6.0, 7.0, 0.28),
-    "wall": (3.0, 6.0, 0.20),
+    "building": (9.0, 7.0, 0.45), "tree": (0.0, 6.0, 0.28), "bush": (-4.0, 5.0, 0.16), "lamp": (3.0, 5.0, 0.45),
+    "pole": (2.0, 5.0, 0.42), "sign": (6.0, 6.0, 0.55), "signal": (6.0, 5.0, 0.55), "rail": (6.0, 7.0, 0.42),
+    "wall": (3.0, 6.0, 0.32),
 }  # fmt: skip
+"""Mean and spread of the radar cross section in dBsm, and the chance of each of two returns when near, by fixture."""
 CANDIDATES = 6
 CLUTTER, SCENE, GHOST = -1, -2, -3
 
@@ -107,7 +108,7 @@ def sweep_all(
     )
     own = np.einsum("nc,nc->n", speeds[sweep], _unit(azimuth + poses[sweep, 2]))
     radial = over_ground - own + rng.normal(0, config.radar_speed_noise, len(own))
-    spread = math.radians(config.radar_angle_noise) * (0.75 + 0.6 * (azimuth / 0.8) ** 2)
+    spread = math.radians(config.radar_angle_noise) * (0.9 + 0.6 * (azimuth / 0.8) ** 2)
     azimuth = azimuth + rng.normal(0, 1, len(own)) * spread
     distance = np.maximum(distance + rng.normal(0, config.radar_range_noise, len(own)), 0.3)
     compensated = radial + np.einsum("nc,nc->n", speeds[sweep], _unit(azimuth + poses[sweep, 2]))
@@ -226,7 +227,7 @@ def _of_scenery(world: World, poses: np.ndarray, rng: np.random.Generator) -> _E
 
 
 def _ghosts(echoes: _Echoes, rng: np.random.Generator) -> _Echoes:
-    chosen = np.flatnonzero((rng.random(len(echoes.sweep)) < 0.09) & (echoes.range < 45.0))
+    chosen = np.flatnonzero((rng.random(len(echoes.sweep)) < 0.12) & (echoes.range < 45.0))
     longer = rng.uniform(1.15, 2.1, len(chosen))
     return _Echoes(
         echoes.sweep[chosen], echoes.range[chosen] * longer, echoes.azimuth[chosen] + rng.normal(0, 0.05, len(chosen)),

@@ -53,11 +53,12 @@ class SceneRows:
 
     def ego(self, seconds: float) -> Pose:
         """Return the pose ego -> global: on the ground, along the road, with the ground's slope."""
-        position, heading, _ = self.world.tracks.at(seconds)
-        foot = self.world.ground.lift(position[0])
-        slope = self.world.ground.slope(position[0], float(heading[0]))
+        positions, headings, _ = self.world.tracks.at_all(np.array([seconds]), slice(1))
+        position, heading = positions[0, 0], float(headings[0, 0])
+        foot = self.world.ground.lift(position)
+        slope = self.world.ground.slope(position, heading)
         matrix = np.eye(4)
-        matrix[:3, :3] = turn(float(heading[0]), -slope, 0.0)
+        matrix[:3, :3] = turn(heading, -slope, 0.0)
         matrix[:3, 3] = foot
         return Pose.from_matrix(matrix)
 

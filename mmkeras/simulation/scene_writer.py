@@ -51,7 +51,7 @@ def _write_sweeps(
     """Write all radar files and return, by key frame and agent, the returns of the key sweeps."""
     shots = [shot for channel in sweeps for shot in sweeps[channel]]
     times = np.array([shot.stamp * 1e-6 - scene.config.radar_latency for shot in shots])
-    position, heading, velocity = (column[:, 0] for column in scene.world.tracks.at_all(times))
+    position, heading, velocity = (column[:, 0] for column in scene.world.tracks.at_all(times, slice(1)))
     mounts = np.array([(*scene.mounts[s.channel].translation[:2], scene.mounts[s.channel].yaw) for s in shots])
     c, s = np.cos(heading), np.sin(heading)
     x, y = c * mounts[:, 0] - s * mounts[:, 1], s * mounts[:, 0] + c * mounts[:, 1]

@@ -48,7 +48,7 @@ def build_world(request: SceneRequest, config: SimulationConfig) -> World:
         config.hill * rng.uniform(0.3, 1.0), rng.uniform(0, 2 * math.pi), rng.uniform(80, 160), rng.uniform(0, 6.28)
     )
     lanes = 1 if place == "country" or rng.random() < 0.55 else 2
-    parking = 0.0 if place == "country" else 2.3
+    parking = 0.0 if place == "country" else 2.5
     road = Road.curved(
         -90.0, _curvature(rng), rng.uniform(400.0, 1600.0, 2), rng.uniform(-math.pi, math.pi),
         lanes=lanes, lane_width=3.5, shoulder=parking or 0.8, pavement=0.0 if place == "country" else 2.8,
@@ -163,7 +163,7 @@ def _cyclists(road: Road, place: str, density: float, rng: np.random.Generator) 
     agents = []
     for _ in range(rng.poisson({"city": 6.0, "suburb": 5.0, "country": 3.5}[place] * density)):
         way = int(rng.choice([-1, 1], p=[0.45, 0.55]))
-        d = -way * (road.lanes * road.lane_width - rng.uniform(0.2, 0.7))
+        d = -way * (road.lanes * road.lane_width + rng.uniform(-0.25, 0.05))
         agents.append(new_agent("bicycle", 0, rng.uniform(6, 110), d, way, rng.uniform(2.5, 6.0), rng))
     return agents
 
