@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from mmkeras.evaluation.examples import answers, truths
+from mmkeras.evaluation.examples import answers, review, truths
 from mmkeras.evaluation.pictures.attention import attention_figure
 from mmkeras.evaluation.samples import Samples
 from mmkeras.modalities import ModalitySpec
@@ -37,8 +37,11 @@ def attention_figures(
         query: the querying modality; the last one when empty, as in the cross-attention fusion.
 
     Returns:
-        Figures by title; none where the model has no cross-attention or the query is the picture itself.
+        Figures by title; none where the model has no cross-attention, the query is the picture itself, or the task
+        draws its samples itself.
     """
+    if review(task):
+        return {}
     query = query or list(specs)[-1]
     image = next((name for name, spec in specs.items() if spec.kind == "image" and name != query), None)
     attention = attention_model(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from mmkeras.evaluation.slices import FEW_SAMPLES
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._contract import Outputs
 
-__all__ = ["confusion", "label_names", "per_class", "thresholds"]
+__all__ = ["class_scores", "confusion", "label_names", "per_class", "thresholds"]
 
 TOP_CONFUSIONS = 20
 
@@ -87,6 +88,33 @@ def per_class(
         metrics = {metric: found[f"{i} {metric}"] for metric in ("precision", "recall", "f1")}
         result[name] = {**metrics, "samples": samples, "few": samples < FEW_SAMPLES}
     return dict(sorted(result.items(), key=lambda item: _value(item[1])))
+
+
+def class_scores(task: TaskSpec, targets: np.ndarray, whole: Draws) -> dict[str, Any]:
+    """Return the average precision of every class that a detection task scores apart, worst first.
+
+    Args:
+        task: one with ``classes_of``; others have no such scores.
+        targets: encoded targets (N, ...).
+        whole: scores on all samples, ``AP_<class>`` among them.
+
+    Returns:
+        ``{class: {"AP": interval, "samples", "few"}}``, where samples are objects.
+    """
+    if not hasattr(task, "classes_of"):
+        return {}
+    counts = Counter(name for target in targets for name in task.classes_of(target))
+    result: dict[str, dict[str, Any]] = {
+        name: {
+            "AP": whole.interval(f"AP_{name}").to_json(),
+            "samples": counts[name],
+            "few": counts[name] < FEW_SAMPLES,
+        }
+        for name in getattr(task, "labels", ())
+        if f"AP_{name}" in whole.values
+    }
+    values = {name: entry["AP"]["value"] for name, entry in result.items()}
+    return dict(sorted(result.items(), key=lambda item: np.inf if values[item[0]] is None else values[item[0]]))
 
 
 def _per_number(

@@ -19,8 +19,8 @@ from mmkeras.config import EvaluateConfig
 from mmkeras.evaluation import pictures
 from mmkeras.evaluation.ablation import ablate
 from mmkeras.evaluation.calibration import calibration
-from mmkeras.evaluation.classes import confusion, per_class
-from mmkeras.evaluation.examples import cards, wrong_samples
+from mmkeras.evaluation.classes import class_scores, confusion, per_class
+from mmkeras.evaluation.examples import cards, scenes, wrong_samples
 from mmkeras.evaluation.intervals import SLOW_RESAMPLES, Bootstrap, Draws
 from mmkeras.evaluation.predict import Variant, predict
 from mmkeras.evaluation.report import write_report
@@ -97,7 +97,8 @@ def evaluate(
         "test": {name: interval.to_json() for name, interval in whole.intervals().items()},
         "ablation": ablation.result,
         "slices": slices,
-        "per_class": per_class(task, samples.targets, outputs, samples.weights, bootstrap),
+        "per_class": class_scores(task, samples.targets, whole)
+        or per_class(task, samples.targets, outputs, samples.weights, bootstrap),
         "calibration": calibration(task, samples.targets, outputs, samples.weights),
         "confusion": confusion(task, samples.targets, outputs),
         "errors": wrong_samples(task, samples, outputs),
@@ -106,6 +107,10 @@ def evaluate(
         "provenance": json.loads(json.dumps(dict(provenance or {}), default=str)),
     }
     figures = _figures(metrics, task, cards(task, samples, specs, outputs, limit=config.pictures))
+    if worst := scenes(task, samples, specs, outputs, limit=min(config.pictures, 6)):
+        figures["errors"] = pictures.gallery_figure(worst, "Most missed or false detections first")
+    if shown := scenes(task, samples, specs, outputs, range(0, len(samples), -(-len(samples) // 4))):
+        figures["samples"] = pictures.gallery_figure(shown, "Samples from all over the split")
     write_json(out / "metrics.json", metrics)
     write_report(out, {**figures, **(extra_pictures or {})})
     if console:

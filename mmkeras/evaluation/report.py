@@ -12,6 +12,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from mmkeras.errors import DataError
+from mmkeras.evaluation.degradation import SCENARIOS
 from mmkeras.evaluation.pictures import figure_to_png
 from mmkeras.evaluation.table import worst_slices
 from mmkeras.evaluation.words import number, span, span_of_change, step, title
@@ -20,7 +21,8 @@ from mmkeras.files import write_bytes, write_text
 __all__ = ["render_report", "write_report"]
 
 _TEMPLATE = "report.html.jinja"
-_KNOWN = ("ablation", "slices", "calibration", "confusion", "errors")
+_KNOWN = ("ablation", "slices", "calibration", "confusion", "errors", "samples", "degradation")
+_APART = ("name", "packages", "config", "schema_version", "notice")
 
 
 def render_report(
@@ -34,8 +36,8 @@ def render_report(
 
     Args:
         metrics: what ``metrics.json`` holds.
-        pictures: PNG bytes by name; ``ablation``, ``slices``, ``calibration``, ``confusion`` and ``errors``
-            have their own sections, others follow after them.
+        pictures: PNG bytes by name; ``ablation``, ``slices``, ``calibration``, ``confusion``, ``errors``,
+            ``samples`` and ``degradation`` have their own sections, others follow after them.
         provenance: where the model comes from; that of the metrics when not given.
         export: what ``export.json`` holds, once there is one.
         config: the configuration as text; ``config`` of the provenance when not given.
@@ -62,7 +64,9 @@ def render_report(
         provenance=given,
         name=given.get("name", "Model"),
         packages=given.get("packages", {}),
-        facts={k: v for k, v in given.items() if k not in ("name", "packages", "config", "schema_version")},
+        facts={k: v for k, v in given.items() if k not in _APART},
+        fusion_means={name: entry["mean"] for name, entry in metrics.get("fusions", {}).items()},
+        scenario_titles={scenario.name: scenario.title for scenario in SCENARIOS},
         config=given.get("config") if config is None else config,
         export=export,
     )

@@ -10,8 +10,8 @@ import numpy as np
 
 from mmkeras.evaluation.attention import attention_figures
 from mmkeras.evaluation.classes import confusion
-from mmkeras.evaluation.examples import cards
-from mmkeras.evaluation.pictures import confusion_figure, figure_to_array, samples_figure
+from mmkeras.evaluation.examples import cards, scenes
+from mmkeras.evaluation.pictures import confusion_figure, figure_to_array, gallery_figure, samples_figure
 from mmkeras.evaluation.samples import Samples
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
@@ -56,6 +56,8 @@ class EpochPictures:
             figures["confusion"] = confusion_figure(matrix)
         if shown := cards(self._task, self._samples, self._specs, outputs, range(self._shown)):
             figures["samples"] = samples_figure(shown, "Validation samples")
+        if drawn := scenes(self._task, self._samples, self._specs, outputs, range(min(4, self._shown))):
+            figures["samples"] = gallery_figure(drawn, "Validation samples")
         figures |= {
             title.lower().replace(" ", "_"): figure
             for title, figure in attention_figures(

@@ -20,18 +20,29 @@ _TITLES = {
     "r2": "R²",
     "ece": "expected calibration error",
     "auc": "area under ROC",
+    "NDS_front": "NDS_front",
+    "mATE": "mATE (m)",
+    "mASE": "mASE (1 - IOU)",
+    "mAOE": "mAOE (rad)",
+    "mAVE": "mAVE (m/s)",
+    "mAAE": "mAAE (1 - accuracy)",
+    "velocity_error": "velocity error (m/s)",
+    "AP_2d": "2D AP (COCO)",
+    "AP50_2d": "2D AP at IOU 0.5",
 }
 
 
 def is_share(metric: str) -> bool:
     """Tell whether a metric is shown in percent."""
-    return any(word in metric for word in _SHARES)
+    return any(word in metric for word in _SHARES) or metric in ("mAP", "NDS_front") or metric.startswith("AP")
 
 
 def title(metric: str) -> str:
     """Return the metric's name in words."""
     if metric.startswith("mae_"):
         return f"mean absolute error of {metric.removeprefix('mae_')}"
+    if metric.startswith("AP_") and metric not in _TITLES:
+        return f"AP of {metric.removeprefix('AP_').replace('_', ' ')}"
     return _TITLES.get(metric, metric.replace("_", " ").replace("f1", "F1"))
 
 

@@ -44,6 +44,7 @@ def birds_eye(
     camera: PinholeCamera | None = None,
     reach: float = 50.0,
     size: int = 480,
+    height: int = 0,
     title: str = "",
 ) -> np.ndarray:
     """Draw the ground around the vehicle, forward being up.
@@ -57,12 +58,14 @@ def birds_eye(
         camera: its field of view is shaded; not shaded when not given.
         reach: metres shown ahead.
         size: height of the map in pixels; its width is 0.9 of it.
+        height: of the whole picture in pixels, in place of ``size``; to put it beside another one.
         title: a line above; no room is kept for it when empty.
 
     Returns:
         uint8 (height, width, 3); the same size for the same ``size`` and presence of a title.
     """
     top = _TITLE if title else 0
+    size = max(height - top - _STRIP, 100) if height else size
     plan = _Plan(reach, size, top)
     board = Canvas(plan.width, top + size + _STRIP)
     pose = camera_pose or Pose()

@@ -1,0 +1,109 @@
+"""Frames to look at: how wrong each is, what is true and what was found in words, and their pictures.
+
+The evaluation of any task looks for this file in the task's room, see `mmkeras.evaluation.examples`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from mmkeras.geometry import Pose
+from mmkeras.modalities import ModalitySpec
+from mmkeras.modalities.image.picture import image as image_of
+from mmkeras.modalities.radar.spec import read_points
+from mmkeras.tasks._contract import Outputs
+from mmkeras.tasks.detection.answers import answers as as_answers
+from mmkeras.tasks.detection.boxes import Boxes
+from mmkeras.tasks.detection.nuscenes_metric import scored
+from mmkeras.tasks.detection.picture import beside, birds_eye, camera_picture
+from mmkeras.tasks.detection.spec import Spec
+
+__all__ = ["answers", "sample_pictures", "truths", "wrongness"]
+
+NEAR = 2.0
+"""Metres between centres within which an object counts as found."""
+_WIDTH = 768
+
+
+def wrongness(task: Spec, targets: np.ndarray, outputs: Outputs) -> np.ndarray:
+    """Return missed objects plus false detections of each frame, float (N,).
+
+    Objects and detections out of their class's range do not count, nor objects without a sensor's point on them.
+    """
+    found = scored(_found(task, targets, outputs), task.class_range, task.count_unseen)
+    truth = scored(task.truth(targets), task.class_range, task.count_unseen)
+    pairs = zip(truth.by_sample(len(targets)), found.by_sample(len(targets)), strict=True)
+    return np.asarray([len(t) + len(f) - 2 * _matched(t, f) for t, f in pairs], np.float64)
+
+
+def truths(task: Spec, targets: np.ndarray) -> list[str]:
+    """Return what is in each frame: ``2 car, 1 truck``."""
+    return [_listed(task, each) for each in task.truth(targets).by_sample(len(targets))]
+
+
+def answers(task: Spec, outputs: Outputs) -> list[str]:
+    """Return what was found in each frame."""
+    return [_listed(task, each) for each in task.detections(outputs, threshold=task.score_threshold)]
+
+
+def sample_pictures(
+    task: Spec, specs: Mapping[str, ModalitySpec], values: Mapping[str, Any], target: np.ndarray, outputs: Outputs
+) -> list[np.ndarray]:
+    """Return pictures of one frame: the camera's with boxes, speeds and radar points, beside the scene from above.
+
+    Args:
+        task: the task.
+        specs: modality specs by name; the first camera and the first radar are drawn.
+        values: raw values by modality; a missing camera is black.
+        target: the encoded target (max_objects + 1, 20).
+        outputs: maps (h, w, ...) of this frame.
+
+    Returns:
+        uint8 pictures (H, W, 3); the frames of one model have the same size.
+    """
+    batch = {name: value[None] for name, value in outputs.items()}
+    truth = as_answers(task.truth(target[None]), task.labels, 1)[0]["detections"]
+    pose = _poses(target[None])[0]
+    found = task.decode(batch, [pose])[0]["detections"]
+    camera = task.pinhole
+    picture, points = np.zeros((round(camera.height), round(camera.width), 3), np.uint8), None
+    for name, spec in specs.items():
+        value = values.get(name)
+        if value is not None and spec.kind == "image":
+            picture = image_of(value)
+        elif value is not None and spec.kind == "radar":
+            points = read_points(value)
+    scale = max(round(_WIDTH / camera.width), 1)
+    left = camera_picture(picture, found, truth, points, camera=camera, camera_pose=pose, scale=scale)
+    right = birds_eye(found, truth, points, pose, camera=camera, height=left.shape[0])
+    return [beside(left, right)]
+
+
+def _found(task: Spec, targets: np.ndarray, outputs: Outputs) -> Boxes:
+    return task.found(outputs, _poses(targets), task.score_threshold)
+
+
+def _poses(targets: np.ndarray) -> list[Pose]:
+    rows = np.asarray(targets, np.float64)[:, -1, :7]
+    return [Pose(tuple(row[:3].tolist()), tuple(row[3:].tolist())) for row in rows]
+
+
+def _matched(truth: Boxes, found: Boxes) -> int:
+    """Return how many objects are found, each detection, best first, taking the nearest that is left."""
+    apart = np.linalg.norm(found.centre[:, None, :2] - truth.centre[None, :, :2], axis=-1)
+    apart[found.label[:, None] != truth.label[None]] = np.inf
+    count = 0
+    for row in np.argsort(-found.score, kind="stable"):
+        if len(truth) and apart[row].min() < NEAR:
+            apart[:, int(apart[row].argmin())] = np.inf
+            count += 1
+    return count
+
+
+def _listed(task: Spec, boxes: Boxes) -> str:
+    counts = Counter(task.labels[label] for label in boxes.label)
+    return ", ".join(f"{counts[name]} {name}" for name in task.labels if counts[name]) or "nothing"
