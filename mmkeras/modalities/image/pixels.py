@@ -49,13 +49,12 @@ class Window:
             DataError: the image cannot be used, or the window is empty or misses it.
         """
         left, top, right, bottom = self.box
-        image, scale = self._open((right - left) / self.size[1], (bottom - top) / self.size[0])
+        image, scale, full = self._open((right - left) / self.size[1], (bottom - top) / self.size[0])
         left, top, right, bottom = left / scale, top / scale, right / scale, bottom / scale
         inside = left < image.width and top < image.height and right > 0 and bottom > 0
         if not (inside and left < right and top < bottom):
-            size = f"{image.width * scale}x{image.height * scale}"
             raise DataError(
-                f"{describe(self.image)}: expected a window that overlaps the image of {size}, "
+                f"{describe(self.image)}: expected a window that overlaps the image of {full[0]}x{full[1]}, "
                 f"got {tuple(round(float(side), 1) for side in self.box)}. Check the camera's matrix"
             )
         # Cut to whole pixels first: what is outside becomes black, and nothing else has to be scaled.
@@ -64,8 +63,8 @@ class Window:
         box = (left - outer[0], top - outer[1], right - outer[0], bottom - outer[1])
         return part.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR, box=box)
 
-    def _open(self, across: float, down: float) -> tuple[Image.Image, int]:
-        """Return the image, and by how much it is smaller than the file says.
+    def _open(self, across: float, down: float) -> tuple[Image.Image, int, tuple[int, int]]:
+        """Return the image, by how much it is smaller than the file says, and what the file says.
 
         A JPEG is decoded at a half, a quarter or an eighth of its size where the window needs no more: on a vehicle
         decoding and scaling are most of the work beside the engine's.
@@ -76,11 +75,13 @@ class Window:
         """
         scale = next((scale for scale in (8, 4, 2) if min(across, down) >= scale), 1)
         if scale == 1 or isinstance(self.image, (np.ndarray, Image.Image)):
-            return read_rgb(self.image), 1
+            image = read_rgb(self.image)
+            return image, 1, image.size
         image = _open(read_bytes(self.image), self.image)
-        width = image.width
-        image.draft(None, (image.width // scale, image.height // scale))
-        return _to_rgb(image, self.image), scale if image.width < width else 1
+        full = image.size
+        # None for other files than JPEG; else the mode, and the box that the image fills at the scale that was chosen.
+        drafted = image.draft(None, (max(full[0] // scale, 1), max(full[1] // scale, 1)))
+        return _to_rgb(image, self.image), round(full[0] / drafted[1][2]) if drafted else 1, full
 
 
 def describe(value: RawImage) -> str:
