@@ -10,6 +10,10 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from mmkeras.bundle import Bundle
+from mmkeras.evaluation import write_report
+from mmkeras.evaluation.degradation import degradation
+from mmkeras.evaluation.degradation_table import print_degradation, record_degradation
 from mmkeras.evaluation.predict import Variant, predict
 from mmkeras.evaluation.samples import Samples, read
 from mmkeras.files import write_json
@@ -21,6 +25,8 @@ __all__ = ["SHOWN", "add_to_metrics", "compare", "degrade", "degrade_exported"]
 
 SHOWN = ("mAP", "NDS_front", "velocity_error")
 """The metrics of every row."""
+EXPORTED_SAMPLES = 200
+"""Test samples on which exported files are tried under degradation."""
 
 
 def add_to_metrics(folder: Path, parts: dict[str, Any]) -> None:
@@ -129,9 +135,26 @@ def _table(fusions: dict[str, Any], seeds: int) -> Table:
 
 def degrade(done: Evaluated) -> None:
     """Score the Keras model under every degradation; add the table to metrics.json, the report and the terminal."""
-    return
+    size = done.config.evaluate.batch_size
+    table = degradation(done.model, done.samples, done.run.specs, done.run.task, batch_size=size)
+    record_degradation(done.run.folder, table)
+    print_degradation(table, done.console)
 
 
 def degrade_exported(done: Evaluated, bundle: Path) -> None:
-    """Score every exported file under every degradation."""
-    return
+    """Score every accepted file of a bundle under every degradation, as a device runs it: sample by sample.
+
+    To save time that is done on some of the test samples, from all over the split; the first row says how many.
+    """
+    from export.runners import opened
+
+    samples = done.samples.spread(EXPORTED_SAMPLES)
+    for file in Bundle.open(bundle).files:
+        if not file.accepted:
+            continue
+        with opened(file.format, bundle / file.path) as runner:
+            table = degradation(runner.infer, samples, done.run.specs, done.run.task, batch_size=runner.size)
+        name = file.format if file.path == "." else file.path
+        record_degradation(done.run.folder, table, name)
+        print_degradation(table, done.console, f"{name} under degradation")
+    write_report(done.run.folder, export=json.loads((bundle / "export.json").read_text("utf-8")))

@@ -76,6 +76,23 @@ class Samples:
         """Return the name of one sample."""
         return self.keys[position] if self.keys else str(position)
 
+    def take(self, chosen: np.ndarray) -> Samples:
+        """Return the samples at some positions (n,)."""
+        return Samples(
+            inputs={name: value[chosen] for name, value in self.inputs.items()},
+            targets=self.targets[chosen],
+            weights=self.weights[chosen],
+            keys=tuple(self.key(int(i)) for i in chosen),
+            columns={name: value[chosen] for name, value in self.columns.items()},
+            raw=tuple(self.raw[int(i)] for i in chosen) if self.raw else (),
+        )
+
+    def spread(self, count: int) -> Samples:
+        """Return about so many samples from all over the split, or all of them."""
+        if len(self) <= count:
+            return self
+        return self.take(np.unique(np.linspace(0, len(self) - 1, count).round().astype(np.int64)))
+
 
 def collect(batches: Iterable[Any], task: TaskSpec, records: Sequence[RawRecord] = ()) -> Samples:
     """Stack a finite dataset.

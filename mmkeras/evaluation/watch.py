@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,7 +41,7 @@ class EpochPictures:
         query: str = "",
     ) -> None:
         chosen = np.random.default_rng(0).permutation(len(samples))[:most]
-        self._samples = _take(samples, chosen)
+        self._samples = samples.take(chosen)
         self._specs = specs
         self._task = task
         self._shown = min(shown, len(chosen))
@@ -65,15 +64,3 @@ class EpochPictures:
             ).items()
         }
         return {name: figure_to_array(figure) for name, figure in figures.items()}
-
-
-def _take(samples: Samples, chosen: np.ndarray) -> Samples:
-    return dataclasses.replace(
-        samples,
-        inputs={name: value[chosen] for name, value in samples.inputs.items()},
-        targets=samples.targets[chosen],
-        weights=samples.weights[chosen],
-        keys=tuple(samples.key(int(i)) for i in chosen),
-        columns={name: value[chosen] for name, value in samples.columns.items()},
-        raw=tuple(samples.raw[int(i)] for i in chosen) if samples.raw else (),
-    )

@@ -13,7 +13,7 @@ import numpy as np
 
 from mmkeras.geometry import Pose
 from mmkeras.modalities import ModalitySpec
-from mmkeras.modalities.image.picture import image as image_of
+from mmkeras.modalities.image.pixels import read_rgb
 from mmkeras.modalities.radar.spec import read_points
 from mmkeras.tasks._contract import Outputs
 from mmkeras.tasks.detection.answers import answers as as_answers
@@ -74,7 +74,7 @@ def sample_pictures(
     for name, spec in specs.items():
         value = values.get(name)
         if value is not None and spec.kind == "image":
-            picture = image_of(value)
+            picture = np.asarray(read_rgb(value))
         elif value is not None and spec.kind == "radar":
             points = read_points(value)
     scale = max(round(_WIDTH / camera.width), 1)
