@@ -59,7 +59,7 @@ class SimulationConfig:
     density: float = 1.0
     """Scales the number of road users."""
     pitch_jitter: float = 0.35
-    """Standard deviation in degrees of the body's rocking, drawn per frame; neither calibration nor pose knows it."""
+    """Standard deviation in degrees of the body's rocking, which neither calibration nor ego pose knows."""
     hill: float = 0.5
     """Amplitude of the ground's waves in metres."""
     radar_angle_noise: float = 1.7

@@ -71,12 +71,15 @@ def _write_pictures(scene: SceneRows, frames: list[Shot]) -> dict[int, dict[int,
     """Write all camera frames and return, by key frame and agent, what the camera sees."""
     config = scene.config
     air = atmosphere(scene.request.conditions, np.random.default_rng([config.seed, 4, scene.request.index]))
+    # A body on its springs: three sines, none of which repeats with the key frames.
+    drawn = np.random.default_rng([config.seed, 6, scene.request.index])
+    swings, phases = 2 * math.pi * drawn.uniform(0.7, 1.8, (2, 3)), drawn.uniform(0, 2 * math.pi, (2, 3))
     painter = Painter(scene.world, air.shading, air.lamps_on, air.sight)
     seen = {}
     for shot in frames:
         rng = np.random.default_rng([config.seed, 5, scene.request.index, shot.stamp])
-        rock = np.radians(np.clip(rng.normal(0, 1, 2), -2.5, 2.5) * config.pitch_jitter)
         time = shot.stamp * 1e-6
+        rock = math.radians(config.pitch_jitter) * np.sin(time * swings + phases).sum(1) * math.sqrt(2 / 3)
         view = View.of(scene.ego(time), scene.mounts[CAMERA], rock[0], rock[1] * 0.5, config.focal, config.size)
         canvas, numbers = painter.paint(view, time)
         content = io.BytesIO()
