@@ -16,9 +16,11 @@ __all__ = ["birds_eye"]
 Answer = Mapping[str, Any]
 
 _INK, _GREY, _LIGHT, _SEEN = "#1F2933", "#6B7480", "#D9DEE4", "#EEF3F8"
-_RADAR = "#5B4636"
+_RADAR = "#8F7B6B"
 _STRIP, _TITLE = 26, 26
 _BEHIND = 4.0
+_ROOMY = 8.5
+"""Pixels per metre from which tags hold the distance too."""
 _SECONDS = 1.0
 """Movement that a velocity arrow spans."""
 
@@ -72,14 +74,15 @@ def birds_eye(
     if camera is not None:
         _field_of_view(board, plan, camera, pose, reach)
     _grid(board, plan, reach)
+    # Points lie below the boxes: merged sweeps are many, and would hide them.
+    if points is not None and len(points):
+        _radar(board, plan, np.asarray(points, np.float64), pose)
     for answer in detections:
         board.polygon(_footprint(plan, answer), class_colour(answer["class"]), 0.75)
     for answer in truth or ():
         outline = _footprint(plan, answer)
         board.line([*outline, outline[0]], _INK, 1.2)
         board.arrow(plan(*answer["centre"][:2]), _ahead(plan, answer), _INK, 1.0)
-    if points is not None and len(points):
-        _radar(board, plan, np.asarray(points, np.float64), pose)
     for answer in detections:
         _front(board, plan, answer)
     _ego(board, plan)
@@ -145,7 +148,7 @@ def _radar(board: Canvas, plan: _Plan, points: np.ndarray, pose: Pose) -> None:
         start = plan(x, y)
         if math.hypot(vx, vy) > 0.5:
             board.line([start, plan(x + _SECONDS * vx, y + _SECONDS * vy)], _RADAR, 1.0)
-        board.dot(*start, 1.9, _RADAR, "#FFFFFFC0")
+        board.dot(*start, min(1.9, 0.2 * plan.scale), _RADAR, "#FFFFFFC0")
 
 
 def _ego(board: Canvas, plan: _Plan) -> None:
@@ -161,7 +164,14 @@ def _tag(board: Canvas, plan: _Plan, answer: Answer, area: tuple[float, float, f
     vx, vy = answer["velocity"]
     text = f"{answer['distance']:.0f} m" if answer.get("distance") is not None else ""
     if vx is not None and vy is not None and math.isfinite(vx + vy):
-        text = f"{text}  {math.hypot(vx, vy):.0f} m/s".strip()
+        speed = math.hypot(vx, vy)
+        if plan.scale < _ROOMY:
+            # Where there is little room, distances are read off the rings and standing objects go without a tag.
+            text = f"{speed:.0f} m/s" if speed >= 1.0 else ""
+        else:
+            text = f"{text}  {speed:.0f} m/s".strip()
+    if not text:
+        return
     width = board.text_width(text, 11) + 9
     places = [(right + 3, y + 8), (left - width, y + 8), (left, low + 18)]
     places += [(right + 3, y + 8 + shift) for shift in (-17, 17)] + [

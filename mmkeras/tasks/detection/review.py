@@ -26,7 +26,7 @@ __all__ = ["answers", "sample_pictures", "truths", "wrongness"]
 
 NEAR = 2.0
 """Metres between centres within which an object counts as found."""
-_WIDTH = 768
+_WIDTH, _HEIGHT = 768, 420
 
 
 def wrongness(task: Spec, targets: np.ndarray, outputs: Outputs) -> np.ndarray:
@@ -79,7 +79,7 @@ def sample_pictures(
             points = read_points(value)
     scale = max(round(_WIDTH / camera.width), 1)
     left = camera_picture(picture, found, truth, points, camera=camera, camera_pose=pose, scale=scale)
-    right = birds_eye(found, truth, points, pose, camera=camera, height=left.shape[0])
+    right = birds_eye(found, truth, points, pose, camera=camera, height=max(left.shape[0], _HEIGHT))
     return [beside(left, right)]
 
 
