@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["simulate"]
 
-FORMAT = 2
+FORMAT = 3
 """Counts the changes of what is written: a directory of another number is not taken for this one."""
 NOTE = "simulation.json"
 PARTS = "parts"
