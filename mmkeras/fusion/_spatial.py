@@ -1,7 +1,8 @@
 """Attention between things that have a place in one picture: what is near counts more, and measurements are passed on.
 
-A term -(d / s)**2 is added to every score, d being the distance of query and key in the picture and s a learned reach,
-one per head: narrow heads find the points on a cell's own object, wide ones see what is around it.
+A term -(d / s)**2 is added to every score, d being the distance of query and key across the picture and s a learned
+reach, one per head: narrow heads find the points on a cell's own object, wide ones see what is around it. Heights do not
+count: many radars do not measure them.
 """
 
 from __future__ import annotations
@@ -14,10 +15,8 @@ from keras import layers, ops
 
 __all__ = ["LearnedMap", "SpatialAttention"]
 
-NARROWEST, WIDEST = 0.02, 0.5
+NARROWEST, WIDEST = 0.025, 0.25
 """Reach of the first and the last head across the picture before training, as shares of its width."""
-HEIGHT = 0.5
-"""Reach along the picture's height: many radars do not measure it."""
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -58,8 +57,7 @@ class SpatialAttention(layers.Layer):
         self._drop = layers.Dropout(self.dropout)
         self._null = self.add_weight(shape=(1, self.heads, 1, self._size), initializer="zeros", name="null_key")
         if len(input_shape) > 3:
-            across = np.geomspace(NARROWEST, WIDEST, self.heads)
-            reach = np.stack([1.0 / across, np.full(self.heads, 1.0 / HEIGHT)]).astype(np.float32)
+            reach = (1.0 / np.geomspace(NARROWEST, WIDEST, self.heads)).astype(np.float32)
             self._reach = self.add_weight(
                 shape=reach.shape,
                 initializer=lambda shape, dtype: ops.convert_to_tensor(reach, dtype),
@@ -90,12 +88,8 @@ class SpatialAttention(layers.Layer):
 
     def _distance(self, first: Any, second: Any) -> Any:
         """Return the squared distances (B, heads, T, S) in units of each head's reach."""
-        total = 0.0
-        for axis in (0, 1):
-            apart = ops.expand_dims(first[:, :, axis], 2) - ops.expand_dims(second[:, :, axis], 1)
-            factor = ops.reshape(ops.square(self._reach[axis]), (1, self.heads, 1, 1))
-            total = total + factor * ops.expand_dims(ops.square(apart), 1)
-        return total
+        apart = ops.square(ops.expand_dims(first[:, :, 0], 2) - ops.expand_dims(second[:, :, 0], 1))
+        return ops.reshape(ops.square(self._reach), (1, self.heads, 1, 1)) * ops.expand_dims(apart, 1)
 
     def _read_out(self, weights: Any, measured: Any) -> Any:
         share = ops.sum(weights, axis=-1, keepdims=True)

@@ -25,7 +25,7 @@ def fuse(
     query: str = "",
     grid: tuple[int, int] | None = None,
     layers: int = 1,
-    heads: int = 4,
+    heads: int = 2,
     feed_forward: int = 2,
     dropout: float = 0.0,
 ) -> Fused:
@@ -57,6 +57,10 @@ def fuse(
     width = check(tokens, heads=heads, layers=layers, dropout=dropout)
     if feed_forward < 1:
         raise ConfigError(f"feed_forward: expected at least 1, got {feed_forward}")
+    if query and grid is not None:
+        raise ConfigError(f"query, grid: expected one of them, got {query!r} and {tuple(grid)}")
+    if grid is not None and (len(grid) != 2 or min(grid) < 1):
+        raise ConfigError(f"grid: expected rows and columns of at least 1, got {tuple(grid)}")
     if query and query not in tokens:
         raise ConfigError(f"query: no modality is called {query!r}; {nearest(query, tokens)}")
     if grid is not None:

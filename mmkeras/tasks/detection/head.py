@@ -48,9 +48,12 @@ def build(fused: Fused, spec: Spec, config: Config) -> dict[str, Any]:
             "stride"
         )
     tokens = keras.layers.Reshape((rows, columns, fused.tokens.shape[-1]), name="head_map")(fused.tokens)
-    x = tokens
+    x = keras.layers.Conv2D(config.channels, 1, name="head_projection")(tokens)
     for number in range(1, config.convolutions + 1):
-        x = keras.layers.Conv2D(config.channels, 3, padding="same", use_bias=False, name=f"head_conv_{number}")(x)
+        conv = keras.layers.SeparableConv2D(
+            config.channels, 3, padding="same", use_bias=False, name=f"head_conv_{number}"
+        )
+        x = conv(x)
         x = keras.layers.BatchNormalization(momentum=0.9, name=f"head_conv_{number}_bn")(x)
         x = keras.layers.ReLU(6.0, name=f"head_conv_{number}_activation")(x)
     x = keras.layers.Dropout(config.dropout, name="head_dropout")(x)

@@ -57,7 +57,7 @@ class Config:
     channels: int = 64
     """Channels of the head's convolutions."""
     convolutions: int = 2
-    """3x3 convolutions before the last layers."""
+    """Separable 3x3 convolutions before the last layers."""
     box_weight: float = 0.2
     """Weight of the 2D box in the loss; the heatmap's is 1."""
     offset_weight: float = 1.0
