@@ -56,7 +56,7 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
     Raises:
         ConfigError: heads that do not divide the width.
     """
-    if config.layers and width % config.heads:
+    if config.form == "points" and config.layers and width % config.heads:
         raise ConfigError(f"radar.heads: expected a divisor of the width {width}, got {config.heads}")
     points = keras.Input((spec.max_points, len(FEATURES)), name=f"{spec.name}_points")
     mask = keras.Input((spec.max_points,), dtype="int32", name=f"{spec.name}_mask")
@@ -109,4 +109,4 @@ def _drawn(scaled: Any, mask: Any, config: Config, width: int, name: str) -> Tok
     x = layers.Reshape((rows * columns, width), name=f"{name}_flatten")(x)
     values = keras.Model([given, valid], x, name=f"{name}_branch")([scaled, mask])
     position = ops.zeros_like(values[:, :, :2]) + ops.convert_to_tensor(cell_centres(rows, columns)[None])
-    return Tokens(values, ops.ones_like(values[:, :, 0], dtype="int32"), position, grid=config.grid)
+    return Tokens(values, ops.ones_like(values[:, :, 0], dtype="int32"), position, grid=(rows, columns))

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from mmkeras.drives.radar_cloud import POINT_FIELDS
-from mmkeras.errors import ConfigError, DataError
+from mmkeras.errors import ConfigError, DataError, nearest
 from mmkeras.geometry import PinholeCamera
 from mmkeras.modalities import ModalitySpec, TensorSpec
 from mmkeras.pcd import read_pcd
@@ -30,6 +30,7 @@ FEATURES = ("x", "z", "u", "v", "rcs", "vx", "vz", "dt", "log_range")
 """What the model is told of a point: metres to the right and ahead, place in the picture (0 to 1), dBsm, m/s, seconds
 since the sweep, and the logarithm of the distance in metres."""
 
+FORMS = ("points", "channels")
 NEAREST = 1.0
 """Metres ahead of the camera within which returns are the car's own."""
 MARGIN = 0.1
@@ -74,9 +75,11 @@ class Config:
             ConfigError: values out of range.
         """
         problems = []
-        for name in ("max_points", "layers", "heads"):
-            if getattr(self, name) < (0 if name == "layers" else 1):
-                problems.append(f"{name}: expected at least 1, got {getattr(self, name)}")
+        for name, least in (("max_points", 1), ("layers", 0), ("heads", 1)):
+            if getattr(self, name) < least:
+                problems.append(f"{name}: expected at least {least}, got {getattr(self, name)}")
+        if self.form not in FORMS:
+            problems.append(f"form: {self.form!r} is unknown; {nearest(self.form, FORMS)}")
         if self.max_range <= NEAREST:
             problems.append(f"max_range: expected metres beyond {NEAREST}, got {self.max_range}")
         if len(self.camera) != 5 or not all(math.isfinite(v) for v in self.camera) or min(self.camera[:3]) <= 0:
