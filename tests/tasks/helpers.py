@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,12 @@ class Example:
     """Options that must be refused."""
     counts: dict[str, int] = field(default_factory=dict)
     """Training samples by label."""
+    host_scored: bool = False
+    """The primary metric is scored on the host after an epoch: Keras has no metric that could keep it."""
+    unknown: tuple[str, ...] = ()
+    """Numbers of the score that are NaN as long as a model finds nothing."""
+    learning_rate: float = 0.1
+    """Of plain SGD, so that the loss falls in a few steps."""
 
 
 LABELS = ["no", "red", "yes"]
@@ -46,6 +53,15 @@ LABEL_BAD: list[dict[str, Any]] = [
     {"labels": "yes"},
 ]
 
+
+def _box(name: str, x: float, y: float, **others: Any) -> dict[str, Any]:
+    return {"name": name, "centre": [x, y, 0.8], "size": [1.8, 4.0, 1.6], "yaw": 0.3, "velocity": [5.0, 0.0], **others}
+
+
+def _frame(*boxes: Any) -> dict[str, Any]:
+    return {"boxes": list(boxes), "camera": [1.7, 0.0, 1.5, 0.5, -0.5, 0.5, -0.5]}
+
+
 EXAMPLES = {
     "classification": Example(
         options={"labels": LABELS},
@@ -53,6 +69,40 @@ EXAMPLES = {
         bad_targets=["blue", "", None, 1.5, ["yes"], {"yes": 1}],
         bad_options=[*LABEL_BAD, {"label_smoothing": 0.1, "focal_gamma": 2.0}],
         counts={"no": 1, "red": 2, "yes": 5},
+    ),
+    "detection": Example(
+        options={"labels": ["car", "pedestrian"], "camera": [64.0, 32.0, 40.0, 32.0, 12.0], "max_objects": 4},
+        targets=[
+            _frame(_box("car", 12.0, 1.0), _box("pedestrian", 9.0, -3.0, radar_points=0, lidar_points=2)),
+            _frame(),
+            _frame(_box("pedestrian", 20.0, 4.0, velocity=None)),
+            {"boxes": [_box("car", 8.0, 0.0, attribute="vehicle.moving"), _box("car", 30.0, 2.0)]},
+        ],
+        bad_targets=[
+            None,
+            "car",
+            [],
+            _frame({"name": "car"}),
+            _frame(_box("tram", 9.0, 0.0)),
+            _frame(_box("car", float("nan"), 0.0)),
+            _frame(_box("car", 9.0, 0.0, size=[0.0, 1.0, 1.0])),
+            {"boxes": [], "camera": [0.0] * 7},
+        ],
+        bad_options=[
+            *SHARED_BAD,
+            {"labels": []},
+            {"labels": ["car", "car"]},
+            {"camera": []},
+            {"camera_pose": [0.0] * 7},
+            {"stride": 0},
+            {"max_objects": 0},
+            {"score_threshold": 1.0},
+            {"depth_weight": -1.0},
+            {"channels": 0},
+        ],
+        host_scored=True,
+        unknown=("velocity_error",),
+        learning_rate=0.01,
     ),
     "multilabel": Example(
         options={"labels": LABELS, "thresholds": {"red": 0.3}},
@@ -96,22 +146,32 @@ def task(name: str, **options: Any) -> tuple[Any, Any]:
 
 
 def head_model(name: str, **options: Any) -> keras.Model:
-    """Return a task's head as a compiled model from ``pooled`` (B, D) to its outputs."""
+    """Return a task's head as a compiled model from what it reads of the fusion to its outputs.
+
+    That is ``pooled`` (B, D), or for a task that asks every cell of a map ``tokens`` (B, cells, D).
+    """
     spec, config = task(name, **options)
     head = find("tasks", name, "head")
-    pooled = keras.Input((WIDTH,), name="pooled")
-    model = keras.Model({"pooled": pooled}, head.build(Fused(None, None, pooled), spec, config))
+    if grid := getattr(spec, "cells", None):
+        given = {"tokens": keras.Input((math.prod(grid), WIDTH), name="tokens")}
+        fused = Fused(given["tokens"], None, None, grid)
+    else:
+        given = {"pooled": keras.Input((WIDTH,), name="pooled")}
+        fused = Fused(None, None, given["pooled"])
+    model = keras.Model(given, head.build(fused, spec, config))
     losses, metrics = head.losses(spec, config, EXAMPLES[name].counts), head.metrics(spec)
-    model.compile(optimizer=keras.optimizers.SGD(0.1), loss=losses, weighted_metrics=metrics)
+    optimizer = keras.optimizers.SGD(EXAMPLES[name].learning_rate)
+    model.compile(optimizer=optimizer, loss=losses, weighted_metrics=metrics, jit_compile=False)
     return model
 
 
 def batch(name: str, seed: int = 0) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return inputs and encoded targets of the example's samples."""
+    """Return inputs and encoded targets, for each output, of the example's samples."""
     spec, _ = task(name)
-    pooled = np.random.default_rng(seed).normal(size=(len(EXAMPLES[name].targets), WIDTH)).astype("float32")
+    shape = (math.prod(spec.cells), WIDTH) if hasattr(spec, "cells") else (WIDTH,)
+    values = np.random.default_rng(seed).normal(size=(len(EXAMPLES[name].targets), *shape)).astype("float32")
     targets = np.stack([spec.encode(target) for target in EXAMPLES[name].targets])
-    return {"pooled": pooled}, {spec.outputs[0].name: targets}
+    return {"tokens" if len(shape) == 2 else "pooled": values}, {output.name: targets for output in spec.outputs}
 
 
 def call(model: keras.Model, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -23,6 +23,8 @@ SPREAD = 0.1
 """Standard deviation of a heatmap's bump, as a share of the object's width and height in the picture."""
 NARROWEST, WIDEST = 0.35, 2.0
 """Cells between which that deviation stays."""
+SMALLEST = 1e-3
+"""Metres from which logarithms are taken: a map of zeros must not make a batch's loss infinite."""
 LOG_SCALE = 4.0
 """What the logarithm of a ratio of depths is multiplied with: 25 % are an error of 1."""
 
@@ -159,9 +161,10 @@ class MapLoss(_TargetLoss):
             return ops.abs(found / self.stride - ops.maximum(sides, 0.0))
         if self.output == "depth":
             depth = ops.maximum(truth[:, :, columns.CENTRE.start + 2 : columns.CENTRE.stop], columns.MIN_DEPTH)
-            return LOG_SCALE * ops.abs(ops.log(found) - ops.log(depth))
+            return LOG_SCALE * ops.abs(ops.log(ops.maximum(found, SMALLEST)) - ops.log(depth))
         if self.output == "size":
-            return ops.abs(ops.log(found) - ops.log(ops.maximum(truth[:, :, columns.SIZE], 0.05)))
+            size = ops.maximum(truth[:, :, columns.SIZE], 0.05)
+            return ops.abs(ops.log(ops.maximum(found, SMALLEST)) - ops.log(size))
         if self.output == "yaw":
             x, z = truth[:, :, columns.CENTRE.start], truth[:, :, columns.CENTRE.start + 2]
             ray = ops.maximum(ops.sqrt(x * x + z * z), 1e-3)
