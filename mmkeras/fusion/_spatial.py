@@ -1,8 +1,8 @@
 """Attention between things that have a place in one picture: what is near counts more, and measurements are passed on.
 
 A term -(d / s)**2 is added to every score, d being the distance of query and key across the picture and s a learned
-reach, one per head: narrow heads find the points on a cell's own object, wide ones see what is around it. Heights do not
-count: many radars do not measure them.
+reach, one per head: narrow heads find the points on a cell's own object, wide ones see what is around it. Heights do
+not count: many radars do not measure them.
 """
 
 from __future__ import annotations
