@@ -8,7 +8,7 @@ from mmkeras.components import Choice
 from mmkeras.config import ModelConfig
 from mmkeras.errors import ConfigError
 from mmkeras.model import NullToken, attention_model, build_model, learning_rate_factors, modality_specs
-from tests.tiny import LABELS, tiny_inputs, tiny_model_config
+from tests.tiny import LABELS, tiny_drive_config, tiny_drive_inputs, tiny_inputs, tiny_model_config
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +86,87 @@ def test_learning_rate_factors_name_the_branches(config):
 
     slower = dataclasses.replace(config, image=dataclasses.replace(config.image, learning_rate_factor=0.1))
     assert learning_rate_factors(slower) == {"image_branch": 0.1}
+
+
+@pytest.fixture(scope="module")
+def drive():
+    """A camera's map, radar points and detection, 64 x 32 pixels."""
+    keras.utils.set_random_seed(1)
+    config = tiny_drive_config()
+    return config, build_model(config)
+
+
+@pytest.mark.parametrize("missing", ["camera", "radar"])
+def test_a_dead_camera_or_radar_leaves_an_answer_in_every_cell(drive, missing):
+    config, model = drive
+    inputs = tiny_drive_inputs(config)
+    inputs[f"{missing}_present"] = np.zeros(3, "float32")
+    other = tiny_drive_inputs(config, seed=9)
+    garbage = {k: other[k] if k.startswith(missing) and not k.endswith("present") else v for k, v in inputs.items()}
+    if missing == "radar":
+        garbage["radar_points"] = np.full_like(inputs["radar_points"], np.nan)
+    expected, found, whole = (
+        {name: keras.ops.convert_to_numpy(value) for name, value in model(each, training=False).items()}
+        for each in (inputs, garbage, tiny_drive_inputs(config))
+    )
+    for name, value in expected.items():
+        assert value.shape[:3] == (3, 4, 8)
+        assert np.isfinite(value).all()
+        np.testing.assert_array_equal(found[name], value)
+    assert not np.allclose(expected["depth"], whole["depth"])
+
+
+def test_a_missing_map_keeps_its_cells_and_a_missing_row_of_tokens_does_not():
+    values = np.full((2, 6, 4), np.nan, "float32")
+    values[1] = 1.0
+    valid, present = np.ones((2, 6), "int32"), np.array([0.0, 1.0], "float32")
+    layer = NullToken(keep_cells=True)
+    tokens, kept = layer(values, valid, present)
+    np.testing.assert_array_equal(kept, valid)
+    np.testing.assert_allclose(tokens[0], np.repeat(layer.token[0], 6, axis=0))
+    np.testing.assert_array_equal(NullToken()(values, valid, present)[1], [[1, 0, 0, 0, 0, 0], [1] * 6])
+    assert NullToken.from_config(layer.get_config()).keep_cells
+
+
+def test_spatial_attention_can_be_read_after_reloading(drive, tmp_path):
+    config, model = drive
+    model.save(tmp_path / "model.keras")
+    attention = attention_model(keras.models.load_model(tmp_path / "model.keras"))
+    assert attention is not None
+    weights = keras.ops.convert_to_numpy(attention(tiny_drive_inputs(config))["fusion_cross_1"])
+    assert weights.shape == (3, 2, 32, 13)  # heads, cells, points and the summary of the sweep
+    total = weights.sum(axis=-1)
+    assert ((total >= 0) & (total <= 1 + 1e-5)).all()  # the rest was left to the null key
+
+
+@pytest.mark.parametrize(("without", "fusion"), [("radar", {}), ("camera", {"grid": [4, 8]})])
+def test_a_model_without_one_of_its_modalities(without, fusion):
+    config = tiny_drive_config(without=(without,), fusion=fusion)
+    (name,) = modality_specs(config)
+    assert name != without
+    model = build_model(config)
+    assert not [each for each in model.input if each.startswith(without)]
+    inputs = {key: value for key, value in tiny_drive_inputs(config).items() if key.startswith(name)}
+    inputs[f"{name}_present"] = np.array([1, 0, 1], "float32")
+    assert all(np.isfinite(value).all() for value in model(inputs, training=False).values())
+
+
+def test_what_is_left_out_must_be_there(config):
+    import dataclasses
+
+    with pytest.raises(ConfigError, match=r"model\.without: no modality is called 'imgae'; did you mean 'image'"):
+        build_model(dataclasses.replace(config, without=("imgae",)))
+    with pytest.raises(ConfigError, match="no modality"):
+        build_model(dataclasses.replace(config, without=("image", "text")))
+
+
+def test_a_dense_task_says_which_fusion_gives_it_a_map():
+    with pytest.raises(
+        ConfigError, match=r"map of 4 x 8 .* the fusion gives no map\. Use the fusion spatial_attention"
+    ):
+        build_model(tiny_drive_config(fusion_name="concat"))
+    with pytest.raises(ConfigError, match=r"map of 4 x 8 .* the fusion gives \(2, 2\)"):
+        build_model(tiny_drive_config(fusion={"grid": [2, 2]}))
 
 
 @pytest.mark.parametrize(

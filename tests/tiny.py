@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mmkeras.components import Choice
 from mmkeras.config import ModelConfig
 from mmkeras.modalities.image.spec import Config as ImageConfig
+from mmkeras.modalities.radar.spec import Config as RadarConfig
 from mmkeras.modalities.text.spec import Config as TextConfig
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "?", "what", "shape", "color", "is", "the", "red", "blue")
@@ -50,6 +53,46 @@ def tiny_inputs(batch: int = 4, seed: int = 0) -> dict[str, np.ndarray]:
         "text_token_ids": rng.integers(1, len(WORDS), (batch, 8)).astype("int32") * valid,
         "text_padding_mask": valid,
         "text_present": np.ones(batch, "float32"),
+    }
+
+
+CAMERA = (64.0, 32.0, 50.0, 32.0, 12.0)
+PICTURE = dataclasses.replace(IMAGE, size=(32, 64), pyramid=True)
+RADAR = RadarConfig(max_points=12, camera=CAMERA, heads=2, grid=(4, 8))
+
+
+@dataclass(frozen=True)
+class TinyDrive(ModelConfig):
+    """A camera of 64 x 32 pixels and radar points in width 16."""
+
+    width: int = 16
+    camera: ImageConfig = PICTURE
+    radar: RadarConfig = RADAR
+
+
+def tiny_drive_config(
+    *, without: tuple[str, ...] = (), fusion_name: str = "spatial_attention", fusion: dict[str, Any] | None = None
+) -> TinyDrive:
+    """Return a tiny detection model's configuration."""
+    options = {"heads": 2} if fusion_name == "spatial_attention" else {}
+    task = Choice("detection", {"camera": list(CAMERA), "channels": 8, "max_objects": 4})
+    return TinyDrive(without=without, fusion=Choice(fusion_name, {**options, **(fusion or {})}), task=task)
+
+
+def tiny_drive_inputs(config: TinyDrive, seed: int = 0) -> dict[str, np.ndarray]:
+    """Return a batch of three: random pixels, radars with many, some and no points, everything present."""
+    rng = np.random.default_rng(seed)
+    spec = config.radar.spec("radar")
+    sweeps = []
+    for count in (40, 5, 0):
+        points = rng.normal(size=(count, 8))
+        points[:, 2] = rng.uniform(5, 50, count)
+        sweeps.append(spec.preprocess(points.astype("float32")))
+    return {
+        "camera": rng.integers(0, 256, (3, 32, 64, 3)).astype("uint8"),
+        **{name: np.stack([sweep[name] for sweep in sweeps]) for name in sweeps[0]},
+        "camera_present": np.ones(3, "float32"),
+        "radar_present": np.ones(3, "float32"),
     }
 
 

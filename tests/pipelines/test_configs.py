@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from pathlib import Path
 
 import pytest
@@ -15,14 +16,17 @@ FOLDER = Path(pipelines.__file__).parent / "configs"
 FILES = sorted(FOLDER.glob("*.toml"))
 
 
+PIPELINES = sorted(path.stem for path in FOLDER.parent.glob("[!_]*.py"))
+
+
 def _pipeline(path: Path) -> str:
-    """The pipeline whose name the file's name begins with."""
-    return path.stem.split("_")[0]
+    """The pipeline whose name the file's name begins with; the longest one."""
+    return max((name for name in PIPELINES if f"{path.stem}_".startswith(f"{name}_")), key=len)
 
 
 def _load(path: Path):
     module = importlib.import_module(f"pipelines.{_pipeline(path)}")
-    config_class = getattr(module, f"{_pipeline(path).title()}Config")
+    config_class = getattr(module, f"{_pipeline(path).title().replace('_', '')}Config")
     defaults = FOLDER / f"{_pipeline(path)}.toml"
     config, _ = parse(config_class, ["--config", str(path)], program="t", description="", defaults=defaults)
     return config
@@ -34,8 +38,11 @@ def test_every_shipped_configuration_is_valid(path):
     assert modality_configs(config.model)
     check_options(find("fusion", config.model.fusion.name).fuse, config.model.fusion.options, "model.fusion.options")
     source = find("data.sources", config.data.source.name).Source
-    check_options(source, config.data.source.options, "data.source.options")
-    source(**config.data.source.options)
+    # Where drives are simulated first, the folder is known only then.
+    options = {"folder": "simulated"} | config.data.source.options
+    options = options if "folder" in inspect.signature(source).parameters else config.data.source.options
+    check_options(source, options, "data.source.options")
+    source(**options)
     task_config(config.model)
 
 
