@@ -84,8 +84,8 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
     mask = ops.ones_like(values[:, :, 0], dtype="int32")
     if not config.pyramid:
         return Branch(inputs, Tokens(values, mask))
-    centres = cell_centres(rows, columns)
-    position = ops.zeros_like(values[:, :, :2]) + ops.convert_to_tensor(centres[None], values.dtype)
+    # A numpy constant: a tensor would become an input of the ONNX graph.
+    position = ops.zeros_like(values[:, :, :2], dtype="float32") + cell_centres(rows, columns)[None]
     return Branch(inputs, Tokens(values, mask, position, grid=(rows, columns)))
 
 

@@ -62,7 +62,8 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
     mask = keras.Input((spec.max_points,), dtype="int32", name=f"{spec.name}_mask")
     inputs = {f"{spec.name}_points": points, f"{spec.name}_mask": mask}
     real = ops.expand_dims(ops.greater(mask, 0), -1)
-    scaled = ops.where(real, points, 0.0) / ops.convert_to_tensor(SCALES)
+    # Numpy constants here and below: tensors would become inputs of the ONNX graph.
+    scaled = ops.where(real, points, 0.0) / SCALES
     if config.form == "channels":
         return Branch(inputs, _drawn(scaled, mask, config, width, spec.name))
     return Branch(inputs, _points(scaled, mask, config, width, spec.name))
@@ -108,5 +109,5 @@ def _drawn(scaled: Any, mask: Any, config: Config, width: int, name: str) -> Tok
         x = layers.ReLU(6.0, name=f"{name}_conv_{number}_activation")(x)
     x = layers.Reshape((rows * columns, width), name=f"{name}_flatten")(x)
     values = keras.Model([given, valid], x, name=f"{name}_branch")([scaled, mask])
-    position = ops.zeros_like(values[:, :, :2]) + ops.convert_to_tensor(cell_centres(rows, columns)[None])
+    position = ops.zeros_like(values[:, :, :2], dtype="float32") + cell_centres(rows, columns)[None]
     return Tokens(values, ops.ones_like(values[:, :, 0], dtype="int32"), position, grid=(rows, columns))

@@ -69,6 +69,7 @@ def build(fused: Fused, spec: Spec, config: Config) -> dict[str, Any]:
     def named(name: str, value: Any) -> Any:
         return keras.layers.Activation("linear", dtype="float32", name=name)(value)
 
+    # SIZE is multiplied as numpy: a tensor would become an input of the ONNX graph.
     # Clipped, so that float16 files cannot overflow: e**3 times a size is far beyond every road user.
     grow = lambda value, most: ops.exp(ops.clip(value, -most, most))  # noqa: E731
     heat = last("heatmap", len(spec.labels), math.log(PRIOR / (1 - PRIOR)))
@@ -77,7 +78,7 @@ def build(fused: Fused, spec: Spec, config: Config) -> dict[str, Any]:
         "box": named("box", spec.stride * grow(last("box", 4), 4.0)),
         "offset": named("offset", last("offset", 2)),
         "depth": named("depth", DEPTH * grow(last("depth", 1), 3.0)),
-        "size": named("size", ops.convert_to_tensor(np.array(SIZE, np.float32)) * grow(last("size", 3), 3.0)),
+        "size": named("size", grow(last("size", 3), 3.0) * np.array(SIZE, np.float32)),
         "yaw": named("yaw", last("yaw", 2)),
         "velocity": named("velocity", SPEED * last("velocity", 2)),
     }
