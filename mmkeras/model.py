@@ -132,7 +132,7 @@ def _or_null(name: str, tokens: Tokens, present: Any) -> Tokens:
     measured = None if tokens.measured is None else ops.where(there, tokens.measured, 0.0)
     position = tokens.position
     if position is not None and tokens.grid is None:
-        position = ops.where(there, position, 0.0)
+        position = ops.where(there, position, -1.0)
     return Tokens(values, mask, position, measured, tokens.grid)
 
 

@@ -17,7 +17,8 @@ class Tokens:
     mask: Any
     """int32 tensor (B, N): 1 where a token is real. At least one: a missing modality is one null token."""
     position: Any | None = None
-    """Float tensor (B, N, 2): column and row in the picture that sensors share, 0 to 1; None where there is none."""
+    """Float tensor (B, N, 2): column and row in the picture that sensors share, 0 to 1; -1 for a token without a place.
+    None where no token has one."""
     measured: Any | None = None
     """Float tensor (B, N, M): what the sensor itself measured, scaled to about 1, for a fusion to read out unencoded."""
     grid: tuple[int, int] | None = None

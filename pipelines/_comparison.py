@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,13 @@ from mmkeras.bundle import Bundle
 from mmkeras.evaluation import write_report
 from mmkeras.evaluation.degradation import degradation
 from mmkeras.evaluation.degradation_table import print_degradation, record_degradation
-from mmkeras.evaluation.predict import Variant, predict
-from mmkeras.evaluation.samples import Samples, read
 from mmkeras.files import write_json
-from mmkeras.tasks import TaskSpec
-from mmkeras.tasks._contract import Outputs
+from pipelines._processes import run_processes
 from pipelines._story import Evaluated
+from pipelines._variant import SCORES, SHOWN, measure
 
-__all__ = ["SHOWN", "add_to_metrics", "compare", "degrade", "degrade_exported"]
+__all__ = ["add_to_metrics", "compare", "degrade", "degrade_exported"]
 
-SHOWN = ("mAP", "NDS_front", "velocity_error")
-"""The metrics of every row."""
 EXPORTED_SAMPLES = 200
 """Test samples on which exported files are tried under degradation."""
 
@@ -38,19 +33,29 @@ def add_to_metrics(folder: Path, parts: dict[str, Any]) -> None:
 def compare(done: Evaluated) -> dict[str, Any]:
     """Train every variant with every seed, each in ``comparison/<variant>-<seed>`` of the run's folder.
 
-    What is finished there is not trained again, so that a resumed run goes on with the rest.
+    Each is a process of its own (`pipelines._variant`); several run side by side, since a small model does not fill the
+    cores. What is finished is not trained again, so that a resumed run goes on with the rest.
 
     Returns:
         ``fusions`` and ``night`` of metrics.json.
+
+    Raises:
+        TrainingError: one of the processes failed; names its log.
     """
     config = done.config
     seeds = config.compare.seeds or (config.train.seed,)
-    scores: dict[str, dict[str, dict[str, Any]]] = {}
-    for variant in config.compare.variants:
-        for seed in seeds:
-            own = variant == "cross_attention" and seed == config.train.seed
-            score = _measure(done.model, done.samples, done.run) if own else _trained(done, variant, seed)
-            scores.setdefault(variant, {})[str(seed)] = score
+    jobs = [(variant, seed) for variant in config.compare.variants for seed in seeds]
+    root = done.run.folder / "comparison"
+    own = ("cross_attention", config.train.seed)
+    if own in jobs:
+        write_json(root / f"{own[0]}-{own[1]}" / SCORES, measure(done.model, done.samples, done.run))
+    missing = [job for job in jobs if not (root / f"{job[0]}-{job[1]}" / SCORES).is_file()]
+    if missing:
+        run_processes(done.run.folder, missing, config.compare.processes, config.train.epochs, done.console)
+    scores: dict[str, dict[str, Any]] = {}
+    for variant, seed in jobs:
+        score = json.loads((root / f"{variant}-{seed}" / SCORES).read_text("utf-8"))
+        scores.setdefault(variant, {})[str(seed)] = score
     fusions = {
         variant: {
             "mean": _mean([score["all"] for score in by_seed.values()]),
@@ -65,57 +70,6 @@ def compare(done: Evaluated) -> dict[str, Any]:
     }
     done.console.print(_table(fusions, len(seeds)))
     return {"fusions": fusions, "night": night}
-
-
-def _trained(done: Evaluated, variant: str, seed: int) -> dict[str, Any]:
-    """Return the scores of one variant, trained unless it has been."""
-    import keras
-
-    from mmkeras.model import build_model, modality_specs, task_spec
-    from mmkeras.training.environment import prepare
-    from mmkeras.training.fit import fit
-    from mmkeras.training.run import Run
-
-    folder = done.run.folder / "comparison" / f"{variant}-{seed}"
-    kept = folder / "scores.json"
-    if kept.is_file():
-        scores: dict[str, Any] = json.loads(kept.read_text("utf-8"))
-        return scores
-    done.console.print(f"\n[bold]{variant}, seed {seed}[/]")
-    keras.backend.clear_session()
-    train = dataclasses.replace(done.config.train, seed=seed)
-    config = dataclasses.replace(done.config, model=done.config.variant(variant), train=train)
-    decided = prepare(train)
-    resume = (folder / "run.json").is_file()
-    if resume:
-        run = Run.open(folder)
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        specs = modality_specs(config.model)
-        run = Run.create(folder, config, specs, task_spec(config.model), done.index, decided)
-    model = build_model(config.model)
-    fit(model, run, config, done.index, console=done.console, resume=resume)
-    samples = read(done.index, "test", run.specs, run.task, batch_size=config.evaluate.batch_size)
-    scores = _measure(run.model(), samples, run)
-    write_json(kept, scores)
-    return scores
-
-
-def _measure(model: Any, samples: Samples, run: Any) -> dict[str, Any]:
-    """Return the scores of a model on the whole test split and on its nights."""
-    outputs = predict(model, samples, run.specs, batch_size=64, variant=Variant())
-    night = np.asarray(samples.columns.get("time_of_day", np.full(len(samples), ""))) == "night"
-    return {
-        "all": _shown(run.task, samples, outputs, np.ones(len(samples), bool)),
-        "night": _shown(run.task, samples, outputs, night) if night.any() else {},
-    }
-
-
-def _shown(task: TaskSpec, samples: Samples, outputs: Outputs, chosen: np.ndarray) -> dict[str, float | None]:
-    score = task.score(
-        samples.targets[chosen], {name: value[chosen] for name, value in outputs.items()}, samples.weights[chosen]
-    )
-    return {name: float(score[name]) if np.isfinite(score[name]) else None for name in SHOWN}
 
 
 def _mean(scores: list[dict[str, float | None]]) -> dict[str, float | None]:

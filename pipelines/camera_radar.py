@@ -43,11 +43,11 @@ NOTICE = (
 class ViewConfig:
     """The camera that the model is built for: every real camera is cropped and scaled to it."""
 
-    size: tuple[int, int] = (96, 256)
+    size: tuple[int, int] = (64, 192)
     """Height and width of the model's image."""
-    focal: float = 200.0
+    focal: float = 150.0
     """Focal length in pixels of that image; a larger one sees less and further."""
-    centre: tuple[float, float] = (128.0, 32.0)
+    centre: tuple[float, float] = (96.0, 20.0)
     """Column and row of the optical axis; a level camera has its horizon there."""
 
     @property
@@ -64,6 +64,8 @@ class CompareConfig:
     """What is compared; empty trains the model alone. cross_attention is the model itself."""
     seeds: tuple[int, ...] = ()
     """Each variant is trained once with each seed; the run's own seed when empty."""
+    processes: int = 2
+    """Trainings side by side, each with its share of the cores."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +97,7 @@ class CameraRadarConfig(RunConfig):
         )
         object.__setattr__(self, "model", model)
         options = {**self.data.source.options, "model_camera": list(self.view.camera)}
-        object.__setattr__(
-            self, "data", dataclasses.replace(self.data, source=Choice(self.data.source.name, options))
-        )
+        object.__setattr__(self, "data", dataclasses.replace(self.data, source=Choice(self.data.source.name, options)))
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -88,7 +88,10 @@ class SpatialAttention(layers.Layer):
 
     def _distance(self, first: Any, second: Any) -> Any:
         """Return the squared distances (B, heads, T, S) in units of each head's reach."""
-        apart = ops.square(ops.expand_dims(first[:, :, 0], 2) - ops.expand_dims(second[:, :, 0], 1))
+        column = ops.expand_dims(second[:, :, 0], 1)
+        apart = ops.square(ops.expand_dims(first[:, :, 0], 2) - column)
+        # A token without a place is equally near to all.
+        apart = apart * ops.cast(ops.greater(column, -0.5), apart.dtype)
         return ops.reshape(ops.square(self._reach), (1, self.heads, 1, 1)) * ops.expand_dims(apart, 1)
 
     def _read_out(self, weights: Any, measured: Any) -> Any:

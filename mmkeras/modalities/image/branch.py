@@ -96,10 +96,17 @@ def _backbone(spec: Spec, config: Config) -> keras.Model:
             raise ConfigError(
                 "image.weights: there are no 'imagenet' weights for the edge architecture; use 'none' or a local file"
             )
-        backbone = edge_backbone(shape, width_factor=config.width_factor, depth_factor=config.depth_factor)
+        backbone = edge_backbone(
+            shape,
+            width_factor=config.width_factor,
+            depth_factor=config.depth_factor,
+            fused_stages=config.fused_stages,
+        )
     else:
-        if (config.width_factor, config.depth_factor) != (1.0, 1.0):
-            raise ConfigError("image.width_factor and image.depth_factor scale only the edge architecture")
+        if (config.width_factor, config.depth_factor, config.fused_stages) != (1.0, 1.0, 0):
+            raise ConfigError(
+                "image.width_factor, image.depth_factor and image.fused_stages change only the edge architecture"
+            )
         backbone = getattr(keras.applications, config.architecture)(
             include_top=False,
             weights=_download(config) if config.weights == "imagenet" else None,

@@ -44,6 +44,8 @@ class Config:
     """Channels of the edge architecture, as a factor."""
     depth_factor: float = 1.0
     """Layers of the edge architecture, as a factor."""
+    fused_stages: int = 0
+    """So many stages of the edge architecture use whole convolutions, as in EfficientNetV2: faster on a CPU."""
     frozen_stages: int = 0
     """So many stages from the input keep their weights; -1 freezes the whole backbone."""
     learning_rate_factor: float = 1.0
@@ -85,6 +87,8 @@ class Config:
             problems.append(f"size: a pyramid expects multiples of {2 ** (self.level + 2)}, got {self.size}")
         if self.frozen_stages < -1:
             problems.append(f"frozen_stages: expected -1 or more, got {self.frozen_stages}")
+        if not 0 <= self.fused_stages <= 7:
+            problems.append(f"fused_stages: expected 0 to 7, got {self.fused_stages}")
         for name in ("width_factor", "depth_factor"):
             if getattr(self, name) <= 0:
                 problems.append(f"{name}: expected more than 0, got {getattr(self, name)}")

@@ -83,7 +83,9 @@ def _points(scaled: Any, mask: Any, config: Config, width: int, name: str) -> To
         x = _mix(x, whole, config.heads, width, f"{name}_{number}")
     x = layers.LayerNormalization(name=f"{name}_norm")(x)
     encoder = keras.Model([given, valid], x, name=f"{name}_branch")
-    measured, position = (ops.pad(part, [[0, 0], [1, 0], [0, 0]]) for part in (scaled, place))
+    # The summary has measured nothing and stands nowhere.
+    measured = ops.pad(scaled, [[0, 0], [1, 0], [0, 0]])
+    position = ops.pad(place, [[0, 0], [1, 0], [0, 0]], constant_values=-1.0)
     whole = ops.pad(mask, [[0, 0], [1, 0]], constant_values=1)
     return Tokens(encoder([described, mask]), whole, position, measured)
 

@@ -61,7 +61,7 @@ def test_points_become_tokens_with_places_and_what_was_measured(encoders: dict[s
     points = inputs["radar_points"]
     np.testing.assert_allclose(found["position"][:, 1:], points[:, :, 2:4], rtol=1e-6)
     np.testing.assert_allclose(found["measured"][:, 1:], points / SCALES, rtol=1e-6)
-    assert not found["position"][:, 0].any()
+    assert (found["position"][:, 0] == -1).all()
     assert not found["measured"][:, 0].any()
     assert np.abs(found["measured"]).max() < 4
 
