@@ -20,7 +20,7 @@ class Tokens:
     """Float tensor (B, N, 2): column and row in the picture that sensors share, 0 to 1; -1 for a token without a place.
     None where no token has one."""
     measured: Any | None = None
-    """Float tensor (B, N, M): what the sensor itself measured, scaled to about 1, for a fusion to read out unencoded."""
+    """Float tensor (B, N, M): what the sensor itself measured, scaled to about 1, to be read out as it is."""
     grid: tuple[int, int] | None = None
     """Rows and columns where the tokens are a map, row by row. A missing map keeps its cells, each a null token."""
 

@@ -44,7 +44,7 @@ def compare(done: Evaluated) -> dict[str, Any]:
     """
     config = done.config
     seeds = config.compare.seeds or (config.train.seed,)
-    jobs = [(variant, seed) for variant in config.compare.variants for seed in seeds]
+    jobs = [(variant, seed) for seed in seeds for variant in config.compare.variants]
     root = done.run.folder / "comparison"
     own = ("cross_attention", config.train.seed)
     if own in jobs:
