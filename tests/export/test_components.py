@@ -9,15 +9,19 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from export.run import export_source
 from export.source import Source
 from mmkeras.components import Choice, names
 from mmkeras.config import ExportConfig
+from mmkeras.data.read import Record
+from mmkeras.drives.radar_cloud import POINT_FIELDS
 from mmkeras.modalities.image.spec import ARCHITECTURES
 from mmkeras.model import build_model, modality_specs, task_spec
-from tests.tiny import IMAGE, LABELS, TinyModel, tiny_model_config
+from mmkeras.pcd import write_pcd
+from tests.tiny import IMAGE, LABELS, TinyModel, tiny_drive_config, tiny_model_config
 
 TASKS = {
     "regression": Choice("regression", {"names": ["age"], "mean": [40.0], "std": [20.0]}),
@@ -40,7 +44,43 @@ def exported(config: TinyModel, source: Source, folder: Path, precisions: tuple[
 
 
 def test_every_task_has_a_case_here() -> None:
-    assert set(TASKS) == set(names("tasks"))
+    assert {*TASKS, "detection"} == set(names("tasks"))
+
+
+def test_detection_is_exported(tmp_path: Path) -> None:
+    config = tiny_drive_config()
+    task = task_spec(config)
+    rng = np.random.default_rng(0)
+    target = np.zeros(task.target.shape, np.float32)
+    target[-1, :7] = (1.7, 0.0, 1.5, 0.5, -0.5, 0.5, -0.5)  # the camera's pose: it looks ahead
+    samples = [
+        Record(
+            key=str(number),
+            values={"camera": _png(rng, config.camera.size), "radar": write_pcd(_points(rng), POINT_FIELDS)},
+            target=target,
+            weight=1.0,
+            columns={},
+        )
+        for number in range(8)
+    ]
+    keras.utils.set_random_seed(0)
+    given = Source("drive", build_model(config), modality_specs(config), task, samples)
+    settings = ExportConfig(folder=str(tmp_path), formats=("tflite", "onnx"), precisions=("float32",), samples=8)
+    report = export_source(given, settings, console=Console(file=io.StringIO()))
+    assert report.accepted, [(f.format, f.precision, f.reason) for f in report.files if not f.accepted]
+    assert {"all", "without_camera", "without_radar", "stale_radar"} <= set(report.files[0].scenarios)
+
+
+def _png(rng: np.random.Generator, size: tuple[int, int]) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(rng.integers(0, 256, (*size, 3)).astype("uint8")).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def _points(rng: np.random.Generator) -> np.ndarray:
+    points = rng.normal(size=(12, len(POINT_FIELDS))).astype("float32")
+    points[:, 2] = rng.uniform(5, 40, 12)
+    return points
 
 
 @pytest.mark.parametrize("task", ["regression", pytest.param("multilabel", marks=pytest.mark.slow)])

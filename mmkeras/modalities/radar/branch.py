@@ -18,6 +18,10 @@ __all__ = ["SummaryToken", "build"]
 
 # What each feature is divided by, so that the model computes with numbers around 1. Speeds beyond 20 m/s are rare.
 SCALES = np.array([20.0, 40.0, 1.0, 1.0, 20.0, 10.0, 10.0, 0.5, 4.0], np.float32)
+# What a fusion reads out is centred and stretched, so that small weights turn it into distances and speeds: with the
+# logarithm of the range between 0 and 1, a weight of 4 has to be learnt before a distance can be copied.
+CENTRES = np.array([0.0, 20.0, 0.5, 0.5, 5.0, 0.0, 0.0, 0.1, 3.0], np.float32)
+UNITS = np.array([5.0, 10.0, 0.25, 0.25, 10.0, 5.0, 5.0, 0.1, 0.5], np.float32)
 FREQUENCIES = 4
 """Sine and cosine of the place in the picture at 1, 2, 4 and 8 half waves."""
 
@@ -64,12 +68,13 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
     real = ops.expand_dims(ops.greater(mask, 0), -1)
     # Numpy constants here and below: tensors would become inputs of the ONNX graph.
     scaled = ops.where(real, points, 0.0) / SCALES
+    measured = ops.where(real, (points - CENTRES) / UNITS, 0.0)
     if config.form == "channels":
         return Branch(inputs, _drawn(scaled, mask, config, width, spec.name))
-    return Branch(inputs, _points(scaled, mask, config, width, spec.name))
+    return Branch(inputs, _points(scaled, measured, mask, config, width, spec.name))
 
 
-def _points(scaled: Any, mask: Any, config: Config, width: int, name: str) -> Tokens:
+def _points(scaled: Any, measured: Any, mask: Any, config: Config, width: int, name: str) -> Tokens:
     place = scaled[:, :, 2:4]
     waves = [place * (np.pi * 2.0**n) for n in range(FREQUENCIES)]
     described = ops.concatenate([scaled, *(ops.sin(w) for w in waves), *(ops.cos(w) for w in waves)], axis=-1)
@@ -84,7 +89,7 @@ def _points(scaled: Any, mask: Any, config: Config, width: int, name: str) -> To
     x = layers.LayerNormalization(name=f"{name}_norm")(x)
     encoder = keras.Model([given, valid], x, name=f"{name}_branch")
     # The summary has measured nothing and stands nowhere.
-    measured = ops.pad(scaled, [[0, 0], [1, 0], [0, 0]])
+    measured = ops.pad(measured, [[0, 0], [1, 0], [0, 0]])
     position = ops.pad(place, [[0, 0], [1, 0], [0, 0]], constant_values=-1.0)
     whole = ops.pad(mask, [[0, 0], [1, 0]], constant_values=1)
     return Tokens(encoder([described, mask]), whole, position, measured)

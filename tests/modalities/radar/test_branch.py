@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mmkeras.errors import ConfigError
-from mmkeras.modalities.radar.branch import SCALES, build
+from mmkeras.modalities.radar.branch import CENTRES, SCALES, UNITS, build
 from mmkeras.modalities.radar.drawing import BEYOND, SPREAD, DrawnPoints
 from mmkeras.modalities.radar.spec import FEATURES, Config, Spec
 from tests.modalities.radar.points import random_points
@@ -60,10 +60,11 @@ def test_points_become_tokens_with_places_and_what_was_measured(encoders: dict[s
     np.testing.assert_array_equal(found["mask"], np.concatenate([[[1], [1]], inputs["radar_mask"]], axis=1))
     points = inputs["radar_points"]
     np.testing.assert_allclose(found["position"][:, 1:], points[:, :, 2:4], rtol=1e-6)
-    np.testing.assert_allclose(found["measured"][:, 1:], points / SCALES, rtol=1e-6)
+    real = inputs["radar_mask"][..., None] > 0
+    np.testing.assert_allclose(found["measured"][:, 1:], np.where(real, (points - CENTRES) / UNITS, 0.0), atol=1e-5)
     assert (found["position"][:, 0] == -1).all()
     assert not found["measured"][:, 0].any()
-    assert np.abs(found["measured"]).max() < 4
+    assert np.abs(found["measured"]).max() < 15
 
 
 def test_channels_become_a_map(encoders: dict[str, keras.Model]):
