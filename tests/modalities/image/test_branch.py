@@ -92,7 +92,7 @@ def test_local_weights_are_loaded(tmp_path):
     [
         ({"weights": "nowhere.h5"}, "nowhere.h5.*does not exist"),
         ({"weights": "imagenet"}, "no 'imagenet' weights for the edge"),
-        ({"architecture": "EfficientNetB0"}, "scale only the edge"),
+        ({"architecture": "EfficientNetB0"}, "change only the edge"),
     ],
 )
 def test_what_does_not_fit_is_refused(options, message):
@@ -104,3 +104,11 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
     keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save_weights(tmp_path / "other.weights.h5")
     with pytest.raises(ConfigError, match=r"other\.weights\.h5 does not fit edge"):
         _encoder(weights=str(tmp_path / "other.weights.h5"))
+
+
+@pytest.mark.parametrize("stages", [0, 3, 7])
+def test_fused_stages_have_no_depthwise_convolutions(stages: int):
+    backbone = edge_backbone((32, 32, 3), width_factor=0.25, depth_factor=0.3, fused_stages=stages)
+    depthwise = [layer for layer in backbone.layers if isinstance(layer, keras.layers.DepthwiseConv2D)]
+    assert {layer.name[:6] for layer in depthwise} == {f"block{n}" for n in range(stages + 1, 8)}
+    assert backbone.output.shape[1:3] == (1, 1)
