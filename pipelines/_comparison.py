@@ -44,7 +44,8 @@ def compare(done: Evaluated) -> dict[str, Any]:
     """
     config = done.config
     seeds = config.compare.seeds or (config.train.seed,)
-    jobs = [(variant, seed) for seed in seeds for variant in config.compare.variants]
+    once = config.compare.once
+    jobs = [(v, seed) for seed in seeds for v in config.compare.variants if seed == seeds[0] or v not in once]
     root = done.run.folder / "comparison"
     own = ("cross_attention", config.train.seed)
     if own in jobs:
@@ -68,7 +69,7 @@ def compare(done: Evaluated) -> dict[str, Any]:
         for name, variant in (("fusion", "cross_attention"), ("camera_only", "camera_only"))
         if variant in scores
     }
-    done.console.print(_table(fusions, len(seeds)))
+    done.console.print(_table(fusions))
     return {"fusions": fusions, "night": night}
 
 
@@ -77,13 +78,14 @@ def _mean(scores: list[dict[str, float | None]]) -> dict[str, float | None]:
     return {name: float(np.mean(values)) if values else None for name, values in known.items()}
 
 
-def _table(fusions: dict[str, Any], seeds: int) -> Table:
-    table = Table(title=f"Trained alike on the same drives, mean of {seeds} seed{'s' if seeds > 1 else ''}")
-    for heading in ("fusion", "mAP", "NDS_front", "velocity error, m/s"):
+def _table(fusions: dict[str, Any]) -> Table:
+    table = Table(title="Trained alike on the same drives, mean of the seeds")
+    for heading in ("fusion", "mAP", "NDS_front", "velocity error, m/s", "seeds"):
         table.add_column(heading, justify="left" if heading == "fusion" else "right")
     for variant, entry in fusions.items():
         mean = entry["mean"]
-        table.add_row(variant, *("-" if mean[name] is None else f"{mean[name]:.3f}" for name in SHOWN))
+        shown = ["-" if mean[name] is None else f"{mean[name]:.3f}" for name in SHOWN]
+        table.add_row(variant, *shown, str(len(entry["per_seed"])))
     return table
 
 

@@ -64,6 +64,8 @@ class CompareConfig:
     """What is compared; empty trains the model alone. cross_attention is the model itself."""
     seeds: tuple[int, ...] = ()
     """Each variant is trained once with each seed; the run's own seed when empty."""
+    once: tuple[str, ...] = ()
+    """Variants that are trained with the first seed only."""
     processes: int = 2
     """Trainings side by side, each with its share of the cores."""
 
