@@ -17,8 +17,8 @@ class Tokens:
     mask: Any
     """int32 tensor (B, N): 1 where a token is real. At least one: a missing modality is one null token."""
     position: Any | None = None
-    """Float tensor (B, N, 2): column and row in the picture that sensors share, 0 to 1; or (B, N, 3) with the logarithm
-    of the distance in metres, from a sensor that measures it. -1 for a token without a place; None for none at all."""
+    """Float tensor (B, N, 2): column and row in the picture that sensors share, 0 to 1; -1 for a token without a place.
+    None where no token has one."""
     measured: Any | None = None
     """Float tensor (B, N, M): what the sensor itself measured, scaled to about 1, to be read out as it is."""
     grid: tuple[int, int] | None = None

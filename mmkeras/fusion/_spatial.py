@@ -17,10 +17,6 @@ __all__ = ["LearnedMap", "SpatialAttention"]
 
 NARROWEST, WIDEST = 0.025, 0.25
 """Reach of the first and the last head across the picture before training, as shares of its width."""
-DEEPEST = 0.4
-"""Reach of every head in distance before training: the logarithm of a factor of 1.5."""
-GUESS = 3.0
-"""Logarithm of the distance that every query guesses before training: 20 m."""
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -67,15 +63,6 @@ class SpatialAttention(layers.Layer):
                 initializer=lambda shape, dtype: ops.convert_to_tensor(reach, dtype),
                 name="inverse_reach",
             )
-            if input_shape[4][-1] > 2:
-                guess = keras.initializers.Constant(GUESS)
-                self._guess = layers.Dense(self.heads, bias_initializer=guess, name="guess", dtype=self.dtype_policy)
-                self._guess.build((None, None, width))
-                self._depth = self.add_weight(
-                    shape=(self.heads,),
-                    initializer=keras.initializers.Constant(1.0 / DEEPEST),
-                    name="inverse_reach_in_distance",
-                )
 
     def call(self, inputs: Any, training: bool | None = None) -> tuple[Any, Any, Any]:
         """Read the valid keys."""
@@ -85,7 +72,7 @@ class SpatialAttention(layers.Layer):
         scores = ops.matmul(q, ops.transpose(k, (0, 1, 3, 2)))
         null = ops.sum(q * ops.cast(self._null, q.dtype), axis=-1, keepdims=True)
         if len(inputs) > 3:
-            scores = scores - ops.cast(self._distance(queries, inputs[3], inputs[4]), scores.dtype)
+            scores = scores - ops.cast(self._distance(inputs[3], inputs[4]), scores.dtype)
         real = ops.expand_dims(ops.expand_dims(ops.cast(valid, scores.dtype), 1), 1)
         scores = ops.where(real > 0, scores, null)
         highest = ops.maximum(ops.max(scores, axis=-1, keepdims=True), null)
@@ -99,22 +86,13 @@ class SpatialAttention(layers.Layer):
         """Return (B, N, D) as (B, heads, N, D / heads)."""
         return ops.transpose(ops.reshape(x, (-1, x.shape[1], self.heads, self._size)), (0, 2, 1, 3))
 
-    def _distance(self, queries: Any, first: Any, second: Any) -> Any:
-        """Return the squared distances (B, heads, T, S) in units of each head's reach.
-
-        Where the keys' distances are known, each query guesses how far away its own object is.
-        """
+    def _distance(self, first: Any, second: Any) -> Any:
+        """Return the squared distances (B, heads, T, S) in units of each head's reach."""
         column = ops.expand_dims(second[:, :, 0], 1)
         apart = ops.square(ops.expand_dims(first[:, :, 0], 2) - column)
         # A token without a place is equally near to all.
-        placed = ops.cast(ops.greater(column, -0.5), apart.dtype)
-        total = ops.reshape(ops.square(self._reach), (1, self.heads, 1, 1)) * ops.expand_dims(apart * placed, 1)
-        if second.shape[-1] > 2:
-            guess = ops.cast(ops.transpose(self._guess(queries), (0, 2, 1)), apart.dtype)
-            deeper = ops.square(ops.expand_dims(guess, -1) - ops.expand_dims(ops.expand_dims(second[:, :, 2], 1), 1))
-            factor = ops.reshape(ops.square(self._depth), (1, self.heads, 1, 1))
-            total = total + factor * deeper * ops.expand_dims(placed, 1)
-        return total
+        apart = apart * ops.cast(ops.greater(column, -0.5), apart.dtype)
+        return ops.reshape(ops.square(self._reach), (1, self.heads, 1, 1)) * ops.expand_dims(apart, 1)
 
     def _read_out(self, weights: Any, measured: Any) -> Any:
         share = ops.sum(weights, axis=-1, keepdims=True)

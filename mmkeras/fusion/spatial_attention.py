@@ -32,9 +32,8 @@ def fuse(
     """Let the cells of one modality's map read the others where they are near in the picture.
 
     Pre-norm layers called ``fusion_cross_<i>``; their second output holds the attention weights (B, heads, cells,
-    keys). Scores fall with the distance between cell and token across the picture and, where the tokens know how far
-    away they are, with the difference to the cell's own guess of that; each head learns its reach. A learned null key
-    is read where nothing fits. What a sensor measured itself (`Tokens.measured`) is read out by the last layer
+    keys). Scores fall with the distance between cell and token, with a reach that each head learns; a learned null
+    key is read where nothing fits. What a sensor measured itself (`Tokens.measured`) is read out by the last layer
     with the same weights and appended to the fused tokens, so that a head can copy a distance instead of recomputing
     it.
 
@@ -74,7 +73,7 @@ def fuse(
     mask = asked.mask
     x = clear(asked.values, mask)
     if asked.position is not None:
-        x = x + keras.layers.Dense(width, name="fusion_position")(_waves(asked.position[:, :, :2]))
+        x = x + keras.layers.Dense(width, name="fusion_position")(_waves(asked.position))
     readout = None
     joined = join(align(memory, width)) if memory else None
     extras = _extras(asked, memory)
@@ -112,9 +111,6 @@ def _extras(asked: Tokens, memory: dict[str, Tokens]) -> list[Any]:
     positions = [each.position for each in memory.values()]
     if not positions or asked.position is None or any(position is None for position in positions):
         return []
-    # Distances count where every modality measures them.
-    known = min(int(position.shape[-1]) for position in positions)
-    positions = [position[:, :, :known] for position in positions]
     masks = ops.concatenate([each.mask for each in memory.values()], axis=1)
     extras = [asked.position, clear(ops.concatenate(positions, axis=1), masks)]
     measured = [each.measured for each in memory.values()]

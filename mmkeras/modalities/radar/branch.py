@@ -90,7 +90,6 @@ def _points(scaled: Any, measured: Any, mask: Any, config: Config, width: int, n
     encoder = keras.Model([given, valid], x, name=f"{name}_branch")
     # The summary has measured nothing and stands nowhere.
     measured = ops.pad(measured, [[0, 0], [1, 0], [0, 0]])
-    place = ops.concatenate([place, scaled[:, :, -1:] * SCALES[-1]], axis=-1)
     position = ops.pad(place, [[0, 0], [1, 0], [0, 0]], constant_values=-1.0)
     whole = ops.pad(mask, [[0, 0], [1, 0]], constant_values=1)
     return Tokens(encoder([described, mask]), whole, position, measured)
