@@ -13,10 +13,9 @@ from PIL import Image
 from rich.console import Console
 
 from export.run import export_source
-from export.source import Source
+from export.source import Sample, Source
 from mmkeras.components import Choice, names
 from mmkeras.config import ExportConfig
-from mmkeras.data.read import Record
 from mmkeras.drives.radar_cloud import POINT_FIELDS
 from mmkeras.modalities.image.spec import ARCHITECTURES
 from mmkeras.model import build_model, modality_specs, task_spec
@@ -54,12 +53,11 @@ def test_detection_is_exported(tmp_path: Path) -> None:
     target = np.zeros(task.target.shape, np.float32)
     target[-1, :7] = (1.7, 0.0, 1.5, 0.5, -0.5, 0.5, -0.5)  # the camera's pose: it looks ahead
     samples = [
-        Record(
+        Sample(
             key=str(number),
             values={"camera": _png(rng, config.camera.size), "radar": write_pcd(_points(rng), POINT_FIELDS)},
             target=target,
             weight=1.0,
-            columns={},
         )
         for number in range(8)
     ]
