@@ -23,6 +23,8 @@ __all__ = ["Table"]
 
 PIECE = 2**22
 """Characters that are parsed at a time."""
+LONGEST = 2**24
+"""Characters that a record may have: what is broken in the middle of a file is not read on to its end."""
 BLOCK = 2**16
 """Records that are turned into arrays at a time."""
 SPACE = re.compile(r"\s*")
@@ -211,8 +213,8 @@ def _records(path: Path) -> Iterator[tuple[dict[str, Any], int, int]]:
                     if separator is None:
                         raise json.JSONDecodeError("expected , or ]", text, end)
                 except json.JSONDecodeError as error:
-                    # What is cut at the end of a piece looks like what is broken; it gets one more piece.
-                    more = stream.read(PIECE) if len(text) - position <= PIECE else ""
+                    # What is cut at the end of a piece looks like what is broken; it gets more pieces.
+                    more = stream.read(PIECE) if len(text) - position < LONGEST else ""
                     if not more:
                         problem = "truncated" if error.pos >= len(text.rstrip()) - 1 else error.msg
                         raise DataError(f"{path}: record {number} is no JSON object: {problem}") from None
