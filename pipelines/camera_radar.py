@@ -26,10 +26,12 @@ from rich.console import Console
 from mmkeras.command_line import Flag
 from mmkeras.components import Choice
 from mmkeras.config import ModelConfig, RunConfig
-from mmkeras.errors import ConfigError
+from mmkeras.errors import ConfigError, nearest
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.radar.spec import Config as RadarConfig
 from mmkeras.simulation.config import SimulationConfig
+from mmkeras.simulation.simulate import FORMAT, simulate
+from mmkeras.simulation.simulate import NOTE as SIMULATION_NOTE
 from pipelines._story import Evaluated, Story, run_story, stage
 
 __all__ = ["CameraRadarConfig", "CameraRadarModel", "CameraRadarStory", "CompareConfig", "ViewConfig", "main"]
@@ -110,8 +112,9 @@ class CameraRadarConfig(RunConfig):
     @property
     def simulated(self) -> bool:
         """Whether the drives come from the simulator."""
-        folder = str(self.data.source.options.get("folder", ""))
-        return not folder or Path(folder).name.startswith("simulated-")
+        folder = Path(self.data.source.options.get("folder") or "simulated-")
+        # A simulated directory says so itself, wherever it has been moved; its own name counts before it is made.
+        return folder.name.startswith("simulated-") or (folder / SIMULATION_NOTE).is_file()
 
     def variant(self, name: str) -> CameraRadarModel:
         """Return the model of one row of the comparison.
@@ -131,8 +134,6 @@ class CameraRadarConfig(RunConfig):
         if name == "radar_only":
             fusion = Choice(model.fusion.name, {**options, "grid": list(self.grid)})
             return dataclasses.replace(model, without=("camera",), fusion=fusion)
-        from mmkeras.errors import nearest
-
         raise ConfigError(f"compare.variants: {name!r} is unknown; {nearest(name, CompareConfig().variants)}")
 
 
@@ -160,8 +161,6 @@ class CameraRadarStory(Story[CameraRadarConfig]):
         options = config.data.source.options
         if options.get("folder"):
             return config
-        from mmkeras.simulation.simulate import FORMAT, simulate
-
         digest = hashlib.sha256(json.dumps([FORMAT, config.simulate.identity], sort_keys=True).encode()).hexdigest()
         folder = Path(config.data.folder) / f"simulated-{digest[:16]}"
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -48,6 +48,7 @@ DEVICE = (
 # Model code is backend-neutral.
 NEUTRAL = (
     "mmkeras.model",
+    "mmkeras.waves",
     "mmkeras.modalities.*.branch",
     "mmkeras.fusion",
     "mmkeras.fusion.*",
@@ -65,7 +66,7 @@ LEVELS = (
     (5, ("mmkeras.model", "mmkeras.data", "mmkeras.data.*")),
     (2, ("mmkeras.bundle", "mmkeras.golden", "mmkeras.manifest", "mmkeras.hashes")),
     (3, ("mmkeras", "mmkeras.__main__", "mmkeras.runtime", "mmkeras.runtime.*")),
-    (4, ("mmkeras.tasks.*.head", "mmkeras.tasks.*.losses")),
+    (4, ("mmkeras.waves", "mmkeras.tasks.*.head", "mmkeras.tasks.*.losses")),
     (1, ("mmkeras.modalities", "mmkeras.modalities._contract", "mmkeras.modalities.*.spec")),
     (1, ("mmkeras.modalities.image.pixels",)),
     (1, ("mmkeras.tasks", "mmkeras.tasks._*", "mmkeras.tasks.*.spec", "mmkeras.tasks.detection.*")),

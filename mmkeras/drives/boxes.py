@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmkeras.geometry import Pose, quaternion_matrix
+from mmkeras.geometry import Pose, box_corners, quaternion_matrix
 
 __all__ = ["CATEGORIES", "Box", "category_to_class"]
 
@@ -66,9 +66,8 @@ class Box:
 
     def corners(self) -> np.ndarray:
         """Return the corners (8, 3): the front four, then the rear four."""
-        width, length, height = self.size
-        signs = np.array([[x, y, z] for x in (1, -1) for y, z in ((1, 1), (-1, 1), (-1, -1), (1, -1))])
-        return signs * (length / 2, width / 2, height / 2) @ quaternion_matrix(self.rotation).T + self.centre
+        turn = quaternion_matrix(self.rotation)
+        return np.asarray(box_corners(np.array([self.centre]), np.array([self.size]), turn[None])[0])
 
     def moved(self, pose: Pose) -> Box:
         """Return the box in another frame: ``pose`` leads there from the box's frame.

@@ -12,6 +12,7 @@ from PIL import Image
 from mmkeras.canvas import Canvas, depth_colour
 from mmkeras.drives.alignment import YAWS, Turn
 from mmkeras.drives.snapshot import Snapshot
+from mmkeras.geometry import BOX_EDGES
 
 __all__ = ["inspection_picture"]
 
@@ -19,7 +20,6 @@ _WIDTH, _GAP, _REACH = 560, 12, 60.0
 _CURVE = 130
 _INK, _GREY, _LIGHT = "#1F2933", "#6B7480", "#D9DEE4"
 _GRADES = {"good": "#009E73", "unproven": "#0072B2", "suspicious": "#E69F00", "wrong": "#D55E00"}
-_EDGES = ((0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7))
 
 
 def inspection_picture(grade: str, reasons: Sequence[str], turn: Turn | None, snapshots: Sequence[Snapshot]) -> bytes:
@@ -76,7 +76,7 @@ def _overlay(snapshot: Snapshot, width: int) -> np.ndarray:
             continue
         pixels = _project(corners, snapshot.intrinsic) * scale
         colour = "#FFFFFF" if box.radar_points else "#FFFFFF70"
-        for start, end in _EDGES:
+        for start, end in BOX_EDGES:
             board.line([pixels[start].tolist(), pixels[end].tolist()], colour, 1.0, halo="#00000060")
     points = snapshot.points[snapshot.points[:, 2] > 0.5]
     for point, (x, y) in zip(points, _project(points[:, :3], snapshot.intrinsic) * scale, strict=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from mmkeras.errors import ConfigError, nearest
@@ -13,10 +12,9 @@ from mmkeras.fusion._spatial import LearnedMap, SpatialAttention
 from mmkeras.fusion._tokens import align, check, clear, expand, join, masked_mean
 from mmkeras.geometry import cell_centres
 from mmkeras.tokens import Fused, Tokens
+from mmkeras.waves import waves
 
 __all__ = ["fuse"]
-
-FREQUENCIES = 4
 
 
 def fuse(
@@ -73,7 +71,7 @@ def fuse(
     mask = asked.mask
     x = clear(asked.values, mask)
     if asked.position is not None:
-        x = x + keras.layers.Dense(width, name="fusion_position")(_waves(asked.position))
+        x = x + keras.layers.Dense(width, name="fusion_position")(waves(asked.position))
     readout = None
     joined = join(align(memory, width)) if memory else None
     extras = _extras(asked, memory)
@@ -98,12 +96,6 @@ def _learned(tokens: dict[str, Tokens], grid: tuple[int, int]) -> Tokens:
     # A numpy constant: a tensor would become an input of the ONNX graph.
     position = ops.zeros_like(values[:, :, :2], dtype="float32") + cell_centres(*grid)[None]
     return Tokens(values, ops.ones_like(values[:, :, 0], dtype="int32"), position, grid=grid)
-
-
-def _waves(position: Any) -> Any:
-    """Return sines and cosines of positions (B, N, 2) at 1, 2, 4 and 8 half waves over the picture."""
-    angles = [position * (np.pi * 2.0**n) for n in range(FREQUENCIES)]
-    return ops.concatenate([*(ops.sin(a) for a in angles), *(ops.cos(a) for a in angles)], axis=-1)
 
 
 def _extras(asked: Tokens, memory: dict[str, Tokens]) -> list[Any]:

@@ -34,11 +34,7 @@ def predict(bundle: Bundle, options: argparse.Namespace) -> int:
     with Predictor(
         bundle, options.format, options.precision, threads=options.threads, device=options.device
     ) as predictor:
-        print(
-            f"{bundle.folder}: {predictor.file.path} ({predictor.file.format} {predictor.file.precision}, "
-            f"{predictor.runner.engine})",
-            file=sys.stderr,
-        )
+        print(predictor.description, file=sys.stderr)
         if options.jsonl is not None:
             return _predict_lines(predictor, options.jsonl)
         answer = predictor.predict(**given)

@@ -129,6 +129,12 @@ class Predictor:
         self.file = choose(self.bundle, format, precision)
         self.runner = open_runner(self.bundle, self.file, threads=threads, device=device)
 
+    @property
+    def description(self) -> str:
+        """What runs, for people: bundle, file, format, precision and engine."""
+        file = self.file
+        return f"{self.bundle.folder}: {file.path} ({file.format} {file.precision}, {self.runner.engine})"
+
     def preprocess(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Turn one sample's raw values into model inputs with a batch dimension of 1.
 

@@ -9,18 +9,17 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mmkeras.geometry import Pose
+from mmkeras.drives.radar_cloud import read_nuscenes_radar
+from mmkeras.geometry import BOX_EDGES, Pose, box_corners
 from mmkeras.simulation.agents import KINDS
 from mmkeras.simulation.conditions import SceneRequest
 from mmkeras.simulation.radar import RADARS
-from mmkeras.simulation.radar_file import RECORD
 from mmkeras.simulation.scene_rows import Rows, token
 from mmkeras.simulation.schedule import CAMERA
 
 __all__ = ["write_sample_page"]
 
 COLOURS = {"car": (90, 200, 255), "truck": (255, 170, 60), "pedestrian": (255, 90, 150), "bicycle": (140, 255, 110)}
-EDGES = ((0, 1), (1, 3), (3, 2), (2, 0), (4, 5), (5, 7), (7, 6), (6, 4), (0, 4), (1, 5), (2, 6), (3, 7))
 COLUMNS = 3
 
 
@@ -68,20 +67,17 @@ def _tile(folder: Path, request: SceneRequest, rows: Rows) -> Image.Image:
     colours = {token("category", kind.category): COLOURS[name] for name, kind in KINDS.items()}
     for note in rows.get("sample_annotation", []):
         if note["sample_token"] == sample and note["num_lidar_pts"] + note["num_radar_pts"]:
-            corners = to_camera.apply(_corners(note))
+            pose, size = _pose(note), np.array([note["size"]])
+            corners = to_camera.apply(box_corners(np.array([pose.translation]), size, pose.matrix[None, :3, :3])[0])
             if (corners[:, 2] > 0.5).all():
                 pixels = _pixels(corners, intrinsic)
-                for a, b in EDGES:
+                for a, b in BOX_EDGES:
                     draw.line([*pixels[a], *pixels[b]], fill=colours[categories[note["instance_token"]]])
     for channel in RADARS:
         row, calibration = by_channel[channel]
-        content = (folder / row["filename"]).read_bytes()
-        body = content[content.index(b"DATA binary\n") + 12 :]
-        points = np.frombuffer(body[: len(body) // RECORD.itemsize * RECORD.itemsize], RECORD)
-        points = points[(points["invalid_state"] == 0) & np.isfinite(points["x"])]
-        xyz = np.stack([points["x"], points["y"], points["z"]], axis=1)
-        place = (to_camera @ _pose(poses[row["ego_pose_token"]]) @ _pose(calibration)).apply(xyz)
-        moving = np.hypot(points["vx_comp"], points["vy_comp"]) > 1.0
+        points = read_nuscenes_radar(folder / row["filename"])
+        place = (to_camera @ _pose(poses[row["ego_pose_token"]]) @ _pose(calibration)).apply(points[:, :3])
+        moving = np.hypot(points[:, 4], points[:, 5]) > 1.0
         for at, fast in zip(place, moving, strict=True):
             if at[2] > 1.0:
                 x, y = _pixels(at[None], intrinsic)[0]
@@ -101,9 +97,3 @@ def _pose(row: dict[str, Any]) -> Pose:
 def _pixels(points: np.ndarray, intrinsic: np.ndarray) -> np.ndarray:
     projected = points @ intrinsic.T
     return np.asarray(projected[:, :2] / projected[:, 2:])
-
-
-def _corners(note: dict[str, Any]) -> np.ndarray:
-    width, length, height = note["size"]
-    signs = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
-    return _pose(note).apply(signs * np.array([length, width, height]))

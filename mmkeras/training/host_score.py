@@ -32,10 +32,9 @@ class HostScore(keras.callbacks.Callback):
         del epoch
         if logs is None:
             return
-        forward = tf.function(lambda inputs: self.model(inputs, training=False), jit_compile=False)
         outputs, targets, weights = [], [], []
         for inputs, target, weight in self._validation:
-            outputs.append({name: value.numpy() for name, value in forward(inputs).items()})
+            outputs.append(self.model.predict_on_batch(inputs))
             targets.append(next(iter(target.values())).numpy())
             weights.append(weight.numpy())
         whole = {name: np.concatenate([part[name] for part in outputs]) for name in outputs[0]}

@@ -42,7 +42,7 @@ def edge_backbone(
         depth_factor: scales the repeats of every stage, rounded up.
         fused_stages: so many stages from the input expand by a whole 3x3 convolution in place of a 1x1 and a depthwise
             one, as in EfficientNetV2 (Tan and Le, 2021, arXiv:2104.00298): more arithmetic, but fine maps go through
-            memory less often, and a CPU trains on them several times faster.
+            memory less often.
 
     Returns:
         A model from float pixels (B, H, W, 3) to features (B, ceil(H/32), ceil(W/32), C).
@@ -75,11 +75,7 @@ def _fused_residual(x: Any, name: str, expansion: int, channels: int, kernel: in
     x = layers.Conv2D(inner, 3, stride, padding="same", use_bias=False, name=f"{name}_expand_conv")(x)
     x = layers.BatchNormalization(name=f"{name}_expand_bn")(x)
     x = layers.ReLU(6.0, name=f"{name}_expand_activation")(x)
-    x = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_project_conv")(x)
-    x = layers.BatchNormalization(name=f"{name}_project_bn")(x)
-    if stride == 1 and shortcut.shape[-1] == channels:
-        x = layers.Add(name=f"{name}_add")([shortcut, x])
-    return x
+    return _project(x, shortcut, name, channels, stride)
 
 
 def _inverted_residual(x: Any, name: str, expansion: int, channels: int, kernel: int, stride: int) -> Any:
@@ -92,6 +88,11 @@ def _inverted_residual(x: Any, name: str, expansion: int, channels: int, kernel:
     x = layers.DepthwiseConv2D(kernel, stride, padding="same", use_bias=False, name=f"{name}_dwconv")(x)
     x = layers.BatchNormalization(name=f"{name}_bn")(x)
     x = layers.ReLU(6.0, name=f"{name}_activation")(x)
+    return _project(x, shortcut, name, channels, stride)
+
+
+def _project(x: Any, shortcut: Any, name: str, channels: int, stride: int) -> Any:
+    """End a block: fewer channels, and what came in is added where it still fits."""
     x = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_project_conv")(x)
     x = layers.BatchNormalization(name=f"{name}_project_bn")(x)
     if stride == 1 and shortcut.shape[-1] == channels:

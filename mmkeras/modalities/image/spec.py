@@ -45,7 +45,7 @@ class Config:
     depth_factor: float = 1.0
     """Layers of the edge architecture, as a factor."""
     fused_stages: int = 0
-    """So many stages of the edge architecture use whole convolutions, as in EfficientNetV2: faster on a CPU."""
+    """So many stages of the edge architecture use whole convolutions, as in EfficientNetV2."""
     frozen_stages: int = 0
     """So many stages from the input keep their weights; -1 freezes the whole backbone."""
     learning_rate_factor: float = 1.0

@@ -13,6 +13,7 @@ from mmkeras.geometry import cell_centres
 from mmkeras.modalities.radar.drawing import DrawnPoints
 from mmkeras.modalities.radar.spec import FEATURES, Config, Spec
 from mmkeras.tokens import Branch, Tokens
+from mmkeras.waves import waves
 
 __all__ = ["SummaryToken", "build"]
 
@@ -22,8 +23,6 @@ SCALES = np.array([20.0, 40.0, 1.0, 1.0, 20.0, 10.0, 10.0, 0.5, 4.0], np.float32
 # logarithm of the range between 0 and 1, a weight of 4 has to be learnt before a distance can be copied.
 CENTRES = np.array([0.0, 20.0, 0.5, 0.5, 5.0, 0.0, 0.0, 0.1, 3.0], np.float32)
 UNITS = np.array([5.0, 10.0, 0.25, 0.25, 10.0, 5.0, 5.0, 0.1, 0.5], np.float32)
-FREQUENCIES = 4
-"""Sine and cosine of the place in the picture at 1, 2, 4 and 8 half waves."""
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -76,8 +75,7 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
 
 def _points(scaled: Any, measured: Any, mask: Any, config: Config, width: int, name: str) -> Tokens:
     place = scaled[:, :, 2:4]
-    waves = [place * (np.pi * 2.0**n) for n in range(FREQUENCIES)]
-    described = ops.concatenate([scaled, *(ops.sin(w) for w in waves), *(ops.cos(w) for w in waves)], axis=-1)
+    described = ops.concatenate([scaled, waves(place)], axis=-1)
     shape = (scaled.shape[1], described.shape[-1])
     given, valid = keras.Input(shape), keras.Input((shape[0],), dtype="int32")
     x = ops.gelu(layers.Dense(2 * width, name=f"{name}_dense_1")(given), approximate=True)

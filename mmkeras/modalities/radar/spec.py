@@ -6,7 +6,6 @@ A raw value is a set of radar points in the camera's frame, float32 (N, 8) with 
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 from collections.abc import Callable
@@ -17,7 +16,6 @@ import numpy as np
 
 from mmkeras.drives.radar_cloud import POINT_FIELDS
 from mmkeras.errors import ConfigError, DataError, nearest
-from mmkeras.geometry import PinholeCamera
 from mmkeras.modalities import ModalitySpec, TensorSpec
 from mmkeras.pcd import read_pcd
 
@@ -120,11 +118,6 @@ class Spec(ModalitySpec):
             TensorSpec(f"{self.name}_points", (self.max_points, len(FEATURES)), "float32"),
             TensorSpec(f"{self.name}_mask", (self.max_points,), "int32"),
         )
-
-    @functools.cached_property
-    def pinhole(self) -> PinholeCamera:
-        """The model's camera."""
-        return PinholeCamera(*self.camera)
 
     def preprocess(self, value: RawPoints) -> dict[str, np.ndarray]:
         """Select points and compute their features; no point at all is a valid sweep.

@@ -85,11 +85,7 @@ def stream(bundle: Bundle, options: argparse.Namespace, progress: Progress = lam
     with Predictor(
         bundle, options.format, options.precision, threads=options.threads, device=options.device
     ) as predictor:
-        print(
-            f"{bundle.folder}: {predictor.file.path} ({predictor.file.format} {predictor.file.precision}, "
-            f"{predictor.runner.engine}) on {recording.scene} of {options.drive}",
-            file=sys.stderr,
-        )
+        print(f"{predictor.description} on {recording.scene} of {options.drive}", file=sys.stderr)
         detector = BundleDetector(predictor)
         sensors, answers, injection = _run(detector, recording, faults, settings, rate, progress)
         aside = out.with_name(f".{out.name}.{os.getpid()}.tmp")

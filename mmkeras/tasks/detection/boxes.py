@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmkeras.geometry import PinholeCamera
+from mmkeras.geometry import BOX_EDGES, PinholeCamera
 
-__all__ = ["Boxes", "box_corners", "pixel_boxes", "to_camera_plane", "to_ego_plane"]
+__all__ = ["Boxes", "pixel_boxes", "to_camera_plane", "to_ego_plane"]
 
 NEAR = 0.2
 """Depth (m) of the plane in front of the camera at which boxes are cut before they are projected."""
-_EDGES = np.array([(0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7)])
+_EDGES = np.array(BOX_EDGES)
 
 
 @dataclass(frozen=True)
@@ -100,21 +100,6 @@ def to_ego_plane(vectors: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     return np.asarray(np.stack([(d * x - b * y) / determinant, (a * y - c * x) / determinant], axis=-1))
 
 
-def box_corners(centre: np.ndarray, size: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """Return the corners (N, 8, 3) of boxes: four of the front face, then four of the rear, in the same order.
-
-    Args:
-        centre: (N, 3).
-        size: (N, 3) width, length, height; the length lies along the box's own x axis, the height along z.
-        rotation: (N, 3, 3) box -> frame of the centre.
-    """
-    along = np.array([1, 1, 1, 1, -1, -1, -1, -1])
-    across = np.array([1, -1, -1, 1, 1, -1, -1, 1])
-    up = np.array([1, 1, -1, -1, 1, 1, -1, -1])
-    local = np.stack([along * size[:, 1:2], across * size[:, :1], up * size[:, 2:]], axis=-1) / 2
-    return np.asarray(np.einsum("nij,nkj->nki", rotation, local) + centre[:, None])
-
-
 def pixel_boxes(corners: np.ndarray, camera: PinholeCamera) -> np.ndarray:
     """Return the rectangles (N, 4), left, top, right, bottom in pixels, that boxes fill in an image.
 
@@ -122,7 +107,7 @@ def pixel_boxes(corners: np.ndarray, camera: PinholeCamera) -> np.ndarray:
     of a box that is nowhere in the image has no area.
 
     Args:
-        corners: (N, 8, 3) in the camera's frame, in the order of `box_corners`.
+        corners: (N, 8, 3) in the camera's frame, in the order of `mmkeras.geometry.box_corners`.
         camera: the model's camera.
     """
     first, second = corners[:, _EDGES[:, 0]], corners[:, _EDGES[:, 1]]

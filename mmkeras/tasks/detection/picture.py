@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mmkeras.canvas import Canvas, class_colour, depth_colour
-from mmkeras.geometry import PinholeCamera, Pose
+from mmkeras.geometry import BOX_EDGES, PinholeCamera, Pose, box_corners
 from mmkeras.tasks.detection.birds_eye import birds_eye
 
 __all__ = ["beside", "birds_eye", "camera_picture", "corners"]
@@ -24,22 +24,17 @@ _INK, _GREY = "#1F2933", "#6B7480"
 _TRUTH = "#FFFFFF"
 _STRIP, _TITLE = 26, 26
 _NEAR = 0.3
-_EDGES = ((0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7))
 
 
 def corners(answer: Answer) -> np.ndarray:
-    """Return the corners (8, 3) of a box in the ego frame: the lower four around, front left first, then the upper.
+    """Return the corners (8, 3) of a box in the ego frame, in the order of `mmkeras.geometry.box_corners`.
 
     Args:
         answer: ``centre`` (x, y, z), ``size`` (width, length, height) in metres and ``yaw`` in radians.
     """
-    width, length, height = answer["size"]
-    x = np.array([1, -1, -1, 1] * 2) * length / 2
-    y = np.array([1, 1, -1, -1] * 2) * width / 2
-    z = np.array([-1] * 4 + [1] * 4) * height / 2
-    cosine, sine = math.cos(answer["yaw"]), math.sin(answer["yaw"])
-    local = np.stack([cosine * x - sine * y, sine * x + cosine * y, z], axis=1)
-    return np.asarray(local + np.asarray(answer["centre"], np.float64))
+    turn = Pose.flat(0.0, 0.0, answer["yaw"]).matrix[:3, :3]
+    centre, size = (np.array([answer[key]], np.float64) for key in ("centre", "size"))
+    return np.asarray(box_corners(centre, size, turn[None])[0])
 
 
 def camera_picture(
@@ -116,7 +111,7 @@ def _wire(
 ) -> None:
     halo = "#00000080" if dashed else "#FFFFFFB0"
     points = to_camera.apply(corners(answer))
-    for start, end in _EDGES:
+    for start, end in BOX_EDGES:
         edge = _clipped(points[start], points[end])
         if edge is not None:
             pixels = np.clip(camera.project(edge) * scale, -4000, 8000)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from mmkeras.drives.boxes import Box
 from mmkeras.errors import DataError
-from mmkeras.geometry import Pose
-from mmkeras.tasks.detection.boxes import box_corners, pixel_boxes, to_camera_plane, to_ego_plane
+from mmkeras.geometry import Pose, box_corners
+from mmkeras.tasks.detection.boxes import pixel_boxes, to_camera_plane, to_ego_plane
 from tests.tasks.detection.maps import perfect_maps, random_boxes, spec
 
 AHEAD = Pose((1.7, 0.0, 1.5), (0.5, -0.5, 0.5, -0.5))
