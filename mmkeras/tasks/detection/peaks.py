@@ -21,6 +21,7 @@ MAPS = {"box": 4, "offset": 2, "depth": 1, "size": 3, "yaw": 2, "velocity": 2}
 _SMALLEST = 0.01
 """Least depth and size (m) of a detection: a metric divides by them."""
 _CHUNK = 64
+_NEIGHBOURS = tuple((down, right) for down in range(3) for right in range(3) if (down, right) != (1, 1))
 
 
 def finite_cells(outputs: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -32,34 +33,39 @@ def finite_cells(outputs: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def find_peaks(
-    heatmap: np.ndarray, usable: np.ndarray, threshold: float, count: int
+    heatmap: np.ndarray, maps: Mapping[str, np.ndarray], threshold: float, count: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return the cells that none of their eight neighbours exceeds, per class, best first.
 
+    Only the cells above the threshold are looked at: what exceeds one of them is above it, too.
+
     Args:
         heatmap: (B, h, w, C) in [0, 1].
-        usable: bool (B, h, w); other cells are no peaks and hide none.
+        maps: the others (B, h, w, ...); a cell in which one of all maps is not finite is no peak and hides none.
         threshold: least score; a score of 0 is never a peak.
         count: at most so many peaks of a sample, all classes together.
 
     Returns:
         Sample, cell (row * w + column), class and score, each (N,), in the order of the samples.
     """
-    batch, classes = heatmap.shape[0], heatmap.shape[3]
-    heat = np.where(usable[..., None], heatmap, -np.inf).astype(np.float32)
-    padded = np.pad(heat, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-np.inf)
-    rows = np.maximum(np.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
-    around = np.maximum(np.maximum(rows[:, :, :-2], rows[:, :, 1:-1]), rows[:, :, 2:])
-    peak = (heat >= around) & (heat > 0) & (heat >= threshold)
-    scores = np.where(peak, heat, -np.inf).reshape(batch, -1)
-    count = min(count, scores.shape[1])
-    best = np.argpartition(-scores, count - 1, axis=1)[:, :count]
-    value = np.take_along_axis(scores, best, axis=1)
-    order = np.lexsort((best, -value), axis=1)
-    best, value = np.take_along_axis(best, order, axis=1), np.take_along_axis(value, order, axis=1)
-    sample, place = np.nonzero(value > 0)
-    flat = best[sample, place]
-    return sample, flat // classes, flat % classes, value[sample, place]
+    batch, height, width, classes = heatmap.shape
+    sample, row, column, label = np.nonzero((heatmap >= threshold) & (heatmap > 0))
+    usable = np.isfinite(heatmap[sample, row, column]).all(axis=-1)
+    for each in maps.values():
+        usable &= np.isfinite(each[sample, row, column]).all(axis=-1)
+    sample, row, column, label = sample[usable], row[usable], column[usable], label[usable]
+    score = heatmap[sample, row, column, label]
+    around = np.zeros((batch, height + 2, width + 2, classes), heatmap.dtype)
+    around[sample, row + 1, column + 1, label] = score
+    peak = np.ones(len(score), bool)
+    for down, right in _NEIGHBOURS:
+        peak &= score >= around[sample, row + down, column + right, label]
+    sample, cell, label, score = sample[peak], (row * width + column)[peak], label[peak], score[peak]
+    order = np.lexsort((label, cell, -score, sample))
+    sample, cell, label, score = sample[order], cell[order], label[order], score[order]
+    rank = np.arange(len(sample)) - np.searchsorted(sample, sample)
+    best = rank < count
+    return sample[best], cell[best], label[best], score[best]
 
 
 def boxes_at_peaks(
@@ -91,7 +97,7 @@ def boxes_at_peaks(
     for start in range(0, max(size, 1), _CHUNK):
         rows = slice(start, start + _CHUNK)
         part = {name: np.asarray(outputs[name][rows]) for name in ("heatmap", *MAPS)}
-        sample, cell, label, score = find_peaks(part["heatmap"], finite_cells(part), threshold, count)
+        sample, cell, label, score = find_peaks(part["heatmap"], {name: part[name] for name in MAPS}, threshold, count)
         width = part["heatmap"].shape[2]
         at = {
             name: part[name].reshape(len(part[name]), -1, MAPS[name])[sample, cell].astype(np.float64) for name in MAPS
