@@ -121,6 +121,11 @@ def build_model(config: ModelConfig) -> keras.Model:
         inputs |= {**branch.inputs, spec.present.name: present}
         tokens[name] = _or_null(name, branch.tokens, present)
     fused = fusion.fuse(tokens, **config.fusion.options)
+    if fused.twice and not getattr(head, "KNOWS_TWICE", False):
+        raise ConfigError(
+            f"model.fusion.options.alone: the losses of the task {config.task.name} cannot score an answer of one "
+            "modality alone; leave the option out"
+        )
     return keras.Model(inputs, head.build(fused, task.spec(), task), name="mmkeras")
 
 

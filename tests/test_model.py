@@ -139,6 +139,30 @@ def test_spatial_attention_can_be_read_after_reloading(drive, tmp_path):
     assert ((total >= 0) & (total <= 1 + 1e-5)).all()  # the rest was left to the null key
 
 
+def test_in_training_the_camera_also_answers_alone():
+    config = tiny_drive_config(fusion={"alone": True})
+    inputs = tiny_drive_inputs(config)
+    model = build_model(config)
+    for name, value in model(inputs, training=True).items():
+        assert value.shape[:3] == (3, 8, 8), name
+        assert np.isfinite(value).all()
+    assert {value.shape[1] for value in model(inputs, training=False).values()} == {4}
+    camera = {name: value for name, value in inputs.items() if name.startswith("camera")}
+    by_itself = build_model(tiny_drive_config(fusion={"alone": True}, without=("radar",)))
+    assert {value.shape[1] for value in by_itself(camera, training=True).values()} == {4}
+
+
+def test_only_tasks_whose_losses_know_it_are_answered_twice(config):
+    import dataclasses
+
+    from mmkeras.components import Choice
+
+    drive = tiny_drive_config(fusion={"alone": True})
+    other = dataclasses.replace(drive, task=Choice("classification", {"labels": ["a", "b"]}))
+    with pytest.raises(ConfigError, match=r"model\.fusion\.options\.alone: the losses of the task classification"):
+        build_model(other)
+
+
 @pytest.mark.parametrize(("without", "fusion"), [("radar", {}), ("camera", {"grid": [4, 8]})])
 def test_a_model_without_one_of_its_modalities(without, fusion):
     config = tiny_drive_config(without=(without,), fusion=fusion)

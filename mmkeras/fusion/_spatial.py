@@ -3,6 +3,10 @@
 A term -(d / s)**2 is added to every score, d being the distance of query and key across the picture and s a learned
 reach, one per head: narrow heads find the points on a cell's own object, wide ones see what is around it. Heights do
 not count: many radars do not measure them.
+
+Where the keys know how far away they are, each query says how far away it believes its own object to be, as logits over
+steps of distance: they are added to the scores of the points at that distance. So what a camera guesses picks, among
+the points in its column, the one that measures it.
 """
 
 from __future__ import annotations
@@ -12,6 +16,8 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers, ops
+
+from mmkeras.fusion._distance import DistanceBelief, distances, fit, placed
 
 __all__ = ["LearnedMap", "SpatialAttention"]
 
@@ -24,10 +30,12 @@ class SpatialAttention(layers.Layer):
     """Multi-head attention with a learned reach, one learned null key and a readout of measurements.
 
     Inputs: queries (B, T, D), keys (B, S, D), valid int (B, S); optionally the positions of both, (B, T, 2) and
-    (B, S, 2), and measurements (B, S, M).
+    (B, S, 2) or, with the logarithm of the distance, (B, S, 3), and measurements (B, S, M).
 
     Outputs: what was read (B, T, D); weights (B, heads, T, S), which do not add up to 1 where the null key was read;
     the readout (B, T, heads * (M + 1)): each head's weighted mean of the measurements, and how much it read at all.
+    Where the keys know their distances, also the logarithms of distances, float32 (B, T, 1 + heads): what the query
+    believes, and what each head read.
 
     The softmax is taken over valid keys by multiplication, without a huge negative number, which would take the
     whole range of an int8 tensor.
@@ -63,8 +71,12 @@ class SpatialAttention(layers.Layer):
                 initializer=lambda shape, dtype: ops.convert_to_tensor(reach, dtype),
                 name="inverse_reach",
             )
+        self._belief = None
+        if len(input_shape) > 4 and input_shape[4][-1] > 2:
+            self._belief = DistanceBelief(name="belief", dtype=self.dtype_policy)
+            self._belief.build((None, None, width))
 
-    def call(self, inputs: Any, training: bool | None = None) -> tuple[Any, Any, Any]:
+    def call(self, inputs: Any, training: bool | None = None) -> tuple[Any, ...]:
         """Read the valid keys."""
         queries, keys, valid = inputs[:3]
         q, k, v = self._split(self._query(queries)), self._split(self._key(keys)), self._split(self._value(keys))
@@ -72,7 +84,10 @@ class SpatialAttention(layers.Layer):
         scores = ops.matmul(q, ops.transpose(k, (0, 1, 3, 2)))
         null = ops.sum(q * ops.cast(self._null, q.dtype), axis=-1, keepdims=True)
         if len(inputs) > 3:
-            scores = scores - ops.cast(self._distance(inputs[3], inputs[4]), scores.dtype)
+            scores = scores - ops.cast(self._apart(inputs[3], inputs[4]), scores.dtype)
+        belief = None if self._belief is None else self._belief(queries)
+        if belief is not None:
+            scores = scores + ops.cast(ops.expand_dims(fit(belief, inputs[4]), 1), scores.dtype)
         real = ops.expand_dims(ops.expand_dims(ops.cast(valid, scores.dtype), 1), 1)
         scores = ops.where(real > 0, scores, null)
         highest = ops.maximum(ops.max(scores, axis=-1, keepdims=True), null)
@@ -80,18 +95,21 @@ class SpatialAttention(layers.Layer):
         weights = weights / (ops.sum(weights, axis=-1, keepdims=True) + ops.exp(null - highest))
         read = ops.reshape(ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3)), (-1, *queries.shape[1:]))
         read = self._drop(self._output(read), training=training)
-        return read, weights, self._read_out(weights, inputs[5] if len(inputs) > 5 else None)
+        readout = self._read_out(weights, inputs[5] if len(inputs) > 5 else None)
+        if belief is None:
+            return read, weights, readout
+        return read, weights, readout, distances(weights, belief, inputs[4])
 
     def _split(self, x: Any) -> Any:
         """Return (B, N, D) as (B, heads, N, D / heads)."""
         return ops.transpose(ops.reshape(x, (-1, x.shape[1], self.heads, self._size)), (0, 2, 1, 3))
 
-    def _distance(self, first: Any, second: Any) -> Any:
-        """Return the squared distances (B, heads, T, S) in units of each head's reach."""
+    def _apart(self, first: Any, second: Any) -> Any:
+        """Return the squared distances across the picture (B, heads, T, S) in units of each head's reach."""
         column = ops.expand_dims(second[:, :, 0], 1)
         apart = ops.square(ops.expand_dims(first[:, :, 0], 2) - column)
         # A token without a place is equally near to all.
-        apart = apart * ops.cast(ops.greater(column, -0.5), apart.dtype)
+        apart = apart * ops.cast(placed(second), apart.dtype)
         return ops.reshape(ops.square(self._reach), (1, self.heads, 1, 1)) * ops.expand_dims(apart, 1)
 
     def _read_out(self, weights: Any, measured: Any) -> Any:
@@ -103,11 +121,13 @@ class SpatialAttention(layers.Layer):
         return ops.reshape(share, (-1, share.shape[1], self.heads * share.shape[3]))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the shapes of what was read, weights and readout."""
+        """Return the shapes of what was read, weights, readout and distances."""
         queries, keys = input_shape[:2]
         measured = input_shape[5][-1] if len(input_shape) > 5 else 0
         weights = (queries[0], self.heads, queries[1], keys[1])
-        return queries, weights, (*queries[:2], self.heads * (measured + 1))
+        shapes = (queries, weights, (*queries[:2], self.heads * (measured + 1)))
+        known = len(input_shape) > 4 and input_shape[4][-1] > 2
+        return (*shapes, (*queries[:2], 1 + self.heads)) if known else shapes
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

@@ -10,6 +10,7 @@ from keras import ops
 from mmkeras.errors import ConfigError, nearest
 from mmkeras.fusion._spatial import LearnedMap, SpatialAttention
 from mmkeras.fusion._tokens import align, check, clear, expand, join, masked_mean
+from mmkeras.fusion._twice import Twice
 from mmkeras.geometry import cell_centres
 from mmkeras.tokens import Fused, Tokens
 from mmkeras.waves import waves
@@ -26,6 +27,7 @@ def fuse(
     heads: int = 2,
     feed_forward: int = 2,
     dropout: float = 0.0,
+    alone: bool = False,
 ) -> Fused:
     """Let the cells of one modality's map read the others where they are near in the picture.
 
@@ -45,6 +47,8 @@ def fuse(
         heads: attention heads; must divide the width.
         feed_forward: inner width of the feed-forward step, as a multiple of the width.
         dropout: share dropped from each step's result in training.
+        alone: in training, let the modality that queries also answer by itself, as if the others were missing. Its own
+            branch is run once for both. For one layer, and tasks that know `Fused.twice`.
 
     Returns:
         The querying tokens (B, N, D + heads * (M + 1)) or (B, N, D), their mask and grid, and the pooled vector (B, D).
@@ -59,6 +63,8 @@ def fuse(
         raise ConfigError(f"query, grid: expected one of them, got {query!r} and {tuple(grid)}")
     if grid is not None and (len(grid) != 2 or min(grid) < 1):
         raise ConfigError(f"grid: expected rows and columns of at least 1, got {tuple(grid)}")
+    if alone and layers > 1:
+        raise ConfigError(f"alone: expected one layer with it, got layers: {layers}")
     if query and query not in tokens:
         raise ConfigError(f"query: no modality is called {query!r}; {nearest(query, tokens)}")
     if grid is not None:
@@ -68,26 +74,36 @@ def fuse(
         asking = query or next((name for name, each in tokens.items() if each.grid), list(tokens)[-1])
         asked = tokens[asking]
     memory = {name: each for name, each in tokens.items() if name != asking}
-    mask = asked.mask
-    x = clear(asked.values, mask)
+    x = clear(asked.values, asked.mask)
     if asked.position is not None:
-        x = x + keras.layers.Dense(width, name="fusion_position")(waves(asked.position))
-    readout = None
-    joined = join(align(memory, width)) if memory else None
+        x = x + keras.layers.Dense(width, name="fusion_position")(waves(asked.position[:, :, :2]))
     extras = _extras(asked, memory)
+    joined = join(align(memory, width)) if memory else None
+    twice = alone and joined is not None and grid is None
+    before, readout, distances = x, None, None
     for i in range(1, layers + 1):
         if joined is not None:
             z = keras.layers.LayerNormalization(name=f"fusion_cross_{i}_norm")(x)
             attention = SpatialAttention(heads, dropout, name=f"fusion_cross_{i}")
-            read, _, readout = attention([z, joined.values, joined.mask, *extras])
+            read, _, readout, *known = attention([z, joined.values, joined.mask, *extras])
+            distances = known[0] if known else None
             x = x + read
+        if twice and i == 1:
+            x = Twice(name="fusion_twice")([x, before])
         z = keras.layers.LayerNormalization(name=f"fusion_feed_forward_{i}_norm")(x)
         x = x + expand(z, feed_forward * width, dropout, f"fusion_feed_forward_{i}", gated=True)
+    mask = asked.mask
+    if twice:
+        mask = Twice(name="fusion_twice_mask")([mask, mask])
+        readout = Twice(name="fusion_twice_readout")([readout, ops.zeros_like(readout)])
+        if distances is not None:
+            believed = ops.repeat(distances[:, :, :1], distances.shape[-1], axis=-1)
+            distances = Twice(name="fusion_twice_distances")([distances, believed])
     x = clear(keras.layers.LayerNormalization(name="fusion_norm")(x), mask)
     pooled = masked_mean(Tokens(x, mask))
     if readout is not None and len(extras) == 3:
         x = ops.concatenate([x, clear(readout, mask)], axis=-1)
-    return Fused(x, mask, pooled, asked.grid)
+    return Fused(x, mask, pooled, asked.grid, distances, twice)
 
 
 def _learned(tokens: dict[str, Tokens], grid: tuple[int, int]) -> Tokens:
@@ -103,6 +119,9 @@ def _extras(asked: Tokens, memory: dict[str, Tokens]) -> list[Any]:
     positions = [each.position for each in memory.values()]
     if not positions or asked.position is None or any(position is None for position in positions):
         return []
+    # Distances count where every modality that is read knows them.
+    known = min(int(position.shape[-1]) for position in positions)
+    positions = [position[:, :, :known] for position in positions]
     masks = ops.concatenate([each.mask for each in memory.values()], axis=1)
     extras = [asked.position, clear(ops.concatenate(positions, axis=1), masks)]
     measured = [each.measured for each in memory.values()]

@@ -70,12 +70,18 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
     measured = ops.where(real, (points - CENTRES) / UNITS, 0.0)
     if config.form == "channels":
         return Branch(inputs, _drawn(scaled, mask, config, width, spec.name))
-    return Branch(inputs, _points(scaled, measured, mask, config, width, spec.name))
+    return Branch(inputs, _points(scaled, measured, _ahead(points, real), mask, config, width, spec.name))
 
 
-def _points(scaled: Any, measured: Any, mask: Any, config: Config, width: int, name: str) -> Tokens:
-    place = scaled[:, :, 2:4]
-    described = ops.concatenate([scaled, waves(place)], axis=-1)
+def _ahead(points: Any, real: Any) -> Any:
+    """Return the logarithm of the metres ahead (B, N, 1), the movement since the sweep included."""
+    z, vz, dt = (points[:, :, i : i + 1] for i in (FEATURES.index("z"), FEATURES.index("vz"), FEATURES.index("dt")))
+    return ops.log(ops.clip(ops.where(real, z + vz * dt, 1.0), 1.0, 1000.0))
+
+
+def _points(scaled: Any, measured: Any, ahead: Any, mask: Any, config: Config, width: int, name: str) -> Tokens:
+    place = ops.concatenate([scaled[:, :, 2:4], ahead], axis=-1)
+    described = ops.concatenate([scaled, ahead - 3.0, waves(place[:, :, :2]), waves(0.5 * ahead)], axis=-1)
     shape = (scaled.shape[1], described.shape[-1])
     given, valid = keras.Input(shape), keras.Input((shape[0],), dtype="int32")
     x = ops.gelu(layers.Dense(2 * width, name=f"{name}_dense_1")(given), approximate=True)

@@ -14,11 +14,15 @@ import numpy as np
 from keras import ops
 
 from mmkeras.errors import ConfigError
+from mmkeras.tasks.detection.layers import DistanceChoice, OneBelowTheOther
 from mmkeras.tasks.detection.losses import HeatmapLoss, MapLoss
 from mmkeras.tasks.detection.spec import Config, Spec
 from mmkeras.tokens import Fused
 
-__all__ = ["build", "losses", "metrics", "weights"]
+__all__ = ["KNOWS_TWICE", "build", "losses", "metrics", "weights"]
+
+KNOWS_TWICE = True
+"""The losses understand what `mmkeras.tokens.Fused.twice` makes of the outputs in training."""
 
 SIZE = (1.8, 3.0, 1.7)
 """Width, length and height (m) that the size map starts from: between a person and a lorry."""
@@ -33,8 +37,9 @@ PRIOR = 0.05
 def build(fused: Fused, spec: Spec, config: Config) -> dict[str, Any]:
     """Return the maps (B, h, w, ...) float32 by output name from a fused map of the same cells.
 
-    Last layers stay float32 under every precision policy. They see the features and, past them, the fused tokens: a
-    distance that a radar measured can be copied.
+    Last layers stay float32 under every precision policy. They see the features and, past them, the fused tokens. Where
+    the fusion has guesses of the distance, the depth is chosen among them, each with a correction: a radar measures the
+    nearest face of a car, not its centre.
 
     Raises:
         ConfigError: the fusion gives no map, or one of another size.
@@ -57,7 +62,13 @@ def build(fused: Fused, spec: Spec, config: Config) -> dict[str, Any]:
         x = keras.layers.BatchNormalization(momentum=0.9, name=f"head_conv_{number}_bn")(x)
         x = keras.layers.ReLU(6.0, name=f"head_conv_{number}_activation")(x)
     x = keras.layers.Dropout(config.dropout, name="head_dropout")(x)
-    x = keras.layers.Concatenate(name="head_features")([x, tokens])
+    distances = None
+    seen = [x, tokens]
+    if fused.distances is not None:
+        shape = (rows, columns, fused.distances.shape[-1])
+        distances = keras.layers.Reshape(shape, dtype="float32", name="head_distances")(fused.distances)
+        seen.append(2.0 * (distances - math.log(DEPTH)))
+    x = keras.layers.Concatenate(name="head_features")(seen)
 
     def last(name: str, channels: int, bias: float = 0.0) -> Any:
         start = keras.initializers.Constant(bias)
@@ -67,17 +78,23 @@ def build(fused: Fused, spec: Spec, config: Config) -> dict[str, Any]:
         )(x)
 
     def named(name: str, value: Any) -> Any:
-        return keras.layers.Activation("linear", dtype="float32", name=name)(value)
+        return OneBelowTheOther(fused.twice, dtype="float32", name=name)(value)
 
     # SIZE is multiplied as numpy: a tensor would become an input of the ONNX graph.
     # Clipped, so that float16 files cannot overflow: e**3 times a size is far beyond every road user.
     grow = lambda value, most: ops.exp(ops.clip(value, -most, most))  # noqa: E731
+    if distances is None:
+        nearness = last("depth", 1, math.log(DEPTH))
+    else:
+        choices = int(distances.shape[-1])
+        guesses = distances + last("depth", choices)
+        nearness = DistanceChoice(name="head_nearness", dtype="float32")([last("choice", choices), guesses])
     heat = last("heatmap", len(spec.labels), math.log(PRIOR / (1 - PRIOR)))
     return {
-        "heatmap": keras.layers.Activation("sigmoid", dtype="float32", name="heatmap")(heat),
+        "heatmap": named("heatmap", ops.sigmoid(heat)),
         "box": named("box", spec.stride * grow(last("box", 4), 4.0)),
         "offset": named("offset", last("offset", 2)),
-        "depth": named("depth", DEPTH * grow(last("depth", 1), 3.0)),
+        "depth": named("depth", ops.exp(ops.clip(nearness, 0.0, 6.0))),
         "size": named("size", grow(last("size", 3), 3.0) * np.array(SIZE, np.float32)),
         "yaw": named("yaw", last("yaw", 2)),
         "velocity": named("velocity", SPEED * last("velocity", 2)),

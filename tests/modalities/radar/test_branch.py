@@ -59,8 +59,11 @@ def test_points_become_tokens_with_places_and_what_was_measured(encoders: dict[s
     # The first token sums up the sweep.
     np.testing.assert_array_equal(found["mask"], np.concatenate([[[1], [1]], inputs["radar_mask"]], axis=1))
     points = inputs["radar_points"]
-    np.testing.assert_allclose(found["position"][:, 1:], points[:, :, 2:4], rtol=1e-6)
     real = inputs["radar_mask"][..., None] > 0
+    column = {name: points[:, :, [number]] for number, name in enumerate(FEATURES)}
+    now = np.where(real, np.maximum(column["z"] + column["dt"] * column["vz"], 1.0), 1.0)
+    place = np.concatenate([points[:, :, 2:4], np.log(now)], axis=-1)
+    np.testing.assert_allclose(found["position"][:, 1:], place, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found["measured"][:, 1:], np.where(real, (points - CENTRES) / UNITS, 0.0), atol=1e-5)
     assert (found["position"][:, 0] == -1).all()
     assert not found["measured"][:, 0].any()

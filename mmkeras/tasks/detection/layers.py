@@ -1,0 +1,79 @@
+"""Layers of the detection head: a choice between guesses of a distance, and maps that are there twice in training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+__all__ = ["DistanceChoice", "OneBelowTheOther"]
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class DistanceChoice(keras.layers.Layer):
+    """Mean of guesses, weighted by a softmax over what speaks for each of them.
+
+    In training some guesses of a cell are hidden, so that each learns to be right alone: what a camera believes is
+    trained although the radar's reading is nearly always better, and is there when the radar is dead.
+
+    Inputs: scores (B, h, w, K) and guesses (B, h, w, K). Output: (B, h, w, 1).
+
+    Args:
+        drop: share of the guesses hidden in training; never all of a cell.
+    """
+
+    def __init__(self, drop: float = 0.3, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.drop = drop
+        self.seed_generator = keras.random.SeedGenerator()
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Choose."""
+        scores, guesses = inputs
+        if not training or not self.drop:
+            return ops.sum(ops.softmax(scores, axis=-1) * guesses, axis=-1, keepdims=True)
+        shown = keras.random.uniform(ops.shape(scores), seed=self.seed_generator) >= self.drop
+        shown = ops.logical_or(shown, ops.logical_not(ops.any(shown, axis=-1, keepdims=True)))
+        lowest = ops.min(scores, axis=-1, keepdims=True)
+        highest = ops.max(ops.where(shown, scores, lowest), axis=-1, keepdims=True)
+        weight = ops.exp(ops.minimum(scores - highest, 0.0)) * ops.cast(shown, scores.dtype)
+        return ops.sum(weight * guesses, axis=-1, keepdims=True) / ops.sum(weight, axis=-1, keepdims=True)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return (B, h, w, 1)."""
+        return (*input_shape[0][:-1], 1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "drop": self.drop}
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class OneBelowTheOther(keras.layers.Layer):
+    """In training, where samples are there twice (`Fused.twice`): (2 B, h, w, K) -> (B, 2 h, w, K), float32.
+
+    The losses take such maps apart again.
+
+    Args:
+        twice: without it, and outside training, nothing is changed.
+    """
+
+    def __init__(self, twice: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.twice = twice
+
+    def call(self, maps: Any, training: bool | None = None) -> Any:
+        """Put a sample's second map below its first."""
+        if not (training and self.twice):
+            return maps
+        half = ops.shape(maps)[0] // 2
+        return ops.concatenate([maps[:half], maps[half:]], axis=1)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape outside training."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "twice": self.twice}
