@@ -116,8 +116,8 @@ def _learned(tokens: dict[str, Tokens], grid: tuple[int, int]) -> Tokens:
 
 def _extras(asked: Tokens, memory: dict[str, Tokens]) -> list[Any]:
     """Return positions of queries and keys, and measurements, as far as every modality has them."""
-    positions = [each.position for each in memory.values()]
-    if not positions or asked.position is None or any(position is None for position in positions):
+    positions = [each.position for each in memory.values() if each.position is not None]
+    if not positions or len(positions) < len(memory) or asked.position is None:
         return []
     # Distances count where every modality that is read knows them.
     known = min(int(position.shape[-1]) for position in positions)
