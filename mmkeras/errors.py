@@ -7,6 +7,7 @@ MmkerasError
 ├── DataError             a dataset, row, file or record
 ├── DependencyError       an optional package is missing; names the extra that brings it
 ├── BundleError           an exported bundle is incomplete, altered or of another version
+│   └── ArchiveError      a packed bundle (.mmk) is damaged, altered or not signed as asked; a DataError too
 ├── ExportError           a converter failed or produced something that must not ship
 │   └── VerificationError a file was exported but missed its gate
 └── TrainingError         a run cannot start, go on or be resumed
@@ -20,6 +21,7 @@ from collections.abc import Iterable
 from types import ModuleType
 
 __all__ = [
+    "ArchiveError",
     "BundleError",
     "ConfigError",
     "DataError",
@@ -28,6 +30,7 @@ __all__ = [
     "MmkerasError",
     "TrainingError",
     "VerificationError",
+    "install_hint",
     "nearest",
     "require",
 ]
@@ -51,6 +54,10 @@ class DependencyError(MmkerasError):
 
 class BundleError(MmkerasError):
     """An exported bundle is incomplete, altered or written by an incompatible version."""
+
+
+class ArchiveError(BundleError, DataError):
+    """A packed bundle is damaged, altered or not signed as asked; the message names the member."""
 
 
 class ExportError(MmkerasError):
@@ -78,12 +85,13 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}? {listing}" if close else listing
 
 
-def require(module: str, extra: str) -> ModuleType:
-    """Import an optional module or say which extra installs it.
+def require(module: str, extra: str, package: str = "") -> ModuleType:
+    """Import an optional module or say what installs it.
 
     Args:
         module: dotted module name, for example ``"onnxruntime"``.
-        extra: the extra of mmkeras that depends on it, for example ``"onnx"``.
+        extra: the extra of mmkeras that depends on it, for example ``"onnx"``; empty for a package of the base install.
+        package: its name in package indexes, for a device that runs a packed bundle without mmkeras.
 
     Raises:
         DependencyError: the module is not installed.
@@ -93,4 +101,18 @@ def require(module: str, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not module.startswith(error.name):
             raise
-        raise DependencyError(f"{module} is not installed. Install it with: pip install 'mmkeras[{extra}]'") from error
+        name = module if extra else package
+        raise DependencyError(f"{name} is not installed. Install it with: {install_hint(extra, package)}") from error
+
+
+def install_hint(extra: str, package: str = "") -> str:
+    """Return the command that installs an optional package.
+
+    Args:
+        extra: the extra of mmkeras that depends on it; empty for a package of the base install.
+        package: its name in package indexes.
+    """
+    if not extra:
+        return f"pip install {package}"
+    # A device that runs a packed bundle has no mmkeras, and so none of its extras.
+    return f"pip install 'mmkeras[{extra}]'" + (f" (or only: pip install {package})" if package else "")

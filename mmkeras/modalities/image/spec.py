@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from mmkeras.errors import ConfigError, nearest
+from mmkeras.errors import ConfigError, nearest, require
 from mmkeras.modalities import ModalitySpec, TensorSpec
-from mmkeras.modalities.image.pixels import RawImage, read_rgb, resize_rgb
+
+if TYPE_CHECKING:
+    from mmkeras.modalities.image.pixels import RawImage
 
 __all__ = ["ARCHITECTURES", "Config", "Spec"]
 
@@ -134,7 +136,12 @@ class Spec(ModalitySpec):
 
         Raises:
             DataError: the image cannot be used; the message names it and says why.
+            DependencyError: Pillow is not installed.
         """
+        # Here and not above: without Pillow a device can still run and test the model on tensors.
+        require("PIL", "", "pillow")
+        from mmkeras.modalities.image.pixels import read_rgb, resize_rgb
+
         return {self.name: resize_rgb(read_rgb(value), self.height, self.width, self.resize)}
 
     def to_json(self) -> dict[str, Any]:

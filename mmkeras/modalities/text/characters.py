@@ -10,8 +10,8 @@ the rules.
 from __future__ import annotations
 
 import bisect
+import pkgutil
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
@@ -38,7 +38,8 @@ class Replacements(dict[int, str]):
         self.lowercase = lowercase
         ranges: list[tuple[int, int, str]] = []
         folds: dict[int, list[int]] = {}
-        table = Path(__file__).with_name("characters.txt").read_text("ascii")
+        # Not by its path: mmkeras may run from a packed bundle.
+        table = (pkgutil.get_data(__name__, "characters.txt") or b"").decode("ascii")
         for operation, *values in map(str.split, table.splitlines()[1:]):
             numbers = [int(value, 16) for value in values]
             if operation == "fold":

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from tokenizers.models import WordPiece
 
 from mmkeras.errors import BundleError, ConfigError, DataError
 from mmkeras.modalities._contract import ModalitySpec, TensorSpec
@@ -31,6 +30,7 @@ from mmkeras.modalities.text.vocabulary import (
     vocabulary_bytes,
     write_vocabulary,
 )
+from mmkeras.modalities.text.wordpiece import pieces
 
 __all__ = ["Config", "Spec", "check_text"]
 
@@ -131,11 +131,6 @@ class Spec(ModalitySpec):
         """Token -> id."""
         return {token: i for i, token in enumerate(self.vocabulary)}
 
-    @cached_property
-    def _wordpiece(self) -> WordPiece:
-        # mypy sees no constructor in the extension module's stubs.
-        return WordPiece(vocab=self.ids, unk_token=UNK, max_input_chars_per_word=MAX_WORD_BYTES)
-
     def preprocess(self, value: Any) -> dict[str, np.ndarray]:
         """Tokenize one text.
 
@@ -151,8 +146,8 @@ class Spec(ModalitySpec):
         check_text(value)
         room = self.max_length - 2
         # Every word is at least one token, so no more words than that are looked up.
-        pieces = map(self._pieces, itertools.islice(words(value, self.lowercase), room))
-        inner = list(itertools.islice(itertools.chain.from_iterable(pieces), room))
+        found = map(self._pieces, itertools.islice(words(value, self.lowercase), room))
+        inner = list(itertools.islice(itertools.chain.from_iterable(found), room))
         tokens = [self.ids[CLS], *inner, self.ids[SEP]]
         token_ids = np.full(self.max_length, self.ids[PAD], np.int32)
         token_ids[: len(tokens)] = tokens
@@ -162,7 +157,7 @@ class Spec(ModalitySpec):
     def _pieces(self, word: str) -> list[int]:
         if len(word.encode()) > MAX_WORD_BYTES:
             return [self.ids[UNK]]
-        return [token.id for token in self._wordpiece.tokenize(word)]
+        return pieces(word, self.ids, self.ids[UNK])
 
     def scenarios(self) -> dict[str, Callable[[Any], Any]]:
         """Return ``empty``, and ``longest``: the text repeated until it fills every token."""
