@@ -10,6 +10,9 @@
       golden.npz golden/                  samples with reference outputs; their raw inputs
       <modality>_vocabulary.txt ...       files that a modality's preprocessing needs
       model.keras                         the Keras model
+      MODEL_CARD.md metrics.json          what was measured, for people and for programs
+
+A packed bundle (``.mmk``) is opened like a folder; its files are unpacked when they are asked for.
 
 An exporter writes its files, then `write_golden`, then `write_manifest` with one `exported_file` per file.
 No TensorFlow here.
@@ -17,13 +20,19 @@ No TensorFlow here.
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
+from mmkeras.archive import Archive
+from mmkeras.archive.unpacked import Unpacked
 from mmkeras.errors import BundleError, ConfigError, DataError
 from mmkeras.golden import Golden, read_golden, read_raw, write_golden
-from mmkeras.hashes import digest, size
+from mmkeras.hashes import digest, is_part_of, size
 from mmkeras.manifest import MANIFEST_NAME, ExportedFile, GoldenFiles, Manifest, read_manifest, write_manifest
 from mmkeras.modalities import ModalitySpec, TensorSpec, spec_from_json
 from mmkeras.tasks import TaskSpec, task_from_json
@@ -76,13 +85,15 @@ def exported_file(
 
 
 def resolve(path: str | Path) -> Path:
-    """Return the bundle folder that ``path`` means: itself, or the newest version in ``saved_models/<name>``.
+    """Return what ``path`` means: a bundle's folder, the newest version in ``saved_models/<name>``, or a packed bundle.
 
     Raises:
         BundleError: neither.
     """
     path = Path(path)
     if (path / MANIFEST_NAME).is_file():
+        return path
+    if path.is_file():
         return path
     if not path.is_dir():
         raise BundleError(f"There is no folder {path}. Name a bundle such as saved_models/vqa/1.")
@@ -97,32 +108,76 @@ def resolve(path: str | Path) -> Path:
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle. Files are hashed when they are loaded, not before."""
+    """An opened bundle. Files are hashed when they are loaded; those of a packed bundle when it is opened, too.
+
+    A context manager; leaving it, like `close`, removes what was unpacked. Without it that happens when Python ends.
+    """
 
     folder: Path
-    """The bundle folder."""
+    """The bundle's folder; for a packed bundle a private one with those of its files that were loaded."""
     manifest: Manifest
     """Contents of ``manifest.json``."""
     specs: dict[str, ModalitySpec]
     """Modalities by name, with their host-side preprocessing."""
     task: TaskSpec
     """Decodes outputs into answers."""
+    packed: Unpacked | None = None
+    """Where the files come from, for a packed bundle."""
     _checked: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def open(cls, path: str | Path) -> Bundle:
-        """Open a bundle folder, or the newest version below ``saved_models/<name>``.
+    def open(cls, path: str | Path, key: str | Path | None = None) -> Bundle:
+        """Open a bundle folder, the newest version below ``saved_models/<name>``, or a packed bundle (``.mmk``).
+
+        Args:
+            path: the bundle.
+            key: file with an Ed25519 public key (PEM); the bundle must be packed and signed with its private half.
 
         Raises:
             BundleError: no bundle there, a damaged or incompatible manifest, or a missing vocabulary.
+            ArchiveError: a packed bundle is damaged, altered or not signed as asked.
+            DependencyError: a key is given, and the package that checks signatures is not installed.
         """
-        folder = resolve(path)
+        found = resolve(path)
+        if not found.is_file():
+            if key is not None:
+                raise BundleError(f"{found} is a folder, which has no signature: expected a packed bundle with --key.")
+            return cls._read(found)
+        unpacked = Unpacked(Archive.open(found, key))
+        try:
+            with _telling(unpacked):
+                unpacked.get(name for name in unpacked.archive.members if _is_description(name))
+                return dataclasses.replace(cls._read(unpacked.folder), packed=unpacked)
+        except BaseException:
+            unpacked.close()
+            raise
+
+    @classmethod
+    def _read(cls, folder: Path) -> Bundle:
         manifest = read_manifest(folder)
         specs: dict[str, ModalitySpec] = {}
         for index, value in enumerate(manifest.modalities):
             spec: ModalitySpec = _rebuild(f"modalities[{index}]", folder, spec_from_json, value, folder)
             specs[spec.name] = spec
         return cls(folder, manifest, specs, _rebuild("task", folder, task_from_json, manifest.task))
+
+    @property
+    def place(self) -> Path:
+        """What the user opened, for messages: the folder, or the packed bundle."""
+        return self.packed.archive.path if self.packed else self.folder
+
+    def close(self) -> None:
+        """Remove the files that were unpacked; a folder stays as it is."""
+        if self.packed:
+            self.packed.close()
+
+    def __enter__(self) -> Bundle:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     @property
     def files(self) -> tuple[ExportedFile, ...]:
@@ -134,6 +189,10 @@ class Bundle:
         """Every model input: each modality's tensors, then its presence."""
         return tuple(tensor for spec in self.specs.values() for tensor in (*spec.tensors, spec.present))
 
+    def holds(self, file: ExportedFile) -> bool:
+        """Return whether a file is there; a packed bundle may leave out what its device does not run."""
+        return self.packed is None or bool(self._members(file.path))
+
     def load(self, path: str, sha256: str) -> Path:
         """Check one file against its hash, once per opened bundle, and return where it is.
 
@@ -141,18 +200,20 @@ class Bundle:
             BundleError: it is missing, has been altered or lies outside the bundle.
         """
         if Path(path).is_absolute() or ".." in Path(path).parts:
-            raise BundleError(f"{self.folder / MANIFEST_NAME}: {path} lies outside the bundle; it is not read.")
+            raise BundleError(f"{self.place / MANIFEST_NAME}: {path} lies outside the bundle; it is not read.")
+        if self.packed:
+            self.packed.get(self._members(path) or [path])
         if self._checked.get(path) != sha256:
             try:
                 got = digest(self.folder, path)
             except OSError as error:
                 raise BundleError(
-                    f"{self.folder / path} is listed in {MANIFEST_NAME} but cannot be read: "
+                    f"{self.place / path} is listed in {MANIFEST_NAME} but cannot be read: "
                     f"{error.strerror or 'missing'}. Copy the whole bundle again."
                 ) from error
             if got != sha256:
                 raise BundleError(
-                    f"{self.folder / path} is not the file that was exported: expected sha256 {sha256}, "
+                    f"{self.place / path} is not the file that was exported: expected sha256 {sha256}, "
                     f"got {got}. It was altered or cut off on the way; copy the bundle again."
                 )
             self._checked[path] = sha256
@@ -165,7 +226,8 @@ class Bundle:
             BundleError: missing, altered, or without an input or output of the model.
         """
         self._load_golden("golden.npz")
-        golden = read_golden(self.folder)
+        with _telling(self.packed):
+            golden = read_golden(self.folder)
         for kind, given, tensors in (
             ("inputs", golden.inputs, self.inputs),
             ("outputs", golden.outputs, self.task.outputs),
@@ -175,7 +237,7 @@ class Bundle:
                 if array is None or array.shape[1:] != tensor.shape:
                     got = "nothing" if array is None else f"(S, *{array.shape[1:]})"
                     raise BundleError(
-                        f"{self.folder / 'golden.npz'}: {kind}/{tensor.name}: expected shape "
+                        f"{self.place / 'golden.npz'}: {kind}/{tensor.name}: expected shape "
                         f"(S, *{tensor.shape}), got {got}. Export the bundle again."
                     )
         return golden
@@ -189,12 +251,16 @@ class Bundle:
         for path in self.manifest.golden.files:
             if path.startswith("golden/"):
                 self._load_golden(path)
-        return read_raw(self.folder)
+        with _telling(self.packed):
+            return read_raw(self.folder)
 
     def verify(self) -> dict[str, str]:
-        """Check every file's hash and return the problems by path; none if all is as it was exported."""
+        """Check every file's hash and return the problems by path; none if all is as it was exported.
+
+        What was left out of a packed bundle is no problem; see `holds`.
+        """
         problems = {}
-        listed = {file.path: file.sha256 for file in self.files} | self.manifest.golden.files
+        listed = {file.path: file.sha256 for file in self.files if self.holds(file)} | self.manifest.golden.files
         for path, sha256 in listed.items():
             try:
                 self.load(path, sha256)
@@ -204,8 +270,29 @@ class Bundle:
 
     def _load_golden(self, path: str) -> Path:
         if path not in self.manifest.golden.files:
-            raise BundleError(f"{self.folder / MANIFEST_NAME}: golden.files: {path} is missing. Export it again.")
+            raise BundleError(f"{self.place / MANIFEST_NAME}: golden.files: {path} is missing. Export it again.")
         return self.load(path, self.manifest.golden.files[path])
+
+    def _members(self, path: str) -> list[str]:
+        """Return the members of a packed bundle that make up a file or the SavedModel (``.``)."""
+        members = self.packed.archive.members if self.packed else ()
+        return [name for name in members if name == path or (path == "." and is_part_of(name))]
+
+
+def _is_description(name: str) -> bool:
+    """Return whether a member is a small file at the top: manifest, vocabulary, reports."""
+    return "/" not in name and name.endswith((".json", ".txt", ".md"))
+
+
+@contextmanager
+def _telling(unpacked: Unpacked | None) -> Iterator[None]:
+    """Let messages name the packed bundle in place of the folder that its files were unpacked to."""
+    try:
+        yield
+    except BundleError as error:
+        if unpacked is None or str(unpacked.folder) not in str(error):
+            raise
+        raise type(error)(str(error).replace(str(unpacked.folder), str(unpacked.archive.path))) from error
 
 
 def _rebuild(key: str, folder: Path, build: Any, value: dict[str, Any], *rest: Any) -> Any:

@@ -28,6 +28,7 @@ __all__ = ["Golden", "read_golden", "read_raw", "write_golden"]
 _ARRAYS = "golden.npz"
 _FOLDER = "golden"
 _RAW = "golden/raw.json"
+_MAX_BYTES = 2 << 30
 _MAGIC = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"BM": ".bmp", b"RIFF": ".webp", b"GIF8": ".gif"}
 
 
@@ -114,6 +115,7 @@ def read_golden(folder: Path) -> Golden:
     try:
         # Opened here: np.load leaves the file open when the archive is damaged.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            _check_growth(archive.zip)
             arrays = {name: archive[name] for name in archive.files}
         _check_arrays(arrays, None, str(path))
         return Golden(
@@ -124,8 +126,17 @@ def read_golden(folder: Path) -> Golden:
             targets=arrays["targets"],
             raw=arrays["raw"],
         )
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except BundleError:
+        raise
+    except Exception as error:  # numpy, zipfile and zlib raise nearly anything on an archive that was made to harm
         raise BundleError(f"{path} cannot be read: {error}. Copy the bundle again.") from error
+
+
+def _check_growth(archive: zipfile.ZipFile) -> None:
+    """Refuse an archive that would fill the memory: a few kilobytes of zeros deflate a thousandfold."""
+    declared = sum(member.file_size for member in archive.infolist())
+    if declared > _MAX_BYTES:
+        raise ValueError(f"its arrays have {declared:,} bytes, at most {_MAX_BYTES:,} are allowed")
 
 
 def read_raw(folder: Path) -> list[dict[str, Any]]:
@@ -140,7 +151,7 @@ def read_raw(folder: Path) -> list[dict[str, Any]]:
             {name: _raw_value(path.parent, value) for name, value in entry["values"].items()}
             for entry in json.loads(path.read_text(encoding="utf-8"))
         ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError(f"{path} cannot be read: {error!r}. Copy the bundle again.") from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-__all__ = ["digest", "size"]
+__all__ = ["digest", "is_part_of", "size"]
 
 # A SavedModel shares its folder with the manifest and the edge files; these parts are the SavedModel itself.
 _SAVED_MODEL = ("assets", "assets.extra", "fingerprint.pb", "saved_model.pb", "variables")
@@ -28,6 +28,11 @@ def digest(folder: Path, path: str) -> str:
     if not lines:
         raise FileNotFoundError(target)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def is_part_of(path: str) -> bool:
+    """Return whether a file, relative to the bundle, is one of the SavedModel's."""
+    return path.split("/")[0] in _SAVED_MODEL
 
 
 def size(folder: Path, path: str) -> int:

@@ -1,0 +1,52 @@
+"""A packed bundle's members as files, in a folder that only this process's user can read and that goes with it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from mmkeras.archive.reader import Archive
+
+__all__ = ["Unpacked"]
+
+
+class Unpacked:
+    """Unpacks members when they are asked for. Engines map their model files, which bytes in a zip cannot be."""
+
+    def __init__(self, archive: Archive) -> None:
+        """Make an empty folder; it is removed when the object goes, at the latest when Python ends.
+
+        Args:
+            archive: an opened packed bundle; closed together with the folder.
+        """
+        self.archive = archive
+        self.folder = Path(tempfile.mkdtemp(prefix="mmkeras-"))
+        self._done: set[str] = set()
+        self._remove: Callable[[], object] = weakref.finalize(self, _clean, archive, str(self.folder))
+
+    def holds(self, path: str) -> bool:
+        """Return whether a file, or any file below a folder, is packed."""
+        return path in self.archive.members or any(name.startswith(f"{path}/") for name in self.archive.members)
+
+    def get(self, names: Iterable[str]) -> None:
+        """Unpack members that are not there yet.
+
+        Raises:
+            ArchiveError: one is not in the bundle, was changed since it was opened, or there is no room.
+        """
+        for name in names:
+            if name not in self._done:
+                self.archive.extract(name, self.folder)
+                self._done.add(name)
+
+    def close(self) -> None:
+        """Remove the folder and close the file."""
+        self._remove()
+
+
+def _clean(archive: Archive, folder: str) -> None:
+    archive.close()
+    shutil.rmtree(folder, ignore_errors=True)
