@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from mmkeras.bundle import Bundle, ExportedFile
-from mmkeras.errors import BundleError, MmkerasError
+from mmkeras.errors import BundleError, DependencyError, MmkerasError
 from mmkeras.runtime.predictor import Predictor
+from mmkeras.runtime.processes import run_module
 from mmkeras.runtime.runner import runners
 
 __all__ = ["Timing", "benchmark", "measure"]
@@ -52,7 +53,7 @@ class Timing:
     per_second: float
     """Inferences a second, one after the other."""
     answer_p50_ms: float | None
-    """Median from raw inputs to the decoded answer; None without raw golden inputs."""
+    """Median from raw inputs to the decoded answer; None without raw golden inputs, or what reads them."""
     peak_mib: float
     """Largest resident memory of the process: Python, numpy, the engine and the model."""
 
@@ -88,7 +89,12 @@ def benchmark(
         request = json.dumps(
             {"folder": str(bundle.folder), "format": file.format, "precision": file.precision, **options}
         )
-        command = [sys.executable, "-m", "mmkeras.runtime.benchmark", request]
+        if bundle.packed:
+            # Unpacked here: the other process reads the folder, and knows no key.
+            bundle.load(file.path, file.sha256)
+            bundle.golden_raw()
+            bundle.golden()
+        command = [*run_module("mmkeras.runtime.benchmark"), request]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             said = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
@@ -115,14 +121,14 @@ def measure(
     bundle = Bundle.open(folder)
     golden = bundle.golden()
     if not len(golden):
-        raise BundleError(f"{bundle.folder} has no golden samples to measure with. Export it again.")
+        raise BundleError(f"{bundle.place} has no golden samples to measure with. Export it again.")
     start = time.perf_counter()
     with Predictor(bundle, format, precision, threads=threads, device=device) as predictor:
         load = time.perf_counter() - start
         inputs = [{n: array[i : i + 1] for n, array in golden.inputs.items()} for i in range(len(golden))]
         times = _times(lambda i: predictor.runner.infer(inputs[i % len(inputs)]), runs, warmup)
         raw = [values for values in bundle.golden_raw() if any(v is not None for v in values.values())]
-        answers = _times(lambda i: predictor.predict(**raw[i % len(raw)]), runs, warmup) if raw else None
+        answers = _answer_times(predictor, raw, runs, warmup)
         return Timing(
             format=format,
             precision=precision,
@@ -140,6 +146,13 @@ def measure(
             answer_p50_ms=None if answers is None else float(np.percentile(answers, 50)),
             peak_mib=_peak_mib(),
         )
+
+
+def _answer_times(predictor: Predictor, raw: list[dict[str, Any]], runs: int, warmup: int) -> np.ndarray | None:
+    try:
+        return _times(lambda i: predictor.predict(**raw[i % len(raw)]), runs, warmup) if raw else None
+    except DependencyError:  # no Pillow: the engine can be timed all the same
+        return None
 
 
 def _times(run: Callable[[int], Any], runs: int, warmup: int) -> np.ndarray:

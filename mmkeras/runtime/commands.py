@@ -15,7 +15,7 @@ from mmkeras.errors import ConfigError, DataError, MmkerasError
 from mmkeras.runtime.predictor import Predictor, choose
 from mmkeras.runtime.runner import runners
 
-__all__ = ["benchmark", "inspect", "predict", "selftest", "stream"]
+__all__ = ["benchmark", "diff", "inspect", "pack", "predict", "selftest", "sign", "stream"]
 
 _MODALITY = "modality:"
 
@@ -50,18 +50,23 @@ def selftest(bundle: Bundle, options: argparse.Namespace) -> int:
     from mmkeras.runtime.selftest import selftest as run
 
     result = run(bundle, threads=options.threads, progress=_progress)
+    passed = result.passed and not (options.strict and result.skipped)
     if options.json:
-        print(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
-        return 0 if result.passed else 1
+        print(json.dumps({**result.to_json(), "passed": passed}, indent=2, ensure_ascii=False))
+        return 0 if passed else 1
     from mmkeras.runtime import tables
 
     tables.show(tables.selftest_tables(bundle, result))
     counts = {v: sum(f.verdict == v for f in result.files) for v in ("passed", "failed", "skipped", "rejected")}
     summary = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    print(f"selftest {'passed' if result.passed else 'FAILED'}: {summary or 'no files'}")
+    print(f"selftest {'passed' if passed else 'FAILED'}: {summary or 'no files'}")
+    if result.skipped:
+        print(f"not proven here: {', '.join(result.skipped)}")
     if not result.passed and not counts["failed"] and not counts["passed"]:
-        print("Nothing could be run here: install an engine, for example pip install 'mmkeras[litert]'")
-    return 0 if result.passed else 1
+        print(
+            "Nothing could be run here: install an engine, for example pip install 'mmkeras[litert]' or ai-edge-litert"
+        )
+    return 0 if passed else 1
 
 
 def benchmark(bundle: Bundle, options: argparse.Namespace) -> int:
@@ -80,6 +85,8 @@ def benchmark(bundle: Bundle, options: argparse.Namespace) -> int:
             continue
         if engine is None:
             skipped.append(f"{file.format} (not run on a device)")
+        elif not bundle.holds(file):
+            skipped.append(f"{file.path} (left out when the bundle was packed)")
         elif not file.accepted or not engine.available():
             why = "rejected" if not file.accepted else f"{engine.engine} is not installed"
             skipped.append(f"{file.path} ({why})")
@@ -97,7 +104,7 @@ def benchmark(bundle: Bundle, options: argparse.Namespace) -> int:
         progress=_progress,
     )
     if options.json:
-        value = {"bundle": str(bundle.folder), "files": [dataclasses.asdict(t) for t in timings]}
+        value = {"bundle": str(bundle.place), "files": [dataclasses.asdict(t) for t in timings]}
         print(json.dumps(value | {"skipped": skipped}, indent=2, ensure_ascii=False))
         return 0
     from mmkeras.runtime import tables
@@ -112,7 +119,14 @@ def inspect(bundle: Bundle, options: argparse.Namespace) -> int:
     """Show the bundle and check every hash; 1 when a file is missing or altered."""
     problems = bundle.verify()
     if options.json:
-        value = {"folder": str(bundle.folder), **dataclasses.asdict(bundle.manifest), "problems": problems}
+        signature = bundle.packed.archive.signature if bundle.packed else None
+        value = {
+            "folder": str(bundle.place),
+            "packed": bundle.packed is not None,
+            "signed_by": signature.public_key if signature else None,
+            **dataclasses.asdict(bundle.manifest),
+            "problems": problems,
+        }
         print(json.dumps(value, indent=2, ensure_ascii=False))
         return 1 if problems else 0
     from mmkeras.runtime import tables
@@ -127,6 +141,27 @@ def inspect(bundle: Bundle, options: argparse.Namespace) -> int:
 def stream(bundle: Bundle, options: argparse.Namespace) -> int:
     """Replay a drive to the bundle and write what happened."""
     from mmkeras.runtime.stream.command import stream as run
+
+    return run(bundle, options, _progress)
+
+
+def pack(bundle: Bundle, options: argparse.Namespace) -> int:
+    """Pack the bundle into one file."""
+    from mmkeras.runtime.packing import pack as run
+
+    return run(bundle, options)
+
+
+def sign(bundle: Bundle, options: argparse.Namespace) -> int:
+    """Sign a packed bundle."""
+    from mmkeras.runtime.packing import sign as run
+
+    return run(bundle, options)
+
+
+def diff(bundle: Bundle, options: argparse.Namespace) -> int:
+    """Say what changed from the bundle to another one."""
+    from mmkeras.runtime.differences.command import diff as run
 
     return run(bundle, options, _progress)
 

@@ -36,7 +36,7 @@ def choose(bundle: Bundle, format: str | None = None, precision: str | None = No
         DependencyError: the engine is not installed; names the extra.
     """
     engines = runners()
-    edge = [file for file in bundle.files if file.format in engines]
+    edge = [file for file in bundle.files if file.format in engines and bundle.holds(file)]
     asked = [f for f in edge if format in (None, f.format) and precision in (None, f.precision)]
     if not asked:
         listing = ", ".join(f"{f.format} {f.precision}" + ("" if f.accepted else " (rejected)") for f in edge)
@@ -47,20 +47,20 @@ def choose(bundle: Bundle, format: str | None = None, precision: str | None = No
         elif precision is not None and all(f.precision != precision for f in edge):
             hint = nearest(precision, {f.precision for f in edge}) + ". "
         raise ConfigError(
-            f"{bundle.folder} has no {wanted} to run here; {hint}"
+            f"{bundle.place} has no {wanted} to run here; {hint}"
             f"It has: {listing or 'no edge files'}. Export what is missing with python -m export."
         )
     accepted = [file for file in asked if file.accepted]
     if not accepted:
         reasons = "; ".join(f"{f.format} {f.precision}: {f.reason or 'no reason given'}" for f in asked)
-        raise BundleError(f"{bundle.folder}: rejected by its export, so it is not run: {reasons}")
+        raise BundleError(f"{bundle.place}: rejected by its export, so it is not run: {reasons}")
     installed = [file for file in accepted if engines[file.format].available()]
     if not installed:
         cls = engines[min(accepted, key=lambda f: engines[f.format].rank).format]
         raise DependencyError(
             f"{cls.engine} is not installed and no other engine can run "
             f"{', '.join(f'{f.format} {f.precision}' for f in accepted)}. "
-            f"Install it with: pip install 'mmkeras[{cls.extra}]'"
+            f"Install it with: {cls.install_hint()}"
         )
     return min(installed, key=lambda f: (_precision_rank(f.precision), engines[f.format].rank))
 
@@ -110,22 +110,25 @@ class Predictor:
         *,
         threads: int = 1,
         device: str = "cpu",
+        key: str | Path | None = None,
     ) -> None:
         """Open the bundle and load one file.
 
         Args:
-            bundle: an opened bundle or its folder.
+            bundle: an opened bundle, its folder, or a packed bundle (``.mmk``).
             format: ``tflite`` or ``onnx``; see `choose` for what is taken when not given.
             precision: ``float32``, ``float16`` or ``int8-dynamic``.
             threads: threads of one inference.
             device: ``cpu``; ONNX Runtime also takes ``cuda`` and ``tensorrt``.
+            key: file with an Ed25519 public key (PEM) that a packed bundle must be signed with.
 
         Raises:
             BundleError: no bundle, altered, incompatible, or a rejected file.
             ConfigError: the bundle has no such file.
             DependencyError: the engine is not installed.
         """
-        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        self._owned = not isinstance(bundle, Bundle)
+        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle, key)
         self.file = choose(self.bundle, format, precision)
         self.runner = open_runner(self.bundle, self.file, threads=threads, device=device)
 
@@ -133,7 +136,7 @@ class Predictor:
     def description(self) -> str:
         """What runs, for people: bundle, file, format, precision and engine."""
         file = self.file
-        return f"{self.bundle.folder}: {file.path} ({file.format} {file.precision}, {self.runner.engine})"
+        return f"{self.bundle.place}: {file.path} ({file.format} {file.precision}, {self.runner.engine})"
 
     def preprocess(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Turn one sample's raw values into model inputs with a batch dimension of 1.
@@ -191,8 +194,10 @@ class Predictor:
         return self.bundle.task.decode(self.runner.infer(batch))
 
     def close(self) -> None:
-        """Release the engine."""
+        """Release the engine, and the bundle where it was opened here."""
         self.runner.deactivate()
+        if self._owned:
+            self.bundle.close()
 
     def __enter__(self) -> Predictor:
         return self

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mmkeras.components import find, names
-from mmkeras.errors import BundleError, ConfigError, DataError, nearest
+from mmkeras.errors import BundleError, ConfigError, DataError, install_hint, nearest
 from mmkeras.modalities import TensorSpec
 
 __all__ = ["DEVICES", "RunnerBase", "runners"]
@@ -37,6 +37,8 @@ class RunnerBase(ABC):
     """Module that the engine's package brings."""
     extra: ClassVar[str]
     """Extra of mmkeras that installs it."""
+    package: ClassVar[str]
+    """Name of its package in package indexes."""
     rank: ClassVar[int]
     """Among files of one precision, the lowest rank is preferred."""
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
@@ -71,6 +73,11 @@ class RunnerBase(ABC):
     def available(cls) -> bool:
         """Return whether the engine is installed."""
         return importlib.util.find_spec(cls.module) is not None
+
+    @classmethod
+    def install_hint(cls) -> str:
+        """Return the command that installs the engine."""
+        return install_hint(cls.extra, cls.package)
 
     @property
     def active(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mmkeras.bundle import Bundle, ExportedFile, Golden
-from mmkeras.errors import DataError, MmkerasError
+from mmkeras.errors import DataError, DependencyError, MmkerasError
 from mmkeras.runtime.predictor import open_runner
 from mmkeras.runtime.runner import runners
 
@@ -44,7 +44,9 @@ class FileCheck:
     flips: int = 0
     """Samples on which the decision differs from the Keras model's."""
     scenarios: dict[str, float] = field(default_factory=dict)
-    """Largest difference per modality scenario."""
+    """Largest difference per modality scenario; one with values that are not finite is left out."""
+    failed_scenarios: tuple[str, ...] = ()
+    """Those in which it differs by more than is accepted, or gives values that are not finite."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +73,28 @@ class SelfTest:
     """One entry per exported file."""
     preprocessing: tuple[PreprocessingCheck, ...]
     """One entry per modality."""
+    scenarios: dict[str, str]
+    """By modality scenario: ``passed`` or ``failed`` over all files, ``skipped`` where no file ran, ``not covered``
+    where the model has the scenario and the golden samples do not."""
 
     @property
     def passed(self) -> bool:
-        """Whether nothing failed and at least one file was run."""
+        """Whether nothing failed and a file was run, with everything there and with each modality missing."""
         verdicts = [file.verdict for file in self.files] + [check.verdict for check in self.preprocessing]
-        return "failed" not in verdicts and any(file.verdict == "passed" for file in self.files)
+        uncovered = [name for name, verdict in self.scenarios.items() if verdict == "not covered" and _required(name)]
+        return "failed" not in verdicts and not uncovered and any(file.verdict == "passed" for file in self.files)
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """What could not be proven here: accepted edge files, preprocessing and scenarios."""
+        engines = runners()
+        files = [file.path for file in self.files if file.verdict == "skipped" and file.format in engines]
+        checks = [f"preprocessing of {check.modality}" for check in self.preprocessing if check.verdict == "skipped"]
+        return (*files, *checks, *(name for name, verdict in self.scenarios.items() if verdict == "not covered"))
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object."""
-        return {"passed": self.passed, **dataclasses.asdict(self)}
+        return {"passed": self.passed, "skipped": list(self.skipped), **dataclasses.asdict(self)}
 
 
 def selftest(bundle: Bundle, *, threads: int = 1, progress: Callable[[str], None] = lambda what: None) -> SelfTest:
@@ -102,7 +116,28 @@ def selftest(bundle: Bundle, *, threads: int = 1, progress: Callable[[str], None
     for file in bundle.files:
         progress(file.path)
         files.append(_check_file(bundle, golden, file, threads))
-    return SelfTest(tuple(files), preprocessing)
+    return SelfTest(tuple(files), preprocessing, _scenarios(bundle, golden, files))
+
+
+def _scenarios(bundle: Bundle, golden: Golden, files: list[FileCheck]) -> dict[str, str]:
+    """Return the verdict on every scenario of the golden samples and of the model."""
+    cases = [f"{case}_{name}" for name, spec in bundle.specs.items() for case in spec.scenarios()]
+    expected = ["all", *(f"without_{name}" for name in bundle.specs), *cases]
+    run = [file for file in files if file.samples]
+    found = {}
+    for scenario in dict.fromkeys([*expected, *golden.scenarios]):
+        if scenario not in golden.scenarios:
+            found[scenario] = "not covered"
+        elif any(scenario in file.failed_scenarios for file in run):
+            found[scenario] = "failed"
+        else:
+            found[scenario] = "passed" if run else "skipped"
+    return found
+
+
+def _required(scenario: str) -> bool:
+    # A modality's own cases may be younger than the bundle; these two kinds every export has tried.
+    return scenario == "all" or scenario.startswith("without_")
 
 
 def _check_file(bundle: Bundle, golden: Golden, file: ExportedFile, threads: int) -> FileCheck:
@@ -112,8 +147,10 @@ def _check_file(bundle: Bundle, golden: Golden, file: ExportedFile, threads: int
         return dataclasses.replace(check, verdict="rejected", reason=file.reason)
     if engine is None:
         return dataclasses.replace(check, reason=f"{file.format} is not run on a device")
+    if not bundle.holds(file):
+        return dataclasses.replace(check, reason="left out when the bundle was packed")
     if not engine.available():
-        reason = f"{engine.engine} is not installed: pip install 'mmkeras[{engine.extra}]'"
+        reason = f"{engine.engine} is not installed: {engine.install_hint()}"
         return dataclasses.replace(check, reason=reason)
     try:
         with open_runner(bundle, file, threads=threads) as runner:
@@ -144,6 +181,7 @@ def _check_file(bundle: Bundle, golden: Golden, file: ExportedFile, threads: int
         tolerance=file.tolerance,
         flips=int(np.sum(bundle.task.flips(golden.outputs, outputs))),
         scenarios={name: diff for name, diff in scenarios.items() if np.isfinite(diff)},
+        failed_scenarios=tuple(name for name, diff in scenarios.items() if not diff <= file.tolerance),
     )
 
 
@@ -152,7 +190,7 @@ def _check_preprocessing(bundle: Bundle, golden: Golden) -> list[PreprocessingCh
     rows = [row for row in range(len(golden)) if golden.raw[row] >= 0]
     checks = []
     for name, spec in bundle.specs.items():
-        worst, samples, reason = 0.0, 0, ""
+        worst, samples, reason, missing = 0.0, 0, "", ""
         for row in rows:
             value = raw[golden.raw[row]].get(name)
             if value is None:
@@ -160,6 +198,9 @@ def _check_preprocessing(bundle: Bundle, golden: Golden) -> list[PreprocessingCh
             samples += 1
             try:
                 tensors = spec.inputs(value)
+            except DependencyError as error:
+                missing = str(error)
+                break
             except DataError as error:
                 reason = f"{golden.keys[row]}: {error}"
                 break
@@ -170,9 +211,11 @@ def _check_preprocessing(bundle: Bundle, golden: Golden) -> list[PreprocessingCh
                 if not diff <= limit and not reason:
                     reason = f"{golden.keys[row]}: {tensor.name} differs by {diff:.3g}, allowed {limit:g}"
                 worst = max(worst, diff)
-        verdict = "failed" if reason else "passed" if samples else "skipped"
-        if not samples:
-            reason = "the bundle has no raw golden inputs of it"
+        if missing or not samples:
+            reason = missing or "the bundle has no raw golden inputs of it"
+            checks.append(PreprocessingCheck(name, "skipped", reason))
+            continue
+        verdict = "failed" if reason else "passed"
         checks.append(PreprocessingCheck(name, verdict, reason, samples, worst if np.isfinite(worst) else None))
     return checks
 

@@ -1,43 +1,50 @@
-"""The tables that the commands print, by rich."""
+"""The tables that the commands print: by rich where it is installed, else as plain text."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from typing import TYPE_CHECKING, Any
 
 from mmkeras.bundle import Bundle
 from mmkeras.runtime.benchmark import Timing
-from mmkeras.runtime.selftest import SelfTest
+from mmkeras.runtime.grid import Cell, Grid
+from mmkeras.runtime.selftest import FileCheck, SelfTest
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 __all__ = ["benchmark_table", "inspect_tables", "selftest_tables", "show"]
 
-_COLOURS = {"passed": "green", "failed": "bold red", "skipped": "yellow", "rejected": "yellow"}
+_COLOURS = {"passed": "green", "failed": "bold red", "skipped": "yellow", "rejected": "yellow", "not covered": "yellow"}
 
 
-def show(tables: Iterable[Table]) -> None:
+def show(tables: Iterable[Grid | Table]) -> None:
     """Print tables; nothing is cut off where the output is not a terminal."""
+    if importlib.util.find_spec("rich") is None:
+        for table in tables:
+            print(table.text() if isinstance(table, Grid) else table)
+        return
+    from rich.console import Console
+
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)
     for table in tables:
-        console.print(table)
+        console.print(_rich(table) if isinstance(table, Grid) else table)
 
 
-def selftest_tables(bundle: Bundle, result: SelfTest) -> list[Table]:
-    """Return the files' and the preprocessing's verdicts."""
-    files = _table(
-        f"Self-test of {bundle.folder}",
+def selftest_tables(bundle: Bundle, result: SelfTest) -> list[Grid]:
+    """Return the verdicts on the files, on each scenario of each, and on the preprocessing."""
+    files = Grid(
+        f"Self-test of {bundle.place}",
         ("file", "verdict", "samples", "max diff", "allowed", "flips", "worst scenario", "reason"),
         right=("samples", "max diff", "allowed", "flips"),
     )
     for file in result.files:
         worst = max(file.scenarios, key=lambda name: file.scenarios[name]) if file.scenarios else ""
-        files.add_row(
+        files.add(
             f"{file.format} {file.precision}",
             _verdict(file.verdict),
             str(file.samples or ""),
@@ -45,29 +52,46 @@ def selftest_tables(bundle: Bundle, result: SelfTest) -> list[Table]:
             _number(file.tolerance),
             str(file.flips) if file.samples else "",
             worst,
-            escape(file.reason),
+            file.reason,
         )
-    preprocessing = _table(
+    preprocessing = Grid(
         "Host-side preprocessing",
         ("modality", "verdict", "samples", "max diff", "reason"),
         right=("samples", "max diff"),
     )
     for check in result.preprocessing:
         diff = _number(check.max_abs_diff) if check.samples else ""
-        preprocessing.add_row(check.modality, _verdict(check.verdict), str(check.samples or ""), diff, check.reason)
-    return [files, preprocessing]
+        preprocessing.add(check.modality, _verdict(check.verdict), str(check.samples or ""), diff, check.reason)
+    return [files, *_scenario_table(result), preprocessing]
 
 
-def benchmark_table(bundle: Bundle, timings: Sequence[Timing]) -> Table:
+def _scenario_table(result: SelfTest) -> list[Grid]:
+    run = [file for file in result.files if file.samples]
+    if not run:
+        return []
+    names = tuple(f"{file.format} {file.precision}" for file in run)
+    grid = Grid("Largest difference by modality scenario", ("scenario", "verdict", *names), right=names)
+    for scenario, verdict in result.scenarios.items():
+        grid.add(scenario, _verdict(verdict), *(_scenario_cell(file, scenario) for file in run))
+    return [grid]
+
+
+def _scenario_cell(file: FileCheck, scenario: str) -> Cell:
+    if scenario in file.failed_scenarios:
+        return Cell(f"{_number(file.scenarios.get(scenario)) or 'not finite'} FAILED", _COLOURS["failed"])
+    return Cell(_number(file.scenarios.get(scenario)))
+
+
+def benchmark_table(bundle: Bundle, timings: Sequence[Timing]) -> Grid:
     """Return one row per measured file."""
     first = timings[0] if timings else None
     how = f", {first.threads} thread(s), {first.device}, {first.runs} runs, batch 1" if first else ""
     columns = ("file", "engine", "MB", "load ms", "p50 ms", "p90 ms", "p99 ms", "per s", "answer p50 ms", "peak MiB")
-    table = _table(f"{bundle.folder}{how}", columns, right=columns[2:])
+    table = Grid(f"{bundle.place}{how}", columns, right=columns[2:])
     for t in timings:
         answer = "" if t.answer_p50_ms is None else f"{t.answer_p50_ms:.3f}"
         figures = (t.load_ms, t.p50_ms, t.p90_ms, t.p99_ms)
-        table.add_row(
+        table.add(
             f"{t.format} {t.precision}",
             t.engine,
             f"{t.bytes / 1e6:.2f}",
@@ -79,54 +103,65 @@ def benchmark_table(bundle: Bundle, timings: Sequence[Timing]) -> Table:
     return table
 
 
-def inspect_tables(bundle: Bundle, problems: dict[str, str]) -> list[Table]:
+def inspect_tables(bundle: Bundle, problems: dict[str, str]) -> list[Grid]:
     """Return the inputs, the outputs, the files and where they came from."""
     manifest = bundle.manifest
-    inputs = _table(
+    inputs = Grid(
         f"{manifest.name} version {manifest.version}, exported {manifest.created}",
         ("modality", "kind", "tensor", "dtype", "shape"),
     )
     for spec in bundle.specs.values():
         for tensor in (*spec.tensors, spec.present):
-            inputs.add_row(spec.name, spec.kind, tensor.name, tensor.dtype, _shape(tensor.shape))
-    outputs = _table(f"Task: {bundle.task.kind}", ("output", "dtype", "shape"))
+            inputs.add(spec.name, spec.kind, tensor.name, tensor.dtype, _shape(tensor.shape))
+    outputs = Grid(f"Task: {bundle.task.kind}", ("output", "dtype", "shape"))
     for tensor in bundle.task.outputs:
-        outputs.add_row(tensor.name, tensor.dtype, _shape(tensor.shape))
-    files = _table(
+        outputs.add(tensor.name, tensor.dtype, _shape(tensor.shape))
+    files = Grid(
         "Files",
         ("file", "format", "precision", "bytes", "tolerance", "sha256", "accepted", "on disk"),
         right=("bytes", "tolerance"),
     )
     for file in bundle.files:
-        files.add_row(
+        files.add(
             "(this folder)" if file.path == "." else file.path,
             file.format,
             file.precision,
             f"{file.bytes:,}",
             _number(file.tolerance),
             file.sha256[:16],
-            "[green]yes[/]" if file.accepted else f"[yellow]no[/]: {escape(file.reason)}",
-            "[bold red]missing or altered[/]" if file.path in problems else "[green]as exported[/]",
+            Cell("yes", "green") if file.accepted else Cell(f"no: {file.reason}", "yellow"),
+            _state(file.path in problems) if bundle.holds(file) else Cell("not packed", "yellow"),
         )
     golden = manifest.golden
     broken = sum(path in problems for path in golden.files)
-    state = f"[bold red]{broken} missing or altered[/]" if broken else "[green]as exported[/]"
-    files.add_row(f"golden: {golden.samples} samples in {len(golden.files)} files", *[""] * 6, state)
-    provenance = _table("Provenance", ("what", "value"))
+    files.add(f"golden: {golden.samples} samples in {len(golden.files)} files", *[""] * 6, _state(bool(broken)))
+    provenance = Grid("Provenance", ("what", "value"))
+    if bundle.packed:
+        signature = bundle.packed.archive.signature
+        provenance.add("signature", f"names the key {signature.public_key}" if signature else "none")
     for key, value in manifest.provenance.items():
-        provenance.add_row(key, escape(_compact(value)))
+        provenance.add(key, _compact(value))
     return [inputs, outputs, files, provenance]
 
 
-def _table(title: str, columns: Sequence[str], right: Sequence[str] = ()) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+def _rich(grid: Grid) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(grid.title), title_justify="left", title_style="bold")
+    for column in grid.columns:
+        table.add_column(Text(column), justify="right" if column in grid.right else "left", overflow="fold")
+    for row in grid.rows:
+        table.add_row(*(Text(cell.text, style=cell.style) for cell in row))
     return table
 
 
-def _verdict(verdict: str) -> str:
-    return f"[{_COLOURS[verdict]}]{verdict}[/]"
+def _state(broken: bool) -> Cell:
+    return Cell("missing or altered", "bold red") if broken else Cell("as exported", "green")
+
+
+def _verdict(verdict: str) -> Cell:
+    return Cell(verdict, _COLOURS[verdict])
 
 
 def _number(value: float | None) -> str:

@@ -21,12 +21,13 @@ class Runner(RunnerBase):
     engine = "LiteRT"
     module = "ai_edge_litert"
     extra = "litert"
+    package = "ai-edge-litert"
     rank = 0
 
     _interpreter: Any = None
 
     def _load(self) -> None:
-        litert = require("ai_edge_litert.interpreter", self.extra)
+        litert = require("ai_edge_litert.interpreter", self.extra, self.package)
         self._interpreter = litert.Interpreter(str(self.path), num_threads=self.threads)
         self._interpreter.allocate_tensors()
         signatures = self._interpreter.get_signature_list()

@@ -28,13 +28,14 @@ class Runner(RunnerBase):
     engine = "ONNX Runtime"
     module = "onnxruntime"
     extra = "onnx"
+    package = "onnxruntime"
     rank = 1
     devices = ("cpu", "cuda", "tensorrt")
 
     _session: Any = None
 
     def _load(self) -> None:
-        ort = require("onnxruntime", self.extra)
+        ort = require("onnxruntime", self.extra, self.package)
         provider = _PROVIDERS[self.device][0]
         if provider not in ort.get_available_providers():
             raise DependencyError(

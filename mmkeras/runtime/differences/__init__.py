@@ -1,0 +1,1 @@
+"""``mmkeras diff``: what changed from one bundle to another."""

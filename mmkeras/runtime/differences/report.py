@@ -1,0 +1,140 @@
+"""The tables of ``mmkeras diff``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mmkeras.runtime.grid import Cell, Grid
+
+__all__ = ["diff_tables", "summary"]
+
+_STYLES = {"same": "", "changed": "yellow", "added": "green", "removed": "red"}
+_LONGEST = 60
+
+
+def diff_tables(value: Mapping[str, Any]) -> list[Grid]:
+    """Return what changed, as tables; those without a row are left out.
+
+    Args:
+        value: from `compare`.
+    """
+    tables = [_files(value), _metrics(value), _numbers("Keras metric by scenario", "scenario", value["scenarios"])]
+    for name, file in value["files"].items():
+        tables.append(_bytes(f"{name}: bytes of weights by part of the model", "part", file["parts"]))
+        tables.append(_bytes(f"{name}: bytes of weights by type", "type", file["types"]))
+        tables.append(_counts(f"{name}: operators", file["operators"]))
+    for title, key in (
+        ("Inputs, outputs and preprocessing", "interface"),
+        ("Data", "data"),
+        ("Settings", "settings"),
+        ("Packages", "packages"),
+    ):
+        grid = Grid(title, ("what", "first", "second"))
+        for name, pair in value[key].items():
+            grid.add(name, *map(_short, pair))
+        tables.append(grid)
+    return [table for table in tables if table.rows]
+
+
+def summary(value: Mapping[str, Any]) -> list[str]:
+    """Return the answer in sentences."""
+    states = [file["state"] for file in value["files"].values()]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in _STYLES if state in states)
+    lines = [f"files: {counts or 'none'}"]
+    same = [key for key in ("interface", "data", "settings", "packages") if not value[key]]
+    if same:
+        lines.append(f"no change in: {', '.join(same)}")
+    if value["interface"]:
+        lines.append("A program that uses the first may not work with the second: inputs, outputs or labels changed.")
+    if not any(time is not None for file in value["files"].values() for time in file["p50_ms"]):
+        lines.append("latency: not measured; --measure times both here")
+    notices = {str(value[side]["notice"]) for side in ("first", "second") if value[side]["notice"]}
+    return [*lines, *sorted(notices)]
+
+
+def _files(value: Mapping[str, Any]) -> Grid:
+    titles = [f"{value[side]['place']} (version {value[side]['version']})" for side in ("first", "second")]
+    columns = ("file", "state", "bytes", "change", "metric", "flips", "max diff", "worst scenario", "p50 ms", "verdict")
+    grid = Grid(f"From {titles[0]} to {titles[1]}", columns, right=columns[2:7])
+    for name, file in value["files"].items():
+        grid.add(
+            name,
+            Cell(file["state"], _STYLES[file["state"]]),
+            _pair(file["bytes"], "{:,}"),
+            _ratio(file["bytes"]),
+            _pair(file["metric"], "{:.4f}"),
+            _pair(file["flips"], "{}"),
+            _pair(file["max_abs_diff"], "{:.2g}"),
+            _pair(file["worst_scenario"], "{}"),
+            _pair(file["p50_ms"], "{:.3f}"),
+            _pair([_verdict(accepted) for accepted in file["accepted"]], "{}"),
+        )
+    return grid
+
+
+def _verdict(accepted: bool | None) -> str | None:
+    return None if accepted is None else "accepted" if accepted else "rejected"
+
+
+def _metrics(value: Mapping[str, Any]) -> Grid:
+    columns = ("metric on the test split", "first", "second", "change", "intervals")
+    grid = Grid("Keras model", columns, right=columns[1:4])
+    for name, metric in value["metrics"].items():
+        shown = [
+            "-"
+            if number is None
+            else f"{number:.4f}" + ("" if low is None or high is None else f" ({low:.4f} to {high:.4f})")
+            for number, low, high in zip(metric["value"], metric["low"], metric["high"], strict=True)
+        ]
+        apart = metric["intervals_apart"]
+        said = "not measured" if apart is None else "apart" if apart else "overlap"
+        grid.add(name, *shown, _change(metric["value"], "{:+.4f}"), said)
+    return grid
+
+
+def _numbers(title: str, what: str, pairs: Mapping[str, Any]) -> Grid:
+    grid = Grid(title, (what, "first", "second", "change"), right=("first", "second", "change"))
+    for name, pair in pairs.items():
+        grid.add(name, *(_number(number, "{:.4f}") for number in pair), _change(pair, "{:+.4f}"))
+    return grid
+
+
+def _bytes(title: str, what: str, pairs: Mapping[str, Any]) -> Grid:
+    """Return sizes, with a row for each only where one differs."""
+    grid = Grid(title, (what, "first", "second", "change"), right=("first", "second", "change"))
+    if any(pair[0] != pair[1] for pair in pairs.values()):
+        for name, pair in sorted(pairs.items(), key=lambda item: -max(number or 0 for number in item[1])):
+            grid.add(name, *(_number(number, "{:,}") for number in pair), _ratio(pair))
+    return grid
+
+
+def _counts(title: str, pairs: Mapping[str, Any]) -> Grid:
+    grid = Grid(title, ("operator", "first", "second"), right=("first", "second"))
+    for name, pair in sorted(pairs.items()):
+        grid.add(name, *(str(number or 0) for number in pair))
+    return grid
+
+
+def _number(number: Any, form: str) -> str:
+    return "-" if number is None else form.format(number)
+
+
+def _pair(pair: list[Any], form: str) -> str:
+    """Return both values, or one where they are equal."""
+    shown = [_number(value, form) for value in pair]
+    return shown[0] if shown[0] == shown[1] else " -> ".join(shown)
+
+
+def _change(pair: list[Any], form: str) -> str:
+    return "" if None in pair else form.format(pair[1] - pair[0])
+
+
+def _ratio(pair: list[Any]) -> str:
+    return "" if None in pair or not pair[0] or pair[0] == pair[1] else f"{100 * (pair[1] / pair[0] - 1):+.1f} %"
+
+
+def _short(value: Any) -> str:
+    text = "-" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ... (whole with --json)"

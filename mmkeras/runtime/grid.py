@@ -1,0 +1,61 @@
+"""A table as data: printed by rich where it is installed, and as plain text on a device that has nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+__all__ = ["Cell", "Grid"]
+
+# Control characters of a terminal could hide a verdict; what is printed may come from a bundle's files.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A text with a colour."""
+
+    text: str
+    """What is shown."""
+    style: str = ""
+    """A style of rich, for example ``green`` or ``bold red``."""
+
+
+@dataclass
+class Grid:
+    """A table with a title."""
+
+    title: str
+    """What stands above it."""
+    columns: tuple[str, ...]
+    """Headings."""
+    right: Sequence[str] = ()
+    """Columns whose cells are aligned to the right."""
+    rows: list[tuple[Cell, ...]] = field(default_factory=list)
+    """One cell per column."""
+
+    def add(self, *cells: str | Cell) -> None:
+        """Add a row."""
+        row = (cell if isinstance(cell, Cell) else Cell(cell) for cell in cells)
+        self.rows.append(tuple(Cell(_CONTROL.sub("?", cell.text), cell.style) for cell in row))
+
+    def text(self) -> str:
+        """Return the table as plain text; a cell with several lines takes several."""
+        blocks = [
+            [[column] for column in self.columns],
+            *([cell.text.split("\n") for cell in row] for row in self.rows),
+        ]
+        widths = [max(len(line) for block in blocks for line in block[i]) for i in range(len(self.columns))]
+        lines = [self.title] if self.title else []
+        for number, block in enumerate(blocks):
+            for line in range(max(len(cell) for cell in block)):
+                parts = [cell[line] if line < len(cell) else "" for cell in block]
+                shown = [
+                    part.rjust(width) if column in self.right else part.ljust(width)
+                    for part, width, column in zip(parts, widths, self.columns, strict=True)
+                ]
+                lines.append("  ".join(shown).rstrip())
+            if number == 0:
+                lines.append("  ".join("-" * width for width in widths))
+        return "\n".join(lines) + "\n"

@@ -1,0 +1,36 @@
+"""What a packed bundle's ``__main__.py`` runs: the commands of ``mmkeras`` on the file itself."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from mmkeras.runtime.cli import COMMANDS
+from mmkeras.runtime.cli import main as run
+
+__all__ = ["main"]
+
+
+def main(archive: str, arguments: Sequence[str]) -> int:
+    """Run ``python FILE.mmk COMMAND [options]`` and return the exit status.
+
+    Args:
+        archive: path of the packed bundle.
+        arguments: the command line without the program's name.
+    """
+    # A service manager ends programs so; the unpacked files must go then, too.
+    signal.signal(signal.SIGTERM, _end)
+    program = f"python {Path(archive).name}"
+    rest = list(arguments)
+    if rest and rest[0] in COMMANDS:
+        rest.insert(1, archive)
+    return run(rest, program=program)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    del frame
+    sys.exit(128 + number)

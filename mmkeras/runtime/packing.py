@@ -1,0 +1,116 @@
+"""``mmkeras pack`` and ``mmkeras sign``: one file that runs and tests itself on a device."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmkeras.archive import write_archive
+from mmkeras.archive.code import MAIN, runtime_files
+from mmkeras.archive.contents import OPTIONAL, folder_files
+from mmkeras.archive.names import CODE, SUFFIX
+from mmkeras.archive.writer import sign_archive
+from mmkeras.bundle import Bundle
+from mmkeras.errors import BundleError, ConfigError, nearest
+
+__all__ = ["add_pack_options", "add_sign_options", "pack", "pack_bundle", "sign"]
+
+CARD = "MODEL_CARD.md"
+
+
+def add_pack_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``mmkeras pack`` to a parser."""
+    add = parser.add_argument
+    add("--out", metavar="FILE", help="file or folder to write to (default: <name>-<version>.mmk here)")
+    add("--sign", metavar="KEY", help="sign with this Ed25519 private key (PEM; needs the extra sign)")
+    add(
+        "--include",
+        nargs="+",
+        default=[],
+        metavar="PART",
+        help="parts that are left out by default: " + "; ".join(f"{name}: {what}" for name, what in OPTIONAL.items()),
+    )
+    add("--formats", nargs="+", metavar="NAME", help="pack the edge files of these formats alone, for example tflite")
+
+
+def add_sign_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``mmkeras sign`` to a parser."""
+    parser.add_argument("--sign", metavar="KEY", required=True, help="an Ed25519 private key (PEM)")
+
+
+def pack(bundle: Bundle, options: argparse.Namespace) -> int:
+    """Pack a bundle's folder and say what is in it and what is not."""
+    out = Path(options.out) if options.out else Path()
+    if out.is_dir():
+        out /= f"{bundle.manifest.name}-{bundle.manifest.version}{SUFFIX}"
+    pack_bundle(bundle, out, include=options.include, formats=options.formats, sign=options.sign)
+    size = out.stat().st_size
+    print(f"{out}: {size / 1e6:.2f} MB, {'signed' if options.sign else 'not signed'}")
+    left = [f"{name} ({what})" for name, what in OPTIONAL.items() if name not in options.include]
+    if left:
+        print(f"left out, unless asked for with --include: {'; '.join(left)}")
+    if not (bundle.folder / CARD).is_file():
+        print(
+            f"mmkeras: {bundle.place} has no {CARD}: python -m export.model_card {bundle.place} writes it",
+            file=sys.stderr,
+        )
+    needs = "numpy and ai-edge-litert or onnxruntime"
+    if any(spec.kind == "image" for spec in bundle.specs.values()):
+        needs += ", and pillow to read images"
+    print(f"needs Python 3.10 or newer, {needs}")
+    print(f"Next, on the device: python {os.path.relpath(out)} selftest")
+    return 0
+
+
+def sign(bundle: Bundle, options: argparse.Namespace) -> int:
+    """Sign a packed bundle in its place."""
+    if not bundle.packed:
+        raise ConfigError(
+            f"{bundle.place} is a folder: expected a packed bundle. Pack it with: mmkeras pack --sign KEY"
+        )
+    bundle.close()
+    sign_archive(bundle.place, options.sign)
+    print(f"{bundle.place}: signed. On the other side: mmkeras inspect {bundle.place} --key PUBLIC_KEY")
+    return 0
+
+
+def pack_bundle(
+    bundle: Bundle,
+    target: Path,
+    *,
+    include: Sequence[str] = (),
+    formats: Sequence[str] | None = None,
+    sign: str | Path | None = None,
+) -> Path:
+    """Pack a bundle into one file; every file is held to the manifest first.
+
+    Args:
+        bundle: an opened bundle's folder.
+        target: the file to write.
+        include: parts of `mmkeras.archive.contents.OPTIONAL` to take along.
+        formats: edge formats to pack; all of them when not given.
+        sign: file with an Ed25519 private key (PEM).
+
+    Raises:
+        BundleError: a file is missing or altered, or the bundle is packed already.
+        ConfigError: an unknown part or format, or a key that cannot be used.
+    """
+    if bundle.packed:
+        raise BundleError(f"{bundle.place} is packed already. Name the bundle's folder, or sign it with: mmkeras sign")
+    known = {file.format for file in bundle.files if file.path != "."}
+    problems = [f"--include {name}: unknown; {nearest(name, OPTIONAL)}" for name in include if name not in OPTIONAL]
+    problems += [f"--formats {name}: not here; {nearest(name, known)}" for name in formats or () if name not in known]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    without = {file.path for file in bundle.files if formats and file.format not in formats and file.path != "."}
+    files = folder_files(bundle.folder, include, without)
+    packed = [file for file in bundle.files if file.path in files or (file.path == "." and "saved_model" in include)]
+    if not any(file.accepted and file.path != "." for file in packed):
+        raise BundleError(f"{bundle.place}: expected at least one accepted edge file to pack, got none. Export again.")
+    for path, sha256 in [*((f.path, f.sha256) for f in packed), *bundle.manifest.golden.files.items()]:
+        bundle.load(path, sha256)
+    code = runtime_files()
+    return write_archive(target, {**files, **code, CODE: MAIN}, sign=sign)
