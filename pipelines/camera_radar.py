@@ -47,7 +47,7 @@ class ViewConfig:
 
     size: tuple[int, int] = (64, 192)
     """Height and width of the model's image."""
-    focal: float = 150.0
+    focal: float = 215.0
     """Focal length in pixels of that image; a larger one sees less and further."""
     centre: tuple[float, float] = (96.0, 20.0)
     """Column and row of the optical axis; a level camera has its horizon there."""

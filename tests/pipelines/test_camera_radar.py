@@ -48,6 +48,7 @@ validation_scenes = 1
 test_scenes = 2
 replay_scenes = 0
 scene_seconds = 2.0
+key_rate = 2.0
 width = 128
 height = 72
 night = 0.5
