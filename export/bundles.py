@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from export.model_card import METRICS_NAME
 from export.results import FileResult
 from export.scenarios import ALL
 from export.source import Source
 from export.verify import Reference
 from mmkeras.bundle import Golden, GoldenFiles, Manifest, exported_file, write_golden, write_manifest
 from mmkeras.errors import ExportError
+from mmkeras.files import write_json
 
 __all__ = ["build_folder", "next_version", "publish", "with_file", "write_description"]
 
@@ -65,7 +67,7 @@ def publish(folder: Path, version: int) -> Path:
 def write_description(
     folder: Path, source: Source, version: int, files: list[FileResult], reference: Reference
 ) -> None:
-    """Write model.keras, the specs' files, the golden samples and the manifest into a build.
+    """Write model.keras, metrics.json, the specs' files, the golden samples and the manifest into a build.
 
     Args:
         folder: the build.
@@ -75,6 +77,8 @@ def write_description(
         reference: the Keras model's outputs, which the golden samples are taken from.
     """
     source.model.save(folder / "model.keras")
+    if source.metrics:
+        write_json(folder / METRICS_NAME, source.metrics)
     for spec in source.specs.values():
         spec.save_files(folder)
     written = tuple(

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from export.bundles import build_folder, next_version, publish, with_file, write_description
 from export.formats import Format, Job, plan
 from export.gates import device_tolerance, gates_of, judge
+from export.model_card import write_card
 from export.results import FileResult, Report
 from export.runners import open_saved_model, opened
 from export.saved_model_from_keras import FORMAT as SAVED_MODEL
@@ -82,6 +83,7 @@ def export_source(source: Source, config: ExportConfig, *, console: Console | No
         )
         write_description(folder, source, version, results, reference)
         report.write(folder)
+        write_card(folder)
         publish(folder, version)
     print_report(report, console)
     return report

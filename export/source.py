@@ -56,7 +56,10 @@ class Source:
     samples: Sequence[Sample]
     """Test samples to verify on."""
     provenance: dict[str, Any] = field(default_factory=dict)
-    """``config``, ``data_fingerprint``, ``data_folder``, ``code_revision``, ``packages``, ``metrics``."""
+    """``config``, ``data_fingerprint``, ``data_folder``, ``data_samples``, ``code_revision``, ``packages``, ``metrics``
+    and, where the run has one, its ``notice``."""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    """The whole evaluation of the Keras model, metrics.json; empty without one."""
 
     def __post_init__(self) -> None:
         """Check that model, specs and task belong together and that there is something to verify on.
@@ -127,17 +130,33 @@ def source_from_run(run: Run, samples: int, model: keras.Model | None = None) ->
     keys = ("data_fingerprint", "data_folder", "code_revision", "packages", "created")
     provenance = {key: run.provenance[key] for key in keys if key in run.provenance}
     provenance["config"] = read_toml(run.folder / "config.toml")
-    metrics = run.folder / "metrics.json"
-    if metrics.is_file():
-        provenance["metrics"] = json.loads(metrics.read_text("utf-8")).get("test", {})
+    metrics = _metrics(run.folder)
+    if metrics:
+        provenance["metrics"] = metrics.get("test", {})
+        if notice := metrics.get("provenance", {}).get("notice"):
+            provenance["notice"] = notice
+    index = run.index
+    provenance["data_samples"] = {name: split.samples for name, split in index.splits.items() if split.samples}
     return Source(
         name=run.provenance.get("name", run.folder.parent.name),
         model=run.model() if model is None else model,
         specs=run.specs,
         task=run.task,
-        samples=verification_samples(run.index, samples),
+        samples=verification_samples(index, samples),
         provenance=provenance,
+        metrics=metrics,
     )
+
+
+def _metrics(folder: Path) -> dict[str, Any]:
+    path = folder / "metrics.json"
+    if not path.is_file():
+        return {}
+    try:
+        value: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as JSON: {error}. Evaluate the run again.") from error
+    return value
 
 
 def _from_bundle(path: Path, samples: int) -> Source:
@@ -171,6 +190,7 @@ def _from_bundle(path: Path, samples: int) -> Source:
         task=bundle.task,
         samples=verification_samples(index, samples),
         provenance=provenance,
+        metrics=_metrics(bundle.folder),
     )
 
 

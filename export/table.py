@@ -43,6 +43,7 @@ def print_report(report: Report, console: Console) -> None:
     console.print(f"Bundle: {report.folder}", markup=False, highlight=False)
     if any(file.accepted for file in report.files):
         console.print(f"Next: mmkeras selftest {report.folder}", markup=False, highlight=False)
+        console.print(f"      mmkeras pack {report.folder}", markup=False, highlight=False)
 
 
 def _row(file: FileResult) -> list[str]:
