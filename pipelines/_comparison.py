@@ -74,17 +74,19 @@ def compare(done: Evaluated) -> dict[str, Any]:
 
 
 def _mean(scores: list[dict[str, float | None]]) -> dict[str, float | None]:
-    known = {name: [v for score in scores if (v := score.get(name)) is not None] for name in SHOWN}
+    names = dict.fromkeys((*SHOWN, *(name for score in scores for name in score)))
+    known = {name: [v for score in scores if (v := score.get(name)) is not None] for name in names}
     return {name: float(np.mean(values)) if values else None for name, values in known.items()}
 
 
 def _table(fusions: dict[str, Any]) -> Table:
+    names = list(dict.fromkeys((*SHOWN, *(name for entry in fusions.values() for name in entry["mean"]))))
     table = Table(title="Trained alike on the same drives, mean of the seeds")
-    for heading in ("fusion", "mAP", "NDS_front", "velocity error, m/s", "seeds"):
-        table.add_column(heading, justify="left" if heading == "fusion" else "right")
+    for heading in ("fusion", *names, "seeds"):
+        table.add_column(heading.replace("_", " "), justify="left" if heading == "fusion" else "right")
     for variant, entry in fusions.items():
-        mean = entry["mean"]
-        shown = ["-" if mean[name] is None else f"{mean[name]:.3f}" for name in SHOWN]
+        values = [entry["mean"].get(name) for name in names]
+        shown = ["-" if value is None else f"{value:.3f}" for value in values]
         table.add_row(variant, *shown, str(len(entry["per_seed"])))
     return table
 

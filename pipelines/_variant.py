@@ -7,19 +7,27 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
 
 from mmkeras.files import write_json
 
-__all__ = ["SCORES", "SHOWN", "main", "measure"]
+if TYPE_CHECKING:
+    from mmkeras.evaluation.samples import Samples
+    from mmkeras.training.run import Run
+
+__all__ = ["BATCH", "DEAD", "SCORES", "SHOWN", "main", "measure"]
 
 SHOWN = ("mAP", "NDS_front", "velocity_error")
 """The metrics of a comparison."""
+DEAD = "mAP_{}_dead"
+"""mAP with one of the sensors dead, where there are two."""
+BATCH = 64
+"""Samples that are predicted at a time."""
 SCORES = "scores.json"
 """Written when a variant is finished: {"all", "night"} -> the metrics on those test samples."""
 
@@ -50,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run = Run.open(folder)
     else:
         folder.mkdir(parents=True, exist_ok=True)
-        run = Run.create(folder, config, modality_specs(config.model), task_spec(config.model), index, decided)
+        specs, task = modality_specs(config.model), task_spec(config.model)
+        run = Run.create(folder, config, specs, task, index, decided, latest=False)
     try:
         fit(build_model(config.model), run, config, index, console=Console(), resume=resume)
     except Interrupted:
@@ -60,19 +69,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(model: Any, samples: Any, run: Any) -> dict[str, Any]:
-    """Return the scores of a model on the whole test split and on its nights."""
+def measure(model: Any, samples: Samples, run: Run) -> dict[str, Any]:
+    """Return the scores of a model on the whole test split, with each of its sensors dead, and on its nights."""
     from mmkeras.evaluation.predict import Variant, predict
 
-    outputs = predict(model, samples, run.specs, batch_size=64, variant=Variant())
-
-    def scores(chosen: np.ndarray) -> dict[str, float | None]:
+    def scores(outputs: Mapping[str, np.ndarray], chosen: np.ndarray) -> dict[str, float | None]:
         part = {name: value[chosen] for name, value in outputs.items()}
         score = run.task.score(samples.targets[chosen], part, samples.weights[chosen])
         return {name: float(score[name]) if np.isfinite(score[name]) else None for name in SHOWN}
 
+    whole = np.ones(len(samples), bool)
+    intact = predict(model, samples, run.specs, batch_size=BATCH, variant=Variant())
+    everything = scores(intact, whole)
+    for name in run.specs if len(run.specs) > 1 else ():
+        dead = predict(model, samples, run.specs, batch_size=BATCH, variant=Variant(absent=frozenset({name})))
+        everything[DEAD.format(name)] = scores(dead, whole)["mAP"]
     night = np.asarray(samples.columns.get("time_of_day", np.full(len(samples), ""))) == "night"
-    return {"all": scores(np.ones(len(samples), bool)), "night": scores(night) if night.any() else {}}
+    return {"all": everything, "night": scores(intact, night) if night.any() else {}}
 
 
 if __name__ == "__main__":

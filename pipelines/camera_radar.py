@@ -92,7 +92,22 @@ class CameraRadarConfig(RunConfig):
     model: CameraRadarModel = field(default_factory=CameraRadarModel)
 
     def __post_init__(self) -> None:
-        """Tell every part the one camera."""
+        """Tell every part the one camera.
+
+        Raises:
+            ConfigError: a part is told another one.
+        """
+        # A written configuration repeats what follows from [view]; a default was not set by anyone.
+        for key, told, fitting, default in (
+            ("camera.size", self.model.camera.size, self.view.size, ImageConfig().size),
+            ("radar.camera", self.model.radar.camera, self.view.camera, RadarConfig().camera),
+            ("radar.grid", self.model.radar.grid, self.grid, RadarConfig().grid),
+        ):
+            if tuple(told) not in (tuple(fitting), tuple(default)):
+                raise ConfigError(
+                    f"model.{key}: expected {tuple(fitting)}, which follows from [view], got {tuple(told)}. Leave it "
+                    "out and change view.size, view.focal or view.centre"
+                )
         model = dataclasses.replace(
             self.model,
             camera=dataclasses.replace(self.model.camera, size=self.view.size),

@@ -59,6 +59,7 @@ class Run:
         task: TaskSpec,
         index: Index,
         decided: dict[str, Any],
+        latest: bool = True,
     ) -> Run:
         """Write a new run's description into its folder.
 
@@ -69,6 +70,7 @@ class Run:
             task: the task with its labels.
             index: the converted data.
             decided: what ``auto`` settings came to, from `environment.prepare`.
+            latest: let ``latest`` beside the folder point at it.
         """
         provenance = {
             "schema_version": 1,
@@ -87,7 +89,8 @@ class Run:
         write_json(folder / "specs.json", [spec.to_json() for spec in specs.values()])
         write_json(folder / "task.json", task.to_json())
         write_json(folder / "run.json", provenance)
-        _point_latest(folder)
+        if latest:
+            _point_latest(folder)
         return cls(folder, specs, task, provenance)
 
     @classmethod

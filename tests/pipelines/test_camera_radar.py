@@ -155,6 +155,20 @@ def test_one_camera_is_told_to_every_part():
     assert config.grid == config.model.radar.grid == (8, 16)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("camera.size", "[32, 32]", r"model\.camera\.size: expected \(64, 192\), .* got \(32, 32\)"),
+        ("radar.camera", "[9, 9, 9, 9, 9]", r"model\.radar\.camera: expected \(192\.0, 64\.0, 215\.0"),
+        ("radar.grid", "[3, 3]", r"model\.radar\.grid: expected \(8, 24\)"),
+    ],
+)
+def test_what_follows_from_the_view_cannot_be_set_otherwise(key: str, value: str, expected: str):
+    told = [f"--model.{key}", value]
+    with pytest.raises(ConfigError, match=expected):
+        parse(CameraRadarConfig, told, program="t", description="", defaults=DEFAULTS)
+
+
 def test_variants_differ_in_what_they_compare_alone():
     config = CameraRadarConfig()
     fusion = Choice("spatial_attention", {"query": "camera", "heads": 4})
@@ -219,7 +233,12 @@ def test_metrics_hold_fusions_degradation_and_night(story: tuple[Path, str]):
     assert set(metrics["fusions"]) == {"cross_attention", "radar_as_channels"}
     for row in metrics["fusions"].values():
         assert row["mean"] == row["per_seed"]["0"]
-        assert row["mean"].keys() == {"mAP", "NDS_front", "velocity_error"}
+        dead = {"mAP_camera_dead", "mAP_radar_dead"}
+        assert row["mean"].keys() == {"mAP", "NDS_front", "velocity_error"} | dead
+    for sensor in ("camera", "radar"):
+        score = metrics["fusions"]["cross_attention"]["mean"][f"mAP_{sensor}_dead"]
+        assert score == pytest.approx(metrics["degradation"][f"{sensor}_dead"]["mAP"])
+    assert not (run.folder / "comparison" / "latest").exists()
     assert metrics["fusions"]["cross_attention"]["mean"]["mAP"] == pytest.approx(metrics["test"]["mAP"]["value"])
     assert set(metrics["night"]) == {"fusion"}
     # Weathers that no test drive has are left out.
