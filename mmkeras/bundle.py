@@ -21,8 +21,7 @@ No TensorFlow here.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -31,9 +30,17 @@ from typing import Any
 from mmkeras.archive import Archive
 from mmkeras.archive.unpacked import Unpacked
 from mmkeras.errors import BundleError, ConfigError, DataError
-from mmkeras.golden import Golden, read_golden, read_raw, write_golden
+from mmkeras.golden import Golden, check_tensors, read_golden, read_raw, write_golden
 from mmkeras.hashes import digest, is_part_of, size
-from mmkeras.manifest import MANIFEST_NAME, ExportedFile, GoldenFiles, Manifest, read_manifest, write_manifest
+from mmkeras.manifest import (
+    MANIFEST_NAME,
+    ExportedFile,
+    GoldenFiles,
+    Manifest,
+    read_manifest,
+    resolve,
+    write_manifest,
+)
 from mmkeras.modalities import ModalitySpec, TensorSpec, spec_from_json
 from mmkeras.tasks import TaskSpec, task_from_json
 
@@ -84,28 +91,6 @@ def exported_file(
     )
 
 
-def resolve(path: str | Path) -> Path:
-    """Return what ``path`` means: a bundle's folder, the newest version in ``saved_models/<name>``, or a packed bundle.
-
-    Raises:
-        BundleError: neither.
-    """
-    path = Path(path)
-    if (path / MANIFEST_NAME).is_file():
-        return path
-    if path.is_file():
-        return path
-    if not path.is_dir():
-        raise BundleError(f"There is no folder {path}. Name a bundle such as saved_models/vqa/1.")
-    versions = [p for p in path.iterdir() if p.name.isdecimal() and (p / MANIFEST_NAME).is_file()]
-    if versions:
-        return max(versions, key=lambda p: int(p.name))
-    raise BundleError(
-        f"{path} is not a bundle: expected a {MANIFEST_NAME} in it, or version folders that have one. "
-        "Name a folder that `python -m export` wrote, for example saved_models/vqa/1."
-    )
-
-
 @dataclass(frozen=True)
 class Bundle:
     """An opened bundle. Files are hashed when they are loaded; those of a packed bundle when it is opened, too.
@@ -145,8 +130,8 @@ class Bundle:
             return cls._read(found)
         unpacked = Unpacked(Archive.open(found, key))
         try:
-            with _telling(unpacked):
-                unpacked.get(name for name in unpacked.archive.members if _is_description(name))
+            with unpacked.telling():
+                unpacked.get_description()
                 return dataclasses.replace(cls._read(unpacked.folder), packed=unpacked)
         except BaseException:
             unpacked.close()
@@ -226,20 +211,9 @@ class Bundle:
             BundleError: missing, altered, or without an input or output of the model.
         """
         self._load_golden("golden.npz")
-        with _telling(self.packed):
+        with self._telling():
             golden = read_golden(self.folder)
-        for kind, given, tensors in (
-            ("inputs", golden.inputs, self.inputs),
-            ("outputs", golden.outputs, self.task.outputs),
-        ):
-            for tensor in tensors:
-                array = given.get(tensor.name)
-                if array is None or array.shape[1:] != tensor.shape:
-                    got = "nothing" if array is None else f"(S, *{array.shape[1:]})"
-                    raise BundleError(
-                        f"{self.place / 'golden.npz'}: {kind}/{tensor.name}: expected shape "
-                        f"(S, *{tensor.shape}), got {got}. Export the bundle again."
-                    )
+        check_tensors(golden, self.inputs, self.task.outputs, str(self.place / "golden.npz"))
         return golden
 
     def golden_raw(self) -> list[dict[str, Any]]:
@@ -251,7 +225,7 @@ class Bundle:
         for path in self.manifest.golden.files:
             if path.startswith("golden/"):
                 self._load_golden(path)
-        with _telling(self.packed):
+        with self._telling():
             return read_raw(self.folder)
 
     def verify(self) -> dict[str, str]:
@@ -273,26 +247,13 @@ class Bundle:
             raise BundleError(f"{self.place / MANIFEST_NAME}: golden.files: {path} is missing. Export it again.")
         return self.load(path, self.manifest.golden.files[path])
 
+    def _telling(self) -> AbstractContextManager[None]:
+        return self.packed.telling() if self.packed else nullcontext()
+
     def _members(self, path: str) -> list[str]:
         """Return the members of a packed bundle that make up a file or the SavedModel (``.``)."""
         members = self.packed.archive.members if self.packed else ()
         return [name for name in members if name == path or (path == "." and is_part_of(name))]
-
-
-def _is_description(name: str) -> bool:
-    """Return whether a member is a small file at the top: manifest, vocabulary, reports."""
-    return "/" not in name and name.endswith((".json", ".txt", ".md"))
-
-
-@contextmanager
-def _telling(unpacked: Unpacked | None) -> Iterator[None]:
-    """Let messages name the packed bundle in place of the folder that its files were unpacked to."""
-    try:
-        yield
-    except BundleError as error:
-        if unpacked is None or str(unpacked.folder) not in str(error):
-            raise
-        raise type(error)(str(error).replace(str(unpacked.folder), str(unpacked.archive.path))) from error
 
 
 def _rebuild(key: str, folder: Path, build: Any, value: dict[str, Any], *rest: Any) -> Any:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,9 @@ from mmkeras.errors import BundleError
 from mmkeras.files import write_json
 from mmkeras.hashes import digest
 from mmkeras.manifest import GoldenFiles
+from mmkeras.modalities import TensorSpec
 
-__all__ = ["Golden", "read_golden", "read_raw", "write_golden"]
+__all__ = ["Golden", "check_tensors", "read_golden", "read_raw", "write_golden"]
 
 _ARRAYS = "golden.npz"
 _FOLDER = "golden"
@@ -137,6 +138,29 @@ def _check_growth(archive: zipfile.ZipFile) -> None:
     declared = sum(member.file_size for member in archive.infolist())
     if declared > _MAX_BYTES:
         raise ValueError(f"its arrays have {declared:,} bytes, at most {_MAX_BYTES:,} are allowed")
+
+
+def check_tensors(golden: Golden, inputs: Iterable[TensorSpec], outputs: Iterable[TensorSpec], where: str) -> None:
+    """Refuse golden samples of another model.
+
+    Args:
+        golden: the samples.
+        inputs: the model's inputs.
+        outputs: its outputs.
+        where: the file, for the message.
+
+    Raises:
+        BundleError: an input or output is missing or has another shape.
+    """
+    for kind, given, tensors in (("inputs", golden.inputs, inputs), ("outputs", golden.outputs, outputs)):
+        for tensor in tensors:
+            array = given.get(tensor.name)
+            if array is None or array.shape[1:] != tensor.shape:
+                got = "nothing" if array is None else f"(S, *{array.shape[1:]})"
+                raise BundleError(
+                    f"{where}: {kind}/{tensor.name}: expected shape (S, *{tensor.shape}), got {got}. "
+                    "Export the bundle again."
+                )
 
 
 def read_raw(folder: Path) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ __all__ = [
     "GoldenFiles",
     "Manifest",
     "read_manifest",
+    "resolve",
     "write_manifest",
 ]
 
@@ -87,6 +88,28 @@ class Manifest:
     """``config``, ``data_fingerprint``, ``code_revision``, ``packages`` and ``metrics``."""
     schema_version: int = SCHEMA_VERSION
     """Version of this schema."""
+
+
+def resolve(path: str | Path) -> Path:
+    """Return what ``path`` means: a bundle's folder, the newest version in ``saved_models/<name>``, or a packed bundle.
+
+    Raises:
+        BundleError: neither.
+    """
+    path = Path(path)
+    if (path / MANIFEST_NAME).is_file():
+        return path
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise BundleError(f"There is no folder {path}. Name a bundle such as saved_models/vqa/1.")
+    versions = [p for p in path.iterdir() if p.name.isdecimal() and (p / MANIFEST_NAME).is_file()]
+    if versions:
+        return max(versions, key=lambda p: int(p.name))
+    raise BundleError(
+        f"{path} is not a bundle: expected a {MANIFEST_NAME} in it, or version folders that have one. "
+        "Name a folder that `python -m export` wrote, for example saved_models/vqa/1."
+    )
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> Path:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mmkeras.archive.reader import Archive
+from mmkeras.errors import BundleError
 
 __all__ = ["Unpacked"]
 
@@ -41,6 +43,21 @@ class Unpacked:
             if name not in self._done:
                 self.archive.extract(name, self.folder)
                 self._done.add(name)
+
+    def get_description(self) -> None:
+        """Unpack the small files at the top: manifest, vocabularies, reports."""
+        names = (name for name in self.archive.members if "/" not in name)
+        self.get(name for name in names if name.endswith((".json", ".txt", ".md")))
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Let messages name the packed bundle in place of the folder that its files were unpacked to."""
+        try:
+            yield
+        except BundleError as error:
+            if str(self.folder) not in str(error):
+                raise
+            raise type(error)(str(error).replace(str(self.folder), str(self.archive.path))) from error
 
     def close(self) -> None:
         """Remove the folder and close the file."""
