@@ -63,6 +63,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, source: Source) -> Path:
         folder.mkdir(parents=True)
         Run.create(folder, config, modality_specs(model), task_spec(model), index_, {})
         source.model.save(folder / "best.keras")
+        metrics = {"test": {"accuracy": {"value": 0.5}}, "provenance": {"notice": "Made up."}}
+        (folder / "metrics.json").write_text(json.dumps(metrics))
     finally:
         os.chdir(here)
     return place
@@ -80,11 +82,17 @@ def test_a_run_is_exported_and_its_bundle_again(
     first = Bundle.open(Path("saved_models/tiny/1"))
     provenance = first.manifest.provenance
     assert {"config", "data_fingerprint", "data_folder", "code_revision", "packages"} <= provenance.keys()
+    assert provenance["metrics"] == {"accuracy": {"value": 0.5}}
+    assert provenance["notice"] == "Made up."
+    assert provenance["data_samples"]["test"] >= 10
     assert not Path(provenance["data_folder"]).is_absolute()
     assert main(["saved_models/tiny", *options]) == 0
     second = Bundle.open(Path("saved_models/tiny"))
     assert second.manifest.version == 2
     assert second.manifest.provenance == provenance
+    for bundle in (first, second):
+        assert json.loads((bundle.folder / "metrics.json").read_text())["provenance"]["notice"] == "Made up."
+        assert "> **Made up.**" in (bundle.folder / "MODEL_CARD.md").read_text()
     assert second.files[0].path == first.files[0].path
     content = json.loads(Path("saved_models/tiny/2/export.json").read_text("utf-8"))
     assert content["files"][0]["samples"] == 10

@@ -137,10 +137,14 @@ def test_selftest(run: Callable[..., tuple[int, str, str]], exported: Path, edit
     assert "selftest passed: 3 passed, 1 rejected" in out
     status, out, _ = run("selftest", exported, "--json")
     assert json.loads(out)["passed"] is True
+    status, out, _ = run("selftest", exported, "--strict")
+    assert status == 1
+    assert "not proven here: empty_text" in out
     folder = edit("onnx", "float32", tolerance=0.0).folder
     status, out, _ = run("selftest", folder)
     assert status == 1
     assert "selftest FAILED" in out
+    assert " FAILED" in out.split("Largest difference by modality scenario")[1]
 
 
 def test_inspect(run: Callable[..., tuple[int, str, str]], folder: Path):

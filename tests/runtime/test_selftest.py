@@ -119,3 +119,56 @@ def test_altered_golden_samples_are_an_error(folder: Path):
     (folder / "golden/raw.json").write_text("[]")
     with pytest.raises(BundleError, match=r"raw\.json is not the file that was exported"):
         selftest(Bundle.open(folder))
+
+
+def test_every_scenario_has_a_verdict(bundle: Bundle, edit: Callable[..., Bundle]):
+    result = selftest(bundle)
+    assert result.scenarios == {
+        "all": "passed",
+        "without_image": "passed",
+        "without_text": "passed",
+        "empty_text": "not covered",
+        "longest_text": "passed",
+    }
+    assert result.skipped == ("empty_text",)
+    worst = result.files[1].scenarios
+    limit = sorted(worst.values())[-2]
+    failed = selftest(edit("tflite", "float16", tolerance=limit))
+    name = max(worst, key=lambda key: worst[key])
+    assert [scenario for scenario, verdict in failed.scenarios.items() if verdict == "failed"] == [name]
+    assert failed.files[1].failed_scenarios == (name,)
+    assert not failed.passed
+
+
+@pytest.mark.parametrize(("missing", "passed"), [("without_text", False), ("all", False), ("longest_text", True)])
+def test_golden_samples_must_cover_each_missing_modality(folder: Path, missing: str, passed: bool):
+    import dataclasses
+
+    def drop(golden: Golden, raw: list) -> tuple[Golden, list]:
+        keep = np.array([scenario != missing for scenario in golden.scenarios])
+        return (
+            dataclasses.replace(
+                golden,
+                keys=tuple(key for key, kept in zip(golden.keys, keep, strict=True) if kept),
+                scenarios=tuple(name for name in golden.scenarios if name != missing),
+                inputs={name: array[keep] for name, array in golden.inputs.items()},
+                outputs={name: array[keep] for name, array in golden.outputs.items()},
+                targets=golden.targets[keep],
+                raw=golden.raw[keep],
+            ),
+            raw,
+        )
+
+    result = selftest(regolden(folder, drop))
+    assert result.scenarios[missing] == "not covered"
+    assert result.passed is passed
+
+
+def test_values_that_are_not_finite_fail_their_scenario(folder: Path):
+    def spoil(golden: Golden, raw: list) -> tuple[Golden, list]:
+        golden.outputs["probabilities"][golden.scenarios.index("longest_text")] = np.inf
+        return golden, raw
+
+    result = selftest(regolden(folder, spoil))
+    assert result.scenarios["longest_text"] == "failed"
+    assert result.scenarios["all"] == "passed"
