@@ -92,7 +92,7 @@ class CameraRadarConfig(RunConfig):
     model: CameraRadarModel = field(default_factory=CameraRadarModel)
 
     def __post_init__(self) -> None:
-        """Tell every part the one camera.
+        """Tell every part the one camera, and the radar how many sweeps the source gives.
 
         Raises:
             ConfigError: a part is told another one.
@@ -108,10 +108,17 @@ class CameraRadarConfig(RunConfig):
                     f"model.{key}: expected {tuple(fitting)}, which follows from [view], got {tuple(told)}. Leave it "
                     "out and change view.size, view.focal or view.centre"
                 )
+        default = RadarConfig().sweeps
+        sweeps = int(self.data.source.options.get("sweeps", default))
+        if self.model.radar.sweeps not in (sweeps, default):
+            raise ConfigError(
+                f"model.radar.sweeps: expected {sweeps}, as many as data.source.options.sweeps says, got "
+                f"{self.model.radar.sweeps}. Leave it out and change that option"
+            )
         model = dataclasses.replace(
             self.model,
             camera=dataclasses.replace(self.model.camera, size=self.view.size),
-            radar=dataclasses.replace(self.model.radar, camera=self.view.camera, grid=self.grid),
+            radar=dataclasses.replace(self.model.radar, camera=self.view.camera, grid=self.grid, sweeps=sweeps),
             task=Choice(self.model.task.name, {**self.model.task.options, "camera": list(self.view.camera)}),
         )
         object.__setattr__(self, "model", model)

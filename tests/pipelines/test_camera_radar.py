@@ -161,6 +161,11 @@ def test_one_camera_is_told_to_every_part():
         ("camera.size", "[32, 32]", r"model\.camera\.size: expected \(64, 192\), .* got \(32, 32\)"),
         ("radar.camera", "[9, 9, 9, 9, 9]", r"model\.radar\.camera: expected \(192\.0, 64\.0, 215\.0"),
         ("radar.grid", "[3, 3]", r"model\.radar\.grid: expected \(8, 24\)"),
+        (
+            "radar.sweeps",
+            "5",
+            r"model\.radar\.sweeps: expected 3, as many as data\.source\.options\.sweeps says, got 5",
+        ),
     ],
 )
 def test_what_follows_from_the_view_cannot_be_set_otherwise(key: str, value: str, expected: str):

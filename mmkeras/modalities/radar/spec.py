@@ -43,6 +43,8 @@ class Config:
     """Points a sample holds at most: the newest first, and of one sweep the nearest."""
     max_range: float = 80.0
     """Metres ahead of the camera beyond which points are left out."""
+    sweeps: int = 6
+    """Sweeps of each radar that a sample is made of at most; a vehicle's stream uses as many."""
     camera: tuple[float, float, float, float, float] = (256.0, 96.0, 200.0, 128.0, 48.0)
     """The model's camera, to tell where a point is in the picture: width, height, focal length and centre in pixels."""
     form: Literal["points", "channels"] = "points"
@@ -73,7 +75,7 @@ class Config:
             ConfigError: values out of range.
         """
         problems = []
-        for name, least in (("max_points", 1), ("layers", 0), ("heads", 1)):
+        for name, least in (("max_points", 1), ("sweeps", 1), ("layers", 0), ("heads", 1)):
             if getattr(self, name) < least:
                 problems.append(f"{name}: expected at least {least}, got {getattr(self, name)}")
         if self.form not in FORMS:
@@ -95,7 +97,7 @@ class Config:
 
     def spec(self, name: str) -> Spec:
         """Return what the device needs of this configuration."""
-        return Spec(name, self.max_points, self.max_range, self.camera)
+        return Spec(name, self.max_points, self.max_range, self.camera, self.sweeps)
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ class Spec(ModalitySpec):
     """Metres ahead of the camera."""
     camera: tuple[float, float, float, float, float] = (256.0, 96.0, 200.0, 128.0, 48.0)
     """Width, height, focal length and centre of the model's camera, in pixels."""
+    sweeps: int = 6
+    """Sweeps of each radar that a sample is made of at most."""
 
     @property
     def tensors(self) -> tuple[TensorSpec, ...]:

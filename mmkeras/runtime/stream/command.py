@@ -61,6 +61,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         kind = int if unit == "N" else float
         flag = f"--{name.replace('_', '-')}"
         add(flag, type=kind, default=shown, metavar=unit, help=f"{text} (default: {shown:g})")
+    add("--sweeps", type=int, metavar="N", help="sweeps of each radar for a frame at most (default: as in training)")
     add("--no-pictures", action="store_true", help="write no annotated frames and no video")
 
 
@@ -75,18 +76,19 @@ def stream(bundle: Bundle, options: argparse.Namespace, progress: Progress = lam
     faults += read_faults(options.faults) if options.faults else []
     progress(f"indexing {options.drive}")
     recording = Recording.open(options.drive, options.scene, options.camera, options.limit)
-    settings = Settings(
-        max_skew=round(1e3 * options.max_skew),
-        max_age=round(1e3 * options.max_age),
-        deadline=round(1e3 * options.deadline),
-        queue=options.queue,
-        frame_period=recording.frame_period,
-    )
     with Predictor(
         bundle, options.format, options.precision, threads=options.threads, device=options.device
     ) as predictor:
         print(f"{predictor.description} on {recording.scene} of {options.drive}", file=sys.stderr)
         detector = BundleDetector(predictor)
+        settings = Settings(
+            max_skew=round(1e3 * options.max_skew),
+            max_age=round(1e3 * options.max_age),
+            deadline=round(1e3 * options.deadline),
+            queue=options.queue,
+            sweeps=detector.sweeps if options.sweeps is None else options.sweeps,
+            frame_period=recording.frame_period,
+        )
         sensors, answers, injection = _run(detector, recording, faults, settings, rate, progress)
         aside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
         try:

@@ -14,6 +14,7 @@ from mmkeras.modalities import ModalitySpec
 from mmkeras.modalities.image.pixels import Window
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.runtime.stream.messages import Frame
+from mmkeras.runtime.stream.settings import Settings
 from mmkeras.tasks.detection.spec import Spec
 
 __all__ = ["BundleDetector", "Detector", "Tensors"]
@@ -74,6 +75,8 @@ class BundleDetector:
             raise ConfigError(f"{bundle.folder} has neither a camera nor a radar: {', '.join(bundle.specs)}")
         self.has_camera = self._image is not None
         self.has_radar = self._radar is not None
+        self.sweeps: int = getattr(self._radar, "sweeps", Settings().sweeps)
+        """Sweeps of each radar that the model was trained on."""
         self._task = bundle.task
         self.camera: PinholeCamera = self._task.pinhole
         """The model's camera."""

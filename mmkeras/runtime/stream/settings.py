@@ -22,7 +22,7 @@ class Settings:
     queue: int = 2
     """Frames that wait at most; the oldest is skipped."""
     sweeps: int = 6
-    """Sweeps of each radar that are used at most, as in training."""
+    """Sweeps of each radar that are used at most; `BundleDetector.sweeps` says how many in training."""
     frame_period: int = 83_333
     """Time between frames until it is learnt from them: 12 Hz in nuScenes."""
     sweep_period: int = 76_923

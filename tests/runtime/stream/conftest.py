@@ -14,7 +14,7 @@ from mmkeras.tasks.detection.spec import Config as TaskConfig
 
 VIEW = (64.0, 32.0, 50.0, 32.0, 12.0)
 IMAGE = ImageSpec("camera", height=32, width=64)
-RADAR = RadarSpec("radar", max_points=32, camera=VIEW)
+RADAR = RadarSpec("radar", max_points=32, camera=VIEW, sweeps=4)
 TASK = TaskConfig(labels=("car", "pedestrian"), camera=VIEW, score_threshold=0.5, max_detections=5).spec()
 
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import mmkeras
+from mmkeras.bundle import Bundle
 from mmkeras.runtime.cli import main
 
 SCHEMA = json.loads((Path(mmkeras.__file__).parent / "schemas" / "stream.schema.json").read_text())
@@ -71,6 +72,15 @@ def test_json_without_pictures(run: Run, tmp_path: Path):
     assert status == 2
     assert "no output of mmkeras stream" in err
     assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_as_many_sweeps_as_in_training_unless_told_otherwise(run: Run, detector_bundle: Path):
+    trained = Bundle.open(detector_bundle).specs["radar"].sweeps
+    for told, expected in (((), trained), (("--sweeps", 2), 2)):
+        status, out, err = run("--rate", 0, "--no-pictures", "--limit", 1, "--json", *told)
+        assert status == 0, err
+        assert json.loads(out)["settings"]["sweeps"] == expected
+    assert run("--rate", 0, "--sweeps", 0)[0] == 2
 
 
 def test_in_real_time_at_ten_times_the_rate(run: Run, tmp_path: Path):
