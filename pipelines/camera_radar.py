@@ -97,24 +97,8 @@ class CameraRadarConfig(RunConfig):
         Raises:
             ConfigError: a part is told another one.
         """
-        # A written configuration repeats what follows from [view]; a default was not set by anyone.
-        for key, told, fitting, default in (
-            ("camera.size", self.model.camera.size, self.view.size, ImageConfig().size),
-            ("radar.camera", self.model.radar.camera, self.view.camera, RadarConfig().camera),
-            ("radar.grid", self.model.radar.grid, self.grid, RadarConfig().grid),
-        ):
-            if tuple(told) not in (tuple(fitting), tuple(default)):
-                raise ConfigError(
-                    f"model.{key}: expected {tuple(fitting)}, which follows from [view], got {tuple(told)}. Leave it "
-                    "out and change view.size, view.focal or view.centre"
-                )
-        default = RadarConfig().sweeps
-        sweeps = int(self.data.source.options.get("sweeps", default))
-        if self.model.radar.sweeps not in (sweeps, default):
-            raise ConfigError(
-                f"model.radar.sweeps: expected {sweeps}, as many as data.source.options.sweeps says, got "
-                f"{self.model.radar.sweeps}. Leave it out and change that option"
-            )
+        sweeps = int(self.data.source.options.get("sweeps", RadarConfig().sweeps))
+        self._check_told(sweeps)
         model = dataclasses.replace(
             self.model,
             camera=dataclasses.replace(self.model.camera, size=self.view.size),
@@ -124,6 +108,21 @@ class CameraRadarConfig(RunConfig):
         object.__setattr__(self, "model", model)
         options = {**self.data.source.options, "model_camera": list(self.view.camera)}
         object.__setattr__(self, "data", dataclasses.replace(self.data, source=Choice(self.data.source.name, options)))
+
+    def _check_told(self, sweeps: int) -> None:
+        image, radar, view = ImageConfig(), RadarConfig(), "view.size, view.focal or view.centre"
+        for key, told, fitting, default, source in (
+            ("camera.size", self.model.camera.size, self.view.size, image.size, view),
+            ("radar.camera", self.model.radar.camera, self.view.camera, radar.camera, view),
+            ("radar.grid", self.model.radar.grid, self.grid, radar.grid, view),
+            ("radar.sweeps", (self.model.radar.sweeps,), (sweeps,), (radar.sweeps,), "data.source.options.sweeps"),
+        ):
+            # A written configuration repeats what follows from elsewhere; a default was not set by anyone.
+            if tuple(told) not in (tuple(fitting), tuple(default)):
+                raise ConfigError(
+                    f"model.{key}: expected {tuple(fitting)}, which follows from {source}, got {tuple(told)}. Leave it "
+                    f"out and change {source}"
+                )
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -164,7 +164,7 @@ def test_one_camera_is_told_to_every_part():
         (
             "radar.sweeps",
             "5",
-            r"model\.radar\.sweeps: expected 3, as many as data\.source\.options\.sweeps says, got 5",
+            r"model\.radar\.sweeps: expected \(3,\), which follows from data\.source\.options\.sweeps, got \(5,\)",
         ),
     ],
 )

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import mmkeras
-from mmkeras.bundle import Bundle
 from mmkeras.runtime.cli import main
+from tests.runtime.stream.conftest import RADAR
 
 SCHEMA = json.loads((Path(mmkeras.__file__).parent / "schemas" / "stream.schema.json").read_text())
 Run = Callable[..., tuple[int, str, str]]
@@ -74,9 +74,8 @@ def test_json_without_pictures(run: Run, tmp_path: Path):
     assert (tmp_path / "mine" / "thesis.txt").exists()
 
 
-def test_as_many_sweeps_as_in_training_unless_told_otherwise(run: Run, detector_bundle: Path):
-    trained = Bundle.open(detector_bundle).specs["radar"].sweeps
-    for told, expected in (((), trained), (("--sweeps", 2), 2)):
+def test_as_many_sweeps_as_in_training_unless_told_otherwise(run: Run):
+    for told, expected in (((), RADAR.sweeps), (("--sweeps", 2), 2)):
         status, out, err = run("--rate", 0, "--no-pictures", "--limit", 1, "--json", *told)
         assert status == 0, err
         assert json.loads(out)["settings"]["sweeps"] == expected
