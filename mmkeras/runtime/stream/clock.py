@@ -11,6 +11,9 @@ from abc import ABC, abstractmethod
 
 __all__ = ["Clock", "FakeClock", "RealClock", "SteppedClock"]
 
+AWAKE = 1e-3
+"""Seconds before a moment from which on a real clock does not sleep."""
+
 
 class Clock(ABC):
     """Microseconds, monotonic: a jump of the machine's wall clock does not reach it."""
@@ -43,9 +46,14 @@ class RealClock(Clock):
         return self._start + int((time.perf_counter_ns() - self._begin) / 1e3 * self.rate)
 
     def wait_until(self, moment: int) -> None:
-        """Sleep until the moment."""
+        """Sleep until shortly before the moment and stay awake from there on.
+
+        A sleep ends up to a millisecond late, which a sensor's message does not: the stream is to be measured, not the
+        timer.
+        """
         while (left := (moment - self.now()) / 1e6 / self.rate) > 0:
-            time.sleep(left)
+            if left > AWAKE:
+                time.sleep(left - AWAKE)
 
 
 class SteppedClock(Clock):
