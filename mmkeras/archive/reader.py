@@ -85,15 +85,20 @@ class Archive:
         Raises:
             ArchiveError: no such member, the file was changed since it was opened, or it cannot be written.
         """
+        self._member(name)
         target = folder / name
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             # "x": nothing that is there already is followed or overwritten.
             with target.open("xb") as out:
-                self._copy(name, out)
+                try:
+                    self._copy(name, out)
+                except BaseException:
+                    target.unlink()
+                    raise
         except OSError as error:
             raise ArchiveError(
-                f"{self.path}: the member {name!r} cannot be unpacked to {folder}: {error.strerror}. "
+                f"{self.path}: the member {name!r} cannot be unpacked below {folder.parent}: {error.strerror}. "
                 "Make room there, or set TMPDIR to another folder."
             ) from error
         return target
@@ -102,10 +107,14 @@ class Archive:
         """Close the file."""
         self._file.close()
 
-    def _copy(self, name: str, out: BinaryIO) -> None:
+    def _member(self, name: str) -> Member:
         member = self.members.get(name)
         if member is None:
             raise ArchiveError(f"{self.path}: has no member {name!r}. It was left out when the bundle was packed.")
+        return member
+
+    def _copy(self, name: str, out: BinaryIO) -> None:
+        member = self._member(name)
         self._file.seek(member.offset)
         sha, left = hashlib.sha256(), member.size
         while left and (block := self._file.read(min(_BLOCK, left))):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mmkeras.archive.reader import Archive
-from mmkeras.errors import BundleError
+from mmkeras.errors import ArchiveError, BundleError
 
 __all__ = ["Unpacked"]
 
@@ -23,9 +23,18 @@ class Unpacked:
 
         Args:
             archive: an opened packed bundle; closed together with the folder.
+
+        Raises:
+            ArchiveError: no folder can be made; the archive is then closed.
         """
         self.archive = archive
-        self.folder = Path(tempfile.mkdtemp(prefix="mmkeras-"))
+        try:
+            self.folder = Path(tempfile.mkdtemp(prefix="mmkeras-"))
+        except OSError as error:
+            archive.close()
+            raise ArchiveError(
+                f"{archive.path}: there is no folder to unpack its members to: {error}. Set TMPDIR to one with room."
+            ) from error
         self._done: set[str] = set()
         self._remove: Callable[[], object] = weakref.finalize(self, _clean, archive, str(self.folder))
 

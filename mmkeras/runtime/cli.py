@@ -117,7 +117,7 @@ def _bundle(rest: list[str]) -> Bundle | None:
     if not rest:
         return None
     words = [word for word in rest if not word.startswith("-")]
-    path = rest[0] if not rest[0].startswith("-") else next((w for w in words if Path(w).is_dir()), None)
+    path = rest[0] if not rest[0].startswith("-") else next((w for w in words if _may_be_bundle(w)), None)
     if path is None:
         return None
     from mmkeras.bundle import Bundle
@@ -126,6 +126,10 @@ def _bundle(rest: list[str]) -> Bundle | None:
     if bundle.place != Path(path):
         print(f"{path} has version {bundle.place.name} as its newest: using it", file=sys.stderr)
     return bundle
+
+
+def _may_be_bundle(word: str) -> bool:
+    return Path(word).is_dir() or word.endswith(".mmk")
 
 
 def _key(rest: list[str]) -> str | None:

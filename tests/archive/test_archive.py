@@ -25,8 +25,10 @@ def test_round_trip(unsigned: Path, tmp_path: Path):
     for name, content in CONTENTS.items():
         assert archive.read(name) == content
         assert archive.extract(name, tmp_path).read_bytes() == content
-    with pytest.raises(ArchiveError, match=r"has no member 'edge/other'"):
-        archive.read("edge/other")
+    for _ in range(2):
+        with pytest.raises(ArchiveError, match=r"has no member 'edge/other'"):
+            archive.extract("edge/other", tmp_path)
+    assert not (tmp_path / "edge/other").exists()
     with pytest.raises(ArchiveError, match=r"manifest.json.*cannot be unpacked.*File exists"):
         archive.extract("manifest.json", tmp_path)
     archive.close()
@@ -82,6 +84,12 @@ def test_members_become_files_in_a_private_folder_that_goes(unsigned: Path):
     assert not folder.exists()
 
 
+def test_nowhere_to_unpack_to(unsigned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with pytest.raises(ArchiveError, match=r"no folder to unpack its members to.*Set TMPDIR"):
+        Unpacked(Archive.open(unsigned))
+
+
 def test_a_file_that_changes_while_it_is_open(tmp_path: Path):
     path = packed(tmp_path)
     archive = Archive.open(path)
@@ -92,6 +100,9 @@ def test_a_file_that_changes_while_it_is_open(tmp_path: Path):
         file.write(b"!")
     with pytest.raises(ArchiveError, match=r"edge/tiny.float32.tflite' was changed while"):
         archive.read("edge/tiny.float32.tflite")
+    with pytest.raises(ArchiveError, match="was changed while"):
+        archive.extract("edge/tiny.float32.tflite", tmp_path / "out")
+    assert not list((tmp_path / "out" / "edge").iterdir())
     archive.close()
 
 

@@ -250,7 +250,7 @@ def test_signing_and_verifying_on_load(
     assert main(["sign", str(path), "--sign", private]) == 0
     assert main(["selftest", str(path), "--key", public]) == 0
     capsys.readouterr()
-    assert main(["inspect", str(path), f"--key={public}", "--json"]) == 0
+    assert main(["inspect", "--json", str(path), f"--key={public}"]) == 0
     assert len(json.loads(capsys.readouterr().out)["signed_by"]) == 64
     assert main(["selftest", str(path), "--key", str(keys["other"])]) == 1
     assert "does not fit" in capsys.readouterr().err
