@@ -6,7 +6,7 @@ import stat
 import zipfile
 from typing import BinaryIO
 
-from mmkeras.archive.names import LISTING, check_names, check_size
+from mmkeras.archive.names import LISTING, check_name, check_names, check_size
 from mmkeras.errors import ArchiveError
 
 __all__ = ["diagnose"]
@@ -47,8 +47,9 @@ def _problem(archive: zipfile.ZipFile, begins: bytes, where: str) -> str:
     members = archive.infolist()
     if not members:
         return f"it has no members; expected {LISTING!r} first"
-    check_names([member.filename.removesuffix("/") for member in members], where)
+    check_names([member.filename for member in members if not member.is_dir()], where)
     for member in members:
+        check_name(member.filename.removesuffix("/"), where)
         name = f"the member {member.filename!r}"
         if stat.S_ISLNK(member.external_attr >> 16):
             return f"{name} is a link"

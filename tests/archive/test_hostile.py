@@ -82,7 +82,9 @@ def link(archive: zipfile.ZipFile) -> None:
         (lambda z: z.writestr("/evil", b"x"), r"'/evil' is an absolute path"),
         (lambda z: z.writestr("manifest.json", b"x"), r"'manifest.json' is there twice"),
         (lambda z: z.writestr("Manifest.JSON", b"x"), r"'Manifest.JSON' and 'manifest.json' are one file"),
-        (lambda z: z.mkdir("folder") if hasattr(z, "mkdir") else z.writestr("folder/", b""), r"'folder/' is a folder"),
+        (lambda z: z.writestr("folder/", b""), r"'folder/' is a folder"),
+        (lambda z: z.writestr("edge/", b""), r"'edge/' is a folder"),
+        (lambda z: z.writestr("../evil/", b""), r"'../evil' leads out"),
         (link, r"'edge/link' is a link"),
         (
             lambda z: z.writestr("bomb", bytes(1 << 24), zipfile.ZIP_DEFLATED),

@@ -150,6 +150,19 @@ def test_a_damaged_one_says_so(mmk: Path, tmp_path: Path):
     assert "Traceback" not in done.stderr
 
 
+def test_a_damaged_start_never_ends_well(mmk: Path, tmp_path: Path):
+    """Python itself reads the first kilobyte of code, unchecked: a damage there must not look like a passed test."""
+    from mmkeras.archive.code import MAIN
+
+    path = tmp_path / "tiny-1.mmk"
+    whole = mmk.read_bytes()
+    start = whole.index(MAIN)
+    for place in range(start + MAIN.index(b"if sys.version_info"), start + len(MAIN) - 1, 61):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 2]) + whole[place + 1 :])
+        done = subprocess.run([sys.executable, "-I", str(path), "selftest"], capture_output=True, check=False)
+        assert done.returncode != 0
+
+
 def test_what_is_unpacked_goes_when_it_is_stopped(mmk: Path, tmp_path: Path):
     """A service manager sends SIGTERM."""
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
