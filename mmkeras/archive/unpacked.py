@@ -12,7 +12,9 @@ from pathlib import Path
 from mmkeras.archive.reader import Archive
 from mmkeras.errors import ArchiveError, BundleError
 
-__all__ = ["Unpacked"]
+__all__ = ["Unpacked", "close_all"]
+
+_OPEN: weakref.WeakSet[Unpacked] = weakref.WeakSet()
 
 
 class Unpacked:
@@ -36,6 +38,7 @@ class Unpacked:
                 f"{archive.path}: there is no folder to unpack its members to: {error}. Set TMPDIR to one with room."
             ) from error
         self._done: set[str] = set()
+        _OPEN.add(self)
         self._remove: Callable[[], object] = weakref.finalize(self, _clean, archive, str(self.folder))
 
     def holds(self, path: str) -> bool:
@@ -71,6 +74,12 @@ class Unpacked:
     def close(self) -> None:
         """Remove the folder and close the file."""
         self._remove()
+
+
+def close_all() -> None:
+    """Remove the folders of every packed bundle that is open: for a process that is about to be ended."""
+    for unpacked in list(_OPEN):
+        unpacked.close()
 
 
 def _clean(archive: Archive, folder: str) -> None:

@@ -14,6 +14,7 @@ from mmkeras.archive.listing import Listed, parse, render
 from mmkeras.archive.names import LISTING, MAX_FILE, SIGNATURE
 from mmkeras.archive.reader import Archive
 from mmkeras.archive.signature import sign as make_signature
+from mmkeras.archive.unpacked import Unpacked
 from mmkeras.errors import ArchiveError
 
 __all__ = ["sign_archive", "write_archive"]
@@ -78,12 +79,12 @@ def sign_archive(path: Path, key: str | Path) -> Path:
         ArchiveError: the bundle is damaged.
         ConfigError: the key cannot be used.
     """
-    archive = Archive.open(path)
+    unpacked = Unpacked(Archive.open(path))
     try:
-        contents: dict[str, Path | bytes] = {name: archive.read(name) for name in archive.members}
+        unpacked.get(unpacked.archive.members)
+        return write_archive(path, {name: unpacked.folder / name for name in unpacked.archive.members}, sign=key)
     finally:
-        archive.close()
-    return write_archive(path, contents, sign=key)
+        unpacked.close()
 
 
 def _write(out: BinaryIO, members: list[Member], contents: Mapping[str, Path | bytes], where: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
 
+from mmkeras.archive.unpacked import close_all
 from mmkeras.runtime.cli import COMMANDS
 from mmkeras.runtime.cli import main as run
 
@@ -31,6 +31,9 @@ def main(archive: str, arguments: Sequence[str]) -> int:
     return run(rest, program=program)
 
 
-def _end(number: int, frame: FrameType | None) -> NoReturn:
+def _end(number: int, frame: FrameType | None) -> None:
     del frame
-    sys.exit(128 + number)
+    # Not by an exception: it could come up within an engine's call, and be taken for that call's failure.
+    close_all()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
