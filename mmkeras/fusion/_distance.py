@@ -65,9 +65,10 @@ def distances(weights: Any, belief: Any, position: Any) -> Any:
         belief: logits (B, T, steps).
         position: of the keys, (B, S, 3).
     """
-    believed = ops.sum(ops.softmax(belief, axis=-1) * STEPS, axis=-1, keepdims=True)
+    believed = ops.sum(ops.softmax(belief, axis=-1) * STEPS, axis=-1)
     weights = ops.cast(weights, "float32") * ops.expand_dims(placed(position), 1)
-    known = ops.expand_dims(ops.cast(position[:, :, 2:3], "float32"), 1)
-    read = ops.transpose(ops.matmul(weights, known)[:, :, :, 0], (0, 2, 1))
-    rest = 1.0 - ops.transpose(ops.sum(weights, axis=-1), (0, 2, 1))
-    return ops.concatenate([believed, read + rest * believed], axis=-1)
+    known = ops.expand_dims(ops.expand_dims(ops.cast(position[:, :, 2], "float32"), 1), 1)
+    rest = 1.0 - ops.sum(weights, axis=-1)
+    found = ops.sum(weights * known, axis=-1) + rest * ops.expand_dims(believed, 1)
+    # Transposed last: LiteRT's converter makes x - 1 of 1 - x where x is transposed.
+    return ops.transpose(ops.concatenate([ops.expand_dims(believed, 1), found], axis=1), (0, 2, 1))

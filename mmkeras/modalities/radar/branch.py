@@ -76,7 +76,8 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
 def _ahead(points: Any, real: Any) -> Any:
     """Return the logarithm of the metres ahead (B, N, 1), the movement since the sweep included."""
     z, vz, dt = (points[:, :, i : i + 1] for i in (FEATURES.index("z"), FEATURES.index("vz"), FEATURES.index("dt")))
-    return ops.log(ops.clip(ops.where(real, z + vz * dt, 1.0), 1.0, 1000.0))
+    # Subtracted: Keras takes a sum of columns for a bias, in a layout that LiteRT's converter cannot transpose.
+    return ops.log(ops.clip(ops.where(real, z - vz * -dt, 1.0), 1.0, 1000.0))
 
 
 def _points(scaled: Any, measured: Any, ahead: Any, mask: Any, config: Config, width: int, name: str) -> Tokens:
