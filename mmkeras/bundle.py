@@ -5,6 +5,8 @@
     saved_models/<name>/<version>/
       saved_model.pb variables/ assets/   float32 SavedModel; TensorFlow Serving loads the folder as it is
       edge/<name>.<precision>.tflite      and .onnx: the accepted edge files
+      edge/tensorrt.md                    how to build TensorRT engines of the ONNX files
+      engines/                            those that were built here; they belong to this machine, not to the bundle
       rejected/                           files that missed their gate, kept for inspection
       manifest.json export.json           what is here and where it came from; how every file was verified
       golden.npz golden/                  samples with reference outputs; their raw inputs
@@ -142,9 +144,11 @@ class Bundle:
         manifest = read_manifest(folder)
         specs: dict[str, ModalitySpec] = {}
         for index, value in enumerate(manifest.modalities):
-            spec: ModalitySpec = _rebuild(f"modalities[{index}]", folder, spec_from_json, value, folder)
+            spec: ModalitySpec = _rebuild(f"modalities[{index}]", folder, _spec, value, folder)
+            if spec.name in specs:
+                raise BundleError(f"{folder / MANIFEST_NAME}: modalities[{index}].name: {spec.name!r} is there twice.")
             specs[spec.name] = spec
-        return cls(folder, manifest, specs, _rebuild("task", folder, task_from_json, manifest.task))
+        return cls(folder, manifest, specs, _rebuild("task", folder, _task, manifest.task))
 
     @property
     def place(self) -> Path:
@@ -234,7 +238,8 @@ class Bundle:
         What was left out of a packed bundle is no problem; see `holds`.
         """
         problems = {}
-        listed = {file.path: file.sha256 for file in self.files if self.holds(file)} | self.manifest.golden.files
+        listed = {file.path: file.sha256 for file in self.files if self.holds(file)}
+        listed |= self.manifest.golden.files | self.manifest.documents
         for path, sha256 in listed.items():
             try:
                 self.load(path, sha256)
@@ -256,6 +261,27 @@ class Bundle:
         return [name for name in members if name == path or (path == "." and is_part_of(name))]
 
 
+def _spec(value: dict[str, Any], folder: Path) -> ModalitySpec:
+    spec = spec_from_json(value, folder)
+    _probe(spec.name, (*spec.tensors, spec.present))
+    return spec
+
+
+def _task(value: dict[str, Any]) -> TaskSpec:
+    task = task_from_json(value)
+    _probe(task.kind, task.outputs)
+    return task
+
+
+def _probe(name: str, tensors: tuple[TensorSpec, ...]) -> None:
+    """Use what was read once: dataclasses take a value of any type, and the first use would stumble over it."""
+    if not isinstance(name, str):
+        raise TypeError(f"its name is {name!r:.40}")
+    for tensor in tensors:
+        if not all(type(size) is int and size > 0 for size in tensor.shape):
+            raise ValueError(f"the tensor {tensor.name} has the shape {tensor.shape!r:.60}")
+
+
 def _rebuild(key: str, folder: Path, build: Any, value: dict[str, Any], *rest: Any) -> Any:
     where = f"{folder / MANIFEST_NAME}: {key}"
     if not isinstance(value.get("kind"), str):
@@ -264,7 +290,7 @@ def _rebuild(key: str, folder: Path, build: Any, value: dict[str, Any], *rest: A
         return build(value, *rest)
     except (ConfigError, DataError, BundleError) as error:
         raise BundleError(f"{where}: {error}") from error
-    except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, OSError) as error:
         raise BundleError(
             f"{where}: this version of mmkeras cannot read it as {value['kind']!r} ({type(error).__name__}: {error}). "
             "Use the version that wrote the bundle, or export it again."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,6 +89,8 @@ class Manifest:
     """``config``, ``data_fingerprint``, ``code_revision``, ``packages`` and ``metrics``."""
     schema_version: int = SCHEMA_VERSION
     """Version of this schema."""
+    documents: dict[str, str] = field(default_factory=dict)
+    """sha256 by path of texts for people that belong to the files: ``edge/tensorrt.md``."""
 
 
 def resolve(path: str | Path) -> Path:
@@ -176,6 +179,11 @@ def _read(kind: Any, value: Any, file: str, key: str) -> Any:
     if kind is Any:
         return value
     _check(kind, value, file, key)
+    # 1e999 is read as infinity, and 10**400 has no float at all.
+    if kind is float and not abs(value) <= sys.float_info.max:
+        raise BundleError(
+            f"{file}: {key}: expected a finite number, got {value!r:.40}. Copy or export the bundle again."
+        )
     return kind(value)
 
 
