@@ -24,6 +24,7 @@ DEVICE = (
     "mmkeras.tokens",
     "mmkeras.geometry",
     "mmkeras.pcd",
+    "mmkeras.pcd_header",
     "mmkeras.lzf",
     "mmkeras.canvas",
     "mmkeras.drives",
@@ -76,7 +77,7 @@ LEVELS = (
     (1, ("mmkeras.drives", "mmkeras.drives.*", "mmkeras.simulation", "mmkeras.simulation.*")),
     (0, ("mmkeras.errors", "mmkeras.components", "mmkeras.tokens", "mmkeras.config", "mmkeras.files")),
     (1, ("mmkeras.archive", "mmkeras.archive.*")),
-    (0, ("mmkeras.geometry", "mmkeras.pcd", "mmkeras.lzf", "mmkeras.canvas")),
+    (0, ("mmkeras.geometry", "mmkeras.pcd", "mmkeras.pcd_header", "mmkeras.lzf", "mmkeras.canvas")),
     # Rooms without a rule of their own: records, branches, fusions, heads and their helpers.
     (4, ("mmkeras.modalities.*", "mmkeras.fusion", "mmkeras.fusion.*", "mmkeras.tasks.*")),
 )
