@@ -238,7 +238,8 @@ class Bundle:
         What was left out of a packed bundle is no problem; see `holds`.
         """
         problems = {}
-        listed = {file.path: file.sha256 for file in self.files if self.holds(file)} | self.manifest.golden.files
+        listed = {file.path: file.sha256 for file in self.files if self.holds(file)}
+        listed |= self.manifest.golden.files | self.manifest.documents
         for path, sha256 in listed.items():
             try:
                 self.load(path, sha256)

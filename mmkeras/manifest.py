@@ -89,6 +89,8 @@ class Manifest:
     """``config``, ``data_fingerprint``, ``code_revision``, ``packages`` and ``metrics``."""
     schema_version: int = SCHEMA_VERSION
     """Version of this schema."""
+    documents: dict[str, str] = field(default_factory=dict)
+    """sha256 by path of texts for people that belong to the files: ``edge/tensorrt.md``."""
 
 
 def resolve(path: str | Path) -> Path:

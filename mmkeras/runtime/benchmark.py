@@ -18,6 +18,7 @@ from mmkeras.errors import BundleError, DependencyError, MmkerasError
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.runtime.processes import run_module
 from mmkeras.runtime.runner import runners
+from mmkeras.runtime.tensorrt.engines import EngineFile, copy_engine
 
 __all__ = ["Timing", "benchmark", "measure"]
 
@@ -91,7 +92,10 @@ def benchmark(
         )
         if bundle.packed:
             # Unpacked here: the other process reads the folder, and knows no key.
-            bundle.load(file.path, file.sha256)
+            if isinstance(file, EngineFile):
+                copy_engine(file, bundle.folder)
+            else:
+                bundle.load(file.path, file.sha256)
             bundle.golden_raw()
             bundle.golden()
         command = [*run_module("mmkeras.runtime.benchmark"), request]
@@ -135,7 +139,7 @@ def measure(
             path=predictor.file.path,
             engine=runners()[format].engine,
             threads=threads,
-            device=device,
+            device=predictor.runner.device,
             runs=runs,
             bytes=predictor.file.bytes,
             load_ms=1e3 * load,

@@ -29,6 +29,7 @@ COMMANDS = {
     "selftest": "replay the golden samples on every accepted edge file and prove the preprocessing",
     "benchmark": "time the edge files on the golden inputs",
     "inspect": "show what the bundle holds and check every hash",
+    "build-engine": "build a TensorRT engine from the bundle's ONNX file, on the device that runs it",
     "diff": "show what changed between two bundles",
     "pack": "pack the bundle into one file that runs and tests itself on a device",
     "sign": "sign a packed bundle",
@@ -160,7 +161,18 @@ def _parser(command: str, bundle: Bundle | None, program: str = "mmkeras") -> ar
     add("--json", action="store_true", help="print JSON instead of text for people")
     if command == "inspect":
         return parser
+    if command == "build-engine":
+        from mmkeras.runtime.tensorrt.command import add_options as add_build_options
+
+        add("--precision", metavar="NAME", help="of the ONNX file to build from (default: the most exact one)")
+        add("--out", metavar="FILE", help="engine to write (default: engines/<name>.<precision>.plan in the bundle)")
+        add_build_options(parser)
+        return parser
     add("--threads", type=int, default=1, metavar="N", help="threads of one inference (default: 1)")
+    if command in ("predict", "selftest", "benchmark"):
+        add(
+            "--rebuild", action="store_true", help="first build the TensorRT engines again that were not built for here"
+        )
     if command == "selftest":
         add("--strict", action="store_true", help="fail, too, when a file, preprocessing or scenario cannot be proven")
         return parser
@@ -169,7 +181,7 @@ def _parser(command: str, bundle: Bundle | None, program: str = "mmkeras") -> ar
 
         add_diff_options(parser)
         return parser
-    add("--format", metavar="NAME", help="tflite or onnx (default: see --precision)")
+    add("--format", metavar="NAME", help="tflite, onnx or tensorrt (default: see --precision)")
     add(
         "--precision",
         metavar="NAME",
@@ -213,7 +225,7 @@ def _overview(program: str) -> str:
     example = " saved_models/vqa/1" if bundle else ""
     lines = [f"usage: {program} COMMAND{bundle} [options]", "", "Runs and proves exported models.", "", "commands:"]
     # What runs from a packed bundle is packed already.
-    lines += [f"  {name:<10} {text}" for name, text in COMMANDS.items() if bundle or name != "pack"]
+    lines += [f"  {name:<12} {text}" for name, text in COMMANDS.items() if bundle or name != "pack"]
     lines += [
         "",
         f"Options of a command:  {program} COMMAND{bundle} --help",

@@ -12,10 +12,11 @@ from typing import Any
 
 from mmkeras.bundle import Bundle
 from mmkeras.errors import ConfigError, DataError, MmkerasError
-from mmkeras.runtime.predictor import Predictor, choose
+from mmkeras.runtime.predictor import Predictor, candidates, choose
 from mmkeras.runtime.runner import runners
+from mmkeras.runtime.tensorrt.engines import EngineFile
 
-__all__ = ["benchmark", "diff", "inspect", "pack", "predict", "selftest", "sign", "stream"]
+__all__ = ["benchmark", "build_engine", "diff", "inspect", "pack", "predict", "selftest", "sign", "stream"]
 
 _MODALITY = "modality:"
 
@@ -31,6 +32,7 @@ def predict(bundle: Bundle, options: argparse.Namespace) -> int:
         names = ", ".join(f"--{name}" for name in bundle.specs)
         what = "give the modalities or --jsonl, not both" if given else f"give at least one of {names}, or --jsonl"
         raise ConfigError(f"predict: {what}")
+    _rebuild(bundle, options)
     with Predictor(
         bundle, options.format, options.precision, threads=options.threads, device=options.device
     ) as predictor:
@@ -49,6 +51,7 @@ def selftest(bundle: Bundle, options: argparse.Namespace) -> int:
     """Replay the golden samples; 1 when anything failed or nothing could be run."""
     from mmkeras.runtime.selftest import selftest as run
 
+    _rebuild(bundle, options)
     result = run(bundle, threads=options.threads, progress=_progress)
     passed = result.passed and not (options.strict and result.skipped)
     if options.json:
@@ -76,21 +79,22 @@ def benchmark(bundle: Bundle, options: argparse.Namespace) -> int:
     for name in ("runs", "warmup"):
         if getattr(options, name) < (name == "runs"):
             raise ConfigError(f"--{name}: expected at least {int(name == 'runs')}, got {getattr(options, name)}")
+    _rebuild(bundle, options)
     choose(bundle, options.format, options.precision)  # says why there is nothing to measure
     engines = runners()
     files, skipped = [], []
-    for file in bundle.files:
+    for file in candidates(bundle):
         engine = engines.get(file.format)
         if options.format not in (None, file.format) or options.precision not in (None, file.precision):
             continue
         if engine is None:
             skipped.append(f"{file.format} (not run on a device)")
-        elif not bundle.holds(file):
+        elif not isinstance(file, EngineFile) and not bundle.holds(file):
             skipped.append(f"{file.path} (left out when the bundle was packed)")
         elif not file.accepted or not engine.available():
-            why = "rejected" if not file.accepted else f"{engine.engine} is not installed"
+            why = file.reason or "rejected" if not file.accepted else engine.missing()
             skipped.append(f"{file.path} ({why})")
-        elif options.device not in engine.devices:
+        elif engine.device_for(options.device) not in engine.devices:
             skipped.append(f"{file.path} ({engine.engine} has no {options.device})")
         else:
             files.append(file)
@@ -159,11 +163,27 @@ def sign(bundle: Bundle, options: argparse.Namespace) -> int:
     return run(bundle, options)
 
 
+def build_engine(bundle: Bundle, options: argparse.Namespace) -> int:
+    """Build a TensorRT engine from an ONNX file of the bundle."""
+    from mmkeras.runtime.tensorrt.command import build
+
+    return build(bundle, options, _progress)
+
+
 def diff(bundle: Bundle, options: argparse.Namespace) -> int:
     """Say what changed from the bundle to another one."""
     from mmkeras.runtime.differences.command import diff as run
 
     return run(bundle, options, _progress)
+
+
+def _rebuild(bundle: Bundle, options: argparse.Namespace) -> None:
+    if not options.rebuild:
+        return
+    from mmkeras.runtime.tensorrt.building import rebuild_stale
+
+    for engine in rebuild_stale(bundle, _progress):
+        print(f"built {engine}", file=sys.stderr)
 
 
 def _predict_lines(predictor: Predictor, source: str) -> int:

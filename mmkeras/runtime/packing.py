@@ -15,6 +15,7 @@ from mmkeras.archive.names import CODE, SUFFIX
 from mmkeras.archive.writer import sign_archive
 from mmkeras.bundle import Bundle
 from mmkeras.errors import BundleError, ConfigError, nearest
+from mmkeras.runtime.tensorrt.engines import engine_folder
 
 __all__ = ["add_pack_options", "add_sign_options", "pack", "pack_bundle", "sign"]
 
@@ -106,11 +107,16 @@ def pack_bundle(
     if problems:
         raise ConfigError("\n".join(problems))
     without = {file.path for file in bundle.files if formats and file.format not in formats and file.path != "."}
+    # They run on the machine that built them, and nowhere else.
+    without |= {
+        path.relative_to(bundle.folder).as_posix() for path in engine_folder(bundle).rglob("*") if path.is_file()
+    }
     files = folder_files(bundle.folder, include, without)
     packed = [file for file in bundle.files if file.path in files or (file.path == "." and "saved_model" in include)]
     if not any(file.accepted and file.path != "." for file in packed):
         raise BundleError(f"{bundle.place}: expected at least one accepted edge file to pack, got none. Export again.")
-    for path, sha256 in [*((f.path, f.sha256) for f in packed), *bundle.manifest.golden.files.items()]:
+    documents = bundle.manifest.documents.items()
+    for path, sha256 in [*((f.path, f.sha256) for f in packed), *bundle.manifest.golden.files.items(), *documents]:
         bundle.load(path, sha256)
     code = runtime_files()
     return write_archive(target, {**files, **code, CODE: MAIN}, sign=sign)

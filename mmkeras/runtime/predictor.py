@@ -12,11 +12,17 @@ import numpy as np
 from mmkeras.bundle import Bundle, ExportedFile
 from mmkeras.errors import BundleError, ConfigError, DataError, DependencyError, nearest
 from mmkeras.runtime.runner import RunnerBase, runners
+from mmkeras.runtime.tensorrt.engines import EngineFile, engine_files
 
-__all__ = ["PRECISIONS", "Predictor", "choose", "open_runner"]
+__all__ = ["PRECISIONS", "Predictor", "candidates", "choose", "open_runner"]
 
 PRECISIONS = ("float32", "float16", "int8-dynamic")
 """Precisions in the order in which they are preferred; others come after them."""
+
+
+def candidates(bundle: Bundle) -> tuple[ExportedFile, ...]:
+    """Return every file of a bundle, and the TensorRT engines that were built from it on this machine."""
+    return (*bundle.files, *engine_files(bundle))
 
 
 def choose(bundle: Bundle, format: str | None = None, precision: str | None = None) -> ExportedFile:
@@ -36,7 +42,8 @@ def choose(bundle: Bundle, format: str | None = None, precision: str | None = No
         DependencyError: the engine is not installed; names the extra.
     """
     engines = runners()
-    edge = [file for file in bundle.files if file.format in engines and bundle.holds(file)]
+    here = (file for file in candidates(bundle) if isinstance(file, EngineFile) or bundle.holds(file))
+    edge = [file for file in here if file.format in engines]
     asked = [f for f in edge if format in (None, f.format) and precision in (None, f.precision)]
     if not asked:
         listing = ", ".join(f"{f.format} {f.precision}" + ("" if f.accepted else " (rejected)") for f in edge)
@@ -57,6 +64,8 @@ def choose(bundle: Bundle, format: str | None = None, precision: str | None = No
     installed = [file for file in accepted if engines[file.format].available()]
     if not installed:
         cls = engines[min(accepted, key=lambda f: engines[f.format].rank).format]
+        if format == "tensorrt":
+            raise DependencyError(cls.missing())
         raise DependencyError(
             f"{cls.engine} is not installed and no other engine can run "
             f"{', '.join(f'{f.format} {f.precision}' for f in accepted)}. "
@@ -74,7 +83,8 @@ def open_runner(bundle: Bundle, file: ExportedFile, *, threads: int = 1, device:
         DependencyError: the engine is not installed.
     """
     cls = runners()[file.format]
-    runner: RunnerBase = cls(bundle.load(file.path, file.sha256), threads=threads, device=device)
+    path = file.place if isinstance(file, EngineFile) else bundle.load(file.path, file.sha256)
+    runner: RunnerBase = cls(path, threads=threads, device=cls.device_for(device))
     runner.activate()
     expected = {tensor.name: tensor for tensor in bundle.inputs}
     problems = [

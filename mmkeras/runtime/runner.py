@@ -79,6 +79,16 @@ class RunnerBase(ABC):
         """Return the command that installs the engine."""
         return install_hint(cls.extra, cls.package)
 
+    @classmethod
+    def missing(cls) -> str:
+        """Return why the engine cannot run here, with what to do; empty where it can."""
+        return "" if cls.available() else f"{cls.engine} is not installed: {cls.install_hint()}"
+
+    @classmethod
+    def device_for(cls, device: str) -> str:
+        """Return the device to run on: ``cpu``, the default, means its own to an engine that has no CPU."""
+        return cls.devices[0] if device == "cpu" and "cpu" not in cls.devices else device
+
     @property
     def active(self) -> bool:
         """Whether the file is loaded."""

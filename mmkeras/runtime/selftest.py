@@ -11,8 +11,9 @@ import numpy as np
 
 from mmkeras.bundle import Bundle, ExportedFile, Golden
 from mmkeras.errors import DataError, DependencyError, MmkerasError
-from mmkeras.runtime.predictor import open_runner
+from mmkeras.runtime.predictor import candidates, open_runner
 from mmkeras.runtime.runner import runners
+from mmkeras.runtime.tensorrt.engines import EngineFile
 
 __all__ = ["FileCheck", "PreprocessingCheck", "SelfTest", "selftest"]
 
@@ -113,7 +114,7 @@ def selftest(bundle: Bundle, *, threads: int = 1, progress: Callable[[str], None
     golden = bundle.golden()
     preprocessing = tuple(_check_preprocessing(bundle, golden))
     files = []
-    for file in bundle.files:
+    for file in candidates(bundle):
         progress(file.path)
         files.append(_check_file(bundle, golden, file, threads))
     return SelfTest(tuple(files), preprocessing, _scenarios(bundle, golden, files))
@@ -147,11 +148,10 @@ def _check_file(bundle: Bundle, golden: Golden, file: ExportedFile, threads: int
         return dataclasses.replace(check, verdict="rejected", reason=file.reason)
     if engine is None:
         return dataclasses.replace(check, reason=f"{file.format} is not run on a device")
-    if not bundle.holds(file):
+    if not isinstance(file, EngineFile) and not bundle.holds(file):
         return dataclasses.replace(check, reason="left out when the bundle was packed")
     if not engine.available():
-        reason = f"{engine.engine} is not installed: {engine.install_hint()}"
-        return dataclasses.replace(check, reason=reason)
+        return dataclasses.replace(check, reason=engine.missing())
     try:
         with open_runner(bundle, file, threads=threads) as runner:
             names = [tensor.name for tensor in runner.inputs]

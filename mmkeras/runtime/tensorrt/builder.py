@@ -1,0 +1,236 @@
+"""Builds an engine from an ONNX file: one path for TensorRT 8.6, 10 and 11 and tensorrt-rtx.
+
+What the versions share is called; where they differ, the library is asked for the attribute. Precision stands in the
+ONNX file. Where networks can be strongly typed (from 10 on; always in 11) the builder follows the file. Where they
+cannot (8.6), FP16 and INT8 are switched on because the file has float16 values or QuantizeLinear nodes, and layers that
+the file keeps in float32 are asked to stay there. A DLA needs these flags in every version that still has them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmkeras.errors import BundleError, ConfigError, ExportError
+from mmkeras.runtime.tensorrt.layers import explain_error
+from mmkeras.runtime.tensorrt.library import Library
+from mmkeras.runtime.tensorrt.profile import BatchRange, Shapes
+from mmkeras.runtime.tensorrt.progress import monitor
+
+__all__ = ["BuildOptions", "Built", "build"]
+
+_MIB = 1 << 20
+_SHOWN = 3
+# Layers whose precision may be set; others hold indices, shapes or constants.
+_COMPUTE = (
+    "ACTIVATION",
+    "CONVOLUTION",
+    "ELEMENTWISE",
+    "MATRIX_MULTIPLY",
+    "NORMALIZATION",
+    "POOLING",
+    "REDUCE",
+    "SCALE",
+    "SOFTMAX",
+    "UNARY",
+)
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What a user may ask of a build."""
+
+    batch: BatchRange = field(default_factory=BatchRange)
+    """Batch sizes."""
+    workspace_mib: int = 0
+    """Limit of the scratch memory in MiB; 0 leaves it to the library, which takes what the GPU has."""
+    dla: int = -1
+    """DLA core to build for, with the GPU for what it cannot run; -1 for the GPU alone."""
+    version_compatible: bool = False
+    """Whether later versions of TensorRT shall load the engine."""
+    tf32: bool = False
+    """Whether float32 may be multiplied with 10 bits of mantissa: faster, and differences of about 1e-3."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished engine."""
+
+    engine: bytes
+    """The serialised engine."""
+    profile: dict[str, Shapes]
+    """Shapes by input."""
+    timing_cache: bytes
+    """What was measured, for the next build; empty where the library keeps none."""
+    seconds: float
+    """How long it took."""
+
+
+def build(
+    library: Library,
+    onnx: Path,
+    options: BuildOptions | None = None,
+    *,
+    timing_cache: bytes = b"",
+    say: Callable[[str], None] = lambda text: None,
+) -> Built:
+    """Build an engine.
+
+    Args:
+        library: the TensorRT to build with; on 8.6 the caller has made sure of a GPU.
+        onnx: the ONNX file.
+        options: batch sizes, memory, DLA.
+        timing_cache: of an earlier build; one of another GPU or version is left aside.
+        say: called with the progress.
+
+    Raises:
+        BundleError: the file is missing, damaged, or holds what this TensorRT does not know; names nodes and layers.
+        ConfigError: an option that this library or GPU does not have.
+        ExportError: the builder gave up.
+    """
+    options = options or BuildOptions()
+    start = time.perf_counter()
+    trt = library.module
+    try:
+        content = onnx.read_bytes()
+    except OSError as error:
+        raise BundleError(f"{onnx} cannot be read: {error.strerror or error}. Name an exported ONNX file.") from error
+    builder = trt.Builder(library.logger)
+    # Without a reference to it the network, and with it the process, dies while the builder works.
+    network, weak = _network(library, builder, options)
+    say("reading the ONNX file")
+    _parse(library, network, content, onnx)
+    config = builder.create_builder_config()
+    profile = builder.create_optimization_profile()
+    shapes = {}
+    for index in range(network.num_inputs):
+        tensor = network.get_input(index)
+        shapes[tensor.name] = options.batch.shapes(tensor.name, tuple(tensor.shape))
+        profile.set_shape(tensor.name, shapes[tensor.name].min, shapes[tensor.name].opt, shapes[tensor.name].max)
+    config.add_optimization_profile(profile)
+    if options.workspace_mib:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib * _MIB)
+    if library.has("BuilderFlag.TF32") and not options.tf32:
+        config.clear_flag(trt.BuilderFlag.TF32)  # it is on by default, and float32 would not be float32
+    if options.version_compatible:
+        _version_compatible(library, config)
+    if weak:
+        _follow_the_file(library, network, config)
+    if options.dla >= 0:
+        _use_dla(library, builder, config, options.dla)
+    cache = _timing_cache(config, timing_cache)
+    watcher = monitor(trt, say)
+    if watcher is not None and hasattr(config, "progress_monitor"):
+        config.progress_monitor = watcher
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise ExportError(
+            f"{library.name} {library.version} could not build an engine from {onnx}: "
+            f"{explain_error(library.errors())}. More --workspace, a smaller --batch or another --precision may help."
+        )
+    measured = bytes(memoryview(cache.serialize())) if cache is not None else b""
+    return Built(bytes(memoryview(plan)), shapes, measured, time.perf_counter() - start)
+
+
+def _network(library: Library, builder: Any, options: BuildOptions) -> tuple[Any, bool]:
+    """Return an empty network, and whether its precision is decided by flags and not by the file."""
+    flags: Any = getattr(library.module, "NetworkDefinitionCreationFlag", None)
+    for_dla = options.dla >= 0 and library.has("BuilderFlag.FP16")
+    if hasattr(flags, "STRONGLY_TYPED") and not for_dla:
+        return builder.create_network(1 << int(flags.STRONGLY_TYPED)), False
+    if hasattr(flags, "EXPLICIT_BATCH"):
+        return builder.create_network(1 << int(flags.EXPLICIT_BATCH)), library.has("BuilderFlag.FP16")
+    return builder.create_network(0), library.has("BuilderFlag.FP16")
+
+
+def _parse(library: Library, network: Any, content: bytes, onnx: Path) -> None:
+    parser = library.module.OnnxParser(network, library.logger)
+    if parser.parse(content):
+        return
+    problems: dict[str, list[str]] = {}
+    for index in range(parser.num_errors):
+        error = parser.get_error(index)
+        # 8.6 gives the node's number alone; its log names the node.
+        name, kind, why = _call(error, "node_name"), _call(error, "node_operator"), error.desc().strip()
+        if not name:
+            problems.setdefault(explain_error(why), [])
+            continue
+        # What the parser says of an operator that it does not know.
+        unknown = why in ("", "false") or "Plugin not found" in why
+        what = f"{kind} is not supported" if unknown else f"{kind}: {why}"
+        problems.setdefault(what, []).append(explain_error(f"node {name}", (name,)))
+    told = [f"{what}{_listing(nodes)}" for what, nodes in problems.items()]
+    if not any("Keras layer" in text for text in told):
+        told.append(explain_error(library.errors()))
+    raise BundleError(
+        f"{library.name} {library.version} cannot read {onnx}: {'; '.join(dict.fromkeys(told))}. "
+        "python -m export.tensorrt_lint FILE says what each version takes; int8-dynamic files are for ONNX Runtime."
+    )
+
+
+def _listing(nodes: list[str]) -> str:
+    more = f" and {len(nodes) - _SHOWN} more" if len(nodes) > _SHOWN else ""
+    return f", {', '.join(nodes[:_SHOWN])}{more}" if nodes else ""
+
+
+def _call(error: Any, name: str) -> str:
+    return str(getattr(error, name)() or "") if hasattr(error, name) else ""
+
+
+def _follow_the_file(library: Library, network: Any, config: Any) -> None:
+    """Switch on what the file needs, and keep the layers in float32 that it keeps there."""
+    trt = library.module
+    layers = [network.get_layer(index) for index in range(network.num_layers)]
+    kinds = {layer.type for layer in layers}
+    types = {layer.get_output(i).dtype for layer in layers for i in range(layer.num_outputs)}
+    if trt.LayerType.QUANTIZE in kinds or trt.LayerType.DEQUANTIZE in kinds:
+        config.set_flag(trt.BuilderFlag.INT8)
+    if trt.DataType.HALF not in types:
+        return
+    config.set_flag(trt.BuilderFlag.FP16)
+    if not library.has("BuilderFlag.PREFER_PRECISION_CONSTRAINTS"):
+        return
+    config.set_flag(trt.BuilderFlag.PREFER_PRECISION_CONSTRAINTS)
+    compute = {getattr(trt.LayerType, name) for name in _COMPUTE if hasattr(trt.LayerType, name)}
+    for layer in layers:
+        outputs = [layer.get_output(i) for i in range(layer.num_outputs)]
+        if layer.type in compute and all(tensor.dtype == trt.DataType.FLOAT for tensor in outputs):
+            layer.precision = trt.DataType.FLOAT
+            for index in range(len(outputs)):
+                layer.set_output_type(index, trt.DataType.FLOAT)
+
+
+def _use_dla(library: Library, builder: Any, config: Any, core: int) -> None:
+    trt = library.module
+    cores = int(getattr(builder, "num_DLA_cores", 0)) if library.has("DeviceType.DLA") else 0
+    if core >= cores:
+        raise ConfigError(
+            f"--dla {core}: {library.name} {library.version} has {cores} DLA cores here. Leave --dla out to use "
+            "the GPU."
+        )
+    config.default_device_type = trt.DeviceType.DLA
+    config.DLA_core = core
+    config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
+
+
+def _version_compatible(library: Library, config: Any) -> None:
+    if library.name != "tensorrt" or not library.has("BuilderFlag.VERSION_COMPATIBLE"):
+        raise ConfigError(
+            f"--version-compatible: {library.name} {library.version} builds no such engines. Build one per version."
+        )
+    config.set_flag(library.module.BuilderFlag.VERSION_COMPATIBLE)
+
+
+def _timing_cache(config: Any, content: bytes) -> Any:
+    """Give the builder what earlier builds measured and return the cache that it fills."""
+    if not hasattr(config, "create_timing_cache"):
+        return None
+    for known in (content, b"") if content else (b"",):
+        cache = config.create_timing_cache(known)
+        # A cache of another GPU or version is refused here; the empty one is always taken.
+        if cache is not None and config.set_timing_cache(cache, False):
+            return cache
+    return None

@@ -1,0 +1,119 @@
+"""Builds the engines of a bundle, and those again that do not fit this machine or this bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mmkeras.bundle import Bundle, ExportedFile
+from mmkeras.errors import BundleError, ConfigError, nearest
+from mmkeras.runtime.tensorrt.builder import BuildOptions
+from mmkeras.runtime.tensorrt.compiling import Job, compile_engine
+from mmkeras.runtime.tensorrt.cuda import gpus
+from mmkeras.runtime.tensorrt.engines import SUFFIX, engine_files, engine_folder
+from mmkeras.runtime.tensorrt.library import open_library
+from mmkeras.runtime.tensorrt.profile import BatchRange
+from mmkeras.runtime.tensorrt.sidecar import BuiltFor, read_sidecar
+
+__all__ = ["build_engine", "onnx_file", "rebuild_stale"]
+
+_ORDER = ("float32", "float16", "int8")
+_DYNAMIC = "int8-dynamic"
+
+
+def onnx_file(bundle: Bundle, precision: str | None = None) -> ExportedFile:
+    """Return the ONNX file to build from: the asked-for precision, or the most exact one.
+
+    Raises:
+        ConfigError: the bundle has no such file.
+        BundleError: it has been rejected by its export.
+    """
+    files = [file for file in bundle.files if file.format == "onnx" and bundle.holds(file)]
+    asked = [file for file in files if precision in (None, file.precision)]
+    if precision is None:
+        asked = [file for file in asked if file.accepted and file.precision != _DYNAMIC]
+    if not asked:
+        names = {file.precision for file in files if file.precision != _DYNAMIC}
+        hint = nearest(precision, names) if precision else f"it has {', '.join(sorted(names)) or 'none'}"
+        raise ConfigError(
+            f"{bundle.place} has no ONNX file{f' in {precision}' if precision else ''} to build an engine from; "
+            f"{hint}. Export one with python -m export BUNDLE --formats onnx."
+        )
+    best = min(asked, key=lambda f: _ORDER.index(f.precision) if f.precision in _ORDER else len(_ORDER))
+    if not best.accepted:
+        raise BundleError(
+            f"{bundle.place}: {best.path} was rejected by its export, so no engine is built: {best.reason}"
+        )
+    return best
+
+
+def build_engine(
+    bundle: Bundle,
+    precision: str | None = None,
+    options: BuildOptions | None = None,
+    *,
+    library: str | None = None,
+    out: Path | None = None,
+    timing_cache: Path | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> tuple[Path, BuiltFor]:
+    """Build an engine from an ONNX file of a bundle.
+
+    Args:
+        bundle: the opened bundle.
+        precision: of the ONNX file; the most exact one when not given.
+        options: batch sizes, memory, DLA.
+        library: ``tensorrt`` or ``tensorrt-rtx``; the first one that can be used when not given.
+        out: file to write; ``engines/<name>.<precision>.plan`` when not given.
+        timing_cache: file that keeps what was measured; one beside the engine when not given.
+        say: called with the progress.
+
+    Returns:
+        The engine's path and its sidecar.
+
+    Raises:
+        ConfigError: the bundle has no such file, or an option that the library or GPU does not have.
+        DependencyError: no TensorRT, or no GPU.
+        BundleError: the ONNX file is altered, or holds what this TensorRT does not know.
+        ExportError: the builder gave up or crashed.
+    """
+    file = onnx_file(bundle, precision)
+    onnx = bundle.load(file.path, file.sha256)
+    engine = out or engine_folder(bundle) / f"{bundle.manifest.name}.{file.precision}{SUFFIX}"
+    cache = timing_cache or engine.parent / "timing.cache"
+    job = Job(onnx, engine, file.path, file.precision, library, cache, options or BuildOptions())
+    return engine, compile_engine(job, say)
+
+
+def rebuild_stale(bundle: Bundle, say: Callable[[str], None] = lambda text: None) -> list[Path]:
+    """Build every engine of a bundle again that was not built for this machine or this bundle.
+
+    Returns:
+        The engines that were built.
+
+    Raises:
+        MmkerasError: see `build_engine`.
+    """
+    rebuilt = []
+    for file in engine_files(bundle):
+        options, precision, library = BuildOptions(), file.precision, None
+        try:
+            built = read_sidecar(file.place)
+            precision = built.precision or file.precision
+            low, best, high = (
+                max(shapes[0] for shapes in sizes)
+                for sizes in zip(*((s.min, s.opt, s.max) for s in built.profile.values()), strict=True)
+            )
+            options = BuildOptions(
+                BatchRange(low, best, high), built.workspace_mib, built.dla, built.version_compatible, built.tf32
+            )
+            here = open_library()
+            if file.accepted and not built.mismatches(here.name, here.version, next(iter(gpus()), None)):
+                continue
+            library = here.name
+        except BundleError:
+            pass  # its sidecar or the engine is damaged: built anew with what is known
+        say(f"building {file.path}")
+        build_engine(bundle, precision, options, library=library, out=file.place, say=say)
+        rebuilt.append(file.place)
+    return rebuilt

@@ -1,0 +1,92 @@
+"""``mmkeras build-engine``, and the same options for the program around a plain ONNX file."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from mmkeras.bundle import Bundle
+from mmkeras.errors import ConfigError, nearest
+from mmkeras.runtime.tensorrt.builder import BuildOptions
+from mmkeras.runtime.tensorrt.building import build_engine, onnx_file
+from mmkeras.runtime.tensorrt.cuda import gpus
+from mmkeras.runtime.tensorrt.library import LIBRARIES
+from mmkeras.runtime.tensorrt.profile import BatchRange
+from mmkeras.runtime.tensorrt.sidecar import BuiltFor
+
+__all__ = ["add_options", "build", "options_of", "report"]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what every build takes."""
+    add = parser.add_argument
+    add(
+        "--batch",
+        default="1",
+        metavar="N",
+        help="batch size, or min:opt:max such as 1:4:8 (default: 1, whose inference is replayed as a CUDA graph)",
+    )
+    add("--workspace", type=int, default=0, metavar="MIB", help="limit of the scratch memory (default: the library's)")
+    add("--dla", type=int, default=-1, metavar="CORE", help="build for a DLA core, with the GPU for what it cannot run")
+    add("--version-compatible", action="store_true", help="an engine that later versions of TensorRT load, too")
+    add("--tf32", action="store_true", help="multiply float32 with 10 bits of mantissa: faster, less exact")
+    add(
+        "--timing-cache", metavar="FILE", help="keeps what was measured for the next build (default: beside the engine)"
+    )
+    add("--library", metavar="NAME", help=f"{' or '.join(LIBRARIES)} (default: the first one that can be used)")
+
+
+def options_of(given: argparse.Namespace) -> BuildOptions:
+    """Return the build options of a command line.
+
+    Raises:
+        ConfigError: a size that makes no sense.
+    """
+    if given.workspace < 0:
+        raise ConfigError(f"--workspace: expected MiB, or 0 for the library's own limit, got {given.workspace}")
+    if given.dla < -1:
+        raise ConfigError(f"--dla: expected the number of a core, 0 or more, got {given.dla}")
+    if given.library is not None and given.library not in LIBRARIES:
+        raise ConfigError(f"--library {given.library}: unknown; {nearest(given.library, LIBRARIES)}")
+    return BuildOptions(BatchRange.parse(given.batch), given.workspace, given.dla, given.version_compatible, given.tf32)
+
+
+def build(bundle: Bundle, given: argparse.Namespace, say: Callable[[str], None]) -> int:
+    """Build an engine from an ONNX file of the bundle and say what it was built for."""
+    options = options_of(given)
+    file = onnx_file(bundle, given.precision)
+    if not given.json:
+        print(f"building from {file.path}: this takes from seconds to many minutes", file=sys.stderr)
+    engine, built = build_engine(
+        bundle,
+        given.precision,
+        options,
+        library=given.library,
+        out=Path(given.out) if given.out else None,
+        timing_cache=Path(given.timing_cache) if given.timing_cache else None,
+        say=say,
+    )
+    report(engine, built, as_json=given.json)
+    if not given.json and not given.out and gpus():
+        print(f"Next: mmkeras selftest {os.path.relpath(bundle.place)}")
+        print(f"      mmkeras benchmark {os.path.relpath(bundle.place)} --format tensorrt")
+    return 0
+
+
+def report(engine: Path, built: BuiltFor, *, as_json: bool) -> None:
+    """Print what was built."""
+    if as_json:
+        print(json.dumps({"engine": str(engine), **dataclasses.asdict(built)}, indent=2))
+        return
+    where = f"{built.gpu}, compute capability {built.compute_capability}" if built.gpu else "any GPU that it supports"
+    sizes = next(iter(built.profile.values()))
+    batch = BatchRange(sizes.min[0], sizes.opt[0], sizes.max[0])
+    print(
+        f"{engine}: {built.engine_bytes / 1e6:.2f} MB in {built.build_seconds:.1f} s, {built.library} "
+        f"{built.library_version} for {where}, batch {batch}"
+    )

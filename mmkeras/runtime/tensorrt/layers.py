@@ -1,0 +1,46 @@
+"""From the name of an ONNX node or tensor to the Keras layer it came from."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["explain_error", "keras_layer"]
+
+# Scopes that TensorFlow's own functions add inside a layer.
+_INNER = {"moments", "batchnorm"}
+
+
+def keras_layer(name: str) -> str:
+    """Return the path of the Keras layer that a node or tensor name carries, or an empty text.
+
+    The converter keeps TensorFlow's scopes: ``mmkeras_1/text_branch_1/key_1/MatMul`` is the layer ``text_branch/key``.
+    The number behind every scope counts the calls of the model; the model's own number says which it is. A node that
+    the converter added itself has no scope.
+
+    Args:
+        name: of a node or a tensor.
+    """
+    scopes = name.split("/")[:-1]
+    if not scopes:
+        return ""
+    counted = re.search(r"_\d+$", scopes[0])
+    suffix = counted.group() if counted else ""
+    layers = []
+    for scope in scopes[1:]:
+        # An operation inside a layer is written like a class.
+        if scope in _INNER or not scope[:1].islower():
+            break
+        layers.append(scope[: -len(suffix)] if suffix and scope.endswith(suffix) else scope)
+    return "/".join(layers)
+
+
+def explain_error(text: str, names: tuple[str, ...] = ()) -> str:
+    """Add the Keras layer to a message of TensorRT, where a name in it carries one.
+
+    Args:
+        text: what TensorRT said.
+        names: node names that belong to it.
+    """
+    found = [*names, *re.findall(r'-> "([^"]+)"', text), *re.findall(r"[\w.]+(?:/[\w.:]+)+", text)]
+    layers = [layer for layer in map(keras_layer, found) if layer]
+    return f"{text} (Keras layer {layers[0]})" if layers else text

@@ -1,0 +1,126 @@
+"""Which TensorRT there is: tensorrt 8.6, 10 or 11, or tensorrt-rtx. Asked for what it has, never for its version."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmkeras.errors import ConfigError, DependencyError, nearest
+from mmkeras.runtime.tensorrt.cuda import gpus, why_no_gpu
+
+__all__ = ["LIBRARIES", "Library", "installed", "open_library", "why_not_here"]
+
+LIBRARIES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
+"""Module by the library's name; the first one that is installed is taken."""
+_COMPILES_WITHOUT_GPU = ("tensorrt-rtx",)
+_KEPT = 200
+_INSTALL = (
+    "On a Jetson or a DRIVE it comes with the system: make the virtual environment with --system-site-packages. "
+    "Elsewhere: pip install 'mmkeras[tensorrt]' (or only: pip install tensorrt), or tensorrt-rtx for RTX GPUs"
+)
+
+
+@dataclass
+class Library:
+    """An imported TensorRT and what it has said."""
+
+    name: str
+    """``tensorrt`` or ``tensorrt-rtx``."""
+    module: Any
+    """The imported module."""
+    messages: list[str] = field(default_factory=list)
+    """Its latest warnings and errors; an error starts with ``error: ``."""
+
+    def __post_init__(self) -> None:
+        # Kept here: TensorRT holds no reference to its logger.
+        self.logger = _logger(self.module, self.messages)
+
+    @property
+    def version(self) -> str:
+        """Version of the library, for example ``10.3.0``."""
+        return str(self.module.__version__)
+
+    def has(self, name: str) -> bool:
+        """Return whether the library has an attribute, for example ``BuilderFlag.FP16``."""
+        value = self.module
+        for part in name.split("."):
+            if not hasattr(value, part):
+                return False
+            value = getattr(value, part)
+        return True
+
+    def errors(self) -> str:
+        """Return the latest errors in one line, for a message."""
+        said = [text[len("error: ") :] for text in self.messages if text.startswith("error: ")]
+        return " | ".join(dict.fromkeys(said[-6:])) or "it gave no reason"
+
+
+def installed() -> tuple[str, ...]:
+    """Return the names of the libraries that are installed; none is imported."""
+    return tuple(name for name, module in LIBRARIES.items() if importlib.util.find_spec(module) is not None)
+
+
+def why_not_here(name: str | None = None, *, to_run: bool = True) -> str:
+    """Return why a library cannot be used on this machine, with what to do; empty where it can.
+
+    Args:
+        name: of `LIBRARIES`; the first installed one when not given.
+        to_run: whether engines are to be run, which needs a GPU; tensorrt-rtx builds them without one.
+    """
+    found = installed()
+    if not found or (name is not None and name not in found):
+        return f"{name or 'TensorRT'} is not installed. {_INSTALL}"
+    if gpus() or (not to_run and (name or found[0]) in _COMPILES_WITHOUT_GPU):
+        return ""
+    reason = f"{name or found[0]} needs an NVIDIA GPU and finds none: {why_no_gpu()}. "
+    if to_run:
+        return reason + "Run this on the device, or run the ONNX or LiteRT file here."
+    return (
+        reason + "Build the engine on the device that runs it; tensorrt-rtx (extra tensorrt-rtx) compiles without one."
+    )
+
+
+def open_library(name: str | None = None, *, to_run: bool = True) -> Library:
+    """Import a TensorRT, after asking the CUDA driver for a GPU.
+
+    Args:
+        name: of `LIBRARIES`; the first one that can be used when not given.
+        to_run: whether engines are to be run, which needs a GPU.
+
+    Raises:
+        ConfigError: no such library.
+        DependencyError: none is installed, or there is no GPU; says what to do.
+    """
+    if name is not None and name not in LIBRARIES:
+        raise ConfigError(f"There is no TensorRT library {name!r}; {nearest(name, LIBRARIES)}")
+    usable = [n for n in installed() if name in (None, n) and not why_not_here(n, to_run=to_run)]
+    if not usable:
+        raise DependencyError(why_not_here(name, to_run=to_run))
+    try:
+        module = importlib.import_module(LIBRARIES[usable[0]])
+    except (ImportError, OSError) as error:
+        raise DependencyError(
+            f"{usable[0]} is installed but cannot be loaded: {error}. Its libraries and the CUDA driver must fit each "
+            f"other; install it again. {_INSTALL}"
+        ) from error
+    if not hasattr(module, "Builder"):
+        # The packages of this name in public indexes may be stubs that only fetch the real one.
+        raise DependencyError(f"{usable[0]} is installed without its libraries: it has no Builder. {_INSTALL}")
+    return Library(usable[0], module)
+
+
+def _logger(trt: Any, messages: list[str]) -> Any:
+    class Logger(trt.ILogger):
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
+                messages.append(f"error: {message.strip()}")
+            elif severity == trt.ILogger.Severity.WARNING:
+                messages.append(f"warning: {message.strip()}")
+            del messages[:-_KEPT]
+
+    return Logger()

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import pytest
+
+from mmkeras.runtime.tensorrt.layers import explain_error, keras_layer
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("mmkeras_1/text_branch_1/text_encoder_1/layer_0_1/key_1/MatMul", "text_branch/text_encoder/layer_0/key"),
+        ("mmkeras_1/radar_branch_1/radar_1_attention_1/Tensordot/MatMul_quant", "radar_branch/radar_1_attention"),
+        ("mmkeras/camera/conv/BiasAdd", "camera/conv"),
+        ("mmkeras_1/fusion_norm_1/moments/mean", "fusion_norm"),
+        ("mmkeras_1/Gelu/add", ""),
+        ("mmkeras_1/SelectV2_1__219", ""),
+        ("Reshape__1063", ""),
+        ("", ""),
+        ("/", ""),
+        ("//x", ""),
+    ],
+)
+def test_a_name_gives_its_layer(name: str, layer: str):
+    assert keras_layer(name) == layer
+
+
+def test_a_message_gets_the_layer_of_the_output_it_names():
+    text = 'While parsing node number 60 [Foo -> "mmkeras_1/head_1/dense_1/Foo:0"]: unsupported'
+    assert explain_error(text) == f"{text} (Keras layer head/dense)"
+    assert explain_error("out of memory") == "out of memory"
