@@ -11,8 +11,9 @@ them in both directions: each flip moves the metric of N samples by up to 1/N, s
 move it by about ``sqrt(f) / N``, and twice that is allowed on top. Flips that all go the wrong way still fail.
 
 A task may say with ``gated_by = "metric"`` that its decisions are too fine to count one by one: a detection changes
-with a centimetre in one of many boxes. Its float16 files then lose at most 0.2 point of the metric, allowed for in the
-other scenarios as for int8. Its float32 files must still give the same detections.
+with a centimetre in one of many boxes. Its float16 files then lose at most 0.2 point of the metric; in the other
+scenarios both precisions are allowed twice the standard error of the loss on top, from samples drawn anew, file and
+Keras model on the same ones. Its float32 files must still give the same detections.
 
 A float32 flip counts even where the Keras model itself is within the tolerance of a tie. A point is a hundredth of
 the task's metric, which has no unit (a regression's is a share of the targets' standard deviation, lower is better).
@@ -99,11 +100,16 @@ def _problems(gate: Gate, tolerance: float, name: str, result: ScenarioResult, m
         problems.append(f"{result.flips} of {result.samples} decisions flipped, allowed {gate.flip_share:.1%}")
     if gate.metric_drop is not None:
         drop = -sign * result.metric_change
-        allowed = gate.metric_drop + (0.0 if name == ALL else 2 * math.sqrt(result.flips) / result.samples)
+        allowed = gate.metric_drop + (0.0 if name == ALL else 2 * _chance(result))
         # 1e-9: half a point exactly must pass in floating point too.
         if not drop <= allowed + 1e-9:
             problems.append(f"{metric} {100 * drop:.2f} points worse, allowed {100 * allowed:.2f}")
     return problems
+
+
+def _chance(result: ScenarioResult) -> float:
+    """Return by how much the metric moves by chance."""
+    return math.sqrt(result.flips) / result.samples if result.metric_error is None else result.metric_error
 
 
 def device_tolerance(precision: str, tolerance: float, results: Mapping[str, ScenarioResult]) -> float:

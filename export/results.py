@@ -40,6 +40,8 @@ class ScenarioResult:
     """Output values that are NaN or infinite."""
     scale: float = 1.0
     """Largest absolute output of the Keras model, at least 1: float32 tolerances are relative to it."""
+    metric_error: float | None = None
+    """Standard error of ``metric_change`` for samples drawn anew; None where flips tell what chance can do."""
 
     @property
     def flips(self) -> int:
@@ -56,6 +58,7 @@ class ScenarioResult:
             "flipped": list(self.flipped),
             "metric": _number(self.metric),
             "metric_change": _number(self.metric_change),
+            "metric_error": None if self.metric_error is None else _number(self.metric_error),
         }
 
 

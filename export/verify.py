@@ -19,13 +19,15 @@ from mmkeras.errors import ExportError
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._contract import Outputs
 
-__all__ = ["BATCH", "Case", "Infer", "Reference", "compare", "keras_infer", "run_batches"]
+__all__ = ["BATCH", "Case", "Infer", "Reference", "compare", "keras_infer", "metric_error", "run_batches"]
 
 Infer = Callable[[dict[str, Any]], Mapping[str, Any]]
 """Runs a batch: arrays (B, ...) by input name -> arrays (B, ...) by output name."""
 
 BATCH = 64
 """Samples in one forward pass."""
+RESAMPLES = 50
+"""Draws of the samples for a standard error, which is then known to a tenth of itself."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,9 @@ def compare(
     difference = np.concatenate(differences)
     flips = task.flips(case.outputs, outputs)
     metric = task.score(targets, outputs, weights)[task.metric]
+    error = None
+    if task.gated_by == "metric":
+        error = metric_error(task, targets, weights, case.outputs, outputs) if flips.any() else 0.0
     return ScenarioResult(
         samples=len(keys),
         max_abs_diff=float("nan") if bad else float(difference.max()),
@@ -156,7 +161,34 @@ def compare(
         metric_change=metric - case.metric,
         not_finite=bad,
         scale=max([1.0, *(float(np.abs(value).max()) for value in case.outputs.values())]),
+        metric_error=error,
     )
+
+
+def metric_error(
+    task: TaskSpec, targets: np.ndarray, weights: np.ndarray, reference: Outputs, outputs: Outputs
+) -> float:
+    """Return the standard error of the difference of the task's metric, for samples drawn anew (paired bootstrap).
+
+    Args:
+        task: scores.
+        targets: encoded targets (N, ...).
+        weights: sample weights (N,).
+        reference: outputs (N, ...) of the Keras model.
+        outputs: outputs (N, ...) of the file.
+    """
+    scores = [_scorer(task, targets, each) for each in (reference, outputs)]
+    draws = np.random.default_rng(0).multinomial(len(targets), np.full(len(targets), 1 / len(targets)), RESAMPLES)
+    changes = [scores[1](draw * weights)[task.metric] - scores[0](draw * weights)[task.metric] for draw in draws]
+    return float(np.std(changes))
+
+
+def _scorer(task: TaskSpec, targets: np.ndarray, outputs: Outputs) -> Callable[[np.ndarray], dict[str, float]]:
+    resampler = getattr(task, "resampler", None)
+    if resampler is None:
+        return lambda weights: task.score(targets, outputs, weights)
+    scorer: Callable[[np.ndarray], dict[str, float]] = resampler(targets, outputs)
+    return scorer
 
 
 def keras_infer(model: Any) -> Infer:

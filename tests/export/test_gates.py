@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
+import numpy as np
 import pytest
 
 from export.gates import GATES, device_tolerance, gates_of, judge
 from export.results import FileResult, ScenarioResult
+from export.verify import metric_error
 from mmkeras.tasks.classification.spec import Spec as Classification
 from tests.tasks.detection import maps
 
@@ -90,3 +93,33 @@ def test_a_task_gated_by_its_metric_counts_no_float16_flips_but_holds_float32_to
     assert held("int8-dynamic", all=result(0.3, flips=400, change=-0.005)) == ""
     assert "1 of 500" in held("float32", all=result(1e-7, flips=1, scale=70.0))
     assert held("float32", all=result(6e-4, scale=70.0)) == ""
+
+
+def test_a_metric_may_move_by_its_own_standard_error_in_a_degraded_scenario_whatever_was_flipped() -> None:
+    gates = gates_of(maps.spec())
+
+    def held(change: float, error: float, scenario: str = "without_radar") -> str:
+        changed = dataclasses.replace(result(0.1, flips=400, change=change), metric_error=error)
+        return judge("float16", 1e-5, {"all": result(), scenario: changed}, "mAP", 1, gates)
+
+    assert held(-0.012, 0.005) == ""
+    assert "without_radar: mAP 1.30 points worse, allowed 1.20" in held(-0.013, 0.005)
+    assert "mAP 0.30 points worse, allowed 0.20" in held(-0.003, 0.0)
+    # With everything there nothing is put down to chance.
+    assert "mAP 0.30 points worse, allowed 0.20" in held(-0.003, 0.005, "all")
+
+
+def test_the_standard_error_is_that_of_the_difference_on_the_same_samples() -> None:
+    """Accuracy has it in closed form."""
+    rng = np.random.default_rng(0)
+    task = Classification(labels=("a", "b"))
+    targets, weights = rng.integers(0, 2, 400), np.ones(400)
+    right = rng.random(400) < 0.7
+    reference = np.eye(2, dtype=np.float32)[np.where(right, targets, 1 - targets)]
+    other = reference.copy()
+    other[:40] = other[:40, ::-1]
+    output = task.outputs[0].name
+    found = metric_error(task, targets, weights, {output: reference}, {output: other})
+    change = np.where(right, -1.0, 1.0) * (np.arange(400) < 40)
+    assert found == pytest.approx(change.std() / 20, rel=0.25)
+    assert metric_error(task, targets, weights, {output: reference}, {output: reference}) == 0.0
