@@ -18,8 +18,9 @@ from export.model_card import METRICS_NAME
 from export.results import FileResult
 from export.scenarios import ALL
 from export.source import Source
+from export.tensorrt_notes import write_notes
 from export.verify import Reference
-from mmkeras.bundle import Golden, GoldenFiles, Manifest, exported_file, write_golden, write_manifest
+from mmkeras.bundle import Golden, GoldenFiles, Manifest, digest, exported_file, write_golden, write_manifest
 from mmkeras.errors import ExportError
 from mmkeras.files import write_json
 
@@ -67,7 +68,7 @@ def publish(folder: Path, version: int) -> Path:
 def write_description(
     folder: Path, source: Source, version: int, files: list[FileResult], reference: Reference
 ) -> None:
-    """Write model.keras, metrics.json, the specs' files, the golden samples and the manifest into a build.
+    """Write model.keras, metrics.json, the specs' files, golden samples, TensorRT notes and the manifest into a build.
 
     Args:
         folder: the build.
@@ -94,6 +95,9 @@ def write_description(
         for file in files
         if file.path
     )
+    inputs = [tensor for spec in source.specs.values() for tensor in (*spec.tensors, spec.present)]
+    edge = {file.path: file.precision for file in written if file.format == "onnx" and file.accepted}
+    notes = write_notes(folder, source.name, version, edge, inputs)
     manifest = Manifest(
         name=source.name,
         version=version,
@@ -102,6 +106,7 @@ def write_description(
         task=source.task.to_json(),
         files=written,
         golden=_write_golden(folder, source, reference),
+        documents={notes: digest(folder, notes)} if notes else {},
         provenance={**source.provenance, "exported_with": _packages()},
     )
     write_manifest(folder, manifest)

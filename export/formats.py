@@ -59,8 +59,10 @@ def formats() -> dict[str, Format]:
     found = {}
     for info in pkgutil.iter_modules(package.__path__):
         if "_from_" in info.name:
-            format: Format = importlib.import_module(f"export.{info.name}").FORMAT
-            found[format.name] = format
+            # An engine is built on the device: tensorrt_from_onnx is a program, and no format of an export.
+            format: Format | None = getattr(importlib.import_module(f"export.{info.name}"), "FORMAT", None)
+            if format is not None:
+                found[format.name] = format
     return found
 
 
@@ -73,7 +75,7 @@ def plan(names: Iterable[str], precisions: Iterable[str]) -> list[tuple[Format, 
     known = formats()
     names, precisions = list(dict.fromkeys(names)), list(dict.fromkeys(precisions))
     every = sorted({p for f in known.values() for p in f.precisions})
-    problems = [f"format {name!r} is unknown; {nearest(name, known)}" for name in names if name not in known]
+    problems = [f"format {name!r} is unknown; {_hint(name, known)}" for name in names if name not in known]
     problems += [f"precision {p!r} is unknown; {nearest(p, every)}" for p in precisions if p not in every]
     if problems:
         raise ConfigError("\n".join(problems))
@@ -81,3 +83,9 @@ def plan(names: Iterable[str], precisions: Iterable[str]) -> list[tuple[Format, 
     if not chosen:
         raise ConfigError(f"None of the formats {names} is written in any of the precisions {precisions}.")
     return chosen
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    if name == "tensorrt":
+        return "export onnx; an engine is built from it on the device that runs it: mmkeras build-engine BUNDLE"
+    return nearest(name, known)

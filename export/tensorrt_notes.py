@@ -1,0 +1,111 @@
+"""Writes ``edge/tensorrt.md`` into a bundle: how to build an engine of each ONNX file, with what each version takes.
+
+The commands are exact for the file: names and shapes of the inputs, and the precision flags that the version needs.
+In 8.6 a flag allows the precision that the file holds; in 10 the network is built as the file is typed, in 11 always.
+
+Source: TensorRT documentation, trtexec, and Migrating trtexec Usage from TensorRT 8.x to 10.x and from 10.x to 11.x.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from export.tensorrt_lint import lint_file, summary
+from mmkeras.files import write_text
+from mmkeras.modalities import TensorSpec
+
+__all__ = ["NOTES", "TOOLS", "trtexec", "write_notes"]
+
+NOTES = "edge/tensorrt.md"
+"""Path in the bundle."""
+TOOLS = ("8.6", "10", "11", "rtx")
+"""What commands are written for."""
+_LARGEST, _BEST = 8, 1
+_WORKSPACE_MIB = 1024
+_HEADER = """# TensorRT engines of {name}, version {version}
+
+An engine runs on the GPU and with the TensorRT that built it, so it is built on the device:
+
+    mmkeras build-engine BUNDLE
+
+builds one with the TensorRT that is installed there and writes beside it what it was built for; `mmkeras selftest`
+then holds it to the golden samples, and `mmkeras predict BUNDLE --format tensorrt` runs it. The commands below do the
+same build with TensorRT's own tool, without these checks: mmkeras loads no engine that does not say what it was built
+for. Run them in the bundle's folder, after `mkdir -p engines`.
+
+The precision stands in the ONNX file. TensorRT 8.6 needs a flag to use it, 10 follows the file with `--stronglyTyped`,
+11 always does. Batch sizes are 1 to {largest}, tuned for {best}; the scratch memory is limited to {workspace} MiB.
+"""
+
+
+def trtexec(tool: str, onnx: str, precision: str, inputs: Iterable[TensorSpec], engine: str) -> str:
+    """Return the command line that builds an engine.
+
+    Args:
+        tool: one of `TOOLS`.
+        onnx: path of the ONNX file.
+        precision: of that file, as the manifest names it.
+        inputs: of the model, without the batch dimension.
+        engine: file to write.
+    """
+    tensors = list(inputs)
+    words = ["tensorrt_rtx" if tool == "rtx" else "trtexec", f"--onnx={onnx}", f"--saveEngine={engine}"]
+    for flag, batch in (("minShapes", 1), ("optShapes", _BEST), ("maxShapes", _LARGEST)):
+        words.append(f"--{flag}={','.join(_shape(tensor, batch) for tensor in tensors)}")
+    words.append(f"--memPoolSize=workspace:{_WORKSPACE_MIB}")
+    if tool != "rtx":
+        words += ["--timingCacheFile=engines/timing.cache", "--noTF32"]
+    if tool == "8.6":
+        words += {"float16": ["--fp16"], "int8": ["--int8"]}.get(precision.partition("-")[0], [])
+    if tool == "10":
+        words.append("--stronglyTyped")
+    # Building is all: the first run of a loaded engine is the self-test's.
+    words.append("--skipInference")
+    return " ".join(shlex.quote(word) for word in words)
+
+
+def write_notes(
+    folder: Path, name: str, version: int, files: Mapping[str, str], inputs: Sequence[TensorSpec]
+) -> str | None:
+    """Write the notes of a bundle and return their path in it, or ``None`` where it has no ONNX file.
+
+    Args:
+        folder: the bundle.
+        name: of the model.
+        version: of the bundle.
+        files: precision by path of the accepted ONNX files.
+        inputs: of the model, without the batch dimension.
+
+    Raises:
+        DataError: a file cannot be read as ONNX.
+    """
+    if not files:
+        return None
+    text = [_HEADER.format(name=name, version=version, largest=_LARGEST, best=f"{_BEST}", workspace=_WORKSPACE_MIB)]
+    for path, precision in files.items():
+        findings = lint_file(folder / path)
+        refused = {finding.version for finding in findings if finding.error}
+        text.append(f"\n## {path}\n")
+        said: dict[tuple[str, ...], list[str]] = {}
+        for release, lines in summary(findings).items():
+            said.setdefault(tuple(lines), []).append(release)
+        for same, releases in said.items():
+            verdict = "refuses this file" if refused & set(releases) else "nothing found that it would refuse"
+            text.append(f"- TensorRT {' and '.join(releases)}: {verdict}{':' if same else '.'}")
+            text += [f"  - {line}" for line in same]
+        engine = f"engines/{Path(path).name.removesuffix('.onnx')}.plan"
+        for tool in TOOLS:
+            if tool in refused or (tool in ("11", "rtx") and "10" in refused):
+                continue
+            title = "tensorrt-rtx (its tool is called tensorrt_rtx)" if tool == "rtx" else f"TensorRT {tool}"
+            text += [f"\n{title}:\n", f"    {trtexec(tool, path, precision, inputs, engine)}"]
+    write_text(folder / NOTES, "\n".join(text) + "\n")
+    return NOTES
+
+
+def _shape(tensor: TensorSpec, batch: int) -> str:
+    # trtexec cuts at colons; a name that has one stands in single quotes.
+    name = f"'{tensor.name}'" if ":" in tensor.name else tensor.name
+    return f"{name}:{'x'.join(str(size) for size in (batch, *tensor.shape))}"
