@@ -95,9 +95,7 @@ def write_description(
         for file in files
         if file.path
     )
-    inputs = [tensor for spec in source.specs.values() for tensor in (*spec.tensors, spec.present)]
-    edge = {file.path: file.precision for file in written if file.format == "onnx" and file.accepted}
-    notes = write_notes(folder, source.name, version, edge, inputs)
+    notes = write_notes(folder, source.name, version, {file.path: file.engine for file in files if file.engine})
     manifest = Manifest(
         name=source.name,
         version=version,

@@ -84,6 +84,8 @@ class FileResult:
     """Why it is not accepted; empty for an accepted file."""
     tolerance: float = 0.0
     """What a self-test on a device accepts; in the manifest."""
+    engine: dict[str, Any] = field(default_factory=dict)
+    """For an ONNX file that ships: which TensorRT refuses it, and the commands that build an engine."""
 
     @property
     def max_abs_diff(self) -> float:
@@ -118,6 +120,7 @@ class FileResult:
             "scenarios": {name: result.to_json() for name, result in self.scenarios.items()},
             "accepted": self.accepted,
             "reason": self.reason,
+            **({"engine": self.engine} if self.engine else {}),
         }
 
 

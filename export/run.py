@@ -13,12 +13,14 @@ from export.bundles import build_folder, next_version, publish, with_file, write
 from export.formats import Format, Job, plan
 from export.gates import device_tolerance, gates_of, judge
 from export.model_card import write_card
+from export.onnx_from_keras import FORMAT as ONNX
 from export.results import FileResult, Report
 from export.runners import open_saved_model, opened
 from export.saved_model_from_keras import FORMAT as SAVED_MODEL
 from export.saved_model_from_keras import RAW_ENDPOINT
 from export.source import Source, load_source, source_from_run
 from export.table import print_report
+from export.tensorrt_notes import engine_notes
 from export.verify import Reference
 from mmkeras.config import ExportConfig
 from mmkeras.errors import ConfigError
@@ -135,7 +137,11 @@ def _one(
         reason=reason,
         tolerance=device_tolerance(precision, format.tolerance, scenarios),
     )
-    return with_file(result, folder, _place(aside, folder, name, accepted=result.accepted))
+    path = _place(aside, folder, name, accepted=result.accepted)
+    if result.accepted and format.name == ONNX.name:
+        inputs = [tensor for spec in job.source.specs.values() for tensor in (*spec.tensors, spec.present)]
+        result = dataclasses.replace(result, engine=engine_notes(folder / path, path, precision, inputs))
+    return with_file(result, folder, path)
 
 
 def _place(aside: Path, folder: Path, name: str, *, accepted: bool) -> str:

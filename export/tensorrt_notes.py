@@ -11,12 +11,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from export.tensorrt_lint import lint_file, summary
+from export.tensorrt_operators import VERSIONS
 from mmkeras.files import write_text
 from mmkeras.modalities import TensorSpec
 
-__all__ = ["NOTES", "TOOLS", "trtexec", "write_notes"]
+__all__ = ["NOTES", "TOOLS", "engine_notes", "trtexec", "write_notes"]
 
 NOTES = "edge/tensorrt.md"
 """Path in the bundle."""
@@ -66,41 +68,56 @@ def trtexec(tool: str, onnx: str, precision: str, inputs: Iterable[TensorSpec], 
     return " ".join(shlex.quote(word) for word in words)
 
 
-def write_notes(
-    folder: Path, name: str, version: int, files: Mapping[str, str], inputs: Sequence[TensorSpec]
-) -> str | None:
+def engine_notes(file: Path, path: str, precision: str, inputs: Sequence[TensorSpec]) -> dict[str, Any]:
+    """Return what export.json says about engines of an ONNX file: who refuses it and why, and the commands.
+
+    Args:
+        file: the ONNX file.
+        path: where it lies in the bundle.
+        precision: of the file, as the manifest names it.
+        inputs: of the model, without the batch dimension.
+
+    Raises:
+        DataError: the file cannot be read as ONNX.
+    """
+    findings = lint_file(file)
+    refused = {finding.version for finding in findings if finding.error}
+    # 11 and tensorrt-rtx take what 10 takes.
+    tools = [tool for tool in TOOLS if tool not in refused and (tool == "8.6" or "10" not in refused)]
+    engine = f"engines/{Path(path).name.removesuffix('.onnx')}.plan"
+    return {
+        "refused_by": sorted(refused, key=list(VERSIONS).index),
+        "findings": summary(findings),
+        "commands": {tool: trtexec(tool, path, precision, inputs, engine) for tool in tools},
+    }
+
+
+def write_notes(folder: Path, name: str, version: int, engines: Mapping[str, Mapping[str, Any]]) -> str | None:
     """Write the notes of a bundle and return their path in it, or ``None`` where it has no ONNX file.
 
     Args:
         folder: the bundle.
         name: of the model.
         version: of the bundle.
-        files: precision by path of the accepted ONNX files.
-        inputs: of the model, without the batch dimension.
-
-    Raises:
-        DataError: a file cannot be read as ONNX.
+        engines: what `engine_notes` gave, by path of the ONNX file.
     """
-    if not files:
+    if not engines:
         return None
-    text = [_HEADER.format(name=name, version=version, largest=_LARGEST, best=f"{_BEST}", workspace=_WORKSPACE_MIB)]
-    for path, precision in files.items():
-        findings = lint_file(folder / path)
-        refused = {finding.version for finding in findings if finding.error}
+    text = [_HEADER.format(name=name, version=version, largest=_LARGEST, best=_BEST, workspace=_WORKSPACE_MIB)]
+    for path, engine in engines.items():
         text.append(f"\n## {path}\n")
         said: dict[tuple[str, ...], list[str]] = {}
-        for release, lines in summary(findings).items():
+        for release, lines in engine["findings"].items():
             said.setdefault(tuple(lines), []).append(release)
         for same, releases in said.items():
-            verdict = "refuses this file" if refused & set(releases) else "nothing found that it would refuse"
+            verdict = "nothing found that it would refuse"
+            if set(engine["refused_by"]) & set(releases):
+                verdict = "refuses this file"
             text.append(f"- TensorRT {' and '.join(releases)}: {verdict}{':' if same else '.'}")
             text += [f"  - {line}" for line in same]
-        engine = f"engines/{Path(path).name.removesuffix('.onnx')}.plan"
-        for tool in TOOLS:
-            if tool in refused or (tool in ("11", "rtx") and "10" in refused):
-                continue
+        for tool, command in engine["commands"].items():
             title = "tensorrt-rtx (its tool is called tensorrt_rtx)" if tool == "rtx" else f"TensorRT {tool}"
-            text += [f"\n{title}:\n", f"    {trtexec(tool, path, precision, inputs, engine)}"]
+            text += [f"\n{title}:\n", f"    {command}"]
     write_text(folder / NOTES, "\n".join(text) + "\n")
     return NOTES
 

@@ -71,25 +71,25 @@ def test_every_onnx_file_of_an_export_compiles_or_is_refused_by_the_check_too(re
     assert {"float32", "float16", "int8-dynamic"} <= seen
 
 
-@pytest.mark.parametrize(("pipeline", "precision"), [("camera_radar", "float32"), ("camera_radar", "float16")])
-def test_the_other_pipelines_compile(pipeline: str, precision: str, tmp_path: Path):
-    config = TINY[pipeline](tmp_path)
-    convert_and_compile(config, precision, tmp_path)
+@pytest.mark.parametrize("pipeline", sorted(TINY.keys() - {"vqa"}))  # the export above is one of vqa
+def test_the_other_pipelines_compile(pipeline: str, tmp_path: Path):
+    convert_and_compile(TINY[pipeline](tmp_path), ("float32", "float16"), tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fusion", sorted(names("fusion")))
 def test_every_fusion_compiles(fusion: str, tmp_path: Path):
-    convert_and_compile(tiny_model_config(tmp_path, fusion=fusion), "float32", tmp_path)
+    convert_and_compile(tiny_model_config(tmp_path, fusion=fusion), ("float32",), tmp_path)
 
 
-def convert_and_compile(config: ModelConfig, precision: str, folder: Path) -> None:
+def convert_and_compile(config: ModelConfig, precisions: tuple[str, ...], folder: Path) -> None:
     keras.utils.set_random_seed(0)
     task = task_spec(config)
     unused = [Sample("unused", {}, np.zeros(task.target.shape, task.target.dtype))]
-    source = Source("tiny", build_model(config), modality_specs(config), task, unused)
-    convert(Job(source, folder), precision, folder / "tiny.onnx")
-    compiles(folder / "tiny.onnx", folder)
+    job = Job(Source("tiny", build_model(config), modality_specs(config), task, unused), folder)
+    for precision in precisions:
+        convert(job, precision, folder / f"tiny.{precision}.onnx")
+        compiles(folder / f"tiny.{precision}.onnx", folder)
 
 
 def test_quantise_and_dequantise_nodes_compile(report: Report, tmp_path: Path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 import sys
@@ -50,6 +51,12 @@ def test_every_export_writes_them_and_the_manifest_vouches_for_them(report: Repo
         for precision in ("float32", "float16"):
             path = f"edge/tiny.{precision}.onnx"
             assert trtexec(tool, path, precision, bundle.inputs, f"engines/tiny.{precision}.plan") in text
+    entries = {file["path"]: file for file in json.loads((report.folder / "export.json").read_text())["files"]}
+    float16, dynamic = (entries[f"edge/tiny.{precision}.onnx"]["engine"] for precision in ("float16", "int8-dynamic"))
+    assert (float16["refused_by"], list(float16["commands"])) == ([], list(TOOLS))
+    assert "--fp16" in float16["commands"]["8.6"]
+    assert (dynamic["refused_by"], dynamic["commands"]) == (["8.6", "10"], {})
+    assert not [path for path, entry in entries.items() if "engine" in entry and not path.endswith(".onnx")]
     # int8-dynamic is for ONNX Runtime: said, and no command given.
     assert "DynamicQuantizeLinear is not supported" in text
     assert "--onnx=edge/tiny.int8-dynamic.onnx" not in text
