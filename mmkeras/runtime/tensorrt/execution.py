@@ -75,7 +75,7 @@ class Execution:
         trt, built = self._library.module, self._built
         self._runtime = trt.Runtime(self._library.logger)
         if built.version_compatible and hasattr(self._runtime, "engine_host_code_allowed"):
-            # Such an engine carries the code that runs it; its hash has been checked.
+            # Such an engine carries the code that runs it: who may write engines may run programs here.
             self._runtime.engine_host_code_allowed = True
         if built.dla >= 0:
             self._runtime.DLA_core = built.dla
