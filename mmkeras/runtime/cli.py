@@ -27,7 +27,7 @@ _PACKAGES = {"PIL": "pillow", "ai_edge_litert": "ai-edge-litert"}
 COMMANDS = {
     "predict": "answer a question from raw inputs",
     "selftest": "replay the golden samples on every accepted edge file and prove the preprocessing",
-    "benchmark": "time the edge files on the golden inputs",
+    "benchmark": "time the edge files, beside what the export proved of them",
     "inspect": "show what the bundle holds and check every hash",
     "build-engine": "build a TensorRT engine from the bundle's ONNX file, on the device that runs it",
     "diff": "show what changed between two bundles",
@@ -189,8 +189,9 @@ def _parser(command: str, bundle: Bundle | None, program: str = "mmkeras") -> ar
     )
     add("--device", default="cpu", metavar="NAME", help="cpu; ONNX Runtime also takes cuda and tensorrt")
     if command == "benchmark":
-        add("--runs", type=int, default=200, metavar="N", help="timed inferences per file (default: 200)")
-        add("--warmup", type=int, default=20, metavar="N", help="inferences before them (default: 20)")
+        from mmkeras.runtime.benchmark_command import add_options as add_benchmark_options
+
+        add_benchmark_options(parser)
         return parser
     if command == "stream":
         from mmkeras.runtime.stream.command import add_options

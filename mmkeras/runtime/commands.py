@@ -12,9 +12,7 @@ from typing import Any
 
 from mmkeras.bundle import Bundle
 from mmkeras.errors import ConfigError, DataError, MmkerasError
-from mmkeras.runtime.predictor import Predictor, candidates, choose
-from mmkeras.runtime.runner import runners
-from mmkeras.runtime.tensorrt.engines import EngineFile
+from mmkeras.runtime.predictor import Predictor
 
 __all__ = ["benchmark", "build_engine", "diff", "inspect", "pack", "predict", "selftest", "sign", "stream"]
 
@@ -73,50 +71,11 @@ def selftest(bundle: Bundle, options: argparse.Namespace) -> int:
 
 
 def benchmark(bundle: Bundle, options: argparse.Namespace) -> int:
-    """Measure every accepted edge file whose engine is installed, or those that are asked for."""
-    from mmkeras.runtime import benchmark as module
+    """Measure the edge files and lay their speed beside what the export proved."""
+    from mmkeras.runtime.benchmark_command import run
 
-    for name in ("runs", "warmup"):
-        if getattr(options, name) < (name == "runs"):
-            raise ConfigError(f"--{name}: expected at least {int(name == 'runs')}, got {getattr(options, name)}")
     _rebuild(bundle, options)
-    choose(bundle, options.format, options.precision)  # says why there is nothing to measure
-    engines = runners()
-    files, skipped = [], []
-    for file in candidates(bundle):
-        engine = engines.get(file.format)
-        if options.format not in (None, file.format) or options.precision not in (None, file.precision):
-            continue
-        if engine is None:
-            skipped.append(f"{file.format} (not run on a device)")
-        elif not isinstance(file, EngineFile) and not bundle.holds(file):
-            skipped.append(f"{file.path} (left out when the bundle was packed)")
-        elif not file.accepted or not engine.available():
-            why = file.reason or "rejected" if not file.accepted else engine.missing()
-            skipped.append(f"{file.path} ({why})")
-        elif engine.device_for(options.device) not in engine.devices:
-            skipped.append(f"{file.path} ({engine.engine} has no {options.device})")
-        else:
-            files.append(file)
-    timings = module.benchmark(
-        bundle,
-        files,
-        runs=options.runs,
-        warmup=options.warmup,
-        threads=options.threads,
-        device=options.device,
-        progress=_progress,
-    )
-    if options.json:
-        value = {"bundle": str(bundle.place), "files": [dataclasses.asdict(t) for t in timings]}
-        print(json.dumps(value | {"skipped": skipped}, indent=2, ensure_ascii=False))
-        return 0
-    from mmkeras.runtime import tables
-
-    tables.show([tables.benchmark_table(bundle, timings)])
-    if skipped:
-        print(f"not measured: {', '.join(skipped)}")
-    return 0
+    return run(bundle, options, _progress)
 
 
 def inspect(bundle: Bundle, options: argparse.Namespace) -> int:

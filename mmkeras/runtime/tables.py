@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mmkeras.bundle import Bundle
@@ -82,25 +82,42 @@ def _scenario_cell(file: FileCheck, scenario: str) -> Cell:
     return Cell(_number(file.scenarios.get(scenario)))
 
 
-def benchmark_table(bundle: Bundle, timings: Sequence[Timing]) -> Grid:
-    """Return one row per measured file."""
+def benchmark_table(bundle: Bundle, report: Mapping[str, Any], timings: Sequence[Timing]) -> Grid:
+    """Return one row per file: what was measured here, and what the export proved.
+
+    Args:
+        bundle: what was measured.
+        report: from `mmkeras.runtime.benchmark_report.report`.
+        timings: those in it, for the way they were measured.
+    """
     first = timings[0] if timings else None
     how = f", {first.threads} thread(s), {first.device}, {first.runs} runs, batch 1" if first else ""
-    columns = ("file", "engine", "MB", "load ms", "p50 ms", "p90 ms", "p99 ms", "per s", "answer p50 ms", "peak MiB")
-    table = Grid(f"{bundle.place}{how}", columns, right=columns[2:])
-    for t in timings:
-        answer = "" if t.answer_p50_ms is None else f"{t.answer_p50_ms:.3f}"
-        figures = (t.load_ms, t.p50_ms, t.p90_ms, t.p99_ms)
+    metric = report["metric_name"]
+    figures = ("MB", "load ms", "p50 ms", "p90 ms", "p99 ms", "per s", "answer p50 ms", "peak MiB")
+    columns = ("file", *figures, metric, "to Keras", "flips", "worst scenario", "verdict")
+    table = Grid(f"{bundle.place}{how}", columns, right=(*figures, metric, "to Keras", "flips"))
+    for row in report["files"]:
+        worst = row["worst_scenario"]
         table.add(
-            f"{t.format} {t.precision}",
-            t.engine,
-            f"{t.bytes / 1e6:.2f}",
-            *(f"{value:.3f}" for value in figures),
-            f"{t.per_second:.0f}",
-            answer,
-            f"{t.peak_mib:.0f}",
+            f"{row['format']} {row['precision']}",
+            f"{row['bytes'] / 1e6:.2f}",
+            *(_figure(row.get(f"{name}_ms"), 3) for name in ("load", "p50", "p90", "p99")),
+            _figure(row.get("per_second"), 0),
+            _figure(row.get("answer_p50_ms"), 3),
+            _figure(row.get("peak_mib"), 0),
+            _figure(row["metric"], 4),
+            _figure(row["metric_change"], 4, sign=True),
+            _figure(row["flips"], 0),
+            "" if worst is None else f"{worst} {_figure(row['worst_change'], 4, sign=True)}",
+            Cell("failed", "bold red") if row["error"] else _verdict("passed" if row["accepted"] else "rejected"),
         )
     return table
+
+
+def _figure(value: float | None, digits: int, *, sign: bool = False) -> str:
+    if value is None:
+        return ""
+    return f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
 
 
 def inspect_tables(bundle: Bundle, problems: dict[str, str]) -> list[Grid]:

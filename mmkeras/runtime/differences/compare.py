@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmkeras.bundle import Bundle, ExportedFile
-from mmkeras.errors import BundleError
 from mmkeras.runtime.differences.contents import read_contents
+from mmkeras.runtime.side_files import BENCHMARK, EXPORT, read_side_file
 
 __all__ = ["compare", "latencies"]
 
@@ -33,7 +32,7 @@ def compare(
     """
     one, other = first.manifest, second.manifest
     settings = _changes(_flat(one.provenance.get("config")), _flat(other.provenance.get("config")))
-    reports = (_json(first, "export.json"), _json(second, "export.json"))
+    reports = (read_side_file(first, EXPORT), read_side_file(second, EXPORT))
     return {
         "schema_version": 1,
         "first": _head(first),
@@ -55,7 +54,7 @@ def compare(
 def latencies(bundle: Bundle) -> dict[str, float]:
     """Return the median milliseconds by file that ``benchmark.json`` in the bundle tells; empty without one."""
     found = {}
-    entries = _json(bundle, "benchmark.json").get("files")
+    entries = read_side_file(bundle, BENCHMARK).get("files")
     for entry in entries if isinstance(entries, list) else []:
         if isinstance(entry, dict) and isinstance(entry.get("p50_ms"), int | float):
             found[f"{entry.get('format')} {entry.get('precision')}"] = float(entry["p50_ms"])
@@ -199,14 +198,3 @@ def _leaves(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
             yield from _leaves(item, f"{prefix}{key}.")
         else:
             yield prefix + key, item
-
-
-def _json(bundle: Bundle, name: str) -> dict[str, Any]:
-    path = bundle.folder / name
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"{bundle.place / name} cannot be read as JSON: {error}. Copy the bundle again.") from error
-    return value if isinstance(value, dict) else {}
