@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,7 +60,7 @@ class Runner(RunnerBase):
         problems = built.mismatches(library.name, library.version, gpu)
         if problems:
             raise BundleError(
-                f"{self.path} was not built for this machine: {'; '.join(problems)}. {_rebuild(built)}, "
+                f"{self.path} was not built for this machine: {'; '.join(problems)}. {_rebuild(self.path, built)}, "
                 "or give --rebuild to have it built now."
             )
         self._execution = Execution(library, self.path, built, gpu)
@@ -83,6 +84,8 @@ class Runner(RunnerBase):
         return {name: np.concatenate([part[name] for part in parts]) for name in self.outputs}
 
 
-def _rebuild(built: BuiltFor) -> str:
+def _rebuild(engine: Path, built: BuiltFor) -> str:
+    folder = engine.parent
+    bundle = folder.with_suffix(".mmk") if folder.suffix == ".engines" else folder.parent
     precision = f" --precision {built.precision}" if built.precision else ""
-    return f"Build it again with: mmkeras build-engine BUNDLE{precision}"
+    return f"Build it again with: mmkeras build-engine {bundle}{precision}"

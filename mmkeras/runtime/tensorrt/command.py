@@ -21,6 +21,8 @@ from mmkeras.runtime.tensorrt.sidecar import BuiltFor
 
 __all__ = ["add_options", "build", "options_of", "report"]
 
+_LARGEST_MIB = 1 << 24
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what every build takes."""
@@ -47,8 +49,10 @@ def options_of(given: argparse.Namespace) -> BuildOptions:
     Raises:
         ConfigError: a size that makes no sense.
     """
-    if given.workspace < 0:
-        raise ConfigError(f"--workspace: expected MiB, or 0 for the library's own limit, got {given.workspace}")
+    if not 0 <= given.workspace <= _LARGEST_MIB:
+        raise ConfigError(
+            f"--workspace: expected MiB up to {_LARGEST_MIB}, or 0 for the library's own limit, got {given.workspace}"
+        )
     if given.dla < -1:
         raise ConfigError(f"--dla: expected the number of a core, 0 or more, got {given.dla}")
     if given.library is not None and given.library not in LIBRARIES:

@@ -77,6 +77,9 @@ def compile_engine(job: Job, say: Callable[[str], None] = lambda text: None) -> 
         BundleError: the ONNX file is missing, damaged, or holds what this TensorRT does not know.
         ExportError: the builder gave up or crashed.
     """
+    for file in (job.engine, job.timing_cache):
+        if file is not None and file.is_dir():
+            raise ConfigError(f"{file}: expected a file to write, got a folder. Name a file in it.")
     # Here already, so that the answer does not take a process.
     problem = why_not_here(job.library, to_run=False)
     if problem:
@@ -164,7 +167,8 @@ def _main() -> int:
         run_job(Job.from_json(sys.argv[1]), lambda text: print(f"progress: {text}", file=sys.stderr, flush=True))
     except (MmkerasError, OSError) as error:
         kind = type(error).__name__ if isinstance(error, MmkerasError) else "ExportError"
-        print(json.dumps({"error": str(error), "kind": kind}))
+        what = "" if isinstance(error, MmkerasError) else "A file cannot be read or written: "
+        print(json.dumps({"error": f"{what}{error}", "kind": kind}))
         return 1
     print(json.dumps({"done": True}))
     return 0

@@ -41,6 +41,7 @@ def explain_error(text: str, names: tuple[str, ...] = ()) -> str:
         text: what TensorRT said.
         names: node names that belong to it.
     """
-    found = [*names, *re.findall(r'-> "([^"]+)"', text), *re.findall(r"[\w.]+(?:/[\w.:]+)+", text)]
+    # A path of the library's own source begins with a slash.
+    found = [*names, *re.findall(r'-> "([^"]+)"', text), *re.findall(r"(?<![\w./])[\w.]+(?:/[\w.:]+)+", text)]
     layers = [layer for layer in map(keras_layer, found) if layer]
     return f"{text} (Keras layer {layers[0]})" if layers else text

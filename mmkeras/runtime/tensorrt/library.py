@@ -108,7 +108,11 @@ def open_library(name: str | None = None, *, to_run: bool = True) -> Library:
     if not hasattr(module, "Builder"):
         # The packages of this name in public indexes may be stubs that only fetch the real one.
         raise DependencyError(f"{usable[0]} is installed without its libraries: it has no Builder. {_INSTALL}")
-    return Library(usable[0], module)
+    library = Library(usable[0], module)
+    if hasattr(module, "init_libnvinfer_plugins"):
+        # 8.6 reads some of ONNX's own operators, such as InstanceNormalization, as plugins.
+        module.init_libnvinfer_plugins(library.logger, "")
+    return library
 
 
 def _logger(trt: Any, messages: list[str]) -> Any:

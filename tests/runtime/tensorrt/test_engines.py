@@ -134,6 +134,8 @@ def test_the_command(built_folder: Path, tmp_path: Path, capsys: pytest.CaptureF
     for wrong, said in (
         (["--batch", "0"], "--batch: expected"),
         (["--workspace", "-1"], "--workspace: expected MiB"),
+        (["--workspace", "99999999999"], "--workspace: expected MiB"),
+        (["--out", str(tmp_path), "--library", "tensorrt-rtx"], "expected a file to write, got a folder"),
         (["--dla", "-2"], "--dla: expected"),
         (["--library", "trt"], "--library trt: unknown"),
         (["--precision", "float61"], "no ONNX file in float61"),

@@ -27,4 +27,9 @@ def test_a_name_gives_its_layer(name: str, layer: str):
 def test_a_message_gets_the_layer_of_the_output_it_names():
     text = 'While parsing node number 60 [Foo -> "mmkeras_1/head_1/dense_1/Foo:0"]: unsupported'
     assert explain_error(text) == f"{text} (Keras layer head/dense)"
-    assert explain_error("out of memory") == "out of memory"
+    for text in (
+        "out of memory",
+        "failed in /_src/optimizer/myelin/codeGenerator.cpp:12",
+        "cannot read /tmp/a_1/b_1/c",
+    ):
+        assert explain_error(text) == text
