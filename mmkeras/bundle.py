@@ -33,12 +33,13 @@ from mmkeras.archive import Archive
 from mmkeras.archive.unpacked import Unpacked
 from mmkeras.errors import BundleError, ConfigError, DataError
 from mmkeras.golden import Golden, check_tensors, read_golden, read_raw, write_golden
-from mmkeras.hashes import digest, is_part_of, size
+from mmkeras.hashes import digest, is_part_of
 from mmkeras.manifest import (
     MANIFEST_NAME,
     ExportedFile,
     GoldenFiles,
     Manifest,
+    exported_file,
     read_manifest,
     resolve,
     write_manifest,
@@ -58,39 +59,6 @@ __all__ = [
     "write_golden",
     "write_manifest",
 ]
-
-
-def exported_file(
-    folder: Path,
-    path: str,
-    *,
-    format: str,
-    precision: str,
-    tolerance: float,
-    accepted: bool,
-    reason: str = "",
-) -> ExportedFile:
-    """Describe a file that was just written into a bundle: its size and sha256 are taken from the disk.
-
-    Args:
-        folder: the bundle.
-        path: the file relative to it; ``.`` for the SavedModel.
-        format: ``saved_model``, ``tflite`` or ``onnx``.
-        precision: ``float32``, ``float16`` or ``int8-dynamic``.
-        tolerance: largest absolute difference to the golden outputs that a self-test accepts.
-        accepted: whether it passed its gate.
-        reason: why it was rejected.
-    """
-    return ExportedFile(
-        format=format,
-        precision=precision,
-        path=path,
-        bytes=size(folder, path),
-        sha256=digest(folder, path),
-        tolerance=float(tolerance),
-        accepted=bool(accepted),
-        reason=reason,
-    )
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 from mmkeras.errors import BundleError, nearest
 from mmkeras.files import write_json
+from mmkeras.hashes import digest, size
 
 __all__ = [
     "MANIFEST_NAME",
@@ -26,6 +27,7 @@ __all__ = [
     "read_manifest",
     "resolve",
     "write_manifest",
+    "exported_file",
 ]
 
 SCHEMA_VERSION = 1
@@ -213,3 +215,36 @@ def _check(kind: type, value: Any, file: str, key: str) -> None:
 
 def _kind(value: Any) -> str:
     return _NAMES.get(type(value), f"{value!r}"[:60])
+
+
+def exported_file(
+    folder: Path,
+    path: str,
+    *,
+    format: str,
+    precision: str,
+    tolerance: float,
+    accepted: bool,
+    reason: str = "",
+) -> ExportedFile:
+    """Describe a file that was just written into a bundle: its size and sha256 are taken from the disk.
+
+    Args:
+        folder: the bundle.
+        path: the file relative to it; ``.`` for the SavedModel.
+        format: ``saved_model``, ``tflite`` or ``onnx``.
+        precision: ``float32``, ``float16`` or ``int8-dynamic``.
+        tolerance: largest absolute difference to the golden outputs that a self-test accepts.
+        accepted: whether it passed its gate.
+        reason: why it was rejected.
+    """
+    return ExportedFile(
+        format=format,
+        precision=precision,
+        path=path,
+        bytes=size(folder, path),
+        sha256=digest(folder, path),
+        tolerance=float(tolerance),
+        accepted=bool(accepted),
+        reason=reason,
+    )
