@@ -55,3 +55,30 @@ assert len(library.messages) == 200
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@needs_rtx
+def test_the_runtime_has_what_the_runner_calls():
+    """No engine can be run here; that every name exists can be seen."""
+    code = """
+import tensorrt_rtx as trt
+context = "set_input_shape get_tensor_shape set_tensor_address execute_async_v3"
+engine = "num_io_tensors get_tensor_name get_tensor_mode get_tensor_dtype create_execution_context"
+missing = [
+    f"{owner.__name__}.{name}"
+    for owner, names in (
+        (trt.IExecutionContext, context),
+        (trt.ICudaEngine, engine),
+        (trt.Runtime, "deserialize_cuda_engine engine_host_code_allowed DLA_core"),
+        (trt.TensorIOMode, "INPUT OUTPUT"),
+    )
+    for name in names.split()
+    if not hasattr(owner, name)
+]
+assert not missing, missing
+from mmkeras.runtime.tensorrt.execution import dtype_of
+kinds = {name: dtype_of(getattr(trt.DataType, name)) for name in ("FLOAT", "HALF", "INT8", "INT32", "UINT8", "BOOL")}
+assert kinds["HALF"] == "float16" and kinds["UINT8"] == "uint8", kinds
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
