@@ -10,6 +10,7 @@ from rich.table import Table
 
 from export.results import FileResult, Report
 from export.scenarios import ALL
+from export.tensorrt_notes import NOTES
 
 __all__ = ["print_report"]
 
@@ -44,6 +45,20 @@ def print_report(report: Report, console: Console) -> None:
     if any(file.accepted for file in report.files):
         console.print(f"Next: mmkeras selftest {report.folder}", markup=False, highlight=False)
         console.print(f"      mmkeras pack {report.folder}", markup=False, highlight=False)
+    _print_engines(report, console)
+
+
+def _print_engines(report: Report, console: Console) -> None:
+    """Say which ONNX files TensorRT will not take, and how an engine is built."""
+    described = [file for file in report.files if file.engine]
+    for file in described:
+        refused = file.engine["refused_by"]
+        if refused:
+            console.print(
+                f"TensorRT {' and '.join(refused)} will not take {file.path}: {NOTES} says why.", markup=False
+            )
+    if any(file.engine["commands"] for file in described):
+        console.print(f"      mmkeras build-engine {report.folder}", markup=False, highlight=False)
 
 
 def _row(file: FileResult) -> list[str]:

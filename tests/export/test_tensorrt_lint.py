@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from export.tensorrt_lint import lint, lint_file, main, summary
@@ -156,3 +158,18 @@ def test_the_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         assert why in capsys.readouterr().err
     with pytest.raises(DataError, match="holds no graph"):
         lint_file(Path("/dev/null"))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@given(data=st.data())
+def test_a_damaged_file_is_checked_or_refused(tmp_path: Path, data: st.DataObject):
+    content = bytearray(model(SHAPE, node("CumSum", "x", "s"), constants={"c": np.int64(1)}).SerializeToString())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = tmp_path / "damaged.onnx"
+    path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)))]))
+    try:
+        findings = lint_file(path)
+    except DataError:
+        return
+    assert set(summary(findings)) == set(VERSIONS)

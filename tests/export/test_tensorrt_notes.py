@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import shlex
 import subprocess
@@ -7,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from export.results import Report
+from export.table import print_report
 from export.tensorrt_from_onnx import main
 from export.tensorrt_notes import NOTES, TOOLS, trtexec
 from mmkeras.bundle import Bundle
@@ -60,6 +63,15 @@ def test_every_export_writes_them_and_the_manifest_vouches_for_them(report: Repo
     # int8-dynamic is for ONNX Runtime: said, and no command given.
     assert "DynamicQuantizeLinear is not supported" in text
     assert "--onnx=edge/tiny.int8-dynamic.onnx" not in text
+
+
+def test_the_table_says_what_is_not_for_tensorrt_and_what_comes_next(report: Report):
+    stream = io.StringIO()
+    print_report(report, Console(file=stream, width=200))
+    text = stream.getvalue()
+    assert "TensorRT 8.6 and 10 will not take edge/tiny.int8-dynamic.onnx: edge/tensorrt.md says why." in text
+    assert text.count("will not take") == 1
+    assert f"mmkeras build-engine {report.folder}" in text
 
 
 def test_altered_notes_are_noticed(report: Report, tmp_path: Path):
