@@ -58,7 +58,13 @@ def lint_file(path: Path) -> list[Finding]:
         ) from error
     if not proto.graph.node and not proto.graph.output:
         raise DataError(f"{path} holds no graph: it is cut off or no ONNX file. Export it again.")
-    return lint(proto)
+    try:
+        return lint(proto)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        # What onnx's own helpers answer to numbers and names that no valid file holds.
+        raise DataError(
+            f"{path} holds what is no valid ONNX ({type(error).__name__}: {error}). Export it again."
+        ) from error
 
 
 def lint(proto: Any) -> list[Finding]:

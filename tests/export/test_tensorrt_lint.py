@@ -160,7 +160,7 @@ def test_the_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         lint_file(Path("/dev/null"))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
 @given(data=st.data())
 def test_a_damaged_file_is_checked_or_refused(tmp_path: Path, data: st.DataObject):
     content = bytearray(model(SHAPE, node("CumSum", "x", "s"), constants={"c": np.int64(1)}).SerializeToString())

@@ -154,7 +154,7 @@ def _parse(library: Library, network: Any, content: bytes, onnx: Path) -> None:
     for index in range(parser.num_errors):
         error = parser.get_error(index)
         # 8.6 gives the node's number alone; its log names the node.
-        name, kind, why = _call(error, "node_name"), _call(error, "node_operator"), error.desc().strip()
+        name, kind, why = _call(error, "node_name"), _call(error, "node_operator"), _call(error, "desc").strip()
         if not name:
             problems.setdefault(explain_error(why), [])
             continue
@@ -177,7 +177,10 @@ def _listing(nodes: list[str]) -> str:
 
 
 def _call(error: Any, name: str) -> str:
-    return str(getattr(error, name)() or "") if hasattr(error, name) else ""
+    try:
+        return str(getattr(error, name)() or "") if hasattr(error, name) else ""
+    except UnicodeDecodeError:  # a damaged file's names
+        return "(not readable)"
 
 
 def _follow_the_file(library: Library, network: Any, config: Any) -> None:
