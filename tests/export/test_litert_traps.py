@@ -90,6 +90,30 @@ def test_trap_no_longer_there_one_new_axis_on_a_static_mask_converts(tmp_path: P
     assert convert_layer(lambda x: x[:, None, :, :] * 2.0, spec, tmp_path / "saved")
 
 
+def test_trap_a_sum_of_columns_becomes_a_bias_that_cannot_be_transposed(tmp_path: Path) -> None:
+    """Keras makes BiasAdd of ``x + y`` where y looks like a bias along the second axis; subtracting is left alone."""
+    spec = tf.TensorSpec((1, 13, 2), tf.float32, name="x")
+    with pytest.raises(ExportError, match=r"tf\.Transpose"):
+        convert_layer(lambda x: ops.add(x[:, :, :1], x[:, :, 1:]), spec, tmp_path / "bad")
+    assert convert_layer(lambda x: ops.subtract(x[:, :, :1], -x[:, :, 1:]), spec, tmp_path / "good")
+
+
+def test_trap_one_minus_a_transposed_tensor_has_the_wrong_sign(tmp_path: Path) -> None:
+    """The converter moves the transposition behind the subtraction and swaps its sides."""
+
+    def bad(x: Any) -> Any:
+        return 1.0 - ops.transpose(ops.sum(x, axis=-1), (0, 2, 1))
+
+    def good(x: Any) -> Any:
+        return ops.transpose(1.0 - ops.sum(x, axis=-1), (0, 2, 1))
+
+    x = np.random.default_rng(0).normal(size=(1, 2, 8, 3)).astype("float32")
+    for call, sign in ((bad, -1.0), (good, 1.0)):
+        content = convert_layer(call, tf.TensorSpec(x.shape, tf.float32, name="x"), tmp_path / call.__name__)
+        found = Interpreter(model_content=content).get_signature_runner()(x=x)["y"]
+        np.testing.assert_allclose(found, sign * np.asarray(call(x)), atol=1e-5)
+
+
 @pytest.mark.filterwarnings(r"ignore:\s*Warning. tf.lite.Interpreter is deprecated:UserWarning")  # inside the converter
 def test_trap_builtins_int8_leaves_float_islands_without_an_error(tmp_path: Path) -> None:
     """Why there is no static int8 by this route: operations stay in float32 and nothing says so."""
