@@ -65,11 +65,23 @@ def render_report(
         name=given.get("name", "Model"),
         packages=given.get("packages", {}),
         facts={k: v for k, v in given.items() if k not in _APART},
-        fusion_means={name: entry["mean"] for name, entry in metrics.get("fusions", {}).items()},
+        fusion_means=_fusion_means(metrics.get("fusions", {})),
         scenario_titles={scenario.name: scenario.title for scenario in SCENARIOS},
         config=given.get("config") if config is None else config,
         export=export,
     )
+
+
+def _fusion_means(fusions: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
+    """Return a row of the same metrics for every fusion; one with a single sensor has no score without the other."""
+    names = dict.fromkeys(name for entry in fusions.values() for name in entry["mean"])
+    seeds = max((len(entry["per_seed"]) for entry in fusions.values()), default=0)
+    rows = {}
+    for fusion, entry in fusions.items():
+        own = len(entry["per_seed"])
+        title = fusion if own == seeds else f"{fusion} ({own} seed{'s' if own != 1 else ''})"
+        rows[title] = {name: entry["mean"].get(name) for name in names}
+    return rows
 
 
 def write_report(

@@ -34,7 +34,7 @@ _TITLES = {
 
 def is_share(metric: str) -> bool:
     """Tell whether a metric is shown in percent."""
-    return any(word in metric for word in _SHARES) or metric in ("mAP", "NDS_front") or metric.startswith("AP")
+    return any(word in metric for word in _SHARES) or metric == "NDS_front" or metric.startswith(("AP", "mAP"))
 
 
 def title(metric: str) -> str:

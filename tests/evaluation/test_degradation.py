@@ -89,13 +89,26 @@ def test_metrics_report_and_terminal(tmp_path: Path):
     path = tmp_path / "metrics.json"
     written = json.loads(path.read_text(encoding="utf-8"))
     row = {"mAP": 0.5, "NDS_front": 0.4, "velocity_error": None}
-    written["fusions"] = {"camera_only": {"per_seed": {"0": row}, "mean": row}}
+    both = row | {"mAP_radar_dead": 0.1234}
+    written["fusions"] = {
+        "camera_only": {"per_seed": {"0": row, "1": row}, "mean": row},
+        "cross_attention": {"per_seed": {"0": both, "1": both}, "mean": both},
+        "radar_as_channels": {"per_seed": {"0": both}, "mean": both},
+    }
     written["night"] = {"fusion": row, "camera_only": row}
     jsonschema.validate(written, SCHEMA)
     path.write_text(json.dumps(written), encoding="utf-8")
     page = write_report(tmp_path).read_text(encoding="utf-8")
     assert page.index(NOTICE) < page.index("Test metrics"), "what must be known stands before the numbers"
-    for words in ("When a sensor fails", "Fusions compared", "edge/drives.float32.tflite", "AP of car", "camera only"):
+    for words in (
+        "When a sensor fails",
+        "Fusions compared",
+        "edge/drives.float32.tflite",
+        "AP of car",
+        "camera only",
+        "12.3\N{NO-BREAK SPACE}%",
+        "(1 seed)",
+    ):
         assert words in page
     assert page.count(NOTICE) == 1
     assert {p.stem for p in (tmp_path / "pictures").glob("*.png")} >= {"samples", "degradation", "ablation"}
