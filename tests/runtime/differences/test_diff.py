@@ -119,7 +119,10 @@ def test_what_changed(bundle: Bundle, folder: Path):
         "tflite int8-dynamic": "same",
     }
     file = value["files"]["tflite float32"]
-    assert file["bytes"][1] < file["bytes"][0]
+    # So small a file's size also follows the length of a temporary path in it: only what stands in the bundles holds.
+    before = next(each.bytes for each in bundle.files if (each.format, each.precision) == ("tflite", "float32"))
+    assert file["bytes"][0] == before
+    assert file["types"]["float16"][1] is not None
     assert file["types"]["float16"][0] is None
     assert file["operators"]["DEQUANTIZE"][0] is None
     assert value["files"]["onnx float32"]["p50_ms"] == [None, 1.5]
