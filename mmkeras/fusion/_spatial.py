@@ -72,7 +72,7 @@ class SpatialAttention(layers.Layer):
                 name="inverse_reach",
             )
         self._belief = None
-        if len(input_shape) > 4 and input_shape[4][-1] > 2:
+        if _know_distances(input_shape):
             self._belief = DistanceBelief(name="belief", dtype=self.dtype_policy)
             self._belief.build((None, None, width))
 
@@ -126,12 +126,16 @@ class SpatialAttention(layers.Layer):
         measured = input_shape[5][-1] if len(input_shape) > 5 else 0
         weights = (queries[0], self.heads, queries[1], keys[1])
         shapes = (queries, weights, (*queries[:2], self.heads * (measured + 1)))
-        known = len(input_shape) > 4 and input_shape[4][-1] > 2
-        return (*shapes, (*queries[:2], 1 + self.heads)) if known else shapes
+        return (*shapes, (*queries[:2], 1 + self.heads)) if _know_distances(input_shape) else shapes
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {**super().get_config(), "heads": self.heads, "dropout": self.dropout}
+
+
+def _know_distances(input_shape: Any) -> bool:
+    """Return whether the keys' positions hold distances."""
+    return len(input_shape) > 4 and input_shape[4][-1] > 2
 
 
 @keras.saving.register_keras_serializable("mmkeras")

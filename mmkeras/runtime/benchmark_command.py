@@ -82,7 +82,7 @@ def _plan(bundle: Bundle, options: argparse.Namespace) -> tuple[list[ExportedFil
     skipped = []
     for file in candidates(bundle):
         engine = engines.get(file.format)
-        if options.format not in (None, file.format) or options.precision not in (None, file.precision):
+        if not _is_asked(options, file.format, file.precision):
             continue
         if engine is None:
             skipped.append(f"{file.format} (not run on a device)")
@@ -98,15 +98,14 @@ def _plan(bundle: Bundle, options: argparse.Namespace) -> tuple[list[ExportedFil
     return files, skipped
 
 
+def _is_asked(options: argparse.Namespace, format: Any, precision: Any) -> bool:
+    return options.format in (None, format) and options.precision in (None, precision)
+
+
 def _asked(baseline: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     """Leave out of a baseline what was not asked for now."""
-    files = [
-        entry
-        for entry in baseline["files"]
-        if isinstance(entry, dict)
-        and options.format in (None, entry.get("format"))
-        and options.precision in (None, entry.get("precision"))
-    ]
+    entries = [entry for entry in baseline["files"] if isinstance(entry, dict)]
+    files = [entry for entry in entries if _is_asked(options, entry.get("format"), entry.get("precision"))]
     return {**baseline, "files": files}
 
 
