@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["write_bytes", "write_json", "write_text"]
+__all__ = ["claim", "held", "sweep", "write_bytes", "write_json", "write_text"]
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
@@ -17,8 +20,12 @@ def write_bytes(path: Path, content: bytes) -> Path:
     try:
         aside.write_bytes(content)
         os.replace(aside, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk is met in a write, which does not know its file
+        raise
     finally:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only disk says so of files that are not there, too
+            aside.unlink()
     return path
 
 
@@ -30,3 +37,58 @@ def write_text(path: Path, text: str) -> Path:
 def write_json(path: Path, value: Any) -> Path:
     """Write readable JSON beside its place and move it there. NaN is refused: it is not JSON."""
     return write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def claim(path: Path) -> int:
+    """Mark a file or folder as in use until the returned descriptor is closed or the process ends, however it ends.
+
+    Nothing is written for it, so that nothing can be left behind.
+
+    Raises:
+        BlockingIOError: another process, or this one, has marked it already.
+        OSError: it is gone, or its file system knows no locks.
+    """
+    try:
+        import fcntl
+    except ImportError as error:  # not on Windows
+        raise OSError("this system has no flock") from error
+
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(descriptor), path.stat()):
+            raise FileNotFoundError(f"{path} was replaced meanwhile")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Mark a file or folder as in use, where its file system can, so that `sweep` leaves it."""
+    try:
+        descriptor = claim(path)
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def sweep(paths: Iterable[Path]) -> None:
+    """Remove half-written files and folders whose process has died; those in use stay."""
+    for path in list(paths):
+        try:
+            descriptor = claim(path)
+        except OSError:
+            continue
+        try:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,89 @@
+"""Random numbers for a part of a batch: the same that this part would get if the whole batch were drawn at once.
+
+Workers that share a batch so augment and drop as one process would, and none draws the numbers of the others.
+TensorFlow's stateless generator (Philox: Salmon et al. 2011, Parallel Random Numbers: As Easy as 1, 2, 3) counts: its
+n-th group of numbers depends on key and counter + n alone, so a part begins at a counter further on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+__all__ = ["normal", "normal_part", "part_of_batch", "uniform", "uniform_part"]
+
+_PHILOX = 1
+"""Number of the algorithm; what TensorFlow takes by itself on CPUs and GPUs."""
+_GROUP_BYTES = 16
+"""What one step of the counter gives; a number of 16 bits takes 32 of them."""
+
+_first: ContextVar[int] = ContextVar("first", default=0)
+
+
+@contextmanager
+def part_of_batch(first: int) -> Iterator[None]:
+    """Let `uniform` and `normal` inside draw what the samples from ``first`` on get in the whole batch."""
+    token = _first.set(first)
+    try:
+        yield
+    finally:
+        _first.reset(token)
+
+
+def uniform(shape: Any, seed: tf.Tensor, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
+    """Draw float32 numbers from ``low`` up to ``high``.
+
+    Args:
+        shape: of the part; its first dimension is the samples.
+        seed: int32 (2,).
+        low: lower end, included.
+        high: upper end, not included.
+    """
+    import tensorflow as tf
+
+    if _first.get() == 0:
+        return tf.random.stateless_uniform(shape, seed, low, high)
+    return uniform_part(shape, seed, _first.get()) * (high - low) + low
+
+
+def normal(shape: Any, seed: tf.Tensor) -> tf.Tensor:
+    """Draw float32 numbers of mean 0 and deviation 1; arguments as for `uniform`."""
+    import tensorflow as tf
+
+    if _first.get() == 0:
+        return tf.random.stateless_normal(shape, seed)
+    return normal_part(shape, seed, _first.get())
+
+
+def uniform_part(shape: Any, seed: tf.Tensor, first: int | tf.Tensor, dtype: Any = "float32") -> tf.Tensor:
+    """Draw numbers from 0 up to 1 for the samples from ``first`` on, in any floating dtype."""
+    import tensorflow as tf
+
+    return _part(tf.raw_ops.StatelessRandomUniformV2, shape, seed, first, dtype)
+
+
+def normal_part(shape: Any, seed: tf.Tensor, first: int | tf.Tensor, dtype: Any = "float32") -> tf.Tensor:
+    """Draw numbers of mean 0 and deviation 1 for the samples from ``first`` on."""
+    import tensorflow as tf
+
+    return _part(tf.raw_ops.StatelessRandomNormalV2, shape, seed, first, dtype)
+
+
+def _part(draw: Any, shape: Any, seed: tf.Tensor, first: int | tf.Tensor, dtype: Any) -> tf.Tensor:
+    import tensorflow as tf
+
+    group = _GROUP_BYTES // max(4, tf.as_dtype(dtype).size)
+    key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(seed=seed)
+    shape = tf.cast(tf.convert_to_tensor(shape), tf.int64)
+    start = tf.cast(first, tf.int64) * tf.reduce_prod(shape[1:])
+    skipped, rest = start // group, start % group
+    # Only the counter's low word moves: it is random, and a carry would need a draw of more than 2**32 numbers at
+    # a chance of one in four thousand million.
+    counter += tf.stack([tf.cast(skipped, tf.uint64), tf.constant(0, tf.uint64)])
+    numbers = draw(shape=[tf.reduce_prod(shape) + rest], key=key, counter=counter, alg=_PHILOX, dtype=dtype)
+    return tf.reshape(numbers[rest:], shape)

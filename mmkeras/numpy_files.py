@@ -1,0 +1,90 @@
+"""Reads .npy and .npz files from outside: no pickled objects, and no array that the file does not hold. numpy only.
+
+numpy makes room for what a header declares before it looks whether so much is there, and zip members unpack a
+thousandfold; here both are measured first.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+__all__ = ["MAX_BYTES", "read_npy", "read_npz"]
+
+MAX_BYTES = 2 << 30
+"""What the arrays of one file may take in memory."""
+_GROWTH = 1100
+"""Deflate packs nothing more than 1,032-fold."""
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """Read one array.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it cannot be read, is no array, or is larger than its file.
+    """
+    try:
+        with path.open("rb") as stream:
+            return _read(stream, path.stat().st_size)
+    except (FileNotFoundError, ValueError):
+        raise
+    except Exception as error:  # numpy's parser of headers raises nearly anything
+        raise ValueError(f"not a whole .npy file ({type(error).__name__}: {error!s:.200})") from error
+
+
+def read_npz(path: Path, most: int = MAX_BYTES) -> dict[str, np.ndarray]:
+    """Read every array of an archive by name.
+
+    Args:
+        path: the file.
+        most: bytes that all arrays together may have.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it cannot be read, holds something else than arrays, or would grow beyond all measure.
+    """
+    try:
+        with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+            declared = sum(member.file_size for member in archive.infolist())
+            if declared > min(most, _GROWTH * path.stat().st_size):
+                raise ValueError(f"its arrays would take {declared:,} bytes, at most {most:,} are allowed")
+            arrays = {}
+            for member in archive.infolist():
+                name = member.filename.removesuffix(".npy")
+                if name == member.filename or name in arrays:
+                    raise ValueError(f"its member {member.filename[:80]!r} is no array, or is there twice")
+                with archive.open(member) as content:
+                    arrays[name] = _read(content, member.file_size)
+            return arrays
+    except (FileNotFoundError, ValueError):
+        raise
+    except Exception as error:  # zipfile, zlib and numpy raise nearly anything on a file that was made to harm
+        raise ValueError(f"not a whole .npz file ({type(error).__name__}: {error!s:.200})") from error
+
+
+def _read(stream: IO[bytes], size: int) -> np.ndarray:
+    """Read an array from a stream of so many bytes."""
+    version = np.lib.format.read_magic(stream)
+    headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in headers:
+        raise ValueError(f"written in version {version} of the .npy format; expected 1.0 or 2.0")
+    shape, by_columns, dtype = headers[version](stream)
+    if dtype.hasobject:
+        raise ValueError("it holds pickled objects, which are never loaded")
+    if not all(type(side) is int and side >= 0 for side in shape) or len(shape) > 32:
+        raise ValueError(f"the shape {shape!s:.80} is none")
+    if not dtype.itemsize:
+        raise ValueError(f"its values of the dtype {dtype} have no bytes: any number of them would fit into the file")
+    wanted = math.prod(shape) * dtype.itemsize
+    if wanted > size:
+        raise ValueError(f"its header promises {wanted:,} bytes, the file has {size:,}")
+    data = stream.read(wanted)
+    if len(data) < wanted:
+        raise ValueError(f"truncated: its header promises {wanted:,} bytes, {len(data):,} follow it")
+    array = np.frombuffer(bytearray(data), dtype)
+    return array.reshape(shape, order="F" if by_columns else "C")
