@@ -10,6 +10,6 @@ A room ``mmkeras/modalities/<name>/`` holds
 `Spec` objects are what all three, the exporters and the device runtime agree on.
 """
 
-from mmkeras.modalities._contract import ModalitySpec, TensorSpec, spec_from_json
+from mmkeras.modalities._contract import ModalitySpec, TensorSpec, check_shapes, spec_from_json
 
-__all__ = ["ModalitySpec", "TensorSpec", "spec_from_json"]
+__all__ = ["ModalitySpec", "TensorSpec", "check_shapes", "spec_from_json"]

@@ -13,7 +13,7 @@ import numpy as np
 
 from mmkeras.components import find
 
-__all__ = ["ModalitySpec", "TensorSpec", "spec_from_json"]
+__all__ = ["ModalitySpec", "TensorSpec", "check_shapes", "spec_from_json"]
 
 
 @dataclass(frozen=True)
@@ -110,3 +110,21 @@ def spec_from_json(value: dict[str, Any], folder: Path) -> ModalitySpec:
     """
     spec: ModalitySpec = find("modalities", value["kind"], "spec").Spec.from_json(value, folder)
     return spec
+
+
+def check_shapes(name: str, tensors: tuple[TensorSpec, ...]) -> None:
+    """Use once what was read: dataclasses take a value of any type, and the first use would stumble over it.
+
+    Args:
+        name: of the modality or task.
+        tensors: its inputs or outputs.
+
+    Raises:
+        TypeError: a name that is no text.
+        ValueError: a shape that is none.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"its name is {name!r:.40}")
+    for tensor in tensors:
+        if not all(type(size) is int and size > 0 for size in tensor.shape):
+            raise ValueError(f"the tensor {tensor.name} has the shape {tensor.shape!r:.60}")

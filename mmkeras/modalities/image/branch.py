@@ -13,6 +13,7 @@ from keras import layers, ops
 
 from mmkeras.errors import ConfigError
 from mmkeras.geometry import cell_centres
+from mmkeras.keras_files import load_weights
 from mmkeras.modalities.image.edge import edge_backbone
 from mmkeras.modalities.image.pyramid import merge_pyramid
 from mmkeras.modalities.image.spec import Config, Spec
@@ -135,7 +136,7 @@ def _load(backbone: keras.Model, path: Path) -> None:
             f"image.weights: expected 'none', 'imagenet' or a file, got {str(path)!r}, which does not exist"
         )
     try:
-        backbone.load_weights(str(path))
+        load_weights(backbone, path)
     except Exception as error:
         raise ConfigError(
             f"image.weights: {path} does not fit {backbone.name} without its top ({error}). "

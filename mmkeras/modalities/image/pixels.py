@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +18,21 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from mmkeras.errors import DataError
+from mmkeras.modalities.image.dicom import read_dicom, split_frame
+from mmkeras.modalities.image.dicom_header import is_dicom
 
-__all__ = ["RawImage", "Window", "describe", "fit", "read_bytes", "read_rgb", "resize_rgb"]
+__all__ = ["RawImage", "Window", "describe", "fit", "read_bytes", "read_rgb", "read_size", "resize_rgb"]
 
 RawImage: TypeAlias = Any
-"""A path, the bytes of a JPEG or PNG file, a Pillow image, a uint8 array (H, W, 3) or (H, W), or a `Window`."""
+"""A path, the bytes of a JPEG, PNG or DICOM file, a Pillow image, a uint8 array (H, W, 3) or (H, W), or a `Window`."""
 
 FORMATS = ("JPEG", "MPO", "PNG")  # MPO is a JPEG followed by further pictures, as some phones write it
 RGB_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX")
 WIDE_MODES = ("I", "I;16", "I;16B", "I;16L")
 
+MOST_PIXELS = 89_478_485
+"""An image with more is refused before a pixel is decoded: 256 MiB in RGB, and the number from which Pillow warns."""
+_TOO_LARGE = f"larger than the {MOST_PIXELS:,} pixels that are read at most. Scale it down first"
 TIE = 2.0**-10
 """Added before rounding: halves are common, and float errors would send them up here and down there."""
 
@@ -103,10 +109,11 @@ def read_rgb(value: RawImage) -> Image.Image:
     """Return the decoded image in mode RGB, at its own size.
 
     Alpha is cut off, not blended; 16-bit samples keep their upper byte; an EXIF orientation is ignored.
-    TensorFlow's decoders do the same.
+    TensorFlow's decoders do the same. A DICOM frame is shown by its own window; ``scan.dcm#3`` is the third one.
 
     Raises:
-        DataError: not a JPEG or PNG, truncated, damaged, animated, empty, or not grey, RGB or palette.
+        DataError: not a JPEG, PNG or DICOM, truncated, damaged, animated, empty, or not grey, RGB or palette.
+        DependencyError: a DICOM file without pydicom.
     """
     if isinstance(value, np.ndarray):
         return _from_array(value)
@@ -114,18 +121,27 @@ def read_rgb(value: RawImage) -> Image.Image:
         return _to_rgb(value, value)
     if isinstance(value, Window):
         return value.read()
-    return _to_rgb(_open(read_bytes(value), value), value)
+    data, frame = read_bytes(value), split_frame(value)[1]
+    if is_dicom(data):
+        return read_dicom(data, describe(value), frame)
+    if frame is not None:
+        raise DataError(f"{describe(value)}: only a DICOM file has frames to choose from")
+    return _to_rgb(_open(data, value), value)
 
 
 def read_bytes(value: RawImage) -> bytes:
-    """Return the bytes of an image file given as path or bytes.
+    """Return the bytes of an image file given as path (the frame of a DICOM file after it or not) or bytes.
 
     Raises:
         DataError: no such file, an empty one, or neither path nor bytes.
     """
     if isinstance(value, (str, os.PathLike)):
         try:
-            data = Path(value).read_bytes()
+            path = Path(split_frame(value)[0])
+            # A device or a pipe would be read without an end.
+            if path.exists() and not path.is_file():
+                raise DataError(f"{value}: cannot be read: expected a file, got a folder or a device")
+            data = path.read_bytes()
         except FileNotFoundError:
             raise DataError(f"{value}: no such file") from None
         except (OSError, ValueError) as error:
@@ -188,15 +204,31 @@ def _resize(image: Image.Image, height: int, width: int) -> np.ndarray:
     return np.clip(np.rint(np.stack(channels, axis=-1) + TIE), 0, 255).astype(np.uint8)
 
 
+def read_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Return width and height of a JPEG or PNG file from its header alone.
+
+    Raises:
+        DataError: no such file, another format, or more than `MOST_PIXELS`.
+    """
+    return _open(read_bytes(path), path).size
+
+
 def _open(data: bytes, value: RawImage) -> Image.Image:
     try:
-        image = Image.open(io.BytesIO(data))
+        with warnings.catch_warnings():
+            # Pillow warns of a large image before it refuses a larger one; here both are refused, below.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
-        raise DataError(f"{describe(value)}: not an image; expected JPEG or PNG") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{describe(value)}: not an image; expected JPEG, PNG or DICOM") from None
+    except Image.DecompressionBombError:
+        raise DataError(f"{describe(value)}: {_TOO_LARGE}") from None
+    except Exception as error:  # Pillow's plugins raise nearly anything on a damaged header
         raise DataError(f"{describe(value)}: cannot be read: {error}") from None
+    if image.width * image.height > MOST_PIXELS:
+        raise DataError(f"{describe(value)}: {image.width}x{image.height} pixels: {_TOO_LARGE}")
     if image.format not in FORMATS:
-        raise DataError(f"{describe(value)}: expected JPEG or PNG, got {image.format}")
+        raise DataError(f"{describe(value)}: expected JPEG, PNG or DICOM, got {image.format}")
     if image.format == "PNG":
         if getattr(image, "is_animated", False):
             raise DataError(f"{describe(value)}: an animated PNG; expected a still image")
@@ -225,7 +257,7 @@ def _to_rgb(image: Image.Image, value: RawImage) -> Image.Image:
         )
     try:
         image.load()
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged data
         raise DataError(f"{describe(value)}: broken or truncated: {error}") from None
     if 0 in image.size:
         raise DataError(f"{describe(value)}: the image has no pixels")

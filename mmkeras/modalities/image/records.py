@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmkeras.modalities.image.pixels import TIE, RawImage, fit, read_bytes, read_rgb
+from mmkeras.draws import normal, uniform
+from mmkeras.modalities.image.dicom import open_frame, split_frame
+from mmkeras.modalities.image.dicom_graph import decode_dicom
+from mmkeras.modalities.image.dicom_header import is_dicom
+from mmkeras.modalities.image.dicom_record import anonymous, as_png
+from mmkeras.modalities.image.pixels import TIE, RawImage, describe, fit, read_bytes, read_rgb
 from mmkeras.modalities.image.spec import Config, Spec
 
 if TYPE_CHECKING:
@@ -23,17 +28,24 @@ __all__ = ["augment", "decode", "encode"]
 def encode(spec: Config | Spec, value: RawImage) -> bytes:
     """Check an image and return the bytes that a record holds: the file as it is, or a PNG of pixels.
 
+    Of a DICOM file the record holds one frame and no other element: a PNG as people see it, or what
+    `dicom_record.anonymous` makes of it.
+
     Args:
-        spec: unused; records keep the image's own size, so that another input size needs no conversion.
-        value: a path, JPEG or PNG bytes, a Pillow image, or a uint8 array.
+        spec: says what becomes of DICOM; records keep the image's own size, so that another one needs no conversion.
+        value: a path, JPEG, PNG or DICOM bytes, a Pillow image, or a uint8 array.
 
     Raises:
         DataError: the image cannot be used.
     """
-    del spec
-    image = read_rgb(value)
     if isinstance(value, (str, os.PathLike, bytes, bytearray, memoryview)):
-        return read_bytes(value)
+        data = read_bytes(value)
+        if is_dicom(data):
+            frame = open_frame(data, describe(value), split_frame(value)[1])
+            return anonymous(frame) if spec.dicom == "graph" else as_png(frame)
+        read_rgb(value)
+        return data
+    image = read_rgb(value)
     stream = io.BytesIO()
     # Shards are read far more often than kept: a little larger, and written in a quarter of the time.
     image.save(stream, "PNG", compress_level=1)
@@ -45,7 +57,7 @@ def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
 
     Args:
         spec: size and resize mode.
-        raw: string tensor () or (B,), the bytes of JPEG or PNG files.
+        raw: string tensor () or (B,), the bytes of JPEG or PNG files, and of DICOM files where the spec says ``graph``.
 
     Returns:
         uint8 (height, width, 3) or (B, height, width, 3) by tensor name.
@@ -62,11 +74,17 @@ def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
 def _decode(spec: Spec, raw: tf.Tensor) -> tf.Tensor:
     import tensorflow as tf
 
+    def other() -> tf.Tensor:
+        if spec.dicom != "graph":
+            return tf.io.decode_png(raw, channels=3)
+        is_png = tf.strings.substr(raw, 0, 4) == b"\x89PNG"
+        return tf.cond(is_png, lambda: tf.io.decode_png(raw, channels=3), lambda: decode_dicom(raw))
+
     image = tf.cond(
         tf.io.is_jpeg(raw),
         # The default method is faster by a hair and differs from libjpeg's, which Pillow uses.
         lambda: tf.io.decode_jpeg(raw, channels=3, dct_method="INTEGER_ACCURATE"),
-        lambda: tf.io.decode_png(raw, channels=3),
+        other,
     )
     shape = tf.cast(tf.shape(image)[:2], tf.int64)
     size = tf.constant([spec.height, spec.width], tf.int64)
@@ -101,7 +119,7 @@ def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.T
     image = tf.convert_to_tensor(inputs[spec.name])
     if single := image.shape.rank == 3:
         image = image[None]
-    draws = tf.random.stateless_uniform((tf.shape(image)[0], 5), seed, -1.0, 1.0)
+    draws = uniform((tf.shape(image)[0], 5), seed, -1.0, 1.0)
     image = _move(config, spec, image, draws[:, :3])
     if config.brightness or config.contrast:
         # Flattened: broadcasting over one axis takes half the time of broadcasting over three.
@@ -139,13 +157,13 @@ def _corrupt(config: Config, spec: Spec, image: tf.Tensor, seed: tf.Tensor) -> t
     import tensorflow as tf
 
     count = tf.shape(image)[0]
-    draws = tf.random.stateless_uniform((count, 8), seed)
+    draws = uniform((count, 8), seed)
     chosen, kind, amount, level = (draws[:, n, None] for n in range(4))
     corrupted = chosen < config.corruption
     dark, fog, covered = (corrupted & (kind >= n / 3) & (kind < (n + 1) / 3) for n in range(3))
     thickness = tf.where(fog, 0.4 + 0.5 * amount, 0.0)
     scale = tf.where(dark, 0.05 + 0.4 * amount, 1.0 - thickness)
-    noise = tf.random.stateless_normal((count, spec.height * spec.width * 3), seed + 1)
+    noise = normal((count, spec.height * spec.width * 3), seed + 1)
     values = tf.cast(tf.reshape(image, (-1, spec.height * spec.width * 3)), tf.float32)
     values = values * scale + thickness * (100.0 + 120.0 * level) + tf.where(dark, 8.0, 0.0) * noise
     values = tf.reshape(values, (-1, spec.height, spec.width, 3))

@@ -23,11 +23,14 @@ ARCHITECTURES = (
 """Backbones by their keras.applications name, and the quantisation-friendly ``edge`` preset."""
 
 RESIZES = ("stretch", "letterbox", "center_crop")
+DICOM = ("picture", "graph")
 
 
 @dataclass(frozen=True)
 class Config:
     """An image input and its encoder."""
+
+    shapes_records: ClassVar[tuple[str, ...]] = ("dicom",)
 
     size: tuple[int, int] = (224, 224)
     """Height and width that every image is resized to."""
@@ -66,6 +69,9 @@ class Config:
     """Augmentation: the image moves by up to this share of its size; the edge pixels fill the gap."""
     corruption: float = 0.0
     """Augmentation: chance that the camera sees badly: in the dark, through fog, or with part of the lens covered."""
+    dicom: Literal["picture", "graph"] = "picture"
+    """What records hold of DICOM files: a picture of 8 bits, or every bit of the pixels for tensorflow-io to decode in
+    the graph (TensorFlow 2.16 alone; an exported SavedModel then needs tensorflow-io, too)."""
 
     def __post_init__(self) -> None:
         """Check the values, all at once.
@@ -82,6 +88,8 @@ class Config:
             problems.append(
                 f"architecture: {self.architecture!r} is unknown; {nearest(self.architecture, ARCHITECTURES)}"
             )
+        if self.dicom not in DICOM:
+            problems.append(f"dicom: {self.dicom!r} is unknown; {nearest(self.dicom, DICOM)}")
         highest = 3 if self.pyramid else 5
         if not 1 <= self.level <= highest:
             problems.append(f"level: expected 1 to {highest}, got {self.level}")
@@ -104,7 +112,7 @@ class Config:
 
     def spec(self, name: str) -> Spec:
         """Return what the device needs of this configuration."""
-        return Spec(name, height=self.size[0], width=self.size[1], resize=self.resize)
+        return Spec(name, height=self.size[0], width=self.size[1], resize=self.resize, dicom=self.dicom)
 
 
 @dataclass(frozen=True)
@@ -119,6 +127,8 @@ class Spec(ModalitySpec):
     """Columns of the model input."""
     resize: str = "stretch"
     """``stretch``, ``letterbox`` or ``center_crop``; bilinear, antialiased, rounded to whole levels."""
+    dicom: str = "picture"
+    """Whether records and the SavedModel's raw endpoint hold DICOM files (``graph``) or none."""
 
     @property
     def tensors(self) -> tuple[TensorSpec, ...]:
@@ -129,7 +139,7 @@ class Spec(ModalitySpec):
         """Decode and resize one image.
 
         Args:
-            value: a path, JPEG or PNG bytes, a Pillow image, a uint8 array (H, W, 3) or (H, W), or a `Window`.
+            value: a path, JPEG, PNG or DICOM bytes, a Pillow image, a uint8 array (H, W, 3) or (H, W), or a `Window`.
 
         Returns:
             uint8 (height, width, 3) by tensor name.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from mmkeras.draws import uniform
 from mmkeras.drives.radar_cloud import POINT_FIELDS
 from mmkeras.modalities.radar.spec import MARGIN, NEAREST, Config, RawPoints, Spec, read_points
 from mmkeras.pcd import header_length, write_pcd
@@ -81,7 +82,7 @@ def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.T
     if single := points.shape.rank == 2:
         points, mask = points[None], mask[None]
     count = tf.shape(points)[0]
-    chosen, late, turn, loss = tf.unstack(tf.random.stateless_uniform((count, 4), seed), axis=1)
+    chosen, late, turn, loss = tf.unstack(uniform((count, 4), seed), axis=1)
     disturbed = tf.cast(chosen < config.disturb, tf.float32)[:, None]
     x, z, _, v, rcs, vx, vz, dt, _ = tf.unstack(points, axis=-1)
     before = z
@@ -95,7 +96,7 @@ def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.T
     depth = tf.where(ahead, z, 1.0)
     u = (focal * x / depth + centre_x) / width
     v = tf.clip_by_value(((v * height - centre_y) * before / depth + centre_y) / height, 0.0, 1.0)
-    lost = tf.random.stateless_uniform(tf.shape(x), seed + 1) < disturbed * loss[:, None] * config.lose
+    lost = uniform(tf.shape(x), seed + 1) < disturbed * loss[:, None] * config.lose
     seen = (mask > 0) & ahead & (u > -MARGIN) & (u < 1.0 + MARGIN) & ~lost
     away = tf.math.log(tf.where(seen, tf.sqrt(x * x + z * z), 1.0))
     features = tf.where(seen[..., None], tf.stack([x, z, u, v, rcs, vx, vz, dt, away], axis=-1), 0.0)

@@ -182,14 +182,16 @@ def read_points(value: RawPoints) -> np.ndarray:
         value = value.points()
     if isinstance(value, (str, bytes, os.PathLike)):
         cloud = read_pcd(value)
-        missing = [name for name in POINT_FIELDS if name not in cloud.columns]
-        if missing:
-            where = value if not isinstance(value, bytes) else f"point cloud of {len(value)} bytes"
+        where = value if not isinstance(value, bytes) else f"point cloud of {len(value)} bytes"
+        if any(name not in cloud.columns for name in POINT_FIELDS):
             raise DataError(
                 f"{where}: expected the fields {' '.join(POINT_FIELDS)} in the camera's frame, "
                 f"got {' '.join(cloud.fields)}. A sensor's own .pcd needs its calibration: see mmkeras.drives"
             )
-        value = np.stack([np.asarray(cloud.columns[name], np.float32) for name in POINT_FIELDS], axis=1)
+        try:
+            value = cloud.table(POINT_FIELDS)
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from None
     points = np.asarray(value)
     if points.ndim != 2 or points.shape[1] != len(POINT_FIELDS) or points.dtype.kind not in "fiu":
         raise DataError(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import keras
 import keras_nlp
 
 from mmkeras.errors import ConfigError
+from mmkeras.keras_files import check_preset
 from mmkeras.modalities.text.presets import preset_path
 from mmkeras.modalities.text.spec import Config, Spec
 from mmkeras.tokens import Branch, Tokens
@@ -32,6 +34,7 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
 
     Raises:
         ConfigError: the preset can't be loaded or doesn't fit the spec's vocabulary or length.
+        DataError: a local preset would run code or reaches out of its folder.
     """
     dropout = 0.0 if config.frozen else config.dropout
     # The scope gives every variable a path below <name>_branch, by which learning rates are chosen.
@@ -91,8 +94,11 @@ def _from_scratch(spec: Spec, config: Config) -> Any:
 
 
 def _from_preset(config: Config) -> Any:
+    path = preset_path(config.preset)
+    if Path(path).is_dir():
+        check_preset(path)
     try:
-        return keras_nlp.models.BertBackbone.from_preset(preset_path(config.preset), dropout=config.dropout)
+        return keras_nlp.models.BertBackbone.from_preset(path, dropout=config.dropout)
     except Exception as error:  # keras_nlp raises whatever its downloaders and parsers raise.
         raise ConfigError(
             f"The text preset {config.preset!r} can't be loaded: {error}. Expected a BERT preset name of "

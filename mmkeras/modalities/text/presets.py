@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from mmkeras.errors import ConfigError, require
 from mmkeras.modalities.text.spec import Config
-from mmkeras.modalities.text.vocabulary import read_vocabulary, train_vocabulary, write_vocabulary
+from mmkeras.modalities.text.vocabulary import check_vocabulary, read_vocabulary, train_vocabulary, write_vocabulary
+from mmkeras.typed import read_json
 
 __all__ = ["preset_path", "preset_tokenizer", "resolve"]
 
@@ -79,17 +79,22 @@ def preset_tokenizer(preset: str) -> tuple[tuple[str, ...], bool | None]:
 
 def _local_tokenizer(folder: Path) -> tuple[tuple[str, ...], bool | None]:
     tokenizer = _json(folder / "tokenizer.json")
-    lowercase = _json(folder / "tokenizer_config.json").get("do_lower_case")
+    lowercase = _bool(_json(folder / "tokenizer_config.json"), "do_lower_case")
     keras_file = folder / "assets" / "tokenizer" / "vocabulary.txt"
     if keras_file.is_file():
-        return read_vocabulary(keras_file), tokenizer.get("config", {}).get("lowercase", lowercase)
+        return read_vocabulary(keras_file), _bool(_part(tokenizer, "config"), "lowercase", lowercase)
     if lowercase is None:
-        lowercase = (tokenizer.get("normalizer") or {}).get("lowercase")
+        lowercase = _bool(_part(tokenizer, "normalizer"), "lowercase")
     if (folder / "vocab.txt").is_file():
         return read_vocabulary(folder / "vocab.txt"), lowercase
-    model = tokenizer.get("model") or {}
+    model = _part(tokenizer, "model")
     if model.get("type") == "WordPiece":
-        return tuple(sorted(model["vocab"], key=model["vocab"].__getitem__)), lowercase
+        vocabulary = _part(model, "vocab")
+        if sorted(map(str, vocabulary.values())) != sorted(map(str, range(len(vocabulary)))):
+            raise ConfigError(f"{folder / 'tokenizer.json'}: model.vocab: expected the numbers from 0 on, each once.")
+        tokens = tuple(sorted(vocabulary, key=lambda token: int(vocabulary[token])))
+        check_vocabulary(tokens)
+        return tokens, lowercase
     raise ConfigError(
         f"{folder} has no WordPiece vocabulary. Expected vocab.txt or tokenizer.json (Hugging Face layout), "
         "or assets/tokenizer/vocabulary.txt (Keras layout); or give a vocab.txt in `vocabulary`."
@@ -98,9 +103,18 @@ def _local_tokenizer(folder: Path) -> tuple[tuple[str, ...], bool | None]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        value: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        return read_json(path, ConfigError, "Expected a file that KerasHub or Hugging Face wrote.")
     except FileNotFoundError:
         return {}
-    except ValueError as error:
-        raise ConfigError(f"{path} is not JSON: {error}") from error
-    return value
+
+
+def _part(value: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return an object inside another; empty where it is none."""
+    part = value.get(key)
+    return part if isinstance(part, dict) else {}
+
+
+def _bool(value: dict[str, Any], key: str, default: bool | None = None) -> bool | None:
+    """Return what an object says, as far as it says true or false."""
+    said = value.get(key, default)
+    return said if isinstance(said, bool) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from mmkeras.draws import uniform
 from mmkeras.errors import ConfigError, DataError, require
 from mmkeras.modalities.text.characters import KEEP, SLOTS, pages, words
 from mmkeras.modalities.text.spec import Config, Spec, check_text
@@ -86,7 +87,7 @@ def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.T
     token_ids = inputs[f"{spec.name}_token_ids"]
     ends = (token_ids == spec.ids[CLS]) | (token_ids == spec.ids[SEP])
     real = tf.cast(inputs[f"{spec.name}_padding_mask"], tf.bool) & ~ends
-    chosen = tf.random.stateless_uniform(tf.shape(token_ids), seed) < config.mask_rate
+    chosen = uniform(tf.shape(token_ids), seed) < config.mask_rate
     masked = tf.where(real & chosen, tf.constant(spec.ids[MASK], token_ids.dtype), token_ids)
     return {**inputs, f"{spec.name}_token_ids": masked}
 

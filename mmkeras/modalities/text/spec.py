@@ -116,6 +116,8 @@ class Spec(ModalitySpec):
 
     def __post_init__(self) -> None:
         check_vocabulary(self.vocabulary)
+        if not isinstance(self.lowercase, bool):
+            raise ConfigError(f"text: lowercase: expected true or false, got {self.lowercase!r:.40}.")
 
     @property
     def tensors(self) -> tuple[TensorSpec, ...]:

@@ -76,6 +76,19 @@ def test_what_is_no_set_of_points_is_refused(tmp_path):
         SPEC.preprocess(path)
 
 
+def test_a_field_of_several_numbers_is_refused(tmp_path):
+    points = write_pcd(np.zeros((2, 9), np.float32), (*POINT_FIELDS, "more"))
+    head, data = points.split(b"DATA", 1)
+    names = b" ".join(field.encode() for field in POINT_FIELDS)
+    head = head.replace(names + b" more", names).replace(b"4 4 4 4 4 4 4 4 4", b"4 4 4 4 4 4 4 4")
+    head = head.replace(b"F F F F F F F F F", b"F F F F F F F F").replace(b"1 1 1 1 1 1 1 1 1", b"1 1 1 1 1 1 1 2")
+    (tmp_path / "double.pcd").write_bytes(head + b"DATA" + data)
+    with pytest.raises(
+        DataError, match=rf"double\.pcd: field '{POINT_FIELDS[-1]}': expected one number a point, got 2"
+    ):
+        SPEC.preprocess(tmp_path / "double.pcd")
+
+
 def test_the_spec_survives_json(tmp_path):
     assert spec_from_json(SPEC.to_json(), tmp_path) == SPEC
 

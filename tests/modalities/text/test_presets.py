@@ -89,7 +89,7 @@ def test_folders_without_a_bert(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="can't be loaded"):
         preset_tokenizer("bert_that_nobody_has")
     (tmp_path / "tokenizer.json").write_text("{")
-    with pytest.raises(ConfigError, match="not JSON"):
+    with pytest.raises(ConfigError, match="cannot be read as JSON"):
         preset_tokenizer(str(tmp_path))
 
 

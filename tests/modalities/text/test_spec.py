@@ -117,6 +117,11 @@ def test_bad_vocabularies(tokens: tuple[str, ...], message: str) -> None:
         Spec("text", 8, tokens)
 
 
+def test_lowercase_is_true_or_false() -> None:
+    with pytest.raises(ConfigError, match="expected true or false"):
+        Spec("text", 8, TOKENS, [True])  # type: ignore[arg-type]
+
+
 def test_config_gives_the_spec(tmp_path: Path) -> None:
     write_vocabulary(tmp_path / "vocab.txt", TOKENS)
     config = Config(max_length=8, vocabulary=str(tmp_path / "vocab.txt"))

@@ -1,0 +1,92 @@
+"""A folder of DICOM files, a folder for each class: ``<path>/<label>/.../<file>``; every frame is a sample.
+
+Splits keep a patient together. The patient's number is read for that alone: it is not in keys, columns, records or
+messages. Files are found by what they are, whatever their name ends in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mmkeras.data.sources._contract import Sample, SourceBase
+from mmkeras.errors import ConfigError, DataError, nearest, require
+from mmkeras.modalities.image.dicom_header import read_header
+
+__all__ = ["Source"]
+
+FRAMES = ("every", "first", "middle")
+
+
+@dataclass(frozen=True)
+class Source(SourceBase):
+    """DICOM files in a folder per class; the column ``device`` says CT, MR, US and so on, to slice by."""
+
+    path: str
+    """The folder that holds a folder for each class."""
+    modality: str = "image"
+    """Name of the model's image modality."""
+    frames: Literal["every", "first", "middle"] = "every"
+    """Which frames of a file of several become samples."""
+
+    def __post_init__(self) -> None:
+        """Check the options that need no file.
+
+        Raises:
+            ConfigError: an unknown choice of frames.
+        """
+        if self.frames not in FRAMES:
+            raise ConfigError(f"dicom_folder: frames: {self.frames!r}; {nearest(self.frames, FRAMES)}")
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield every frame, sorted by path; what is no readable DICOM file has a `DataError` as its target.
+
+        Raises:
+            DataError: no such folder, or no files in folders of classes.
+            DependencyError: pydicom is not installed.
+        """
+        require("pydicom", "dicom", "pydicom")
+        for path in self._files():
+            name = path.relative_to(self.path).as_posix()
+            try:
+                yield from self._of_file(path, name)
+            except DataError as error:
+                yield Sample(key=name, values={}, target=error, origin=name)
+
+    def fingerprint_inputs(self) -> dict[str, str]:
+        """Return a hash of the names, sizes and times of all files; their contents are not read."""
+        digest = hashlib.sha256()
+        for path in self._files():
+            state = path.stat()
+            line = f"{path.relative_to(self.path)}:{state.st_size}:{state.st_mtime_ns}\n"
+            digest.update(line.encode(errors="surrogateescape"))
+        return {"files": digest.hexdigest()}
+
+    def _files(self) -> list[Path]:
+        root = Path(self.path)
+        if not root.is_dir():
+            raise DataError(f"{root}: no such folder. Check the option path of the dicom_folder source")
+        found = [path for path in root.glob("*/**/*") if path.is_file() and not path.name.startswith(".")]
+        # An index of the files on a medium, not an image; it stands beside them by the standard.
+        found = sorted(path for path in found if path.name.upper() != "DICOMDIR")
+        if not found:
+            raise DataError(f"{root}: no files in it; expected {root}/<label>/<file>")
+        return found
+
+    def _of_file(self, path: Path, name: str) -> Iterator[Sample]:
+        header = read_header(path, name)
+        count = header.frames
+        numbers = {"every": range(1, count + 1), "first": (1,), "middle": ((count + 1) // 2,)}[self.frames]
+        for number in numbers:
+            ending = f"#{number}" if count > 1 else ""
+            yield Sample(
+                key=name + ending,
+                values={self.modality: f"{path}{ending}"},
+                target=Path(name).parts[0],
+                group=header.group or name,
+                columns={"device": header.device},
+                origin=name + ending,
+            )
