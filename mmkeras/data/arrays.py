@@ -22,6 +22,7 @@ from mmkeras.data.encode import room
 from mmkeras.data.features import parse
 from mmkeras.data.index import Index
 from mmkeras.errors import DataError
+from mmkeras.files import held, sweep
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
 
@@ -68,7 +69,10 @@ def load_arrays(
     targets, weights = [], []
     dataset = tf.data.TFRecordDataset(index.files(split)).batch(1024)
     for serialised in dataset:
-        batch = parse(specs, task, serialised)
+        try:
+            batch = parse(specs, task, serialised)
+        except (tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
+            raise _no_sample(index, split, error) from None
         targets.append(batch.target.numpy())
         weights.append(batch.weight.numpy())
         for name in specs:
@@ -78,13 +82,24 @@ def load_arrays(
     tables: dict[str, np.ndarray] = {}
     if not on_disk:
         _check_memory(index, specs, raw)
-    for name, spec in specs.items():
-        tables.update(_tables(index, split, spec, list(raw[name]), on_disk))
+    try:
+        for name, spec in specs.items():
+            tables.update(_tables(index, split, spec, list(raw[name]), on_disk))
+    except (tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
+        raise _no_sample(index, split, error) from None
     return Arrays(
         tables=tables,
         rows={name: _missing_last(np.concatenate(parts), len(raw[name])) for name, parts in rows.items()},
         targets=np.concatenate(targets),
         weights=np.concatenate(weights),
+    )
+
+
+def _no_sample(index: Index, split: str, error: Exception) -> DataError:
+    said = getattr(error, "message", "its bytes are none")
+    return DataError(
+        f"{index.folder}: a record of the split {split} holds something else than a sample ({said[:200]}). Delete the "
+        "folder and convert again"
     )
 
 
@@ -98,22 +113,31 @@ def _tables(index: Index, split: str, spec: ModalitySpec, raw: list[bytes], on_d
         _fill(tables, spec, raw)
         return tables
     described = json.dumps(spec.to_json(), sort_keys=True, default=str).encode()
+    # What is left of damaged shards has other rows than the whole ones.
+    described += "".join(row.origin for row in index.damaged).encode()
     folder = index.folder / "decoded" / f"{split}-{spec.name}-{hashlib.sha256(described).hexdigest()[:12]}"
     if not folder.is_dir():
+        sweep(folder.parent.glob(f"{folder.name}.*.tmp"))
         beside = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
-        beside.mkdir(parents=True, exist_ok=True)
-        tables = {t.name: _open(beside / f"{t.name}.npy", (len(raw) + 1, *t.shape), t.dtype) for t in spec.tensors}
-        _fill(tables, spec, raw)
-        del tables
         try:
-            os.replace(beside, folder)
-        except OSError:  # another process was first, with the same content
-            shutil.rmtree(beside)
+            beside.mkdir(parents=True, exist_ok=True)
+            with held(beside):
+                sizes = {t.name: (len(raw) + 1, *t.shape) for t in spec.tensors}
+                tables = {t.name: _open(beside / f"{t.name}.npy", sizes[t.name], t.dtype) for t in spec.tensors}
+                _fill(tables, spec, raw)
+                del tables
+                if not folder.is_dir():  # else another process was first, with the same content
+                    os.replace(beside, folder)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
     return {t.name: np.load(folder / f"{t.name}.npy", mmap_mode="r") for t in spec.tensors}
 
 
 def _open(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
     array: np.ndarray = np.lib.format.open_memmap(path, "w+", dtype=np.dtype(dtype), shape=shape)
+    with path.open("r+b") as file:
+        # A full disk is an error here; met while writing to the mapped memory it would be the end of the process.
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return array
 
 

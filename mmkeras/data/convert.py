@@ -28,7 +28,7 @@ from mmkeras.data.shards import ShardReport, ShardWork
 from mmkeras.data.sources import Sample, SourceBase
 from mmkeras.data.splits import SPLITS
 from mmkeras.data.workers import write_shards
-from mmkeras.errors import ConfigError
+from mmkeras.errors import ConfigError, DataError
 from mmkeras.tasks import TaskSpec
 
 if TYPE_CHECKING:
@@ -59,7 +59,10 @@ def convert(config: DataConfig, modalities: Mapping[str, Any], task: Any, consol
     inputs = source.fingerprint_inputs()
     digest = fingerprint(inputs, shaped)
     folder = Path(config.folder) / f"{config.source.name}-{digest[:16]}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    if (folder / INDEX_FILE).is_file():  # it appears whole; converted data may lie in a read-only folder
+        return Index.load(folder)
+    with contextlib.suppress(OSError):  # named by the lock
+        folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_name(folder.name + ".lock")):
         if (folder / INDEX_FILE).is_file():
             return Index.load(folder)
@@ -88,10 +91,28 @@ def _check_names(modalities: Mapping[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Let two runs that want the same data wait for each other; the lock ends with the process."""
-    with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+    """Let two runs that want the same data wait for each other; the lock ends with the process, and its file with it.
+
+    Raises:
+        DataError: nothing can be written there.
+    """
+    while True:
+        try:
+            stream = path.open("w")
+        except OSError as error:
+            raise DataError(
+                f"{path.parent}: nothing can be written here ({error.strerror}). Name another folder with --data.folder"
+            ) from None
+        with stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            # Whoever held it before has removed the file; then a third one may hold a new file already.
+            if not path.exists() or not os.path.samestat(os.fstat(stream.fileno()), path.stat()):
+                continue
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
 
 
 def _complete(task: Any, samples: list[Sample]) -> tuple[tuple[str, ...], TaskSpec]:

@@ -1,7 +1,8 @@
 """Batches for training and evaluation.
 
 The training stream has no end. Its batch number k depends on the seed and on k alone: a stream that starts at step k
-gives exactly the batches k, k + 1, ... of one that began at 0. Three caches feed it:
+gives exactly the batches k, k + 1, ... of one that began at 0. Workers that share it each give their part of every such
+batch, augmented as it is in the whole. Three caches feed it:
 
 - ``memory``: decoded once into arrays; a batch is a gather from them.
 - ``disk``: the same arrays in files beside the shards; the same batches as ``memory``.
@@ -22,6 +23,7 @@ from mmkeras.data.seeds import derive
 from mmkeras.data.streams import Position, from_arrays, from_shards
 from mmkeras.data.transforms import augment as augment_inputs
 from mmkeras.data.transforms import drop_modalities
+from mmkeras.draws import part_of_batch
 from mmkeras.errors import DataError
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
@@ -65,7 +67,7 @@ def train_dataset(
         modality_dropout_start: step from which on modalities are dropped.
         cache: ``memory``, ``disk`` or ``none``.
         shuffle_buffer: records that are shuffled together without a cache.
-        num_shards: workers; the samples of a pass are shared out between them.
+        num_shards: workers; each gives its part of the same batches of ``num_shards * batch_size`` samples.
         shard: number of this worker.
 
     Returns:
@@ -88,10 +90,11 @@ def train_dataset(
     @tf.autograph.experimental.do_not_convert
     def finish(step: tf.Tensor, batch: Any) -> Any:
         inputs, target, weight = batch
-        if augment:
-            inputs = augment_inputs(inputs, specs, configs, derive(seed, step, shard, AUGMENT))
-        rate = tf.where(step >= modality_dropout_start, modality_dropout, 0.0)
-        inputs = drop_modalities(inputs, specs, rate, derive(seed, step, shard, DROP))
+        with part_of_batch(shard * batch_size):
+            if augment:
+                inputs = augment_inputs(inputs, specs, configs, derive(seed, step, 0, AUGMENT))
+            rate = tf.where(step >= modality_dropout_start, modality_dropout, 0.0)
+            inputs = drop_modalities(inputs, specs, rate, derive(seed, step, 0, DROP))
         return to_elements(inputs, task_spec, target, weight, batch_size)
 
     steps = tf.data.Dataset.counter(start_step)

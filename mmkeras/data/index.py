@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmkeras.data.quarantine import BadRow
 from mmkeras.errors import DataError, nearest
 from mmkeras.files import write_json
+from mmkeras.typed import Checked, read_json
 
 __all__ = ["INDEX_FILE", "QUARANTINE_FILE", "SCHEMA_VERSION", "Index", "Shard", "Split"]
 
@@ -77,6 +78,8 @@ class Index:
     """Quarantined rows by reason."""
     written_by: dict[str, str] = field(default_factory=dict)
     """Package versions."""
+    damaged: tuple[BadRow, ...] = ()
+    """Records that could not be read back; found by `mmkeras.data.salvage.usable` and never saved."""
 
     @property
     def rows(self) -> int:
@@ -116,7 +119,7 @@ class Index:
     def save(self, folder: Path) -> None:
         """Write the index into a folder, in one move."""
         value = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
-        del value["folder"]
+        del value["folder"], value["damaged"]
         write_json(folder / INDEX_FILE, value)
 
     @classmethod
@@ -126,23 +129,17 @@ class Index:
         Raises:
             DataError: no index, one of another version, or shards that are missing or cut off.
         """
-        path = Path(folder) / INDEX_FILE
+        path, hint = Path(folder) / INDEX_FILE, "Delete the folder and convert again"
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            value = read_json(path, DataError, hint)
         except FileNotFoundError:
             raise DataError(f"{path}: no such file. Expected the folder of a converted dataset") from None
-        except ValueError as error:
-            raise DataError(f"{path}: not valid JSON ({error}). Delete the folder and convert again") from None
         if value.pop("schema_version", None) != SCHEMA_VERSION:
-            raise DataError(f"{path}: written by another version. Delete the folder and convert again")
-        splits = {
-            name: Split(**{**split, "shards": tuple(Shard(**shard) for shard in split["shards"])})
-            for name, split in value.pop("splits").items()
-        }
-        for key in ("labels", "columns"):
-            value[key] = tuple(value[key])
-        index = cls(folder=Path(folder), splits=splits, **value)
-        for shard in (shard for split in splits.values() for shard in split.shards):
+            raise DataError(f"{path}: written by another version. {hint}")
+        index = Checked(str(path), DataError, hint).build(cls, value, folder=Path(folder), damaged=())
+        for shard in (shard for split in index.splits.values() for shard in split.shards):
+            if Path(shard.file).name != shard.file or "\0" in shard.file or len(shard.file) > 200:
+                raise DataError(f"{path}: the shard {shard.file!r:.80} lies outside the folder; it is not read. {hint}")
             file = index.folder / shard.file
             size = file.stat().st_size if file.is_file() else None
             if size != shard.size:

@@ -7,10 +7,11 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 from mmkeras.errors import DataError
+from mmkeras.privacy import redaction
 
 __all__ = ["BadRow", "check_share", "reasons", "write_report"]
 
@@ -38,7 +39,7 @@ def write_report(path: Path, rows: Sequence[BadRow]) -> None:
     with beside.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow([field.name for field in fields(BadRow)])
-        writer.writerows(astuple(row) for row in rows)
+        writer.writerows(astuple(_shown(row)) for row in rows)
     os.replace(beside, path)
 
 
@@ -69,16 +70,23 @@ def check_share(rows: Sequence[BadRow], checked: int, total: int, largest: float
         f"all {total}:",
         *(f"  {count} x {reason}" for reason, count in list(reasons(rows).items())[:8]),
         "First of them:",
-        *(f"  {row.origin}: {row.part}: {row.reason}" for row in rows[:5]),
+        *(f"  {row.origin}: {row.part}: {row.reason}" for row in map(_shown, rows[:5])),
         f"All found so far: {report}",
         "Correct the rows, or raise data.max_bad_share to leave them out.",
     ]
     raise DataError("\n".join(lines))
 
 
+def _shown(row: BadRow) -> BadRow:
+    """Return a row as ``privacy.redact`` lets it be written: where it stands is told, what stands there is not."""
+    now = redaction()
+    return replace(row, key=now.name(row.key), reason=now.about(row.reason, [row.key]))
+
+
 def _kind(reason: str) -> str:
     """Cut what differs from row to row: quoted values, paths before a colon, numbers."""
-    first = reason.splitlines()[0].split("; did you mean")[0].split("; Valid:")[0]
+    # Cut first: the patterns would take hours on a cell of a hundred thousand letters.
+    first = (reason.splitlines() or [""])[0][:400].split("; did you mean")[0].split("; Valid:")[0]
     first = re.sub(r"^\S*[/\\]?\S+\.\w{1,5}: |^image of \d+ bytes: ", "", first)
     first = re.sub(r"'[^']*'|\"[^\"]*\"", "'...'", first)
     return re.sub(r"\d+", "N", first)[:120]

@@ -7,7 +7,6 @@ float list, ``weight`` float, ``key`` bytes, and ``columns`` bytes, a JSON objec
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -18,7 +17,9 @@ from typing import Any
 from mmkeras.data.encode import Encoded
 from mmkeras.data.quarantine import BadRow
 from mmkeras.data.sources import Sample
+from mmkeras.errors import DataError
 from mmkeras.files import write_json
+from mmkeras.typed import Checked, read_json
 
 __all__ = ["ShardReport", "ShardWork", "finished", "write_shard"]
 
@@ -39,9 +40,13 @@ class ShardReport:
 
     @classmethod
     def load(cls, path: Path) -> ShardReport:
-        """Read a report."""
-        value = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**{**value, "bad": [BadRow(**row) for row in value["bad"]]})
+        """Read a report.
+
+        Raises:
+            DataError: it is damaged.
+        """
+        hint = "Delete it; its shard is then written again"
+        return Checked(str(path), DataError, hint).build(cls, read_json(path, DataError, hint))
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,10 @@ def finished(work: ShardWork) -> ShardReport | None:
     """Return the report of a shard that an interrupted run has left complete."""
     if not work.report.is_file():
         return None
-    report = ShardReport.load(work.report)
+    try:
+        report = ShardReport.load(work.report)
+    except DataError:  # not the report of a whole shard
+        return None
     path = work.folder / work.file
     return report if path.is_file() and path.stat().st_size == report.size else None
 

@@ -13,11 +13,10 @@ from mmkeras.data.arrays import Arrays
 from mmkeras.data.features import decode, parse
 from mmkeras.data.index import Index
 from mmkeras.data.seeds import derive, shuffled_positions
-from mmkeras.errors import DataError
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
 
-__all__ = ["Position", "from_arrays", "from_shards"]
+__all__ = ["Position", "from_arrays", "from_shards", "shuffled_records"]
 
 SHARDS_AT_ONCE = 4
 
@@ -79,15 +78,27 @@ def _taker(array: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
 def from_shards(
     index: Index, specs: Mapping[str, ModalitySpec], task: TaskSpec, at: Position, shuffle_buffer: int
 ) -> tf.data.Dataset:
-    """Read batches (inputs, target, weight) from the shards, each worker every so-manieth record.
+    """Read batches (inputs, target, weight) from the shards.
 
     Records are shuffled in blocks of the buffer's size: a tf.data shuffle would also depend on the global seed. What is
-    left out at the start is read within its pass, but not decoded.
+    left out at the start is read within its pass, but not decoded. Every worker reads all records, so that the batches
+    are the same however many share them, and decodes its part of each batch alone: decoding is what takes the time.
     """
+
+    @tf.autograph.experimental.do_not_convert
+    def read(serialised: tf.Tensor) -> Any:
+        batch = parse(specs, task, serialised[at.shard * at.batch_size : (at.shard + 1) * at.batch_size])
+        return decode(specs, batch), batch.target, batch.weight
+
+    batches = shuffled_records(index, at, shuffle_buffer)
+    return batches.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def shuffled_records(index: Index, at: Position, shuffle_buffer: int) -> tf.data.Dataset:
+    """Read the serialised records, string (B,), of whole batches of all workers."""
     files = tf.constant(index.files("train"))
-    samples = len(range(at.shard, index.split("train").samples, at.num_shards))
-    if not samples:
-        raise DataError(f"{index.folder}: fewer training samples than workers ({at.num_shards})")
+    samples = index.split("train").samples
+    global_batch = at.batch_size * at.num_shards
 
     @tf.autograph.experimental.do_not_convert
     def one_pass(number: tf.Tensor) -> tf.data.Dataset:
@@ -99,19 +110,13 @@ def from_shards(
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        blocks = records.shard(at.num_shards, at.shard).batch(shuffle_buffer).enumerate()
+        blocks = records.batch(shuffle_buffer).enumerate()
 
         def shuffled(block: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-            return tf.random.experimental.stateless_shuffle(values, derive(at.seed, 1, number, block, at.shard))
+            return tf.random.experimental.stateless_shuffle(values, derive(at.seed, 1, number, block, 0))
 
         return blocks.map(shuffled).unbatch()
 
-    @tf.autograph.experimental.do_not_convert
-    def read(serialised: tf.Tensor) -> Any:
-        batch = parse(specs, task, serialised)
-        return decode(specs, batch), batch.target, batch.weight
-
-    first = at.start_step * at.batch_size
+    first = at.start_step * global_batch
     records = tf.data.Dataset.counter(first // samples).flat_map(one_pass).skip(first % samples)
-    batches = records.batch(at.batch_size, drop_remainder=True)
-    return batches.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return records.batch(global_batch, drop_remainder=True)

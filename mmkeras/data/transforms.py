@@ -10,6 +10,7 @@ import tensorflow as tf
 from mmkeras.components import find
 from mmkeras.data.encode import room
 from mmkeras.data.seeds import derive
+from mmkeras.draws import uniform
 from mmkeras.modalities import ModalitySpec
 
 __all__ = ["augment", "drop_modalities", "zero_missing"]
@@ -56,7 +57,7 @@ def drop_modalities(
     if len(specs) < 2:
         return inputs
     present = tf.stack([inputs[spec.present.name] > 0 for spec in specs.values()], axis=1)
-    draws = tf.where(present, tf.random.stateless_uniform(tf.shape(present), seed), -1.0)
+    draws = tf.where(present, uniform(tf.shape(present), seed), -1.0)
     last = tf.one_hot(tf.argmax(draws, axis=1), len(specs), on_value=True, off_value=False)
     kept = present & ((draws >= rate) | last)
     presences = {spec.present.name: tf.cast(kept[:, number], tf.float32) for number, spec in enumerate(specs.values())}

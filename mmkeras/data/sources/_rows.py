@@ -65,7 +65,10 @@ def _read_csv(path: Path, delimiter: str = ",") -> Table:
     rows = []
     with path.open(encoding="utf-8-sig", newline="") as stream:
         reader = csv.reader(stream, delimiter=delimiter, strict=True)
-        columns = tuple(next(reader, ()))
+        try:
+            columns = tuple(next(reader, ()))
+        except csv.Error as error:
+            raise DataError(f"{path}:1: not valid CSV: {error}; expected the names of the columns") from None
         if not columns:
             raise DataError(f"{path}: the first line is empty; expected the names of the columns")
         while True:
@@ -98,7 +101,7 @@ def _read_jsonl(path: Path) -> Table:
                 continue
             try:
                 cells = json.loads(text)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 rows.append(Row(line, {}, f"not valid JSON: {error}"))
                 continue
             if isinstance(cells, dict):

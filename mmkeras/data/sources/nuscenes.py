@@ -178,7 +178,7 @@ def _is_ahead(box: Box, frame: Frame) -> bool:
 def _read_splits(path: Path, scenes: set[str]) -> dict[str, str]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not valid JSON: {error}") from None
     if not isinstance(content, Mapping) or not all(isinstance(names, list) for names in content.values()):
         raise DataError(f'{path}: expected {{"train": [names of scenes], "validation": [...], "test": [...]}}')
@@ -187,8 +187,8 @@ def _read_splits(path: Path, scenes: set[str]) -> dict[str, str]:
         if split not in SPLITS:
             raise DataError(f"{path}: {split!r} is no split; {nearest(split, SPLITS)}")
         for name in names:
-            if name not in scenes:
-                raise DataError(f"{path}: {split}: there is no scene {name!r} in scene.json")
+            if not isinstance(name, str) or name not in scenes:
+                raise DataError(f"{path}: {split}: there is no scene {name!r:.80} in scene.json")
             if result.setdefault(name, split) != split:
                 raise DataError(f"{path}: the scene {name!r} stands in {result[name]} and in {split}")
     return result

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from mmkeras.data.sources._contract import Sample, SourceBase
 from mmkeras.data.sources._rows import Row, Table, read_table
 from mmkeras.errors import ConfigError, DataError, nearest
+from mmkeras.modalities.image.dicom import split_frame
 
 __all__ = ["Source"]
 
@@ -32,7 +33,7 @@ class Source(SourceBase):
     separator: str = ""
     """Splits a target cell into several labels, for example ";"."""
     files: tuple[str, ...] = ("image",)
-    """Modalities whose cells are paths of files."""
+    """Modalities whose cells are paths of files; a cell such as "scan.dcm#3" is the third frame of a DICOM file."""
     root: str = ""
     """Folder that relative paths start from; the table's own folder when empty."""
     split: str | None = None
@@ -84,7 +85,7 @@ class Source(SourceBase):
             cells = (row.cells.get(self.columns[modality]) for row in table.rows)
             digest = hashlib.sha256()
             for name in sorted({cell for cell in cells if isinstance(cell, str)}):
-                digest.update(f"{name}:{_state(self._folder / name)}\n".encode(errors="replace"))
+                digest.update(f"{name}:{_state(Path(split_frame(self._folder / name)[0]))}\n".encode(errors="replace"))
             result[f"{modality} files"] = digest.hexdigest()
         return result
 
@@ -171,7 +172,7 @@ def _number(row: Row, column: str) -> float:
     cell = row.cells[column]
     try:
         value = float(cell)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not math.isfinite(value) or isinstance(cell, bool):
         raise DataError(f"column {column!r}: expected a number, got {cell!r:.80}")

@@ -1,0 +1,97 @@
+"""A split shared out between replicas, so that each sample is evaluated once, whatever the counts are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from mmkeras.data.features import check_specs, decode, parse, to_elements
+from mmkeras.data.index import Index
+from mmkeras.errors import DataError
+from mmkeras.modalities import ModalitySpec
+from mmkeras.tasks import TaskSpec
+
+__all__ = ["bounds", "shared_dataset"]
+
+
+def bounds(samples: int, batch_size: int, replicas: int) -> np.ndarray:
+    """Return where the parts of a split begin, int64 (steps, replicas + 1).
+
+    In step t replica r has the samples from ``[t, r]`` up to ``[t, r + 1]``. Parts differ by one sample at most and
+    none is empty: a replica with an empty batch would divide by zero in its mean loss.
+
+    Args:
+        samples: of the split.
+        batch_size: samples that all replicas together evaluate in a step, as a guide.
+        replicas: of the whole cluster.
+
+    Raises:
+        DataError: fewer samples than replicas.
+    """
+    if samples < replicas:
+        raise DataError(
+            f"The validation split has {samples} samples, fewer than the {replicas} replicas that share it. Use fewer "
+            "workers or devices, or more validation data (data.validation_share)."
+        )
+    steps = max(1, min(-(-samples // batch_size), samples // replicas))
+    cells = steps * replicas
+    edges = np.arange(cells + 1, dtype=np.int64) * samples // cells
+    return np.stack([edges[t * replicas : (t + 1) * replicas + 1] for t in range(steps)])
+
+
+def shared_dataset(
+    index: Index,
+    split: str,
+    specs: Mapping[str, ModalitySpec],
+    task: TaskSpec,
+    *,
+    batch_size: int,
+    replicas: int,
+    first: int = 0,
+    count: int | None = None,
+) -> tf.data.Dataset:
+    """Return the parts of some replicas of a split, once; decoded anew only in the first pass.
+
+    Args:
+        index: the converted data.
+        split: ``validation``, ``test`` or ``train``.
+        specs: modality specs by name.
+        task: names outputs and targets.
+        batch_size: samples that all replicas together evaluate in a step, as a guide.
+        replicas: of the whole cluster.
+        first: the first replica of this worker.
+        count: its replicas; all when not given.
+
+    Returns:
+        Batches ``(inputs, {output: target}, weight)`` as `mmkeras.data.dataset.eval_dataset` gives them, those of a
+        step's replicas one after the other.
+
+    Raises:
+        DataError: no samples in the split, fewer than replicas, or specs that do not fit the data.
+    """
+    check_specs(index, specs, task)
+    edges = bounds(index.split(split).samples, batch_size, replicas)
+    last = first + (replicas if count is None else count)
+    starts, stops = edges[:, first:last].ravel(), edges[:, first + 1 : last + 1].ravel()
+    mine = np.zeros(index.split(split).samples, bool)
+    for start, stop in zip(starts, stops, strict=True):
+        mine[start:stop] = True
+    records = tf.data.TFRecordDataset(index.files(split))
+    # Raw records stay in memory, of this worker's samples alone; their decoded form does too, in the cache below.
+    with tf.device("CPU:0"):
+        kept = tf.constant([raw for raw, wanted in zip(records.as_numpy_iterator(), mine, strict=True) if wanted])
+    place = np.cumsum(mine) - mine
+
+    @tf.autograph.experimental.do_not_convert
+    def read(start: tf.Tensor, length: tf.Tensor) -> tuple:
+        batch = parse(specs, task, kept[start : start + length])
+        return to_elements(decode(specs, batch), task, batch.target, batch.weight, None)
+
+    dataset = tf.data.Dataset.from_tensor_slices((place[starts], stops - starts))
+    dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).cache()
+    options = tf.data.Options()
+    options.deterministic = True
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
