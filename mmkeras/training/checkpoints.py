@@ -5,16 +5,33 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from mmkeras.errors import TrainingError
+from mmkeras.errors import DataError, TrainingError
+from mmkeras.files import write_text
+from mmkeras.keras_files import load_weights
+from mmkeras.training.epoch_metrics import add_sums, sums
 from mmkeras.training.optimizer import inner_optimizer
+from mmkeras.training.weights_file import save_weights
 
-__all__ = ["Checkpoints", "State"]
+__all__ = ["Checkpoints", "Diverged", "State"]
+
+
+class Diverged(TrainingError):
+    """Loss or weights stopped being finite numbers in a step.
+
+    Args:
+        step: number of the step, from 1.
+    """
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"The loss stopped being a finite number in step {step}.")
+        self.step = step
 
 
 class State:
@@ -26,6 +43,8 @@ class State:
         best_epoch: the epoch, from 1, that it is from.
         waited: epochs since then.
         history: logs of every finished epoch.
+        batch_size: samples of a step; with another one the steps so far would mean something else.
+        metrics: within an epoch, the sums of its metrics so far.
     """
 
     def __init__(
@@ -35,19 +54,24 @@ class State:
         best_epoch: int = 0,
         waited: int = 0,
         history: list[dict[str, float]] | None = None,
+        batch_size: int | None = None,
+        metrics: list[list[float]] | None = None,
     ) -> None:
         self.step = step
         self.best = best
         self.best_epoch = best_epoch
         self.waited = waited
         self.history = history or []
+        self.batch_size = batch_size
+        self.metrics = metrics
 
 
 class Checkpoints(keras.callbacks.Callback):
     """Saves ``best.keras`` on a better validation score and the run's state after every epoch.
 
     With an exponential moving average, validation and ``best.keras`` use the averaged weights.
-    Checkpoints are folders that appear whole or not at all.
+    Checkpoints are folders that appear whole or not at all. Of several workers each keeps the same account of the run,
+    but only the chief writes.
 
     Args:
         folder: the run's folder.
@@ -55,6 +79,9 @@ class Checkpoints(keras.callbacks.Callback):
         sign: 1 where higher is better, -1 where lower is.
         patience: stop after so many epochs without a better score; None never does.
         every_steps: save the state within epochs too.
+        every_minutes: save it after so much time too.
+        writes: whether this process writes.
+        keeps_metrics: whether the metrics of a broken epoch are kept; those of several devices cannot be.
         state: where the run goes on from.
     """
 
@@ -66,6 +93,9 @@ class Checkpoints(keras.callbacks.Callback):
         *,
         patience: int | None = None,
         every_steps: int | None = None,
+        every_minutes: float | None = None,
+        writes: bool = True,
+        keeps_metrics: bool = True,
         state: State | None = None,
     ) -> None:
         super().__init__()
@@ -74,20 +104,38 @@ class Checkpoints(keras.callbacks.Callback):
         self.sign = sign
         self.patience = patience
         self.every_steps = every_steps
+        self.every_minutes = every_minutes
+        self.writes = writes
+        self.keeps_metrics = keeps_metrics
         self.state = state or State()
         self.stopped_early = False
         self.diverged = False
         self._own_weights: list[Any] | None = None
+        self._within_epoch = False
+        self._before: list[list[float]] | None = None
+        self._saved = time.monotonic()
+
+    # === Metrics of an epoch that goes on ===
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Take up the metrics of a broken epoch before Keras begins them anew."""
+        if self.keeps_metrics:
+            self._before = sums(self.model) if self._within_epoch else self.state.metrics
 
     # === Exponential moving average ===
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Put the averaged weights in for validation."""
+        """Put the averaged weights in for validation, which begins the metrics anew."""
+        self._within_epoch = False
         optimizer = inner_optimizer(self.model)
         if optimizer is not None and optimizer.use_ema and self._own_weights is None:
             trained = self.model.trainable_variables
             self._own_weights = [keras.ops.convert_to_numpy(v) for v in trained]
             optimizer.put_average(trained)
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """Put the model's own weights back where validation was broken off."""
+        self._restore_own_weights()
 
     def _restore_own_weights(self) -> None:
         if self._own_weights is not None:
@@ -100,11 +148,18 @@ class Checkpoints(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Count the step; save the state where asked."""
         self.state.step += 1
-        if self.every_steps and self.state.step % self.every_steps == 0:
+        self._within_epoch = True
+        if self._before is not None:
+            # Now they are there: Keras makes them with the first step.
+            add_sums(self.model, self._before)
+            self._before = None
+        due = self.every_minutes is not None and time.monotonic() - self._saved >= 60 * self.every_minutes
+        if due or (self.every_steps and self.state.step % self.every_steps == 0):
             self.save()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Save the best model and the state; stop when nothing got better for long enough."""
+        self._within_epoch = False
         logs = {k: float(v) for k, v in (logs or {}).items()}
         if not np.isfinite(logs["loss"]):
             # The last good state stays: nothing can be resumed from NaN.
@@ -114,9 +169,10 @@ class Checkpoints(keras.callbacks.Callback):
         score = self._score(logs)
         if self.state.best is None or score > self.state.best:
             self.state.best, self.state.best_epoch, self.state.waited = score, epoch + 1, 0
-            aside = self.folder / ".best.tmp.keras"
-            self.model.save(aside)
-            os.replace(aside, self.folder / "best.keras")
+            if self.writes:
+                aside = self.folder / ".best.tmp.keras"
+                self.model.save(aside)
+                os.replace(aside, self.folder / "best.keras")
         else:
             self.state.waited += 1
         self._restore_own_weights()
@@ -133,20 +189,39 @@ class Checkpoints(keras.callbacks.Callback):
         return self.sign * logs[self.monitor] - 1e-6 * min(logs.get("val_loss", 0.0), 1e3)
 
     def save(self) -> Path:
-        """Write weights, optimizer and state; return the checkpoint's folder."""
+        """Write weights, optimizer and state; return the checkpoint's folder, which the chief writes.
+
+        Raises:
+            Diverged: weights are not finite; the last good state stays.
+        """
         root = self.folder / "checkpoints"
         done = root / f"step-{self.state.step:08d}"
+        self._saved = time.monotonic()
+        if not self.writes:
+            return done
+        if done.is_dir():
+            # Saved at this very step: weights and optimizer are the same, and there is never a moment without them.
+            self._write_state(done)
+            return done
+        if not all(np.isfinite(weight).all() for weight in self.model.get_weights()):
+            raise Diverged(self.state.step)
         aside = root / f".step-{self.state.step:08d}.tmp"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        self.model.save_weights(aside / "state.weights.h5")
-        (aside / "state.json").write_text(json.dumps(vars(self.state)), encoding="utf-8")
-        shutil.rmtree(done, ignore_errors=True)
+        save_weights(self.model, aside / "state.weights.h5")
+        self._write_state(aside)
         os.replace(aside, done)
         for other in root.iterdir():
             if other != done:
                 shutil.rmtree(other, ignore_errors=True)
         return done
+
+    def _write_state(self, folder: Path) -> None:
+        self.state.metrics = self._before
+        if self._within_epoch and self.keeps_metrics and self._before is None:
+            self.state.metrics = sums(self.model)
+        # A validation score may be NaN, which `write_json` refuses.
+        write_text(folder / "state.json", json.dumps(vars(self.state)))
 
     @staticmethod
     def load(folder: Path, model: keras.Model) -> State:
@@ -163,10 +238,22 @@ class Checkpoints(keras.callbacks.Callback):
             return State()
         model.optimizer.build(model.trainable_variables)
         try:
-            model.load_weights(found[-1] / "state.weights.h5")
-            return State(**json.loads((found[-1] / "state.json").read_text("utf-8")))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            load_weights(model, found[-1] / "state.weights.h5")
+            return _state(json.loads((found[-1] / "state.json").read_text("utf-8")))
+        except (OSError, ValueError, TypeError, RecursionError, DataError) as error:
             raise TrainingError(
                 f"{os.path.relpath(found[-1])}: cannot be resumed ({error}). The model code may have changed since; "
                 "start a new run, or check out the revision named in run.json."
             ) from error
+
+
+def _state(value: Any) -> State:
+    """Return the state that a file holds; it steers the run, so every number must be one."""
+    state = State(**value)
+    whole = (state.step, state.best_epoch, state.waited, state.batch_size or 0)
+    scores = [score for logs in state.history for score in dict(logs).values()]
+    scores += [value for values in state.metrics or () for value in values]
+    right = all(type(number) is int and number >= 0 for number in whole)
+    if not right or not all(type(score) in (int, float) for score in [state.best or 0.0, *scores]):
+        raise ValueError("state.json: expected whole numbers of 0 or more, a score, and logs with a number by name")
+    return state

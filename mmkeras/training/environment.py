@@ -59,12 +59,13 @@ def prepare(config: TrainConfig) -> dict[str, Any]:
     """
     import keras
     import tensorflow as tf
+    from tensorflow.python.framework.config import disable_op_determinism
 
     # Notes on deprecated internals of TensorFlow are not about the user's run.
     tf.get_logger().setLevel("ERROR")
     keras.utils.set_random_seed(config.seed)
-    if config.deterministic:
-        tf.config.experimental.enable_op_determinism()
+    # A run before this one in the same process (a notebook) may have asked for the other.
+    tf.config.experimental.enable_op_determinism() if config.deterministic else disable_op_determinism()
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         # Several processes share a GPU in tests and notebooks: take memory as it is needed.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,15 +14,24 @@ import tensorflow as tf
 from rich.console import Console
 
 from mmkeras.components import find
-from mmkeras.config import RunConfig, modality_configs
-from mmkeras.data.dataset import eval_dataset, train_dataset
+from mmkeras.config import RunConfig
 from mmkeras.data.index import Index
 from mmkeras.errors import TrainingError
 from mmkeras.model import learning_rate_factors, task_config
-from mmkeras.training.checkpoints import Checkpoints, State
+from mmkeras.training.batches import blocks, training_batches, validation_batches
+from mmkeras.training.checkpoints import Checkpoints, Diverged, State
+from mmkeras.training.cluster.agreement import Agreement
+from mmkeras.training.cluster.batch_plan import plan_batch
+from mmkeras.training.cluster.connect import ALONE, Cluster
+from mmkeras.training.cluster.input_wait import InputWait
+from mmkeras.training.cluster.peers import PeerLostError
+from mmkeras.training.cluster.spread import handed_out, spread
+from mmkeras.training.divergence import FiniteLoss, save_batch
+from mmkeras.training.divergence import explain as explain_divergence
 from mmkeras.training.host_score import HostScore
 from mmkeras.training.input_clock import InputClock
 from mmkeras.training.interrupts import Interrupted, Interrupts
+from mmkeras.training.lost_data import LOST_DATA, report_lost, without_lost
 from mmkeras.training.optimizer import build_optimizer, variable_factors
 from mmkeras.training.progress import TerminalProgress
 from mmkeras.training.run import Run
@@ -72,23 +83,35 @@ def fit(
     console: Console,
     resume: bool = False,
     draw: Callable[[keras.Model], dict[str, np.ndarray]] | None = None,
+    cluster: Cluster = ALONE,
+    copy: keras.Model | None = None,
 ) -> Fitted:
     """Train a model; the best one is in the run's ``best.keras`` afterwards.
 
+    Of several workers all come back at the same step; what is written is written by the chief.
+
     Args:
-        model: from `build_model`.
+        model: from `build_model`, in the cluster's scope.
         run: the run's folder.
         config: the resolved configuration.
         index: the converted data.
         console: where progress is shown.
         resume: go on from the run's newest checkpoint, with the same result as without the break.
         draw: pictures for TensorBoard after every epoch.
+        cluster: the devices that share every batch.
+        copy: the same model on this process's own device, asked while the other is spread; needed with a strategy.
 
     Raises:
-        Interrupted: Ctrl-C or SIGTERM; the state is saved.
-        TrainingError: the training split is smaller than a batch, or the loss is not finite.
+        Interrupted: Ctrl-C or SIGTERM, to this worker or another; the state is saved.
+        PeerLostError: another worker has died.
+        ConfigError: the batch cannot be shared evenly.
+        TrainingError: the training split is smaller than a batch, or the loss is not finite; the batch is kept.
+        DataError: a shard vanished, or more records are damaged than ``data.max_bad_records``; the state is saved.
     """
+    plan = plan_batch(config, cluster)
+    config = dataclasses.replace(config, train=plan.train(config.train))
     train = config.train
+    console.print(plan.explain(), highlight=False, soft_wrap=True)
     samples = index.splits["train"].samples
     if samples < train.batch_size:
         raise TrainingError(
@@ -96,14 +119,7 @@ def fit(
             "Use a smaller batch or more data."
         )
     steps_per_epoch = train.steps_per_epoch or samples // train.batch_size
-    compile_model(
-        model,
-        config,
-        index,
-        train.epochs * steps_per_epoch,
-        jit_compile=run.provenance["decided"]["jit_compile"],
-    )
-    state = Checkpoints.load(run.folder, model) if resume else State()
+    state = _prepared(model, run, config, index, cluster, steps_per_epoch, resume=resume)
     finished = state.waited >= train.early_stopping if train.early_stopping else False
     if state.step >= train.epochs * steps_per_epoch or finished:
         console.print("Training had already finished; nothing is left to resume.")
@@ -111,85 +127,128 @@ def fit(
 
     # TensorFlow refuses time stamps in graphs that must be deterministic.
     clock = None if train.deterministic else InputClock()
-    validation = None
-    if index.samples("validation"):
-        size = config.evaluate.batch_size
-        validation = eval_dataset(index, "validation", run.specs, run.task, batch_size=size, cache="memory")
+    validation = validation_batches(index, run, config, cluster)
     checkpoints = Checkpoints(
         run.folder,
         f"val_{run.task.metric}",
         run.task.metric_sign,
         patience=train.early_stopping,
         every_steps=train.checkpoint_steps,
+        every_minutes=train.checkpoint_minutes,
+        writes=cluster.chief,
+        keeps_metrics=cluster.strategy is None,
         state=state,
     )
+
+    def own(trained: keras.Model) -> keras.Model:
+        """Return a model that this process can ask without the others."""
+        if copy is None:
+            return trained
+        copy.set_weights(trained.get_weights())
+        return copy
+
     # A task whose metric Keras cannot keep has it computed from decoded answers.
     scored = find("tasks", config.model.task.name, "head").metrics(run.task)
     by_keras = any(metric.name == run.task.metric for each in scored.values() for metric in each)
-    host = [] if by_keras or validation is None else [HostScore(validation, run.task)]
-    with Interrupts() as interrupts:
+    host = [] if by_keras or validation is None else [HostScore(validation, run.task, own, cluster, run.folder)]
+    pictures = None if draw is None else lambda trained: draw(own(trained))
+    agreement = Agreement(every=10 if tf.config.list_physical_devices("GPU") else 1) if cluster.members else None
+    watching: list[keras.callbacks.Callback] = []
+    if cluster.chief:
+        watching = [Monitor(run.folder, config, clock, first_step=state.step, draw=pictures)]
+        report_lost(index, run, watching)
+    elif clock is not None:
+        watching = [InputWait(run.folder / "workers" / str(cluster.rank), clock, first_step=state.step)]
+    with Interrupts(agreement) as interrupts:
         callbacks = [
+            FiniteLoss(checkpoints),
             *host,
-            Monitor(run.folder, config, clock, first_step=state.step, draw=draw),
+            *watching,
             checkpoints,
             TerminalProgress(console, train.epochs, steps_per_epoch),
-            keras.callbacks.TerminateOnNaN(),
             interrupts,
         ]
-        try:
-            for first, last, steps in _blocks(state.step, train.epochs, steps_per_epoch):
-                model.fit(
-                    _batches(index, run, config, checkpoints.state.step, steps_per_epoch, clock),
-                    initial_epoch=first,
-                    epochs=last,
-                    steps_per_epoch=steps,
-                    validation_data=validation,
-                    callbacks=callbacks,
-                    shuffle=False,
-                    verbose=0,
-                )
-                if model.stop_training:
-                    break
-        except Interrupted as stop:
+
+        def batches() -> tf.data.Dataset:
+            at = {"step": state.step, "steps_per_epoch": steps_per_epoch}
+            return training_batches(index, run, config, cluster, **at, clock=clock)
+
+        def end() -> None:
             for callback in callbacks:
                 callback.on_train_end()
+
+        data: Any = batches()
+        try:
+            with cluster.watched(), spread(model, cluster, plan.per_replica, data.element_spec, agreement):
+                while not model.stop_training and state.step < train.epochs * steps_per_epoch:
+                    first, last, steps = blocks(state.step, train.epochs, steps_per_epoch)[0]
+                    data = batches() if data is None else data
+                    try:
+                        model.fit(
+                            handed_out(cluster, data),
+                            initial_epoch=first,
+                            epochs=last,
+                            steps_per_epoch=steps,
+                            validation_data=None if validation is None else handed_out(cluster, validation),
+                            callbacks=callbacks,
+                            shuffle=False,
+                            verbose=0,
+                        )
+                    except LOST_DATA as error:
+                        end()
+                        index = without_lost(error, index, config, cluster, checkpoints, steps_per_epoch, console)
+                        report_lost(index, run, watching)
+                        validation = validation_batches(index, run, config, cluster)
+                    data = None
+                cluster.barrier("trained")
+        except Interrupted as stop:
+            end()
             saved = checkpoints.save()
+            cluster.barrier("stopped")
             raise Interrupted(
-                f"Training stopped by {stop} after step {checkpoints.state.step}; the state is saved in "
-                f"{os.path.relpath(saved)}."
+                f"Training stopped by {stop} after step {state.step}; the state is saved in {os.path.relpath(saved)}."
             ) from None
-    if checkpoints.diverged:
-        raise TrainingError(
-            f"The loss stopped being a finite number in epoch {len(checkpoints.state.history) + 1}. Lower "
-            "train.learning_rate, set train.clip_norm, or look for bad values in the data."
-        )
+        except Diverged as error:
+            end()
+            path = save_batch(model, run, config, index, cluster, error.step, steps_per_epoch)
+            raise explain_divergence(path, error.step, 1 + (error.step - 1) // steps_per_epoch) from None
+        except PeerLostError:
+            end()
+            raise
     return Fitted(state.history, state.best_epoch, checkpoints.stopped_early)
 
 
-def _batches(
-    index: Index, run: Run, config: RunConfig, step: int, steps_per_epoch: int, clock: InputClock | None
-) -> tf.data.Dataset:
-    """Return the training batches from a step on; every call of ``fit`` begins its dataset anew."""
-    data = train_dataset(
-        index,
-        run.specs,
-        modality_configs(config.model),
-        run.task,
-        batch_size=config.train.batch_size,
-        seed=config.train.seed,
-        start_step=step,
-        modality_dropout=config.train.modality_dropout,
-        modality_dropout_start=round(config.train.modality_dropout_start * config.train.epochs * steps_per_epoch),
-        cache=config.data.cache,
-        shuffle_buffer=config.data.shuffle_buffer,
-    )
-    return data if clock is None else clock.watch(data)
-
-
-def _blocks(step: int, epochs: int, steps_per_epoch: int) -> list[tuple[int, int, int]]:
-    """Return (first epoch, last epoch, steps) of each call of ``fit``: the rest of a broken epoch, then the others."""
-    epoch, done = divmod(step, steps_per_epoch)
-    if done == 0:
-        return [(epoch, epochs, steps_per_epoch)]
-    blocks = [(epoch, epoch + 1, steps_per_epoch - done)]
-    return blocks if epoch + 1 == epochs else [*blocks, (epoch + 1, epochs, steps_per_epoch)]
+def _prepared(
+    model: keras.Model,
+    run: Run,
+    config: RunConfig,
+    index: Index,
+    cluster: Cluster,
+    steps_per_epoch: int,
+    *,
+    resume: bool,
+) -> State:
+    """Compile the model in the cluster's scope and return the state to go on from, loaded where the run resumes."""
+    decided = run.provenance["decided"]
+    if cluster.strategy is not None and decided["precision"] == "mixed_float16":
+        raise TrainingError(
+            "train.precision: mixed_float16 scales losses on each device by itself and cannot be spread; use "
+            "mixed_bfloat16 or float32"
+        )
+    with cluster.scope():
+        compile_model(
+            model,
+            config,
+            index,
+            config.train.epochs * steps_per_epoch,
+            # TensorFlow has no XLA for collectives between workers.
+            jit_compile=decided["jit_compile"] and cluster.strategy is None,
+        )
+        state = Checkpoints.load(run.folder, model) if resume else State()
+    if state.batch_size not in (None, config.train.batch_size):
+        raise TrainingError(
+            f"{os.path.relpath(run.folder)}: was trained with {state.batch_size} samples per step, now there would be "
+            f"{config.train.batch_size}. Resume on as many devices as before, or train with cluster.batch = global"
+        )
+    state.batch_size = config.train.batch_size
+    return state

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import signal
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from mmkeras.errors import TrainingError
+
+if TYPE_CHECKING:
+    from mmkeras.training.cluster.agreement import Agreement
 
 __all__ = ["Interrupted", "Interrupts"]
 
@@ -21,11 +24,15 @@ class Interrupts(keras.callbacks.Callback):
     """Turns the first Ctrl-C or SIGTERM into an orderly stop after the current step; a second one ends at once.
 
     Use as a context manager around ``fit`` and as one of its callbacks, after the one that counts steps.
+
+    Args:
+        agreement: of several workers, which stop after the same step whoever of them was asked.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, agreement: Agreement | None = None) -> None:
         super().__init__()
         self.asked: str | None = None
+        self._agreement = agreement
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupts:
@@ -44,7 +51,13 @@ class Interrupts(keras.callbacks.Callback):
             raise KeyboardInterrupt
         self.asked = signal.Signals(number).name
 
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Tell the other workers; not in the signal's handler, which may interrupt anything."""
+        if self.asked is not None and self._agreement is not None:
+            self._agreement.wish()
+
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Leave ``fit`` when asked to."""
-        if self.asked is not None:
-            raise Interrupted(self.asked)
+        stop = self.asked is not None if self._agreement is None else self._agreement.reached()
+        if stop:
+            raise Interrupted(self.asked or "a signal to another worker")

@@ -1,4 +1,8 @@
-"""AdamW with warm-up and cosine decay, learning-rate factors by branch, and its gradient norm on record."""
+"""AdamW with warm-up and cosine decay, learning-rate factors by branch, and its gradient norm on record.
+
+On several replicas it sums the gradients before anything else is done with them: Keras 3 clips those of each replica by
+their own norm and adds them up afterwards. All replicas then take the same step, each on its own copy of the weights.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +53,36 @@ class BranchAdamW(keras.optimizers.AdamW):
             learning_rate = ops.multiply(learning_rate, self.factors[self._get_variable_index(variable)])
         super().update_step(gradient, variable, learning_rate)
 
+    # === Several replicas ===
+
+    def _backend_apply_gradients(self, grads: list[Any], trainable_variables: list[Any]) -> None:
+        if keras.backend.backend() == "tensorflow":
+            replicas = _replicas()
+            grads = [_small_as_table(*pair, replicas) for pair in zip(grads, trainable_variables, strict=True)]
+            if replicas > 1:
+                pairs = self._all_reduce_sum_gradients(list(zip(grads, trainable_variables, strict=True)))
+                grads = [gradient for gradient, _ in pairs]
+            grads = [_one_row_each(gradient) for gradient in grads]
+        super()._backend_apply_gradients(grads, trainable_variables)
+
+    # Keras leaves the replicas for these three, which it cannot do inside the condition that accumulation needs.
+
+    def _backend_update_step(self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any) -> None:
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            self.update_step(gradient, variable, learning_rate)
+
+    def _apply_weight_decay(self, variables: list[Any]) -> None:
+        for variable in variables if self.weight_decay is not None else ():
+            if self._use_weight_decay(variable):
+                rate, decay = (ops.cast(each, variable.dtype) for each in (self.learning_rate, self.weight_decay))
+                variable.assign(variable - variable * decay * rate)
+
+    def _backend_increment_gradient_accumulators(self, grads: list[Any], acc_grads: list[Any]) -> None:
+        for gradient, sum_so_far in zip(grads, acc_grads, strict=True):
+            sum_so_far.assign(sum_so_far + gradient)
+
+    # === Norm and average ===
+
     def _clip_gradients(self, gradients: list[Any]) -> list[Any]:
         squares = [ops.sum(ops.square(ops.cast(g, "float32"))) for g in gradients if g is not None]
         self.gradient_norm.assign(ops.sqrt(sum(squares)))
@@ -71,7 +105,7 @@ def build_optimizer(config: TrainConfig, steps: int, factors: Sequence[float] = 
 
     Args:
         config: learning rate, warm-up, decay, clipping, EMA.
-        steps: training steps of the whole run.
+        steps: training steps of the whole run; with accumulation, several of them make one update.
         factors: from `variable_factors`.
     """
     warmup = min(round(config.warmup_share * steps), steps - 1)
@@ -85,9 +119,11 @@ def build_optimizer(config: TrainConfig, steps: int, factors: Sequence[float] = 
     optimizer = BranchAdamW(
         schedule,
         weight_decay=config.weight_decay,
+        epsilon=config.epsilon,
         global_clipnorm=config.clip_norm,
         use_ema=config.ema is not None,
         ema_momentum=config.ema or 0.99,
+        gradient_accumulation_steps=config.accumulate if config.accumulate > 1 else None,
         factors=factors,
     )
     optimizer.exclude_from_weight_decay(var_names=_UNDECAYED)
@@ -107,6 +143,43 @@ def variable_factors(model: keras.Model, by_layer: Mapping[str, float]) -> list[
         for variable in model.get_layer(name).trainable_variables
     }
     return [by_variable.get(id(variable), 1.0) for variable in model.trainable_variables] if by_layer else []
+
+
+def _replicas() -> int:
+    """Return how many replicas compute together here; 1 outside of them."""
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    return context.num_replicas_in_sync if context is not None else 1
+
+
+def _small_as_table(gradient: Any, variable: Any, replicas: int) -> Any:
+    """Return the rows of an embedding's gradient as the whole table, where that is no more than they are.
+
+    It then takes part in the one sum of all dense gradients. Rows (`tf.IndexedSlices`) are gathered from all replicas
+    in exchanges of their own, sizes, places and values, each a wait, which pays for a large vocabulary alone.
+    """
+    import tensorflow as tf
+
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    rows = gradient.indices.shape[0]
+    return tf.convert_to_tensor(gradient) if rows is not None and variable.shape[0] <= rows * replicas else gradient
+
+
+def _one_row_each(gradient: Any) -> Any:
+    """Return the gradient of an embedding with one row for each word.
+
+    A word that occurs twice in a batch has two, and Keras 3 squares them one by one, for the norm and for Adam's second
+    moment; other backends have their sum, which is the gradient.
+    """
+    import tensorflow as tf
+
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    words, rows = tf.unique(gradient.indices)
+    sums = tf.math.unsorted_segment_sum(gradient.values, rows, tf.size(words))
+    return tf.IndexedSlices(sums, words, gradient.dense_shape)
 
 
 def inner_optimizer(model: keras.Model) -> Any:

@@ -8,8 +8,11 @@ runs/<name>/<time>/
 ├── best.keras         the model with the best validation score
 ├── checkpoints/       the state that ``--resume`` goes on from
 ├── train/ validation/ TensorBoard events
+├── workers/<n>/       of a cluster: every worker's log.txt, and the events of those that are not the chief
+├── trained.json       training is over; from here on the first worker of a cluster is alone
 ├── metrics.json       the evaluation on the test split
-└── report.html        the same for people
+├── report.html        the same for people
+└── finished.json      written last: nothing of the run is left to do
 """
 
 from __future__ import annotations
@@ -21,20 +24,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmkeras.command_line import to_toml
-from mmkeras.config import RunConfig
-from mmkeras.errors import DataError, TrainingError
-from mmkeras.files import write_json, write_text
-from mmkeras.modalities import ModalitySpec, spec_from_json
+from mmkeras.command_line import read_toml, to_toml
+from mmkeras.config import DataConfig, RunConfig
+from mmkeras.disk import explain
+from mmkeras.errors import DataError, MmkerasError, TrainingError
+from mmkeras.files import claim, sweep, write_json, write_text
+from mmkeras.modalities import ModalitySpec, check_shapes, spec_from_json
 from mmkeras.tasks import TaskSpec, task_from_json
 from mmkeras.training.environment import code_revision, machine, package_versions
+from mmkeras.typed import read_json
 
 if TYPE_CHECKING:
     import keras
 
     from mmkeras.data.index import Index
 
-__all__ = ["Run", "new_run_folder", "register_layers"]
+__all__ = ["FINISHED", "TRAINED", "Run", "claim_run", "new_run_folder", "register_layers", "release_runs"]
+
+_DAMAGED = (MmkerasError, OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What the parts of a run raise on files that were altered."""
+TRAINED = "trained.json"
+"""Its presence says that the training of a run is over."""
+FINISHED = "finished.json"
+"""Its presence says that nothing of a run is left to do."""
+_STAMP = "%Y%m%d-%H%M%S"
+_claimed: dict[Path, int] = {}
 
 
 @dataclass(frozen=True)
@@ -83,14 +97,17 @@ class Run:
             "data_fingerprint": index.fingerprint,
             "data_folder": os.path.relpath(index.folder),
         }
+        if index.damaged:
+            provenance["damaged_records"] = _named(index)
         for spec in specs.values():
             spec.save_files(folder)
         write_text(folder / "config.toml", to_toml(config))
         write_json(folder / "specs.json", [spec.to_json() for spec in specs.values()])
         write_json(folder / "task.json", task.to_json())
-        write_json(folder / "run.json", provenance)
         if latest:
             _point_latest(folder)
+        # Last: a folder without it is no run yet.
+        write_json(folder / "run.json", provenance)
         return cls(folder, specs, task, provenance)
 
     @classmethod
@@ -103,11 +120,17 @@ class Run:
         folder = folder.resolve()
         try:
             specs = [spec_from_json(s, folder) for s in json.loads((folder / "specs.json").read_text("utf-8"))]
-            task = task_from_json(json.loads((folder / "task.json").read_text("utf-8")))
-            provenance = json.loads((folder / "run.json").read_text("utf-8"))
-        except (OSError, json.JSONDecodeError, KeyError) as error:
+            task = task_from_json(read_json(folder / "task.json", TrainingError, "Take the file of the run."))
+            provenance = read_json(folder / "run.json", TrainingError, "Take the file of the run.")
+            # Used once: dataclasses take a value of any type, and the first use would stumble over it.
+            for spec in specs:
+                check_shapes(spec.name, (*spec.tensors, spec.present))
+            check_shapes(task.kind, task.outputs)
+        except TrainingError:
+            raise
+        except _DAMAGED as error:
             raise TrainingError(
-                f"{os.path.relpath(folder)}: is not a complete run ({error}). Expected a folder such as "
+                f"{os.path.relpath(folder)}: is not a complete run ({error!s:.500}). Expected a folder such as "
                 "runs/vqa/latest with run.json, specs.json and task.json."
             ) from error
         return cls(folder, {spec.name: spec for spec in specs}, task, provenance)
@@ -117,8 +140,9 @@ class Run:
 
         Raises:
             TrainingError: training has not reached its first validation.
+            DataError: the file is damaged, or would run code.
         """
-        import keras
+        from mmkeras.keras_files import load_model
 
         path = self.folder / "best.keras"
         if not path.exists():
@@ -127,16 +151,29 @@ class Run:
                 f"{os.path.relpath(self.folder)}"
             )
         register_layers()
-        return _in_float32(keras.models.load_model(path, compile=False))
+        return _in_float32(load_model(path))
+
+    def note(self, name: str) -> None:
+        """Note that a stage is over: `TRAINED` or `FINISHED`."""
+        write_json(
+            self.folder / name, {"time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")}
+        )
+
+    def note_damaged(self, index: Index) -> None:
+        """Keep which records of the data turned out damaged in run.json, and so in metrics.json and the report."""
+        if index.damaged and self.provenance.get("damaged_records") != _named(index):
+            self.provenance["damaged_records"] = _named(index)
+            write_json(self.folder / "run.json", self.provenance)
 
     @property
     def index(self) -> Index:
-        """The converted data the run was trained on.
+        """The converted data the run was trained on, without records that turned out damaged.
 
         Raises:
-            DataError: it is gone or has changed.
+            DataError: it is gone, has changed, or more of it is damaged than ``data.max_bad_records``.
         """
         from mmkeras.data.index import Index
+        from mmkeras.data.salvage import usable
 
         index = Index.load(Path(self.provenance["data_folder"]))
         if index.fingerprint != self.provenance["data_fingerprint"]:
@@ -144,20 +181,63 @@ class Run:
                 f"{self.provenance['data_folder']}: holds other data (fingerprint {index.fingerprint}) than the run "
                 f"was trained on ({self.provenance['data_fingerprint']}). Convert it again with the run's config.toml."
             )
-        return index
+        most = read_toml(self.folder / "config.toml").get("data", {}).get("max_bad_records", DataConfig.max_bad_records)
+        return usable(index, most)
 
 
 def new_run_folder(root: Path, name: str) -> Path:
-    """Create ``<root>/<name>/<time>``; a number is added when two runs start in one second."""
-    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    """Create ``<root>/<name>/<time>`` and mark it as in use; a number is added when two runs start in one second.
+
+    Folders of starts that were killed before they became a run are removed.
+
+    Raises:
+        TrainingError: nothing can be written there.
+    """
+    stamp = datetime.datetime.now().strftime(_STAMP)
+    parent = root / name
+    sweep(folder for folder in parent.glob("[0-9]*-[0-9]*") if not (folder / "run.json").exists())
     for attempt in range(1, 100):
-        folder = root / name / (stamp if attempt == 1 else f"{stamp}-{attempt}")
+        folder = parent / (stamp if attempt == 1 else f"{stamp}-{attempt}")
         try:
             folder.mkdir(parents=True)
+            claim_run(folder)
             return folder
         except FileExistsError:
             continue
+        except OSError as error:
+            raise TrainingError(explain(error, folder) or f"{folder}: cannot be made: {error.strerror}") from error
     raise TrainingError(f"{root / name}: could not create a folder for the run; 99 of them exist for {stamp}")
+
+
+def claim_run(folder: Path) -> None:
+    """Mark a run's folder as trained by this process, and remove what a killed one has left half-written in it.
+
+    Raises:
+        TrainingError: another process is at work in it.
+    """
+    folder = folder.resolve()
+    if folder in _claimed:
+        return
+    try:
+        _claimed[folder] = claim(folder)
+    except BlockingIOError:
+        raise TrainingError(
+            f"{os.path.relpath(folder)}: another process is at work in this run. Two would spoil each other's "
+            "checkpoints: wait for it, stop it, or start a run of its own without --resume"
+        ) from None
+    except OSError:
+        return  # a file system without locks
+    sweep(folder.rglob(".*.tmp*"))
+
+
+def release_runs() -> None:
+    """Give back the folders that this process has marked."""
+    while _claimed:
+        os.close(_claimed.popitem()[1])
+
+
+def _named(index: Index) -> list[str]:
+    return [f"{row.origin}: {row.reason}" for row in index.damaged]
 
 
 def _in_float32(model: keras.Model) -> keras.Model:

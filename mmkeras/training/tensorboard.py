@@ -91,7 +91,7 @@ class Monitor(keras.callbacks.Callback):
         steps = self._step - self._interval_step
         scalars["speed/samples_per_second"] = steps * self._config.train.batch_size / seconds
         if self._clock is not None:
-            scalars["speed/input_wait_share"] = min(1.0, self._clock.read() / seconds)
+            scalars["speed/input_wait_share"] = max(0.0, min(1.0, self._clock.read() / seconds))
         self._write(self._train, {k: v for k, v in scalars.items() if v is not None}, self._step)
         self._restart_interval(read=False)
 
@@ -115,6 +115,10 @@ class Monitor(keras.callbacks.Callback):
         self._stop_profile()
         self._train.flush()
         self._validation.flush()
+
+    def note_damaged(self, records: int) -> None:
+        """Record how many damaged records are left out from this step on."""
+        self._write(self._train, {"data/damaged_records": records}, self._step)
 
     def _restart_interval(self, *, read: bool = True) -> None:
         if read and self._clock is not None:

@@ -8,7 +8,7 @@ import pytest
 
 from mmkeras.config import TrainConfig
 from mmkeras.errors import TrainingError
-from mmkeras.training.checkpoints import Checkpoints, State
+from mmkeras.training.checkpoints import Checkpoints, Diverged, State
 from mmkeras.training.optimizer import build_optimizer
 
 X = np.random.default_rng(0).normal(size=(64, 3)).astype("float32")
@@ -95,3 +95,84 @@ def test_a_state_that_is_not_finite_is_never_saved(tmp_path):
     model.fit(X, Y * np.nan, batch_size=16, epochs=1, callbacks=[checkpoints], verbose=0)
     assert checkpoints.diverged
     assert not list(tmp_path.iterdir())
+
+
+def test_the_state_is_saved_by_steps_and_by_minutes(tmp_path):
+    saved: list[int] = []
+
+    class Noted(Checkpoints):
+        def save(self):
+            saved.append(self.state.step)
+            return super().save()
+
+    _fit(_model(), Noted(tmp_path, "val_loss", -1, every_steps=3), epochs=1)
+    assert saved == [3, 4]
+    saved.clear()
+    _fit(_model(), Noted(tmp_path, "val_loss", -1, every_minutes=0.0), epochs=1)
+    assert saved == [1, 2, 3, 4, 4]
+    saved.clear()
+    _fit(_model(), Noted(tmp_path, "val_loss", -1, every_minutes=60.0), epochs=1)
+    assert saved == [4]
+
+
+def test_the_metrics_of_a_broken_epoch_count_from_its_first_step(tmp_path):
+    """The rest of an epoch, in a new process or in another call of fit, ends with the logs of the whole one."""
+
+    class Break(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+            raise InterruptedError
+
+    def epoch(checkpoints: Checkpoints, model: keras.Model, first: int, *more: keras.callbacks.Callback) -> None:
+        x, y, callbacks = X[16 * first :], Y[16 * first :], [checkpoints, *more]
+        checkpoints.folder.mkdir(exist_ok=True)
+        model.fit(x, y, batch_size=16, validation_data=(X, Y), shuffle=False, callbacks=callbacks, verbose=0)
+
+    whole = Checkpoints(tmp_path / "whole", "val_loss", -1)
+    epoch(whole, _model(), 0)
+    for again in (False, True):
+        folder, model = tmp_path / f"broken-{again}", _model()
+        checkpoints = Checkpoints(folder, "val_loss", -1, every_steps=1)
+        for step in (0, 1):
+            with pytest.raises(InterruptedError):
+                epoch(checkpoints, model, step, Break())
+            if again:
+                model = _model()
+                state = Checkpoints.load(folder, model)
+                assert state.metrics is not None
+                checkpoints = Checkpoints(folder, "val_loss", -1, every_steps=1, state=state)
+        epoch(checkpoints, model, 2)
+        assert vars(checkpoints.state) == vars(whole.state)
+    strange = Checkpoints(tmp_path / "other", "val_loss", -1, state=State(metrics=[[1.0, 2.0]]))
+    with pytest.raises(TrainingError, match="sums of other metrics"):
+        epoch(strange, _model(), 0)
+
+
+def test_a_worker_that_does_not_write_keeps_the_same_account(tmp_path):
+    silent = Checkpoints(tmp_path, "val_loss", -1, every_steps=1, writes=False)
+    _fit(_model(), silent, epochs=2)
+    assert not list(tmp_path.iterdir())
+    written = Checkpoints(tmp_path, "val_loss", -1)
+    _fit(_model(), written, epochs=2)
+    assert vars(silent.state) == vars(written.state)
+
+
+def test_a_checkpoint_is_never_gone_while_it_is_written_again(tmp_path):
+    model, checkpoints = _model(), Checkpoints(tmp_path, "val_loss", -1, every_steps=4)
+    _fit(model, checkpoints, epochs=1)
+    folder = tmp_path / "checkpoints" / "step-00000004"
+    written = (folder / "state.weights.h5").stat()
+    checkpoints.state.waited = 7
+    assert checkpoints.save() == folder
+    assert (folder / "state.weights.h5").stat() == written
+    assert Checkpoints.load(tmp_path, _model()).waited == 7
+
+
+def test_weights_that_are_not_finite_are_never_saved_within_an_epoch(tmp_path):
+    model, checkpoints = _model(), Checkpoints(tmp_path, "val_loss", -1)
+    _fit(model, checkpoints, epochs=1)
+    model.layers[0].kernel.assign(np.full((3, 1), np.nan))
+    checkpoints.state.step += 1
+    with pytest.raises(Diverged) as caught:
+        checkpoints.save()
+    assert caught.value.step == 5
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000004"]

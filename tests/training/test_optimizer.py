@@ -77,3 +77,32 @@ def test_it_survives_serialisation():
         True,
         0.9,
     )
+
+
+def test_accumulated_batches_make_the_step_of_one_large_batch():
+    x = np.random.default_rng(0).normal(size=(24, 3)).astype("float32")
+    y = x.sum(axis=1, keepdims=True)
+    weights = []
+    for accumulate, size in ((1, 8), (2, 4)):
+        model = _model()
+        # A constant rate: with accumulation the schedule counts batches.
+        config = TrainConfig(
+            warmup_share=0.0, final_share=1.0, learning_rate=0.01, clip_norm=0.5, accumulate=accumulate
+        )
+        model.compile(build_optimizer(config, 3 * accumulate), "mse", jit_compile=False)
+        model.fit(x, y, batch_size=size, epochs=1, shuffle=False, verbose=0)
+        weights.append(model.get_weights())
+    for once, twice in zip(*weights, strict=True):
+        np.testing.assert_allclose(once, twice, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("words", [4, 400])
+def test_a_word_that_occurs_twice_counts_with_the_sum_of_its_gradients(words):
+    """Of a small table and of a large one, whose gradient comes as rows: 1 + 2 for word 0, 4 for word 1."""
+    model = keras.Sequential([keras.Input((3,), dtype="int32"), keras.layers.Embedding(words, 1)])
+    optimizer = BranchAdamW(0.1, weight_decay=0.0)
+    model.compile(optimizer, loss=lambda factors, y: keras.ops.sum(factors * y), jit_compile=False)
+    model.train_on_batch(np.array([[0, 0, 1]]), np.array([[[1.0], [2.0], [4.0]]], "float32"))
+    assert float(optimizer.gradient_norm.value) == pytest.approx(5.0)
+    second = next(each for each in optimizer.variables if "velocity" in each.path).numpy().ravel()
+    np.testing.assert_allclose(second[:3], [0.001 * 9, 0.001 * 16, 0], rtol=1e-5)

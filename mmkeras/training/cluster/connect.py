@@ -1,0 +1,223 @@
+"""Joins the workers of a training and holds what they share."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mmkeras.config import ClusterConfig
+from mmkeras.errors import ConfigError, TrainingError
+from mmkeras.training.cluster.launch import LAUNCHED
+from mmkeras.training.cluster.members import Members, find_members
+from mmkeras.training.cluster.peers import watched
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+__all__ = ["ALONE", "Cluster", "connect"]
+
+_DAY = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The devices that train one model."""
+
+    strategy: tf.distribute.Strategy | None = None
+    """None for one device."""
+    members: Members | None = None
+    """The workers, where there are several."""
+
+    @property
+    def rank(self) -> int:
+        """Number of this worker; 0 is the chief."""
+        return self.members.rank if self.members else 0
+
+    @property
+    def workers(self) -> int:
+        """Workers of the cluster."""
+        return len(self.members.hosts) if self.members else 1
+
+    @property
+    def chief(self) -> bool:
+        """Whether this worker writes what the run leaves behind."""
+        return self.rank == 0
+
+    @property
+    def replicas(self) -> int:
+        """Devices of all workers together."""
+        return self.strategy.num_replicas_in_sync if self.strategy else 1
+
+    @property
+    def replicas_here(self) -> int:
+        """Devices of this worker."""
+        return self.replicas // self.workers
+
+    @property
+    def kind(self) -> str:
+        """What it is, in words."""
+        if self.strategy is None:
+            return "one device"
+        if self.members is None:
+            return f"{self.replicas} devices of this machine"
+        return f"{self.workers} workers from {self.members.origin}, {self.replicas_here} device(s) each"
+
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
+        """Return the context in which a model and its optimizer are made."""
+        return self.strategy.scope() if self.strategy else contextlib.nullcontext()
+
+    # === Between workers ===
+
+    def barrier(self, name: str) -> None:
+        """Wait until every worker has come here; a name serves once.
+
+        Raises:
+            PeerLostError: one of them never will.
+        """
+        if self.members is None:
+            return
+        from tensorflow.python.eager import context
+
+        with self.watched():
+            context.context().wait_at_barrier(f"mmkeras/{name}", _DAY)
+
+    def told_by_chief(self, key: str, value: str = "") -> str:
+        """Return what the chief says; only its own ``value`` counts.
+
+        Raises:
+            PeerLostError: the chief has died.
+        """
+        if self.members is None:
+            return value
+        from tensorflow.python.eager import context
+
+        with self.watched():
+            if self.chief:
+                context.context().set_config_key_value(f"mmkeras/{key}", value)
+            # A key alone is waited for forever; at the barrier a chief that dies before it spoke is noticed.
+            self.barrier(f"told/{key}")
+            return str(context.context().get_config_key_value(f"mmkeras/{key}"))
+
+    def watched(self) -> contextlib.AbstractContextManager[None]:
+        """Return the context in which the death of another worker is one error that names it."""
+        return watched(self.members) if self.members else contextlib.nullcontext()
+
+
+ALONE = Cluster()
+"""One process, one device."""
+
+
+def connect(config: ClusterConfig, environment: Mapping[str, str] = os.environ) -> Cluster:
+    """Join the cluster that configuration and environment describe; before the first TensorFlow operation.
+
+    Waits until all workers are there.
+
+    Raises:
+        ConfigError: the environment describes no whole cluster, or devices that this machine does not have.
+        TrainingError: TensorFlow has been used already, or a worker never came.
+    """
+    for name in ("workers", "devices", "wait_seconds", "heartbeat_seconds"):
+        if (value := getattr(config, name)) is not None and value < 1:
+            raise ConfigError(f"cluster.{name}: expected 1 or more, got {value}")
+    members = find_members(environment, config.port)
+    if LAUNCHED in environment:
+        _belong_to_parent(environment.get("MMKERAS_CORES", ""))
+    if config.strategy == "one_device":
+        if members is not None:
+            raise ConfigError(
+                f"cluster.strategy: one_device, but {members.origin} describes {len(members.hosts)} workers; use auto"
+            )
+        return ALONE
+    if config.strategy == "multi_worker" and members is None:
+        raise ConfigError(
+            "cluster.strategy: multi_worker, but no TF_CONFIG, MMKERAS_HOSTS or Slurm step describes other workers. "
+            "Use --cluster.workers N to start some on this machine"
+        )
+    if members is not None:
+        return _join(members, config)
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    wanted = config.devices or (len(gpus) if config.strategy == "auto" else max(len(gpus), 1))
+    if wanted < 2 and config.strategy == "auto":
+        return ALONE
+    return Cluster(tf.distribute.MirroredStrategy(_local_devices(wanted)))
+
+
+def _belong_to_parent(cores: str) -> None:
+    """Use the cores that `mmkeras.training.cluster.launch` gave, and end when it is killed."""
+    if cores:
+        os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
+    with contextlib.suppress(OSError, AttributeError):
+        # Linux alone: prctl(PR_SET_PDEATHSIG).
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def _local_devices(wanted: int) -> list[str]:
+    """Return names of this machine's devices; a CPU is divided into as many as wanted."""
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        if wanted > len(gpus):
+            raise ConfigError(f"cluster.devices: {wanted}, but this machine has {len(gpus)} GPU(s)")
+        return [f"GPU:{number}" for number in range(wanted)]
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    if wanted > 1:
+        try:
+            tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * wanted)
+        except RuntimeError as error:
+            raise TrainingError(
+                f"cluster.devices: TensorFlow is already in use ({error}); use a fresh process"
+            ) from None
+    return [f"CPU:{number}" for number in range(wanted)]
+
+
+def _join(members: Members, config: ClusterConfig) -> Cluster:
+    import tensorflow as tf
+    from tensorflow.python.eager import context
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        own = config.devices or max(1, len(gpus) // members.local_count)
+        first = members.local_rank * own
+        if first + own > len(gpus):
+            # A scheduler that gives each task its own GPUs shows them alone.
+            first = 0
+        if own > len(gpus):
+            raise ConfigError(f"cluster.devices: {own} for each worker, but this machine has {len(gpus)} GPU(s)")
+        tf.config.set_visible_devices(gpus[first : first + own], "GPU")
+    elif (config.devices or 1) > 1:
+        raise ConfigError(
+            "cluster.devices: a worker of several has one CPU device; use more workers, or one with devices"
+        )
+    # The service notices a machine that is gone without a word: no heartbeat for so long ends what others wait for.
+    context.context().configure_coordination_service(
+        service_type="standalone",
+        service_leader="/job:worker/replica:0/task:0",
+        cluster_register_timeout_in_ms=1000 * config.wait_seconds,
+        heartbeat_timeout_in_ms=1000 * config.heartbeat_seconds,
+        coordinated_jobs=[context.coordination_config_pb2.CoordinatedJob(name="worker", num_tasks=len(members.hosts))],
+    )
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": list(members.hosts)}),
+        task_type="worker",
+        task_id=members.rank,
+        rpc_layer="grpc",
+    )
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
+    except RuntimeError as error:
+        raise TrainingError(f"The cluster must be joined before TensorFlow is used ({error})") from None
+    except tf.errors.OpError as error:
+        raise TrainingError(
+            f"Worker {members.rank} ({members.hosts[members.rank]}) of {len(members.hosts)} could not join the others "
+            f"within cluster.wait_seconds = {config.wait_seconds}: {error.message.splitlines()[0]}. Look whether "
+            f"all of {', '.join(members.hosts)} run and can be reached."
+        ) from None
+    return Cluster(strategy, members)

@@ -1,0 +1,55 @@
+"""Gives a model's training to the replicas of a cluster: its data, its steps, and what Keras needs to manage it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from mmkeras.training.cluster.agreement import Agreement
+from mmkeras.training.cluster.connect import Cluster
+from mmkeras.training.cluster.global_batch import whole_batches
+from mmkeras.training.cluster.keras_faults import cured, replaced_methods
+
+__all__ = ["handed_out", "spread"]
+
+
+@contextlib.contextmanager
+def spread(
+    model: keras.Model, cluster: Cluster, per_replica: int, element: Any, agreement: Agreement | None
+) -> Iterator[None]:
+    """Let ``fit`` of a model inside train on all replicas as on one device with the whole batch.
+
+    Args:
+        model: made and compiled in the cluster's scope.
+        cluster: with a strategy; without one nothing is changed.
+        per_replica: samples of a training batch on each replica.
+        element: specs (`tf.TensorSpec`) of a batch as one replica sees it.
+        agreement: how workers agree to stop; None where nobody has to be asked.
+    """
+    if cluster.strategy is None:
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(whole_batches(model, per_replica))
+        if agreement is not None:
+            counted = agreement.counting(model.train_step)
+            stack.enter_context(replaced_methods(model, {"train_step": counted}))
+        if cluster.members is not None:
+            stack.enter_context(cured(model, element))
+        yield
+
+
+def handed_out(cluster: Cluster, dataset: tf.data.Dataset) -> Any:
+    """Return what ``fit`` takes for a dataset whose elements are the batches of this worker's replicas, one by one.
+
+    Args:
+        cluster: without a strategy the dataset comes back as it is.
+        dataset: an endless one must say so by its cardinality, or every step asks all workers whether there is more.
+    """
+    if cluster.strategy is None:
+        return dataset
+    return cluster.strategy.distribute_datasets_from_function(lambda _: dataset)

@@ -1,0 +1,167 @@
+"""A loss that is no number ends training at once, with the batch that did it and the samples to look at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from mmkeras.config import RunConfig
+from mmkeras.data.index import Index
+from mmkeras.data.keys import batch_keys
+from mmkeras.data.streams import Position
+from mmkeras.errors import TrainingError
+from mmkeras.privacy import redaction
+from mmkeras.training.batches import training_batches
+from mmkeras.training.checkpoints import Checkpoints, Diverged
+from mmkeras.training.cluster.connect import Cluster
+from mmkeras.training.run import Run
+
+__all__ = ["FiniteLoss", "explain", "save_batch"]
+
+_SHOWN = 5
+
+
+class FiniteLoss(keras.callbacks.Callback):
+    """Ends ``fit`` with `Diverged` after the first step whose loss is not finite, before anything is saved of it.
+
+    Args:
+        checkpoints: counts the steps; stands after this one.
+    """
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        super().__init__()
+        self._checkpoints = checkpoints
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Look at the loss; of several workers all see the same one."""
+        if logs and not np.isfinite(float(logs["loss"])):
+            raise Diverged(self._checkpoints.state.step + 1)
+
+
+def save_batch(
+    model: keras.Model, run: Run, config: RunConfig, index: Index, cluster: Cluster, step: int, steps_per_epoch: int
+) -> Path:
+    """Make the batch of a step once more, which is the same one, and write it into the run's folder.
+
+    The file holds ``keys`` (B,), ``inputs/<tensor>``, ``targets/<output>``, ``weights`` (B,) and, where the run has a
+    checkpoint and trains on one device, ``losses`` (B,): of each sample alone, with the weights of that checkpoint.
+    Of inputs that ``privacy.redact`` hides, texts or all of them, it only holds ``finite/<tensor>`` bool (B,).
+
+    Args:
+        model: the diverged model; the checkpoint is loaded into it.
+        run: the run's folder.
+        config: of the run; ``train.batch_size`` is that of all replicas.
+        index: the converted data.
+        cluster: this worker writes its own part.
+        step: number of the step, from 1.
+        steps_per_epoch: steps of an epoch.
+    """
+    batches = training_batches(index, run, config, cluster, step=step - 1, steps_per_epoch=steps_per_epoch, clock=None)
+    parts = [part for part, _ in zip(batches, range(cluster.replicas_here), strict=False)]
+    inputs, targets, weights = (_joined([part[place] for part in parts]) for place in range(3))
+    at = Position(
+        config.train.batch_size // cluster.workers, config.train.seed, step - 1, cluster.workers, cluster.rank
+    )
+    now = redaction()
+    found: dict[str, np.ndarray] = {
+        "keys": np.array([now.name(key) for key in batch_keys(index, config.data, at)]),
+        "weights": weights,
+        **_shown(inputs, run),
+        **{f"targets/{name}": value for name, value in targets.items()},
+    }
+    if cluster.strategy is None and list((run.folder / "checkpoints").glob("step-*")):
+        Checkpoints.load(run.folder, model)
+        found["losses"] = _losses(model, inputs, targets, weights)
+    path = run.folder / f"diverged-{step:08d}{f'-worker-{cluster.rank}' if cluster.members else ''}.npz"
+    aside = path.with_name(f".{path.name}.tmp.npz")
+    np.savez_compressed(aside, **found)  # type: ignore[arg-type]
+    os.replace(aside, path)
+    return path
+
+
+def _shown(inputs: dict[str, np.ndarray], run: Run) -> dict[str, np.ndarray]:
+    """Return inputs as ``privacy.redact`` lets them be written: token ids are texts, all inputs are samples."""
+    now = redaction()
+    texts = {tensor.name for spec in run.specs.values() if spec.kind == "text" for tensor in spec.tensors}
+    hidden = set(inputs) if now.everything else texts if now.texts else set()
+    return {
+        **{f"inputs/{name}": value for name, value in inputs.items() if name not in hidden},
+        **{f"finite/{name}": _finite(inputs[name]) for name in inputs if name in hidden},
+    }
+
+
+def explain(path: Path, step: int, epoch: int) -> TrainingError:
+    """Return the error that names the batch and its most suspicious samples.
+
+    Args:
+        path: from `save_batch`.
+        step: number of the step, from 1.
+        epoch: its epoch, from 1.
+    """
+    with np.load(path, allow_pickle=False) as file:
+        batch = {name: file[name] for name in file.files}
+    keys = [str(key) for key in batch["keys"]]
+    shown = os.path.relpath(path)
+    lines = [
+        f"The loss stopped being a finite number in step {step} (epoch {epoch}). The batch that did it is in {shown}.",
+        *(["Inputs that privacy.redact hides are not in it."] if any(n.startswith("finite/") for n in batch) else []),
+        *_suspects(batch, keys),
+        "Look at it:",
+        f"  python -c \"import numpy; b = numpy.load('{shown}'); print(b.files); print(b['keys'])\"",
+        "Correct or leave out the samples, lower train.learning_rate, or set train.clip_norm.",
+    ]
+    return TrainingError("\n".join(lines))
+
+
+def _suspects(batch: dict[str, np.ndarray], keys: Sequence[str]) -> list[str]:
+    """Say which samples hold numbers that are not finite, or else which have the largest losses."""
+    wrong: dict[str, list[str]] = {}
+    for name, values in batch.items():
+        if name in ("keys", "losses"):
+            continue
+        finite = values if name.startswith("finite/") else _finite(values)
+        for row in np.flatnonzero(~finite):
+            wrong.setdefault(keys[int(row)], []).append(name.replace("finite/", "inputs/"))
+    if wrong:
+        return [f"  {key}: not finite in {', '.join(names)}" for key, names in list(wrong.items())[:_SHOWN]]
+    if "losses" not in batch:
+        listed = ", ".join(keys[:_SHOWN]) + (f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")
+        return [f"  Its inputs, targets and weights are finite. Samples: {listed}."]
+    losses = np.where(np.isfinite(batch["losses"]), batch["losses"], np.inf)
+    order = np.argsort(-losses, kind="stable")[:_SHOWN]
+    return [
+        "  Its inputs, targets and weights are finite. Samples by their loss at the last checkpoint:",
+        *(f"  {keys[int(row)]}: loss {batch['losses'][row]:.4g}, weight {batch['weights'][row]:.4g}" for row in order),
+    ]
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """Return bool (B,): whether a sample's numbers are finite."""
+    if values.dtype.kind != "f":
+        return np.ones(len(values), bool)
+    return np.asarray(np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+
+
+def _losses(model: keras.Model, inputs: Any, targets: Any, weights: np.ndarray) -> np.ndarray:
+    outputs = model(inputs, training=False)
+    losses = []
+    for row in range(len(weights)):
+        one = slice(row, row + 1)
+        loss = model.compute_loss(
+            y={name: value[one] for name, value in targets.items()},
+            y_pred={name: value[one] for name, value in outputs.items()},
+            sample_weight=weights[one],
+        )
+        losses.append(float(keras.ops.convert_to_numpy(loss)))
+    return np.array(losses, np.float32)
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    if isinstance(parts[0], dict):
+        return {name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]}
+    return np.concatenate([np.asarray(part) for part in parts])

@@ -1,0 +1,49 @@
+"""The configuration of a run, read back without the pipeline that wrote it."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from mmkeras.command_line import parse, read_toml
+from mmkeras.components import find
+from mmkeras.config import ModelConfig, RunConfig
+from mmkeras.training.run import Run
+
+__all__ = ["read_config"]
+
+
+def read_config(run: Run) -> RunConfig:
+    """Return a run's resolved configuration.
+
+    A pipeline adds its modalities to `ModelConfig` and its own sections to `RunConfig`. The modalities follow from the
+    run's specs; sections that are the pipeline's alone are left out.
+
+    Raises:
+        ConfigError: config.toml is missing, is not TOML, or holds what this version does not know.
+    """
+    content = read_toml(run.folder / "config.toml")
+    base = {field.name for field in dataclasses.fields(ModelConfig)}
+    model = {key: value for key, value in content.get("model", {}).items() if key in base or key in run.specs}
+    # What the model was built without has no spec.
+    model.pop("without", None)
+    kept = {field.name for field in dataclasses.fields(RunConfig)}
+    whole = {**{key: value for key, value in content.items() if key in kept}, "model": model}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.toml"
+        path.write_text(tomlkit.dumps(whole), encoding="utf-8")
+        config, _ = parse(_config_class(run), ["--config", str(path)], program=run.folder.name, description="")
+    return config
+
+
+def _config_class(run: Run) -> type[RunConfig]:
+    rooms = {name: find("modalities", spec.kind, "spec").Config for name, spec in run.specs.items()}
+    modalities = [(name, room, dataclasses.field(default_factory=room)) for name, room in rooms.items()]
+    model: Any = dataclasses.make_dataclass("RunModel", modalities, bases=(ModelConfig,), frozen=True)
+    fields = [("model", model, dataclasses.field(default_factory=model))]
+    config: Any = dataclasses.make_dataclass("ReadConfig", fields, bases=(RunConfig,), frozen=True)
+    return config

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mmkeras.config import ClusterConfig
+from mmkeras.errors import ConfigError
+from mmkeras.training.cluster.connect import ALONE, connect
+
+TWO = {"TF_CONFIG": json.dumps({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}})}
+
+
+def test_one_machine_without_a_gpu_is_one_device():
+    assert connect(ClusterConfig(), {}) is ALONE
+    assert connect(ClusterConfig(strategy="one_device"), {}) is ALONE
+    assert ALONE.chief
+    assert (ALONE.workers, ALONE.replicas, ALONE.replicas_here, ALONE.rank) == (1, 1, 1, 0)
+    assert ALONE.told_by_chief("anything", "said") == "said"
+    ALONE.barrier("anything")
+
+
+@pytest.mark.parametrize(
+    ("config", "environment", "message"),
+    [
+        (ClusterConfig(strategy="one_device"), TWO, "TF_CONFIG describes 2 workers; use auto"),
+        (ClusterConfig(strategy="multi_worker"), {}, "Use --cluster.workers N"),
+        (ClusterConfig(devices=2), TWO, "a worker of several has one CPU device"),
+        (ClusterConfig(devices=0), {}, "cluster.devices: expected 1 or more, got 0"),
+        (ClusterConfig(workers=-1), {}, "cluster.workers: expected 1 or more, got -1"),
+        (ClusterConfig(heartbeat_seconds=0), TWO, "cluster.heartbeat_seconds: expected 1 or more, got 0"),
+    ],
+)
+def test_what_does_not_fit_is_refused(config, environment, message):
+    with pytest.raises(ConfigError, match=message):
+        connect(config, environment)

@@ -1,0 +1,1 @@
+"""Tests of quantisation-aware fine-tuning."""

@@ -1,0 +1,96 @@
+"""A loss that is no number: training ends there, and the samples of the batch are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from mmkeras.errors import TrainingError
+from mmkeras.model import build_model
+from mmkeras.privacy import redacting
+from mmkeras.training.checkpoints import Checkpoints, Diverged
+from mmkeras.training.cluster.connect import ALONE
+from mmkeras.training.divergence import FiniteLoss, explain, save_batch
+from tests.training.tiny_run import start
+
+
+def test_training_ends_with_the_step_that_did_it(tmp_path):
+    inputs = np.ones((64, 3), "float32")
+    inputs[37] = np.nan
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", jit_compile=False)
+    checkpoints = Checkpoints(tmp_path, "val_loss", -1, every_steps=1)
+    callbacks = [FiniteLoss(checkpoints), checkpoints]
+    with pytest.raises(Diverged) as caught:
+        model.fit(inputs, inputs[:, :1], batch_size=16, shuffle=False, callbacks=callbacks, verbose=0)
+    assert caught.value.step == 3
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000002"]
+
+
+def _kept(path: Path, message: str) -> None:
+    with np.load(path, allow_pickle=False) as batch:
+        keys = batch["keys"].tolist()
+        assert len(set(keys)) == 8
+        assert batch["inputs/text_token_ids"].shape == (8, 12)
+        assert batch["weights"].shape == (8,)
+    assert keys[0] in message
+    assert "lower train.learning_rate" in message
+
+
+def test_the_batch_of_a_step_is_made_once_more_with_its_keys(tmp_path):
+    tiny = start(tmp_path)
+    path = save_batch(build_model(tiny.config.model), tiny.run, tiny.config, tiny.index, ALONE, 3, 6)
+    assert path == tiny.run.folder / "diverged-00000003.npz"
+    _kept(path, str(explain(path, 3, 1)))
+    assert not list(tiny.run.folder.glob(".*.tmp*"))
+
+
+def test_what_is_hidden_is_not_in_it(tmp_path):
+    tiny = start(tmp_path)
+    model = build_model(tiny.config.model)
+    for level in ("text", "all"):
+        with redacting(level):
+            _hidden(save_batch(model, tiny.run, tiny.config, tiny.index, ALONE, 3, 6), level)
+
+
+def _hidden(path: Path, level: str) -> None:
+    with np.load(path, allow_pickle=False) as batch:
+        names, keys = set(batch.files), batch["keys"].tolist()
+        assert batch["finite/text_token_ids"].tolist() == [True] * 8
+    assert not {"inputs/text_token_ids", "inputs/text_padding_mask"} & names
+    assert ("inputs/text_present" in names) == (level == "text")
+    assert all(key.startswith("#") for key in keys) == (level == "all")
+    message = str(explain(path, 3, 1))
+    assert "Inputs that privacy.redact hides are not in it." in message
+    assert keys[0] in message
+
+
+@pytest.mark.slow
+def test_the_batch_of_a_training_is_kept(tmp_path):
+    tiny = start(tmp_path)
+    with pytest.raises(TrainingError, match=r"in step \d+ \(epoch 1\)\. The batch that did it is in") as caught:
+        tiny.fit(learning_rate=1e38)
+    (path,) = tiny.run.folder.glob("diverged-*.npz")
+    _kept(path, str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"inputs/radar": np.array([[1.0, 2.0], [np.inf, 0.0]])}, "  b: not finite in inputs/radar"),
+        ({"finite/radar": np.array([True, False])}, "  b: not finite in inputs/radar"),
+        ({"losses": np.array([0.5, np.nan])}, "  b: loss nan, weight 2\n  a: loss 0.5, weight 1"),
+        ({}, "Its inputs, targets and weights are finite. Samples: a, b."),
+    ],
+    ids=["input", "hidden", "loss", "nothing"],
+)
+def test_the_most_suspicious_samples_are_named(tmp_path, change, said):
+    path = tmp_path / "diverged-00000007.npz"
+    batch = {"keys": np.array(["a", "b"]), "weights": np.array([1.0, 2.0]), "targets/answer": np.array([0, 1])}
+    np.savez(path, **{**batch, **change})
+    message = str(explain(path, 7, 2))
+    assert said in message
+    assert "in step 7 (epoch 2)" in message

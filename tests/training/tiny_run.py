@@ -1,0 +1,63 @@
+"""A run on the tiny table, text alone, that trains in seconds within this process."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from mmkeras.command_line import parse
+from mmkeras.config import modality_configs
+from mmkeras.data.convert import convert
+from mmkeras.data.index import Index
+from mmkeras.model import build_model, modality_specs, task_config, task_spec
+from mmkeras.training.fit import Fitted, fit
+from mmkeras.training.resolve import resolve
+from mmkeras.training.run import Run
+from pipelines.vqa import VqaConfig
+from tests.tiny import write_tiny_config, write_tiny_table
+
+__all__ = ["TinyRun", "start"]
+
+
+@dataclass(frozen=True)
+class TinyRun:
+    """A run that has not been trained yet."""
+
+    run: Run
+    config: VqaConfig
+    index: Index
+    console: Console
+
+    def fit(self, **options: Any) -> Fitted:
+        """Train it, with other settings of ``train`` where given."""
+        config = dataclasses.replace(self.config, train=dataclasses.replace(self.config.train, **options))
+        return fit(build_model(config.model), self.run, config, self.index, console=self.console)
+
+    @property
+    def said(self) -> str:
+        """What the user was told."""
+        return self.console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def start(folder: Path, harm: Callable[[Path], None] | None = None) -> TinyRun:
+    """Convert the table, describe a run, and then harm the first training shard."""
+    path = write_tiny_config(folder, write_tiny_table(folder, 96))
+    path.write_text(path.read_text().replace("[model]\n", '[model]\nwithout = ["image"]\n'))
+    told = ["--config", str(path), "--data.cache", "none", "--data.samples_per_shard", "16"]
+    config, _ = parse(VqaConfig, [*told, "--train.deterministic", "false"], program="t", description="")
+    console = Console(file=io.StringIO(), width=500)
+    index = convert(config.data, modality_configs(config.model), task_config(config.model), console)
+    place = folder / "run"
+    place.mkdir()
+    config = resolve(config, index, place)
+    decided = {"jit_compile": False, "precision": "float32"}
+    run = Run.create(place, config, modality_specs(config.model), task_spec(config.model), index, decided)
+    if harm is not None:
+        harm(Path(index.files("train")[0]))
+    return TinyRun(run, config, index, console)
