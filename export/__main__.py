@@ -2,6 +2,8 @@
 
 Example:
     python -m export runs/vqa/latest --formats saved_model tflite onnx --precisions float32 float16 int8-dynamic
+    python -m export doctor vqa    # before a training: what each target makes of every layer, and what cures it
+    python -m export fine-tune runs/vqa/latest    # where int8 loses too much: learn its grid, then export the new run
 """
 
 from __future__ import annotations
@@ -25,11 +27,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 when every file was accepted, 1 when one was not, 2 when nothing could be exported.
     """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments[:1] == ["doctor"]:
+        from export.doctor.command import main as doctor
+
+        return doctor(arguments[1:])
+    if arguments[:1] == ["fine-tune"]:
+        from export.fine_tuning.command import main as fine_tune
+
+        return fine_tune(arguments[1:])
     default = ExportConfig()
-    parser = argparse.ArgumentParser("python -m export", description=__doc__.split("\n")[0], allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        "python -m export",
+        description=__doc__.split("\n")[0],
+        epilog="python -m export doctor RUN examines a model, trained or not, before an export: doctor --help. "
+        "python -m export fine-tune RUN recovers what int8 loses: fine-tune --help",
+        allow_abbrev=False,
+    )
     parser.add_argument("source", type=Path, metavar="RUN_OR_BUNDLE", help="runs/vqa/latest or saved_models/vqa/1")
     parser.add_argument("--formats", nargs="+", default=default.formats, help="formats to write (%(default)s)")
-    parser.add_argument("--precisions", nargs="+", default=default.precisions, help="precisions (%(default)s)")
+    parser.add_argument(
+        "--precisions", nargs="+", default=default.precisions, help="precisions, or rungs of the ladder (%(default)s)"
+    )
+    parser.add_argument(
+        "--ladder",
+        action="store_true",
+        help="go from the smallest and fastest precision of each format up and ship the first that holds the budget",
+    )
+    parser.add_argument(
+        "--max-metric-drop",
+        type=float,
+        metavar="POINTS",
+        help="budget: largest loss of the task metric, in every modality scenario and slice (default: 0.5 for int8)",
+    )
+    parser.add_argument(
+        "--max-flips",
+        type=float,
+        metavar="PERCENT",
+        help="budget: largest share of changed decisions where everything is there (default: 0.5 for float16)",
+    )
+    parser.add_argument(
+        "--calibration",
+        default=default.calibration,
+        metavar="FILE.npz",
+        help="samples by input name that static int8 measures its ranges on (default: chosen from the training split)",
+    )
+    parser.add_argument(
+        "--calibration-samples",
+        type=int,
+        default=default.calibration_samples,
+        help="training samples to choose for that (%(default)s)",
+    )
     parser.add_argument(
         "--samples", type=int, default=default.samples, help="test samples to verify each file on (%(default)s)"
     )
@@ -43,6 +91,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         formats=tuple(given.formats),
         precisions=tuple(given.precisions),
         samples=given.samples,
+        ladder=given.ladder,
+        max_metric_drop=given.max_metric_drop,
+        max_flips=given.max_flips,
+        calibration=given.calibration,
+        calibration_samples=given.calibration_samples,
     )
     from export.run import export_run
 

@@ -21,8 +21,10 @@ from export.source import Source
 from export.tensorrt_notes import write_notes
 from export.verify import Reference
 from mmkeras.bundle import Golden, GoldenFiles, Manifest, digest, exported_file, write_golden, write_manifest
-from mmkeras.errors import ExportError
-from mmkeras.files import write_json
+from mmkeras.disk import explain
+from mmkeras.errors import ExportError, MmkerasError
+from mmkeras.files import held, sweep, write_json
+from mmkeras.privacy import recorded, redaction
 
 __all__ = ["build_folder", "next_version", "publish", "with_file", "write_description"]
 
@@ -30,17 +32,28 @@ GOLDEN_SAMPLES = 8
 """Golden samples of the scenario ``all``, with their raw inputs."""
 GOLDEN_PER_SCENARIO = 2
 """Golden samples of every other scenario."""
-_PACKAGES = ("mmkeras", "tensorflow", "keras", "onnx", "tf2onnx", "onnxruntime", "ai-edge-litert")
+_PACKAGES = ("mmkeras", "tensorflow", "keras", "onnx", "tf2onnx", "onnxruntime", "ai-edge-litert", "ai-edge-quantizer")
 
 
 @contextmanager
 def build_folder(root: Path, name: str) -> Iterator[Path]:
-    """Yield an empty folder on the same file system as ``<root>/<name>``, removed unless it was published."""
+    """Yield an empty folder on the same file system as ``<root>/<name>``, removed unless it was published.
+
+    What exports that were killed have left there is removed.
+
+    Raises:
+        ExportError: nothing can be written there, or the disk is full.
+    """
     folder = root / name / f".export.{os.getpid()}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    sweep((root / name).glob(".export.*"))
     try:
-        yield folder
+        folder.mkdir(parents=True)
+        with held(folder):
+            yield folder
+    except Exception as error:
+        if isinstance(error, MmkerasError) or not (said := explain(error, folder)):
+            raise
+        raise ExportError(said) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -66,7 +79,12 @@ def publish(folder: Path, version: int) -> Path:
 
 
 def write_description(
-    folder: Path, source: Source, version: int, files: list[FileResult], reference: Reference
+    folder: Path,
+    source: Source,
+    version: int,
+    files: list[FileResult],
+    reference: Reference,
+    calibration: dict[str, Any],
 ) -> None:
     """Write model.keras, metrics.json, the specs' files, golden samples, TensorRT notes and the manifest into a build.
 
@@ -76,6 +94,7 @@ def write_description(
         version: the version it will get.
         files: every result; those that left no file are not in the manifest.
         reference: the Keras model's outputs, which the golden samples are taken from.
+        calibration: what static int8 measured its ranges on; empty where no file needed it.
     """
     source.model.save(folder / "model.keras")
     if source.metrics:
@@ -105,13 +124,15 @@ def write_description(
         files=written,
         golden=_write_golden(folder, source, reference),
         documents={notes: digest(folder, notes)} if notes else {},
-        provenance={**source.provenance, "exported_with": _packages()},
+        provenance=_provenance(source, calibration),
     )
     write_manifest(folder, manifest)
 
 
 def _write_golden(folder: Path, source: Source, reference: Reference) -> GoldenFiles:
     """Write samples spread over the test samples, each with the Keras model's outputs."""
+    # What the run was told holds wherever it is exported from.
+    now = recorded(source.provenance) or redaction()
     keys: list[str] = []
     names: list[str] = []
     rows: list[tuple[Any, np.ndarray]] = []
@@ -123,11 +144,14 @@ def _write_golden(folder: Path, source: Source, reference: Reference) -> GoldenF
         chosen = np.unique(np.linspace(0, len(reference.keys) - 1, wanted).round().astype(int))
         rows.append((case, chosen))
         for row in chosen:
-            keys.append(reference.keys[row])
+            keys.append(now.name(reference.keys[row]))
             names.append(case.scenario.name)
-            raw_index.append(len(raw) if whole else -1)
-            if whole:
-                raw.append(source.samples[row].values)
+            values = source.samples[row].values
+            # What may not be shown is not written; half of a sample's raw inputs would prove nothing.
+            whole_raw = whole and all(value is None or now.value(value) == value for value in values.values())
+            raw_index.append(len(raw) if whole_raw else -1)
+            if whole_raw:
+                raw.append(values)
     golden = Golden(
         keys=tuple(keys),
         scenarios=tuple(names),
@@ -142,6 +166,12 @@ def _write_golden(folder: Path, source: Source, reference: Reference) -> GoldenF
         raw=np.array(raw_index, np.int32),
     )
     return write_golden(folder, golden, raw)
+
+
+def _provenance(source: Source, calibration: dict[str, Any]) -> dict[str, Any]:
+    """Return the source's provenance and this export's; a calibration of an earlier export is not this one's."""
+    kept = {name: value for name, value in source.provenance.items() if name != "calibration"}
+    return {**kept, **({"calibration": calibration} if calibration else {}), "exported_with": _packages()}
 
 
 def _packages() -> dict[str, str]:

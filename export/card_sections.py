@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from export.card_quantization import quantization
 from export.card_text import NOT_MEASURED, interval, mapping, number, plain, signed, table
 from mmkeras.manifest import Manifest
 
@@ -242,6 +243,7 @@ SECTIONS = {
     "Degraded sensors": _degradation,
     "Exported files": _formats,
     "Scenarios": _scenarios,
+    "Static int8": lambda measured: quantization(measured.export),
     "Limits": _limits,
     "Licence": _licence,
     "Origin": _origin,

@@ -4,7 +4,11 @@
 |---|---|---|---|
 | float32 | no flipped decision; difference at most the format's tolerance | | |
 | float16 | decisions flipped on at most 0.5 % of the samples | | |
-| int8-dynamic | | metric drops by at most 0.5 point | 0.5 point beyond what its flips explain by chance |
+| every int8 | | metric drops by at most 0.5 point | 0.5 point beyond what its flips explain by chance |
+
+A budget given by the user, ``max_metric_drop`` and ``max_flips``, takes the place of these limits for every precision
+but float32; its share of flips holds where everything is there. The metric is held in every slice of the test data,
+too: in the worst one it may drop by the limit and three times what chance explains, since that is the worst of many.
 
 Any output that is NaN or infinite fails. With a modality taken away many samples are near a tie, and int8 flips
 them in both directions: each flip moves the metric of N samples by up to 1/N, so ``f`` flips without a preference
@@ -23,15 +27,17 @@ millimetres are alike.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from export.results import ScenarioResult, max_or_nan
+from export.results import ScenarioResult, SliceResult, max_or_nan
 from export.scenarios import ALL
+from mmkeras.errors import ConfigError
 from mmkeras.tasks import TaskSpec
 
-__all__ = ["GATES", "METRIC_GATES", "Gate", "device_tolerance", "gates_of", "judge"]
+__all__ = ["GATES", "METRIC_GATES", "Gate", "allowed_drop", "device_tolerance", "gates_of", "judge", "tightened"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,8 @@ class Gate:
     """Hold the largest difference to the format's float32 tolerance."""
     flip_share: float | None = None
     """Largest share of flipped decisions."""
+    flips_everywhere: bool = True
+    """Whether that share holds in every scenario, or only where everything is there."""
     metric_drop: float | None = None
     """Largest loss of the task metric, as a share: 0.005 is half a point."""
 
@@ -49,16 +57,56 @@ class Gate:
 GATES: dict[str, Gate] = {
     "float32": Gate(exact=True, flip_share=0.0),
     "float16": Gate(flip_share=0.005),
-    "int8-dynamic": Gate(metric_drop=0.005),
+    **dict.fromkeys(("int8", "int8-full", "int8-weights", "int8-dynamic"), Gate(metric_drop=0.005)),
 }
 """Limits by precision."""
 METRIC_GATES: dict[str, Gate] = {**GATES, "float16": Gate(metric_drop=0.002)}
 """Limits for a task that is gated by its metric."""
 
 
-def gates_of(task: TaskSpec) -> dict[str, Gate]:
-    """Return the limits by precision that a task's files are held to."""
-    return METRIC_GATES if task.gated_by == "metric" else GATES
+def gates_of(
+    task: TaskSpec, max_metric_drop: float | None = None, max_flips: float | None = None
+) -> Mapping[str, Gate]:
+    """Return the limits by precision that a task's files are held to.
+
+    Args:
+        task: its decisions may be too fine to count.
+        max_metric_drop: largest loss of the metric, in points; the precision's own when not given.
+        max_flips: largest share of flipped decisions where everything is there, in percent; the precision's own when
+            not given.
+
+    Raises:
+        ConfigError: a budget below zero.
+    """
+    for name, value in (("max_metric_drop", max_metric_drop), ("max_flips", max_flips)):
+        if value is not None and not 0 <= value <= 100:
+            raise ConfigError(f"{name}: expected a number from 0 to 100, got {value}")
+    gates = METRIC_GATES if task.gated_by == "metric" else GATES
+    if max_metric_drop is None and max_flips is None:
+        return gates
+    changes: dict[str, float | bool | None] = {}
+    if max_metric_drop is not None:
+        changes["metric_drop"] = max_metric_drop / 100
+    if max_flips is not None:
+        changes |= {"flip_share": max_flips / 100, "flips_everywhere": False}
+    return {name: gate if gate.exact else _replace(gate, changes) for name, gate in gates.items()}
+
+
+def tightened(gates: Mapping[str, Gate], share: float) -> dict[str, Gate]:
+    """Return limits that are a share of the given ones."""
+    return {
+        name: dataclasses.replace(
+            gate,
+            flip_share=None if gate.flip_share is None else gate.flip_share * share,
+            metric_drop=None if gate.metric_drop is None else gate.metric_drop * share,
+        )
+        for name, gate in gates.items()
+    }
+
+
+def _replace(gate: Gate, changes: Mapping[str, float | bool | None]) -> Gate:
+    changed: Gate = dataclasses.replace(gate, **changes)  # type: ignore[arg-type]
+    return changed
 
 
 def judge(
@@ -96,19 +144,47 @@ def _problems(gate: Gate, tolerance: float, name: str, result: ScenarioResult, m
     limit = tolerance * result.scale
     if gate.exact and not result.max_abs_diff <= limit:
         problems.append(f"max difference {result.max_abs_diff:.2g} > {limit:.2g}")
-    if gate.flip_share is not None and result.flips > gate.flip_share * result.samples:
+    held = gate.flips_everywhere or name == ALL
+    if gate.flip_share is not None and held and result.flips > gate.flip_share * result.samples:
         problems.append(f"{result.flips} of {result.samples} decisions flipped, allowed {gate.flip_share:.1%}")
     if gate.metric_drop is not None:
-        drop = -sign * result.metric_change
-        allowed = gate.metric_drop + (0.0 if name == ALL else 2 * _chance(result))
+        drop, allowed = -sign * result.metric_change, allowed_drop(gate, name, result)
         # 1e-9: half a point exactly must pass in floating point too.
         if not drop <= allowed + 1e-9:
             problems.append(f"{metric} {100 * drop:.2f} points worse, allowed {100 * allowed:.2f}")
+        problems += _slice_problems(gate.metric_drop, result, metric, sign)
     return problems
 
 
+def _slice_problems(limit: float, result: ScenarioResult, metric: str, sign: int) -> list[str]:
+    """Return what is wrong with the worst slice; how many more are beyond their limits is only counted."""
+    beyond = []
+    for part in result.slices:
+        drop, allowed = -sign * part.metric_change, limit + 3 * _chance_in(part, result)
+        if not drop <= allowed + 1e-9:
+            beyond.append(
+                f"{metric} {100 * drop:.2f} points worse on the {part.samples} samples with {part.name}, allowed "
+                f"{100 * allowed:.2f}"
+            )
+    return [beyond[0] + (f" ({len(beyond) - 1} more slices alike)" if len(beyond) > 1 else "")] if beyond else []
+
+
+def allowed_drop(gate: Gate, name: str, result: ScenarioResult) -> float:
+    """Return by how much the metric may drop in a scenario, as a share; 1 where the gate does not hold the metric."""
+    if gate.metric_drop is None:
+        return 1.0
+    return gate.metric_drop + (0.0 if name == ALL else 2 * _chance(result))
+
+
+def _chance_in(part: SliceResult, whole: ScenarioResult) -> float:
+    """Return by how much the metric of a slice moves by chance."""
+    if whole.metric_error is None:
+        return math.sqrt(part.flips) / part.samples
+    return whole.metric_error * math.sqrt(whole.samples / part.samples)
+
+
 def _chance(result: ScenarioResult) -> float:
-    """Return by how much the metric moves by chance."""
+    """Return by how much the metric of a whole scenario moves by chance."""
     return math.sqrt(result.flips) / result.samples if result.metric_error is None else result.metric_error
 
 

@@ -1,36 +1,67 @@
 """LiteRT (TFLite) from a SavedModel with static batch 1, from LiteRT's built-in operations alone.
 
 A SavedModel is the only source that works: from concrete functions, or from `tf.saved_model.save` of a Keras model,
-the converter writes a small file without weights that answers NaN, and no error. int8-dynamic is the converter's own
-dynamic range quantisation: int8 weights, embeddings among them, and float activations.
+the converter writes a small file without weights that answers NaN, and no error.
+
+| precision | what is int8 | by |
+|---|---|---|
+| int8-full | everything that has an int8 form; inputs and outputs stay as they are | converter |
+| int8 | convolutions and dense layers with their activations, but those that must stay in float | ai-edge-quantizer |
+| int8-weights | weights alone, which become float when the file is loaded | ai-edge-quantizer |
+| int8-dynamic | weights, embeddings among them; activations as they come, in the operations that know how | converter |
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
+
+from export.calibration.saturation import audit_ranges
 from export.formats import Format, Job
+from export.quantization.costs import Costs
+from export.quantization.litert import LiteRTQuantizer, weights_only
 from mmkeras.errors import ExportError
 
 __all__ = ["FORMAT", "convert", "convert_saved_model"]
 
+FRESH = 50
+"""Samples, other than those of the calibration, on which its ranges are held against what else occurs."""
 
-def convert(job: Job, precision: str, path: Path) -> None:
+
+def convert(job: Job, precision: str, path: Path) -> Costs | None:
     """Write one LiteRT file; its signature has the model's input and output names.
 
     Raises:
         ExportError: an operation is not built in; the message lists them.
     """
-    path.write_bytes(convert_saved_model(job.static_saved_model, precision))
+    if precision in ("int8", "int8-weights"):
+        base = job.work / "float32.tflite"
+        if not base.exists():
+            base.write_bytes(convert_saved_model(job.static_saved_model, "float32"))
+        if precision == "int8-weights":
+            weights_only(base, path)
+            return None
+        quantizer = LiteRTQuantizer(base, job.calibration.inputs)
+        fresh = {name: value[:FRESH] for name, value in job.tuning[0].cases[0].inputs.items()}
+        job.calibration = job.calibration.with_warnings(audit_ranges(base, job.calibration, fresh, quantizer.ranges))
+        return job.search(quantizer, FORMAT.name, precision, path)
+    batches = job.calibration.batches if precision == "int8-full" else None
+    path.write_bytes(convert_saved_model(job.static_saved_model, precision, batches))
+    return None
 
 
-def convert_saved_model(folder: Path, precision: str) -> bytes:
+def convert_saved_model(
+    folder: Path, precision: str, batches: Callable[[], Iterable[dict[str, np.ndarray]]] | None = None
+) -> bytes:
     """Convert the ``serving_default`` endpoint of a SavedModel with static shapes.
 
     Args:
         folder: the SavedModel.
-        precision: ``float32``, ``float16`` or ``int8-dynamic``.
+        precision: ``float32``, ``float16``, ``int8-dynamic`` or ``int8-full``.
+        batches: for ``int8-full``, gives calibration samples by input name in batches of one.
 
     Raises:
         ExportError: the model cannot be expressed in built-in operations.
@@ -43,6 +74,10 @@ def convert_saved_model(folder: Path, precision: str) -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
+    if precision == "int8-full":
+        # With the float operations as a fallback: ids, masks and comparisons have no int8 form.
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
+        converter.representative_dataset = batches
     try:
         content: bytes = converter.convert()
     except Exception as error:  # ConverterError is private, and other failures are bare exceptions
@@ -69,8 +104,9 @@ def _explain(error: Exception) -> str:
 FORMAT = Format(
     "tflite",
     suffix=".tflite",
-    precisions=("float32", "float16", "int8-dynamic"),
+    precisions=("float32", "float16", "int8-dynamic", "int8-weights", "int8", "int8-full"),
     tolerance=1e-4,
     convert=convert,
+    ladder=("int8-full", "int8", "int8-weights", "int8-dynamic", "float16", "float32"),
 )
 """What `export.formats` finds."""

@@ -11,7 +11,6 @@ The form follows Mitchell et al. 2019, Model Cards for Model Reporting (https://
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from export.card_text import mapping, plain
 from mmkeras.errors import DataError, MmkerasError
 from mmkeras.files import write_text
 from mmkeras.manifest import read_manifest
+from mmkeras.typed import parse_json
 
 __all__ = ["CARD_NAME", "METRICS_NAME", "main", "model_card", "write_card"]
 
@@ -55,7 +55,13 @@ def model_card(folder: Path, metrics: Path | None = None) -> str:
     parts = [f"# {plain(manifest.name)}, version {manifest.version}\n"]
     if measured.notice:
         parts.append(f"> **{plain(measured.notice)}**\n")
-    parts += [f"## {heading}\n\n{write(measured)}" for heading, write in SECTIONS.items()]
+    try:
+        parts += [f"## {heading}\n\n{write(measured)}" for heading, write in SECTIONS.items()]
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        raise DataError(
+            f"{folder}: its reports are not what an export and an evaluation write ({type(error).__name__}: "
+            f"{error!s:.200}). Evaluate or export again."
+        ) from error
     return "\n".join(parts)
 
 
@@ -100,7 +106,7 @@ def _check(measured: Measured, metrics: Path | None) -> None:
 
 def _read(path: Path, *, required: bool = False) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         if not required:
             return {}

@@ -50,6 +50,8 @@ class Facts:
     """Names of the outputs."""
     constants: dict[str, np.ndarray]
     """Small constants by name."""
+    notes: dict[str, str]
+    """What the file says about itself."""
     _dtypes: dict[str, str]
     _constant: set[str]
     _shapes: set[str]
@@ -80,6 +82,7 @@ class Facts:
             inputs={value.name: _shape(value) for value in given},
             outputs=tuple(value.name for value in proto.graph.output),
             constants=constants,
+            notes={entry.key: entry.value for entry in proto.metadata_props},
             _dtypes=dtypes,
             _constant=constant,
             _shapes=set(),
@@ -96,6 +99,10 @@ class Facts:
     def is_constant(self, name: str) -> bool:
         """Return whether a value depends on no input."""
         return name in self._constant
+
+    def is_stored(self, name: str) -> bool:
+        """Return whether a value stands in the file, and is not computed."""
+        return name in self._constant and name not in self._makers
 
     def is_shape(self, name: str) -> bool:
         """Return whether a value follows from shapes and constants alone."""

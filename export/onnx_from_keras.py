@@ -4,6 +4,9 @@ int8-dynamic quantises the weights of MatMul, Gemm and Gather (embeddings) to in
 they come. Weights below 256 elements stay float32: they save nothing, and a small last layer is what decides.
 Convolutions stay float32: ONNX Runtime's ConvInteger is far slower on a CPU than the float convolution, so quantising
 them would trade speed for size; the file of a convolutional model is therefore larger than LiteRT's.
+
+int8 is the static QDQ form that TensorRT compiles, int8-weights has float activations: see `export.onnx_int8`. float16
+keeps in float32 what would overflow: see `export.onnx_float16`.
 """
 
 from __future__ import annotations
@@ -18,22 +21,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.formats import Format, Job
+from export.onnx_float16 import write_float16
+from export.onnx_int8 import OnnxQuantizer, weights_only
+from export.onnx_layers import SMALL
+from export.quantization.costs import Costs
+from export.scenarios import ScenarioInputs, scenarios
+from export.source import Source
 from mmkeras.errors import ExportError, require
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["FORMAT", "OPSET", "check", "convert", "erfc_handler"]
+__all__ = ["FORMAT", "OPSET", "check", "convert", "erfc_handler", "float32_graph", "quiet"]
 
 OPSET = 17
-SMALL = 256
-"""Weights with fewer elements are not quantised."""
+LOOKED_AT = 32
+"""Samples, in each scenario, on which it is measured what float16 cannot hold."""
 BATCH = "batch"
 """Name of the one dynamic dimension."""
 
 
-def convert(job: Job, precision: str, path: Path) -> None:
-    """Write one ONNX file.
+def convert(job: Job, precision: str, path: Path) -> Costs | None:
+    """Write one ONNX file; for static int8, return what the search for what must stay in float has measured.
 
     Raises:
         ExportError: an operation has no ONNX form, or the file is not valid or has other inputs than the model.
@@ -42,13 +51,21 @@ def convert(job: Job, precision: str, path: Path) -> None:
     onnx = require("onnx", "export")
     base = job.work / "float32.onnx"
     if not base.exists():
-        with _quiet():
-            proto = _from_keras(job.source.model)
+        with quiet():
+            proto = float32_graph(job.source.model)
         check(proto, job.source.model)
         onnx.save(proto, base)
-    with _quiet():
-        WRITERS[precision](base, path)
+    costs = None
+    with quiet():
+        if precision == "int8":
+            quantizer = OnnxQuantizer(base, job.calibration.inputs, job.work)
+            costs = job.search(quantizer, FORMAT.name, precision, path)
+        elif precision == "float16":
+            write_float16(base, path, _samples(job.source), job.work)
+        else:
+            WRITERS[precision](base, path)
     check(onnx.load(path), job.source.model)
+    return costs
 
 
 def check(proto: Any, model: keras.Model) -> None:
@@ -84,7 +101,15 @@ def erfc_handler(ctx: Any, node: Any, name: str, args: Any) -> None:
     ctx.replace_inputs(difference, [one.output[0], node.output[0]])
 
 
-def _from_keras(model: keras.Model) -> Any:
+def float32_graph(model: keras.Model) -> Any:
+    """Convert a model as it is.
+
+    Args:
+        model: a functional model, called once since it was loaded.
+
+    Returns:
+        A float32 ModelProto of opset `OPSET` with the model's inputs in their order; the batch may have any size.
+    """
     import tensorflow as tf
 
     tf2onnx = require("tf2onnx", "export")
@@ -132,15 +157,6 @@ def _write_float32(base: Path, path: Path) -> None:
     path.write_bytes(base.read_bytes())
 
 
-def _write_float16(base: Path, path: Path) -> None:
-    onnx = require("onnx", "export")
-    # onnxconverter-common's function of the same name writes files that do not load.
-    float16 = require("onnxruntime.transformers.float16", "export")
-    proto = float16.convert_float_to_float16(onnx.load(base), keep_io_types=True)
-    _sort(proto.graph)
-    onnx.save(proto, path)
-
-
 def _write_int8_dynamic(base: Path, path: Path) -> None:
     onnx = require("onnx", "export")
     quantization = require("onnxruntime.quantization", "export")
@@ -160,23 +176,20 @@ def _write_int8_dynamic(base: Path, path: Path) -> None:
         raise ExportError(f"There is nothing to quantise: no dense or embedding weight has {SMALL} elements or more.")
 
 
-WRITERS = {"float32": _write_float32, "float16": _write_float16, "int8-dynamic": _write_int8_dynamic}
-"""What turns the float32 file into each precision."""
+WRITERS = {
+    "float32": _write_float32,
+    "int8-dynamic": _write_int8_dynamic,
+    "int8-weights": weights_only,
+}
+"""What turns the float32 file alone into a precision."""
 
 
-def _sort(graph: Any) -> None:
-    """Put nodes behind the nodes they read: the float16 conversion appends its casts at the end."""
-    known = {i.name for i in graph.input} | {i.name for i in graph.initializer} | {""}
-    waiting, done = list(graph.node), []
-    while waiting:
-        ready = [node for node in waiting if known.issuperset(node.input)]
-        if not ready:
-            raise ExportError(f"The float16 graph has a cycle at {waiting[0].name}.")
-        done += ready
-        known.update(name for node in ready for name in node.output)
-        waiting = [node for node in waiting if not known.issuperset(node.output)]
-    del graph.node[:]
-    graph.node.extend(done)
+def _samples(source: Source) -> dict[str, np.ndarray]:
+    """Return inputs of the model in every scenario, of a few of the samples, evenly over all."""
+    step = max(1, len(source.samples) // LOOKED_AT)
+    inputs = ScenarioInputs(source.specs, [sample.values for sample in source.samples[::step][:LOOKED_AT]])
+    every = [inputs.inputs(scenario) for scenario in scenarios(source.specs)]
+    return {name: np.concatenate([each[name] for each in every]) for name in every[0]}
 
 
 def _dtype(value: Any) -> str:
@@ -185,7 +198,7 @@ def _dtype(value: Any) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep tf2onnx and the quantiser from logging over the progress bars; what matters is checked afterwards."""
     loggers = [logging.getLogger(name) for name in ("", "tf2onnx", "onnxruntime")]
     levels = [logger.level for logger in loggers]
@@ -198,5 +211,12 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-FORMAT = Format("onnx", suffix=".onnx", precisions=tuple(WRITERS), tolerance=1e-5, convert=convert)
+FORMAT = Format(
+    "onnx",
+    suffix=".onnx",
+    precisions=(*WRITERS, "float16", "int8"),
+    tolerance=1e-5,
+    convert=convert,
+    ladder=("int8", "int8-weights", "int8-dynamic", "float16", "float32"),
+)
 """What `export.formats` finds."""

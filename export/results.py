@@ -9,15 +9,42 @@ from typing import Any
 
 import numpy as np
 
+from export.quantization.costs import Costs
 from export.scenarios import ALL
 from mmkeras.files import write_json
 
-__all__ = ["REPORT_NAME", "SCHEMA_VERSION", "FileResult", "Report", "ScenarioResult", "max_or_nan"]
+__all__ = ["REPORT_NAME", "SCHEMA_VERSION", "FileResult", "Report", "ScenarioResult", "SliceResult", "max_or_nan"]
 
 SCHEMA_VERSION = 1
 """Version of export.json's schema."""
 REPORT_NAME = "export.json"
 """File name inside the bundle folder."""
+
+
+@dataclass(frozen=True)
+class SliceResult:
+    """One file against the Keras model on the samples that share a value of a column."""
+
+    name: str
+    """Column and value: ``weather = night``."""
+    samples: int
+    """Samples in it."""
+    flips: int
+    """Flipped decisions among them."""
+    metric: float
+    """The task's metric of the file."""
+    metric_change: float
+    """That metric minus the Keras model's."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry in ``export.json``."""
+        return {
+            "name": self.name,
+            "samples": self.samples,
+            "flips": self.flips,
+            "metric": _number(self.metric),
+            "metric_change": _number(self.metric_change),
+        }
 
 
 @dataclass(frozen=True)
@@ -42,6 +69,8 @@ class ScenarioResult:
     """Largest absolute output of the Keras model, at least 1: float32 tolerances are relative to it."""
     metric_error: float | None = None
     """Standard error of ``metric_change`` for samples drawn anew; None where flips tell what chance can do."""
+    slices: tuple[SliceResult, ...] = ()
+    """In the scenario ``all``, the slices of the data, the one that lost most first."""
 
     @property
     def flips(self) -> int:
@@ -59,6 +88,7 @@ class ScenarioResult:
             "metric": _number(self.metric),
             "metric_change": _number(self.metric_change),
             "metric_error": None if self.metric_error is None else _number(self.metric_error),
+            **({"worst_slice": self.slices[0].to_json()} if self.slices else {}),
         }
 
 
@@ -69,7 +99,7 @@ class FileResult:
     format: str
     """``saved_model``, ``tflite`` or ``onnx``."""
     precision: str
-    """``float32``, ``float16`` or ``int8-dynamic``."""
+    """``float32``, ``float16``, ``int8-dynamic``, ``int8-weights``, ``int8`` or ``int8-full``."""
     path: str = ""
     """Relative to the bundle; empty where no file came to be."""
     bytes: int = 0
@@ -86,6 +116,10 @@ class FileResult:
     """What a self-test on a device accepts; in the manifest."""
     engine: dict[str, Any] = field(default_factory=dict)
     """For an ONNX file that ships: which TensorRT refuses it, and the commands that build an engine."""
+    rung: int = 0
+    """Its place on the ladder of its format, 1 the smallest and fastest; 0 without a ladder."""
+    costs: Costs | None = None
+    """For static int8, what each part of the model costs in int8 and what therefore stays in float."""
 
     @property
     def max_abs_diff(self) -> float:
@@ -121,6 +155,8 @@ class FileResult:
             "accepted": self.accepted,
             "reason": self.reason,
             **({"engine": self.engine} if self.engine else {}),
+            **({"rung": self.rung} if self.rung else {}),
+            **({"branch_costs": self.costs.to_json()} if self.costs else {}),
         }
 
 
@@ -139,11 +175,18 @@ class Report:
     reference: dict[str, float]
     """The Keras model's metric by scenario."""
     files: tuple[FileResult, ...]
-    """One per format and precision that was asked for."""
+    """One per format and precision that was asked for; with a ladder, those that were tried."""
+    budget: dict[str, Any] = field(default_factory=dict)
+    """``max_metric_drop`` in points and ``max_flips`` in percent, null for the precision's own limit; ``ladder``."""
+    calibration: dict[str, Any] = field(default_factory=dict)
+    """What static int8 measured its ranges on; empty where no file needed it."""
 
     @property
     def accepted(self) -> bool:
-        """Whether every file passed."""
+        """Whether every file passed; with a ladder, whether one of each format did."""
+        if self.budget.get("ladder"):
+            formats = {file.format for file in self.files}
+            return bool(formats) and formats == {file.format for file in self.files if file.accepted}
         return bool(self.files) and all(file.accepted for file in self.files)
 
     def to_json(self) -> dict[str, Any]:
@@ -154,6 +197,8 @@ class Report:
             "version": self.version,
             "metric": self.metric,
             "reference": {name: _number(value) for name, value in self.reference.items()},
+            "budget": self.budget,
+            **({"calibration": self.calibration} if self.calibration else {}),
             "files": [file.to_json() for file in self.files],
         }
 

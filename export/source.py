@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from mmkeras.errors import DataError, ExportError
 from mmkeras.manifest import MANIFEST_NAME
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
+from mmkeras.typed import parse_json
 
 if TYPE_CHECKING:
     import keras
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mmkeras.data.index import Index
     from mmkeras.training.run import Run
 
-__all__ = ["Sample", "Source", "load_source", "source_from_run", "verification_samples"]
+__all__ = ["Sample", "Source", "load_source", "source_from_run", "verification_samples", "read_metrics"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Sample:
     """Encoded target."""
     weight: float = 1.0
     """Weight in the metric."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """Columns of the data, by which the metric is also held slice by slice."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,10 @@ class Source:
     and, where the run has one, its ``notice``."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """The whole evaluation of the Keras model, metrics.json; empty without one."""
+    index: Index | None = None
+    """The converted data that the model was trained on, for calibration; None where it is not at hand."""
+    training: Sequence[Sample] = ()
+    """Training samples in memory, to calibrate on where there is no index."""
 
     def __post_init__(self) -> None:
         """Check that model, specs and task belong together and that there is something to verify on.
@@ -130,7 +136,7 @@ def source_from_run(run: Run, samples: int, model: keras.Model | None = None) ->
     keys = ("data_fingerprint", "data_folder", "code_revision", "packages", "created")
     provenance = {key: run.provenance[key] for key in keys if key in run.provenance}
     provenance["config"] = read_toml(run.folder / "config.toml")
-    metrics = _metrics(run.folder)
+    metrics = read_metrics(run.folder)
     if metrics:
         provenance["metrics"] = metrics.get("test", {})
         if notice := metrics.get("provenance", {}).get("notice"):
@@ -145,24 +151,31 @@ def source_from_run(run: Run, samples: int, model: keras.Model | None = None) ->
         samples=verification_samples(index, samples),
         provenance=provenance,
         metrics=metrics,
+        index=index,
     )
 
 
-def _metrics(folder: Path) -> dict[str, Any]:
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Return what ``metrics.json`` in a folder holds; empty where there is none.
+
+    Raises:
+        DataError: it is no JSON object.
+    """
     path = folder / "metrics.json"
     if not path.is_file():
         return {}
     try:
-        value: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        value: dict[str, Any] = parse_json(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read as JSON: {error}. Evaluate the run again.") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: expected an object, got {type(value).__name__}. Evaluate the run again.")
     return value
 
 
 def _from_bundle(path: Path, samples: int) -> Source:
-    import keras
-
     from mmkeras.data.index import Index
+    from mmkeras.keras_files import load_model
     from mmkeras.training.run import register_layers
 
     bundle = Bundle.open(path)
@@ -185,12 +198,13 @@ def _from_bundle(path: Path, samples: int) -> Source:
     register_layers()
     return Source(
         name=bundle.manifest.name,
-        model=keras.models.load_model(bundle.folder / "model.keras", compile=False),
+        model=load_model(bundle.folder / "model.keras"),
         specs=bundle.specs,
         task=bundle.task,
         samples=verification_samples(index, samples),
         provenance=provenance,
-        metrics=_metrics(bundle.folder),
+        metrics=read_metrics(bundle.folder),
+        index=index,
     )
 
 
@@ -210,6 +224,6 @@ def verification_samples(index: Index, limit: int) -> list[Sample]:
         )
     records = itertools.islice(iterate_samples(index, "test"), 0, None, max(1, available // limit))
     return [
-        Sample(record.key, dict(record.values), record.target, record.weight)
+        Sample(record.key, dict(record.values), record.target, record.weight, dict(record.columns))
         for record in itertools.islice(records, limit)
     ]

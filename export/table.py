@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from export.quantization.table import print_costs
 from export.results import FileResult, Report
 from export.scenarios import ALL
 from export.tensorrt_notes import NOTES
@@ -31,9 +32,13 @@ def print_report(report: Report, console: Console) -> None:
     console.print(table)
     for file in report.files:
         if not file.accepted:
+            style, onward = ("yellow", "; on to the next rung") if report.accepted else ("red", "")
             where = f", kept as {report.folder / file.path}" if file.path else ""
             # markup=False: messages hold brackets.
-            console.print(f"{file.format} {file.precision}: {file.reason}{where}", markup=False, style="red")
+            console.print(f"{file.format} {file.precision}: {file.reason}{where}{onward}", markup=False, style=style)
+    print_costs(report, console)
+    for warning in report.calibration.get("warnings", []):
+        console.print(f"calibration: {warning}", markup=False, style="yellow")
     samples = {result.samples for file in report.files for result in file.scenarios.values()}
     if samples:
         names = ", ".join(report.reference)

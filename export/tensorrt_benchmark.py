@@ -159,15 +159,15 @@ def _metrics(bundle: Bundle, engines: Sequence[EngineFile], samples: int) -> Ite
 
 def _keras_latency(bundle: Bundle, runs: int) -> dict[str, Any]:
     """Time the Keras model as one TensorFlow graph on golden samples, one by one, on what TensorFlow runs on."""
-    import keras
     import tensorflow as tf
 
     from export.verify import keras_infer
+    from mmkeras.keras_files import load_model
     from mmkeras.training.run import register_layers
 
     register_layers()
     golden = bundle.golden()
-    infer = keras_infer(keras.models.load_model(bundle.folder / "model.keras", compile=False))
+    infer = keras_infer(load_model(bundle.folder / "model.keras"))
     names = [tensor.name for tensor in bundle.inputs]
     rows = [{name: golden.inputs[name][i : i + 1] for name in names} for i in range(len(golden))]
     times = []

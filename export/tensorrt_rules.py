@@ -5,11 +5,13 @@ Source: docs/operators.md of github.com/onnx/onnx-tensorrt, and what the parser 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import numpy as np
 
 from export.onnx_facts import Facts, Node
+from export.onnx_islands import ENTRY
 from export.tensorrt_operators import Parser
 
 __all__ = ["Found", "found"]
@@ -55,6 +57,10 @@ def _file(facts: Facts, parser: Parser) -> Iterator[Found]:
     if not _OLDEST_OPSET <= facts.opset <= parser.opset:
         cure = "export it with opset 17"
         yield True, "", f"opset {facts.opset}, it takes {_OLDEST_OPSET} to {parser.opset}", cure
+    if not parser.has_int64 and ENTRY in facts.notes:
+        # Its flag allows float16 everywhere; build-engine asks for float32 layer by layer.
+        layers = ", ".join(json.loads(facts.notes[ENTRY]))
+        yield False, "", f"trtexec --fp16 may overflow in {layers}", "build it with mmkeras build-engine"
 
 
 def _interface(facts: Facts, parser: Parser) -> Iterator[Found]:
@@ -110,6 +116,9 @@ def _options(facts: Facts, node: Node, parser: Parser) -> Iterator[Found]:
             yield True, node, f"{what} of {node.operator} is computed", "make it a constant in the model"
     if node.operator in ("QuantizeLinear", "DequantizeLinear"):
         yield from _quantisation(facts, node)
+        if not parser.has_int64 and node.operator == "DequantizeLinear" and facts.is_stored(node.inputs[0]):
+            # 8.4 refuses them as "invalid weights type of Int8"; nothing says that 8.6 takes them.
+            yield False, node, "int8 weights stand in the file", "use int8, which keeps float32 weights, or 10"
     if node.operator == "Einsum" and "." in str(node.attributes.get("equation", "")) and not parser.has_int64:
         yield True, node, "Einsum with an ellipsis", "write the equation out, or use matmul"
     if node.operator == "MaxPool" and len(node.outputs) > 1:

@@ -6,6 +6,7 @@ uses.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from export.results import ScenarioResult
-from export.scenarios import Scenario, ScenarioInputs, scenarios
+from export.scenarios import ALL, Scenario, ScenarioInputs, scenarios
+from export.slices import Slices
 from export.source import Source
 from mmkeras.errors import ExportError
 from mmkeras.tasks import TaskSpec
@@ -62,6 +64,7 @@ class Reference:
         self.targets = np.stack([np.asarray(sample.target) for sample in source.samples])
         self.weights = np.array([sample.weight for sample in source.samples], np.float64)
         self._infer = keras_infer(source.model)
+        self._slices = Slices(source.task, [sample.columns for sample in source.samples], self.targets, self.weights)
         inputs = ScenarioInputs(source.specs, [sample.values for sample in source.samples])
         self.cases: list[Case] = []
         for scenario in scenarios(source.specs):
@@ -98,10 +101,22 @@ class Reference:
             cases.append(Case(scenario, {k: np.array(v, object) for k, v in raw.items()}, case.outputs, case.metric))
         return cases
 
-    def measure(self, case: Case, infer: Infer, size: int = BATCH) -> ScenarioResult:
-        """Run a file in one case, ``size`` samples at a time, and compare it with the Keras model."""
+    def measure(self, case: Case, infer: Infer, size: int = BATCH, *, brief: bool = False) -> ScenarioResult:
+        """Run a file in one case, ``size`` samples at a time, and compare it with the Keras model.
+
+        Args:
+            case: the Keras model's answers.
+            infer: runs the file.
+            size: samples at a time.
+            brief: leave out the slices and the metric's standard error, which take most of the time.
+        """
         outputs = run_batches(infer, case.inputs, size)
-        return compare(self._source.task, self.keys, self.targets, self.weights, case, outputs)
+        result = compare(self._source.task, self.keys, self.targets, self.weights, case, outputs, brief=brief)
+        if brief:
+            return result
+        if case.scenario.name == ALL and result.flips:
+            result = dataclasses.replace(result, slices=self._slices.compare(case.outputs, outputs))
+        return result
 
     def _case(self, scenario: Scenario, inputs: dict[str, Any]) -> Case:
         outputs = run_batches(self._infer, inputs)
@@ -123,6 +138,8 @@ def compare(
     weights: np.ndarray,
     case: Case,
     outputs: Outputs,
+    *,
+    brief: bool = False,
 ) -> ScenarioResult:
     """Compare a file's outputs with the Keras model's.
 
@@ -133,6 +150,7 @@ def compare(
         weights: sample weights (N,).
         case: the Keras model's outputs (N, ...).
         outputs: the file's outputs (N, ...).
+        brief: leave out the standard error of the metric.
 
     Raises:
         ExportError: an output is missing or has another shape.
@@ -150,7 +168,7 @@ def compare(
     flips = task.flips(case.outputs, outputs)
     metric = task.score(targets, outputs, weights)[task.metric]
     error = None
-    if task.gated_by == "metric":
+    if task.gated_by == "metric" and not brief:
         error = metric_error(task, targets, weights, case.outputs, outputs) if flips.any() else 0.0
     return ScenarioResult(
         samples=len(keys),
@@ -176,11 +194,16 @@ def metric_error(
         weights: sample weights (N,).
         reference: outputs (N, ...) of the Keras model.
         outputs: outputs (N, ...) of the file.
+
+    Returns:
+        The error in the metric's unit, of those redraws in which the metric is defined; 0 where hardly any is (among
+        few samples a redraw may hold no object at all), which leaves the gate at its bare bar.
     """
     scores = [_scorer(task, targets, each) for each in (reference, outputs)]
     draws = np.random.default_rng(0).multinomial(len(targets), np.full(len(targets), 1 / len(targets)), RESAMPLES)
     changes = [scores[1](draw * weights)[task.metric] - scores[0](draw * weights)[task.metric] for draw in draws]
-    return float(np.std(changes))
+    known = [change for change in changes if np.isfinite(change)]
+    return float(np.std(known)) if len(known) >= RESAMPLES / 2 else 0.0
 
 
 def _scorer(task: TaskSpec, targets: np.ndarray, outputs: Outputs) -> Callable[[np.ndarray], dict[str, float]]:

@@ -8,9 +8,10 @@ import math
 import numpy as np
 import pytest
 
-from export.gates import GATES, device_tolerance, gates_of, judge
-from export.results import FileResult, ScenarioResult
+from export.gates import GATES, device_tolerance, gates_of, judge, tightened
+from export.results import FileResult, ScenarioResult, SliceResult
 from export.verify import metric_error
+from mmkeras.errors import ConfigError
 from mmkeras.tasks.classification.spec import Spec as Classification
 from tests.tasks.detection import maps
 
@@ -123,3 +124,56 @@ def test_the_standard_error_is_that_of_the_difference_on_the_same_samples() -> N
     change = np.where(right, -1.0, 1.0) * (np.arange(400) < 40)
     assert found == pytest.approx(change.std() / 20, rel=0.25)
     assert metric_error(task, targets, weights, {output: reference}, {output: reference}) == 0.0
+
+
+@pytest.mark.parametrize(("seen", "empty"), [(3, 1), (1, 11)])
+def test_a_redraw_without_any_object_does_not_spoil_the_standard_error(seen: int, empty: int) -> None:
+    """Among few samples a redraw may hold none of those with an object; their metric does not exist."""
+    task = maps.spec()
+    targets = np.stack(
+        [
+            task.encode({"boxes": maps.random_boxes(np.random.default_rng(i), 4 if i < seen else 0)})
+            for i in range(seen + empty)
+        ]
+    )
+    reference = maps.perfect_maps(task, targets)
+    other = {name: np.where(values > 0.5, values * 0.9, values) for name, values in reference.items()}
+    found = metric_error(task, targets, np.ones(len(targets)), reference, other)
+    assert np.isfinite(found)
+
+
+@pytest.mark.parametrize("precision", ["int8", "int8-full", "int8-weights", "int8-dynamic"])
+def test_a_budget_takes_the_place_of_the_precisions_own_limits(precision: str) -> None:
+    task = Classification(labels=("a", "b"))
+    gates = gates_of(task, max_metric_drop=0.1, max_flips=1.0)
+
+    def judged(changed: ScenarioResult, scenario: str = "all") -> str:
+        return judge(precision, 1e-5, {"all": result(), scenario: changed}, "accuracy", 1, gates)
+
+    assert judged(result(0.1, flips=5, change=-0.001)) == ""
+    assert "6 of 500" in judged(result(0.1, flips=6))
+    assert "0.20 points worse" in judged(result(0.1, flips=5, change=-0.002))
+    # Without a sensor many samples are near a tie: there the metric alone is held.
+    assert judged(result(0.1, flips=50, change=-0.001), "without_image") == ""
+    assert gates["float32"] == GATES["float32"]
+    with pytest.raises(ConfigError, match="max_flips: expected a number from 0 to 100, got -1"):
+        gates_of(task, max_flips=-1)
+
+
+def test_a_loss_in_one_slice_fails_though_the_whole_holds() -> None:
+    def sliced(change: float, flips: int, samples: int = 100) -> ScenarioResult:
+        worst = SliceResult("weather = night", samples, flips, 0.9 + change, change)
+        best = SliceResult("weather = day", 400, 0, 0.9, 0.0)
+        return dataclasses.replace(result(0.1, flips=flips), slices=(worst, best))
+
+    assert verdict("int8", all=sliced(-0.06, 4)) == ""
+    reason = verdict("int8", all=sliced(-0.10, 4))
+    assert "10.00 points worse on the 100 samples with weather = night, allowed 6.50" in reason
+    assert "day" not in reason
+
+
+def test_a_search_holds_a_share_of_the_limits() -> None:
+    tight = tightened(GATES, 0.6)
+    assert tight["int8"].metric_drop == pytest.approx(0.003)
+    assert tight["float16"].flip_share == pytest.approx(0.003)
+    assert tight["float32"].exact

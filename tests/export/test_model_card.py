@@ -114,10 +114,16 @@ def test_metrics_of_another_run_are_refused(folder: Path):
         model_card(folder, other)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "[" * 100_000])
+@pytest.mark.parametrize("content", ["{", "[]", "[" * 100_000, '{"samples": 1' + "0" * 400 + "}"])
 def test_damaged_reports_are_named(folder: Path, content: str):
     (folder / "metrics.json").write_text(content)
     with pytest.raises(DataError, match=r"metrics\.json"):
+        model_card(folder)
+
+
+def test_reports_of_another_form_are_refused(folder: Path):
+    write_json(folder / "metrics.json", {**METRICS, "intervals": {"confidence": "high"}})
+    with pytest.raises(DataError, match="not what an export and an evaluation write"):
         model_card(folder)
 
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tf2onnx
 from keras import layers
 
-from export.onnx_from_keras import WRITERS, _from_keras, check, erfc_handler
+from export.onnx_from_keras import WRITERS, check, erfc_handler, float32_graph
 from export.results import Report
 from export.source import Source
 from mmkeras.errors import ExportError
@@ -88,7 +88,7 @@ def test_trap_constants_of_normalization_become_inputs_of_the_graph(tmp_path: Pa
     assert len(bad.graph.input) > 1
     with pytest.raises(ExportError, match="inputs are not the model's"):
         check(bad, model)
-    good = _from_keras(model)
+    good = float32_graph(model)
     check(good, model)
     np.testing.assert_allclose(run(good, X, tmp_path), model({"x": X})["y"], atol=1e-6)
     assert normalization.mean is before, "the model is left as it was"
@@ -114,7 +114,7 @@ def test_trap_onnx_export_of_a_loaded_model_needs_a_call_first(tmp_path: Path) -
     with pytest.raises(ValueError, match="never called"):
         loaded.export(tmp_path / "bad.onnx", format="onnx", verbose=False)
     # Our own route traces the call itself, and Source calls every model once.
-    check(_from_keras(loaded), loaded)
+    check(float32_graph(loaded), loaded)
 
 
 def test_trap_no_longer_there_a_saved_model_of_a_loaded_model_has_its_variables(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_every_file_has_the_models_interface_and_opset_17(report: Report, source
 
 
 def test_an_int8_file_without_anything_quantised_is_refused(tmp_path: Path) -> None:
-    onnx.save(_from_keras(model_of(layers.Dense(3))), tmp_path / "base.onnx")
+    onnx.save(float32_graph(model_of(layers.Dense(3))), tmp_path / "base.onnx")
     with pytest.raises(ExportError, match="nothing to quantise"):
         WRITERS["int8-dynamic"](tmp_path / "base.onnx", tmp_path / "out.onnx")
 
@@ -168,4 +168,4 @@ def test_other_inputs_outputs_and_types_are_seen(source: Source, report: Report)
         check(swapped, source.model)
     model = model_of(layers.Dense(3))
     with pytest.raises(ExportError, match="outputs are not the model's"):
-        check(_from_keras(keras.Model(model.input, {"z": model.output["y"]})), model)
+        check(float32_graph(keras.Model(model.input, {"z": model.output["y"]})), model)

@@ -20,7 +20,7 @@ def test_without_a_gpu_it_builds_times_onnx_runtime_and_says_that_nothing_is_pro
     assert main([str(report.folder), "--runs", "3", "--out", str(out)]) == 1
     assert "not proven: the CUDA driver" in capsys.readouterr().out
     result = json.loads(out.read_text())
-    assert {entry["precision"] for entry in result["builds"]} == {"float32", "float16"}
+    assert {entry["precision"] for entry in result["builds"]} == {"float32", "float16", "int8"}
     assert all(entry["build_seconds"] > 0 for entry in result["builds"])
     verdicts = {(e["format"], e["precision"]): e["verdict"] for e in result["parity"]}
     assert verdicts["tensorrt", "float32"] == "skipped"

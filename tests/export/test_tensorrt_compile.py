@@ -8,12 +8,14 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import onnx
 import pytest
 
 import pipelines
+from export import onnx_islands
 from export.formats import Job
+from export.onnx_float16 import write_float16
 from export.onnx_from_keras import convert
+from export.onnx_int8 import OnnxQuantizer, weights_only
 from export.results import Report
 from export.source import Sample, Source
 from export.tensorrt_lint import lint_file
@@ -22,12 +24,13 @@ from mmkeras.components import names
 from mmkeras.config import ModelConfig
 from mmkeras.errors import BundleError
 from mmkeras.model import build_model, modality_specs, task_spec
+from mmkeras.runtime.runner import runners
 from mmkeras.runtime.tensorrt.builder import BuildOptions
 from mmkeras.runtime.tensorrt.compiling import Job as BuildJob
 from mmkeras.runtime.tensorrt.compiling import compile_engine
 from mmkeras.runtime.tensorrt.profile import BatchRange
 from tests.runtime.tensorrt.conftest import RTX, needs_rtx
-from tests.tiny import tiny_drive_config, tiny_model_config
+from tests.tiny import TinyDrive, tiny_drive_config, tiny_drive_inputs, tiny_inputs, tiny_model_config
 
 pytestmark = needs_rtx
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,50 +85,45 @@ def test_every_fusion_compiles(fusion: str, tmp_path: Path):
     convert_and_compile(tiny_model_config(tmp_path, fusion=fusion), ("float32",), tmp_path)
 
 
-def convert_and_compile(config: ModelConfig, precisions: tuple[str, ...], folder: Path) -> None:
+def tiny_job(config: ModelConfig, folder: Path) -> Job:
     keras.utils.set_random_seed(0)
     task = task_spec(config)
     unused = [Sample("unused", {}, np.zeros(task.target.shape, task.target.dtype))]
-    job = Job(Source("tiny", build_model(config), modality_specs(config), task, unused), folder)
+    return Job(Source("tiny", build_model(config), modality_specs(config), task, unused), folder)
+
+
+def convert_and_compile(config: ModelConfig, precisions: tuple[str, ...], folder: Path) -> None:
+    job = tiny_job(config, folder)
     for precision in precisions:
         convert(job, precision, folder / f"tiny.{precision}.onnx")
         compiles(folder / f"tiny.{precision}.onnx", folder)
 
 
-def test_quantise_and_dequantise_nodes_compile(report: Report, tmp_path: Path):
-    """The static int8 form that TensorRT takes: symmetric, int8, biases left alone."""
-    from onnxruntime import quantization
+@pytest.mark.parametrize("pipeline", TINY)
+def test_both_int8_forms_and_float16_with_islands_compile(
+    pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    config = TINY[pipeline](tmp_path)
+    inputs = tiny_drive_inputs(config) if isinstance(config, TinyDrive) else tiny_inputs()
+    base = tmp_path / "tiny.float32.onnx"
+    convert(tiny_job(config, tmp_path), "float32", base)
+    OnnxQuantizer(base, inputs, tmp_path).write(tmp_path / "tiny.int8.onnx")
+    weights_only(base, tmp_path / "tiny.int8-weights.onnx")
+    # Nothing in these models is near 65504; a lower limit makes many islands.
+    monkeypatch.setattr(onnx_islands, "LARGEST", 2.0)
+    assert len(write_float16(base, tmp_path / "tiny.float16.onnx", inputs, tmp_path)) > 10
+    expected = answers(base, inputs)
+    for precision, tolerance in (("int8", 0.2), ("int8-weights", 0.05), ("float16", 0.02)):
+        path = tmp_path / f"tiny.{precision}.onnx"
+        compiles(path, tmp_path)
+        for name, got in answers(path, inputs).items():
+            size = max(1.0, np.abs(expected[name]).max())
+            assert np.abs(got - expected[name]).mean() < tolerance * size, (precision, name)
 
-    base = report.folder / "edge/tiny.float32.onnx"
-    inputs = dict(Bundle.open(report.folder).golden().inputs)
-    wanted = {value.name for value in onnx.load(base).graph.input}
 
-    class Reader(quantization.CalibrationDataReader):
-        def __init__(self) -> None:
-            self._rows = iter([{n: inputs[n][i : i + 1] for n in wanted} for i in range(4)])
-
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            return next(self._rows, None)
-
-    quantization.quantize_static(
-        base,
-        tmp_path / "tiny.onnx",
-        Reader(),
-        quant_format=quantization.QuantFormat.QDQ,
-        activation_type=quantization.QuantType.QInt8,
-        weight_type=quantization.QuantType.QInt8,
-        per_channel=True,
-        op_types_to_quantize=["Conv", "MatMul", "Gemm"],
-        extra_options={
-            "ActivationSymmetric": True,
-            "WeightSymmetric": True,
-            "QuantizeBias": False,
-            "DedicatedQDQPair": True,
-            "AddQDQPairToWeight": True,
-        },
-    )
-    assert [node for node in onnx.load(tmp_path / "tiny.onnx").graph.node if node.op_type == "QuantizeLinear"]
-    compiles(tmp_path / "tiny.onnx", tmp_path)
+def answers(path: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    with runners()["onnx"](path) as runner:
+        return dict(runner.infer(inputs))
 
 
 NEWEST: dict[str, Path] = {}

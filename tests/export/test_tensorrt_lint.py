@@ -102,6 +102,15 @@ def test_what_the_parser_refuses(proto: Any, in_8: str, in_10: str):
         (model(node("Add", "x", "c"), kind=INT64, constants={"c": np.int64(1 << 40)}), "does not fit into 32", ""),
         (model(node("Relu", "x"), kind=INT64), "it is int64, which becomes int32", ""),
         (model(node("NonZero", "x")), "depends on the data", "depends on the data"),
+        (
+            model(
+                helper.make_node("DequantizeLinear", ["w", "s"], ["d"]),
+                node("Add", "x", "d"),
+                constants={"w": np.array([1], "int8"), "s": np.float32(1)},
+            ),
+            "int8 weights stand in the file",
+            "",
+        ),
         # Shapes are worked out on the host, whatever the operator.
         (model(SHAPE, helper.make_node("ReduceProd", ["s"], ["p"]), node("Cast", "p", to=FLOAT)), "", ""),
     ],

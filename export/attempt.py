@@ -1,0 +1,132 @@
+"""One file of an export: converted, run in every scenario, judged, and put where it belongs."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.progress import Progress, TaskID
+
+from export.bundles import with_file
+from export.formats import Format, Job
+from export.gates import device_tolerance, gates_of, judge
+from export.onnx_from_keras import FORMAT as ONNX
+from export.results import FileResult, ScenarioResult
+from export.runners import open_saved_model, opened
+from export.saved_model_from_keras import FORMAT as SAVED_MODEL
+from export.saved_model_from_keras import RAW_ENDPOINT
+from export.tensorrt_notes import engine_notes
+from export.verify import Reference
+from mmkeras.disk import explain
+from mmkeras.errors import ExportError
+
+__all__ = ["attempt"]
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """What is tried."""
+
+    job: Job
+    format: Format
+    precision: str
+    reference: Reference
+    progress: Progress
+
+    @property
+    def label(self) -> str:
+        """Name of it on the progress bar."""
+        return f"{self.format.name} {self.precision}"
+
+
+def attempt(
+    job: Job,
+    format: Format,
+    precision: str,
+    folder: Path,
+    reference: Reference,
+    progress: Progress,
+    *,
+    rung: int = 0,
+) -> FileResult:
+    """Convert, verify and judge one file. Whatever goes wrong in it stays with this file.
+
+    Args:
+        job: what is exported.
+        format: its converter.
+        precision: one of the format's.
+        folder: the build; an accepted file goes to ``edge/``, another one to ``rejected/``.
+        reference: the Keras model on the test samples.
+        progress: where bars are shown.
+        rung: place on the ladder of the format, 0 without one.
+    """
+    this = _Attempt(job, format, precision, reference, progress)
+    result = FileResult(format.name, precision, rung=rung)
+    name = f"{job.source.name}.{precision}{format.suffix}" if format.suffix else format.name
+    aside = job.work / name
+    try:
+        result = dataclasses.replace(result, costs=format.convert(job, precision, aside))
+    except Exception as error:  # a converter may raise anything, and the other formats must go on
+        if said := explain(error, aside):  # a full disk is no fault of the format
+            raise ExportError(said) from error
+        return dataclasses.replace(result, reason=_reason("conversion failed", error))
+    bar = progress.add_task(f"{this.label}: verifying", total=len(reference.cases))
+    scenarios: dict[str, ScenarioResult] = {}
+    failure = ""
+    try:
+        _verify(this, aside, scenarios, bar)
+    except Exception as error:  # a file that does not run is rejected like one that answers wrongly
+        failure = _reason("does not run", error)
+    finally:
+        progress.remove_task(bar)
+    task = job.source.task
+    gates = gates_of(task, job.config.max_metric_drop, job.config.max_flips)
+    reason = failure or judge(precision, format.tolerance, scenarios, task.metric, task.metric_sign, gates)
+    result = dataclasses.replace(
+        result,
+        scenarios=scenarios,
+        accepted=not reason,
+        reason=reason,
+        tolerance=device_tolerance(precision, format.tolerance, scenarios),
+    )
+    path = _place(aside, folder, name, accepted=result.accepted)
+    if result.accepted and format.name == ONNX.name:
+        inputs = [tensor for spec in job.source.specs.values() for tensor in (*spec.tensors, spec.present)]
+        result = dataclasses.replace(result, engine=engine_notes(folder / path, path, precision, inputs))
+    return with_file(result, folder, path)
+
+
+def _verify(this: _Attempt, aside: Path, scenarios: dict[str, ScenarioResult], bar: TaskID) -> None:
+    """Run a file in every scenario; what was measured before a failure stays."""
+    reference = this.reference
+    with opened(this.format.name, aside) as file:
+        for case in reference.cases:
+            scenarios[case.scenario.name] = reference.measure(case, file.infer, file.size)
+            this.progress.advance(bar)
+        if file.batched:
+            scenarios["batched"] = reference.measure(reference.cases[0], file.infer)
+    if this.format.name == SAVED_MODEL.name:
+        raw = open_saved_model(aside, RAW_ENDPOINT)
+        for case in reference.raw_cases():
+            scenarios[case.scenario.name] = reference.measure(case, raw)
+
+
+def _place(aside: Path, folder: Path, name: str, *, accepted: bool) -> str:
+    """Move a verified file to where it belongs in the build and return its path there."""
+    if not accepted:
+        path = f"rejected/{name}"
+    elif aside.is_dir():
+        for part in aside.iterdir():
+            part.rename(folder / part.name)
+        return "."
+    else:
+        path = f"edge/{name}"
+    (folder / path).parent.mkdir(exist_ok=True)
+    aside.rename(folder / path)
+    return path
+
+
+def _reason(what: str, error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return f"{what}: {type(error).__name__}: {lines[0]}"[:500]

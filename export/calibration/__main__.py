@@ -1,0 +1,107 @@
+"""``python -m export.calibration RUN_OR_BUNDLE``: choose calibration samples, or audit a file of them, and say why.
+
+Example:
+    python -m export.calibration runs/vqa/latest --save calibration.npz
+    python -m export.calibration runs/vqa/latest --calibration mine.npz
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmkeras.config import ExportConfig
+from mmkeras.errors import ConfigError, MmkerasError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from export.calibration.calibration import Calibration
+    from export.calibration.checks import Check
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print what a calibration set is made of and what an export would say of it.
+
+    Returns:
+        0 for samples that an export takes, 1 for samples that it refuses, 2 where there is nothing to look at.
+    """
+    default = ExportConfig()
+    parser = argparse.ArgumentParser(
+        "python -m export.calibration", description=__doc__.split("\n")[0], allow_abbrev=False
+    )
+    parser.add_argument("source", type=Path, metavar="RUN_OR_BUNDLE", help="runs/vqa/latest or saved_models/vqa/1")
+    parser.add_argument(
+        "--calibration", default="", metavar="FILE.npz", help="samples to audit; without it they are chosen"
+    )
+    parser.add_argument(
+        "--calibration-samples",
+        type=int,
+        default=default.calibration_samples,
+        help="samples to choose from the training split (%(default)s)",
+    )
+    parser.add_argument("--save", type=Path, metavar="FILE.npz", help="write the samples that were chosen")
+    given = parser.parse_args(arguments)
+    # Before TensorFlow is loaded: its start-up notes are not about the samples.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        return _run(given)
+    except MmkerasError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(given: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from export.calibration.audit import audit, inspect_looks
+    from export.calibration.files import load_calibration, save_calibration
+    from export.calibration.prepare import prepare_calibration
+    from export.source import load_source
+
+    if given.save and given.calibration:
+        raise ConfigError("--save writes samples that were chosen: give it or --calibration, not both")
+    console = Console()
+    source = load_source(given.source, 1)
+    with console.status("calibration") as status:
+        if not given.calibration:
+            calibration = prepare_calibration(source, given, status.update)
+            checks = inspect_looks(calibration, source, status.update)
+        else:
+            calibration = load_calibration(Path(given.calibration), source.specs)
+            checks = inspect_looks(calibration, source, status.update)
+            if all(check.passed for check in checks):
+                calibration = audit(calibration, source, status.update)
+    _show(calibration, checks, console)
+    if given.save:
+        console.print(f"written: {save_calibration(calibration, given.save)}", highlight=False)
+    refused = bool(given.calibration) and not all(check.passed for check in checks)
+    console.print("[red]refused[/red]" if refused else "[green]an export takes these samples[/green]")
+    return int(refused)
+
+
+def _show(calibration: Calibration, checks: list[Check], console: Console) -> None:
+    from rich.box import SIMPLE
+    from rich.markup import escape
+    from rich.table import Table
+
+    console.print(f"{len(calibration)} samples of {calibration.source}, fingerprint {calibration.fingerprint}")
+    for name, counts in calibration.strata.items():
+        console.print(f"  {name}: " + ", ".join(f"{label} {count}" for label, count in counts.items()), highlight=False)
+    table = Table("input", "property", "training", "expected", "got", "", box=SIMPLE, padding=(0, 1, 0, 0))
+    for check in checks:
+        mark = "[green]ok" if check.passed else "[red]no"
+        table.add_row(check.tensor, escape(check.what), f"{check.usual:.3g}", check.limits, f"{check.got:.3g}", mark)
+    console.print(table)
+    for warning in calibration.warnings:
+        console.print(f"[yellow]{escape(warning)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

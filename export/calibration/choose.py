@@ -1,0 +1,185 @@
+"""Chooses a calibration set from the training split: read twice, never held in memory as a whole."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from export.calibration.calibration import Calibration, Strata
+from export.calibration.spread import choose_positions
+from export.calibration.traits import RawSample, Traits, length_bins, read_traits
+from export.scenarios import ALL, Scenario, scenarios
+from mmkeras.errors import ConfigError, ExportError
+from mmkeras.modalities import ModalitySpec
+from mmkeras.tasks import TaskSpec
+
+if TYPE_CHECKING:
+    from mmkeras.data.index import Index
+
+__all__ = ["SPLIT", "assign_scenarios", "choose_calibration", "choose_samples", "strata_of"]
+
+SPLIT = "train"
+"""Never the test split: what is measured there would flatter the file."""
+SCENARIO_SHARE = 0.05
+"""Share of the samples that each scenario other than ``all`` gets: a dead sensor's ranges must be known too."""
+CHANGED_SHARE = 0.4
+"""Most of the samples are as they were, however many scenarios there are."""
+
+
+def choose_calibration(
+    index: Index,
+    specs: Mapping[str, ModalitySpec],
+    task: TaskSpec,
+    count: int = 200,
+    seed: int = 0,
+    step: Callable[[str], None] = lambda line: None,
+) -> Calibration:
+    """Choose samples of the training split by class, modalities present and length; the same for the same seed.
+
+    A share of them is taken in the export's other scenarios: each modality away, and each one's difficult inputs.
+
+    Args:
+        index: the converted data.
+        specs: modality specs by name.
+        task: tells the classes of a target.
+        count: samples; all of the split where it has fewer.
+        seed: of the draws.
+        step: called with a line now and then; for a progress bar.
+
+    Raises:
+        ConfigError: ``count`` is below 1.
+        ExportError: there is no training split.
+        DataError: a damaged shard.
+    """
+    from mmkeras.data.read import iterate_samples
+
+    if not index.samples(SPLIT):
+        raise ExportError(
+            f"{index.folder}: has no training samples to calibrate static int8 on. Convert the data again, or give "
+            "samples with --calibration FILE.npz."
+        )
+    return choose_samples(lambda: iterate_samples(index, SPLIT), specs, task, count, seed, step)
+
+
+def choose_samples(
+    read: Callable[[], Iterable[RawSample]],
+    specs: Mapping[str, ModalitySpec],
+    task: TaskSpec,
+    count: int = 200,
+    seed: int = 0,
+    step: Callable[[str], None] = lambda line: None,
+) -> Calibration:
+    """Choose from any training samples as `choose_calibration` does.
+
+    Args:
+        read: returns the samples from the beginning, always in the same order; called twice.
+        specs: modality specs by name.
+        task: tells the classes of a target.
+        count: samples; all of them where there are fewer.
+        seed: of the draws.
+        step: called with a line now and then.
+
+    Raises:
+        ConfigError: ``count`` is below 1.
+        ExportError: there are no samples.
+        DataError: a raw value cannot be used.
+    """
+    if count < 1:
+        raise ConfigError(f"calibration_samples: expected at least 1 to measure ranges on, got {count}")
+    traits = read_traits(read(), specs, task, step)
+    if not traits.kinds:
+        raise ExportError("There are no samples to choose from. Give the data a training split.")
+    positions = choose_positions(traits, count, seed)
+    # In no order of the split, which may be sorted: a quantiser that averages as it goes forgets the first samples.
+    positions = np.random.default_rng(seed).permutation(positions)
+    names = list(specs)
+    changes = assign_scenarios(
+        scenarios(specs), [{n for n, there in zip(names, traits.present[p], strict=True) if there} for p in positions]
+    )
+    step(f"calibration: preparing {len(positions)} samples")
+    keys, inputs = _prepare(read(), specs, dict(zip(positions.tolist(), changes, strict=True)))
+    return Calibration(inputs, keys, SPLIT, strata_of(traits, positions, changes, names))
+
+
+def assign_scenarios(every: tuple[Scenario, ...], present: list[set[str]]) -> list[Scenario]:
+    """Return the scenario that each sample is taken in, spread evenly over the samples.
+
+    Args:
+        every: the model's scenarios.
+        present: names of the modalities that each sample has.
+    """
+    whole = next(scenario for scenario in every if scenario.name == ALL)
+    others = [scenario for scenario in every if scenario is not whole]
+    result = [whole] * len(present)
+    if not others:
+        return result
+    each = int(len(present) * min(SCENARIO_SHARE, CHANGED_SHARE / len(others)))
+    each = each or int(len(present) >= 2 * len(others))
+    # Position by position in turn, so that no scenario meets the samples of one end of the split alone.
+    places = np.linspace(0, len(present) - 1, each * len(others)).round().astype(int).tolist()
+    free = dict.fromkeys(range(len(present)))
+    for number, place in enumerate(places):
+        scenario = others[number % len(others)]
+        fits = [row for row in free if _can_change(scenario, present[row])]
+        if fits:
+            row = min(fits, key=lambda row: abs(row - place))
+            result[row] = scenario
+            del free[row]
+    return result
+
+
+def strata_of(traits: Traits, positions: np.ndarray, changes: list[Scenario], names: list[str]) -> Strata:
+    """Return how many of the chosen samples belong to each stratum; one of which there is none counts 0."""
+    result: Strata = {}
+    every = sorted({label for labels in traits.labels for label in labels})
+    if every:
+        held = Counter(label for p in positions for label in set(traits.labels[p]))
+        result["class"] = {label: held[label] for label in every}
+    else:
+        result["part"] = dict(sorted(Counter(traits.kinds[p] for p in positions).items()))
+    result["scenario"] = dict(Counter(change.name for change in changes))
+    there = Counter[str]()
+    for position, change in zip(positions, changes, strict=True):
+        kept = [n for n, is_there in zip(names, traits.present[position], strict=True) if is_there]
+        gone = change.modality if change.name == f"without_{change.modality}" else None
+        there["+".join(name for name in kept if name != gone) or "nothing"] += 1
+    result["present"] = dict(sorted(there.items()))
+    for name, lengths in traits.lengths.items():
+        bins, labels = length_bins(lengths)
+        held_bins = np.bincount(bins[positions], minlength=len(labels))
+        result[name] = {label: int(number) for label, number in zip(labels, held_bins, strict=True)}
+    return result
+
+
+def _can_change(scenario: Scenario, present: set[str]) -> bool:
+    """Return whether a sample has what the scenario changes and, if that is taken away, something else."""
+    if scenario.modality not in present:
+        return False
+    return scenario.name != f"without_{scenario.modality}" or len(present) > 1
+
+
+def _prepare(
+    samples: Iterable[RawSample], specs: Mapping[str, ModalitySpec], wanted: Mapping[int, Scenario]
+) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """Return keys and inputs of the samples at some positions, each in its scenario, in the order of ``wanted``."""
+    keys: dict[int, str] = {}
+    rows: dict[int, dict[str, np.ndarray]] = {}
+    for position, sample in enumerate(itertools.islice(samples, max(wanted) + 1)):
+        if position not in wanted:
+            continue
+        scenario = wanted[position]
+        keys[position] = sample.key if scenario.name == ALL else f"{sample.key} ({scenario.name})"
+        rows[position] = {}
+        for name, spec in specs.items():
+            value = sample.values.get(name)
+            if value is not None and name == scenario.modality and scenario.change is not None:
+                value = scenario.change(value)
+            rows[position] |= spec.inputs(value)
+    tensors = [tensor for spec in specs.values() for tensor in (*spec.tensors, spec.present)]
+    return tuple(keys[position] for position in wanted), {
+        t.name: np.stack([rows[position][t.name] for position in wanted]).astype(t.dtype, copy=False) for t in tensors
+    }

@@ -1,0 +1,154 @@
+"""What is known of every sample of a split without holding its values: kind, what is there, how long it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+
+from mmkeras.modalities import ModalitySpec, TensorSpec
+from mmkeras.tasks import TaskSpec
+
+__all__ = ["RawSample", "Traits", "labels_of", "length_bins", "mask_of", "read_traits"]
+
+NOTHING = "none"
+"""Kind of a sample whose target holds no label."""
+PARTS = 5
+"""Equal parts that a number without labels (a regression's target) is divided into."""
+BINS = 4
+"""Equal parts that a length is divided into."""
+
+
+class RawSample(Protocol):
+    """A sample as it was: a record of converted data, or one in memory."""
+
+    @property
+    def key(self) -> str:
+        """Its name in the source."""
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """Raw value by modality; None where it is missing."""
+
+    @property
+    def target(self) -> np.ndarray:
+        """Encoded target."""
+
+
+@dataclass(frozen=True)
+class Traits:
+    """N samples of a split in its order."""
+
+    labels: tuple[tuple[str, ...], ...]
+    """Labels in each sample's target; empty for an empty scene and for a regression."""
+    kinds: tuple[str, ...]
+    """What each sample is chosen as: the rarest label of its target, with the number of objects where there are
+    several; for a number the part of its range."""
+    present: np.ndarray
+    """bool (N, modalities), in the order of the specs."""
+    lengths: dict[str, np.ndarray]
+    """int64 (N,) by name: tokens, points or objects of each sample; 0 where the modality is missing."""
+
+
+def read_traits(
+    samples: Iterable[RawSample],
+    specs: Mapping[str, ModalitySpec],
+    task: TaskSpec,
+    step: Callable[[str], None] = lambda line: None,
+) -> Traits:
+    """Read samples one by one and keep what they are chosen by.
+
+    Args:
+        samples: of a split, or in memory.
+        specs: modality specs by name.
+        task: tells the labels of a target.
+        step: called with a line on every thousandth sample; for a progress bar.
+
+    Raises:
+        DataError: a raw value cannot be used.
+    """
+    measures = {name: _length_of(spec, mask) for name, spec in specs.items() if (mask := mask_of(spec))}
+    lengths: dict[str, list[int]] = {f"{name}_length": [] for name in measures}
+    labels, present = [], []
+    numbers: list[np.ndarray] = []
+    for position, sample in enumerate(samples):
+        if position % 1000 == 0:
+            step(f"calibration: {position} samples read")
+        labels.append(labels_of(task, sample.target))
+        present.append([sample.values.get(name) is not None for name in specs])
+        if not labels[-1]:
+            numbers.append(np.ravel(sample.target))
+        for name, measure in measures.items():
+            value = sample.values.get(name)
+            lengths[f"{name}_length"].append(0 if value is None else measure(value))
+    found = {name: np.asarray(values, np.int64) for name, values in lengths.items()}
+    kinds = _rarest(labels) if any(labels) or not labels else _parts(np.stack(numbers))
+    if any(len(each) > 1 for each in labels):
+        found["objects"] = np.asarray([len(each) for each in labels], np.int64)
+        bins, names = length_bins(found["objects"])
+        # Otherwise empty and nearly empty scenes would be as many as all those with a rare object.
+        kinds = tuple(f"{kind}, {names[bin]} objects" for kind, bin in zip(kinds, bins, strict=True))
+    return Traits(tuple(labels), kinds, np.asarray(present, bool), found)
+
+
+def labels_of(task: TaskSpec, target: np.ndarray) -> tuple[str, ...]:
+    """Return the labels in an encoded target, one for each object; none for a number."""
+    classes: Callable[[Any], list[str]] | None = getattr(task, "classes_of", None)
+    if classes is not None:
+        return tuple(classes(target))
+    labels: tuple[str, ...] = getattr(task, "labels", ())
+    if not labels:
+        return ()
+    if np.ndim(target) == 0:
+        return (labels[int(target)],)
+    return tuple(label for label, value in zip(labels, target, strict=True) if value > 0)
+
+
+def mask_of(spec: ModalitySpec) -> TensorSpec | None:
+    """Return the tensor that tells which tokens or points of a modality are real, None where it has none."""
+    found = [t for t in spec.tensors if t.name.endswith("mask") and len(t.shape) == 1 and t.dtype == "int32"]
+    return found[0] if found else None
+
+
+def length_bins(lengths: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Divide lengths (N,) into quarters by their own quantiles.
+
+    Returns:
+        The bin of each (N,), and a name such as ``5-8`` for every bin.
+    """
+    inner = np.quantile(lengths, np.arange(1, BINS) / BINS, method="inverted_cdf") if len(lengths) else np.array([])
+    raw = np.searchsorted(np.unique(inner), lengths, side="left")
+    # Equal quantiles leave bins that nothing falls into.
+    used, bins = np.unique(raw, return_inverse=True)
+    names = []
+    for bin in range(len(used)):
+        members = lengths[bins == bin]
+        low, high = int(members.min()), int(members.max())
+        names.append(str(low) if low == high else f"{low}-{high}")
+    return bins, names
+
+
+def _length_of(spec: ModalitySpec, mask: TensorSpec) -> Callable[[Any], int]:
+    def measure(value: Any) -> int:
+        return int(spec.preprocess(value)[mask.name].sum())
+
+    # Questions and phrases come again and again; point clouds are never the same.
+    remembered = lru_cache(maxsize=100_000)(measure)
+    return lambda value: remembered(value) if isinstance(value, str) else measure(value)
+
+
+def _rarest(labels: list[tuple[str, ...]]) -> tuple[str, ...]:
+    seen = Counter(label for each in labels for label in set(each))
+    return tuple(min(each, key=lambda label: (seen[label], label)) if each else NOTHING for each in labels)
+
+
+def _parts(numbers: np.ndarray) -> tuple[str, ...]:
+    """Return the part of each sample by its numbers (N, K), which count alike whatever their units."""
+    spread = numbers.std(axis=0)
+    along = ((numbers - numbers.mean(axis=0)) / np.where(spread > 0, spread, 1)).mean(axis=1)
+    edges = np.quantile(along, np.arange(1, PARTS) / PARTS)
+    return tuple(f"target, part {part + 1} of {PARTS}" for part in np.searchsorted(edges, along))

@@ -1,0 +1,163 @@
+"""The rewrites that cure what targets do not take, each tried: after it the doctor finds nothing.
+
+Tables go from an operation's name to the words; ``*`` stands for every other. TensorFlow and ONNX name most operations
+alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+__all__ = ["broken", "flex", "int64", "island", "no_form", "plugin", "wide"]
+
+_HOST = "do this on the host, before or behind the model"
+_ONE_HOT = "ops.matmul with a one_hot of the ids: ops.sum(ops.one_hot(ids, n), axis) counts, a matmul adds up"
+_ARGMAX = "ops.argmax of floats compares bits: take ops.top_k(x, 1)[1], or decide on the host"
+_SAME = "resize to a whole multiple with layers.UpSampling2D, or by 'bilinear' or 'nearest' without antialiasing"
+_BUCKETS = "count the bounds below: ops.sum(ops.cast(ops.expand_dims(x, -1) >= bounds, 'float32'), -1)"
+_LOOKUP = "look up and hash on the host (the modality's spec) and give the model int32 ids"
+_FOURIER = "transform on the host, or ops.matmul with a constant matrix of cosines and sines"
+
+_ANYWHERE = {
+    "Acos": "ops.arctan2(ops.sqrt(1 - x * x), x)",
+    "Acosh": "ops.log(x + ops.sqrt(x * x - 1))",
+    "Asin": "ops.arctan2(x, ops.sqrt(1 - x * x))",
+    "Asinh": "ops.log(x + ops.sqrt(x * x + 1))",
+    "Atan": "ops.arctan2(x, ops.ones_like(x))",
+    "Atanh": "0.5 * (ops.log(1 + x) - ops.log(1 - x))",
+    "Bitcast": _ARGMAX,
+    "BitwiseAnd": _ARGMAX,
+    "Bucketize": _BUCKETS,
+    "Cosh": "0.5 * (ops.exp(x) + ops.exp(-x))",
+    "Cumprod": "ops.exp(ops.cumsum(ops.log(x))) where x is positive; else multiply the slices",
+    "DenseBincount": _ONE_HOT,
+    "Unique": _ONE_HOT,
+    "Compress": _ONE_HOT,
+    "Expm1": "ops.exp(x) - 1; for the celu activation, elu",
+    "Log1p": "ops.log(1 + x)",
+    "Sinh": "0.5 * (ops.exp(x) - ops.exp(-x))",
+    "Tan": "ops.sin(x) / ops.cos(x)",
+    "ResizeBicubic": _SAME,
+    "ScaleAndTranslate": _SAME,
+    "ImageProjectiveTransformV3": "warp the picture on the host, in the modality's spec",
+    "StringToHashBucketFast": _LOOKUP,
+    "AsString": _LOOKUP,
+    "LookupTableFindV2": _LOOKUP,
+    "FFT": _FOURIER,
+    "RFFT": _FOURIER,
+    "Complex": _FOURIER,
+    "Real": _FOURIER,
+    "Imag": _FOURIER,
+    "PyFunc": "Python runs in no exported file: write it with keras.ops",
+    "EagerPyFunc": "Python runs in no exported file: write it with keras.ops",
+    "XlaDynamicUpdateSlice": "ops.concatenate of what stands before, the new part and what stands behind",
+    "StatefulPartitionedCall": "a grouped convolution: one Conv2D per group on slices, or DepthwiseConv2D",
+}
+_FLEX = {
+    "Erf": "ops.tanh(1.1283792 * x + 0.100911 * x * x * x), which is 1e-3 off at most; gelu has a form of its own",
+    "Erfc": "gelu with approximate=True",
+    "StridedSlice": "x[:, None] becomes ops.expand_dims(x, 1)",
+    "Mul": "compute in float32: LiteRT has no arithmetic in float16 or float64",
+}
+_ISLAND = {
+    "NEG": "subtract: ops.subtract(a, b) for a + (-b), or multiply by -1",
+    "SQUARE": "ops.multiply(x, x)",
+    "POW": "multiply x by itself; for 2 ** x, ops.exp(0.6931472 * x)",
+    "ELU": "relu or relu6",
+    "CUMSUM": "ops.matmul with a triangular matrix of ones",
+    "SELECT_V2": "multiply by a mask of ones and zeros",
+    "ZEROS_LIKE": "multiply by a constant mask",
+    "NOT_EQUAL": "keep NaN out on the host in place of asking for it in the model",
+    "CEIL": _HOST,
+    "FLOOR": _HOST,
+    "ROUND": _HOST,
+    "SIGN": "ops.clip(x * 1e3, -1, 1), or on the host",
+    "SIN": "compute it on the host and give the model the result",
+    "COS": "compute it on the host and give the model the result",
+    "FLOOR_DIV": "multiply by the reciprocal and leave rounding to the host",
+    "FLOOR_MOD": _HOST,
+    "CONV_3D": "Conv2D on every slice (layers.TimeDistributed), or leave it in float",
+    "CONV_3D_TRANSPOSE": "Conv2DTranspose on every slice, or leave it in float",
+    "WHILE": "unroll the loop (unroll=True)",
+    "IF": "compute both sides and choose with ops.where",
+}
+_NORMALIZED = {
+    "LayerNormalization": "harmless where the numbers are few; else write it out: x = x - ops.mean(x, -1, "
+    "keepdims=True), then x * ops.rsqrt(ops.mean(x * x, -1, keepdims=True) + epsilon) * gamma + beta",
+    "GroupNormalization": "BatchNormalization, which is folded into the layer before it",
+    "RMSNormalization": "ops.multiply(x, x) in place of ops.square, then ops.mean and ops.rsqrt",
+    "UnitNormalization": "ops.multiply(x, x) in place of ops.square, then ops.sum and ops.rsqrt",
+}
+_MASKING = {
+    *("AdditiveAttention", "Attention", "CachedMultiHeadAttention", "GroupedQueryAttention", "MultiHeadAttention"),
+    "Softmax",
+}
+_RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM2D")
+
+
+def flex(operation: str) -> str:
+    """Return what to do about an operation, by TensorFlow's name, that LiteRT does not have."""
+    return _look_up(operation, {**_ANYWHERE, **_FLEX})
+
+
+def no_form(operation: str) -> str:
+    """Return what to do about an operation, by TensorFlow's name, that ONNX does not have."""
+    return _look_up(operation, _ANYWHERE)
+
+
+def plugin(operator: str) -> str:
+    """Return what to do about an operator that TensorRT does not have."""
+    return _look_up(operator, _ANYWHERE)
+
+
+def island(operators: Iterable[str], kinds: Iterable[str]) -> str:
+    """Return what to do about operators that stay in float.
+
+    Args:
+        operators: connected ones, as LiteRT names them.
+        kinds: classes of the layers that they come from.
+    """
+    known = [_NORMALIZED[kind] for kind in kinds if kind in _NORMALIZED]
+    known = known or [f"{operator}: {_ISLAND[operator]}" for operator in operators if operator in _ISLAND]
+    return "; ".join(dict.fromkeys(known)) or (
+        "LiteRT has no int8 kernel for it here: another operation, or leave it, and measure on the device"
+    )
+
+
+def wide(kinds: Iterable[str]) -> str:
+    """Return what to do about numbers that are too large for int8."""
+    moderate = "mask with a moderate number: scores + (mask - 1) * 8 in place of -1e9, and zero what is masked"
+    if set(kinds) & _MASKING:
+        return f"Keras itself masks with -1e9 and less: give the layer no mask; {moderate}"
+    return f"{moderate}; scale other large numbers down before the model"
+
+
+def int64() -> str:
+    """Return what to do about 64-bit integers."""
+    return "keras.Input(..., dtype='int32'), or ops.cast(x, 'int32') as the first thing"
+
+
+def broken(reason: str, kinds: Iterable[str]) -> str:
+    """Return what to do about a layer that ends a conversion.
+
+    Args:
+        reason: what the converter said.
+        kinds: classes of the layers.
+    """
+    classes = set(kinds)
+    if classes & set(_RECURRENT):
+        return "unroll it (unroll=True), or replace the recurrence by a Conv1D or attention"
+    if classes & {"Add"} or "BiasAdd" in reason:
+        return "a sum that looks like a bias: ops.subtract(a, -b) in place of a + b"
+    if "py_func" in reason.lower() or "numpy" in reason.lower():
+        return _ANYWHERE["PyFunc"]
+    return "replace the layer, or " + _HOST
+
+
+def _look_up(operation: str, table: Mapping[str, str]) -> str:
+    if operation in table:
+        return table[operation]
+    if re.match(r"Matrix|Det$|Cholesky|Qr$|Svd$|SelfAdjoint|Random|.*Decode", operation):
+        return _HOST
+    return f"write it with other operations of keras.ops, or {_HOST}"

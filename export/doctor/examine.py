@@ -1,0 +1,121 @@
+"""Examines a model for every target that is asked for, and puts the answers together."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from export.doctor.converter import Converter
+from export.doctor.report import Report
+from export.doctor.verdicts import Examination
+from export.tensorrt_operators import VERSIONS
+
+if TYPE_CHECKING:
+    import keras
+
+    from export.doctor.scopes import Layer
+
+__all__ = ["TARGETS", "examine", "examine_model"]
+
+TARGETS = ("tflite", "onnx", "tensorrt")
+"""What a model can be examined for."""
+
+
+def examine(
+    name: str,
+    options: Sequence[str] = (),
+    *,
+    targets: Sequence[str] = TARGETS,
+    versions: Sequence[str] = tuple(VERSIONS),
+    modules: Sequence[str] = (),
+    say: Callable[[str], None] = lambda text: None,
+) -> Report:
+    """Build or load a model and examine it.
+
+    Args:
+        name: path of a run, a bundle or a ``.keras`` file, or a pipeline's name.
+        options: of a pipeline's configuration.
+        targets: some of `TARGETS`.
+        versions: of TensorRT.
+        modules: Python modules to import first; they register layers.
+        say: called with the progress.
+
+    Raises:
+        MmkerasError: there is no such model, or it cannot be built or loaded.
+    """
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="mmkeras-doctor-") as scratch, Converter() as converter:
+        if "tflite" in targets:
+            converter.start()  # it loads TensorFlow beside this process
+        say("loading TensorFlow and building the model")
+        from export.doctor.subject import open_subject
+
+        subject = open_subject(name, options, modules, Path(scratch))
+        found, layers, parts = examine_model(
+            subject.model, converter, Path(scratch), targets=targets, versions=versions, say=say
+        )
+    seconds = time.monotonic() - began
+    return Report(subject.name, subject.trained, subject.notes, layers, parts, found, seconds)
+
+
+def examine_model(
+    model: keras.Model,
+    converter: Converter,
+    work: Path,
+    *,
+    targets: Sequence[str] = TARGETS,
+    versions: Sequence[str] = tuple(VERSIONS),
+    say: Callable[[str], None] = lambda text: None,
+) -> tuple[tuple[Examination, ...], dict[str, str], dict[str, str]]:
+    """Examine a model that is in memory.
+
+    Args:
+        model: functional, float32, with a dict of inputs and a dict of outputs.
+        converter: makes LiteRT files.
+        work: scratch folder.
+        targets: some of `TARGETS`.
+        versions: of TensorRT.
+        say: called with the progress.
+
+    Returns:
+        One examination per target in the order of `TARGETS`; the classes of the layers by path, in the order in which
+        they are called; the part of the model by the first name of a path.
+    """
+    from export.doctor.litert import LiteRTExamination
+    from export.doctor.onnx_graph import convert, examine_onnx
+    from export.doctor.parts import parts
+    from export.doctor.tensorrt_parsers import examine_tensorrt
+
+    found: list[Examination] = []
+    called: list[Layer] = []
+    # LiteRT first: its converter works in a process of its own while this one converts to ONNX.
+    litert = LiteRTExamination(model, converter, work, say) if "tflite" in targets else None
+    if {"onnx", "tensorrt"} & set(targets):
+        say("onnx: converting")
+        graph = convert(model)
+        if not isinstance(graph, str):
+            called = graph.scopes.layers
+        if "onnx" in targets:
+            found.append(examine_onnx(model, graph, say))
+        if "tensorrt" in targets:
+            found.append(examine_tensorrt(graph, versions, say))
+    if litert is not None:
+        called = called or litert.scopes.layers
+        found.insert(0, litert.finish())
+    return tuple(found), _worth_telling(called, found), parts(model)
+
+
+def _worth_telling(called: Sequence[Layer], found: Sequence[Examination]) -> dict[str, str]:
+    """Return the layers that have operations or findings, or no layers within."""
+    paths = {layer.path for layer in called}
+    holders = {path.rpartition("/")[0] for path in paths}
+    told = {path for each in found for path in each.operators}
+    told |= {path for each in found for finding in each.findings for path in finding.layers}
+    return {
+        layer.path: layer.kind
+        for layer in called
+        if layer.path and layer.kind != "InputLayer" and (layer.path in told or layer.path not in holders)
+    }

@@ -1,0 +1,173 @@
+"""LiteRT: is every operation built in, and what stays in float when the model is quantised?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from export.doctor.converter import Converter
+from export.doctor.culprits import culprits
+from export.doctor.cures import broken, flex, int64
+from export.doctor.litert_file import LiteRTFile, read_file
+from export.doctor.litert_int8 import float_islands, wide_ranges
+from export.doctor.origins import Step, origins
+from export.doctor.samples import made_up
+from export.doctor.scopes import Scopes, recorded
+from export.doctor.tracing import output_makers, save_frozen
+from export.doctor.verdicts import Examination, Finding, Verdict
+from export.doctor.words import reason as reason_of
+from mmkeras.errors import ExportError
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["LiteRTExamination"]
+
+
+class LiteRTExamination:
+    """Examines a model in two steps, so that other targets are examined while the converter works.
+
+    Args:
+        model: functional, with a dict of inputs and a dict of outputs.
+        converter: a process that converts.
+        work: scratch folder.
+        say: called with the progress.
+    """
+
+    def __init__(self, model: keras.Model, converter: Converter, work: Path, say: Callable[[str], None]) -> None:
+        import tensorflow as tf
+
+        self._model, self._converter, self._say = model, converter, say
+        self._folder, self._samples = work / "litert", work / "samples.npz"
+        self._pieces = 0
+        self._result = Examination("tflite", (f"the LiteRT converter of TensorFlow {tf.__version__}",))
+        self._untraceable = ""
+        self._float: Callable[[], bytes] | None = None
+        self._int8: Callable[[], bytes] | None = None
+        np.savez(self._samples, **made_up(model))  # type: ignore[arg-type]
+        say("tflite: tracing")
+        with recorded() as scopes:
+            try:
+                save_frozen(model, self._folder)
+            except Exception as error:  # a layer may raise anything when it is traced
+                self._untraceable = reason_of(str(error))
+        self.scopes: Scopes = scopes
+        if not self._untraceable:
+            self._float = converter.submit(self._folder, "builtin")
+            self._int8 = converter.submit(self._folder, "int8", self._samples)
+
+    def finish(self) -> Examination:
+        """Wait for the conversions and return what they tell."""
+        if self._float is None or self._int8 is None:
+            self._blame("select", self._untraceable)
+            return self._result
+        self._say("tflite: converting")
+        refused = ""
+        try:
+            file = read_file(self._float())
+        except ExportError as error:
+            refused = str(error)
+        # In the order in which they were asked for; after a crash nothing more comes from the old process.
+        try:
+            quantised = self._int8()
+        except ExportError as error:
+            quantised, reason = b"", str(error)
+        if refused:
+            found = self._with_flex(refused)
+            if found is None:
+                return self._result
+            file = found
+        layers = self._origins(file)
+        for operation, paths in zip(file.operations, layers, strict=True):
+            for path in paths or ("",):
+                self._result.operators.setdefault(path, Counter())[operation.operator] += 1
+        self._int64(file, layers)
+        if quantised:
+            self._quantised(read_file(quantised))
+        elif not self._result.errors:
+            self._say("tflite: looking for the layer that cannot be quantised")
+            self._blame("int8", reason, error=False)
+        else:
+            self._result.notes.append("not quantised: that takes a model without errors")
+        return self._result
+
+    def _with_flex(self, refused: str) -> LiteRTFile | None:
+        """Convert with everything let through, and report what an export would be refused for."""
+        self._say("tflite: looking for what is not built in")
+        try:
+            file = read_file(self._converter.convert(self._folder, "select"))
+        except ExportError as error:
+            self._say("tflite: looking for the layer that breaks the conversion")
+            self._blame("select", str(error))
+            return None
+        layers = self._origins(file)
+        for operation, paths in zip(file.operations, layers, strict=True):
+            if operation.custom:
+                name = operation.operator.removeprefix("Flex")
+                message = f"LiteRT has no built-in operation for {name}"
+                self._result.add(Finding(Verdict.FLEX, True, paths, (operation.operator,), message, flex(name)))
+        if not self._result.errors:
+            self._say("tflite: looking for the layer that breaks the conversion")
+            self._blame("builtin", refused)
+        return file
+
+    def _blame(self, mode: str, reason: str, *, error: bool = True) -> None:
+        """Report the layers that cannot be converted."""
+
+        def problem(model: keras.Model) -> str:
+            self._pieces += 1
+            folder = self._folder.with_name(f"litert-{self._pieces}")
+            samples = folder.with_suffix(".npz")
+            try:
+                save_frozen(model, folder)
+                np.savez(samples, **made_up(model))  # type: ignore[arg-type]
+                self._converter.convert(folder, mode, samples)
+            except Exception as failure:  # whatever goes wrong with a piece is what is looked for
+                return str(failure) or type(failure).__name__
+            return ""
+
+        what = "int8 fails" if mode == "int8" else "the conversion fails"
+        found = culprits(self._model, problem, self._say)
+        for each in found:
+            text = reason_of(self.scopes.plain(each.reason))
+            cure = broken(text, each.kinds)
+            self._result.add(Finding(Verdict.BREAKS, error, each.layers, (), f"{what}: {text}", cure))
+        if not found:
+            text = reason_of(self.scopes.plain(reason))
+            layers = self.scopes.of(reason.replace("\n", ";"))
+            cure = broken(text, [self.scopes.kind(path) for path in layers])
+            message = f"{what} for the whole model, and for no part of it alone: {text}"
+            self._result.add(Finding(Verdict.BREAKS, error, layers, (), message, cure))
+
+    def _int64(self, file: LiteRTFile, layers: list[tuple[str, ...]]) -> None:
+        for operation, paths in zip(file.operations, layers, strict=True):
+            touched = [file.tensors[number] for number in (*operation.inputs, *operation.outputs)]
+            if any(tensor.dtype == "int64" and not tensor.constant for tensor in touched):
+                message = "int64: kept on the CPU by delegates for GPUs and NPUs"
+                self._result.add(Finding(Verdict.INT64, False, paths, (operation.operator,), message, int64()))
+
+    def _quantised(self, file: LiteRTFile) -> None:
+        layers = self._origins(file)
+        for finding in (*wide_ranges(file, layers, self.scopes), *float_islands(file, layers, self.scopes)):
+            self._result.add(finding)
+
+    def _origins(self, file: LiteRTFile) -> list[tuple[str, ...]]:
+        makers = output_makers(self._model)
+        made = {number: makers[name] for name, number in file.outputs.items() if name in makers}
+        steps = []
+        for operation in file.operations:
+            constants = [number for number in operation.inputs if file.tensors[number].constant]
+            steps.append(
+                Step(
+                    tuple(file.tensors[number].name for number in operation.outputs),
+                    tuple(number for number in operation.inputs if number not in constants),
+                    operation.outputs,
+                    tuple(file.tensors[number].name for number in constants),
+                    tuple(made[number] for number in operation.outputs if number in made),
+                )
+            )
+        return origins(steps, self.scopes)

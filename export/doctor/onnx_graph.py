@@ -1,0 +1,141 @@
+"""ONNX: has every operation a form in the opset that exports use, and does ONNX Runtime take the file?"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from export.doctor.culprits import culprits
+from export.doctor.cures import broken, no_form
+from export.doctor.origins import Step, origins
+from export.doctor.scopes import Scopes, recorded
+from export.doctor.verdicts import Examination, Finding, Verdict
+from export.doctor.words import reason as reason_of
+from export.onnx_facts import Facts, Node
+
+# The proto is wanted as it is before the check of a real export, which stops at the first invalid operation.
+from export.onnx_from_keras import OPSET, float32_graph, quiet
+from mmkeras.errors import MmkerasError, require
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["OnnxGraph", "convert", "examine_onnx"]
+
+
+@dataclass(frozen=True)
+class OnnxGraph:
+    """A converted model with the layers of its nodes."""
+
+    proto: Any
+    """The ``onnx.ModelProto``; it may hold operations that ONNX does not have."""
+    facts: Facts
+    """What is known about its values."""
+    scopes: Scopes
+    """Of the trace."""
+    layers: dict[str, tuple[str, ...]]
+    """Paths of the layers by the node's name and by the names of the values that it makes."""
+
+    def of(self, node: Node) -> tuple[str, ...]:
+        """Return the paths of a node's layers."""
+        return self.layers.get(node.name or node.outputs[0], ())
+
+    def operators(self) -> dict[str, Counter[str]]:
+        """Return how often each operator stands for each layer, by the layer's path."""
+        counted: dict[str, Counter[str]] = {}
+        for node in self.facts.nodes:
+            if node.operator != "Constant":
+                for path in self.of(node) or ("",):
+                    counted.setdefault(path, Counter())[node.operator] += 1
+        return counted
+
+
+def convert(model: keras.Model) -> OnnxGraph | str:
+    """Convert a model as an export does, without checking the result; return why where that fails.
+
+    Raises:
+        DependencyError: tf2onnx or onnx is missing.
+    """
+    with recorded() as scopes, quiet():
+        try:
+            proto = float32_graph(model)
+        except MmkerasError:
+            raise
+        except Exception as error:  # tf2onnx, or a layer that is traced, may raise anything
+            return scopes.plain(str(error) or type(error).__name__)
+    facts = Facts.of(proto)
+    steps = [
+        Step(
+            (node.name, *node.outputs),
+            tuple(name for name in node.inputs if name and not facts.is_constant(name)),
+            node.outputs,
+        )
+        for node in facts.nodes
+    ]
+    layers: dict[str, tuple[str, ...]] = {}
+    for node, paths in zip(facts.nodes, origins(steps, scopes), strict=True):
+        layers.update(dict.fromkeys((node.name, *node.outputs), paths))
+    return OnnxGraph(proto, facts, scopes, layers)
+
+
+def examine_onnx(model: keras.Model, graph: OnnxGraph | str, say: Callable[[str], None]) -> Examination:
+    """Return what ONNX makes of a model.
+
+    Args:
+        model: functional, with a dict of inputs and a dict of outputs.
+        graph: what `convert` made of it.
+        say: called with the progress.
+    """
+    onnx, tf2onnx = require("onnx", "export"), require("tf2onnx", "export")
+    runtime = require("onnxruntime", "export")
+    tried = (f"tf2onnx {tf2onnx.__version__}, opset {OPSET}", f"ONNX Runtime {runtime.__version__}")
+    result = Examination("onnx", tried)
+    if isinstance(graph, str):
+        _blame(model, graph, result, say)
+        return result
+    result.operators = graph.operators()
+    for node in graph.facts.nodes:
+        if not onnx.defs.has(node.operator, OPSET, node.domain):
+            message = f"ONNX has no form for {node.operator}"
+            cure = no_form(node.operator)
+            result.add(Finding(Verdict.NO_FORM, True, graph.of(node), (node.operator,), message, cure))
+    if not result.errors:
+        say("onnx: loading it in ONNX Runtime")
+        _load(onnx, runtime, graph, result)
+    return result
+
+
+def _load(onnx: Any, runtime: Any, graph: OnnxGraph, result: Examination) -> None:
+    """Check the file and load it: the runtime lacks kernels for some operators and types that ONNX has."""
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        onnx.checker.check_model(graph.proto, full_check=True)
+        runtime.InferenceSession(graph.proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # both raise classes of their own for every kind of failure
+        text = str(error)
+        layers = graph.scopes.of(";".join(re.findall(r"[\w./:-]+", text)))
+        told = reason_of(graph.scopes.plain(text))
+        kinds = [graph.scopes.kind(path) for path in layers]
+        message = f"the file is not taken: {told}"
+        result.add(Finding(Verdict.REFUSED, True, layers, (), message, broken(told, kinds)))
+
+
+def _blame(model: keras.Model, reason: str, result: Examination, say: Callable[[str], None]) -> None:
+    def problem(part: keras.Model) -> str:
+        graph = convert(part)
+        return graph if isinstance(graph, str) else ""
+
+    say("onnx: looking for the layer that breaks the conversion")
+    for each in culprits(model, problem, say):
+        text = reason_of(each.reason)
+        message = f"the conversion fails: {text}"
+        result.add(Finding(Verdict.BREAKS, True, each.layers, (), message, broken(text, each.kinds)))
+    if not result.findings:
+        text = reason_of(reason)
+        message = f"the conversion fails for the whole model, and for no part of it alone: {text}"
+        result.add(Finding(Verdict.BREAKS, True, (), (), message, broken(text, ())))

@@ -1,0 +1,187 @@
+"""What the doctor prints and writes: one table per target, grouped by branch, and the same for programs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from export.doctor.parts import OTHER
+from export.doctor.verdicts import Examination, Finding, Verdict
+from mmkeras.runtime.grid import Cell, Grid
+
+__all__ = ["Report"]
+
+_SHOWN = 3
+_NOWHERE = "(layer unknown)"
+_INT8 = (Verdict.ISLAND, Verdict.WIDE)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything about one model."""
+
+    name: str
+    """What the user called the model."""
+    trained: bool
+    """Whether its weights were trained."""
+    notes: tuple[str, ...]
+    """What was made up."""
+    layers: Mapping[str, str]
+    """Classes of the layers by path, in the order in which they are called."""
+    parts: Mapping[str, str]
+    """Parts of the model by the first name of a path."""
+    examinations: tuple[Examination, ...]
+    """One per target."""
+    seconds: float
+    """How long it took."""
+
+    @property
+    def errors(self) -> int:
+        """Troubles that make an export fail."""
+        return sum(each.errors for each in self.examinations)
+
+    @property
+    def warnings(self) -> int:
+        """Troubles that cost speed or accuracy."""
+        return sum(len(each.findings) for each in self.examinations) - self.errors
+
+    def tables(self, *, verbose: bool = False) -> list[Grid]:
+        """Return one table per target: its troubles, and a line for the rest of every part.
+
+        Args:
+            verbose: a row for every layer.
+        """
+        return [self._table(each, verbose) for each in self.examinations]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of doctor.json (mmkeras/schemas/doctor.schema.json)."""
+        return {
+            "schema_version": 1,
+            "model": self.name,
+            "trained": self.trained,
+            "notes": list(self.notes),
+            "seconds": round(self.seconds, 1),
+            "errors": self.errors,
+            "warnings": self.warnings,
+            "targets": [self._target(each) for each in self.examinations],
+        }
+
+    def _target(self, examination: Examination) -> dict[str, Any]:
+        verdicts = _verdicts(examination)
+        return {
+            "target": examination.target,
+            "tried": list(examination.tried),
+            "notes": list(examination.notes),
+            "errors": examination.errors,
+            "findings": [
+                {
+                    "verdict": finding.verdict.value,
+                    "severity": "error" if finding.error else "warning",
+                    "layers": list(finding.layers),
+                    "parts": list(dict.fromkeys(map(self.part, finding.layers))),
+                    "operators": list(finding.operators),
+                    "versions": list(finding.versions),
+                    "message": finding.message,
+                    "cure": finding.cure,
+                }
+                for finding in examination.findings
+            ],
+            "layers": [
+                {
+                    "layer": path,
+                    "kind": kind,
+                    "part": self.part(path),
+                    "operators": [
+                        {
+                            "operator": operator,
+                            "count": count,
+                            "verdicts": [v.value for v in verdicts.get((path, operator), (Verdict.SUPPORTED,))],
+                        }
+                        for operator, count in sorted(examination.operators.get(path, Counter()).items())
+                    ],
+                }
+                for path, kind in self._every(examination).items()
+            ],
+        }
+
+    def summary(self) -> list[str]:
+        """Return what stands below the tables: notes, the verdict in one line, and what to do next."""
+        lines = [f"{each.target}: asked {', '.join(each.tried)}" for each in self.examinations]
+        lines += [f"note: {note}" for note in self.notes]
+        lines += [f"note: {each.target}: {note}" for each in self.examinations for note in each.notes]
+        clean = [each.target for each in self.examinations if not each.errors]
+        refused = [each.target for each in self.examinations if each.errors]
+        verdict = f"not taken by {', '.join(refused)}" if refused else f"taken by {', '.join(clean)}"
+        told = f"{_count(self.errors, 'error')}, {_count(self.warnings, 'warning')}"
+        lines.append(f"{self.name}: {verdict}: {told}, in {self.seconds:.0f} s")
+        if any(finding.verdict in _INT8 for each in self.examinations for finding in each.findings):
+            lines.append("Float islands and wide ranges count for int8 alone; float32 and float16 files have none.")
+        return lines
+
+    def part(self, path: str) -> str:
+        """Return the part of the model that a layer belongs to."""
+        return self.parts.get(path.split("/")[0], OTHER)
+
+    def _every(self, examination: Examination) -> dict[str, str]:
+        """Return the layers with those that only this target's operations or findings name."""
+        named = [*examination.operators, *(path for each in examination.findings for path in each.layers)]
+        return {**self.layers, **{path: "" for path in named if path and path not in self.layers}}
+
+    def _table(self, examination: Examination, verbose: bool) -> Grid:
+        warnings = len(examination.findings) - examination.errors
+        state = f"{_count(examination.errors, 'error')}, {_count(warnings, 'warning')}"
+        title = f"{examination.target}: {state if examination.findings else 'clean'}"
+        grid = Grid(title, ("part", "Keras layer", "operations", "verdict", "what", "rewrite"))
+        every = self._every(examination)
+        order = list(dict.fromkeys(map(self.part, every)))
+        named = {self.part(path) for finding in examination.findings for path in finding.layers}
+        troubled = {path for finding in examination.findings for path in finding.layers}
+        for finding in examination.findings:
+            if not finding.layers:
+                grid.add(*self._row("", (), finding, verbose))
+        for part in order:
+            for finding in examination.findings:
+                here = tuple(path for path in finding.layers if self.part(path) == part)
+                if here:
+                    grid.add(*self._row(part, here, finding, verbose))
+            rest = [path for path in every if self.part(path) == part and path not in troubled]
+            if verbose:
+                for path in rest:
+                    made = examination.operators.get(path, Counter())
+                    told = _operators(made) or "(none of its own)"
+                    verdict = Verdict.SUPPORTED.value if made else ""
+                    grid.add(part, path, told, Cell(verdict, "green"), every[path], "")
+            elif rest and examination.operators:
+                made = sum((examination.operators.get(path, Counter()) for path in rest), Counter())
+                told = _count(len(rest), "other layer" if part in named else "layer")
+                count = _count(made.total(), "operation")
+                grid.add(part, told, count, Cell(Verdict.SUPPORTED.value, "green"), "", "")
+        return grid
+
+    def _row(self, part: str, layers: tuple[str, ...], finding: Finding, verbose: bool) -> Sequence[str | Cell]:
+        shown = layers if verbose else layers[:_SHOWN]
+        more = len(layers) - len(shown)
+        where = "\n".join(shown) + (f"\nand {more} more" if more else "")
+        style = "bold red" if finding.error else "yellow"
+        versions = f" ({', '.join(finding.versions)})" if finding.versions else ""
+        verdict = Cell(f"{finding.verdict.value}{versions}", style)
+        return (part, where or _NOWHERE, ", ".join(finding.operators), verdict, finding.message, finding.cure)
+
+
+def _verdicts(examination: Examination) -> dict[tuple[str, str], tuple[Verdict, ...]]:
+    found: dict[tuple[str, str], dict[Verdict, None]] = {}
+    for finding in examination.findings:
+        for path in finding.layers:
+            for operator in finding.operators:
+                found.setdefault((path, operator), {})[finding.verdict] = None
+    return {key: tuple(value) for key, value in found.items()}
+
+
+def _operators(counted: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} x{count}" if count > 1 else name for name, count in sorted(counted.items()))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

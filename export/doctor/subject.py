@@ -1,0 +1,163 @@
+"""What is examined: the model of a run, a bundle, a ``.keras`` file, or of a pipeline that has never run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from export.doctor.untrained import UNTRAINED, model_of_pipeline, model_of_run, pipelines
+from export.doctor.words import reason
+from mmkeras.bundle import Bundle
+from mmkeras.errors import ConfigError, DataError, ExportError, nearest
+from mmkeras.manifest import MANIFEST_NAME
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["Subject", "open_subject"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A Keras model, ready to be converted."""
+
+    name: str
+    """What the user called it."""
+    model: keras.Model
+    """Functional, float32, with a dict of inputs and a dict of outputs."""
+    trained: bool
+    """Whether its weights were trained; else they are random."""
+    notes: tuple[str, ...] = ()
+    """What stands in for what is not known yet."""
+
+
+def open_subject(name: str, options: Sequence[str], modules: Sequence[str], work: Path) -> Subject:
+    """Find and build or load a model.
+
+    Args:
+        name: path of a run, a bundle or a ``.keras`` file, or a pipeline (``vqa``, ``pipelines.vqa``).
+        options: further command-line options, for a pipeline's configuration.
+        modules: Python modules to import first: they register layers of a ``.keras`` file.
+        work: scratch folder.
+
+    Raises:
+        ConfigError: no such thing, or options where there is no configuration to change.
+        ExportError: the model cannot be converted by anything.
+        MmkerasError: its files are missing or damaged.
+    """
+    path = Path(name)
+    told = pipelines()
+    stem = name.removesuffix(".py").replace("/", ".").removeprefix("pipelines.")
+    kind = _kind(path)
+    if kind == "" and stem in told:
+        model, notes = model_of_pipeline(stem, options, work)
+        return Subject(name, _named(model), False, notes)
+    if kind == "":
+        what = "a folder without run.json or a manifest" if path.is_dir() else "a file" if path.exists() else "nothing"
+        raise ConfigError(
+            f"{name}: expected a run such as runs/vqa/latest, a bundle such as saved_models/vqa/1, a .keras file or "
+            f"the name of a pipeline, got {what} of that name; {nearest(stem, told)}"
+        )
+    if options:
+        raise ConfigError(
+            f"{' '.join(options)}: unknown here. {name} is a {kind} and has its configuration; options such as "
+            "--model.width 32 and --config FILE go with the name of a pipeline."
+        )
+    _import(modules)
+    if kind == "run":
+        from mmkeras.training.run import Run
+
+        run = Run.open(path)
+        if (run.folder / "best.keras").is_file():
+            return Subject(name, _named(_loaded(run.folder / "best.keras", run.model)), True)
+        return Subject(name, _named(model_of_run(run, work)), False, (UNTRAINED,))
+    if kind == "bundle":
+        with Bundle.open(path) as bundle:
+            if bundle.packed is not None or not (bundle.folder / "model.keras").is_file():
+                raise ExportError(
+                    f"{name} is packed or holds no model.keras: name the bundle's folder, or the run it came from."
+                )
+            path = bundle.folder / "model.keras"
+    return Subject(name, _named(_load(path)), True)
+
+
+def _kind(path: Path) -> str:
+    if (path / "run.json").is_file():
+        return "run"
+    versions = [p for p in path.iterdir() if p.name.isdecimal()] if path.is_dir() else []
+    if path.suffix == ".mmk" or any((folder / MANIFEST_NAME).is_file() for folder in (path, *versions)):
+        return "bundle"
+    return "Keras file" if path.suffix == ".keras" else ""
+
+
+def _import(modules: Sequence[str]) -> None:
+    import importlib
+
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # a user's module may raise anything
+            raise ConfigError(f"--import {module}: {type(error).__name__}: {error}") from error
+
+
+def _load(path: Path) -> keras.Model:
+    from mmkeras.keras_files import load_model
+    from mmkeras.training.run import register_layers
+
+    if not path.is_file():
+        raise ConfigError(f"{path} is not there. Name a .keras file that model.save has written.")
+    register_layers()
+    return _loaded(path, lambda: load_model(path))
+
+
+def _loaded(path: Path, load: Callable[[], keras.Model]) -> keras.Model:
+    try:
+        return load()
+    except DataError as error:
+        raise ExportError(
+            f"{path} cannot be loaded: {reason(str(error))} Layers of your own are found with --import MODULE, if they "
+            "are registered (keras.saving.register_keras_serializable). A Lambda layer is not loaded, because it may "
+            "run anything: write it as a layer."
+        ) from error
+
+
+def _named(model: keras.Model) -> keras.Model:
+    """Return a model with a dict of inputs and a dict of outputs, with the same layers.
+
+    Raises:
+        ExportError: it is not functional, computes in a lower precision or takes text.
+    """
+    import keras
+
+    if not isinstance(model, keras.src.models.Functional):
+        raise ExportError(
+            f"Expected a functional model, got {type(model).__name__}: its layers cannot be told apart. Build it with "
+            "keras.Model(inputs, outputs)."
+        )
+    text = [tensor.name for tensor in model.inputs if tensor.dtype == "string"]
+    if text:
+        raise ExportError(f"Expected numbers as inputs, got text in {text}: edge files tokenize on the host.")
+    reduced = sorted({each.name for each in model._flatten_layers() if each.compute_dtype not in ("float32", None)})
+    if reduced:
+        raise ExportError(
+            f"Expected a float32 model, got layers that compute in another precision: {reduced[:5]}. Save it in "
+            "float32; weights stay the same."
+        )
+    if isinstance(model.input, dict) and isinstance(model.output, dict) and set(model.input) == _names(model):
+        return model
+    outputs: Any = model.output if isinstance(model.output, dict) else _by_name(model)
+    return keras.Model({tensor.name: tensor for tensor in model.inputs}, outputs, name=model.name)
+
+
+def _names(model: keras.Model) -> set[str]:
+    return {tensor.name for tensor in model.inputs}
+
+
+def _by_name(model: keras.Model) -> dict[str, Any]:
+    """Return the outputs by the names of their layers, numbered where two come from one."""
+    named: dict[str, Any] = {}
+    for index, (name, tensor) in enumerate(zip(model.output_names, model.outputs, strict=True)):
+        named[name if name not in named else f"{name}_{index}"] = tensor
+    return named

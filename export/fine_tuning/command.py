@@ -1,0 +1,77 @@
+"""``python -m export fine-tune RUN``: the last resort where int8 loses too much of the task's metric.
+
+Example:
+    python -m export fine-tune runs/vqa/latest --steps 600
+    python -m export fine-tune runs/vqa/20261123-120000-int8 --resume
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmkeras.errors import ConfigError, MmkerasError
+
+__all__ = ["main"]
+
+_DESCRIPTION = (
+    "Train a finished run a little further on the int8 grid, into a run folder of its own, and measure what its int8 "
+    "file gained. The weights stay float32: the new run is evaluated and exported like any other."
+)
+_STATUS = (
+    "Exit status: 0 when int8 became better than chance explains and float32 no worse than half a point, 1 when not, 2 "
+    "for an error, 130 when stopped; a stopped fine-tuning goes on with --resume."
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fine-tune, measure, print the table and return the exit status.
+
+    Args:
+        arguments: without ``fine-tune``; ``sys.argv`` when not given.
+    """
+    parser = argparse.ArgumentParser(
+        "python -m export fine-tune", description=_DESCRIPTION, epilog=_STATUS, allow_abbrev=False
+    )
+    add = parser.add_argument
+    add("run", type=Path, metavar="RUN", help="a finished run such as runs/vqa/latest; with --resume, the stopped one")
+    add("--resume", action="store_true", help="go on with RUN, a fine-tuning that was stopped")
+    add("--format", help="whose int8 grid is learnt: tflite (default) or onnx")
+    add("--steps", type=int, help="training steps (600)")
+    add("--rounds", type=int, help="validations in between; the best round is kept (4)")
+    add("--learning-rate", type=float, metavar="RATE", help="peak learning rate (a tenth of the run's own)")
+    add("--keep", nargs="+", metavar="LAYER", help="patterns of Keras layers that stay in float, such as 'head_*'")
+    add("--out", type=Path, metavar="FOLDER", help="folder of the new run (RUN's with -int8 behind it)")
+    add("--samples", type=int, default=500, help="test samples to measure on, before and after (%(default)s)")
+    add("--calibration-samples", type=int, default=200, help="training samples to measure ranges on (%(default)s)")
+    given = parser.parse_args(sys.argv[1:] if arguments is None else list(arguments))
+    # Before TensorFlow is loaded: its start-up notes are not about this.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    names = ("format", "steps", "rounds", "learning_rate", "keep")
+    options = {name: value for name in names if (value := getattr(given, name)) is not None}
+    try:
+        for name in ("samples", "calibration_samples"):
+            if getattr(given, name) < 1:
+                raise ConfigError(f"--{name.replace('_', '-')}: expected at least 1, got {getattr(given, name)}")
+        if given.resume and (options or given.out):
+            told = ", ".join(f"--{name.replace('_', '-')}" for name in (*options, *(["out"] if given.out else [])))
+            raise ConfigError(f"--resume goes on as the fine-tuning began; it cannot be combined with {told}")
+        from export.fine_tuning.story import tune
+
+        return tune(
+            given.run,
+            options,
+            resume=given.resume,
+            out=given.out,
+            samples=given.samples,
+            calibration_samples=given.calibration_samples,
+        )
+    except MmkerasError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nInterrupted. What was finished is kept; --resume with the new run's folder goes on.", file=sys.stderr)
+        return 130

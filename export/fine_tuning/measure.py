@@ -1,0 +1,121 @@
+"""What int8 costs a model: an int8 file with every layer in it beside the Keras model, on the same test samples."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.calibration import choose_calibration
+from export.formats import Job, formats
+from export.quantization.layers import Quantizer
+from export.quantization.litert import LiteRTQuantizer
+from export.runners import opened
+from export.scenarios import ALL
+from export.source import Source
+from export.verify import Reference, metric_error, run_batches
+from mmkeras.errors import ExportError
+
+__all__ = ["Measured", "change_error", "measure"]
+
+Step = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One model in float32 and in int8."""
+
+    samples: int
+    """Test samples in each scenario."""
+    layers: int
+    """Layers that are int8 in the file."""
+    float32: dict[str, float]
+    """The Keras model's task metric by scenario."""
+    int8: dict[str, float]
+    """The int8 file's task metric by scenario."""
+    flips: dict[str, int]
+    """Decisions that differ between the two, by scenario."""
+    targets: np.ndarray
+    """Encoded targets (N, ...)."""
+    weights: np.ndarray
+    """Weights (N,) of the samples in the metric."""
+    answers: dict[str, np.ndarray]
+    """Outputs (N, ...) of the int8 file in the scenario ``all``."""
+
+    @property
+    def whole(self) -> tuple[float, float]:
+        """The metric in float32 and in int8 with everything there."""
+        return self.float32[ALL], self.int8[ALL]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry in ``fine_tuning.json``."""
+        return {"float32": self.float32, "int8": self.int8, "flips": self.flips}
+
+
+def measure(
+    source: Source, format: str, keep: Sequence[str], calibration_samples: int, step: Step = lambda name: None
+) -> Measured:
+    """Convert a model to int8 and score it and the file in every modality scenario.
+
+    Args:
+        source: the model with its test samples and its data.
+        format: ``tflite`` or ``onnx``.
+        keep: patterns of the paths of Keras layers that stay in float.
+        calibration_samples: training samples to measure the ranges of activations on.
+        step: called with what comes next, for a progress bar.
+
+    Raises:
+        ExportError: the model cannot be converted, or its data is not at hand.
+    """
+    if source.index is None:
+        raise ExportError(f"{source.name}: its data is not at hand, so int8 cannot be calibrated.")
+    step("choosing calibration samples")
+    calibration = choose_calibration(source.index, source.specs, source.task, calibration_samples)
+    reference = Reference(source, lambda name: step(f"Keras, {name}"))
+    with tempfile.TemporaryDirectory() as folder:
+        step(f"converting to {format} int8")
+        float32 = Path(folder, f"float32.{format}")
+        formats()[format].convert(Job(source, Path(folder)), "float32", float32)
+        quantizer = _quantizer(format, float32, calibration.inputs)
+        kept = [layer.name for layer in quantizer.layers if any(fnmatch(layer.layer, pattern) for pattern in keep)]
+        path = Path(folder, f"int8.{format}")
+        quantizer.write(path, kept)
+        scores, flips, answers = {}, {}, {}
+        with opened(format, path) as file:
+            for case in reference.cases:
+                name = case.scenario.name
+                step(f"int8, {name}")
+                outputs = run_batches(file.infer, case.inputs, file.size)
+                scored = source.task.score(reference.targets, outputs, reference.weights)
+                scores[name] = float(scored[source.task.metric])
+                flips[name] = int(np.sum(source.task.flips(case.outputs, outputs)))
+                if name == ALL:
+                    answers = outputs
+    return Measured(
+        samples=len(reference.keys),
+        layers=len(quantizer.layers) - len(kept),
+        float32={name: float(value) for name, value in reference.metrics.items()},
+        int8=scores,
+        flips=flips,
+        targets=reference.targets,
+        weights=reference.weights,
+        answers=answers,
+    )
+
+
+def change_error(source: Source, before: Measured, after: Measured) -> float:
+    """Return the standard error of the int8 files' difference in the metric, for samples drawn anew."""
+    return metric_error(source.task, after.targets, after.weights, before.answers, after.answers)
+
+
+def _quantizer(format: str, float32: Path, inputs: dict[str, np.ndarray]) -> Quantizer:
+    if format == "onnx":
+        from export.onnx_int8 import OnnxQuantizer
+
+        return OnnxQuantizer(float32, inputs, float32.parent)
+    return LiteRTQuantizer(float32, inputs)

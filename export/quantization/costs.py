@@ -1,0 +1,73 @@
+"""What int8 costs, part by part and layer by layer, and what therefore stays in float."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Costs", "LayerCost"]
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One layer alone in int8, everything else in float."""
+
+    layer: str
+    """Path of the Keras layer."""
+    branch: str
+    """Part of the model."""
+    drop: float
+    """Loss of the task metric in the worst scenario that was looked at, in points; below zero a gain."""
+    difference: float
+    """Mean absolute difference of the outputs to the Keras model's: orders layers that cost the same."""
+    kept: bool = False
+    """Whether it stays in float."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a search found."""
+
+    metric: str
+    """Name of the task's metric."""
+    samples: int
+    """Samples that it was measured on; none of them is one that the file is verified on."""
+    split: str
+    """Where they come from."""
+    scenarios: tuple[str, ...]
+    """Modality scenarios that were looked at."""
+    whole: float
+    """Loss with every layer in int8, in points."""
+    branches: dict[str, float]
+    """Loss with one part of the model in int8, in points."""
+    layers: tuple[LayerCost, ...]
+    """Layers of the parts that cost something, costliest first."""
+    final: float
+    """Loss with the layers in float that stay there, in points."""
+    quantized: int
+    """Layers in int8."""
+    total: int
+    """Layers that could be."""
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Keras layers that stay in float."""
+        return tuple(cost.layer for cost in self.layers if cost.kept)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return ``branch_costs`` of ``export.json``; losses are in points of the metric."""
+        return {
+            "metric": self.metric,
+            "samples": self.samples,
+            "split": self.split,
+            "scenarios": list(self.scenarios),
+            "whole": round(self.whole, 4),
+            "final": round(self.final, 4),
+            "quantized": self.quantized,
+            "total": self.total,
+            "branches": {name: round(drop, 4) for name, drop in self.branches.items()},
+            "layers": [
+                {"layer": cost.layer, "branch": cost.branch, "drop": round(cost.drop, 4), "kept": cost.kept}
+                for cost in self.layers
+            ],
+        }

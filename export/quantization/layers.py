@@ -1,0 +1,74 @@
+"""The contract between a format's quantiser and the search for what must stay in float."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from mmkeras.runtime.differences.contents import part_of
+from mmkeras.runtime.tensorrt.layers import keras_layer
+
+__all__ = ["QuantizedLayer", "Quantizer", "describe", "scoped_name"]
+
+# What a convolution or a dense layer is in TensorFlow's graph.
+_KERNELS = re.compile(r"/(convolution|depthwise|separable_conv2d|MatMul|Tensordot)(/|$)")
+
+
+@dataclass(frozen=True)
+class QuantizedLayer:
+    """One operation with weights that can be written in int8."""
+
+    name: str
+    """What the file calls it: unique within the file."""
+    layer: str
+    """Path of the Keras layer that it came from, such as ``image_branch/stem_conv``; the name where there is none."""
+    branch: str
+    """Part of the model: a modality's name, ``fusion``, ``head`` or ``other``."""
+    operation: str
+    """The format's word for it, such as ``CONV_2D`` or ``MatMul``."""
+    weights: int
+    """Weights in it."""
+
+
+class Quantizer(Protocol):
+    """Writes int8 files of one model with any choice of layers in int8; ranges are measured once, when it is made."""
+
+    layers: tuple[QuantizedLayer, ...]
+    """What can be quantised, in the order of the graph."""
+
+    def write(self, path: Path, keep: Iterable[str] = ()) -> None:
+        """Write a file in which every layer is int8 but those named in ``keep``, which stay in float.
+
+        Raises:
+            ExportError: a name is not one of ``layers``, or nothing would be quantised.
+        """
+
+
+def describe(name: str, scoped: str, operation: str, weights: int) -> QuantizedLayer:
+    """Return a layer with its Keras layer and branch.
+
+    Args:
+        name: what the file calls the operation.
+        scoped: a name of the operation or of one of its tensors that carries the scopes of the Keras layers.
+        operation: the format's word for it.
+        weights: weights in it.
+    """
+    return QuantizedLayer(name, keras_layer(scoped) or name, part_of(scoped), operation, weights)
+
+
+def scoped_name(weights: str, output: str) -> str:
+    """Return the name that carries the Keras layer of an operation in a LiteRT file.
+
+    The weights carry the layer's own name, an output that of the activation behind it. TensorFlow 2.16 leaves no name
+    on the weights; there an output joins the names of all that was fused into it by semicolons, the layer's among them.
+
+    Args:
+        weights: name of the tensor of weights.
+        output: name of the operation's output.
+    """
+    if "/" in weights:
+        return weights
+    return next((name for name in output.split(";") if _KERNELS.search(name)), output)

@@ -1,0 +1,101 @@
+"""Tries candidate files on samples that are neither trained on nor verified on, while a search goes on."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from export.gates import Gate, allowed_drop, judge
+from export.results import ScenarioResult, max_or_nan
+from export.runners import opened
+from export.source import Sample, Source
+from export.verify import Reference
+from mmkeras.errors import ExportError
+from mmkeras.tasks import TaskSpec
+
+__all__ = ["Trial", "tuning_samples"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The Keras model on the tuning samples, and the limits that a candidate is held to."""
+
+    reference: Reference
+    """Its outputs in every scenario."""
+    task: TaskSpec
+    """The task."""
+    split: str
+    """Where the samples come from."""
+    format: str
+    """Of the candidates."""
+    precision: str
+    """Of the candidates."""
+    gates: Mapping[str, Gate]
+    """Limits by precision."""
+
+    @property
+    def scenarios(self) -> tuple[str, ...]:
+        """Names of all scenarios."""
+        return tuple(case.scenario.name for case in self.reference.cases)
+
+    def measure(self, path: Path, names: Iterable[str] | None = None) -> dict[str, ScenarioResult]:
+        """Run a candidate.
+
+        Args:
+            path: the file.
+            names: scenarios, for their losses alone; all of them, with what the limits need, when not given.
+
+        Raises:
+            MmkerasError: the file does not run.
+        """
+        wanted = set(self.scenarios if names is None else names)
+        with opened(self.format, path) as file:
+            return {
+                case.scenario.name: self.reference.measure(case, file.infer, file.size, brief=names is not None)
+                for case in self.reference.cases
+                if case.scenario.name in wanted
+            }
+
+    def problems(self, results: Mapping[str, ScenarioResult]) -> str:
+        """Return why a candidate measured in every scenario would be refused; empty if it would not."""
+        return judge(self.precision, 0.0, results, self.task.metric, self.task.metric_sign, self.gates)
+
+    def drop(self, result: ScenarioResult) -> float:
+        """Return the loss of the metric in points; below zero a gain."""
+        return -100 * self.task.metric_sign * result.metric_change
+
+    def worst(self, results: Mapping[str, ScenarioResult]) -> float:
+        """Return the largest loss of several scenarios in points."""
+        return max_or_nan([self.drop(result) for result in results.values()])
+
+    def tightest(self, results: Mapping[str, ScenarioResult]) -> str:
+        """Return the scenario that is furthest beyond its limit, or nearest to it."""
+        gate = self.gates[self.precision]
+        return max(results, key=lambda name: self.drop(results[name]) - 100 * allowed_drop(gate, name, results[name]))
+
+
+def tuning_samples(source: Source, limit: int) -> tuple[list[Sample], str]:
+    """Return samples to try candidates on, spread evenly, and the name of their split.
+
+    They come from the validation split, or from the training split where there is none; never from the test split, on
+    which the chosen file is verified.
+
+    Raises:
+        ExportError: there are none.
+    """
+    if source.index is not None:
+        from mmkeras.data.read import iterate_samples
+
+        for split in ("validation", "train"):
+            if available := source.index.samples(split):
+                every = itertools.islice(iterate_samples(source.index, split), 0, None, max(1, available // limit))
+                records = itertools.islice(every, limit)
+                return [Sample(r.key, dict(r.values), r.target, r.weight, dict(r.columns)) for r in records], split
+    if source.training:
+        return list(source.training[:: max(1, len(source.training) // limit)][:limit]), "train"
+    raise ExportError(
+        "There are no samples to search with for what must stay in float: neither a validation nor a training split. "
+        "Export the run where its data is."
+    )

@@ -1,0 +1,94 @@
+"""The search finds the layer that ruins int8, leaves it in float, and says what each part costs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export.formats import Job
+from export.gates import Gate
+from export.litert_from_saved_model import convert_saved_model
+from export.quantization.litert import LiteRTQuantizer
+from export.quantization.search import Search
+from export.quantization.trial import Trial, tuning_samples
+from export.source import Source
+from export.verify import Reference
+from mmkeras.errors import ExportError
+
+
+class Spoiled:
+    """A quantiser whose calibration saw nothing of one layer: in int8 it answers with noise."""
+
+    def __init__(self, inner: LiteRTQuantizer, spoiled: str) -> None:
+        self.layers = inner.layers
+        self._inner = inner
+        name = next(layer.name for layer in inner.layers if layer.layer == spoiled)
+        # What a saturated layer looks like: its output's range is a hundredth of the real one.
+        inner._ranges[name] = {end: value / np.float32(100) for end, value in inner._ranges[name].items()}
+        self.written: list[int] = []
+
+    def write(self, path: Path, keep: Iterable[str] = ()) -> None:
+        kept = tuple(keep)
+        self.written.append(len(kept))
+        self._inner.write(path, kept)
+
+
+@pytest.fixture(scope="module")
+def trial(source: Source) -> Trial:
+    """The tiny model on its own samples; a tenth of the decisions may go."""
+    gates = {"int8": Gate(metric_drop=0.1)}
+    return Trial(Reference(source), source.task, "train", "tflite", "int8", gates)
+
+
+@pytest.fixture(scope="module")
+def float32(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The float32 file of the tiny model."""
+    folder = tmp_path_factory.mktemp("float32")
+    path = folder / "float32.tflite"
+    path.write_bytes(convert_saved_model(Job(source, folder).static_saved_model, "float32"))
+    return path
+
+
+def test_a_spoiled_layer_is_found_and_stays_in_float(trial: Trial, float32: Path) -> None:
+    quantizer = Spoiled(LiteRTQuantizer(float32, trial.reference.cases[0].inputs), "head_logits")
+    said: list[str] = []
+    keep, costs = Search(quantizer, trial, said.append).run()
+    assert costs.kept == ("head_logits",)
+    assert [layer.layer for layer in quantizer.layers if layer.name in keep] == ["head_logits"]
+    assert costs.whole > 10 > costs.final
+    assert max(costs.branches, key=lambda name: costs.branches[name]) == "head"
+    assert costs.quantized == costs.total - 1 == len(quantizer.layers) - 1
+    assert costs.scenarios[0] == "all"
+    assert said[0] == "everything in int8"
+    assert any("head_logits" in line for line in said)
+    content = costs.to_json()
+    assert [entry["kept"] for entry in content["layers"]] == [True] + [False] * (len(content["layers"]) - 1)
+
+
+def test_nothing_is_searched_where_everything_holds(trial: Trial, float32: Path) -> None:
+    easy = dataclasses.replace(trial, gates={"int8": Gate(metric_drop=1.0)})
+    keep, costs = Search(LiteRTQuantizer(float32, trial.reference.cases[0].inputs), easy).run()
+    assert keep == ()
+    assert costs.branches == {}
+    assert costs.layers == ()
+    assert costs.quantized == costs.total
+
+
+def test_limits_that_no_int8_layer_holds_end_with_a_reason(trial: Trial, float32: Path) -> None:
+    impossible = dataclasses.replace(trial, gates={"int8": Gate(metric_drop=-0.5)})
+    with pytest.raises(ExportError, match="Not even one layer"):
+        Search(LiteRTQuantizer(float32, trial.reference.cases[0].inputs), impossible).run()
+
+
+def test_candidates_are_tried_on_samples_that_are_not_verified_on(source: Source) -> None:
+    samples, split = tuning_samples(source, 10)
+    assert split == "train"
+    assert len(samples) == 10
+    verified = {id(sample) for sample in source.samples}
+    assert not verified & {id(sample) for sample in samples}
+    with pytest.raises(ExportError, match="no samples to search with"):
+        tuning_samples(dataclasses.replace(source, training=()), 10)
