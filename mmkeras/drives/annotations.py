@@ -13,6 +13,7 @@ from mmkeras.drives.boxes import Box, category_to_class
 from mmkeras.drives.tables import Table
 from mmkeras.errors import DataError
 from mmkeras.geometry import Pose
+from mmkeras.typed import is_finite
 
 __all__ = ["Annotations"]
 
@@ -97,7 +98,7 @@ class Annotations:
             )
         except KeyError as error:
             raise DataError(f"{self._table.path}: record {record.get('token')!r}: no field {error}") from None
-        except (DataError, TypeError, ValueError) as error:
+        except (DataError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{self._table.path}: record {record.get('token')!r}: {error}") from None
 
     def _category(self, instance: str) -> str:
@@ -141,10 +142,6 @@ def _look_up(names: Mapping[str, str], token: str, kind: str) -> str:
 
 def _numbers(values: Any, count: int) -> Any:
     """Return a tuple of so many finite floats."""
-    if not isinstance(values, list) or len(values) != count or not all(map(_finite, values)):
+    if not isinstance(values, list) or len(values) != count or not all(map(is_finite, values)):
         raise DataError(f"expected {count} finite numbers, got {values}")
     return tuple(map(float, values))
-
-
-def _finite(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)

@@ -11,7 +11,6 @@ so that velocities over ground are known up to a multiple of 10.4 m/s; the one n
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from mmkeras.drives.boxes import Box
 from mmkeras.drives.snapshot import Snapshot, pose_of, read_text
 from mmkeras.errors import DataError
 from mmkeras.geometry import Pose, quaternion_matrix
+from mmkeras.typed import parse_json
 
 __all__ = ["is_astyx", "snapshots"]
 
@@ -40,6 +40,10 @@ CLASSES = {
     "Trailer": "trailer",
     "Truck": "truck",
 }
+MOST_SPEED = 1000.0
+"""km/h that no car drives."""
+LONGEST_NAME = 80
+"""Characters of a sensor's name."""
 VISIBILITY = {0: 4, 1: 3, 2: 2, 3: 1}
 """nuScenes' level by Astyx's occlusion, from none to total."""
 
@@ -72,9 +76,14 @@ def _snapshot(folder: Path, calibration: Path) -> Snapshot:
         raise DataError(f"{folder / camera_name / number}.*: no such picture")
     camera = pose_of(camera_data.get("T_to_ref_COS", ()), f"{calibration}: {camera_name}")
     radar = pose_of(radar_data.get("T_to_ref_COS", ()), f"{calibration}: {radar_name}")
-    intrinsic = np.asarray(camera_data.get("K", ()), np.float64)
+    try:
+        intrinsic = np.asarray(camera_data.get("K", ()), np.float64)
+    except (TypeError, ValueError, OverflowError):
+        intrinsic = np.empty(0)
     if intrinsic.shape != (3, 3) or not np.isfinite(intrinsic).all() or min(intrinsic[0, 0], intrinsic[1, 1]) <= 0:
-        raise DataError(f"{calibration}: {camera_name}: expected K as a camera matrix (3, 3), got {intrinsic.tolist()}")
+        raise DataError(
+            f"{calibration}: {camera_name}: expected K as a camera matrix (3, 3), got {camera_data.get('K')!r:.200}"
+        )
     table = _radar(folder / radar_name / f"{number}.txt")
     speed = _speed(folder / "canbus" / f"{number}.json")
     places = radar.apply(table[:, :3])
@@ -111,6 +120,9 @@ def _sensors(path: Path) -> dict[str, dict[str, Any]]:
 def _sensor(sensors: dict[str, dict[str, Any]], kind: str, path: Path) -> tuple[str, dict[str, Any]]:
     for name, data in sensors.items():
         if name.startswith(kind):
+            # It names a folder.
+            if Path(name).name != name or "\0" in name or len(name) > LONGEST_NAME:
+                raise DataError(f"{path}: sensor_uid: expected the name of a folder, got {name!r:.80}")
             return name, data
     raise DataError(f"{path}: no sensor whose sensor_uid starts with {kind!r}, got {', '.join(sensors) or 'none'}")
 
@@ -145,8 +157,9 @@ def _speed(path: Path) -> float:
         return math.nan
     record = _json(path)
     for name in ("GPS_Speed_3D", "vehicle_speed"):
-        value = record.get(name) if isinstance(record, dict) else None
-        if isinstance(value, (int, float)) and math.isfinite(value):
+        value: Any = record.get(name) if isinstance(record, dict) else None
+        # A whole number may be too large for a float.
+        if type(value) in (int, float) and abs(value) < MOST_SPEED:
             return value / 3.6
     return math.nan
 
@@ -173,7 +186,7 @@ def _boxes(path: Path, points: np.ndarray) -> Iterator[Box]:
             )
         except KeyError as error:
             raise DataError(f"{path}: object {number} has no {error}") from None
-        except (DataError, TypeError, ValueError) as error:
+        except (DataError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{path}: object {number}: {error}") from None
 
 
@@ -187,6 +200,6 @@ def _objects(path: Path) -> list[dict[str, Any]]:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(read_text(path))
-    except ValueError as error:
+        return parse_json(read_text(path))
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not valid JSON: {error}") from None

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from PIL import Image
 
 from mmkeras.drives.alignment import MARGIN, Alignment, Turn, best_turn, measure
 from mmkeras.drives.inspection_picture import inspection_picture
@@ -23,6 +22,7 @@ from mmkeras.drives.open import open_drive
 from mmkeras.drives.snapshot import Snapshot
 from mmkeras.errors import DataError
 from mmkeras.files import write_bytes, write_text
+from mmkeras.modalities.image.pixels import read_size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -170,9 +170,8 @@ def _hits(alignments: list[Alignment], yaw: float) -> float | None:
 
 def _size(path: str) -> tuple[int, int]:
     try:
-        with Image.open(path) as image:
-            return image.size
-    except OSError as error:
+        return read_size(path)
+    except DataError as error:
         raise DataError(f"{path}: cannot be opened as a picture: {error}") from None
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from mmkeras.drives.snapshot import Snapshot, read_text
 from mmkeras.errors import DataError
 from mmkeras.geometry import Pose
+from mmkeras.numpy_files import read_npy
 
 __all__ = ["camera_pose", "is_comma2k19", "snapshots"]
 
@@ -143,11 +144,10 @@ def _log(folder: Path, name: str, columns: int) -> tuple[np.ndarray, np.ndarray]
 
 def _array(path: Path) -> np.ndarray:
     try:
-        with path.open("rb") as stream:
-            return np.asarray(np.load(stream, allow_pickle=False), np.float64)
+        return np.asarray(read_npy(path), np.float64)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (TypeError, ValueError) as error:
         raise DataError(f"{path}: not a numpy array of numbers: {error}") from None
 
 
@@ -156,8 +156,13 @@ def _intrinsic(path: Path) -> np.ndarray:
         return np.array(INTRINSIC)
     try:
         matrix = np.array(ast.literal_eval(read_text(path).strip()), np.float64)
-    except (SyntaxError, TypeError, ValueError):
+    except (SyntaxError, TypeError, ValueError, OverflowError, MemoryError, RecursionError):  # the last two: brackets
         matrix = np.empty(0)
-    if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or min(matrix[0, 0], matrix[1, 1]) <= 0:
+    if (
+        matrix.shape != (3, 3)
+        or not np.isfinite(matrix).all()
+        or min(*matrix.diagonal()) <= 0
+        or not 0 < abs(np.linalg.det(matrix)) < np.inf
+    ):
         raise DataError(f"{path}: expected a camera matrix as [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]")
     return matrix

@@ -207,8 +207,8 @@ class NuScenes:
             intrinsic=self._data.intrinsic(row),
             camera=self._data.sensor(row),
             ego=self._data.ego(row),
-            width=int(record.get("width") or 0),
-            height=int(record.get("height") or 0),
+            width=_pixels(record.get("width")),
+            height=_pixels(record.get("height")),
             is_key=bool(columns["is_key_frame"][row]),
             channel=camera,
             sample=self._samples.token(sample),
@@ -219,6 +219,11 @@ class NuScenes:
         record = self._data.table.row(row)
         path, timestamp = self._data.path(record), int(self._data.timestamps[row])
         return SweepFile(path, timestamp, self._data.sensor(row), self._data.ego(row), channel, record["token"])
+
+
+def _pixels(side: object) -> int:
+    """Return what a record says of a picture's side; 0 where it says nothing useful."""
+    return side if type(side) is int and 0 <= side < 1 << 31 else 0
 
 
 def find_tables(folder: Path, version: str = "") -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from mmkeras.drives.tables import Table
 from mmkeras.errors import DataError, nearest
 from mmkeras.geometry import Pose
+from mmkeras.typed import is_finite
 
 __all__ = ["SampleData"]
 
@@ -112,7 +112,7 @@ class SampleData:
         record = self._calibrations.row(int(self.table.columns["calibrated_sensor_token"][row]))
         try:
             matrix = np.array(record["camera_intrinsic"], np.float64)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             matrix = np.empty(0)
         if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or min(matrix[0, 0], matrix[1, 1]) <= 0:
             raise DataError(
@@ -162,7 +162,7 @@ class SampleData:
 
 def _count(values: Any) -> int:
     """Return the number of finite numbers in a list, or -1 for anything else."""
-    right = isinstance(values, list) and all(type(v) in (int, float) and math.isfinite(v) for v in values)
+    right = isinstance(values, list) and all(map(is_finite, values))
     return len(values) if right else -1
 
 

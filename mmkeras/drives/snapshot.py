@@ -55,8 +55,11 @@ def pose_of(matrix: np.ndarray, origin: str) -> Pose:
     Raises:
         DataError: not a rotation with a translation; names the origin.
     """
-    m = np.asarray(matrix, np.float64)
+    try:
+        m = np.asarray(matrix, np.float64)
+    except (TypeError, ValueError, OverflowError):  # rows of different lengths, texts, numbers beyond all bounds
+        m = np.empty(0)
     right = m.shape == (4, 4) and np.isfinite(m).all() and np.allclose(m[3], (0, 0, 0, 1))
     if not right or not np.allclose(m[:3, :3] @ m[:3, :3].T, np.eye(3), atol=1e-3) or np.linalg.det(m[:3, :3]) < 0:
-        raise DataError(f"{origin}: expected a pose as a matrix (4, 4) with a rotation, got {m.tolist()}")
+        raise DataError(f"{origin}: expected a pose as a matrix (4, 4) with a rotation, got {matrix!r:.200}")
     return Pose.from_matrix(m)

@@ -93,8 +93,10 @@ class Table:
         """Return the number of the record with a token.
 
         Raises:
-            DataError: there is none.
+            DataError: there is none, or the token is no text.
         """
+        if not isinstance(token, str):
+            raise DataError(f"{self.path}: expected a token, got {token!r:.60}")
         found = int(self.find(np.array([token.encode()]))[0])
         if found < 0:
             raise DataError(f"{self.path}: no record has the token {token!r}")
@@ -220,6 +222,8 @@ def _records(path: Path) -> Iterator[tuple[dict[str, Any], int, int]]:
                         raise DataError(f"{path}: record {number} is no JSON object: {problem}") from None
                     text, position = text[position:] + more, 0
                     continue
+                except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets without end
+                    raise DataError(f"{path}: record {number} cannot be read: {error}") from None
                 if not isinstance(record, dict):
                     raise DataError(f"{path}: record {number}: expected an object, got {type(record).__name__}")
                 first = offset + _size(text[position:start])

@@ -38,9 +38,10 @@ def attention_figures(
 
     Returns:
         Figures by title; none where the model has no cross-attention, the query is the picture itself, or the task
-        draws its samples itself.
+        draws its samples itself, or ``privacy.redact`` hides pictures.
     """
-    if review(task):
+    samples = samples.shown()
+    if review(task) or not samples.drawable:
         return {}
     query = query or list(specs)[-1]
     image = next((name for name, spec in specs.items() if spec.kind == "image" and name != query), None)

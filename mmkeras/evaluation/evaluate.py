@@ -55,7 +55,7 @@ def evaluate(
 
     Args:
         model: Keras model with dict inputs and dict outputs, or a callable on dicts of numpy arrays.
-        samples: the split, see ``mmkeras.evaluation.samples.read``.
+        samples: the split, see ``mmkeras.evaluation.samples.read``; what is written of them ``privacy.redact`` says.
         specs: modality specs by name.
         task: the task spec.
         config: resamples, confidence, slices, batch size, pictures.
@@ -73,6 +73,7 @@ def evaluate(
         DataError: no samples, or outputs that are not finite.
         ConfigError: a slice that is no column of the data.
     """
+    samples = samples.shown()
     bootstrap = Bootstrap(config.bootstrap, config.confidence, seed)
     with Progress(console=console, transient=True) if console else nullcontext() as progress:
         # Everything, one shuffle of each modality, and each modality removed and alone (the same pass for

@@ -17,6 +17,7 @@ from mmkeras.evaluation.pictures import figure_to_png
 from mmkeras.evaluation.table import worst_slices
 from mmkeras.evaluation.words import number, span, span_of_change, step, title
 from mmkeras.files import write_bytes, write_text
+from mmkeras.typed import parse_json
 
 __all__ = ["render_report", "write_report"]
 
@@ -99,8 +100,10 @@ def write_report(
         The path of the report.
 
     Raises:
-        DataError: there is no ``metrics.json``.
+        DataError: there is no ``metrics.json``, or it is not what an evaluation writes.
     """
+    from jinja2 import TemplateError
+
     source, kept, settings = folder / "metrics.json", folder / "pictures", folder / "config.toml"
     if not source.is_file():
         raise DataError(f"Expected metrics.json in {folder}, got none. Evaluate the model before its report.")
@@ -112,9 +115,17 @@ def write_report(
             if old.stem not in drawn:
                 old.unlink()
     pictures = {path.stem: path.read_bytes() for path in sorted(kept.glob("*.png"))}
-    metrics = json.loads(source.read_text(encoding="utf-8"))
-    config = settings.read_text(encoding="utf-8") if settings.is_file() else None
-    write_text(folder / "report.html", render_report(metrics, pictures, export=export, config=config))
+    try:
+        metrics = parse_json(source.read_text(encoding="utf-8"))
+        config = settings.read_text(encoding="utf-8") if settings.is_file() else None
+        page = render_report(metrics, pictures, export=export, config=config)
+    except (TemplateError, OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        raise DataError(
+            f"{source}: not what an evaluation writes ({type(error).__name__}: {error!s:.300}). Evaluate again."
+        ) from error
+    except RecursionError as error:
+        raise DataError(f"{source}: nested too deeply to be what an evaluation writes.") from error
+    write_text(folder / "report.html", page)
     return folder / "report.html"
 
 

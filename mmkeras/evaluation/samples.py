@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from mmkeras.errors import DataError
+from mmkeras.privacy import redaction
 from mmkeras.tasks import TaskSpec
 
 __all__ = ["RawRecord", "Samples", "collect", "read"]
@@ -50,6 +51,8 @@ class Samples:
     """Columns (N,) of strings to slice by."""
     raw: tuple[Mapping[str, Any], ...] = ()
     """Raw values by modality, for pictures; empty when there are none."""
+    drawable: bool = True
+    """Whether pictures may be made of the inputs."""
 
     def __post_init__(self) -> None:
         """Check that everything speaks of the same samples."""
@@ -85,6 +88,23 @@ class Samples:
             keys=tuple(self.key(int(i)) for i in chosen),
             columns={name: value[chosen] for name, value in self.columns.items()},
             raw=tuple(self.raw[int(i)] for i in chosen) if self.raw else (),
+            drawable=self.drawable,
+        )
+
+    def shown(self) -> Samples:
+        """Return the samples as ``privacy.redact`` lets them be written: the same inputs, other names and texts."""
+        now = redaction()
+        if not now.texts:
+            return self
+        raw = tuple({name: now.value(value) for name, value in row.items()} for row in self.raw)
+        return replace(
+            self,
+            keys=tuple(now.name(self.key(position)) for position in range(len(self))),
+            columns={
+                name: np.asarray([now.name(str(value)) for value in values]) for name, values in self.columns.items()
+            },
+            raw=() if now.everything else raw,
+            drawable=self.drawable and not now.everything,
         )
 
     def spread(self, count: int) -> Samples:
@@ -154,9 +174,13 @@ def read(index: Any, split: str, specs: Mapping[str, Any], task: TaskSpec, *, ba
         specs: modality specs by name.
         task: the task spec.
         batch_size: samples decoded at a time.
+
+    Raises:
+        DataError: no samples in the split, or a damaged shard.
     """
     from mmkeras.data.dataset import eval_dataset
-    from mmkeras.data.read import read_samples
+    from mmkeras.data.read import read_samples, telling
 
-    batches = eval_dataset(index, split, specs, task, batch_size=batch_size)
-    return collect(batches, task, read_samples(index, split))
+    with telling(index):
+        batches = eval_dataset(index, split, specs, task, batch_size=batch_size)
+        return collect(batches, task, read_samples(index, split))

@@ -41,7 +41,7 @@ class EpochPictures:
         query: str = "",
     ) -> None:
         chosen = np.random.default_rng(0).permutation(len(samples))[:most]
-        self._samples = samples.take(chosen)
+        self._samples = samples.take(chosen).shown()
         self._specs = specs
         self._task = task
         self._shown = min(shown, len(chosen))

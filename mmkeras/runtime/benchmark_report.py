@@ -7,7 +7,6 @@ had the data. No TensorFlow.
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 import platform
@@ -20,6 +19,7 @@ from mmkeras.bundle import Bundle, ExportedFile
 from mmkeras.errors import DataError
 from mmkeras.runtime.benchmark import Timing
 from mmkeras.runtime.side_files import EXPORT, read_side_file
+from mmkeras.typed import parse_json
 
 __all__ = ["Regression", "read_report", "regressions", "report"]
 
@@ -43,7 +43,7 @@ def report(
         failed: why, by path, of the others.
         skipped: what was left out, with the reason.
     """
-    verified = {entry.get("path"): entry for entry in _entries(read_side_file(bundle, EXPORT).get("files"))}
+    verified = {str(entry.get("path")): entry for entry in _entries(read_side_file(bundle, EXPORT).get("files"))}
     measured = {timing.path: dataclasses.asdict(timing) for timing in timings}
     rows = []
     for file in files:
@@ -93,7 +93,7 @@ def read_report(path: str | Path) -> dict[str, Any]:
         DataError: it is not there, no JSON, or no such report.
     """
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
+        value = parse_json(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             f"--baseline {path} cannot be read: {error}. Name a file that mmkeras benchmark wrote"

@@ -7,15 +7,15 @@ the same reason, and because the options depend on the bundle, this is argparse 
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from mmkeras import __version__
 from mmkeras.errors import ConfigError, MmkerasError, nearest
+from mmkeras.runtime.options import EPILOG, Parser, build_parser
 
 if TYPE_CHECKING:
     from mmkeras.bundle import Bundle
@@ -36,15 +36,6 @@ COMMANDS = {
     "stream": "replay a drive to a camera and radar detector in real time, with faults on request",
 }
 """Commands and what they do."""
-_EPILOG = """exit status: 0 all is well; 1 a check failed, an input or the bundle cannot be used, or an engine is
-missing; 2 the command line is wrong"""
-
-
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are ConfigErrors."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}. See: {self.prog} --help")
 
 
 def main(arguments: Sequence[str] | None = None, *, program: str = "mmkeras") -> int:
@@ -97,7 +88,7 @@ def _run(arguments: list[str], program: str) -> int:
 
 
 def _command(command: str, bundle: Bundle | None, rest: list[str], program: str) -> int:
-    parser = _parser(command, bundle, program)
+    parser = build_parser(command, COMMANDS[command], bundle, program)
     try:
         options, unknown = parser.parse_known_args(rest)
     except SystemExit as done:  # argparse has printed the help
@@ -135,90 +126,10 @@ def _may_be_bundle(word: str) -> bool:
 
 def _key(rest: list[str]) -> str | None:
     """Return the value of ``--key``: a bundle is held to it before anything in it is read."""
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("--key")
     key: str | None = parser.parse_known_args(rest)[0].key
     return key
-
-
-def _parser(command: str, bundle: Bundle | None, program: str = "mmkeras") -> argparse.ArgumentParser:
-    parser = _Parser(prog=f"{program} {command}", description=COMMANDS[command], epilog=_EPILOG, allow_abbrev=False)
-    add = parser.add_argument
-    # A packed bundle that runs itself is not named on its own command line.
-    about = "a bundle's folder, saved_models/<name> for its newest version, or a packed bundle (.mmk)"
-    add("bundle", metavar="BUNDLE", help=about if program == "mmkeras" else argparse.SUPPRESS)
-    add("--key", metavar="FILE", help="Ed25519 public key (PEM) that the packed bundle must be signed with")
-    if command == "pack":
-        from mmkeras.runtime.packing import add_pack_options
-
-        add_pack_options(parser)
-        return parser
-    if command == "sign":
-        from mmkeras.runtime.packing import add_sign_options
-
-        add_sign_options(parser)
-        return parser
-    add("--json", action="store_true", help="print JSON instead of text for people")
-    if command == "inspect":
-        return parser
-    if command == "build-engine":
-        from mmkeras.runtime.tensorrt.command import add_options as add_build_options
-
-        add("--precision", metavar="NAME", help="of the ONNX file to build from (default: the most exact one)")
-        add("--out", metavar="FILE", help="engine to write (default: engines/<name>.<precision>.plan in the bundle)")
-        add_build_options(parser)
-        return parser
-    add("--threads", type=int, default=1, metavar="N", help="threads of one inference (default: 1)")
-    if command in ("predict", "selftest", "benchmark"):
-        add(
-            "--rebuild", action="store_true", help="first build the TensorRT engines again that were not built for here"
-        )
-    if command == "selftest":
-        add("--strict", action="store_true", help="fail, too, when a file, preprocessing or scenario cannot be proven")
-        return parser
-    if command == "diff":
-        from mmkeras.runtime.differences.command import add_options as add_diff_options
-
-        add_diff_options(parser)
-        return parser
-    add("--format", metavar="NAME", help="tflite, onnx or tensorrt (default: see --precision)")
-    add(
-        "--precision",
-        metavar="NAME",
-        help="float32, float16 or int8-dynamic (default: the most exact one whose engine is installed)",
-    )
-    add("--device", default="cpu", metavar="NAME", help="cpu; ONNX Runtime also takes cuda and tensorrt")
-    if command == "benchmark":
-        from mmkeras.runtime.benchmark_command import add_options as add_benchmark_options
-
-        add_benchmark_options(parser)
-        return parser
-    if command == "stream":
-        from mmkeras.runtime.stream.command import add_options
-
-        add_options(parser)
-        return parser
-    add(
-        "--jsonl",
-        metavar="FILE",
-        help="answer every line of a file, or - for standard input: one JSON object per line, raw value by modality",
-    )
-    _add_modalities(parser, bundle)
-    return parser
-
-
-def _add_modalities(parser: argparse.ArgumentParser, bundle: Bundle | None) -> None:
-    if bundle is None:
-        parser.add_argument_group("modalities", "Name a bundle to see its modalities as options.")
-        return
-    group = parser.add_argument_group(
-        "modalities of this bundle", "Give at least one; a modality that is not given counts as missing."
-    )
-    taken = {name for action in parser._actions for name in action.option_strings}
-    for name, spec in bundle.specs.items():
-        flag = f"--{name}" if f"--{name}" not in taken else f"--modality-{name}"
-        tensors = ", ".join(f"{t.name} {t.dtype} {list(t.shape)}" for t in spec.tensors)
-        group.add_argument(flag, dest=f"modality:{name}", metavar=spec.kind.upper(), help=f"becomes {tensors}")
 
 
 def _overview(program: str) -> str:
@@ -232,7 +143,7 @@ def _overview(program: str) -> str:
         f"Options of a command:  {program} COMMAND{bundle} --help",
         f"For example:           {program} selftest{example}",
         "",
-        _EPILOG,
+        EPILOG,
     ]
     return "\n".join(lines)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from mmkeras.bundle import Bundle
 from mmkeras.errors import ConfigError, DataError, MmkerasError
+from mmkeras.privacy import Redaction, recorded
 from mmkeras.runtime.predictor import Predictor
 
 __all__ = ["benchmark", "build_engine", "diff", "inspect", "pack", "predict", "selftest", "sign", "stream"]
@@ -37,7 +38,10 @@ def predict(bundle: Bundle, options: argparse.Namespace) -> int:
         print(predictor.description, file=sys.stderr)
         if options.jsonl is not None:
             return _predict_lines(predictor, options.jsonl)
-        answer = predictor.predict(**given)
+        try:
+            answer = predictor.predict(**given)
+        except DataError as error:
+            raise DataError(_redaction(bundle).about(str(error), given.values())) from None
     missing = [name for name in bundle.specs if name not in given]
     if missing:
         print(f"answered without {', '.join(missing)}", file=sys.stderr)
@@ -147,19 +151,26 @@ def _rebuild(bundle: Bundle, options: argparse.Namespace) -> None:
 
 def _predict_lines(predictor: Predictor, source: str) -> int:
     """Print one JSON answer per line; a line that cannot be answered gives an ``error`` and status 1 at the end."""
-    failed = 0
+    failed, now = 0, _redaction(predictor.bundle)
     for number, line in _read_lines(source):
+        values: Any = None
         try:
             values = json.loads(line)
             if not isinstance(values, dict):
-                raise DataError(f"expected an object with a value by modality, got {line.strip()[:60]}")
+                raise DataError(f"expected an object with a value by modality, got {line.strip()[:60]!r}")
             answer = predictor.predict(**values)
-        except (ValueError, MmkerasError) as error:
+        except (ValueError, RecursionError, MmkerasError) as error:
             failed += 1
-            answer = {"line": number, "error": str(error)}
-            print(f"mmkeras: {source}:{number}: {error}", file=sys.stderr)
+            told = now.about(str(error), values.values() if isinstance(values, dict) else ())
+            answer = {"line": number, "error": told}
+            print(f"mmkeras: {source}:{number}: {told}", file=sys.stderr)
         print(json.dumps(answer, ensure_ascii=False), flush=source == "-")
     return 1 if failed else 0
+
+
+def _redaction(bundle: Bundle) -> Redaction:
+    """Return what the run that made a bundle was told of samples: ``privacy.redact``."""
+    return recorded(bundle.manifest.provenance) or Redaction()
 
 
 def _read_lines(source: str) -> Iterator[tuple[int, str]]:

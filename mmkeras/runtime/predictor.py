@@ -16,7 +16,7 @@ from mmkeras.runtime.tensorrt.engines import EngineFile, engine_files
 
 __all__ = ["PRECISIONS", "Predictor", "candidates", "choose", "open_runner"]
 
-PRECISIONS = ("float32", "float16", "int8-dynamic")
+PRECISIONS = ("float32", "float16", "int8-weights", "int8-dynamic", "int8", "int8-full")
 """Precisions in the order in which they are preferred; others come after them."""
 
 
@@ -28,13 +28,13 @@ def candidates(bundle: Bundle) -> tuple[ExportedFile, ...]:
 def choose(bundle: Bundle, format: str | None = None, precision: str | None = None) -> ExportedFile:
     """Choose the file to run: what is asked for, or else the best one whose engine is installed.
 
-    Best is the most exact precision (float32, float16, int8-dynamic), and for one precision LiteRT before ONNX
+    Best is the most exact precision (float32, float16, then the int8 ones), and for one precision LiteRT before ONNX
     Runtime. A rejected file is never chosen.
 
     Args:
         bundle: the opened bundle.
         format: ``tflite`` or ``onnx``; any when not given.
-        precision: ``float32``, ``float16`` or ``int8-dynamic``; any when not given.
+        precision: one of ``PRECISIONS``; any when not given.
 
     Raises:
         ConfigError: the bundle has no such file; the message lists what it has.
@@ -127,7 +127,7 @@ class Predictor:
         Args:
             bundle: an opened bundle, its folder, or a packed bundle (``.mmk``).
             format: ``tflite`` or ``onnx``; see `choose` for what is taken when not given.
-            precision: ``float32``, ``float16`` or ``int8-dynamic``.
+            precision: one of ``PRECISIONS``.
             threads: threads of one inference.
             device: ``cpu``; ONNX Runtime also takes ``cuda`` and ``tensorrt``.
             key: file with an Ed25519 public key (PEM) that a packed bundle must be signed with.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from mmkeras.bundle import Bundle
 from mmkeras.errors import BundleError
+from mmkeras.typed import parse_json
 
 __all__ = ["BENCHMARK", "EXPORT", "read_side_file"]
 
@@ -23,7 +23,7 @@ def read_side_file(bundle: Bundle, name: str) -> dict[str, Any]:
         BundleError: it cannot be read as JSON.
     """
     try:
-        value = json.loads((bundle.folder / name).read_text(encoding="utf-8"))
+        value = parse_json((bundle.folder / name).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:

@@ -146,6 +146,12 @@ def test_what_counts_as_worse():
     assert regressions({"files": []}, {"files": [_row(p50_ms=None)]}, 0.1) == []
 
 
+def test_a_number_without_a_float_is_no_baseline(tmp_path: Path):
+    (tmp_path / "baseline.json").write_text(json.dumps({"schema_version": 1, "files": [_row(bytes=10**400)]}))
+    with pytest.raises(DataError, match=r"baseline\.json cannot be read: .*too large"):
+        read_report(tmp_path / "baseline.json")
+
+
 @given(
     st.recursive(
         st.none() | st.floats() | st.text(max_size=5),

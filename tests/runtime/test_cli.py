@@ -14,6 +14,7 @@ import pytest
 from mmkeras import __version__
 from mmkeras.bundle import Bundle
 from mmkeras.runtime.cli import COMMANDS, main
+from mmkeras.runtime.options import OPTIONS, build_parser
 
 
 @pytest.fixture
@@ -45,11 +46,15 @@ def test_the_help_of_a_bundle_lists_its_modalities(run: Callable[..., tuple[int,
     assert "becomes text_token_ids int32 [8]" in " ".join(out.split())
 
 
-def test_a_modality_named_like_an_option(bundle: Bundle):
-    from mmkeras.runtime.cli import _parser
+def test_every_command_has_its_options():
+    assert OPTIONS.keys() == COMMANDS.keys()
 
+
+def test_a_modality_named_like_an_option(bundle: Bundle):
     named = dataclasses.replace(bundle, specs={"format": bundle.specs["text"], "text": bundle.specs["text"]})
-    options = _parser("predict", named).parse_args(["b", "--modality-format", "what?", "--format", "onnx"])
+    options = build_parser("predict", "", named, "mmkeras").parse_args(
+        ["b", "--modality-format", "what?", "--format", "onnx"]
+    )
     assert vars(options)["modality:format"] == "what?"
     assert options.format == "onnx"
 
@@ -81,14 +86,31 @@ def test_predict_lines(
     status, out, _ = run("predict", exported, "--jsonl", path)
     assert status == 0
     assert [set(json.loads(line)) for line in out.splitlines()] == [{"label", "confidence", "top"}] * 2
-    bad = ['{"text": 3}', "{", '["x"]', '{"txt": "a"}', "{}", '{"image": "gone.png"}', '{"text": "what?"}']
+    bad = ['{"text": 3}', "{", '["x"]', '{"txt": "a"}', "{}", '{"image": "gone.png"}', "[" * 9000, '{"text": "what?"}']
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(bad)))
     status, out, err = run("predict", exported, "--jsonl", "-")
     lines = [json.loads(line) for line in out.splitlines()]
     assert status == 1
-    assert ["error" in line for line in lines] == [True] * 6 + [False]
-    assert [line["line"] for line in lines[:6]] == [1, 2, 3, 4, 5, 6]
+    assert ["error" in line for line in lines] == [True] * 7 + [False]
+    assert [line["line"] for line in lines[:7]] == [1, 2, 3, 4, 5, 6, 7]
     assert "did you mean 'text'" in err
+
+
+@pytest.mark.parametrize("level", ["text", "all"])
+def test_what_the_run_was_told_to_hide_stays_hidden(
+    run: Callable[..., tuple[int, str, str]], folder: Path, tmp_path: Path, level: str
+):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["provenance"]["config"] = {"privacy": {"redact": level}}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    lines = tmp_path / "in.jsonl"
+    picture = str(tmp_path / "ann-example.png")
+    lines.write_text(f'{json.dumps({"image": picture})}\n"Ann has a cough"\n{json.dumps({"text": ["a cough"]})}\n')
+    for arguments in (("--jsonl", lines), ("--image", picture)):
+        status, out, err = run("predict", folder, *arguments)
+        assert status == 1
+        assert "cough" not in out + err
+        assert ("ann-example" in out + err) == (level == "text")
 
 
 @pytest.mark.parametrize(

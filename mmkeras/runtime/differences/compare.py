@@ -8,6 +8,7 @@ from typing import Any
 from mmkeras.bundle import Bundle, ExportedFile
 from mmkeras.runtime.differences.contents import read_contents
 from mmkeras.runtime.side_files import BENCHMARK, EXPORT, read_side_file
+from mmkeras.typed import is_finite
 
 __all__ = ["compare", "latencies"]
 
@@ -40,7 +41,10 @@ def compare(
         "interface": _changes(_interface(first), _interface(second)),
         "files": _files(first, second, reports, times or (latencies(first), latencies(second))),
         "metrics": _metrics(one.provenance.get("metrics"), other.provenance.get("metrics")),
-        "scenarios": _pairs(reports[0].get("reference"), reports[1].get("reference")),
+        "scenarios": {
+            key: [_figure(value) for value in pair]
+            for key, pair in _pairs(reports[0].get("reference"), reports[1].get("reference")).items()
+        },
         "data": _changes(
             {"fingerprint": one.provenance.get("data_fingerprint"), **_only(one.provenance.get("config"), "data")},
             {"fingerprint": other.provenance.get("data_fingerprint"), **_only(other.provenance.get("config"), "data")},
@@ -56,7 +60,7 @@ def latencies(bundle: Bundle) -> dict[str, float]:
     found = {}
     entries = read_side_file(bundle, BENCHMARK).get("files")
     for entry in entries if isinstance(entries, list) else []:
-        if isinstance(entry, dict) and isinstance(entry.get("p50_ms"), int | float):
+        if isinstance(entry, dict) and is_finite(entry.get("p50_ms")):
             found[f"{entry.get('format')} {entry.get('precision')}"] = float(entry["p50_ms"])
     return found
 
@@ -100,7 +104,7 @@ def _files(
             "bytes": [file.bytes if file else None for file in pair],
             "tolerance": [file.tolerance if file else None for file in pair],
             **{
-                name: [entries.get(key, {}).get(name) for entries in measured]
+                name: [_figure(entries.get(key, {}).get(name)) for entries in measured]
                 for name in ("metric", "metric_change", "max_abs_diff", "flips")
             },
             "worst_scenario": [_worst(entries.get(key, {})) for entries in measured],
@@ -142,7 +146,7 @@ def _worst(entry: Mapping[str, Any]) -> str | None:
     diffs = {
         name: value["max_abs_diff"]
         for name, value in (scenarios.items() if isinstance(scenarios, dict) else ())
-        if isinstance(value, dict) and isinstance(value.get("max_abs_diff"), int | float)
+        if isinstance(value, dict) and is_finite(value.get("max_abs_diff"))
     }
     return max(diffs, key=lambda name: diffs[name]) if diffs else None
 
@@ -154,16 +158,20 @@ def _metrics(one: Any, other: Any) -> dict[str, Any]:
     for name in dict.fromkeys([*pair[0], *pair[1]]):
         # Older manifests hold plain numbers.
         values = [v if isinstance(v := side.get(name), dict) else {"value": v} for side in pair]
-        found_limits = [value.get(key) for value in values for key in ("low", "high")]
-        limits = [limit for limit in found_limits if isinstance(limit, int | float)]
+        limits: list[Any] = [value[key] for value in values for key in ("low", "high") if is_finite(value.get(key))]
         clear = (limits[2] > limits[1] or limits[3] < limits[0]) if len(limits) == 4 else None
         found[name] = {
-            "value": [value.get("value") for value in values],
-            "low": [value.get("low") for value in values],
-            "high": [value.get("high") for value in values],
+            "value": [_figure(value.get("value")) for value in values],
+            "low": [_figure(value.get("low")) for value in values],
+            "high": [_figure(value.get("high")) for value in values],
             "intervals_apart": clear,
         }
     return found
+
+
+def _figure(value: Any) -> Any:
+    """Return a number that was measured; `None` for anything else that a report may hold."""
+    return value if is_finite(value) else None
 
 
 def _packages(bundle: Bundle) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from PIL import Image
 from mmkeras.bundle import Bundle
 from mmkeras.errors import ConfigError
 from mmkeras.files import write_json, write_text
+from mmkeras.privacy import Redaction, recorded
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.runtime.stream.clock import Clock, RealClock, SteppedClock
 from mmkeras.runtime.stream.detector import BundleDetector
@@ -79,6 +81,9 @@ def stream(bundle: Bundle, options: argparse.Namespace, progress: Progress = lam
     with Predictor(
         bundle, options.format, options.precision, threads=options.threads, device=options.device
     ) as predictor:
+        hidden = recorded(bundle.manifest.provenance) or Redaction()
+        # From here on the scene has the name that may be written.
+        recording = dataclasses.replace(recording, scene=hidden.name(recording.scene))
         print(f"{predictor.description} on {recording.scene} of {options.drive}", file=sys.stderr)
         detector = BundleDetector(predictor)
         settings = Settings(
@@ -94,7 +99,8 @@ def stream(bundle: Bundle, options: argparse.Namespace, progress: Progress = lam
         try:
             aside.mkdir(parents=True)
             value = report(sensors, predictor, recording, injection, drive=options.drive, rate=rate)
-            outputs = _write(aside, sensors, answers, injection, recording, detector, options.no_pictures, progress)
+            bare = options.no_pictures or hidden.everything
+            outputs = _write(aside, sensors, answers, injection, recording, detector, bare, progress)
             value["outputs"] = [*outputs, REPORT]
             write_json(aside / REPORT, value)
             _move(aside, out)
@@ -115,9 +121,11 @@ def stream(bundle: Bundle, options: argparse.Namespace, progress: Progress = lam
     for line in summary(value):
         print(line)
     print(f"written to {out}: {', '.join(value['outputs'])}")
-    if not options.no_pictures and not has_mp4():
+    if hidden.everything:
+        print("No annotated frames and no video: privacy.redact of the bundle's run hides pictures.")
+    elif not options.no_pictures and not has_mp4():
         print("The video is an animated WebP: PyAV is not installed (pip install 'mmkeras[stream]' brings MP4).")
-    print(f"Next: {_next(bundle, options, bool(faults))}")
+    print(f"Next: {_next(bundle, options, bool(faults) or hidden.everything)}")
     return 0
 
 

@@ -40,6 +40,9 @@ FORMS = {
 """How each fault is written."""
 
 _UNITS = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000}
+_MOST = 1e12
+"""Microseconds of a time or duration: more than a week."""
+_LONGEST = 400
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
 _TIME = re.compile(rf"({_NUMBER})\s*({'|'.join(_UNITS)})\b", re.IGNORECASE)
 _SHARE = re.compile(rf"({_NUMBER})\s*%")
@@ -84,6 +87,8 @@ def parse_fault(text: str, where: str = "fault") -> Fault:
     Raises:
         ConfigError: names the place, what was expected and what was got.
     """
+    if len(text) > _LONGEST:
+        raise ConfigError(f"{where}: {text[:60]!r}...: expected a line of at most {_LONGEST} characters")
     line = _Line(text, where)
     kind = line.word()
     if kind not in FORMS:
@@ -144,7 +149,7 @@ def read_faults(path: str | Path) -> list[Fault]:
         import tomli as tomllib
     try:
         value = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError among them
         raise ConfigError(f"{path}: not TOML: {error}") from error
     unknown = [key for key in value if key != "faults"]
     lines = value.get("faults")
@@ -199,7 +204,11 @@ class _Line:
         if float(number) < 0 and not negative:
             self.rest = before
             raise self.fail(f"{expected}, not negative")
-        return round(float(number) * _UNITS[unit.lower()])
+        moment = float(number) * _UNITS[unit.lower()]
+        if not abs(moment) <= _MOST:
+            self.rest = before
+            raise self.fail(f"{expected}, within {_MOST / 1e6:.0f} s")
+        return round(moment)
 
     def share(self) -> float:
         before = self.rest

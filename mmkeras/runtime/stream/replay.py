@@ -150,7 +150,7 @@ def _held_out(drive: nuscenes.NuScenes) -> str:
         try:
             splits = json.loads(path.read_text(encoding="utf-8"))
             held_out = [*splits.get("test", []), *splits.get("validation", [])]
-        except (ValueError, AttributeError, TypeError) as error:
+        except (ValueError, AttributeError, TypeError, RecursionError) as error:
             raise ConfigError(f"{path}: expected lists of scene names by split: {error}") from error
         return next((name for name in held_out if name in names), names[0])
     return names[0]

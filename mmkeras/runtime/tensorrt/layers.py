@@ -7,7 +7,7 @@ import re
 __all__ = ["explain_error", "keras_layer"]
 
 # Scopes that TensorFlow's own functions add inside a layer.
-_INNER = {"moments", "batchnorm"}
+_INNER = {"moments", "batchnorm", "convolution", "separable_conv2d"}
 
 
 def keras_layer(name: str) -> str:

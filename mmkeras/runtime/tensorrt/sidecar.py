@@ -6,7 +6,6 @@ ONNX file it came from by its hash, the shapes it takes, and the hash of the eng
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from mmkeras.errors import BundleError
 from mmkeras.files import write_json
 from mmkeras.hashes import digest
 from mmkeras.runtime.tensorrt.profile import Shapes
+from mmkeras.typed import parse_json
 
 if TYPE_CHECKING:
     from mmkeras.runtime.tensorrt.cuda import Gpu
@@ -121,7 +121,7 @@ def read_sidecar(engine: Path, *, check: bool = True) -> BuiltFor:
     try:
         if path.stat().st_size > _LARGEST:
             raise BundleError(f"{path}: expected a few kilobytes of JSON, got {path.stat().st_size} bytes. {_RETRY}")
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BundleError(
             f"{engine} has no {path.name} beside it, which says what it was built for, and so it is not loaded: an "

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +73,23 @@ def test_json_without_pictures(run: Run, tmp_path: Path):
     assert status == 2
     assert "no output of mmkeras stream" in err
     assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_pictures_and_names_that_the_run_hides(
+    detector_bundle: Path, simulated: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    bundle = shutil.copytree(detector_bundle, tmp_path / "bundle")
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest["provenance"]["config"] = {"privacy": {"redact": "all"}}
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    out = tmp_path / "out"
+    assert main(["stream", str(bundle), str(simulated), "--out", str(out), "--rate", "0", "--limit", "1"]) == 0
+    printed, errors = capfd.readouterr()
+    assert {path.name for path in out.iterdir()} == {"detections.jsonl", "timeline.png", "stream.json"}
+    (scene,) = json.loads(next(simulated.glob("v1.0-*/scene.json")).read_text())
+    written = printed + errors + "".join(path.read_text() for path in out.glob("*.json*"))
+    assert scene["name"] not in written
+    assert "privacy.redact of the bundle's run hides pictures" in printed
 
 
 def test_as_many_sweeps_as_in_training_unless_told_otherwise(run: Run):

@@ -119,3 +119,15 @@ def test_the_order_of_lines_does_not_matter():
     lines = ("kill radar at 0.5 s", "revive radar at 1 s", "kill camera at 1.5 s")
     expected = [arrival.moment for arrival in _through(*lines)]
     assert [arrival.moment for arrival in _through(*lines[::-1])] == expected
+
+
+@pytest.mark.parametrize("time", ["9" * 400, "9" * 390 + " s at 3", "99999999999"])
+def test_times_beyond_all_bounds(time: str):
+    with pytest.raises(ConfigError, match=r"at most 400 characters|expected a time such as"):
+        parse_fault(f"kill radar at {time} s")
+
+
+def test_a_script_nested_without_end(tmp_path: Path):
+    (tmp_path / "faults.toml").write_text("faults = " + "[" * 5000)
+    with pytest.raises(ConfigError, match=r"faults\.toml: not TOML"):
+        read_faults(tmp_path / "faults.toml")

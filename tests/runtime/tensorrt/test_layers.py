@@ -12,6 +12,8 @@ from mmkeras.runtime.tensorrt.layers import explain_error, keras_layer
         ("mmkeras_1/radar_branch_1/radar_1_attention_1/Tensordot/MatMul_quant", "radar_branch/radar_1_attention"),
         ("mmkeras/camera/conv/BiasAdd", "camera/conv"),
         ("mmkeras_1/fusion_norm_1/moments/mean", "fusion_norm"),
+        ("mmkeras_1/camera_branch_1/stem_conv_1/convolution/merged_input:0", "camera_branch/stem_conv"),
+        ("mmkeras_1/head_conv_1_1/separable_conv2d/depthwise", "head_conv_1"),
         ("mmkeras_1/Gelu/add", ""),
         ("mmkeras_1/SelectV2_1__219", ""),
         ("Reshape__1063", ""),
