@@ -18,8 +18,16 @@ from rich.console import Console
 
 from mmkeras.command_line import Flag, parse
 from mmkeras.config import RunConfig, modality_configs
+from mmkeras.disk import explain
 from mmkeras.errors import ConfigError, MmkerasError
+from mmkeras.privacy import Redaction, redacting
+from mmkeras.training.cluster.launch import PEER_LOST, launch
+from mmkeras.training.cluster.members import find_members
+from mmkeras.training.cluster.peers import PeerLostError
 from mmkeras.training.environment import check_python
+from mmkeras.training.run import FINISHED, release_runs
+from pipelines._cluster import join, with_cluster
+from pipelines._training import train_model
 
 if TYPE_CHECKING:
     from mmkeras.data.index import Index
@@ -102,9 +110,11 @@ def run_story(
         story: what the pipeline adds to the stages.
 
     Returns:
-        Exit status: 0, 1 when an exported file missed its gate, 2 for an error, 130 when interrupted.
+        Exit status: 0, 1 when an exported file missed its gate, 2 for an error, 75 when another worker of a cluster has
+        gone, 130 when interrupted.
     """
     console = Console()
+    hidden = Redaction()
     story = story or Story()
     flags_known = (*_FLAGS, *story.flags)
     try:
@@ -123,79 +133,87 @@ def run_story(
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         if flags["resume"]:
             own = {f"--{flag.name}" for flag in flags_known}
-            if others := [a for a in arguments if a.startswith("--") and a.split("=")[0] not in own]:
+            others = [a for a in arguments if a.startswith("--") and a.split("=")[0] not in own]
+            # Where a run is trained is no part of what it is.
+            if others := [a for a in others if not a.startswith("--cluster.")]:
                 raise ConfigError(
                     f"--resume goes on with the run's own configuration; it cannot be combined with {', '.join(others)}"
                 )
             folder = Path(config.runs, config.name, "latest") if flags["resume"] == "latest" else Path(flags["resume"])
-            config, _ = parse(
-                config_class, ["--config", str(folder / "config.toml")], program=program.stem, description=description
-            )
+            config = with_cluster(config_class, folder, arguments)
         else:
             folder = None
-        return _run(config, folder, program.stem, console, story, export=not flags["skip_export"])
+        if config.cluster.workers > 1 and find_members(os.environ) is None:
+            return launch([sys.executable, "-m", f"pipelines.{program.stem}", *arguments], config.cluster, console)
+        with redacting(config.privacy.redact) as hidden:
+            return _run(config, folder, program.stem, console, story, export=not flags["skip_export"])
+    except PeerLostError as error:
+        Console(stderr=True).print(f"Stopped: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+        return PEER_LOST
     except MmkerasError as error:
         Console(stderr=True).print(
-            f"{type(error).__name__}: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True
+            f"{type(error).__name__}: {hidden.message(str(error))}",
+            style="bold red",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
         )
         return 2
     except KeyboardInterrupt:
         # Within training a stop is orderly (Interrupted); elsewhere nothing half-written is left either.
         console.print("\nInterrupted. The same command goes on with what is finished: shards, checkpoints, bundles.")
         return 130
+    except Exception as error:
+        if not (said := explain(error)):
+            raise
+        Console(stderr=True).print(f"Stopped: {said}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+        return 2
+    finally:
+        release_runs()
 
 
 def _run(
     config: ConfigT, resumed: Path | None, program: str, console: Console, story: Story[ConfigT], *, export: bool
 ) -> int:
     began = time.monotonic()
-    with stage(console, "Data"):
+    joined = join(config, resumed, console)
+    cluster, config = joined.cluster, joined.config
+    if joined.needless:
+        return 0
+    with stage(console, "Data"), joined.chief_first("data"):
         config = story.prepare(config, console)
         from mmkeras.data.convert import convert
-        from mmkeras.model import build_model, modality_specs, task_config, task_spec
+        from mmkeras.data.salvage import usable
+        from mmkeras.model import task_config
 
-        index = convert(config.data, modality_configs(config.model), task_config(config.model), console)
+        index = joined.converted()
+        if index is None:
+            index = convert(config.data, modality_configs(config.model), task_config(config.model), console)
+        index = usable(index, config.data.max_bad_records, console)
 
     with stage(console, "Model"):
-        from mmkeras.training.environment import prepare
-        from mmkeras.training.resolve import resolve
-        from mmkeras.training.run import Run, new_run_folder
         from mmkeras.training.summary import summary_table
 
-        decided = prepare(config.train)
-        if resumed is None:
-            folder = new_run_folder(Path(config.runs), config.name)
-            config = resolve(config, index, folder)
-            run = Run.create(folder, config, modality_specs(config.model), task_spec(config.model), index, decided)
-        else:
-            run = Run.open(resumed)
-        model = build_model(config.model)
-        console.print(summary_table(model))
+        run, config, console = joined.open_run(config, index, console)
+        model, copy = joined.build(config)
+        console.print(summary_table(copy or model))
 
-    with stage(console, "Training"):
-        from mmkeras.evaluation.samples import read
-        from mmkeras.evaluation.watch import EpochPictures
-        from mmkeras.training.fit import fit
-        from mmkeras.training.interrupts import Interrupted
-
-        console.print(f"watch it:       tensorboard --logdir {config.runs}", soft_wrap=True)
-        console.print("stop and go on: Ctrl-C, then the same command with --resume alone", soft_wrap=True)
-        query = str(config.model.fusion.options.get("query", ""))
-        draw = None
-        if index.samples("validation"):
-            validation = read(index, "validation", run.specs, run.task)
-            draw = EpochPictures(validation, run.specs, run.task, shown=config.evaluate.pictures, query=query)
-        try:
-            fitted = fit(model, run, config, index, console=console, resume=resumed is not None, draw=draw)
-        except Interrupted as stop:
-            command = f"python -m pipelines.{program} --resume {os.path.relpath(run.folder)}"
-            console.print(f"{stop} Go on with: [bold]{command}[/]", highlight=False, soft_wrap=True)
-            return 130
-        console.print(f"best epoch: {fitted.best_epoch}" + (" (stopped early)" if fitted.stopped_early else ""))
+    query = str(config.model.fusion.options.get("query", ""))
+    if not joined.trained:
+        with stage(console, "Training"):
+            status = train_model(joined, run, config, index, (model, copy), program, query, console)
+        if status is not None:
+            return status
+    if not cluster.chief:
+        console.print("Training is done; the first worker evaluates and exports.")
+        return 0
+    if cluster.members is not None:
+        console.print("The other workers end now; that TensorFlow misses their heartbeats is no fault.", style="dim")
 
     with stage(console, "Evaluation"):
         from mmkeras.evaluation import evaluate
         from mmkeras.evaluation.attention import attention_figures
+        from mmkeras.evaluation.samples import read
 
         model = run.model()
         samples = read(index, "test", run.specs, run.task, batch_size=config.evaluate.batch_size)
@@ -215,6 +233,7 @@ def _run(
         done = Evaluated(run, config, index, model, samples, metrics, console)
     story.after_evaluation(done)
     if not export:
+        run.note(FINISHED)
         return 0
 
     with stage(console, "Export"):
@@ -224,6 +243,7 @@ def _run(
         report = export_run(run, config.export, console=console)
         write_report(run.folder, export=json.loads((report.folder / "export.json").read_text("utf-8")))
         story.after_export(done, report.folder)
+    run.note(FINISHED)
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
     console.print(f"\nFrom data to verified exports: [bold]{minutes} min {seconds} s[/]")
     _show_answer(report.folder, console)
@@ -235,10 +255,13 @@ def _show_answer(bundle: Path, console: Console) -> None:
     from mmkeras.bundle import Bundle
 
     opened = Bundle.open(bundle)
-    raw = opened.golden_raw()[0]
-    options = [part for name, value in raw.items() if value is not None for part in (f"--{name}", _shown(value))]
+    raw = next(iter(opened.golden_raw()), None)
     shown = os.path.relpath(bundle)
-    for command in (["predict", shown, *options], ["selftest", shown], ["benchmark", shown]):
+    commands = [["selftest", shown], ["benchmark", shown]]
+    if raw is not None:  # else privacy.redact keeps samples out of the bundle
+        given = [part for name, value in raw.items() if value is not None for part in (f"--{name}", _shown(value))]
+        commands.insert(0, ["predict", shown, *given])
+    for command in commands:
         console.print(f"\n[bold]$ mmkeras {shlex.join(command)}[/]", highlight=False, soft_wrap=True)
         console.file.flush()
         subprocess.run([sys.executable, "-m", "mmkeras", *command], check=False)

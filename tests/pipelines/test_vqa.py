@@ -67,7 +67,7 @@ def test_metrics_and_export_have_their_documented_form(story):
     jsonschema.validate(export, json.loads((SCHEMAS / "export.schema.json").read_text()))
     assert {(f["format"], f["precision"]) for f in export["files"]} == {
         ("saved_model", "float32"),
-        *((f, p) for f in ("tflite", "onnx") for p in ("float32", "float16", "int8-dynamic")),
+        *((f, p) for f in ("tflite", "onnx") for p in ("float32", "float16", "int8-dynamic", "int8")),
     }
     assert all(f["accepted"] for f in export["files"])
 

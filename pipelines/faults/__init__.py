@@ -1,0 +1,1 @@
+"""Faults on purpose: kills, full disks, damaged shards, and whether anything leaks (make faults)."""
