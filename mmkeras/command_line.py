@@ -89,6 +89,8 @@ def parse(
             values = parser.instantiate_classes(namespace).as_dict()
     except argparse.ArgumentError as error:
         raise ConfigError(" ".join(str(error).split())) from error
+    except OverflowError as error:
+        raise ConfigError("an option: expected a number that a float can hold, got one too large") from error
     fields = {f.name for f in dataclasses.fields(typing.cast(Any, config_class))}
     return config_class(**{k: v for k, v in values.items() if k in fields}), chosen
 
@@ -103,7 +105,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError among them
         raise ConfigError(f"{path}: is not valid TOML: {error}") from error
 
 
@@ -191,18 +193,21 @@ def _check_file(path: Path, keys: Mapping[str, Any]) -> list[str]:
             key = prefix + name
             if isinstance(value, Mapping) and dataclasses.is_dataclass(keys.get(key)):
                 yield from leaves(value, key + ".")
+            elif dataclasses.is_dataclass(keys.get(key)):
+                wrong.append(f"{key}: expected a table of options, got {value!r:.80} ({type(value).__name__})")
             elif isinstance(value, Mapping) and key not in keys and not _known(key, keys):
                 yield key, None
             else:
                 yield key, value
 
+    wrong: list[str] = []
     problems = []
     for key, value in leaves(read_toml(path)):
         if not _known(key, keys):
             problems.append(f"{path}: {key}: unknown key; {_hint(key, keys)}")
         elif key in keys and (complaint := _wrong_type(key, value, keys[key])):
             problems.append(f"{path}: {complaint}")
-    return problems
+    return problems + [f"{path}: {complaint}" for complaint in wrong]
 
 
 def _wrong_type(key: str, value: Any, kind: Any) -> str | None:
@@ -210,9 +215,10 @@ def _wrong_type(key: str, value: Any, kind: Any) -> str | None:
     parser.add_argument("--value", type=kind)
     try:
         parser.parse_object({"value": value})
-    except (argparse.ArgumentError, TypeError, ValueError):
+    except (argparse.ArgumentError, TypeError, ValueError, OverflowError):  # a whole number may have no float
         expected = getattr(kind, "__name__", None) if isinstance(kind, type) else None
-        return f"{key}: expected {expected or str(kind).replace('typing.', '')}, got {value!r} ({type(value).__name__})"
+        expected = expected or str(kind).replace("typing.", "")
+        return f"{key}: expected {expected}, got {value!r:.80} ({type(value).__name__})"
     return None
 
 

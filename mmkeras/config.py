@@ -14,10 +14,12 @@ from mmkeras.components import Choice
 from mmkeras.errors import ConfigError, nearest
 
 __all__ = [
+    "ClusterConfig",
     "DataConfig",
     "EvaluateConfig",
     "ExportConfig",
     "ModelConfig",
+    "PrivacyConfig",
     "RunConfig",
     "TrainConfig",
     "modality_configs",
@@ -46,6 +48,8 @@ class DataConfig:
     """Processes that convert."""
     max_bad_share: float = 0.01
     """Conversion stops when more than this share of the rows is quarantined."""
+    max_bad_records: int = 10
+    """Converted records that may turn out damaged on disk: they are left out and reported. Beyond it the run stops."""
     limit: int | None = None
     """Use only the first so many samples of each split; for trials."""
     cache: Literal["memory", "disk", "none"] = "memory"
@@ -80,6 +84,10 @@ class TrainConfig:
     """Steps between two validations and checkpoints; one pass over the data when not given."""
     checkpoint_steps: int | None = None
     """Save the state every so many steps too, for long epochs; it is always saved after an epoch and on Ctrl-C."""
+    checkpoint_minutes: float | None = None
+    """Save the state every so many minutes too."""
+    accumulate: int = 1
+    """Steps whose gradients are averaged into one update of the weights; memory for a batch, effect of several."""
     learning_rate: float = 1e-3
     """Peak learning rate of AdamW."""
     warmup_share: float = 0.05
@@ -88,6 +96,8 @@ class TrainConfig:
     """The cosine ends at this share of the peak."""
     weight_decay: float = 0.01
     """Decoupled weight decay; biases, norms and embeddings are left out."""
+    epsilon: float = 1e-7
+    """What AdamW adds to the root of the second moment; a larger one keeps rounding from steering unused weights."""
     clip_norm: float | None = 1.0
     """Largest global gradient norm."""
     ema: float | None = None
@@ -134,10 +144,56 @@ class ExportConfig:
     """Bundles go to <folder>/<name>/<version>."""
     formats: tuple[str, ...] = ("saved_model", "tflite", "onnx")
     """Formats to write."""
-    precisions: tuple[str, ...] = ("float32", "float16", "int8-dynamic")
+    precisions: tuple[str, ...] = ("float32", "float16", "int8-dynamic", "int8")
     """Precisions to write where the format has them."""
     samples: int = 500
     """Test samples that every file is verified on, in every modality scenario."""
+    ladder: bool = False
+    """Go from the smallest precision up and ship the first of each format that holds the budget."""
+    max_metric_drop: float | None = None
+    """Largest loss of the task metric in points, in every scenario and slice; each precision's own when not given."""
+    max_flips: float | None = None
+    """Largest share of changed decisions in percent where everything is there; each precision's own when not given."""
+    calibration: str = ""
+    """A .npz file of samples that static int8 measures its ranges on; chosen from the training split when empty."""
+    calibration_samples: int = 200
+    """Training samples to choose for that."""
+
+
+@dataclass(frozen=True)
+class ClusterConfig:
+    """Where the model is trained; deploy/README.md leads from one GPU to a cluster."""
+
+    strategy: Literal["auto", "one_device", "mirrored", "multi_worker"] = "auto"
+    """auto: the workers that TF_CONFIG, MMKERAS_HOSTS or Slurm name, else all GPUs of this machine, else one device."""
+    workers: int = 1
+    """Worker processes to start on this machine, for trying out; a scheduler starts its own."""
+    devices: int | None = None
+    """Devices of a worker; all its GPUs when not given. Without a GPU the CPU is divided into so many."""
+    batch: Literal["global", "per_replica"] = "global"
+    """global: train.batch_size is shared by all devices, and the result does not depend on their number. per_replica:
+    every device has so many samples."""
+    scale_learning_rate: Literal["none", "linear", "sqrt"] = "none"
+    """With batch per_replica: multiply train.learning_rate by the number of devices, or by its square root."""
+    pin: bool = False
+    """Give each worker that --cluster.workers starts cores of its own."""
+    port: int | None = None
+    """Port of the workers, where hosts are named without one."""
+    heartbeat_seconds: int = 10
+    """A worker that is silent for so long counts as dead, and the others stop."""
+    wait_seconds: int = 600
+    """How long workers wait for each other at the start."""
+    resume_unfinished: bool = False
+    """Go on with the latest run of this name when it was not finished: for jobs that a scheduler starts again."""
+
+
+@dataclass(frozen=True)
+class PrivacyConfig:
+    """What of the samples may leave by the side door: reports, logs, TensorBoard, quarantine, bundles."""
+
+    redact: Literal["none", "text", "all"] = "none"
+    """text: no texts of samples, and no words of them in messages. all: no pictures of them either, and hashes in place
+    of their names and of column values. The converted data and the arrays of golden samples stay as they are."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +209,8 @@ class RunConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
 
 
 def modality_configs(model: ModelConfig) -> dict[str, Any]:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmkeras.errors import BundleError, nearest
+from mmkeras.errors import BundleError
 from mmkeras.files import write_json
 from mmkeras.hashes import digest, size
+from mmkeras.typed import Checked, read_json
 
 __all__ = [
     "MANIFEST_NAME",
@@ -34,7 +33,7 @@ SCHEMA_VERSION = 1
 """Version of the manifest's schema that this package writes, and the only one that it reads."""
 MANIFEST_NAME = "manifest.json"
 """File name inside the bundle folder."""
-_NAMES: dict[type, str] = {dict: "an object", list: "an array", type(None): "null"}
+_HINT = "Copy or export the bundle again."
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class ExportedFile:
     format: str
     """``saved_model``, ``tflite`` or ``onnx``."""
     precision: str
-    """``float32``, ``float16`` or ``int8-dynamic``."""
+    """``float32``, ``float16``, ``int8-dynamic``, ``int8-weights``, ``int8`` or ``int8-full``."""
     path: str
     """Relative to the bundle, with forward slashes; ``.`` for the SavedModel: the bundle folder itself."""
     bytes: int
@@ -129,7 +128,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> Path:
         plain = json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise BundleError(f"{path}: holds a value that JSON cannot express: {error}. Nothing was written.") from error
-    _read(Manifest, plain, str(path), "")
+    Checked(str(path), BundleError, _HINT).build(Manifest, plain)
     write_json(path, value)
     return path
 
@@ -142,79 +141,19 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = Path(folder) / MANIFEST_NAME
     try:
-        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        value = read_json(path, BundleError, "Copy the bundle again.")
     except FileNotFoundError as error:
         raise BundleError(
             f"{folder} is not a bundle: expected a {MANIFEST_NAME} in it. "
             "Name a folder that `python -m export` wrote, for example saved_models/vqa/1."
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"{path} cannot be read as JSON: {error}. Copy the bundle again.") from error
-    if not isinstance(value, dict):
-        raise BundleError(f"{path}: expected an object, got {_kind(value)}. Copy the bundle again.")
     version = value.get("schema_version")
     if version != SCHEMA_VERSION:
         raise BundleError(
             f"{path}: schema_version: expected {SCHEMA_VERSION}, got {version!r}. "
             "Use the mmkeras version that wrote the bundle, or export it again with this one."
         )
-    manifest: Manifest = _read(Manifest, value, str(path), "")
-    return manifest
-
-
-def _refuse(constant: str) -> None:
-    # Python's reader takes them; a tolerance of Infinity would let every self-test pass.
-    raise ValueError(f"{constant} is no number")
-
-
-def _read(kind: Any, value: Any, file: str, key: str) -> Any:
-    """Build ``kind`` from a JSON value; errors name the file and the key's path."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind):
-        return _read_dataclass(kind, value, file, key)
-    if origin is tuple:
-        _check(list, value, file, key)
-        return tuple(_read(arguments[0], item, file, f"{key}[{i}]") for i, item in enumerate(value))
-    if origin is dict:
-        _check(dict, value, file, key)
-        return {k: _read(arguments[1], item, file, f"{key}.{k}") for k, item in value.items()}
-    if kind is Any:
-        return value
-    _check(kind, value, file, key)
-    # 1e999 is read as infinity, and 10**400 has no float at all.
-    if kind is float and not abs(value) <= sys.float_info.max:
-        raise BundleError(
-            f"{file}: {key}: expected a finite number, got {value!r:.40}. Copy or export the bundle again."
-        )
-    return kind(value)
-
-
-def _read_dataclass(kind: Any, value: Any, file: str, key: str) -> Any:
-    _check(dict, value, file, key)
-    hints = typing.get_type_hints(kind)
-    prefix = f"{key}." if key else ""
-    for name in value:
-        if name not in hints:
-            raise BundleError(f"{file}: {prefix}{name}: unknown key; {nearest(name, hints)}")
-    fields = {}
-    for item in dataclasses.fields(kind):
-        if item.name in value:
-            fields[item.name] = _read(hints[item.name], value[item.name], file, prefix + item.name)
-        elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
-            raise BundleError(f"{file}: {prefix}{item.name}: missing. Copy or export the bundle again.")
-    return kind(**fields)
-
-
-def _check(kind: type, value: Any, file: str, key: str) -> None:
-    # bool is an int in Python, but not in a schema; an int is a valid float.
-    wanted: tuple[type, ...] = (int, float) if kind is float else (kind,)
-    if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
-        expected = _NAMES.get(kind, kind.__name__)
-        raise BundleError(f"{file}: {key}: expected {expected}, got {_kind(value)}. Copy or export the bundle again.")
-
-
-def _kind(value: Any) -> str:
-    return _NAMES.get(type(value), f"{value!r}"[:60])
+    return Checked(str(path), BundleError, _HINT).build(Manifest, value)
 
 
 def exported_file(
@@ -233,7 +172,7 @@ def exported_file(
         folder: the bundle.
         path: the file relative to it; ``.`` for the SavedModel.
         format: ``saved_model``, ``tflite`` or ``onnx``.
-        precision: ``float32``, ``float16`` or ``int8-dynamic``.
+        precision: ``float32``, ``float16``, ``int8-dynamic``, ``int8-weights``, ``int8`` or ``int8-full``.
         tolerance: largest absolute difference to the golden outputs that a self-test accepts.
         accepted: whether it passed its gate.
         reason: why it was rejected.

@@ -72,7 +72,11 @@ def read_pcd(source: str | os.PathLike[str] | bytes) -> Cloud:
     else:
         name = os.fspath(source)
         try:
-            data = Path(source).read_bytes()
+            path = Path(source)
+            # A device or a pipe would be read without an end.
+            if path.exists() and not path.is_file():
+                raise DataError(f"{name}: cannot be read: expected a file, got a folder or a device")
+            data = path.read_bytes()
         except FileNotFoundError:
             raise DataError(f"{name}: no such file") from None
         except (OSError, ValueError) as error:

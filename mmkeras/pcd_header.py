@@ -105,8 +105,8 @@ def _dtype(values: dict[str, tuple[int, list[str]]], name: str) -> np.dtype:
         if kind + size not in DTYPES:
             at = values["TYPE"][0]
             raise DataError(f"{name}:{at}: field {field!r} has TYPE {kind} and SIZE {size}; known: {', '.join(DTYPES)}")
-        if not count.isdecimal() or not 0 < int(count) <= 65536:
-            raise DataError(f"{name}:{counts[0]}: field {field!r}: expected a COUNT from 1 to 65536, got {count!r}")
+        if not re.fullmatch("[0-9]{1,5}", count) or not 0 < int(count) <= 65536:
+            raise DataError(f"{name}:{counts[0]}: field {field!r}: expected a COUNT from 1 to 65536, got {count!r:.40}")
         unique = f"_{number}" if field == "_" else field
         if unique in (other for other, _, _ in record):
             raise DataError(f"{name}:{values['FIELDS'][0]}: the field {field!r} stands there twice")

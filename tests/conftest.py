@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 import os
+import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+TOGETHER = frozenset({"export", "pipelines", "runtime"})
+"""Folders whose tests share models, exports or runs that take long to make."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let the processes of ``make test`` take whole files, or whole folders where these share what is costly."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        name = item.path.relative_to(REPOSITORY / "tests")
+        item.add_marker(pytest.mark.xdist_group(name.parts[0] if name.parts[0] in TOGETHER else name.as_posix()))
+
+
+@pytest.fixture(autouse=True)
+def _as_deterministic_as_before() -> Iterator[None]:
+    """Take back what a training in the test's own process asked of TensorFlow: it would last until the process ends."""
+    yield
+    if "tensorflow" in sys.modules:
+        from tensorflow.python.framework.config import disable_op_determinism
+
+        disable_op_determinism()
 
 
 @pytest.fixture(scope="session")

@@ -188,7 +188,7 @@ def test_truncated_json(folder: Path):
         (lambda v: v.update(version=True), "version: expected int, got True"),
         (lambda v: v["files"][0].update(accepted=1), r"files\[0\].accepted: expected bool, got 1"),
         (lambda v: v["files"][1].update(tolerance="x"), r"files\[1\].tolerance: expected float, got 'x'"),
-        (lambda v: v["files"][1].update(tolerance=10**400), r"files\[1\].tolerance: expected a finite number"),
+        (lambda v: v["files"][1].update(tolerance=10**400), "cannot be read as JSON: the number 10+... of 401 digits"),
         (lambda v: v["files"][1].update(tolerance=float("inf")), "cannot be read as JSON: Infinity is no number"),
         (lambda v: v["modalities"][0].update(name=["x"]), r"modalities\[0\].*its name is"),
         (lambda v: v["modalities"].append(v["modalities"][0]), r"modalities\[1\].name: 'image' is there twice"),
@@ -247,6 +247,14 @@ def test_golden_arrays_must_belong_together(tmp_path: Path):
     mixed = dataclasses.replace(golden(), targets=np.array([None, 1]))
     with pytest.raises(BundleError, match="targets: expected numbers or strings"):
         write_golden(tmp_path, mixed, [{}])
+
+
+def test_a_raw_text_is_a_text(folder: Path, rewrite: Callable[..., None]):
+    (folder / "golden" / "raw.json").write_text(json.dumps([{"key": "k", "values": {"text": {"text": ["a"]}}}]))
+    sha = digest(folder, "golden/raw.json")
+    rewrite(lambda value: value["golden"]["files"].update({"golden/raw.json": sha}))
+    with pytest.raises(BundleError, match=r"raw\.json cannot be read: .*expected a text, got \['a'\]"):
+        Bundle.open(folder).golden_raw()
 
 
 def test_nothing_outside_the_bundle_is_read(folder: Path, rewrite: Callable[..., None]):

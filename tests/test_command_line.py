@@ -63,6 +63,21 @@ def test_every_problem_of_a_file_is_reported_at_once(tmp_path):
     assert f"{path}: modle: unknown key; did you mean 'model'?" in message
 
 
+@pytest.mark.parametrize("text", ["data = 5", "data = [1]", "[[data]]\nsource = {}"])
+def test_what_is_no_table_is_named(tmp_path, text):
+    path = _file(tmp_path, text)
+    with pytest.raises(ConfigError, match=r"config\.toml: data: expected a table of options, got"):
+        _parse("--config", str(path))
+
+
+def test_a_number_without_a_float_is_refused(tmp_path):
+    path = _file(tmp_path, f"[data]\ntrain_share = 1{'0' * 400}\n")
+    with pytest.raises(ConfigError, match=r"data\.train_share: expected float, got 1000"):
+        _parse("--config", str(path))
+    with pytest.raises(ConfigError, match="got one too large"):
+        _parse(f"--data.train_share=1{'0' * 400}")
+
+
 def test_a_wrong_type_on_the_command_line_names_the_key():
     with pytest.raises(ConfigError, match=r"train\.epochs.*int.*three"):
         _parse("--train.epochs", "three")

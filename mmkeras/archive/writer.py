@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import zlib
@@ -15,7 +16,9 @@ from mmkeras.archive.names import LISTING, MAX_FILE, SIGNATURE
 from mmkeras.archive.reader import Archive
 from mmkeras.archive.signature import sign as make_signature
 from mmkeras.archive.unpacked import Unpacked
+from mmkeras.disk import explain
 from mmkeras.errors import ArchiveError
+from mmkeras.files import held, sweep
 
 __all__ = ["sign_archive", "write_archive"]
 
@@ -60,15 +63,17 @@ def write_archive(target: Path, contents: Mapping[str, Path | bytes], *, sign: s
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as out:
+        sweep(target.parent.glob(f".{target.name}.*.tmp"))
+        with aside.open("wb") as out, held(aside):
             _write(out, members, whole, where)
         # A file that changed while it was packed shows here.
         Archive.open(aside).close()
         os.replace(aside, target)
     except OSError as error:
-        raise ArchiveError(f"{target} cannot be written: {error.strerror}.") from error
+        raise ArchiveError(explain(error, target) or f"{target} cannot be written: {error.strerror}.") from error
     finally:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only disk says so of files that are not there, too
+            aside.unlink()
     return target
 
 

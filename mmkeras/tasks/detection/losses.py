@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from mmkeras.batch import batch_mean
 from mmkeras.tasks.detection import target as columns
 
 __all__ = ["HeatmapLoss", "MapLoss"]
@@ -83,7 +84,7 @@ class _TargetLoss(keras.losses.Loss):
 
     def per_object(self, total: Any, objects: Any) -> Any:
         """Return the sums (B,) over the mean number of objects in a sample."""
-        return self.weight * total / ops.maximum(ops.mean(ops.sum(objects, axis=1)), 1.0)
+        return self.weight * total / ops.maximum(batch_mean(ops.sum(objects, axis=1)), 1.0)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
