@@ -108,8 +108,8 @@ class TrainConfig:
     """Share of all steps before modalities are dropped: what needs two of them is learnt first, and far sooner."""
     early_stopping: int | None = None
     """Stop after so many epochs without a better validation score."""
-    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
-    """Computation dtype; auto is mixed_bfloat16 on a GPU that has it, else float32."""
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16", "float64"] = "auto"
+    """Computation dtype; auto is mixed_bfloat16 on a GPU that has it, else float32. float64 bares rounding."""
     xla: Literal["auto", "on", "off"] = "auto"
     """Compile the step with XLA; auto does so on a GPU only, since it slows CPU steps tenfold."""
     seed: int = 0

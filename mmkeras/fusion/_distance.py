@@ -28,7 +28,7 @@ class DistanceBelief(layers.Layer):
         inner = 2 * int(input_shape[-1] or 0)
         self._inner = layers.Dense(inner, name="inner", dtype=self.dtype_policy)
         self._inner.build(input_shape)
-        self._outer = layers.Dense(len(STEPS), name="outer", dtype="float32")
+        self._outer = layers.Dense(len(STEPS), name="outer", dtype=keras.config.floatx())
         self._outer.build((*input_shape[:-1], inner))
 
     def call(self, queries: Any) -> Any:
@@ -42,13 +42,13 @@ class DistanceBelief(layers.Layer):
 
 def placed(position: Any) -> Any:
     """Return float (B, 1, S): 1 for keys that have a place, given their positions (B, S, 2 or 3)."""
-    return ops.expand_dims(ops.cast(ops.greater(position[:, :, 0], -0.5), "float32"), 1)
+    return ops.expand_dims(ops.cast(ops.greater(position[:, :, 0], -0.5), keras.config.floatx()), 1)
 
 
 def fit(belief: Any, position: Any) -> Any:
     """Return how well beliefs (B, T, steps) fit keys at (B, S, 3): float32 (B, T, S), 0 for keys without a place."""
     step = float(STEPS[1] - STEPS[0])
-    distance = ops.clip(ops.cast(position[:, :, 2:3], "float32"), float(STEPS[0]), float(STEPS[-1]))
+    distance = ops.clip(ops.cast(position[:, :, 2:3], keras.config.floatx()), float(STEPS[0]), float(STEPS[-1]))
     # Linear between neighbouring steps. STEPS stays numpy: a tensor would become an input of the ONNX graph.
     share = ops.relu(1.0 - ops.abs(distance - STEPS) / step)
     return ops.matmul(belief, ops.transpose(share, (0, 2, 1))) * placed(position)
@@ -66,8 +66,8 @@ def distances(weights: Any, belief: Any, position: Any) -> Any:
         position: of the keys, (B, S, 3).
     """
     believed = ops.sum(ops.softmax(belief, axis=-1) * STEPS, axis=-1)
-    weights = ops.cast(weights, "float32") * ops.expand_dims(placed(position), 1)
-    known = ops.expand_dims(ops.expand_dims(ops.cast(position[:, :, 2], "float32"), 1), 1)
+    weights = ops.cast(weights, keras.config.floatx()) * ops.expand_dims(placed(position), 1)
+    known = ops.expand_dims(ops.expand_dims(ops.cast(position[:, :, 2], keras.config.floatx()), 1), 1)
     rest = 1.0 - ops.sum(weights, axis=-1)
     found = ops.sum(weights * known, axis=-1) + rest * ops.expand_dims(believed, 1)
     # Transposed last: LiteRT's converter makes x - 1 of 1 - x where x is transposed.

@@ -73,9 +73,9 @@ def join(tokens: Mapping[str, Tokens]) -> Tokens:
 
 
 def masked_mean(tokens: Tokens) -> Any:
-    """Return the mean of the real tokens (B, D); summed in float32: bfloat16 cannot count beyond 256."""
-    total = ops.sum(ops.cast(clear(tokens.values, tokens.mask), "float32"), axis=1)
-    count = ops.sum(ops.cast(tokens.mask, "float32"), axis=1, keepdims=True)
+    """Return the mean of the real tokens (B, D); summed in full precision: bfloat16 cannot count beyond 256."""
+    total = ops.sum(ops.cast(clear(tokens.values, tokens.mask), keras.config.floatx()), axis=1)
+    count = ops.sum(ops.cast(tokens.mask, keras.config.floatx()), axis=1, keepdims=True)
     return ops.cast(total / count, tokens.values.dtype)
 
 

@@ -110,7 +110,7 @@ def _learned(tokens: dict[str, Tokens], grid: tuple[int, int]) -> Tokens:
     first = next(iter(tokens.values())).values
     values = LearnedMap(grid[0] * grid[1], name="fusion_queries")(first)
     # A numpy constant: a tensor would become an input of the ONNX graph.
-    position = ops.zeros_like(values[:, :, :2], dtype="float32") + cell_centres(*grid)[None]
+    position = ops.zeros_like(values[:, :, :2], dtype=keras.config.floatx()) + cell_centres(*grid)[None]
     return Tokens(values, ops.ones_like(values[:, :, 0], dtype="int32"), position, grid=grid)
 
 

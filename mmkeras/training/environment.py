@@ -65,7 +65,10 @@ def prepare(config: TrainConfig) -> dict[str, Any]:
     tf.get_logger().setLevel("ERROR")
     keras.utils.set_random_seed(config.seed)
     # A run before this one in the same process (a notebook) may have asked for the other.
-    tf.config.experimental.enable_op_determinism() if config.deterministic else disable_op_determinism()
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    else:
+        disable_op_determinism()
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         # Several processes share a GPU in tests and notebooks: take memory as it is needed.
@@ -77,6 +80,7 @@ def prepare(config: TrainConfig) -> dict[str, Any]:
         precision = config.precision
     if precision == "mixed_float16" and not gpus:
         raise TrainingError("train.precision: mixed_float16 needs a GPU; use float32 or auto on a CPU")
+    keras.config.set_floatx("float64" if precision == "float64" else "float32")
     keras.config.set_dtype_policy(precision)
     jit = {"on": True, "off": False}.get(config.xla, bool(gpus))
     return {

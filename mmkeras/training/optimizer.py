@@ -84,7 +84,7 @@ class BranchAdamW(keras.optimizers.AdamW):
     # === Norm and average ===
 
     def _clip_gradients(self, gradients: list[Any]) -> list[Any]:
-        squares = [ops.sum(ops.square(ops.cast(g, "float32"))) for g in gradients if g is not None]
+        squares = [ops.sum(ops.square(ops.cast(g, keras.config.floatx()))) for g in gradients if g is not None]
         self.gradient_norm.assign(ops.sqrt(sum(squares)))
         return super()._clip_gradients(gradients)
 

@@ -241,15 +241,17 @@ def _named(index: Index) -> list[str]:
 
 
 def _in_float32(model: keras.Model) -> keras.Model:
-    """Return a model that computes in float32 with the same weights; mixed precision keeps its weights in float32."""
+    """Return a model that computes in float32 with the same weights."""
     import keras
 
     described = json.dumps(keras.saving.serialize_keras_object(model))
     plain = described
-    for policy in ("mixed_bfloat16", "mixed_float16"):
+    for policy in ("mixed_bfloat16", "mixed_float16", "float64"):
         plain = plain.replace(f'"{policy}"', '"float32"')
     if plain == described:
         return model
+    # Layers ask for it when they are called, too.
+    keras.config.set_floatx("float32")
     copy = keras.saving.deserialize_keras_object(json.loads(plain))
     copy.set_weights(model.get_weights())
     return copy

@@ -54,7 +54,7 @@ def test_a_worker_is_killed_the_other_stops_and_the_restarted_job_ends_like_one_
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "batch 8 = 2 x 4" in done.stdout
-    assert largest_difference(place.run("undisturbed"), run).relative < 1e-5
+    assert largest_difference(place.run("undisturbed"), run).relative < 1e-9
     ours, theirs = (json.loads((each / "metrics.json").read_text()) for each in (run, place.run("undisturbed")))
     assert ours["test"]["accuracy"]["value"] == theirs["test"]["accuracy"]["value"]
 
@@ -79,7 +79,7 @@ def test_a_worker_is_killed_the_other_stops_and_the_restarted_job_ends_like_one_
 )
 def test_any_number_of_replicas_ends_with_the_same_weights(place: Place, name, options):
     train(place.arguments(name, *options), place.folder / f"{name}.log")
-    assert largest_difference(place.run("undisturbed"), place.run(name)).relative < 1e-5
+    assert largest_difference(place.run("undisturbed"), place.run(name)).relative < 1e-9
     states = [
         json.loads(next((place.run(each) / "checkpoints").glob("*/state.json")).read_text())
         for each in ("undisturbed", name)
@@ -93,7 +93,7 @@ def test_any_number_of_replicas_ends_with_the_same_weights(place: Place, name, o
 def test_every_cache_gives_workers_the_batches_of_one(place: Place, cache):
     for name, options in ((f"{cache}-1", ()), (f"{cache}-2", ("--cluster.workers", "2"))):
         train(place.arguments(name, "--data.cache", cache, *options), place.folder / f"{name}.log")
-    assert largest_difference(place.run(f"{cache}-1"), place.run(f"{cache}-2")).relative < 1e-5
+    assert largest_difference(place.run(f"{cache}-1"), place.run(f"{cache}-2")).relative < 1e-9
 
 
 @pytest.mark.slow
@@ -101,7 +101,9 @@ def test_detection_counts_objects_and_scores_boxes_over_all_workers(tmp_path):
     """Its losses divide by the objects of a batch, and its metric needs every answer in one place."""
     config = tmp_path / "drive.toml"
     text = TINY.format(folder=tmp_path).replace('["cross_attention", "radar_as_channels"]', "[]")
-    config.write_text(text.replace("epochs = 1", "epochs = 2\nsteps_per_epoch = 4\nepsilon = 1e-3"))
+    config.write_text(
+        text.replace("epochs = 1", "epochs = 2\nsteps_per_epoch = 4\nprecision = 'float64'\nepsilon = 1e-3")
+    )
     states = []
     for name, options in (("one", ()), ("two", ("--cluster.workers", "2"))):
         arguments = ["pipelines.camera_radar", "--config", str(config), "--skip_export", "--name", name, *options]
@@ -115,7 +117,7 @@ def test_detection_counts_objects_and_scores_boxes_over_all_workers(tmp_path):
         losses = [name for name in ours if "loss" in name]
         assert {name: ours[name] for name in losses} == pytest.approx({name: theirs[name] for name in losses}, rel=1e-4)
     runs = tmp_path / "runs"
-    assert largest_difference(runs / "one" / "latest", runs / "two" / "latest").relative < 1e-5
+    assert largest_difference(runs / "one" / "latest", runs / "two" / "latest").relative < 1e-9
     assert not list((runs / "two").rglob("answers.npz"))
 
 

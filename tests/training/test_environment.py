@@ -34,3 +34,17 @@ def test_versions_and_machine_are_recorded():
     assert environment.machine()["cores"] >= 1
     revision = environment.code_revision().removesuffix("+changes")
     assert revision == "unknown" or len(revision) == 40
+
+
+def test_every_run_of_a_process_is_as_deterministic_and_as_exact_as_it_asks():
+    import keras
+    import tensorflow as tf
+    from tensorflow.python.framework.config import is_op_determinism_enabled
+
+    first = environment.prepare(TrainConfig(deterministic=True, precision="float64"))
+    assert (first["precision"], keras.config.floatx()) == ("float64", "float64")
+    assert is_op_determinism_enabled()
+    environment.prepare(TrainConfig())
+    assert (keras.config.dtype_policy().name, keras.config.floatx()) == ("float32", "float32")
+    # A time cannot be deterministic: TensorFlow refuses it where all must be.
+    assert float(tf.function(tf.timestamp)()) > 0

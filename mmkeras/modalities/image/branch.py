@@ -86,7 +86,7 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
     if not config.pyramid:
         return Branch(inputs, Tokens(values, mask))
     # A numpy constant: a tensor would become an input of the ONNX graph.
-    position = ops.zeros_like(values[:, :, :2], dtype="float32") + cell_centres(rows, columns)[None]
+    position = ops.zeros_like(values[:, :, :2], dtype=keras.config.floatx()) + cell_centres(rows, columns)[None]
     return Branch(inputs, Tokens(values, mask, position, grid=(rows, columns)))
 
 

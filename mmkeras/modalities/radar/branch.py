@@ -121,5 +121,5 @@ def _drawn(scaled: Any, mask: Any, config: Config, width: int, name: str) -> Tok
         x = layers.ReLU(6.0, name=f"{name}_conv_{number}_activation")(x)
     x = layers.Reshape((rows * columns, width), name=f"{name}_flatten")(x)
     values = keras.Model([given, valid], x, name=f"{name}_branch")([scaled, mask])
-    position = ops.zeros_like(values[:, :, :2], dtype="float32") + cell_centres(rows, columns)[None]
+    position = ops.zeros_like(values[:, :, :2], dtype=keras.config.floatx()) + cell_centres(rows, columns)[None]
     return Tokens(values, ops.ones_like(values[:, :, 0], dtype="int32"), position, grid=(rows, columns))

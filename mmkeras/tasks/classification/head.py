@@ -19,11 +19,11 @@ __all__ = ["ClassificationLoss", "build", "losses", "metrics", "weights"]
 def build(fused: Fused, spec: Spec, config: Config) -> dict[str, Any]:
     """Return ``{"probabilities": (B, C) float32}`` from the pooled vector (B, D).
 
-    Logits and softmax stay float32 under every precision policy.
+    Logits and softmax keep the full precision (floatx) under every policy.
     """
     x = keras.layers.Dropout(config.dropout, name="head_dropout")(fused.pooled)
-    x = keras.layers.Dense(len(spec.labels), dtype="float32", name="head_logits")(x)
-    return {"probabilities": keras.layers.Softmax(dtype="float32", name="probabilities")(x)}
+    x = keras.layers.Dense(len(spec.labels), dtype=keras.config.floatx(), name="head_logits")(x)
+    return {"probabilities": keras.layers.Softmax(dtype=keras.config.floatx(), name="probabilities")(x)}
 
 
 def weights(spec: Spec, config: Config, class_counts: Mapping[str, int] | None) -> np.ndarray | None:

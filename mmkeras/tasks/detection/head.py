@@ -37,9 +37,9 @@ PRIOR = 0.05
 def build(fused: Fused, spec: Spec, config: Config) -> dict[str, Any]:
     """Return the maps (B, h, w, ...) float32 by output name from a fused map of the same cells.
 
-    Last layers stay float32 under every precision policy. They see the features and, past them, the fused tokens. Where
-    the fusion has guesses of the distance, the depth is chosen among them, each with a correction: a radar measures the
-    nearest face of a car, not its centre.
+    Last layers keep the full precision (floatx) under every policy. They see the features and, past them, the fused
+    tokens. Where the fusion has guesses of the distance, the depth is chosen among them, each with a correction: a
+    radar measures the nearest face of a car, not its centre.
 
     Raises:
         ConfigError: the fusion gives no map, or one of another size.
@@ -66,7 +66,7 @@ def build(fused: Fused, spec: Spec, config: Config) -> dict[str, Any]:
     seen = [x, tokens]
     if fused.distances is not None:
         shape = (rows, columns, fused.distances.shape[-1])
-        distances = keras.layers.Reshape(shape, dtype="float32", name="head_distances")(fused.distances)
+        distances = keras.layers.Reshape(shape, dtype=keras.config.floatx(), name="head_distances")(fused.distances)
         seen.append(2.0 * (distances - math.log(DEPTH)))
     x = keras.layers.Concatenate(name="head_features")(seen)
 
@@ -74,11 +74,16 @@ def build(fused: Fused, spec: Spec, config: Config) -> dict[str, Any]:
         start = keras.initializers.Constant(bias)
         kernel = keras.initializers.RandomNormal(stddev=0.01)
         return keras.layers.Conv2D(
-            channels, 1, bias_initializer=start, kernel_initializer=kernel, dtype="float32", name=f"head_{name}"
+            channels,
+            1,
+            bias_initializer=start,
+            kernel_initializer=kernel,
+            dtype=keras.config.floatx(),
+            name=f"head_{name}",
         )(x)
 
     def named(name: str, value: Any) -> Any:
-        return OneBelowTheOther(fused.twice, dtype="float32", name=name)(value)
+        return OneBelowTheOther(fused.twice, dtype=keras.config.floatx(), name=name)(value)
 
     # SIZE is multiplied as numpy: a tensor would become an input of the ONNX graph.
     # Clipped, so that float16 files cannot overflow: e**3 times a size is far beyond every road user.
@@ -88,7 +93,7 @@ def build(fused: Fused, spec: Spec, config: Config) -> dict[str, Any]:
     else:
         choices = int(distances.shape[-1])
         guesses = distances + last("depth", choices)
-        nearness = DistanceChoice(name="head_nearness", dtype="float32")([last("choice", choices), guesses])
+        nearness = DistanceChoice(name="head_nearness", dtype=keras.config.floatx())([last("choice", choices), guesses])
     heat = last("heatmap", len(spec.labels), math.log(PRIOR / (1 - PRIOR)))
     return {
         "heatmap": named("heatmap", ops.sigmoid(heat)),

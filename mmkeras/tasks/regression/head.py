@@ -21,8 +21,8 @@ def build(fused: Fused, spec: Spec, config: Config) -> dict[str, Any]:
     The last Dense layer works in standard deviations around the mean of the training targets.
     """
     x = keras.layers.Dropout(config.dropout, name="head_dropout")(fused.pooled)
-    x = keras.layers.Dense(len(spec.names), dtype="float32", name="head_standardised")(x)
-    scale = keras.layers.Rescaling(list(spec.std), list(spec.mean), dtype="float32", name="value")
+    x = keras.layers.Dense(len(spec.names), dtype=keras.config.floatx(), name="head_standardised")(x)
+    scale = keras.layers.Rescaling(list(spec.std), list(spec.mean), dtype=keras.config.floatx(), name="value")
     return {"value": scale(x)}
 
 
