@@ -3,7 +3,8 @@
     python -m pipelines.cluster                      # about 20 minutes on two cores, most of them waiting for starts
     python -m pipelines.cluster --only stop
 
-    equality     final weights of easy-VQA's model, two and four workers and two devices against one process
+    equality     final weights of easy-VQA's model, two and four workers and two devices against one process, in
+                 float64; beside it two workers in float32
     efficiency   samples/s of two workers with a core each / twice those of one process with one core, and what is left
                  of two cores when each has a process of its own
     stop         seconds from a worker's death (killed, or silent) to the end of the other
@@ -42,6 +43,8 @@ _WORLDS = {
     "4 workers": ("--cluster.workers", "4"),
     "2 mirrored devices": ("--cluster.devices", "2"),
 }
+JUDGED = "float64"
+"""The precision in which runs are held to the bar: a difference that is left in it is no rounding."""
 _QUICK = ("--skip_export", "--evaluate.bootstrap", "20", "--evaluate.pictures", "1")
 
 
@@ -85,26 +88,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _equality(base: list[str], steps: int, worlds: Sequence[str], folder: Path, console: Console) -> dict[str, Any]:
-    """Train the same in several ways and compare the weights; AdamW's epsilon decides what becomes of rounding."""
+    """Train the same in several ways and compare the weights; in float32, rounding decides at every corner of ReLU6."""
 
-    def run(name: str, epsilon: float, *options: str) -> Path:
-        where = folder / f"{name}-{epsilon:g}".replace(" ", "-")
-        console.print(f"[dim]training: {name}, epsilon {epsilon:g}[/]", highlight=False)
-        settings = ["--train.steps_per_epoch", str(steps // 2), "--train.epsilon", str(epsilon), "--runs", str(where)]
+    def run(name: str, precision: str, *options: str) -> Path:
+        where = folder / f"{name}-{precision}".replace(" ", "-")
+        console.print(f"[dim]training: {name}, {precision}[/]", highlight=False)
+        settings = ["--train.steps_per_epoch", str(steps // 2), "--train.precision", precision, "--runs", str(where)]
         train([*base, *settings, *options], folder / f"{where.name}.log")
         return where / "vqa" / "latest"
 
-    result: dict[str, Any] = {"steps": 2 * (steps // 2), "bar": 1e-5, "goal": 1e-6, "epsilons": {}}
-    # Keras' epsilon turns a gradient of 1e-8, which is rounding, into a tenth of a full step; 1e-3 into nothing.
-    for epsilon, compared in ((1e-3, list(worlds)), (1e-7, [world for world in worlds if world == "2 workers"])):
+    result: dict[str, Any] = {"steps": 2 * (steps // 2), "bar": 1e-5, "goal": 1e-6, "precisions": {}}
+    for precision, compared in ((JUDGED, list(worlds)), ("float32", [each for each in worlds if each == "2 workers"])):
         if not compared:
             continue
-        alone = run("1 process", epsilon)
+        alone = run("1 process", precision)
         found = {}
         for world in compared:
-            difference = largest_difference(alone, run(world, epsilon, *_WORLDS[world]))
+            difference = largest_difference(alone, run(world, precision, *_WORLDS[world]))
             found[world] = {"largest_relative_difference": difference.relative, "layer": difference.layer}
-        result["epsilons"][f"{epsilon:g}"] = found
+        result["precisions"][precision] = found
     return result
 
 
@@ -177,12 +179,12 @@ def _show(results: dict[str, Any], console: Console) -> bool:
         table.add_column(heading, justify="left" if heading == "what" else "right")
     missed = False
     if equality := results.get("equality"):
-        for epsilon, worlds in equality["epsilons"].items():
+        for precision, worlds in equality["precisions"].items():
             for world, found in worlds.items():
-                value, judged = found["largest_relative_difference"], epsilon == "0.001"
+                value, judged = found["largest_relative_difference"], precision == JUDGED
                 missed |= judged and value > equality["bar"]
                 limits = (f"{equality['bar']:g}", f"{equality['goal']:g}") if judged else ("", "")
-                what = f"weights after {equality['steps']} steps, {world} / 1 process, epsilon {epsilon}"
+                what = f"weights after {equality['steps']} steps, {world} / 1 process, {precision}"
                 table.add_row(what, f"{value:.1e}", *limits)
     if speed := results.get("efficiency"):
         missed |= speed["efficiency"] < speed["bar"]
