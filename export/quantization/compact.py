@@ -1,4 +1,4 @@
-"""Makes a LiteRT file smaller without touching what it computes: short names, no masks of nothing but true.
+"""Makes a LiteRT file smaller without touching what it computes: short names, equal parts once, no masks of only true.
 
 The converter joins the names of everything it fuses; they are a twelfth of a small model's file. The path of the Keras
 layer stays, so that reports still know which part of the model a tensor belongs to.
@@ -6,16 +6,16 @@ layer stays, so that reports still know which part of the model a tensor belongs
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from mmkeras.errors import require
+from export.quantization.flatbuffer import read_model, schema, write_model
 from mmkeras.runtime.tensorrt.layers import keras_layer
 
 __all__ = ["compact"]
 
-IDENTIFIER = b"TFL3"
 LONGEST = 24
-"""Characters in the name of a tensor that is no constant."""
+"""Characters in the name of a tensor that is no constant; without its number, so that the file holds it once."""
 
 
 def compact(content: bytes) -> bytes:
@@ -24,26 +24,20 @@ def compact(content: bytes) -> bytes:
     Args:
         content: a LiteRT file whose constants lie inside or behind its flatbuffer.
     """
-    import numpy as np
-
-    schema = require("ai_edge_litert.schema_py_generated", "export")
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
-    for buffer in model.buffers:
-        # Offsets of 0 and 1 mean that the data lies in the buffer itself.
-        if buffer.offset and buffer.offset > 1:
-            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
-            buffer.offset = buffer.size = 0
+    model = read_model(content)
     for graph in model.subgraphs:
-        _drop_true_masks(schema, model, graph)
+        _drop_true_masks(schema(), model, graph)
     for graph in model.subgraphs:
         ends = {*graph.inputs, *graph.outputs}
         for index, tensor in enumerate(graph.tensors):
             if index not in ends:
                 constant = not _empty(model.buffers[tensor.buffer])
                 tensor.name = _short(tensor.name.decode(), constant=constant).encode()
+            if _says_nothing(tensor.quantization):
+                tensor.quantization = None
     model.metadata = [entry for entry in model.metadata or [] if entry.name != b"CONVERSION_METADATA"]
     _share_empty_buffers(model)
-    return _pack(model)
+    return write_model(model)
 
 
 def _short(name: str, *, constant: bool) -> str:
@@ -51,7 +45,7 @@ def _short(name: str, *, constant: bool) -> str:
     layer = keras_layer(name.split(";")[0])
     if constant and layer:
         return f"m/{layer}/"
-    return (layer or name.strip("/")).split("/")[-1][:LONGEST]
+    return re.sub(r"[_\d]+$", "", (layer or name.strip("/")).split("/")[-1][:LONGEST])
 
 
 def _drop_true_masks(schema: Any, model: Any, graph: Any) -> None:
@@ -120,8 +114,6 @@ def _empty(buffer: Any) -> bool:
     return buffer.data is None or len(buffer.data) == 0
 
 
-def _pack(model: Any) -> bytes:
-    flatbuffers = require("flatbuffers", "export")
-    builder = flatbuffers.Builder(1 << 20)
-    builder.Finish(model.Pack(builder), IDENTIFIER)
-    return bytes(builder.Output())
+def _says_nothing(quantization: Any) -> bool:
+    given = () if quantization is None else (quantization.scale, quantization.zeroPoint, quantization.details)
+    return all(each is None or (hasattr(each, "__len__") and len(each) == 0) for each in given)

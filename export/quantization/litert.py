@@ -1,6 +1,6 @@
-"""Static int8 for LiteRT by ai-edge-quantizer, on the float32 file: convolutions and dense layers, chosen one by one.
+"""Static int8 for LiteRT by ai-edge-quantizer, on the float32 file: convolutions, dense layers, embeddings, by choice.
 
-What is not a convolution or a dense layer stays in float: a LayerNormalization's variance, the masks of attention and
+All else stays in float: a LayerNormalization's variance, the masks of attention and
 its softmax do not survive 256 steps (the converter's own static int8 takes everything and costs easy-VQA 61 points),
 and int8 is no faster there. Convolutions are quantised per channel, dense layers per tensor, as LiteRT's specification
 of int8 operators has it: https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from export.quantization.compact import compact
+from export.quantization.embeddings import embeddings, quantize_embeddings
 from export.quantization.layers import QuantizedLayer, describe, scoped_name
 from mmkeras.errors import ExportError, nearest, require
 
@@ -26,7 +27,7 @@ __all__ = ["LiteRTQuantizer", "weights_only"]
 
 SIGNATURE = "serving_default"
 OPERATIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-"""What is quantised."""
+"""What ai-edge-quantizer does; embeddings are added to it."""
 
 
 class LiteRTQuantizer:
@@ -44,9 +45,8 @@ class LiteRTQuantizer:
             DependencyError: ai-edge-quantizer is missing.
         """
         self._float32 = float32
+        self._embeddings = frozenset(layer.name for layer in embeddings(float32.read_bytes()))
         self.layers = _layers(float32)
-        if not self.layers:
-            raise ExportError(f"{float32.name}: there is nothing to quantise: no {', '.join(OPERATIONS)} with weights.")
         count = len(next(iter(inputs.values()))) if inputs else 0
         if not count:
             raise ExportError("Static int8 needs calibration samples, got none. Give the data a training split.")
@@ -76,15 +76,17 @@ class LiteRTQuantizer:
             raise ExportError(f"No layer is called {unknown[0]!r}; {nearest(unknown[0], known)}")
         if kept.issuperset(known):
             raise ExportError("Every layer would stay in float: that file is the float32 one.")
-        with _quiet():
-            result = self._recipe(kept).quantize(self._ranges)
-        path.write_bytes(compact(bytes(result.quantized_model)))
+        content = self._float32.read_bytes()
+        if not kept.union(self._embeddings).issuperset(known):
+            with _quiet():
+                content = bytes(self._recipe(kept).quantize(self._ranges).quantized_model)
+        path.write_bytes(compact(quantize_embeddings(content, self._embeddings - kept)))
 
     def _recipe(self, keep: frozenset[str]) -> Any:
         quantizer = _quantizer(self._float32)
         qtyping = require("ai_edge_quantizer.qtyping", "export")
         for layer in self.layers:
-            if layer.name in keep:
+            if layer.name in keep or layer.name in self._embeddings:
                 continue
             dense = layer.operation == "FULLY_CONNECTED"
             quantizer.add_static_config(
@@ -99,7 +101,9 @@ class LiteRTQuantizer:
 
 
 def weights_only(float32: Path, path: Path) -> None:
-    """Write int8 weights, per channel, that become float when the file is loaded: small, near exact, no faster.
+    """Write int8 weights that become float when the file is loaded: small, near exact, no faster.
+
+    Weights of convolutions and dense layers have one scale for each channel, embeddings one each.
 
     Args:
         float32: the float32 LiteRT file.
@@ -109,15 +113,20 @@ def weights_only(float32: Path, path: Path) -> None:
         ExportError: there is nothing to quantise.
     """
     layers = _layers(float32)
-    if not layers:
-        raise ExportError(f"{float32.name}: there is nothing to quantise: no {', '.join(OPERATIONS)} with weights.")
+    content = float32.read_bytes()
+    tables = {layer.name for layer in embeddings(content)}
+    if not tables.issuperset(layer.name for layer in layers):
+        content = _int8_weights(float32)
+    path.write_bytes(compact(quantize_embeddings(content, tables)))
+
+
+def _int8_weights(float32: Path) -> bytes:
     quantizer = _quantizer(float32)
     qtyping = require("ai_edge_quantizer.qtyping", "export")
     for operation in OPERATIONS:
         quantizer.add_weight_only_config(regex=".*", operation_name=qtyping.TFLOperationName[operation], num_bits=8)
     with _quiet():
-        result = quantizer.quantize()
-    path.write_bytes(compact(bytes(result.quantized_model)))
+        return bytes(quantizer.quantize().quantized_model)
 
 
 def _quantizer(float32: Path) -> Any:
@@ -125,11 +134,16 @@ def _quantizer(float32: Path) -> Any:
 
 
 def _layers(float32: Path) -> tuple[QuantizedLayer, ...]:
-    """Return convolutions and dense layers with constant weights, in the order of the graph."""
+    """Return embeddings, then convolutions and dense layers with constant weights in the order of the graph.
+
+    Raises:
+        ExportError: there is neither.
+    """
     schema = require("ai_edge_litert.schema_py_generated", "export")
-    model = schema.ModelT.InitFromPackedBuf(float32.read_bytes(), 0)
+    content = float32.read_bytes()
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-    found = []
+    found = list(embeddings(content))
     for graph in model.subgraphs:
         for operator in graph.operators:
             code = model.operatorCodes[operator.opcodeIndex]
@@ -143,6 +157,10 @@ def _layers(float32: Path) -> tuple[QuantizedLayer, ...]:
             output = graph.tensors[operator.outputs[0]].name.decode()
             scoped = scoped_name(weights.name.decode(), output)
             found.append(describe(output, scoped, operation, int(np.prod(weights.shape))))
+    if not found:
+        raise ExportError(
+            f"{float32.name}: there is nothing to quantise: no embedding and no {', '.join(OPERATIONS)} with weights."
+        )
     return tuple(found)
 
 

@@ -23,7 +23,7 @@ from export.source import Source
 from export.verify import Reference
 from mmkeras.errors import ExportError
 
-ABORTS = tf.__version__.startswith("2.16.")
+OLD = tf.__version__.startswith("2.16.")
 """A variable that is not frozen ends the process in that converter: the bad routes run in one of their own."""
 ALONE = """
 import sys
@@ -32,11 +32,20 @@ model = keras.Sequential([keras.Input((4,), batch_size=1), keras.layers.Dense(2)
 call = tf.function(lambda x: model(x), autograph=False).get_concrete_function(tf.TensorSpec((1, 4)))
 if sys.argv[1] == "from_concrete_functions":
     converter = tf.lite.TFLiteConverter.from_concrete_functions([call], model)
+elif sys.argv[1] == "from_keras_model":
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
 else:
     tf.saved_model.save(model, sys.argv[2], signatures=call)
     converter = tf.lite.TFLiteConverter.from_saved_model(sys.argv[2])
 converter.convert()
 """
+
+
+def check_that_it_aborts(route: str, folder: Path) -> None:
+    """Take a bad route where it ends the process."""
+    ended = subprocess.run([sys.executable, "-c", ALONE, route, str(folder)], capture_output=True, check=False)
+    assert ended.returncode == -signal.SIGABRT
+    assert b"LLVM ERROR" in ended.stderr
 
 
 def signature(source: Source) -> dict[str, tf.TensorSpec]:
@@ -62,11 +71,8 @@ def from_saved_keras_model(source: Source, folder: Path) -> bytes:
 def test_trap_unfrozen_variables_give_nan_without_an_error(
     source: Source, report: Report, tmp_path: Path, route: Any
 ) -> None:
-    if ABORTS:
-        command = [sys.executable, "-c", ALONE, route.__name__, str(tmp_path)]
-        ended = subprocess.run(command, capture_output=True, check=False)
-        assert ended.returncode == -signal.SIGABRT
-        assert b"LLVM ERROR" in ended.stderr
+    if OLD:
+        check_that_it_aborts(route.__name__, tmp_path)
         return
     path = tmp_path / "bad.tflite"
     path.write_bytes(route(source, tmp_path))
@@ -82,7 +88,10 @@ def test_trap_unfrozen_variables_give_nan_without_an_error(
     assert "NaN" in reason
 
 
-def test_trap_from_keras_model_does_not_work_with_keras_3(source: Source) -> None:
+def test_trap_from_keras_model_does_not_work_with_keras_3(source: Source, tmp_path: Path) -> None:
+    if OLD:
+        check_that_it_aborts("from_keras_model", tmp_path)
+        return
     with pytest.raises(TypeError):
         tf.lite.TFLiteConverter.from_keras_model(source.model).convert()
 
@@ -117,13 +126,13 @@ def test_trap_no_longer_there_one_new_axis_on_a_static_mask_converts(tmp_path: P
 def test_trap_a_sum_of_columns_becomes_a_bias_that_cannot_be_transposed(tmp_path: Path) -> None:
     """Keras makes BiasAdd of ``x + y`` where y looks like a bias along the second axis; subtracting is left alone."""
     spec = tf.TensorSpec((1, 13, 2), tf.float32, name="x")
-    with pytest.raises(ExportError, match=r"tf\.Transpose"):
+    with pytest.raises(ExportError, match="BiasAdd" if OLD else r"tf\.Transpose"):
         convert_layer(lambda x: ops.add(x[:, :, :1], x[:, :, 1:]), spec, tmp_path / "bad")
     assert convert_layer(lambda x: ops.subtract(x[:, :, :1], -x[:, :, 1:]), spec, tmp_path / "good")
 
 
 def test_trap_one_minus_a_transposed_tensor_has_the_wrong_sign(tmp_path: Path) -> None:
-    """The converter moves the transposition behind the subtraction and swaps its sides."""
+    """The converter moves the transposition behind the subtraction and swaps its sides; that of 2.16 does not."""
 
     def bad(x: Any) -> Any:
         return 1.0 - ops.transpose(ops.sum(x, axis=-1), (0, 2, 1))
@@ -132,7 +141,7 @@ def test_trap_one_minus_a_transposed_tensor_has_the_wrong_sign(tmp_path: Path) -
         return ops.transpose(1.0 - ops.sum(x, axis=-1), (0, 2, 1))
 
     x = np.random.default_rng(0).normal(size=(1, 2, 8, 3)).astype("float32")
-    for call, sign in ((bad, -1.0), (good, 1.0)):
+    for call, sign in ((bad, 1.0 if OLD else -1.0), (good, 1.0)):
         content = convert_layer(call, tf.TensorSpec(x.shape, tf.float32, name="x"), tmp_path / call.__name__)
         found = Interpreter(model_content=content).get_signature_runner()(x=x)["y"]
         np.testing.assert_allclose(found, sign * np.asarray(call(x)), atol=1e-5)

@@ -69,6 +69,10 @@ X = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
 def test_trap_exact_gelu_gives_an_invalid_file_that_the_checker_refuses(tmp_path: Path) -> None:
     model = model_of(layers.Dense(3), layers.Activation("gelu"))
     bad = name_batch(plain(model))
+    if tf.__version__.startswith("2.16."):  # which writes the gelu of a model with Erf
+        assert "Erf" in {node.op_type for node in bad.graph.node}
+        check(bad, model)
+        return
     assert "Erfc" in {node.op_type for node in bad.graph.node}
     with pytest.raises(ExportError, match="Erfc"):
         check(bad, model)

@@ -21,6 +21,9 @@ KNOWN = {
     (Verdict.ISLAND, "CONCATENATION, COS, SIN"),
     (Verdict.ISLAND, "COS"),
     (Verdict.ISLAND, "SIN"),
+    # Distances and weights of spatial attention; TensorFlow 2.16 names divisions where later ones multiply.
+    (Verdict.ISLAND, "DIV"),
+    (Verdict.ISLAND, "CONCATENATION, DIV"),
     # Products of spatial attention, on distances and weights.
     (Verdict.ISLAND, "MUL"),
     (Verdict.ISLAND, "MUL, NEG, STRIDED_SLICE, SUB"),
