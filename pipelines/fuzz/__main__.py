@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/fuzz.json"), help="where to write (%(default)s)")
     parser.add_argument("--replay", type=Path, metavar="FOLDER", help="read one input that failed")
     given = parser.parse_args(arguments)
-    console = Console()
+    # Twelve columns: a file or a pipe has no width of its own.
+    console = Console() if sys.stdout.isatty() else Console(width=140)
     try:
         if given.replay:
             return replay(given.replay, console)

@@ -40,7 +40,7 @@ def table(counts: Mapping[str, Counts]) -> Table:
     """Return a row for every reader, and one for all."""
     shown = Table(title="Damaged files", title_justify="left", show_footer=True)
     rows = list(counts.values())
-    shown.add_column("reader", footer="all")
+    shown.add_column("reader", footer="all", no_wrap=True, min_width=max(map(len, counts), default=0))
     for heading, name in (
         *(("inputs", "inputs"), ("read", "read"), ("refused", "refused"), ("foreign", "foreign_exceptions")),
         *(("crashed", "crashes"), ("hung", "hangs"), ("memory", "over_memory"), ("seconds", "seconds")),
