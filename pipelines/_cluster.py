@@ -18,7 +18,8 @@ from mmkeras.config import RunConfig
 from mmkeras.errors import DataError, TrainingError
 from mmkeras.training.cluster.connect import ALONE, Cluster, connect
 from mmkeras.training.cluster.members import find_members
-from mmkeras.training.run import FINISHED, TRAINED, claim_run
+from mmkeras.training.run import FINISHED, TRAINED
+from mmkeras.training.run_folders import claim_run, new_run_folder
 
 if TYPE_CHECKING:
     from mmkeras.data.index import Index
@@ -87,7 +88,7 @@ class Joined(Generic[ConfigT]):
         from mmkeras.model import modality_specs, task_spec
         from mmkeras.training.cluster.logs import keep_log
         from mmkeras.training.resolve import resolve
-        from mmkeras.training.run import Run, new_run_folder
+        from mmkeras.training.run import Run
 
         cluster, folder = self.cluster, self.resumed
         if folder is None and cluster.chief:

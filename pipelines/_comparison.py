@@ -14,8 +14,8 @@ from mmkeras.evaluation import write_report
 from mmkeras.evaluation.degradation import degradation
 from mmkeras.evaluation.degradation_table import print_degradation, record_degradation
 from mmkeras.files import write_json
+from pipelines._contract import Evaluated
 from pipelines._processes import run_processes
-from pipelines._story import Evaluated
 from pipelines._variant import SCORES, SHOWN, measure
 
 __all__ = ["add_to_metrics", "compare", "degrade", "degrade_exported"]

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from mmkeras.command_line import Flag, parse
-from mmkeras.config import RunConfig, modality_configs
+from mmkeras.config import modality_configs
 from mmkeras.disk import explain
 from mmkeras.errors import ConfigError, MmkerasError
 from mmkeras.privacy import Redaction, redacting
@@ -25,71 +22,22 @@ from mmkeras.training.cluster.launch import PEER_LOST, launch
 from mmkeras.training.cluster.members import find_members
 from mmkeras.training.cluster.peers import PeerLostError
 from mmkeras.training.environment import check_python
-from mmkeras.training.run import FINISHED, release_runs
+from mmkeras.training.run import FINISHED
+from mmkeras.training.run_folders import release_runs
+from pipelines._answer import show_answer
 from pipelines._cluster import join, with_cluster
+from pipelines._contract import ConfigT, Evaluated, Story
 from pipelines._training import train_model
 
 if TYPE_CHECKING:
-    from mmkeras.data.index import Index
-    from mmkeras.evaluation.samples import Samples
-    from mmkeras.training.run import Run
+    pass
 
-__all__ = ["Evaluated", "Story", "run_story", "stage"]
-
-ConfigT = TypeVar("ConfigT", bound=RunConfig)
+__all__ = ["run_story", "stage"]
 
 _FLAGS = (
     Flag("resume", "Go on with a run that was stopped: its folder, or the latest one.", value=True),
     Flag("skip_export", "End after the evaluation."),
 )
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """A run whose best model has been evaluated on the test split."""
-
-    run: Run
-    """The run's folder."""
-    config: Any
-    """The resolved configuration."""
-    index: Index
-    """The converted data."""
-    model: Any
-    """The best Keras model."""
-    samples: Samples
-    """The test split."""
-    metrics: dict[str, Any]
-    """What metrics.json holds."""
-    console: Console
-    """Where progress is shown."""
-
-
-class Story(Generic[ConfigT]):
-    """What a pipeline adds to the common stages; this one adds nothing."""
-
-    flags: ClassVar[tuple[Flag, ...]] = ()
-    """Options of its own that are not part of the configuration."""
-
-    def answer(self, flags: Mapping[str, Any], console: Console) -> int | None:
-        """Do what one of the flags asks for in place of a run and return the exit status, or None to run."""
-        del flags, console
-        return None
-
-    def prepare(self, config: ConfigT, console: Console) -> ConfigT:
-        """Return the configuration with its data in place."""
-        del console
-        return config
-
-    def provenance(self, config: ConfigT) -> dict[str, Any]:
-        """Return what reports say of the run besides its own provenance, such as a ``notice``."""
-        del config
-        return {}
-
-    def after_evaluation(self, done: Evaluated) -> None:
-        """Measure more on the test split."""
-
-    def after_export(self, done: Evaluated, bundle: Path) -> None:
-        """Measure more on the exported files."""
 
 
 def run_story(
@@ -246,29 +194,8 @@ def _run(
     run.note(FINISHED)
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
     console.print(f"\nFrom data to verified exports: [bold]{minutes} min {seconds} s[/]")
-    _show_answer(report.folder, console)
+    show_answer(report.folder, console)
     return 0 if report.accepted else 1
-
-
-def _show_answer(bundle: Path, console: Console) -> None:
-    """Ask the exported model in a fresh process, which never loads TensorFlow, and show the commands."""
-    from mmkeras.bundle import Bundle
-
-    opened = Bundle.open(bundle)
-    raw = next(iter(opened.golden_raw()), None)
-    shown = os.path.relpath(bundle)
-    commands = [["selftest", shown], ["benchmark", shown]]
-    if raw is not None:  # else privacy.redact keeps samples out of the bundle
-        given = [part for name, value in raw.items() if value is not None for part in (f"--{name}", _shown(value))]
-        commands.insert(0, ["predict", shown, *given])
-    for command in commands:
-        console.print(f"\n[bold]$ mmkeras {shlex.join(command)}[/]", highlight=False, soft_wrap=True)
-        console.file.flush()
-        subprocess.run([sys.executable, "-m", "mmkeras", *command], check=False)
-
-
-def _shown(value: object) -> str:
-    return os.path.relpath(value) if isinstance(value, Path) else str(value)
 
 
 @contextmanager

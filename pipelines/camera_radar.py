@@ -32,7 +32,8 @@ from mmkeras.modalities.radar.spec import Config as RadarConfig
 from mmkeras.simulation.config import SimulationConfig
 from mmkeras.simulation.simulate import FORMAT, simulate
 from mmkeras.simulation.simulate import NOTE as SIMULATION_NOTE
-from pipelines._story import Evaluated, Story, run_story, stage
+from pipelines._contract import Evaluated, Story
+from pipelines._story import run_story, stage
 
 __all__ = ["CameraRadarConfig", "CameraRadarModel", "CameraRadarStory", "CompareConfig", "ViewConfig", "main"]
 

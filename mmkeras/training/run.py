@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING, Any
 
 from mmkeras.command_line import read_toml, to_toml
 from mmkeras.config import DataConfig, RunConfig
-from mmkeras.disk import explain
 from mmkeras.errors import DataError, MmkerasError, TrainingError
-from mmkeras.files import claim, sweep, write_json, write_text
+from mmkeras.files import write_json, write_text
 from mmkeras.modalities import ModalitySpec, check_shapes, spec_from_json
 from mmkeras.tasks import TaskSpec, task_from_json
 from mmkeras.training.environment import code_revision, machine, package_versions
+from mmkeras.training.run_folders import point_latest
 from mmkeras.typed import read_json
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from mmkeras.data.index import Index
 
-__all__ = ["FINISHED", "TRAINED", "Run", "claim_run", "new_run_folder", "register_layers", "release_runs"]
+__all__ = ["FINISHED", "TRAINED", "Run", "register_layers"]
 
 _DAMAGED = (MmkerasError, OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """What the parts of a run raise on files that were altered."""
@@ -47,8 +47,6 @@ TRAINED = "trained.json"
 """Its presence says that the training of a run is over."""
 FINISHED = "finished.json"
 """Its presence says that nothing of a run is left to do."""
-_STAMP = "%Y%m%d-%H%M%S"
-_claimed: dict[Path, int] = {}
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ class Run:
         write_json(folder / "specs.json", [spec.to_json() for spec in specs.values()])
         write_json(folder / "task.json", task.to_json())
         if latest:
-            _point_latest(folder)
+            point_latest(folder)
         # Last: a folder without it is no run yet.
         write_json(folder / "run.json", provenance)
         return cls(folder, specs, task, provenance)
@@ -185,57 +183,6 @@ class Run:
         return usable(index, most)
 
 
-def new_run_folder(root: Path, name: str) -> Path:
-    """Create ``<root>/<name>/<time>`` and mark it as in use; a number is added when two runs start in one second.
-
-    Folders of starts that were killed before they became a run are removed.
-
-    Raises:
-        TrainingError: nothing can be written there.
-    """
-    stamp = datetime.datetime.now().strftime(_STAMP)
-    parent = root / name
-    sweep(folder for folder in parent.glob("[0-9]*-[0-9]*") if not (folder / "run.json").exists())
-    for attempt in range(1, 100):
-        folder = parent / (stamp if attempt == 1 else f"{stamp}-{attempt}")
-        try:
-            folder.mkdir(parents=True)
-            claim_run(folder)
-            return folder
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise TrainingError(explain(error, folder) or f"{folder}: cannot be made: {error.strerror}") from error
-    raise TrainingError(f"{root / name}: could not create a folder for the run; 99 of them exist for {stamp}")
-
-
-def claim_run(folder: Path) -> None:
-    """Mark a run's folder as trained by this process, and remove what a killed one has left half-written in it.
-
-    Raises:
-        TrainingError: another process is at work in it.
-    """
-    folder = folder.resolve()
-    if folder in _claimed:
-        return
-    try:
-        _claimed[folder] = claim(folder)
-    except BlockingIOError:
-        raise TrainingError(
-            f"{os.path.relpath(folder)}: another process is at work in this run. Two would spoil each other's "
-            "checkpoints: wait for it, stop it, or start a run of its own without --resume"
-        ) from None
-    except OSError:
-        return  # a file system without locks
-    sweep(folder.rglob(".*.tmp*"))
-
-
-def release_runs() -> None:
-    """Give back the folders that this process has marked."""
-    while _claimed:
-        os.close(_claimed.popitem()[1])
-
-
 def _named(index: Index) -> list[str]:
     return [f"{row.origin}: {row.reason}" for row in index.damaged]
 
@@ -255,14 +202,6 @@ def _in_float32(model: keras.Model) -> keras.Model:
     copy = keras.saving.deserialize_keras_object(json.loads(plain))
     copy.set_weights(model.get_weights())
     return copy
-
-
-def _point_latest(folder: Path) -> None:
-    """Let ``latest`` beside the run point at it, replaced in one step."""
-    aside = folder.parent / f".latest.{os.getpid()}"
-    aside.unlink(missing_ok=True)
-    aside.symlink_to(folder.name)
-    os.replace(aside, folder.parent / "latest")
 
 
 def register_layers() -> None:

@@ -1,0 +1,75 @@
+"""Folders of runs: where a new one goes, which process is at work in it, and which is the latest."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from pathlib import Path
+
+from mmkeras.disk import explain
+from mmkeras.errors import TrainingError
+from mmkeras.files import claim, sweep
+
+__all__ = ["claim_run", "new_run_folder", "point_latest", "release_runs"]
+
+_STAMP = "%Y%m%d-%H%M%S"
+_claimed: dict[Path, int] = {}
+
+
+def new_run_folder(root: Path, name: str) -> Path:
+    """Create ``<root>/<name>/<time>`` and mark it as in use; a number is added when two runs start in one second.
+
+    Folders of starts that were killed before they became a run are removed.
+
+    Raises:
+        TrainingError: nothing can be written there.
+    """
+    stamp = datetime.datetime.now().strftime(_STAMP)
+    parent = root / name
+    sweep(folder for folder in parent.glob("[0-9]*-[0-9]*") if not (folder / "run.json").exists())
+    for attempt in range(1, 100):
+        folder = parent / (stamp if attempt == 1 else f"{stamp}-{attempt}")
+        try:
+            folder.mkdir(parents=True)
+            claim_run(folder)
+            return folder
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise TrainingError(explain(error, folder) or f"{folder}: cannot be made: {error.strerror}") from error
+    raise TrainingError(f"{root / name}: could not create a folder for the run; 99 of them exist for {stamp}")
+
+
+def claim_run(folder: Path) -> None:
+    """Mark a run's folder as trained by this process, and remove what a killed one has left half-written in it.
+
+    Raises:
+        TrainingError: another process is at work in it.
+    """
+    folder = folder.resolve()
+    if folder in _claimed:
+        return
+    try:
+        _claimed[folder] = claim(folder)
+    except BlockingIOError:
+        raise TrainingError(
+            f"{os.path.relpath(folder)}: another process is at work in this run. Two would spoil each other's "
+            "checkpoints: wait for it, stop it, or start a run of its own without --resume"
+        ) from None
+    except OSError:
+        return  # a file system without locks
+    sweep(folder.rglob(".*.tmp*"))
+
+
+def release_runs() -> None:
+    """Give back the folders that this process has marked."""
+    while _claimed:
+        os.close(_claimed.popitem()[1])
+
+
+def point_latest(folder: Path) -> None:
+    """Let ``latest`` beside the run point at it, replaced in one step."""
+    aside = folder.parent / f".latest.{os.getpid()}"
+    aside.unlink(missing_ok=True)
+    aside.symlink_to(folder.name)
+    os.replace(aside, folder.parent / "latest")
