@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console() if sys.stdout.isatty() else Console(width=140)
     try:
         if given.replay:
-            return replay(given.replay, console)
+            return replay(given.replay, given.memory, console)
         readers = find_readers(tuple(given.readers))
         plan = Plan(max(given.inputs, 1), given.seed, given.seconds, given.memory, code_revision())
         wanted = shared_out(readers, plan.inputs)

@@ -9,17 +9,19 @@ from pathlib import Path
 from rich.console import Console
 
 from mmkeras.errors import ConfigError, MmkerasError
+from pipelines.fuzz.limits import limited
 from pipelines.fuzz.reader import find_readers
 from pipelines.fuzz.sample import Sample
 
 __all__ = ["replay"]
 
 
-def replay(folder: Path, console: Console) -> int:
+def replay(folder: Path, memory: int, console: Console) -> int:
     """Read an input.
 
     Args:
         folder: as the fuzzer kept it: ``failure.json`` and ``files``.
+        memory: MiB that it may take; what takes more ends in a MemoryError, not in the death of the machine.
         console: where the answer is shown.
 
     Returns:
@@ -40,7 +42,8 @@ def replay(folder: Path, console: Console) -> int:
         path = Sample(reader, Path(scratch) / name).put(files)
         console.print(f"{name}: {', '.join(files)}", markup=False)
         try:
-            reader.read(path)
+            with limited(memory):
+                reader.read(path)
         except MmkerasError as error:
             console.print(f"refused: {type(error).__name__}: {str(error)[:2000]}", markup=False)
             return 0

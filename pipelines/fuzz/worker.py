@@ -10,16 +10,14 @@ import faulthandler
 import gc
 import json
 import os
-import resource
 import struct
 import sys
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipelines.fuzz.limits import limited
 from pipelines.fuzz.outcome import outcome
 from pipelines.fuzz.reader import find_readers
 from pipelines.fuzz.sample import Sample
@@ -51,7 +49,7 @@ def _block(sample: Sample, request: dict[str, Any], memory: int, now: int) -> di
     counts = {"read": 0, "refused": 0, "foreign": 0, "memory": 0}
     failures, slowest = [], 0.0
     began = time.monotonic()
-    with _limited(memory):
+    with limited(memory):
         for number in range(request["first"], request["first"] + request["count"]):
             os.pwrite(now, struct.pack("<q", number), 0)
             files = sample.damage(request["seed"], number)
@@ -66,19 +64,6 @@ def _block(sample: Sample, request: dict[str, Any], memory: int, now: int) -> di
             if found.kind == "memory":
                 gc.collect()
     return {**counts, "failures": failures, "slowest": slowest, "seconds": time.monotonic() - began}
-
-
-@contextmanager
-def _limited(mebibytes: int) -> Iterator[None]:
-    """Let this process take so much more memory than it has now."""
-    text = Path("/proc/self/status").read_text("utf-8")
-    held = next(int(line.split()[1]) << 10 for line in text.splitlines() if line.startswith("VmData"))
-    before = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (held + (mebibytes << 20), before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
 if __name__ == "__main__":

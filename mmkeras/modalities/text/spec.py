@@ -193,6 +193,11 @@ class Spec(ModalitySpec):
             BundleError: the vocabulary file is missing or is not the one the model was trained with.
         """
         given = value["vocabulary"]
+        if not isinstance(given["file"], str) or Path(given["file"]).name != (given["file"] or None):
+            raise BundleError(
+                f"{folder}: the vocabulary of {value['name']!r} must be a file in this folder, got {given['file']!r}. "
+                "Copy the bundle again."
+            )
         try:
             vocabulary = read_vocabulary(folder / given["file"])
         except ConfigError as error:

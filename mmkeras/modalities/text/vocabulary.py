@@ -12,6 +12,7 @@ from mmkeras.files import write_bytes
 from mmkeras.modalities.text.characters import words
 
 __all__ = [
+    "LARGEST_FILE",
     "CLS",
     "MASK",
     "MAX_WORD_BYTES",
@@ -30,6 +31,10 @@ PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]",
 """BERT's special tokens in the order in which a trained vocabulary begins."""
 MAX_WORD_BYTES = 100
 """A longer word (UTF-8) is [UNK]: the limit built into TensorFlow Text, so the host keeps to it too."""
+
+
+LARGEST_FILE = 64 << 20
+"""Bytes of a vocabulary file; the largest in use have a few million."""
 
 
 def check_vocabulary(vocabulary: Sequence[str]) -> None:
@@ -66,6 +71,11 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
         ConfigError: the file is missing, is not UTF-8 or is no vocabulary.
     """
     try:
+        # A device or a pipe would be read without an end.
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"{path} can't be read as a vocabulary: expected a file, got a folder or a device.")
+        if (size := path.stat().st_size) > LARGEST_FILE:
+            raise ConfigError(f"{path} has {size:,} bytes; a vocabulary has no more than {LARGEST_FILE:,}.")
         # Some vocabularies hold U+2028 and the like as tokens, so neither splitlines() nor strip() will do.
         text = path.read_text("utf-8")
     except FileNotFoundError as error:

@@ -85,6 +85,19 @@ def test_json_round_trip(tmp_path_factory: pytest.TempPathFactory, token: str) -
     assert spec_from_json(json.loads(json.dumps(spec.to_json())), folder) == spec
 
 
+@pytest.mark.parametrize("file", ["/dev/zero", "../text_vocabulary.txt", "sub/text_vocabulary.txt", "", None, 3])
+def test_a_vocabulary_outside_the_bundle_is_not_read(tmp_path: Path, file: object) -> None:
+    bundle = tmp_path / "bundle"
+    (bundle / "sub").mkdir(parents=True)
+    spec = SPEC
+    for folder in (tmp_path, bundle / "sub"):
+        spec.save_files(folder)
+    value = spec.to_json()
+    value["vocabulary"]["file"] = file
+    with pytest.raises(BundleError, match="must be a file in this folder"):
+        Spec.from_json(value, bundle)
+
+
 def test_altered_or_missing_vocabulary_is_refused(tmp_path: Path) -> None:
     value = SPEC.to_json()
     with pytest.raises(BundleError, match="no vocabulary file"):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mmkeras.errors import ConfigError, DataError
 from mmkeras.modalities.text.spec import Spec
 from mmkeras.modalities.text.vocabulary import (
+    LARGEST_FILE,
     SPECIAL_TOKENS,
     UNK,
     check_vocabulary,
@@ -81,6 +82,18 @@ def test_errors(tmp_path: Path) -> None:
     path.write_text("a\nb\n")
     with pytest.raises(ConfigError, match="lacks"):
         read_vocabulary(path)
+
+
+def test_what_would_never_end_or_fill_the_memory_is_not_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a folder or a device"):
+        read_vocabulary(Path("/dev/zero"))
+    with pytest.raises(ConfigError, match="a folder or a device"):
+        read_vocabulary(tmp_path)
+    large = tmp_path / "vocab.txt"
+    with large.open("wb") as file:
+        file.truncate(LARGEST_FILE + 1)  # holes: it takes no room on the disk
+    with pytest.raises(ConfigError, match="no more than"):
+        read_vocabulary(large)
 
 
 def test_files_round_trip(tmp_path: Path) -> None:
