@@ -1,4 +1,4 @@
-"""From a raw image to RGB pixels of the model's size, on the host (Pillow and numpy).
+"""From a raw image to RGB pixels, on the host (Pillow and numpy); `resizing` brings them to the model's size.
 
 `records.decode` does the same in the graph; a test holds the two to each other on real files.
 """
@@ -21,7 +21,7 @@ from mmkeras.errors import DataError
 from mmkeras.modalities.image.dicom import read_dicom, split_frame
 from mmkeras.modalities.image.dicom_header import is_dicom
 
-__all__ = ["RawImage", "Window", "describe", "fit", "read_bytes", "read_rgb", "read_size", "resize_rgb"]
+__all__ = ["RawImage", "Window", "describe", "read_bytes", "read_rgb", "read_size"]
 
 RawImage: TypeAlias = Any
 """A path, the bytes of a JPEG, PNG or DICOM file, a Pillow image, a uint8 array (H, W, 3) or (H, W), or a `Window`."""
@@ -33,8 +33,6 @@ WIDE_MODES = ("I", "I;16", "I;16B", "I;16L")
 MOST_PIXELS = 89_478_485
 """An image with more is refused before a pixel is decoded: 256 MiB in RGB, and the number from which Pillow warns."""
 _TOO_LARGE = f"larger than the {MOST_PIXELS:,} pixels that are read at most. Scale it down first"
-TIE = 2.0**-10
-"""Added before rounding: halves are common, and float errors would send them up here and down there."""
 
 
 @dataclass(frozen=True)
@@ -153,55 +151,6 @@ def read_bytes(value: RawImage) -> bytes:
     if not data:
         raise DataError(f"{describe(value)}: the file is empty")
     return data
-
-
-def fit(height: Any, width: Any, inside_height: Any, inside_width: Any) -> tuple[Any, Any]:
-    """Return the unclipped largest size with the aspect of (height, width) inside another, rounded half up.
-
-    Integer arithmetic without branches, so that Python and TensorFlow agree to the pixel. Clip the result to
-    ``1 .. inside``.
-    """
-    return (
-        (2 * height * inside_width + width) // (2 * width),
-        (2 * width * inside_height + height) // (2 * height),
-    )
-
-
-def resize_rgb(image: Image.Image, height: int, width: int, mode: str) -> np.ndarray:
-    """Return uint8 (height, width, 3).
-
-    Bilinear with antialiasing in float, then rounded, which equals
-    ``tf.image.resize(..., "bilinear", antialias=True)`` to one level.
-
-    Args:
-        image: an image in mode RGB.
-        height: of the result.
-        width: of the result.
-        mode: ``stretch``, ``letterbox`` (all of it, black bars) or ``center_crop`` (largest centred window).
-    """
-    if mode == "center_crop":
-        fitted = fit(height, width, image.height, image.width)
-        window = min(max(fitted[0], 1), image.height), min(max(fitted[1], 1), image.width)
-        top, left = (image.height - window[0]) // 2, (image.width - window[1]) // 2
-        image = image.crop((left, top, left + window[1], top + window[0]))
-    if mode != "letterbox":
-        return _resize(image, height, width)
-    fitted = fit(image.height, image.width, height, width)
-    inner = min(max(fitted[0], 1), height), min(max(fitted[1], 1), width)
-    top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
-    pixels = np.zeros((height, width, 3), np.uint8)
-    pixels[top : top + inner[0], left : left + inner[1]] = _resize(image, *inner)
-    return pixels
-
-
-def _resize(image: Image.Image, height: int, width: int) -> np.ndarray:
-    if image.size == (width, height):
-        return np.asarray(image)
-    # In mode "F" nothing is rounded between the horizontal and the vertical pass.
-    channels = [
-        np.asarray(channel.convert("F").resize((width, height), Image.Resampling.BILINEAR)) for channel in image.split()
-    ]
-    return np.clip(np.rint(np.stack(channels, axis=-1) + TIE), 0, 255).astype(np.uint8)
 
 
 def read_size(path: str | os.PathLike[str]) -> tuple[int, int]:

@@ -16,7 +16,8 @@ from mmkeras.modalities.image.dicom import open_frame, split_frame
 from mmkeras.modalities.image.dicom_graph import decode_dicom
 from mmkeras.modalities.image.dicom_header import is_dicom
 from mmkeras.modalities.image.dicom_record import anonymous, as_png
-from mmkeras.modalities.image.pixels import TIE, RawImage, describe, fit, read_bytes, read_rgb
+from mmkeras.modalities.image.pixels import RawImage, describe, read_bytes, read_rgb
+from mmkeras.modalities.image.resizing import TIE, fit
 from mmkeras.modalities.image.spec import Config, Spec
 
 if TYPE_CHECKING:

@@ -150,7 +150,8 @@ class Spec(ModalitySpec):
         """
         # Here and not above: without Pillow a device can still run and test the model on tensors.
         require("PIL", "", "pillow")
-        from mmkeras.modalities.image.pixels import read_rgb, resize_rgb
+        from mmkeras.modalities.image.pixels import read_rgb
+        from mmkeras.modalities.image.resizing import resize_rgb
 
         return {self.name: resize_rgb(read_rgb(value), self.height, self.width, self.resize)}
 
