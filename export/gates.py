@@ -116,6 +116,8 @@ def judge(
     metric: str,
     sign: int,
     gates: Mapping[str, Gate] = GATES,
+    *,
+    searching: bool = False,
 ) -> str:
     """Return why a file may not ship; empty if it may.
 
@@ -126,16 +128,20 @@ def judge(
         metric: name of the task metric, for the message.
         sign: 1 where a higher metric is better, -1 where a lower one is.
         gates: the task's, see `gates_of`.
+        searching: the results are of a search's samples, fewer than those of the verification: the standard error of
+            the loss, where it is known, is allowed everywhere, so that the search does not run after chance.
     """
     gate = gates[precision]
     problems = [] if results.get(ALL) else [f"not verified in the scenario {ALL!r}"]
     for name, result in results.items():
-        for problem in _problems(gate, tolerance, name, result, metric, sign):
+        for problem in _problems(gate, tolerance, name, result, metric, sign, searching):
             problems.append(f"{name}: {problem}")
     return "; ".join(problems)
 
 
-def _problems(gate: Gate, tolerance: float, name: str, result: ScenarioResult, metric: str, sign: int) -> list[str]:
+def _problems(
+    gate: Gate, tolerance: float, name: str, result: ScenarioResult, metric: str, sign: int, searching: bool
+) -> list[str]:
     if result.samples == 0:
         return ["no samples"]
     if result.not_finite:
@@ -148,7 +154,7 @@ def _problems(gate: Gate, tolerance: float, name: str, result: ScenarioResult, m
     if gate.flip_share is not None and held and result.flips > gate.flip_share * result.samples:
         problems.append(f"{result.flips} of {result.samples} decisions flipped, allowed {gate.flip_share:.1%}")
     if gate.metric_drop is not None:
-        drop, allowed = -sign * result.metric_change, allowed_drop(gate, name, result)
+        drop, allowed = -sign * result.metric_change, allowed_drop(gate, name, result, searching=searching)
         # 1e-9: half a point exactly must pass in floating point too.
         if not drop <= allowed + 1e-9:
             problems.append(f"{metric} {100 * drop:.2f} points worse, allowed {100 * allowed:.2f}")
@@ -169,10 +175,19 @@ def _slice_problems(limit: float, result: ScenarioResult, metric: str, sign: int
     return [beyond[0] + (f" ({len(beyond) - 1} more slices alike)" if len(beyond) > 1 else "")] if beyond else []
 
 
-def allowed_drop(gate: Gate, name: str, result: ScenarioResult) -> float:
-    """Return by how much the metric may drop in a scenario, as a share; 1 where the gate does not hold the metric."""
+def allowed_drop(gate: Gate, name: str, result: ScenarioResult, *, searching: bool = False) -> float:
+    """Return by how much the metric may drop in a scenario, as a share; 1 where the gate does not hold the metric.
+
+    Args:
+        gate: of the precision.
+        name: the scenario.
+        result: what was measured there.
+        searching: see `judge`.
+    """
     if gate.metric_drop is None:
         return 1.0
+    if name == ALL and searching:
+        return gate.metric_drop + (result.metric_error or 0.0)
     return gate.metric_drop + (0.0 if name == ALL else 2 * _chance(result))
 
 

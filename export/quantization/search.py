@@ -6,8 +6,8 @@
 4. The costliest layers go back to float, 1, 2, 4, ... of them, until the limits hold in every scenario; then as few of
    them as hold it.
 
-Layers that cost the same are ordered by the difference that they make to the outputs, so that a search does not depend
-on chance where the metric does not move.
+Layers that cost no more than chance alone moves the metric by are ordered by the difference that they make to the
+outputs, so that a search does not run after chance; those that were not looked into follow, the smallest first.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ class Search:
             self.step(f"only {branch} in int8")
             branches[branch] = self.trial.worst(self._only([x for x in every if x.branch == branch], scenarios))
         # Where no part costs anything alone, they only do so together.
-        costly = [name for name, drop in branches.items() if drop > NOTHING] or list(branches)
+        noise = max(NOTHING, self.trial.noise(whole))
+        costly = [name for name, drop in branches.items() if drop > noise] or list(branches)
         inside = [layer for layer in every if layer.branch in costly]
         measured = []
         for number, layer in enumerate(inside, 1):
@@ -76,9 +77,10 @@ class Search:
             results = self._only([layer], scenarios)
             difference = max(result.mean_abs_diff for result in results.values())
             measured.append((self.trial.worst(results), difference, layer))
-        measured.sort(key=lambda entry: entry[:2], reverse=True)
+        measured.sort(key=lambda entry: (entry[0] if entry[0] > noise else 0.0, entry[1]), reverse=True)
         order = [layer.name for _, _, layer in measured]
-        order += [layer.name for layer in every if layer.name not in set(order)]
+        others = sorted((layer for layer in every if layer.name not in set(order)), key=lambda layer: layer.weights)
+        order += [layer.name for layer in others]
         count, final = self._fewest(order)
         kept = order[:count]
         return tuple(kept), self._costs(

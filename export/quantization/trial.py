@@ -10,6 +10,7 @@ from pathlib import Path
 from export.gates import Gate, allowed_drop, judge
 from export.results import ScenarioResult, max_or_nan
 from export.runners import opened
+from export.scenarios import ALL
 from export.source import Sample, Source
 from export.verify import Reference
 from mmkeras.errors import ExportError
@@ -60,7 +61,8 @@ class Trial:
 
     def problems(self, results: Mapping[str, ScenarioResult]) -> str:
         """Return why a candidate measured in every scenario would be refused; empty if it would not."""
-        return judge(self.precision, 0.0, results, self.task.metric, self.task.metric_sign, self.gates)
+        sign = self.task.metric_sign
+        return judge(self.precision, 0.0, results, self.task.metric, sign, self.gates, searching=True)
 
     def drop(self, result: ScenarioResult) -> float:
         """Return the loss of the metric in points; below zero a gain."""
@@ -73,7 +75,15 @@ class Trial:
     def tightest(self, results: Mapping[str, ScenarioResult]) -> str:
         """Return the scenario that is furthest beyond its limit, or nearest to it."""
         gate = self.gates[self.precision]
-        return max(results, key=lambda name: self.drop(results[name]) - 100 * allowed_drop(gate, name, results[name]))
+
+        def beyond(name: str) -> float:
+            return self.drop(results[name]) - 100 * allowed_drop(gate, name, results[name], searching=True)
+
+        return max(results, key=beyond)
+
+    def noise(self, results: Mapping[str, ScenarioResult]) -> float:
+        """Return by how many points chance moves the loss where everything is there; 0 where that is not known."""
+        return 100 * (results[ALL].metric_error or 0.0)
 
 
 def tuning_samples(source: Source, limit: int) -> tuple[list[Sample], str]:

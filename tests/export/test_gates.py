@@ -172,6 +172,17 @@ def test_a_loss_in_one_slice_fails_though_the_whole_holds() -> None:
     assert "day" not in reason
 
 
+def test_a_search_does_not_run_after_chance() -> None:
+    def judged(change: float, error: float | None, *, searching: bool) -> str:
+        measured = dataclasses.replace(result(0.1, change=change), metric_error=error)
+        return judge("int8", 0.0, {"all": measured}, "mAP", 1, searching=searching)
+
+    assert judged(-0.007, 0.003, searching=True) == ""
+    assert "0.70 points worse, allowed 0.50" in judged(-0.007, 0.003, searching=False)
+    assert "0.90 points worse, allowed 0.80" in judged(-0.009, 0.003, searching=True)
+    assert "0.70 points worse, allowed 0.50" in judged(-0.007, None, searching=True)
+
+
 def test_a_search_holds_a_share_of_the_limits() -> None:
     tight = tightened(GATES, 0.6)
     assert tight["int8"].metric_drop == pytest.approx(0.003)
