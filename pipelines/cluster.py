@@ -45,6 +45,10 @@ _WORLDS = {
 }
 JUDGED = "float64"
 """The precision in which runs are held to the bar: a difference that is left in it is no rounding."""
+_NAME = "vqa"
+"""Of every run, whatever a configuration calls it: its folder is looked for."""
+_PATIENCE = 300.0
+"""Seconds until the first checkpoint."""
 _QUICK = ("--skip_export", "--evaluate.bootstrap", "20", "--evaluate.pictures", "1")
 
 
@@ -63,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     console = Console()
     base = ["pipelines.vqa", *(part for file in given.config for part in ("--config", file)), *_QUICK]
-    base += ["--data.limit", str(given.samples), "--train.epochs", "2"]
+    base += ["--name", _NAME, "--data.limit", str(given.samples), "--train.epochs", "2"]
     results: dict[str, Any] = {"schema_version": 1}
     try:
         with tempfile.TemporaryDirectory() as temporary:
@@ -95,7 +99,7 @@ def _equality(base: list[str], steps: int, worlds: Sequence[str], folder: Path, 
         console.print(f"[dim]training: {name}, {precision}[/]", highlight=False)
         settings = ["--train.steps_per_epoch", str(steps // 2), "--train.precision", precision, "--runs", str(where)]
         train([*base, *settings, *options], folder / f"{where.name}.log")
-        return where / "vqa" / "latest"
+        return where / _NAME / "latest"
 
     result: dict[str, Any] = {"steps": 2 * (steps // 2), "bar": 1e-5, "goal": 1e-6, "precisions": {}}
     for precision, compared in ((JUDGED, list(worlds)), ("float32", [each for each in worlds if each == "2 workers"])):
@@ -121,7 +125,7 @@ def _efficiency(base: list[str], given: argparse.Namespace, folder: Path, consol
     def speed(name: str, used: Sequence[int], *options: str) -> float:
         runs = folder / name
         train([*base, *settings, "--runs", str(runs), *options], folder / f"{name}.log", used)
-        return samples_per_second(runs / "vqa" / "latest")
+        return samples_per_second(runs / _NAME / "latest")
 
     sides: dict[str, list[float]] = {"one": [], "two": [], "apart": []}
     for turn in range(given.rounds):
@@ -153,7 +157,10 @@ def _stop(base: list[str], folder: Path, console: Console) -> dict[str, Any]:
         logs = [folder / f"{name}-{rank}.log" for rank in range(2)]
         chief, other = workers = start_workers([*base, *settings], logs)
         try:
-            while not list(runs.glob("vqa/*/checkpoints/step-*")):
+            deadline = time.monotonic() + _PATIENCE
+            while not list(runs.glob(f"{_NAME}/*/checkpoints/step-*")):
+                if time.monotonic() > deadline:
+                    raise TrainingError(f"no checkpoint within {_PATIENCE:.0f} s:\n{logs[0].read_text()[-2000:]}")
                 if any(worker.poll() is not None for worker in workers):
                     raise TrainingError(f"a worker ended before its death:\n{logs[0].read_text()[-2000:]}")
                 time.sleep(0.05)

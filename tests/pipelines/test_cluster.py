@@ -22,6 +22,8 @@ from tests.conftest import REPOSITORY
 from tests.pipelines.conftest import Place
 from tests.pipelines.test_camera_radar import TINY
 
+SCHEMA = json.loads((Path(mmkeras.__file__).parent / "schemas" / "cluster.schema.json").read_text())
+
 
 def _scalars(folder: Path) -> set[str]:
     return set(EventAccumulator(str(folder), {"tensors": 0, "images": 0}).Reload().Tags()["tensors"])
@@ -166,10 +168,18 @@ def test_a_worker_that_never_comes_is_named(place: Place):
     assert "could not join the others within cluster.wait_seconds = 5" in _text(log)
 
 
+def test_the_time_from_a_death_to_the_stop_is_measured(place: Place, tmp_path):
+    out = tmp_path / "cluster.json"
+    assert measured.main(["--config", str(place.config), "--only", "stop", "--samples", "60", "--out", str(out)]) == 0
+    told = json.loads(out.read_text())
+    jsonschema.validate(told, SCHEMA)
+    assert 0 < told["stop"]["killed"] < 60
+    assert 0 < told["stop"]["silent"] < 60
+
+
 @pytest.mark.slow
 def test_a_short_measurement_has_its_documented_form(place: Place, tmp_path):
     out = tmp_path / "cluster.json"
     options = ["--samples", "60", "--steps", "44", "--rounds", "1", "--worlds", "2 workers"]
     assert measured.main(["--config", str(place.config), *options, "--out", str(out)]) in (0, 1)
-    schema = json.loads((Path(mmkeras.__file__).parent / "schemas" / "cluster.schema.json").read_text())
-    jsonschema.validate(json.loads(out.read_text()), schema)
+    jsonschema.validate(json.loads(out.read_text()), SCHEMA)

@@ -115,6 +115,13 @@ def test_kills_are_shared_out_over_the_stages():
     assert len(FAULTS) >= 20
 
 
+def test_a_real_conversion_survives_a_kill(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "faults.json"
+    asked = ["--only", "kills", "--kinds", "conversion", "--kills", "1", "--work", str(tmp_path / "w")]
+    assert main([*asked, "--out", str(out)]) == 0, capsys.readouterr().out
+    assert _valid(out)["kills"]["kinds"] == {"conversion": {"tried": 1, "identical": 1, "left_half_written": 0}}
+
+
 @pytest.mark.slow
 def test_every_stage_survives_a_kill_and_every_fault_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "faults.json"
