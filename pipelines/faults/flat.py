@@ -22,6 +22,9 @@ LARGEST_GROWTH = 0.05
 """Growth of resident memory, from the second fifth of the work to the last, that still counts as flat."""
 RUNNERS = ("tflite", "onnx", "saved_model", "keras")
 
+_POLL = 0.01
+"""Seconds between looks: 10,000 predictions of a tiny model take half a second."""
+
 
 @dataclass(frozen=True)
 class Flat:
@@ -107,7 +110,7 @@ def _watched(
             if now and (looked := _look(process.pid)) is not None:
                 seen.append((now, *looked))
                 shown(f"{what}: {now} of {total}, {looked[0]:.0f} MiB, {looked[1]} descriptors")
-            time.sleep(0.1)
+            time.sleep(_POLL)
     finally:
         process.kill()
         process.wait()
