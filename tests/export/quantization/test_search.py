@@ -15,6 +15,7 @@ from export.litert_from_saved_model import convert_saved_model
 from export.quantization.litert import LiteRTQuantizer
 from export.quantization.search import Search
 from export.quantization.trial import Trial, tuning_samples
+from export.results import ScenarioResult
 from export.source import Source
 from export.verify import Reference
 from mmkeras.errors import ExportError
@@ -92,3 +93,23 @@ def test_candidates_are_tried_on_samples_that_are_not_verified_on(source: Source
     assert not verified & {id(sample) for sample in samples}
     with pytest.raises(ExportError, match="no samples to search with"):
         tuning_samples(dataclasses.replace(source, training=()), 10)
+
+
+class Unsure(Trial):
+    """A trial whose metric moves by 20 points by chance alone."""
+
+    def measure(self, path: Path, names: Iterable[str] | None = None) -> dict[str, ScenarioResult]:
+        found = super().measure(path, names)
+        return {name: dataclasses.replace(each, metric_error=0.2) for name, each in found.items()}
+
+
+def test_what_chance_alone_can_do_starts_no_search(trial: Trial, float32: Path) -> None:
+    quantizer = LiteRTQuantizer(float32, trial.reference.cases[0].inputs)
+    known = {each.name: getattr(trial, each.name) for each in dataclasses.fields(trial)}
+    # Below what any file reaches, but by less than chance moves it.
+    gates = {"int8": Gate(metric_drop=-0.15)}
+    keep, costs = Search(quantizer, Unsure(**{**known, "gates": gates})).run()
+    assert keep == ()
+    assert costs.quantized == costs.total
+    with pytest.raises(ExportError, match="Not even one layer"):
+        Search(quantizer, Trial(**{**known, "gates": gates})).run()
