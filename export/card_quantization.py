@@ -33,15 +33,20 @@ def quantization(export: Mapping[str, Any]) -> str:
     for file in files if isinstance(files, list) else ():
         costs = mapping(file, "branch_costs")
         if costs:
-            text += "\n" + _file(f"{file.get('format')} {file.get('precision')}", costs)
+            text += "\n" + _file(str(file.get("format")), str(file.get("precision")), costs)
     return text
 
 
-def _file(name: str, costs: Mapping[str, Any]) -> str:
+def _file(format: str, precision: str, costs: Mapping[str, Any]) -> str:
     kept = [entry for entry in costs.get("layers") or () if entry.get("kept")]
-    text = f"{plain(name)}: {plain(costs.get('quantized'))} of {plain(costs.get('total'))} layers in int8. "
+    small = plain(precision)
+    text = (
+        f"{plain(format)} {small}: {plain(costs.get('quantized'))} of {plain(costs.get('total'))} layers in {small}. "
+    )
     if not kept:
         return text + "Nothing had to stay in float.\n"
     rows = [(plain(branch), signed(-drop / 100), "") for branch, drop in mapping(costs, "branches").items()]
     rows += [(plain(entry["layer"]), signed(-entry["drop"] / 100), "stays in float") for entry in kept[:SHOWN]]
-    return text + "What each costs alone in int8:\n\n" + table(("in int8", plain(costs.get("metric")), ""), rows)
+    return (
+        text + f"What each costs alone in {small}:\n\n" + table((f"in {small}", plain(costs.get("metric")), ""), rows)
+    )

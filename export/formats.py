@@ -82,7 +82,7 @@ class Job:
         return Reference(source, lambda name: self.step(f"Keras on {split} samples, {name}")), split
 
     def search(self, quantizer: Quantizer, format: str, precision: str, path: Path) -> Costs:
-        """Write a static int8 file in which as much as the limits allow is int8.
+        """Write a file in which as much as the limits allow is int8, or float16.
 
         Args:
             quantizer: of the format.
@@ -94,7 +94,7 @@ class Job:
             What was measured on the way.
 
         Raises:
-            ExportError: the limits do not hold with a single layer in int8.
+            ExportError: there are no samples, or the limits do not hold with a single layer in the small precision.
         """
         # Both run files, and what opens a SavedModel knows its converter, which imports this module.
         from export.quantization.search import Search

@@ -129,7 +129,8 @@ def judge(
         sign: 1 where a higher metric is better, -1 where a lower one is.
         gates: the task's, see `gates_of`.
         searching: the results are of a search's samples, fewer than those of the verification: the standard error of
-            the loss, where it is known, is allowed everywhere, so that the search does not run after chance.
+            the loss, where it is known, is allowed everywhere, and twice that of a count of flips, so that the search
+            does not run after chance.
     """
     gate = gates[precision]
     problems = [] if results.get(ALL) else [f"not verified in the scenario {ALL!r}"]
@@ -151,7 +152,10 @@ def _problems(
     if gate.exact and not result.max_abs_diff <= limit:
         problems.append(f"max difference {result.max_abs_diff:.2g} > {limit:.2g}")
     held = gate.flips_everywhere or name == ALL
-    if gate.flip_share is not None and held and result.flips > gate.flip_share * result.samples:
+    flips = math.inf if gate.flip_share is None else gate.flip_share * result.samples
+    if searching:
+        flips += 2 * math.sqrt(flips)
+    if gate.flip_share is not None and held and result.flips > flips:
         problems.append(f"{result.flips} of {result.samples} decisions flipped, allowed {gate.flip_share:.1%}")
     if gate.metric_drop is not None:
         drop, allowed = -sign * result.metric_change, allowed_drop(gate, name, result, searching=searching)

@@ -1,4 +1,4 @@
-"""float16 in ONNX, with float32 islands where float16 would overflow or lose what a division needs.
+"""float16 in ONNX, with float32 islands where float16 would overflow or lose what a division needs, or by choice.
 
 The file says itself which Keras layers these are, see `islands_of`. Inputs and outputs stay float32. Without islands it
 is what ONNX Runtime's converter writes.
@@ -7,62 +7,104 @@ is what ONNX Runtime's converter writes.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from export.onnx_facts import Facts
 from export.onnx_islands import ENTRY, Island, find_islands
-from mmkeras.errors import ExportError, require
+from export.quantization.layers import QuantizedLayer
+from mmkeras.errors import ExportError, nearest, require
+from mmkeras.runtime.differences.contents import part_of
 
-__all__ = ["islands_of", "write_float16"]
+__all__ = ["Float16Quantizer", "islands_of"]
 
 
-def write_float16(float32: Path, path: Path, samples: Mapping[str, np.ndarray], work: Path) -> tuple[Island, ...]:
-    """Write a float16 file and return what stays float32 in it.
+class Float16Quantizer:
+    """Writes float16 files of one float32 ONNX file, islands in float32. A `export.quantization.layers.Quantizer`.
 
-    Args:
-        float32: the ONNX file to start from.
-        path: the file to write.
-        samples: N samples, arrays (N, ...) by name of the model's inputs, on which values are measured.
-        work: folder for temporary copies of the file.
-
-    Raises:
-        ExportError: the samples do not fit the model.
-        DependencyError: onnx or onnxruntime is missing.
+    A layer is a Keras layer with all its nodes.
     """
-    onnx = require("onnx", "export")
-    # onnxconverter-common's function of the same name writes files that do not load.
-    float16 = require("onnxruntime.transformers.float16", "export")
-    named = work / f"{float32.stem}.named.onnx"
-    proto = onnx.load(float32)
-    _name_nodes(proto)
-    onnx.save(proto, named)
-    try:
-        islands = find_islands(named, samples, work)
-    finally:
-        named.unlink(missing_ok=True)
-    blocked = [island.node for island in islands]
-    _own_constants(proto, set(blocked))
-    proto = float16.convert_float_to_float16(proto, keep_io_types=True, node_block_list=blocked)
-    _sort(proto.graph)
-    if islands:
-        _join_islands(proto)
-        layers: dict[str, str] = {}
-        for island in islands:
-            layers.setdefault(island.layer or island.node, island.reason)
-        entry = proto.metadata_props.add()
-        entry.key, entry.value = ENTRY, json.dumps(layers)
-    onnx.save(proto, path)
-    return islands
+
+    def __init__(self, float32: Path, samples: Mapping[str, np.ndarray], work: Path) -> None:
+        """Measure what float16 cannot hold.
+
+        Args:
+            float32: the ONNX file to start from.
+            samples: N samples, arrays (N, ...) by name of the model's inputs, on which values are measured.
+            work: folder for temporary copies of the file.
+
+        Raises:
+            ExportError: the samples do not fit the model.
+            DependencyError: onnx or onnxruntime is missing.
+        """
+        onnx = require("onnx", "export")
+        named = work / f"{float32.stem}.named.onnx"
+        self._proto = onnx.load(float32)
+        _name_nodes(self._proto)
+        onnx.save(self._proto, named)
+        try:
+            self.islands: tuple[Island, ...] = find_islands(named, samples, work)
+        finally:
+            named.unlink(missing_ok=True)
+        self._nodes = _nodes_by_layer(self._proto, {island.node for island in self.islands})
+        self.layers: tuple[QuantizedLayer, ...] = _layers(self._proto, self._nodes)
+        """What can be kept in float32, in the order of the graph; islands are."""
+
+    def write(self, path: Path, keep: Iterable[str] = ()) -> None:
+        """Write a file that computes in float16, but in the islands and the layers named in ``keep``.
+
+        Raises:
+            ExportError: a name is not one of ``layers``.
+        """
+        onnx = require("onnx", "export")
+        # onnxconverter-common's function of the same name writes files that do not load.
+        float16 = require("onnxruntime.transformers.float16", "export")
+        kept = tuple(keep)
+        if unknown := sorted(set(kept) - self._nodes.keys()):
+            raise ExportError(f"No layer is called {unknown[0]!r}; {nearest(unknown[0], self._nodes)}")
+        blocked = [*(island.node for island in self.islands), *(node for name in kept for node in self._nodes[name])]
+        proto = onnx.ModelProto()
+        proto.CopyFrom(self._proto)
+        _own_constants(proto, set(blocked))
+        proto = float16.convert_float_to_float16(proto, keep_io_types=True, node_block_list=blocked)
+        _sort(proto.graph)
+        if blocked:
+            _join_islands(proto)
+            layers = dict.fromkeys(kept, "its digits are needed")
+            for island in self.islands:
+                layers.setdefault(island.layer or island.node, island.reason)
+            entry = proto.metadata_props.add()
+            entry.key, entry.value = ENTRY, json.dumps(layers)
+        onnx.save(proto, path)
+
+
+def _nodes_by_layer(proto: Any, left_out: set[str]) -> dict[str, list[str]]:
+    facts = Facts.of(proto)
+    found: dict[str, list[str]] = {}
+    for node in facts.nodes:
+        if node.name not in left_out and (layer := facts.layer(node)):
+            found.setdefault(layer, []).append(node.name)
+    return found
+
+
+def _layers(proto: Any, nodes: Mapping[str, Iterable[str]]) -> tuple[QuantizedLayer, ...]:
+    sizes = {tensor.name: math.prod(tensor.dims) for tensor in proto.graph.initializer}
+    weights = {node.name: sum(sizes.get(name, 0) for name in node.input) for node in proto.graph.node}
+    return tuple(
+        QuantizedLayer(layer, layer, part_of(layer), "float16", sum(weights.get(name, 0) for name in names))
+        for layer, names in nodes.items()
+    )
 
 
 def islands_of(path: Path) -> dict[str, str]:
     """Return the Keras layers that a float16 file computes in float32, each with why; empty where there are none.
 
     Args:
-        path: an ONNX file that `write_float16` wrote.
+        path: an ONNX file that `Float16Quantizer` wrote.
     """
     proto = require("onnx", "export").load(path, load_external_data=False)
     found: dict[str, str] = next((json.loads(item.value) for item in proto.metadata_props if item.key == ENTRY), {})

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.formats import Format, Job
-from export.onnx_float16 import write_float16
+from export.onnx_float16 import Float16Quantizer
 from export.onnx_int8 import OnnxQuantizer, weights_only
 from export.onnx_layers import SMALL
 from export.quantization.costs import Costs
@@ -42,7 +42,7 @@ BATCH = "batch"
 
 
 def convert(job: Job, precision: str, path: Path) -> Costs | None:
-    """Write one ONNX file; for static int8, return what the search for what must stay in float has measured.
+    """Write one ONNX file; return what the search for what must stay in float32 has measured, where there was one.
 
     Raises:
         ExportError: an operation has no ONNX form, or the file is not valid or has other inputs than the model.
@@ -61,7 +61,12 @@ def convert(job: Job, precision: str, path: Path) -> Costs | None:
             quantizer = OnnxQuantizer(base, job.calibration.inputs, job.work)
             costs = job.search(quantizer, FORMAT.name, precision, path)
         elif precision == "float16":
-            write_float16(base, path, _samples(job.source), job.work)
+            halves = Float16Quantizer(base, _samples(job.source), job.work)
+            try:
+                costs = job.search(halves, FORMAT.name, precision, path)
+            except ExportError:
+                # Without samples to search with, and where no choice holds: the verification has the last word.
+                halves.write(path)
         else:
             WRITERS[precision](base, path)
     check(onnx.load(path), job.source.model)

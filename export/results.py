@@ -119,7 +119,7 @@ class FileResult:
     rung: int = 0
     """Its place on the ladder of its format, 1 the smallest and fastest; 0 without a ladder."""
     costs: Costs | None = None
-    """For static int8, what each part of the model costs in int8 and what therefore stays in float."""
+    """For static int8 and ONNX float16, what each part of the model costs and what therefore stays in float32."""
 
     @property
     def max_abs_diff(self) -> float:

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--samples", type=int, default=2048, help="samples of each split (%(default)s)")
     parser.add_argument("--steps", type=int, default=60, help="training steps (%(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each side of the efficiency (%(default)s)")
-    parser.add_argument("--batch", type=int, default=256, help="samples of a worker's batch there (%(default)s)")
+    parser.add_argument("--batch", type=int, default=512, help="samples of a worker's batch there (%(default)s)")
     parser.add_argument("--worlds", nargs="+", choices=list(_WORLDS), default=list(_WORLDS), help="what is compared")
     parser.add_argument("--config", action="append", default=[], help="configuration of the vqa pipeline")
     parser.add_argument("--out", type=Path, default=Path("runs/cluster.json"), help="where to write (%(default)s)")
@@ -119,7 +119,7 @@ def _efficiency(base: list[str], given: argparse.Namespace, folder: Path, consol
     cores = sorted(os.sched_getaffinity(0))[:2]
     if len(cores) < 2:
         raise TrainingError("efficiency: needs two cores, this process may use one")
-    settings = ["--train.steps_per_epoch", str(given.steps), "--cluster.batch", "per_replica"]
+    settings = ["--train.steps_per_epoch", str(given.steps // 2), "--cluster.batch", "per_replica"]
     settings += ["--train.batch_size", str(given.batch)]
 
     def speed(name: str, used: Sequence[int], *options: str) -> float:

@@ -1,4 +1,4 @@
-"""What int8 costs, part by part and layer by layer, and what therefore stays in float."""
+"""What int8 or float16 costs, part by part and layer by layer, and what therefore stays in float32."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Costs", "LayerCost"]
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One layer alone in int8, everything else in float."""
+    """One layer alone in int8 or float16, everything else in float32."""
 
     layer: str
     """Path of the Keras layer."""
@@ -37,15 +37,15 @@ class Costs:
     scenarios: tuple[str, ...]
     """Modality scenarios that were looked at."""
     whole: float
-    """Loss with every layer in int8, in points."""
+    """Loss with every layer in the small precision, in points."""
     branches: dict[str, float]
-    """Loss with one part of the model in int8, in points."""
+    """Loss with one part of the model in it, in points."""
     layers: tuple[LayerCost, ...]
     """Layers of the parts that cost something, costliest first."""
     final: float
     """Loss with the layers in float that stay there, in points."""
     quantized: int
-    """Layers in int8."""
+    """Layers in the small precision."""
     total: int
     """Layers that could be."""
 

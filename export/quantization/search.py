@@ -49,7 +49,7 @@ class Search:
             Names of the quantiser's layers that stay in float, and what was measured on the way.
 
         Raises:
-            ExportError: the limits do not hold with a single layer in int8.
+            ExportError: the limits do not hold with a single layer in the small precision.
         """
         with tempfile.TemporaryDirectory() as folder:
             self._aside = Path(folder) / "candidate"
@@ -57,7 +57,7 @@ class Search:
 
     def _run(self) -> tuple[tuple[str, ...], Costs]:
         every = self.quantizer.layers
-        self.step("everything in int8")
+        self.step(f"everything in {self.trial.precision}")
         whole = self._try(())
         if not self.trial.problems(whole):
             return (), self._costs(tuple(whole), whole, {}, (), (), whole)
@@ -65,7 +65,7 @@ class Search:
         scenarios = tuple(dict.fromkeys((ALL, self.trial.tightest(whole))))
         branches: dict[str, float] = {}
         for branch in dict.fromkeys(layer.branch for layer in every):
-            self.step(f"only {branch} in int8")
+            self.step(f"only {branch} in {self.trial.precision}")
             branches[branch] = self.trial.worst(self._only([x for x in every if x.branch == branch], scenarios))
         # Where no part costs anything alone, they only do so together.
         noise = max(NOTHING, self.trial.noise(whole))
@@ -107,8 +107,8 @@ class Search:
                 break
             if count >= len(order) - 1:
                 raise ExportError(
-                    f"Not even one layer in int8 holds the limits: {self.trial.problems(results)}. Take another "
-                    "precision, or allow more with --max-metric-drop."
+                    f"Not even one layer in {self.trial.precision} holds the limits: {self.trial.problems(results)}. "
+                    "Take another precision, or allow more with --max-metric-drop."
                 )
             low, count = count, min(2 * count, len(order) - 1)
         while count - low > 1:

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from export.gates import GATES, device_tolerance, gates_of, judge, tightened
+from export.gates import GATES, Gate, device_tolerance, gates_of, judge, tightened
 from export.results import FileResult, ScenarioResult, SliceResult
 from export.verify import metric_error
 from mmkeras.errors import ConfigError
@@ -181,6 +181,11 @@ def test_a_search_does_not_run_after_chance() -> None:
     assert "0.70 points worse, allowed 0.50" in judged(-0.007, 0.003, searching=False)
     assert "0.90 points worse, allowed 0.80" in judged(-0.009, 0.003, searching=True)
     assert "0.70 points worse, allowed 0.50" in judged(-0.007, None, searching=True)
+    half = {"float16": Gate(flip_share=0.002)}
+    few, more = ({"all": result(0.1, flips=flips)} for flips in (3, 4))  # of 500
+    assert judge("float16", 0.0, few, "accuracy", 1, half, searching=True) == ""
+    assert "flipped" in judge("float16", 0.0, more, "accuracy", 1, half, searching=True)
+    assert "flipped" in judge("float16", 0.0, few, "accuracy", 1, half)
 
 
 def test_a_search_holds_a_share_of_the_limits() -> None:

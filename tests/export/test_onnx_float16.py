@@ -16,9 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from export import onnx_float16
-from export.onnx_float16 import islands_of, write_float16
+from export.onnx_float16 import Float16Quantizer, islands_of
 from export.onnx_from_keras import check, float32_graph
-from export.onnx_islands import find_islands
+from export.onnx_islands import Island, find_islands
 from export.onnx_masks import hiding_nodes
 from export.tensorrt_lint import lint_file
 from mmkeras.errors import ExportError
@@ -47,6 +47,13 @@ def written(model: keras.Model, folder: Path, samples: np.ndarray = X) -> tuple[
     write_float16(base, path, {"x": samples}, folder)
     check(onnx.load(path), model)
     return base, path
+
+
+def write_float16(float32: Path, path: Path, samples: dict[str, np.ndarray], work: Path) -> tuple[Island, ...]:
+    """Write a file without choosing anything, and return its islands."""
+    halves = Float16Quantizer(float32, samples, work)
+    halves.write(path)
+    return halves.islands
 
 
 def answers(path: Path) -> np.ndarray:
@@ -217,3 +224,23 @@ def test_samples_that_do_not_fit_are_refused_and_nothing_is_left(tmp_path: Path)
             write_float16(base / "float32.onnx", tmp_path / "out.onnx", samples, work)
     assert not list(work.iterdir())
     assert not (tmp_path / "out.onnx").exists()
+
+
+def test_a_layer_that_is_kept_is_computed_in_float32(tmp_path: Path) -> None:
+    model = model_of()
+    base, path = tmp_path / "float32.onnx", tmp_path / "float16.onnx"
+    onnx.save(float32_graph(model), base)
+    halves = Float16Quantizer(base, {"x": X}, tmp_path)
+    assert [(each.layer, each.branch) for each in halves.layers] == [("first", "other"), ("last", "other")]
+    assert [each.weights for each in halves.layers] == [6 * 8, 8 * 3], "biases of zero are dropped"
+    errors = {}
+    for keep in ((), ("first",), ("first", "last")):
+        halves.write(path, keep)
+        check(onnx.load(path), model)
+        assert islands_of(path) == dict.fromkeys(keep, "its digits are needed")
+        kinds = Counter(tensor.data_type for tensor in onnx.load(path).graph.initializer)
+        assert kinds[TensorProto.FLOAT] == len(keep)
+        errors[keep] = float(np.abs(answers(path) - answers(base)).max())
+    assert min(errors[()], errors[("first",)]) > errors[("first", "last")] == 0
+    with pytest.raises(ExportError, match="No layer is called 'firs'; did you mean"):
+        halves.write(path, ["firs"])

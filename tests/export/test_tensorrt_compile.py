@@ -13,7 +13,7 @@ import pytest
 import pipelines
 from export import onnx_islands
 from export.formats import Job
-from export.onnx_float16 import write_float16
+from export.onnx_float16 import Float16Quantizer
 from export.onnx_from_keras import convert
 from export.onnx_int8 import OnnxQuantizer, weights_only
 from export.results import Report
@@ -111,7 +111,9 @@ def test_both_int8_forms_and_float16_with_islands_compile(
     weights_only(base, tmp_path / "tiny.int8-weights.onnx")
     # Nothing in these models is near 65504; a lower limit makes many islands.
     monkeypatch.setattr(onnx_islands, "LARGEST", 2.0)
-    assert len(write_float16(base, tmp_path / "tiny.float16.onnx", inputs, tmp_path)) > 10
+    halves = Float16Quantizer(base, inputs, tmp_path)
+    halves.write(tmp_path / "tiny.float16.onnx")
+    assert len(halves.islands) > 10
     expected = answers(base, inputs)
     for precision, tolerance in (("int8", 0.2), ("int8-weights", 0.05), ("float16", 0.02)):
         path = tmp_path / f"tiny.{precision}.onnx"
