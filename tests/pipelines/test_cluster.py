@@ -180,6 +180,6 @@ def test_the_time_from_a_death_to_the_stop_is_measured(place: Place, tmp_path):
 @pytest.mark.slow
 def test_a_short_measurement_has_its_documented_form(place: Place, tmp_path):
     out = tmp_path / "cluster.json"
-    options = ["--samples", "60", "--steps", "44", "--rounds", "1", "--worlds", "2 workers"]
+    options = ["--samples", "60", "--steps", "88", "--batch", "8", "--rounds", "1", "--worlds", "2 workers"]
     assert measured.main(["--config", str(place.config), *options, "--out", str(out)]) in (0, 1)
     jsonschema.validate(json.loads(out.read_text()), SCHEMA)
