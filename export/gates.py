@@ -152,11 +152,10 @@ def _problems(
     if gate.exact and not result.max_abs_diff <= limit:
         problems.append(f"max difference {result.max_abs_diff:.2g} > {limit:.2g}")
     held = gate.flips_everywhere or name == ALL
-    flips = math.inf if gate.flip_share is None else gate.flip_share * result.samples
-    if searching:
-        flips += 2 * math.sqrt(flips)
-    if gate.flip_share is not None and held and result.flips > flips:
-        problems.append(f"{result.flips} of {result.samples} decisions flipped, allowed {gate.flip_share:.1%}")
+    if gate.flip_share is not None and held:
+        flips = gate.flip_share * result.samples
+        if result.flips > flips + (2 * math.sqrt(flips) if searching else 0.0):
+            problems.append(f"{result.flips} of {result.samples} decisions flipped, allowed {gate.flip_share:.1%}")
     if gate.metric_drop is not None:
         drop, allowed = -sign * result.metric_change, allowed_drop(gate, name, result, searching=searching)
         # 1e-9: half a point exactly must pass in floating point too.

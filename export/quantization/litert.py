@@ -1,9 +1,9 @@
 """Static int8 for LiteRT by ai-edge-quantizer, on the float32 file: convolutions, dense layers, embeddings, by choice.
 
-All else stays in float: a LayerNormalization's variance, the masks of attention and
-its softmax do not survive 256 steps (the converter's own static int8 takes everything and costs easy-VQA 61 points),
-and int8 is no faster there. Convolutions are quantised per channel, dense layers per tensor, as LiteRT's specification
-of int8 operators has it: https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec
+All else stays in float: a LayerNormalization's variance, the masks of attention and its softmax do not survive 256
+steps (the converter's own static int8 takes everything and costs easy-VQA 61 points), and int8 is no faster there.
+Convolutions are quantised per channel, dense layers per tensor, as LiteRT's specification of int8 operators has it:
+https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 
 from export.quantization.compact import compact
 from export.quantization.embeddings import embeddings, quantize_embeddings
+from export.quantization.flatbuffer import read_model, schema
 from export.quantization.layers import QuantizedLayer, describe, scoped_name
 from mmkeras.errors import ExportError, nearest, require
 
@@ -45,8 +46,8 @@ class LiteRTQuantizer:
             DependencyError: ai-edge-quantizer is missing.
         """
         self._float32 = float32
-        self._embeddings = frozenset(layer.name for layer in embeddings(float32.read_bytes()))
         self.layers = _layers(float32)
+        self._embeddings = _embeddings_of(self.layers)
         count = len(next(iter(inputs.values()))) if inputs else 0
         if not count:
             raise ExportError("Static int8 needs calibration samples, got none. Give the data a training split.")
@@ -113,11 +114,14 @@ def weights_only(float32: Path, path: Path) -> None:
         ExportError: there is nothing to quantise.
     """
     layers = _layers(float32)
-    content = float32.read_bytes()
-    tables = {layer.name for layer in embeddings(content)}
-    if not tables.issuperset(layer.name for layer in layers):
-        content = _int8_weights(float32)
+    tables = _embeddings_of(layers)
+    only_tables = len(tables) == len(layers)
+    content = float32.read_bytes() if only_tables else _int8_weights(float32)
     path.write_bytes(compact(quantize_embeddings(content, tables)))
+
+
+def _embeddings_of(layers: Iterable[QuantizedLayer]) -> frozenset[str]:
+    return frozenset(layer.name for layer in layers if layer.operation not in OPERATIONS)
 
 
 def _int8_weights(float32: Path) -> bytes:
@@ -139,10 +143,9 @@ def _layers(float32: Path) -> tuple[QuantizedLayer, ...]:
     Raises:
         ExportError: there is neither.
     """
-    schema = require("ai_edge_litert.schema_py_generated", "export")
     content = float32.read_bytes()
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    model = read_model(content)
+    names = {value: name for name, value in vars(schema().BuiltinOperator).items() if isinstance(value, int)}
     found = list(embeddings(content))
     for graph in model.subgraphs:
         for operator in graph.operators:
