@@ -1,4 +1,4 @@
-"""One file of an export: converted, run in every scenario, judged, and put where it belongs."""
+"""One file of an export: converted, run in every scenario, judged, and at the end put where it belongs."""
 
 from __future__ import annotations
 
@@ -8,20 +8,38 @@ from pathlib import Path
 
 from rich.progress import Progress, TaskID
 
-from export.bundles import with_file
 from export.formats import Format, Job
-from export.gates import device_tolerance, gates_of, judge
+from export.gates import gates_of, judge
 from export.onnx_from_keras import FORMAT as ONNX
 from export.results import FileResult, ScenarioResult
 from export.runners import open_saved_model, opened
 from export.saved_model_from_keras import FORMAT as SAVED_MODEL
 from export.saved_model_from_keras import RAW_ENDPOINT
+from export.source import Source
 from export.tensorrt_notes import engine_notes
 from export.verify import Reference
 from mmkeras.disk import explain
 from mmkeras.errors import ExportError
+from mmkeras.manifest import exported_file
 
-__all__ = ["attempt"]
+__all__ = ["Tried", "attempt", "place"]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A file that was asked for."""
+
+    format: Format
+    """Its converter."""
+    result: FileResult
+    """What was measured, and whether it may ship."""
+    path: Path | None = None
+    """Where it lies until it is placed; None where the conversion failed."""
+
+    @property
+    def label(self) -> str:
+        """Name of it on the progress bar."""
+        return f"{self.format.name} {self.result.precision}"
 
 
 @dataclass(frozen=True)
@@ -44,19 +62,17 @@ def attempt(
     job: Job,
     format: Format,
     precision: str,
-    folder: Path,
     reference: Reference,
     progress: Progress,
     *,
     rung: int = 0,
-) -> FileResult:
+) -> Tried:
     """Convert, verify and judge one file. Whatever goes wrong in it stays with this file.
 
     Args:
         job: what is exported.
         format: its converter.
         precision: one of the format's.
-        folder: the build; an accepted file goes to ``edge/``, another one to ``rejected/``.
         reference: the Keras model on the test samples.
         progress: where bars are shown.
         rung: place on the ladder of the format, 0 without one.
@@ -70,7 +86,7 @@ def attempt(
     except Exception as error:  # a converter may raise anything, and the other formats must go on
         if said := explain(error, aside):  # a full disk is no fault of the format
             raise ExportError(said) from error
-        return dataclasses.replace(result, reason=_reason("conversion failed", error))
+        return Tried(format, dataclasses.replace(result, reason=_reason("conversion failed", error)))
     bar = progress.add_task(f"{this.label}: verifying", total=len(reference.cases))
     scenarios: dict[str, ScenarioResult] = {}
     failure = ""
@@ -83,18 +99,7 @@ def attempt(
     task = job.source.task
     gates = gates_of(task, job.config.max_metric_drop, job.config.max_flips)
     reason = failure or judge(precision, format.tolerance, scenarios, task.metric, task.metric_sign, gates)
-    result = dataclasses.replace(
-        result,
-        scenarios=scenarios,
-        accepted=not reason,
-        reason=reason,
-        tolerance=device_tolerance(precision, format.tolerance, scenarios),
-    )
-    path = _place(aside, folder, name, accepted=result.accepted)
-    if result.accepted and format.name == ONNX.name:
-        inputs = [tensor for spec in job.source.specs.values() for tensor in (*spec.tensors, spec.present)]
-        result = dataclasses.replace(result, engine=engine_notes(folder / path, path, precision, inputs))
-    return with_file(result, folder, path)
+    return Tried(format, dataclasses.replace(result, scenarios=scenarios, accepted=not reason, reason=reason), aside)
 
 
 def _verify(this: _Attempt, aside: Path, scenarios: dict[str, ScenarioResult], bar: TaskID) -> None:
@@ -112,19 +117,35 @@ def _verify(this: _Attempt, aside: Path, scenarios: dict[str, ScenarioResult], b
             scenarios[case.scenario.name] = reference.measure(case, raw)
 
 
-def _place(aside: Path, folder: Path, name: str, *, accepted: bool) -> str:
-    """Move a verified file to where it belongs in the build and return its path there."""
-    if not accepted:
-        path = f"rejected/{name}"
+def place(tried: Tried, folder: Path, source: Source) -> FileResult:
+    """Move a judged file to where it belongs in the build and describe it.
+
+    Args:
+        tried: the file.
+        folder: the build; an accepted file goes to ``edge/``, a SavedModel beside it, any other file to ``rejected/``.
+        source: what is exported.
+    """
+    result, aside = tried.result, tried.path
+    if aside is None:
+        return result
+    if not result.accepted:
+        path = f"rejected/{aside.name}"
     elif aside.is_dir():
         for part in aside.iterdir():
             part.rename(folder / part.name)
-        return "."
+        path = "."
     else:
-        path = f"edge/{name}"
-    (folder / path).parent.mkdir(exist_ok=True)
-    aside.rename(folder / path)
-    return path
+        path = f"edge/{aside.name}"
+    if path != ".":
+        (folder / path).parent.mkdir(exist_ok=True)
+        aside.rename(folder / path)
+    if result.accepted and tried.format.name == ONNX.name:
+        inputs = [tensor for spec in source.specs.values() for tensor in (*spec.tensors, spec.present)]
+        result = dataclasses.replace(result, engine=engine_notes(folder / path, path, result.precision, inputs))
+    described = exported_file(
+        folder, path, format=result.format, precision=result.precision, tolerances={}, accepted=False
+    )
+    return dataclasses.replace(result, path=path, bytes=described.bytes, sha256=described.sha256)
 
 
 def _reason(what: str, error: Exception) -> str:

@@ -15,23 +15,20 @@ from typing import Any
 import numpy as np
 
 from export.model_card import METRICS_NAME
+from export.proof.probes import PROBES
+from export.proof.proof import Proof
 from export.results import FileResult
 from export.scenarios import ALL
 from export.source import Source
 from export.tensorrt_notes import write_notes
-from export.verify import Reference
-from mmkeras.bundle import Golden, GoldenFiles, Manifest, digest, exported_file, write_golden, write_manifest
+from mmkeras.bundle import GoldenFiles, Manifest, digest, exported_file, write_golden, write_manifest
 from mmkeras.disk import explain
 from mmkeras.errors import ExportError, MmkerasError
 from mmkeras.files import held, sweep, write_json
 from mmkeras.privacy import recorded, redaction
 
-__all__ = ["build_folder", "next_version", "publish", "with_file", "write_description"]
+__all__ = ["build_folder", "next_version", "publish", "write_description"]
 
-GOLDEN_SAMPLES = 8
-"""Golden samples of the scenario ``all``, with their raw inputs."""
-GOLDEN_PER_SCENARIO = 2
-"""Golden samples of every other scenario."""
 _PACKAGES = ("mmkeras", "tensorflow", "keras", "onnx", "tf2onnx", "onnxruntime", "ai-edge-litert", "ai-edge-quantizer")
 
 
@@ -83,7 +80,7 @@ def write_description(
     source: Source,
     version: int,
     files: list[FileResult],
-    reference: Reference,
+    proof: Proof,
     calibration: dict[str, Any],
 ) -> None:
     """Write model.keras, metrics.json, the specs' files, golden samples, TensorRT notes and the manifest into a build.
@@ -93,7 +90,7 @@ def write_description(
         source: what was exported.
         version: the version it will get.
         files: every result; those that left no file are not in the manifest.
-        reference: the Keras model's outputs, which the golden samples are taken from.
+        proof: golden samples and what a self-test accepts of each file.
         calibration: what static int8 measured its ranges on; empty where no file needed it.
     """
     source.model.save(folder / "model.keras")
@@ -107,9 +104,10 @@ def write_description(
             file.path,
             format=file.format,
             precision=file.precision,
-            tolerance=file.tolerance,
+            tolerances=file.tolerances,
             accepted=file.accepted,
             reason=file.reason,
+            flipped=file.flipped,
         )
         for file in files
         if file.path
@@ -122,50 +120,29 @@ def write_description(
         modalities=tuple(spec.to_json() for spec in source.specs.values()),
         task=source.task.to_json(),
         files=written,
-        golden=_write_golden(folder, source, reference),
+        golden=_write_golden(folder, source, proof),
         documents={notes: digest(folder, notes)} if notes else {},
         provenance=_provenance(source, calibration),
     )
     write_manifest(folder, manifest)
 
 
-def _write_golden(folder: Path, source: Source, reference: Reference) -> GoldenFiles:
-    """Write samples spread over the test samples, each with the Keras model's outputs."""
+def _write_golden(folder: Path, source: Source, proof: Proof) -> GoldenFiles:
+    """Write the golden samples, and the raw inputs of those that are as the data has them."""
     # What the run was told holds wherever it is exported from.
     now = recorded(source.provenance) or redaction()
-    keys: list[str] = []
-    names: list[str] = []
-    rows: list[tuple[Any, np.ndarray]] = []
-    raw_index: list[int] = []
+    golden = proof.golden
     raw: list[dict[str, Any]] = []
-    for case in reference.cases:
-        whole = case.scenario.name == ALL
-        wanted = min(GOLDEN_SAMPLES if whole else GOLDEN_PER_SCENARIO, len(reference.keys))
-        chosen = np.unique(np.linspace(0, len(reference.keys) - 1, wanted).round().astype(int))
-        rows.append((case, chosen))
-        for row in chosen:
-            keys.append(now.name(reference.keys[row]))
-            names.append(case.scenario.name)
-            values = source.samples[row].values
-            # What may not be shown is not written; half of a sample's raw inputs would prove nothing.
-            whole_raw = whole and all(value is None or now.value(value) == value for value in values.values())
-            raw_index.append(len(raw) if whole_raw else -1)
-            if whole_raw:
-                raw.append(values)
-    golden = Golden(
-        keys=tuple(keys),
-        scenarios=tuple(names),
-        inputs={
-            name: np.concatenate([np.asarray(case.inputs[name])[chosen] for case, chosen in rows])
-            for name in rows[0][0].inputs
-        },
-        outputs={
-            name: np.concatenate([case.outputs[name][chosen] for case, chosen in rows]) for name in rows[0][0].outputs
-        },
-        targets=np.concatenate([reference.targets[chosen] for _, chosen in rows]),
-        raw=np.array(raw_index, np.int32),
-    )
-    return write_golden(folder, golden, raw)
+    index = np.full(len(golden), -1, np.int32)
+    keys = []
+    for row, (key, scenario, values) in enumerate(zip(golden.keys, golden.scenarios, proof.values, strict=True)):
+        probe = scenario == PROBES
+        keys.append(key if probe else now.name(key))
+        # What may not be shown is not written; half of a sample's raw inputs would prove nothing.
+        if probe or (scenario == ALL and all(value is None or now.value(value) == value for value in values.values())):
+            index[row] = len(raw)
+            raw.append(values)
+    return write_golden(folder, dataclasses.replace(golden, keys=tuple(keys), raw=index), raw)
 
 
 def _provenance(source: Source, calibration: dict[str, Any]) -> dict[str, Any]:
@@ -182,11 +159,3 @@ def _packages() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def with_file(result: FileResult, folder: Path, path: str) -> FileResult:
-    """Return a result with the place, size and hash of the file that was written for it."""
-    described = exported_file(
-        folder, path, format=result.format, precision=result.precision, tolerance=0.0, accepted=False
-    )
-    return dataclasses.replace(result, path=path, bytes=described.bytes, sha256=described.sha256)

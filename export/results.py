@@ -13,9 +13,18 @@ from export.quantization.costs import Costs
 from export.scenarios import ALL
 from mmkeras.files import write_json
 
-__all__ = ["REPORT_NAME", "SCHEMA_VERSION", "FileResult", "Report", "ScenarioResult", "SliceResult", "max_or_nan"]
+__all__ = [
+    "REPORT_NAME",
+    "SCHEMA_VERSION",
+    "FileResult",
+    "OutputDifference",
+    "Report",
+    "ScenarioResult",
+    "SliceResult",
+    "max_or_nan",
+]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of export.json's schema."""
 REPORT_NAME = "export.json"
 """File name inside the bundle folder."""
@@ -35,6 +44,8 @@ class SliceResult:
     """The task's metric of the file."""
     metric_change: float
     """That metric minus the Keras model's."""
+    metric_error: float = 0.0
+    """Standard error of ``metric_change`` for groups of samples drawn anew."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry in ``export.json``."""
@@ -44,6 +55,27 @@ class SliceResult:
             "flips": self.flips,
             "metric": _number(self.metric),
             "metric_change": _number(self.metric_change),
+            "metric_error": _number(self.metric_error),
+        }
+
+
+@dataclass(frozen=True)
+class OutputDifference:
+    """One output of a file against the Keras model's, over all samples of a scenario."""
+
+    max_abs: float
+    """Largest absolute difference, in the output's unit; NaN where a value is not finite."""
+    relative: float
+    """Largest difference as a share of the larger of 1, the value itself and the root mean square of its channel."""
+    noise: float
+    """Root mean square difference as a share of the output's spread in the scenario ``all``, see `TaskSpec.spread`."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry in ``export.json``."""
+        return {
+            "max_abs_diff": _number(self.max_abs),
+            "relative": _number(self.relative),
+            "noise": _number(self.noise),
         }
 
 
@@ -65,10 +97,12 @@ class ScenarioResult:
     """That metric minus the Keras model's."""
     not_finite: int = 0
     """Output values that are NaN or infinite."""
-    scale: float = 1.0
-    """Largest absolute output of the Keras model, at least 1: float32 tolerances are relative to it."""
+    outputs: dict[str, OutputDifference] = field(default_factory=dict)
+    """By output: units are never mixed."""
     metric_error: float | None = None
-    """Standard error of ``metric_change`` for samples drawn anew; None where flips tell what chance can do."""
+    """Standard error of ``metric_change`` for groups of samples drawn anew; None where it was left out."""
+    calibration_change: float | None = None
+    """Expected calibration error of the file minus the Keras model's; None where the task has no confidences."""
     slices: tuple[SliceResult, ...] = ()
     """In the scenario ``all``, the slices of the data, the one that lost most first."""
 
@@ -88,6 +122,8 @@ class ScenarioResult:
             "metric": _number(self.metric),
             "metric_change": _number(self.metric_change),
             "metric_error": None if self.metric_error is None else _number(self.metric_error),
+            "calibration_change": None if self.calibration_change is None else _number(self.calibration_change),
+            "outputs": {name: difference.to_json() for name, difference in self.outputs.items()},
             **({"worst_slice": self.slices[0].to_json()} if self.slices else {}),
         }
 
@@ -112,8 +148,10 @@ class FileResult:
     """Whether it passed its gate."""
     reason: str = ""
     """Why it is not accepted; empty for an accepted file."""
-    tolerance: float = 0.0
-    """What a self-test on a device accepts; in the manifest."""
+    tolerances: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    """Largest difference to the golden outputs that a self-test on a device accepts, by scenario and output."""
+    flipped: tuple[int, ...] = ()
+    """Golden samples on which the file's decision is not the Keras model's; a self-test holds the others."""
     engine: dict[str, Any] = field(default_factory=dict)
     """For an ONNX file that ships: which TensorRT refuses it, and the commands that build an engine."""
     rung: int = 0
@@ -180,6 +218,10 @@ class Report:
     """``max_metric_drop`` in points and ``max_flips`` in percent, null for the precision's own limit; ``ladder``."""
     calibration: dict[str, Any] = field(default_factory=dict)
     """What static int8 measured its ranges on; empty where no file needed it."""
+    gates: dict[str, Any] = field(default_factory=dict)
+    """The limits that the files were held to, by precision, and how they are applied."""
+    faults: dict[str, str] = field(default_factory=dict)
+    """By planted fault: ``caught`` by the self-test of every file, or ``no effect`` on the model's outputs."""
 
     @property
     def accepted(self) -> bool:
@@ -199,6 +241,8 @@ class Report:
             "reference": {name: _number(value) for name, value in self.reference.items()},
             "budget": self.budget,
             **({"calibration": self.calibration} if self.calibration else {}),
+            "gates": self.gates,
+            "faults": self.faults,
             "files": [file.to_json() for file in self.files],
         }
 

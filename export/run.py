@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from functools import partial
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from export.attempt import attempt
+from export.attempt import Tried, attempt, place
 from export.bundles import build_folder, next_version, publish, write_description
 from export.formats import Format, Job, plan
-from export.gates import gates_of
+from export.gates import RULES, gates_of
+from export.held import hold_to_evaluation
 from export.model_card import write_card
-from export.results import FileResult, Report
+from export.proof.proof import prove
+from export.results import Report
 from export.source import Source, load_source, source_from_run
 from export.table import print_report
 from export.verify import Reference
@@ -57,7 +60,7 @@ def export_source(source: Source, config: ExportConfig, *, console: Console | No
     console = console or Console()
     targets = _targets(config)
     # Before the work begins: a budget out of range.
-    gates_of(source.task, config.max_metric_drop, config.max_flips)
+    gates = gates_of(source.task, config.max_metric_drop, config.max_flips)
     if len(source.samples) < ENOUGH:
         console.print(f"[yellow]Verified on {len(source.samples)} test samples; {ENOUGH} or more say more.")
     progress = Progress(
@@ -67,23 +70,24 @@ def export_source(source: Source, config: ExportConfig, *, console: Console | No
     with build_folder(root, source.name) as folder, progress:
         bar = progress.add_task("Keras reference", total=None)
         reference = Reference(source, lambda name: progress.update(bar, description=f"Keras, {name}"))
+        hold_to_evaluation(source, reference)
         progress.update(bar, total=sum(len(precisions) for _, precisions in targets), description="export")
         work = folder / ".work"
         work.mkdir()
         job = Job(source, work, config)
-        results: list[FileResult] = []
+        tried: list[Tried] = []
         for format, precisions in targets:
             for rung, precision in enumerate(precisions, 1):
                 label = f"{format.name} {precision}"
                 progress.update(bar, description=f"{label}: converting")
                 job.step = partial(_show, progress, bar, label)
-                results.append(
-                    attempt(job, format, precision, folder, reference, progress, rung=rung if config.ladder else 0)
-                )
+                tried.append(attempt(job, format, precision, reference, progress, rung=rung if config.ladder else 0))
                 progress.advance(bar)
-                if config.ladder and results[-1].accepted:
+                if config.ladder and tried[-1].result.accepted:
                     progress.advance(bar, len(precisions) - rung)
                     break
+        proof = prove(source, reference, tried, lambda line: progress.update(bar, description=line))
+        results = [place(each, folder, source) for each in proof.tried]
         shutil.rmtree(work)
         version = next_version(folder.parent)
         calibration = job.calibration_used
@@ -100,8 +104,10 @@ def export_source(source: Source, config: ExportConfig, *, console: Console | No
                 "ladder": config.ladder,
             },
             calibration=calibration.to_json() if calibration else {},
+            gates={**{name: dataclasses.asdict(gate) for name, gate in gates.items()}, "rules": RULES},
+            faults=proof.faults,
         )
-        write_description(folder, source, version, results, reference, report.calibration)
+        write_description(folder, source, version, results, proof, report.calibration)
         report.write(folder)
         write_card(folder)
         publish(folder, version)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from export.training_path import TrainingPath, check_host
 from mmkeras.modalities import ModalitySpec
 
 __all__ = ["ALL", "Scenario", "ScenarioInputs", "scenarios"]
@@ -46,36 +47,39 @@ def scenarios(specs: Mapping[str, ModalitySpec]) -> tuple[Scenario, ...]:
 
 
 class ScenarioInputs:
-    """Model inputs of the same samples in any scenario; each modality is preprocessed once."""
+    """Model inputs of the same samples in any scenario, decoded as in training; each modality is decoded once."""
 
-    def __init__(self, specs: Mapping[str, ModalitySpec], values: Sequence[Mapping[str, Any]]) -> None:
-        """Preprocess the samples as they are.
+    def __init__(
+        self, specs: Mapping[str, ModalitySpec], values: Sequence[Mapping[str, Any]], keys: Sequence[str] = ()
+    ) -> None:
+        """Decode the samples as they are, and hold the host's preprocessing to that.
 
         Args:
             specs: modality specs by name.
             values: raw values by modality, one mapping per sample; ``None`` is a missing modality.
+            keys: names of the samples, for messages; their positions when not given.
 
         Raises:
             DataError: a raw value cannot be used.
+            ExportError: preprocessing on a device gives other inputs than training.
         """
         self._specs = dict(specs)
         self._values = values
-        self._base = {name: self._stack(name, None) for name in specs}
+        self._keys = keys or [str(place) for place in range(len(values))]
+        self._training = {name: TrainingPath(spec) for name, spec in specs.items()}
+        self._base = {name: self._stack(name, Scenario(ALL)) for name in specs}
 
     def inputs(self, scenario: Scenario) -> dict[str, np.ndarray]:
         """Return every tensor and presence input (N, ...) by name. Arrays are shared between scenarios."""
         parts = dict(self._base)
         if scenario.modality:
-            parts[scenario.modality] = self._stack(scenario.modality, scenario.change)
+            parts[scenario.modality] = self._stack(scenario.modality, scenario)
         return {name: array for part in parts.values() for name, array in part.items()}
 
-    def _stack(self, name: str, change: Callable[[Any], Any] | None) -> dict[str, np.ndarray]:
-        spec = self._specs[name]
-        rows = []
-        for sample in self._values:
-            value = sample.get(name)
-            rows.append(spec.inputs(value if value is None or change is None else change(value)))
-        return {
-            tensor.name: np.stack([row[tensor.name] for row in rows]).astype(tensor.dtype, copy=False)
-            for tensor in (*spec.tensors, spec.present)
-        }
+    def _stack(self, name: str, scenario: Scenario) -> dict[str, np.ndarray]:
+        values = [sample.get(name) for sample in self._values]
+        if (change := scenario.change) is not None:
+            values = [None if value is None else change(value) for value in values]
+        inputs = self._training[name].inputs(values)
+        check_host(self._specs[name], values, self._keys, inputs, scenario.name)
+        return inputs

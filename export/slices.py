@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from export.results import SliceResult
+from export.standard_error import metric_error
 from mmkeras.evaluation.slices import FEW_SAMPLES, group_column
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._contract import Outputs
@@ -18,7 +19,12 @@ class Slices:
     """Groups of samples that share a value of a column, with enough of them to say something."""
 
     def __init__(
-        self, task: TaskSpec, columns: Sequence[Mapping[str, str]], targets: np.ndarray, weights: np.ndarray
+        self,
+        task: TaskSpec,
+        columns: Sequence[Mapping[str, str]],
+        targets: np.ndarray,
+        weights: np.ndarray,
+        depends: np.ndarray,
     ) -> None:
         """Group the samples by every column that the data brings.
 
@@ -27,8 +33,9 @@ class Slices:
             columns: of each sample, value by column.
             targets: encoded targets (N, ...).
             weights: sample weights (N,).
+            depends: number of each sample's group (N,): those that depend on each other.
         """
-        self._task, self._targets, self._weights = task, targets, weights
+        self._task, self._targets, self._weights, self._depends = task, targets, weights, depends
         self._groups: dict[str, np.ndarray] = {}
         for column in sorted({name for each in columns for name in each}):
             groups, _ = group_column(column, np.array([each.get(column, "") for each in columns]))
@@ -54,7 +61,13 @@ class Slices:
             before = self._score(reference, inside) if flips[inside].any() else metric
             # A slice without any object has no metric to lose.
             if not np.isnan(before):
-                results.append(SliceResult(name, int(inside.sum()), int(flips[inside].sum()), metric, metric - before))
+                sides = [
+                    {key: np.asarray(value)[inside] for key, value in each.items()} for each in (reference, outputs)
+                ]
+                known = self._targets[inside], self._weights[inside], self._depends[inside]
+                error = metric_error(self._task, *known, *sides) if metric != before else 0.0
+                flipped = int(flips[inside].sum())
+                results.append(SliceResult(name, int(inside.sum()), flipped, metric, metric - before, error))
         return tuple(sorted(results, key=lambda result: sign * result.metric_change))
 
     def _score(self, outputs: Outputs, inside: np.ndarray) -> float:

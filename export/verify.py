@@ -1,7 +1,7 @@
 """Holds exported files to the Keras model: on the same real samples, in every modality scenario.
 
-The Keras model runs once per scenario and is remembered; every file is then run by the same Runner that the device
-uses.
+The Keras model runs once per scenario, on inputs decoded as in training, and is remembered; every file is then run by
+the same Runner that the device uses.
 """
 
 from __future__ import annotations
@@ -9,27 +9,34 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from export.results import ScenarioResult
+from export.results import OutputDifference, ScenarioResult, max_or_nan
 from export.scenarios import ALL, Scenario, ScenarioInputs, scenarios
 from export.slices import Slices
-from export.source import Source
+from export.source import Source, groups_of
+from export.standard_error import metric_error
 from mmkeras.errors import ExportError
-from mmkeras.tasks import TaskSpec
+from mmkeras.evaluation.calibration import calibration
 from mmkeras.tasks._contract import Outputs
 
-__all__ = ["BATCH", "Case", "Infer", "Reference", "compare", "keras_infer", "metric_error", "run_batches"]
+__all__ = [
+    "BATCH",
+    "Case",
+    "Infer",
+    "Reference",
+    "keras_infer",
+    "run_batches",
+]
 
 Infer = Callable[[dict[str, Any]], Mapping[str, Any]]
 """Runs a batch: arrays (B, ...) by input name -> arrays (B, ...) by output name."""
 
 BATCH = 64
 """Samples in one forward pass."""
-RESAMPLES = 50
-"""Draws of the samples for a standard error, which is then known to a tenth of itself."""
 
 
 @dataclass(frozen=True)
@@ -57,19 +64,23 @@ class Reference:
             step: called with the scenario's name before each one; for a progress bar.
 
         Raises:
-            ExportError: the Keras model itself gives NaN or infinite outputs.
+            ExportError: the Keras model itself gives NaN or infinite outputs, or preprocessing on a device gives other
+                inputs than training.
         """
         self._source = source
         self.keys = tuple(sample.key for sample in source.samples)
         self.targets = np.stack([np.asarray(sample.target) for sample in source.samples])
         self.weights = np.array([sample.weight for sample in source.samples], np.float64)
-        self._infer = keras_infer(source.model)
-        self._slices = Slices(source.task, [sample.columns for sample in source.samples], self.targets, self.weights)
-        inputs = ScenarioInputs(source.specs, [sample.values for sample in source.samples])
+        self.groups = groups_of(source.samples)
+        self.infer = keras_infer(source.model)
+        columns = [sample.columns for sample in source.samples]
+        self._slices = Slices(source.task, columns, self.targets, self.weights, self.groups)
+        inputs = ScenarioInputs(source.specs, [sample.values for sample in source.samples], self.keys)
         self.cases: list[Case] = []
         for scenario in scenarios(source.specs):
             step(scenario.name)
             self.cases.append(self._case(scenario, inputs.inputs(scenario)))
+        self.spread = source.task.spread(self.cases[0].outputs)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -111,15 +122,67 @@ class Reference:
             brief: leave out the slices and the metric's standard error, which take most of the time.
         """
         outputs = run_batches(infer, case.inputs, size)
-        result = compare(self._source.task, self.keys, self.targets, self.weights, case, outputs, brief=brief)
-        if brief:
-            return result
-        if case.scenario.name == ALL and result.flips:
+        result = self.compare(case, outputs, brief=brief)
+        if not brief and case.scenario.name == ALL and result.flips:
             result = dataclasses.replace(result, slices=self._slices.compare(case.outputs, outputs))
         return result
 
+    def compare(self, case: Case, outputs: Outputs, *, brief: bool = False) -> ScenarioResult:
+        """Compare a file's outputs with the Keras model's.
+
+        Args:
+            case: the Keras model's outputs (N, ...).
+            outputs: the file's outputs (N, ...).
+            brief: leave out the standard error of the metric.
+
+        Raises:
+            ExportError: an output is missing or has another shape.
+        """
+        task = self._source.task
+        differences = {
+            name: _difference(name, reference, outputs.get(name), self.spread[name], sorted(outputs))
+            for name, reference in case.outputs.items()
+        }
+        flips = task.flips(case.outputs, outputs)
+        metric = task.score(self.targets, outputs, self.weights)[task.metric]
+        error = None
+        if not brief:
+            moved = flips.any() or metric != case.metric
+            error = metric_error(task, self.targets, self.weights, self.groups, case.outputs, outputs) if moved else 0.0
+        return ScenarioResult(
+            samples=len(self.keys),
+            max_abs_diff=max_or_nan([found.max_abs for found, _, _ in differences.values()]),
+            mean_abs_diff=float(np.mean([mean for _, mean, _ in differences.values()])),
+            flipped=tuple(key for key, flip in zip(self.keys, flips, strict=True) if flip),
+            metric=metric,
+            metric_change=metric - case.metric,
+            not_finite=sum(bad for _, _, bad in differences.values()),
+            outputs={name: found for name, (found, _, _) in differences.items()},
+            metric_error=error,
+            calibration_change=self._calibration(outputs) - self._calibration(case.outputs)
+            if self._confident
+            else None,
+        )
+
+    @cached_property
+    def _confident(self) -> bool:
+        found = calibration(self._source.task, self.targets, self.cases[0].outputs, self.weights)
+        return found is not None and "ece" in found
+
+    def _calibration_change(self, case: Case, outputs: Outputs) -> float | None:
+        if not self._confident:
+            return None
+        return self._calibration(outputs) - self._calibration(case.outputs)
+
+    def _calibration(self, outputs: Outputs) -> float:
+        """Return the expected calibration error; NaN where a confidence is not finite."""
+        if not all(np.isfinite(value).all() for value in outputs.values()):
+            return float("nan")
+        found = calibration(self._source.task, self.targets, outputs, self.weights)
+        return float("nan") if found is None else float(found["ece"])
+
     def _case(self, scenario: Scenario, inputs: dict[str, Any]) -> Case:
-        outputs = run_batches(self._infer, inputs)
+        outputs = run_batches(self.infer, inputs)
         for name, value in outputs.items():
             if not np.isfinite(value).all():
                 bad = [key for key, row in zip(self.keys, value, strict=True) if not np.isfinite(row).all()]
@@ -131,87 +194,29 @@ class Reference:
         return Case(scenario, inputs, outputs, score[self._source.task.metric])
 
 
-def compare(
-    task: TaskSpec,
-    keys: tuple[str, ...],
-    targets: np.ndarray,
-    weights: np.ndarray,
-    case: Case,
-    outputs: Outputs,
-    *,
-    brief: bool = False,
-) -> ScenarioResult:
-    """Compare a file's outputs with the Keras model's.
-
-    Args:
-        task: decides and scores.
-        keys: sample keys (N,).
-        targets: encoded targets (N, ...).
-        weights: sample weights (N,).
-        case: the Keras model's outputs (N, ...).
-        outputs: the file's outputs (N, ...).
-        brief: leave out the standard error of the metric.
-
-    Raises:
-        ExportError: an output is missing or has another shape.
-    """
-    differences, bad = [], 0
-    for name, reference in case.outputs.items():
-        got = outputs.get(name)
-        if got is None or np.shape(got) != reference.shape:
-            found = f"only {sorted(outputs)}" if got is None else f"shape {np.shape(got)}"
-            raise ExportError(f"expected the output {name!r} with shape {reference.shape}, got {found}")
-        bad += int((~np.isfinite(got)).sum())
-        # In float64: the difference of two float32 numbers is rounded again otherwise.
-        differences.append(np.abs(np.float64(got) - np.float64(reference)).ravel())
-    difference = np.concatenate(differences)
-    flips = task.flips(case.outputs, outputs)
-    metric = task.score(targets, outputs, weights)[task.metric]
-    error = None
-    if task.gated_by == "metric" and not brief:
-        error = metric_error(task, targets, weights, case.outputs, outputs) if flips.any() else 0.0
-    return ScenarioResult(
-        samples=len(keys),
-        max_abs_diff=float("nan") if bad else float(difference.max()),
-        mean_abs_diff=float("nan") if bad else float(difference.mean()),
-        flipped=tuple(key for key, flip in zip(keys, flips, strict=True) if flip),
-        metric=metric,
-        metric_change=metric - case.metric,
-        not_finite=bad,
-        scale=max([1.0, *(float(np.abs(value).max()) for value in case.outputs.values())]),
-        metric_error=error,
+def _difference(
+    name: str, reference: np.ndarray, got: Any, spread: np.ndarray, names: list[str]
+) -> tuple[OutputDifference, float, int]:
+    """Return how an output differs from the Keras model's, its mean absolute difference, and its values not finite."""
+    if got is None or np.shape(got) != reference.shape:
+        found = f"only {names}" if got is None else f"shape {np.shape(got)}"
+        raise ExportError(f"expected the output {name!r} with shape {reference.shape}, got {found}")
+    if bad := int((~np.isfinite(got)).sum()):
+        return OutputDifference(float("nan"), float("nan"), float("nan")), float("nan"), bad
+    # In float64: the difference of two float32 numbers is rounded again otherwise.
+    expected = np.float64(reference)
+    difference = np.abs(np.float64(got) - expected)
+    channels = tuple(range(expected.ndim - 1)) if expected.ndim > 1 else None
+    size = np.maximum(np.maximum(np.abs(expected), np.sqrt(np.mean(expected**2, axis=channels))), 1.0)
+    return (
+        OutputDifference(
+            max_abs=float(difference.max()),
+            relative=float((difference / size).max()),
+            noise=float(np.sqrt(np.mean((difference / spread) ** 2, axis=channels)).max()),
+        ),
+        float(difference.mean()),
+        0,
     )
-
-
-def metric_error(
-    task: TaskSpec, targets: np.ndarray, weights: np.ndarray, reference: Outputs, outputs: Outputs
-) -> float:
-    """Return the standard error of the difference of the task's metric, for samples drawn anew (paired bootstrap).
-
-    Args:
-        task: scores.
-        targets: encoded targets (N, ...).
-        weights: sample weights (N,).
-        reference: outputs (N, ...) of the Keras model.
-        outputs: outputs (N, ...) of the file.
-
-    Returns:
-        The error in the metric's unit, of those redraws in which the metric is defined; 0 where hardly any is (among
-        few samples a redraw may hold no object at all), which leaves the gate at its bare bar.
-    """
-    scores = [_scorer(task, targets, each) for each in (reference, outputs)]
-    draws = np.random.default_rng(0).multinomial(len(targets), np.full(len(targets), 1 / len(targets)), RESAMPLES)
-    changes = [scores[1](draw * weights)[task.metric] - scores[0](draw * weights)[task.metric] for draw in draws]
-    known = [change for change in changes if np.isfinite(change)]
-    return float(np.std(known)) if len(known) >= RESAMPLES / 2 else 0.0
-
-
-def _scorer(task: TaskSpec, targets: np.ndarray, outputs: Outputs) -> Callable[[np.ndarray], dict[str, float]]:
-    resampler = getattr(task, "resampler", None)
-    if resampler is None:
-        return lambda weights: task.score(targets, outputs, weights)
-    scorer: Callable[[np.ndarray], dict[str, float]] = resampler(targets, outputs)
-    return scorer
 
 
 def keras_infer(model: Any) -> Infer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ __all__ = [
     "exported_file",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the manifest's schema that this package writes, and the only one that it reads."""
 MANIFEST_NAME = "manifest.json"
 """File name inside the bundle folder."""
@@ -50,12 +51,21 @@ class ExportedFile:
     """Size on disk."""
     sha256: str
     """Hex digest of the file; for a folder see `mmkeras.bundle.digest`."""
-    tolerance: float
-    """Largest absolute difference to the golden float32 Keras outputs that a self-test accepts."""
+    tolerances: dict[str, dict[str, list[float]]]
+    """Largest absolute difference to the golden float32 Keras outputs that a self-test accepts, by scenario and output:
+    one number, or one for each channel (last axis), whose units may differ."""
     accepted: bool
     """Whether it passed its gate. A rejected file stays for inspection and is never run."""
     reason: str = ""
     """Why it was rejected; empty for an accepted file."""
+    flipped: list[int] = field(default_factory=list)
+    """Rows of golden.npz on which its decision differs from the Keras model's; a self-test holds all others."""
+
+    @property
+    def tolerance(self) -> float:
+        """The largest tolerance of all, for tables; 0 where there is none."""
+        limits = [x for outputs in self.tolerances.values() for channels in outputs.values() for x in channels]
+        return max(limits, default=0.0)
 
 
 @dataclass(frozen=True)
@@ -162,9 +172,10 @@ def exported_file(
     *,
     format: str,
     precision: str,
-    tolerance: float,
+    tolerances: Mapping[str, Mapping[str, Sequence[float]]],
     accepted: bool,
     reason: str = "",
+    flipped: Sequence[int] = (),
 ) -> ExportedFile:
     """Describe a file that was just written into a bundle: its size and sha256 are taken from the disk.
 
@@ -173,9 +184,10 @@ def exported_file(
         path: the file relative to it; ``.`` for the SavedModel.
         format: ``saved_model``, ``tflite`` or ``onnx``.
         precision: ``float32``, ``float16``, ``int8-dynamic``, ``int8-weights``, ``int8`` or ``int8-full``.
-        tolerance: largest absolute difference to the golden outputs that a self-test accepts.
+        tolerances: largest absolute difference to the golden outputs that a self-test accepts, by scenario and output.
         accepted: whether it passed its gate.
         reason: why it was rejected.
+        flipped: golden samples on which its decision is not the Keras model's.
     """
     return ExportedFile(
         format=format,
@@ -183,7 +195,11 @@ def exported_file(
         path=path,
         bytes=size(folder, path),
         sha256=digest(folder, path),
-        tolerance=float(tolerance),
+        tolerances={
+            scenario: {output: [float(x) for x in channels] for output, channels in outputs.items()}
+            for scenario, outputs in tolerances.items()
+        },
         accepted=bool(accepted),
         reason=reason,
+        flipped=[int(row) for row in flipped],
     )

@@ -20,6 +20,7 @@ from mmkeras.errors import BundleError
 from mmkeras.modalities.image.spec import Spec as ImageSpec
 from mmkeras.tasks.classification.spec import Spec as TaskSpec
 from tests.runtime.conftest import picture_bytes
+from tests.tolerances import everywhere
 
 SCHEMA = json.loads((Path(mmkeras.__file__).parent / "schemas" / "manifest.schema.json").read_text())
 IMAGE = ImageSpec("image", height=8, width=8)
@@ -47,8 +48,10 @@ def folder(tmp_path: Path) -> Path:
     (folder / "variables" / "variables.index").write_bytes(b"index")
     golden_files = write_golden(folder, golden(), [{"image": picture_bytes(8), "note": "text", "gone": None}])
     files = (
-        exported_file(folder, "edge/tiny.tflite", format="tflite", precision="float32", tolerance=1, accepted=True),
-        exported_file(folder, ".", format="saved_model", precision="float32", tolerance=1e-5, accepted=True),
+        exported_file(
+            folder, "edge/tiny.tflite", format="tflite", precision="float32", tolerances=everywhere(1), accepted=True
+        ),
+        exported_file(folder, ".", format="saved_model", precision="float32", tolerances={}, accepted=True),
     )
     write_manifest(
         folder,
@@ -89,7 +92,7 @@ def test_round_trip(folder: Path):
 
 def test_the_manifest_is_readable_and_fits_its_schema(folder: Path):
     text = (folder / "manifest.json").read_text()
-    assert text.startswith('{\n  "schema_version": 1,\n  "name": "tiny"')
+    assert text.startswith('{\n  "schema_version": 2,\n  "name": "tiny"')
     jsonschema.validate(json.loads(text), SCHEMA)
 
 
@@ -181,13 +184,16 @@ def test_truncated_json(folder: Path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda v: v.update(schema_version=2), r"schema_version: expected 1, got 2.*Use the mmkeras version"),
-        (lambda v: v.pop("schema_version"), "schema_version: expected 1, got None"),
+        (lambda v: v.update(schema_version=1), r"schema_version: expected 2, got 1.*Use the mmkeras version"),
+        (lambda v: v.pop("schema_version"), "schema_version: expected 2, got None"),
         (lambda v: v.pop("files"), r"manifest\.json: files: missing"),
         (lambda v: v.update(version="1"), "version: expected int, got '1'"),
         (lambda v: v.update(version=True), "version: expected int, got True"),
         (lambda v: v["files"][0].update(accepted=1), r"files\[0\].accepted: expected bool, got 1"),
-        (lambda v: v["files"][1].update(tolerance="x"), r"files\[1\].tolerance: expected float, got 'x'"),
+        (
+            lambda v: v["files"][1].update(tolerances={"all": {"y": ["x"]}}),
+            r"files\[1\].tolerances.all.y\[0\]: expected float, got 'x'",
+        ),
         (lambda v: v["files"][1].update(tolerance=10**400), "cannot be read as JSON: the number 10+... of 401 digits"),
         (lambda v: v["files"][1].update(tolerance=float("inf")), "cannot be read as JSON: Infinity is no number"),
         (lambda v: v["modalities"][0].update(name=["x"]), r"modalities\[0\].*its name is"),

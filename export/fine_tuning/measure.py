@@ -18,7 +18,8 @@ from export.quantization.litert import LiteRTQuantizer
 from export.runners import opened
 from export.scenarios import ALL
 from export.source import Source
-from export.verify import Reference, metric_error, run_batches
+from export.standard_error import metric_error
+from export.verify import Reference, run_batches
 from mmkeras.errors import ExportError
 
 __all__ = ["Measured", "change_error", "measure"]
@@ -44,6 +45,8 @@ class Measured:
     """Encoded targets (N, ...)."""
     weights: np.ndarray
     """Weights (N,) of the samples in the metric."""
+    groups: np.ndarray
+    """Number of each sample's group (N,)."""
     answers: dict[str, np.ndarray]
     """Outputs (N, ...) of the int8 file in the scenario ``all``."""
 
@@ -104,13 +107,14 @@ def measure(
         flips=flips,
         targets=reference.targets,
         weights=reference.weights,
+        groups=reference.groups,
         answers=answers,
     )
 
 
 def change_error(source: Source, before: Measured, after: Measured) -> float:
     """Return the standard error of the int8 files' difference in the metric, for samples drawn anew."""
-    return metric_error(source.task, after.targets, after.weights, before.answers, after.answers)
+    return metric_error(source.task, after.targets, after.weights, after.groups, before.answers, after.answers)
 
 
 def _quantizer(format: str, float32: Path, inputs: dict[str, np.ndarray]) -> Quantizer:

@@ -84,6 +84,13 @@ class ModalitySpec(ABC):
         """
         return {}
 
+    def probes(self) -> tuple[Any, ...]:
+        """Return raw values that exercise the preprocessing, whatever the data.
+
+        Every export keeps them with the tensors that training makes of them; a self-test has to give the same tensors.
+        """
+        return ()
+
     def save_files(self, folder: Path) -> tuple[str, ...]:
         """Write the files that this spec needs beside it (a vocabulary) and return their names."""
         del folder

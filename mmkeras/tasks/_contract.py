@@ -36,8 +36,10 @@ class TaskSpec(ABC):
     metric: ClassVar[str]
     """Name of the primary metric in `score`'s result; higher is better unless `metric_sign` is -1."""
     metric_sign: ClassVar[int] = 1
-    gated_by: ClassVar[Literal["decisions", "metric"]] = "decisions"
-    """What an exported float16 file is held to: the share of samples decided alike, or the loss of the metric."""
+    gated_by: ClassVar[Literal["decisions", "tolerance", "metric"]] = "decisions"
+    """How changed decisions of an exported file are judged, see `export.gates`: ``decisions`` are counted in every
+    precision; a decision within a ``tolerance`` (a number) is counted in float32 and float16; where ``metric`` stands,
+    decisions are too fine to count and float16 is held to the metric."""
 
     @property
     @abstractmethod
@@ -68,6 +70,26 @@ class TaskSpec(ABC):
     @abstractmethod
     def score(self, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None) -> dict[str, float]:
         """Return the task metrics of a batch, the primary one among them."""
+
+    def spread(self, outputs: Outputs) -> dict[str, np.ndarray]:
+        """Return how much each output varies, so that differences of outputs in other units can be compared.
+
+        Here it is the root mean square deviation from the mean of each channel, over all channels of an output, at
+        least a twentieth of the largest value. A task whose channels have units of their own gives one for each.
+
+        Args:
+            outputs: of one model on many samples, each (N, ..., C).
+
+        Returns:
+            float64 () or (C,) by output; never 0.
+        """
+        found = {}
+        for name, value in outputs.items():
+            value = np.asarray(value, np.float64)
+            middle = value.reshape(-1, value.shape[-1]).mean(0) if value.ndim > 1 else value.mean()
+            deviation = np.sqrt(np.mean((value - middle) ** 2))
+            found[name] = np.maximum(np.maximum(deviation, np.abs(value).max() / 20), np.finfo(np.float32).tiny)
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object that `task_from_json` reads back."""

@@ -48,7 +48,9 @@ def run(source: Source, folder: Path, formats: tuple[str, ...]) -> tuple[Any, st
     return export_source(source, config, console=Console(file=stream, width=200)), stream.getvalue()
 
 
-@pytest.mark.parametrize(("value", "reason"), [(3.0, "decisions flipped"), (np.nan, "NaN"), (3e-4, "max difference")])
+@pytest.mark.parametrize(
+    ("value", "reason"), [(3.0, "decisions changed"), (np.nan, "NaN"), (3e-4, "probabilities differs by")]
+)
 def test_a_file_with_other_weights_is_rejected_and_kept_aside(
     source: Source, report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float, reason: str
 ) -> None:

@@ -16,7 +16,7 @@ def test_the_slice_that_lost_most_comes_first_and_small_ones_are_left_out() -> N
     targets = np.tile([0, 1], 100)
     weather = np.array(["day"] * 120 + ["night"] * 70 + ["fog"] * 10)
     columns = [{"weather": value, "always": "the same"} for value in weather]
-    slices = Slices(Spec(labels=("a", "b")), columns, targets, np.ones(200))
+    slices = Slices(Spec(labels=("a", "b")), columns, targets, np.ones(200), np.arange(200))
     file = targets.copy()
     # Seven wrong at night, and all of fog.
     file[120:127] = 1 - file[120:127]
@@ -29,5 +29,5 @@ def test_the_slice_that_lost_most_comes_first_and_small_ones_are_left_out() -> N
 
 def test_data_without_columns_has_no_slices() -> None:
     targets = np.tile([0, 1], 50)
-    slices = Slices(Spec(labels=("a", "b")), [{}] * 100, targets, np.ones(100))
+    slices = Slices(Spec(labels=("a", "b")), [{}] * 100, targets, np.ones(100), np.arange(100))
     assert slices.compare(one_hot(targets), one_hot(1 - targets)) == ()

@@ -16,6 +16,7 @@ from mmkeras.bundle import Bundle, Golden, Manifest, exported_file, write_golden
 from mmkeras.modalities.image.spec import Spec as ImageSpec
 from mmkeras.modalities.text.spec import Spec as TextSpec
 from mmkeras.tasks.classification.spec import Spec as TaskSpec
+from tests.tolerances import everywhere
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "what", "shape", "color", "is", "it", "?")
 IMAGE = ImageSpec("image", height=16, width=16)
@@ -57,7 +58,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory, images: list[Path]) -> Pa
             f"edge/tiny.{precision}.{format}",
             format=format,
             precision=precision,
-            tolerance=TOLERANCES[precision],
+            tolerances=everywhere(TOLERANCES[precision]),
             accepted=True,
         )
         for format, precision in (("tflite", "float32"), ("tflite", "float16"), ("onnx", "float32"))
@@ -67,7 +68,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory, images: list[Path]) -> Pa
         "rejected/tiny.int8-dynamic.tflite",
         format="tflite",
         precision="int8-dynamic",
-        tolerance=0.1,
+        tolerances={},
         accepted=False,
         reason="accuracy falls by 1.4 points, allowed 0.5",
     )
@@ -103,6 +104,8 @@ def edit(folder: Path) -> Callable[..., Bundle]:
 
     def change(format: str, precision: str, **fields: object) -> Bundle:
         manifest = Bundle.open(folder).manifest
+        if (limit := fields.pop("tolerance", None)) is not None:
+            fields["tolerances"] = everywhere(limit)  # type: ignore[arg-type]
         files = tuple(
             replace(file, **fields) if (file.format, file.precision) == (format, precision) else file  # type: ignore[arg-type]
             for file in manifest.files

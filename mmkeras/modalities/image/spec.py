@@ -155,6 +155,12 @@ class Spec(ModalitySpec):
 
         return {self.name: resize_rgb(read_rgb(value), self.height, self.width, self.resize)}
 
+    def probes(self) -> tuple[Any, ...]:
+        """Return pictures with strong colours and edges, larger and smaller than the model's input."""
+        from mmkeras.modalities.image.probes import probe_pictures
+
+        return probe_pictures(self.height, self.width)
+
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object, with what the tensor means spelled out for readers without mmkeras."""
         return {

@@ -101,6 +101,10 @@ class Config:
         return Spec(name=name, max_length=self.max_length, vocabulary=vocabulary, lowercase=self.lowercase)
 
 
+_PROBES = 4
+"""Texts over the vocabulary among the probes."""
+
+
 @dataclass(frozen=True)
 class Spec(ModalitySpec):
     """Text as token ids and padding mask."""
@@ -169,6 +173,16 @@ class Spec(ModalitySpec):
             return " ".join([value if value.strip() else UNK] * times)
 
         return {"empty": lambda value: "", "longest": longest}
+
+    def probes(self) -> tuple[str, ...]:
+        """Return texts from all over the vocabulary, in capitals too, longer than the model reads, with accents."""
+        whole = [token for token in self.vocabulary if token.isalpha() and token.isascii()] or ["text"]
+        room = max(self.max_length - 2, 1)
+        starts = range(0, min(len(whole), _PROBES * room), room)
+        step = max(1, len(whole) // (len(starts) * room))
+        texts = [" ".join(whole[start * step : (start + room) * step : step]) for start in starts]
+        longer = " ".join(itertools.islice(itertools.cycle(whole), 2 * room + 1))
+        return (*texts, texts[0].title(), texts[-1].upper(), longer, "Ça va? naïve—Straße, x_1 & 你好!")
 
     def save_files(self, folder: Path) -> tuple[str, ...]:
         """Write ``<name>_vocabulary.txt``."""

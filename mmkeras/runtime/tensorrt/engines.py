@@ -2,7 +2,7 @@
 
 An engine belongs to one machine, so it is no part of the bundle and not in its manifest: engines lie in ``engines/`` in
 the bundle's folder, or beside a packed bundle in ``<name>.engines/``. What ties one to the bundle is its sidecar: the
-ONNX file it was built from is in the manifest by its hash, and so are that file's precision and tolerance.
+ONNX file it was built from is in the manifest by its hash, and so are that file's precision and tolerances.
 """
 
 from __future__ import annotations
@@ -46,12 +46,15 @@ def engine_files(bundle: Bundle) -> tuple[EngineFile, ...]:
     folder = engine_folder(bundle)
     found = []
     for place in sorted(folder.glob(f"*{SUFFIX}")):
-        sha256, precision, tolerance, reason = "", place.name[: -len(SUFFIX)].rpartition(".")[2], 0.0, ""
+        sha256, precision, reason = "", place.name[: -len(SUFFIX)].rpartition(".")[2], ""
+        tolerances: dict[str, dict[str, list[float]]] = {}
+        flipped: list[int] = []
         try:
             built = read_sidecar(place, check=False)
             sha256 = built.engine_sha256
             file = onnx[built.onnx_sha256]
-            precision, tolerance = file.precision, file.tolerance * _MARGIN.get(file.precision, 1.0)
+            precision, flipped = file.precision, file.flipped
+            tolerances = _widened(file, _MARGIN.get(file.precision, 1.0))
             reason = "" if file.accepted else f"its ONNX file was rejected: {file.reason}"
         except BundleError as error:
             reason = str(error)
@@ -63,10 +66,26 @@ def engine_files(bundle: Bundle) -> tuple[EngineFile, ...]:
         size = place.stat().st_size
         found.append(
             EngineFile(
-                "tensorrt", precision, f"{folder.name}/{place.name}", size, sha256, tolerance, not reason, reason, place
+                format="tensorrt",
+                precision=precision,
+                path=f"{folder.name}/{place.name}",
+                bytes=size,
+                sha256=sha256,
+                tolerances=tolerances,
+                accepted=not reason,
+                reason=reason,
+                flipped=flipped,
+                place=place,
             )
         )
     return tuple(found)
+
+
+def _widened(file: ExportedFile, factor: float) -> dict[str, dict[str, list[float]]]:
+    return {
+        scenario: {output: [factor * limit for limit in channels] for output, channels in outputs.items()}
+        for scenario, outputs in file.tolerances.items()
+    }
 
 
 def copy_engine(file: EngineFile, folder: Path) -> None:

@@ -36,7 +36,7 @@ class Spec(TaskSpec):
 
     kind: ClassVar[str] = "detection"
     metric: ClassVar[str] = "mAP"
-    gated_by: ClassVar[Literal["decisions", "metric"]] = "metric"
+    gated_by: ClassVar[Literal["decisions", "tolerance", "metric"]] = "metric"
 
     labels: tuple[str, ...]
     """The classes in the order of the heatmap's channels."""

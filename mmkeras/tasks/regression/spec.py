@@ -103,6 +103,7 @@ class Spec(TaskSpec):
     kind: ClassVar[str] = "regression"
     metric: ClassVar[str] = "relative_mae"
     metric_sign: ClassVar[int] = -1
+    gated_by: ClassVar[Literal["decisions", "tolerance", "metric"]] = "tolerance"
 
     names: tuple[str, ...]
     """Names of the numbers."""
@@ -158,6 +159,11 @@ class Spec(TaskSpec):
             {"value": {n: float(v) if np.isfinite(v) else None for n, v in zip(self.names, row, strict=True)}, **units}
             for row in np.asarray(outputs["value"], np.float64)
         ]
+
+    def spread(self, outputs: Outputs) -> dict[str, np.ndarray]:
+        """Return the standard deviation of each number over the training samples, float64 (K,)."""
+        del outputs
+        return {"value": np.asarray(self.std, np.float64)}
 
     def flips(self, reference: Outputs, candidate: Outputs) -> np.ndarray:
         """Return bool (B,): any number differs by more than the tolerance, or is not finite on one side."""
