@@ -20,7 +20,7 @@ class Number:
 
     meaning: str
     """First column of README's table."""
-    unit: Literal["%", "points", "answers"]
+    unit: Literal["%", "points", "wrong"]
     """Unit of value, interval, bar and goal; a share is given in percent."""
     better: Literal["higher", "lower"]
     """Which direction is better; the bar itself is reached."""
@@ -29,7 +29,7 @@ class Number:
     goal: float
     """What should be reached."""
     command: str
-    """The command that measures and records it."""
+    """The command that measures and records it, unless the one that records says another."""
     counted: tuple[str, str] = ("", "")
     """Bar and goal as counts, where the unit is a share of few trials: README shows them beside the number."""
 
@@ -66,8 +66,8 @@ NUMBERS: dict[str, Number] = {
         counted=("1 of 30", "0 of 100"),
     ),
     "threads.wrong": Number(
-        "one Predictor under 8 threads: wrong answers and foreign errors in 100,000 answers, sum of every runner",
-        "answers", "lower", 0, 0, "python -m pipelines.threads --record",
+        "one Predictor under 8 threads: wrong answers and foreign errors in 100,000 answers, summed over all runners",
+        "wrong", "lower", 0, 0, "python -m pipelines.threads --record",
     ),
 }  # fmt: skip
 

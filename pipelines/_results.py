@@ -19,7 +19,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmkeras.errors import ConfigError
 from mmkeras.files import claim, write_json
@@ -27,10 +27,12 @@ from mmkeras.training.environment import code_revision, machine
 from mmkeras.typed import read_json
 from pipelines._numbers import number
 
-__all__ = ["RESULTS", "Origin", "Result", "describe_machine", "read_results", "record"]
+__all__ = ["RESULTS", "Figure", "Origin", "Result", "describe_machine", "read_results", "record"]
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results.json"
 """The file in the checkout."""
+_ROUNDING = 1e-6
+"""By how much a sum of weights may be beyond 100 %."""
 _PATIENCE = 60.0
 """Seconds to wait while another command writes."""
 
@@ -65,7 +67,17 @@ class Origin:
         try:
             return cls(provenance["code_revision"], describe_machine(provenance["machine"]), provenance["created"])
         except KeyError as error:
-            raise ConfigError(f"expected {error} in the run's provenance, got none. Record from a new run") from error
+            raise ConfigError(f"run.json: expected the key {error}, got none. Record from a new run") from error
+
+
+class Figure(NamedTuple):
+    """A number before it is recorded, in its declared unit."""
+
+    value: float
+    low: float | None = None
+    """Lower end of the 95 % interval; None where there is none."""
+    high: float | None = None
+    """Upper end of the 95 % interval; None where there is none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,9 +122,10 @@ def record(
         ConfigError: no such name, or values that cannot be.
     """
     declared = number(name)
+    value, low, high = float(value), _as_float(low), _as_float(high)
     _check(name, declared.unit, value, low, high)
     origin = origin or Origin.here()
-    limits = (declared.bar, declared.goal)
+    limits = (float(declared.bar), float(declared.goal))
     result = Result(value, low, high, *limits, command or declared.command, **dataclasses.asdict(origin))
     file = file or RESULTS
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -154,13 +167,17 @@ def describe_machine(known: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
+def _as_float(end: float | None) -> float | None:
+    return None if end is None else float(end)
+
+
 def _check(name: str, unit: str, value: float, low: float | None, high: float | None) -> None:
     given = [value, *(end for end in (low, high) if end is not None)]
     if not all(math.isfinite(each) for each in given):
         raise ConfigError(f"{name}: expected finite numbers, got {value} ({low} to {high})")
-    if (low is None) != (high is None) or (low is not None and high is not None and not low <= value <= high):
-        raise ConfigError(f"{name}: expected an interval around {value}, or none, got {low} to {high}")
-    if unit == "%" and not all(0 <= each <= 100 for each in given):
+    if (low is None) != (high is None) or (low is not None and high is not None and low > high):
+        raise ConfigError(f"{name}: expected both ends of an interval, the lower first, or none, got {low} to {high}")
+    if unit == "%" and not all(0 <= each <= 100 + _ROUNDING for each in given):
         raise ConfigError(f"{name}: expected percent between 0 and 100, got {value} ({low} to {high})")
 
 
