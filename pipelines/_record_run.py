@@ -9,10 +9,25 @@ from rich.console import Console
 
 from mmkeras.errors import ConfigError
 from mmkeras.typed import read_json
-from pipelines._contract import Story
+from pipelines._contract import ConfigT, Story
 from pipelines._results import Origin, record
 
-__all__ = ["record_run"]
+__all__ = ["check_record", "record_run"]
+
+CONFIDENCE = 0.95
+"""Of every interval in docs/results.json."""
+
+
+def check_record(config: ConfigT, story: Story[ConfigT]) -> None:
+    """Refuse ``--record`` where a run of this configuration does not measure the pipeline's numbers.
+
+    Raises:
+        ConfigError: it does not; see `Story.check_numbers`.
+    """
+    if config.evaluate.confidence != CONFIDENCE:
+        got = config.evaluate.confidence
+        raise ConfigError(f"--record: expected evaluate.confidence {CONFIDENCE}, got {got}. Leave the option out")
+    story.check_numbers(config)
 
 
 def record_run(folder: Path, story: Story[Any], console: Console) -> None:

@@ -29,7 +29,7 @@ from mmkeras.training.run_folders import release_runs
 from pipelines._answer import show_answer
 from pipelines._cluster import join, with_cluster
 from pipelines._contract import ConfigT, Evaluated, Story
-from pipelines._record_run import record_run
+from pipelines._record_run import check_record, record_run
 from pipelines._training import train_model
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def run_story(
         else:
             folder = None
         if flags["record"]:
-            story.check_numbers(config)
+            check_record(config, story)
         if config.cluster.workers > 1 and find_members(os.environ) is None:
             return launch([sys.executable, "-m", f"pipelines.{program.stem}", *arguments], config.cluster, console)
         with redacting(config.privacy.redact) as hidden:
@@ -136,7 +136,7 @@ def _record_finished(
     others = [a for a in arguments if a.startswith("--") and a.split("=")[0] != "--record"]
     if others:
         raise ConfigError(f"--record RUN records a finished run; it cannot be combined with {', '.join(others)}")
-    story.check_numbers(with_cluster(config_class, folder, ()))
+    check_record(with_cluster(config_class, folder, ()), story)
     record_run(folder, story, console)
     return 0
 
@@ -210,7 +210,7 @@ def _run(config: ConfigT, resumed: Path | None, plan: _Plan, console: Console, s
         done = Evaluated(run, config, index, model, samples, metrics, console)
     story.after_evaluation(done)
     if plan.record:
-        story.check_numbers(config)  # a cluster may have gone on with an unfinished run of another configuration
+        check_record(config, story)  # a cluster may have gone on with an unfinished run of another configuration
         record_run(run.folder, story, console)
     if not plan.export:
         run.note(FINISHED)

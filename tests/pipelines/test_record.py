@@ -62,6 +62,7 @@ def test_a_finished_run_is_recorded_with_its_own_origin(tmp_path: Path, recorded
     [
         ('[data.source]\nname = "table"', METRICS, (), "expected data.source.name easy_vqa"),
         ("[data]\nlimit = 100", METRICS, (), "easy_vqa with 100"),
+        ("[evaluate]\nconfidence = 0.9", METRICS, (), "expected evaluate.confidence 0.95, got 0.9"),
         ("", None, (), "metrics.json is missing. Name the folder of a run whose evaluation is done"),
         ("", METRICS, ("--train.epochs", "3"), "it cannot be combined with --train.epochs"),
     ],
