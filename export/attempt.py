@@ -69,6 +69,8 @@ def attempt(
 ) -> Tried:
     """Convert, verify and judge one file. Whatever goes wrong in it stays with this file.
 
+    A rung of a ladder is chosen on the samples of a search: one that does not hold its limits there is not verified.
+
     Args:
         job: what is exported.
         format: its converter.
@@ -87,6 +89,8 @@ def attempt(
         if said := explain(error, aside):  # a full disk is no fault of the format
             raise ExportError(said) from error
         return Tried(format, dataclasses.replace(result, reason=_reason("conversion failed", error)))
+    if rung and precision != "float32" and (reason := _on_tuning_samples(this, aside)):
+        return Tried(format, dataclasses.replace(result, reason=reason), aside)
     bar = progress.add_task(f"{this.label}: verifying", total=len(reference.cases))
     scenarios: dict[str, ScenarioResult] = {}
     failure = ""
@@ -100,6 +104,22 @@ def attempt(
     gates = gates_of(task, job.config.max_metric_drop, job.config.max_flips)
     reason = failure or judge(precision, format.tolerance, scenarios, task.metric, task.metric_sign, gates)
     return Tried(format, dataclasses.replace(result, scenarios=scenarios, accepted=not reason, reason=reason), aside)
+
+
+def _on_tuning_samples(this: _Attempt, aside: Path) -> str:
+    """Return why a rung is not chosen; empty if it is."""
+    from export.quantization.trial import Trial
+
+    job, task = this.job, this.job.source.task
+    reference, split = job.tuning
+    job.step(f"trying it on {len(reference.keys)} {split} samples")
+    gates = gates_of(task, job.config.max_metric_drop, job.config.max_flips)
+    trial = Trial(reference, task, split, this.format.name, this.precision, gates)
+    try:
+        problems = trial.problems(trial.measure(aside))
+    except Exception as error:  # a file that does not run is rejected like one that answers wrongly
+        return _reason("does not run", error)
+    return f"on {len(reference.keys)} {split} samples: {problems}" if problems else ""
 
 
 def _verify(this: _Attempt, aside: Path, scenarios: dict[str, ScenarioResult], bar: TaskID) -> None:

@@ -171,8 +171,8 @@ def judge(
         sign: 1 where a higher metric is better, -1 where a lower one is.
         gates: the task's, see `gates_of`.
         searching: the results are of a search's samples, fewer than those of the verification: the standard error of
-            the loss is allowed in ``all``, too, and twice that of a count of flips, so that the search ignores what
-            its samples cannot tell from chance.
+            the loss is allowed in ``all``, too, without a ceiling in the other scenarios, and twice that of a count of
+            flips, so that the search ignores what its samples cannot tell from chance.
     """
     gate = gates[precision]
     problems = [] if results.get(ALL) else [f"not verified in the scenario {ALL!r}"]
@@ -264,4 +264,4 @@ def allowed_drop(gate: Gate, name: str, result: ScenarioResult, *, searching: bo
     error = result.metric_error or 0.0
     if name == ALL:
         return gate.metric_drop + (error if searching else 0.0)
-    return gate.metric_drop + min(2 * error, CHANCE)
+    return gate.metric_drop + (2 * error if searching else min(2 * error, CHANCE))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from export.samples import Sample, draw
 from mmkeras.bundle import Bundle
 from mmkeras.command_line import read_toml
 from mmkeras.errors import DataError, ExportError
@@ -24,25 +22,7 @@ if TYPE_CHECKING:
     from mmkeras.data.index import Index
     from mmkeras.training.run import Run
 
-__all__ = ["Sample", "Source", "load_source", "source_from_run", "verification_samples", "groups_of", "read_metrics"]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A real test sample with its raw values."""
-
-    key: str
-    """Key in its dataset."""
-    values: dict[str, Any]
-    """Raw value by modality: bytes or text; ``None`` where it is missing."""
-    target: np.ndarray
-    """Encoded target."""
-    weight: float = 1.0
-    """Weight in the metric."""
-    columns: dict[str, str] = field(default_factory=dict)
-    """Columns of the data, by which the metric is also held slice by slice."""
-    group: str | int | None = None
-    """What it depends on together with other samples (a scene, a picture, a patient); None for a group of its own."""
+__all__ = ["Sample", "Source", "load_source", "source_from_run", "verification_samples", "read_metrics"]
 
 
 @dataclass(frozen=True)
@@ -157,13 +137,6 @@ def source_from_run(run: Run, samples: int, model: keras.Model | None = None) ->
     )
 
 
-def groups_of(samples: Sequence[Sample]) -> np.ndarray:
-    """Return the number of each sample's group, int64 (N,); a sample without a group has a number of its own."""
-    numbers: dict[object, int] = {}
-    names = [("", place) if sample.group is None else sample.group for place, sample in enumerate(samples)]
-    return np.asarray([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
-
-
 def read_metrics(folder: Path) -> dict[str, Any]:
     """Return what ``metrics.json`` in a folder holds; empty where there is none.
 
@@ -218,21 +191,14 @@ def _from_bundle(path: Path, samples: int) -> Source:
 
 
 def verification_samples(index: Index, limit: int) -> list[Sample]:
-    """Read test samples of converted data, spread evenly over the split, which may be sorted by label.
+    """Read test samples of converted data, each class and group with its share, see `export.samples.draw`.
 
     Raises:
         ExportError: there is no test split.
     """
-    from mmkeras.data.read import iterate_samples
-
-    available = index.samples("test")
-    if not available:
+    if not index.samples("test"):
         raise ExportError(
             f"{index.folder}: has no test split, only {sorted(index.splits)}. Every exported file is verified on test "
             "samples: give data.train_share and data.validation_share room for one."
         )
-    records = itertools.islice(iterate_samples(index, "test"), 0, None, max(1, available // limit))
-    return [
-        Sample(record.key, dict(record.values), record.target, record.weight, dict(record.columns), record.group)
-        for record in itertools.islice(records, limit)
-    ]
+    return draw(index, "test", limit)

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from export.results import OutputDifference, ScenarioResult, max_or_nan
+from export.samples import groups_of
 from export.scenarios import ALL, Scenario, ScenarioInputs, scenarios
 from export.slices import Slices
-from export.source import Source, groups_of
+from export.source import Source
 from export.standard_error import metric_error
 from mmkeras.errors import ExportError
 from mmkeras.evaluation.calibration import calibration

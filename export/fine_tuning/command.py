@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--learning-rate", type=float, metavar="RATE", help="peak learning rate (a tenth of the run's own)")
     add("--keep", nargs="+", metavar="LAYER", help="patterns of Keras layers that stay in float, such as 'head_*'")
     add("--out", type=Path, metavar="FOLDER", help="folder of the new run (RUN's with -int8 behind it)")
-    add("--samples", type=int, default=500, help="test samples to measure on, before and after (%(default)s)")
+    add("--samples", type=int, default=500, help="validation samples to measure on, before and after (%(default)s)")
     add("--calibration-samples", type=int, default=200, help="training samples to measure ranges on (%(default)s)")
     given = parser.parse_args(sys.argv[1:] if arguments is None else list(arguments))
     # Before TensorFlow is loaded: its start-up notes are not about this.

@@ -1,4 +1,4 @@
-"""What int8 costs a model: an int8 file with every layer in it beside the Keras model, on the same test samples."""
+"""What int8 costs a model: an int8 file with every layer in it beside the Keras model, on the same samples."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Measured:
     """One model in float32 and in int8."""
 
     samples: int
-    """Test samples in each scenario."""
+    """Samples in each scenario."""
     layers: int
     """Layers that are int8 in the file."""
     float32: dict[str, float]
@@ -66,7 +66,7 @@ def measure(
     """Convert a model to int8 and score it and the file in every modality scenario.
 
     Args:
-        source: the model with its test samples and its data.
+        source: the model with the samples to measure on and its data.
         format: ``tflite`` or ``onnx``.
         keep: patterns of the paths of Keras layers that stay in float.
         calibration_samples: training samples to measure the ranges of activations on.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from export.fine_tuning.measure import Measured, change_error, measure
 from export.fine_tuning.table import REPORT_NAME, Verdict, print_table
+from export.quantization.trial import tuning_samples
 from export.source import Source, source_from_run
 from mmkeras.errors import ConfigError
 from mmkeras.files import write_json
@@ -38,7 +40,7 @@ def tune(
         options: fields of `FineTuning` besides ``parent``.
         resume: go on.
         out: folder of the new run.
-        samples: test samples to measure on.
+        samples: validation samples to measure and choose on.
         calibration_samples: training samples to measure the ranges of activations on.
         console: where progress and the table go.
 
@@ -69,8 +71,13 @@ def tune(
                 lambda step: status.update(f"{title}: {step}"),
             )
 
+    def chosen_on(run: Run) -> Source:
+        # Which of two models ships is a choice, and test samples are for the proof of what was chosen.
+        source = source_from_run(run, samples)
+        return dataclasses.replace(source, samples=tuning_samples(source, samples)[0])
+
     console.rule("[bold]Before", align="left")
-    source = source_from_run(parent, samples)
+    source = chosen_on(parent)
     before = measured(source, "before")
     notice = source.provenance.get("notice")
     console.print(_line(parent.task.metric, before), highlight=False)
@@ -85,7 +92,7 @@ def tune(
     console.rule("[bold]Evaluation", align="left")
     _evaluate(run, notice, console)
     console.rule("[bold]After", align="left")
-    source = source_from_run(run, samples)
+    source = chosen_on(run)
     after = measured(source, "after")
     console.print(_line(run.task.metric, after), highlight=False)
     verdict = Verdict(run.task.metric, run.task.metric_sign, before, after, change_error(source, before, after))
@@ -130,5 +137,5 @@ def _line(metric: str, measured: Measured) -> str:
     whole, rounded = measured.whole
     return (
         f"{metric} {100 * whole:.2f} % in float32, {100 * rounded:.2f} % with {measured.layers} layers in int8, on "
-        f"{measured.samples} test samples"
+        f"{measured.samples} validation samples"
     )

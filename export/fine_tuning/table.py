@@ -22,7 +22,7 @@ _LOSS = 0.005
 
 @dataclass(frozen=True)
 class Verdict:
-    """Two models, each in float32 and in int8, on the same test samples."""
+    """Two models, each in float32 and in int8, on the same validation samples."""
 
     metric: str
     """Name of the task's metric."""
@@ -47,7 +47,7 @@ class Verdict:
 
     @property
     def by_chance(self) -> bool:
-        """Whether other test samples might as well have turned int8's change round."""
+        """Whether other samples might as well have turned int8's change round."""
         return abs(self.gain) <= 2 * self.error
 
     @property

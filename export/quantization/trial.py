@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,9 @@ from pathlib import Path
 from export.gates import Gate, allowed_drop, judge
 from export.results import ScenarioResult, max_or_nan
 from export.runners import opened
+from export.samples import Sample, draw, spread_rows, stratum
 from export.scenarios import ALL
-from export.source import Sample, Source
+from export.source import Source
 from export.verify import Reference
 from mmkeras.errors import ExportError
 from mmkeras.tasks import TaskSpec
@@ -87,26 +87,32 @@ class Trial:
 
 
 def tuning_samples(source: Source, limit: int) -> tuple[list[Sample], str]:
-    """Return samples to try candidates on, spread evenly, and the name of their split.
+    """Return samples to try candidates on, each class and group with its share, and the name of their split.
 
     They come from the validation split, or from the training split where there is none; never from the test split, on
     which the chosen file is verified.
 
     Raises:
-        ExportError: there are none.
+        ExportError: there are none, or one of them is verified on, too.
     """
+    found: list[Sample] = []
+    split = "train"
     if source.index is not None:
-        from mmkeras.data.read import iterate_samples
-
         for split in ("validation", "train"):
-            if available := source.index.samples(split):
-                every = itertools.islice(iterate_samples(source.index, split), 0, None, max(1, available // limit))
-                records = itertools.islice(every, limit)
-                return [
-                    Sample(r.key, dict(r.values), r.target, r.weight, dict(r.columns), r.group) for r in records
-                ], split
-    if source.training:
-        return list(source.training[:: max(1, len(source.training) // limit)][:limit]), "train"
+            if source.index.samples(split):
+                found = draw(source.index, split, limit)
+                break
+    elif source.training:
+        order = [(stratum(source.task, sample.target),) for sample in source.training]
+        found = [source.training[row] for row in spread_rows(order, limit)]
+    verified = {sample.key for sample in source.samples}
+    if shared := [sample.key for sample in found if sample.key in verified]:
+        raise ExportError(
+            f"{len(shared)} of the {len(found)} {split} samples to choose with, such as {shared[0]!r}, are test "
+            "samples that files are verified on. Nothing may be chosen on those: convert the data again."
+        )
+    if found:
+        return found, split
     raise ExportError(
         "There are no samples to search with for what must stay in float: neither a validation nor a training split. "
         "Export the run where its data is."

@@ -31,7 +31,7 @@ SAMPLES = 48
 TRAINING = 64
 
 
-def make_samples(count: int, images: list[Path], seed: int = 0) -> list[Sample]:
+def make_samples(count: int, images: list[Path], seed: int = 0, name: str = "sample") -> list[Sample]:
     """Return samples with real pictures and made-up questions; every eighth lacks one modality."""
     rng = np.random.default_rng(seed)
     samples = []
@@ -42,7 +42,7 @@ def make_samples(count: int, images: list[Path], seed: int = 0) -> list[Sample]:
             values["image"] = None
         if index % 16 == 15:
             values["text"] = None
-        samples.append(Sample(f"sample/{index}", values, np.array(rng.integers(0, 3), np.int32)))
+        samples.append(Sample(f"{name}/{index}", values, np.array(rng.integers(0, 3), np.int32)))
     return samples
 
 
@@ -96,7 +96,7 @@ def source(tmp_path_factory: pytest.TempPathFactory, easy_vqa_images: list[Path]
         drawn.task,
         right,
         {"data_folder": "gone", "data_fingerprint": "f"},
-        training=make_samples(TRAINING, easy_vqa_images[1000:], seed=2),
+        training=make_samples(TRAINING, easy_vqa_images[1000:], seed=2, name="training"),
     )
 
 

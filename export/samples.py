@@ -1,0 +1,90 @@
+"""Samples that an export verifies and chooses on: what one holds, and how they are drawn from a split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmkeras.tasks import TaskSpec, task_from_json
+
+if TYPE_CHECKING:
+    from mmkeras.data.index import Index
+    from mmkeras.data.read import Record
+
+__all__ = ["Sample", "draw", "groups_of", "spread_rows", "stratum"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A real test sample with its raw values."""
+
+    key: str
+    """Key in its dataset."""
+    values: dict[str, Any]
+    """Raw value by modality: bytes or text; ``None`` where it is missing."""
+    target: np.ndarray
+    """Encoded target."""
+    weight: float = 1.0
+    """Weight in the metric."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """Columns of the data, by which the metric is also held slice by slice."""
+    group: str | int | None = None
+    """What it depends on together with other samples (a scene, a picture, a patient); None for a group of its own."""
+
+
+def groups_of(samples: Sequence[Sample]) -> np.ndarray:
+    """Return the number of each sample's group, int64 (N,); a sample without a group has a number of its own."""
+    numbers: dict[object, int] = {}
+    names = [("", place) if sample.group is None else sample.group for place, sample in enumerate(samples)]
+    return np.asarray([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
+
+
+def draw(index: Index, split: str, limit: int) -> list[Sample]:
+    """Return at most ``limit`` samples of a split, with the same shares of classes and groups as in all of it.
+
+    The rows are put in the order of their class, then their group, and taken at equal distances, so that a table that
+    is sorted by label is seen from its beginning to its end. They keep the order of the split.
+
+    Args:
+        index: the converted data.
+        split: ``train``, ``validation`` or ``test``.
+        limit: largest number of samples.
+    """
+    from mmkeras.data.read import iterate_samples
+
+    if index.samples(split) <= limit:
+        return [_sample(record) for record in iterate_samples(index, split)]
+    task = task_from_json(index.task)
+    order = [(stratum(task, record.target), record.group) for record in iterate_samples(index, split)]
+    chosen = set(spread_rows(order, limit).tolist())
+    return [_sample(record) for row, record in enumerate(iterate_samples(index, split)) if row in chosen]
+
+
+def spread_rows(order: Sequence[tuple[Any, ...]], limit: int) -> np.ndarray:
+    """Return rows (limit,) at equal distances in the order of what they are sorted by, ascending.
+
+    Args:
+        order: of each row, what to sort by.
+        limit: rows to return; all where there are fewer.
+    """
+    ranked = sorted(range(len(order)), key=lambda row: (order[row], row))
+    if limit >= len(ranked):
+        return np.arange(len(ranked))
+    # The middle of each of `limit` equal parts.
+    places = ((np.arange(limit) + 0.5) * len(ranked) / limit).astype(np.int64)
+    return np.sort(np.asarray(ranked)[places])
+
+
+def stratum(task: TaskSpec, target: np.ndarray) -> tuple[Any, ...]:
+    """Return what samples are divided by: a class, a set of labels, the classes of objects, or the size of a number."""
+    classes_of = getattr(task, "classes_of", None)
+    if classes_of is not None:
+        return tuple(sorted(classes_of(target)))
+    return tuple(np.asarray(target).reshape(-1).tolist())
+
+
+def _sample(record: Record) -> Sample:
+    return Sample(record.key, dict(record.values), record.target, record.weight, dict(record.columns), record.group)
