@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from mmkeras.evaluation.samples import Samples
     from mmkeras.tasks import TaskSpec
 
-__all__ = ["ANSWERS", "COMPARED", "gains", "night", "read_answers", "scene_draws", "scenes", "write_answers"]
+__all__ = ["ANSWERS", "COMPARED", "STATES", "gains", "night", "read_answers", "scene_draws", "write_answers"]
 
 ANSWERS = "answers.npz"
 """Beside a variant's scores: its outputs on the test split as ``<state>/<output>``."""
+STATES = ("both", "without_radar")
+"""States of the sensors that `gains` compares."""
 Draws = dict[str, np.ndarray]
 """A metric (R + 1,) by name: its value on the samples as they are, then on every resample."""
 
@@ -48,15 +50,6 @@ def read_answers(path: Path) -> dict[str, dict[str, np.ndarray]]:
     return answers
 
 
-def scenes(samples: Samples) -> np.ndarray:
-    """Return the number (N,) of each sample's scene; each sample is one of its own where the data names none."""
-    names = samples.columns.get("scene")
-    if names is None:
-        return np.arange(len(samples))
-    numbers: np.ndarray = np.unique(names, return_inverse=True)[1]
-    return numbers
-
-
 def night(samples: Samples) -> np.ndarray:
     """Return bool (N,): the sample was recorded at night."""
     result: np.ndarray = np.asarray(samples.columns.get("time_of_day", np.full(len(samples), ""))) == "night"
@@ -70,18 +63,19 @@ def scene_draws(
 
     Args:
         task: gives the metrics.
-        samples: the test split.
-        answers: outputs by state of the sensors, see `write_answers`.
+        samples: the test split; the group of a sample is its scene.
+        answers: outputs by state of the sensors, see `write_answers`; only `STATES` are scored.
         bootstrap: number and seed of the resamples.
 
     Returns:
-        ``mAP``, ``velocity_error``, ``mAP_night`` and, for each state without a modality, ``mAP_<state>``.
+        ``mAP``, ``velocity_error`` and ``mAP_night``; ``mAP_without_radar`` of a fusion.
     """
-    number = scenes(samples)
+    number = np.unique(samples.groups, return_inverse=True)[1]
     counts = np.concatenate([np.ones((1, number.max() + 1)), *bootstrap.counts(int(number.max()) + 1)])
     weights = counts[:, number] * samples.weights
     result: Draws = {}
-    for state, outputs in answers.items():
+    for state in (each for each in STATES if each in answers):
+        outputs = answers[state]
         resampler = getattr(task, "resampler", None)
         score = resampler(samples.targets, outputs) if resampler else _plain(task, samples, outputs)
         rows = [score(row) for row in weights]

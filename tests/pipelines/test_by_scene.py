@@ -12,15 +12,17 @@ import pytest
 
 from mmkeras.evaluation.intervals import Bootstrap
 from mmkeras.evaluation.samples import Samples
-from pipelines._by_scene import gains, read_answers, scene_draws, scenes, write_answers
+from pipelines._by_scene import gains, read_answers, scene_draws, write_answers
 from pipelines._variant import training
 
 SCENES, FRAMES = 40, 10
 
 
-def _samples(**columns: np.ndarray) -> Samples:
+def _samples(frames: int = FRAMES, **columns: np.ndarray) -> Samples:
+    """Samples of which ``frames`` in a row are one scene."""
     size = SCENES * FRAMES
-    return Samples({}, np.zeros((size, 1), np.float32), np.ones(size, np.float32), columns=columns)
+    groups = 7 + np.arange(size) // frames
+    return Samples({}, np.zeros((size, 1), np.float32), np.ones(size, np.float32), columns=columns, groups=groups)
 
 
 def _task() -> Any:
@@ -37,23 +39,21 @@ def test_frames_of_a_scene_are_drawn_together():
     """Where a scene's frames are all alike, the error is that of 40 samples, not of 400."""
     rng = np.random.default_rng(0)
     good = np.repeat(rng.uniform(size=SCENES), FRAMES)
-    name = np.repeat([f"scene {number:02}" for number in range(SCENES)], FRAMES)
     answers = {"both": {"good": good}}
-    by_scene = scene_draws(_task(), _samples(scene=name), answers, Bootstrap(400))["mAP"]
-    by_frame = scene_draws(_task(), _samples(), answers, Bootstrap(400))["mAP"]
+    by_scene = scene_draws(_task(), _samples(), answers, Bootstrap(400))["mAP"]
+    by_frame = scene_draws(_task(), _samples(frames=1), answers, Bootstrap(400))["mAP"]
     assert by_scene.shape == (401,)
     assert by_scene[0] == by_frame[0] == pytest.approx(good.mean())
     expected = good.std() / np.sqrt(SCENES)
     assert by_scene[1:].std() == pytest.approx(expected, rel=0.15)
     assert by_frame[1:].std() == pytest.approx(expected / np.sqrt(FRAMES), rel=0.15)
-    assert scenes(_samples()).tolist() == list(range(SCENES * FRAMES))
 
 
 def test_a_gain_is_paired_and_pooled_over_the_seeds():
     rng = np.random.default_rng(0)
     scene = np.repeat(rng.uniform(0.2, 0.6, SCENES), FRAMES)
     dark = np.repeat(np.arange(SCENES) % 2, FRAMES)
-    samples = _samples(scene=np.repeat(np.arange(SCENES), FRAMES), time_of_day=np.where(dark, "night", "day"))
+    samples = _samples(time_of_day=np.where(dark, "night", "day"))
 
     def drawn(both: float, dead: float | None = None) -> dict[str, np.ndarray]:
         answers = {"both": {"good": scene + both}}
