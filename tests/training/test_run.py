@@ -32,3 +32,16 @@ def test_a_model_trained_in_mixed_precision_is_loaded_in_float32(tmp_path):
     ours, theirs = (np.asarray(m(tiny_inputs(), training=False)["probabilities"]) for m in (loaded, model))
     np.testing.assert_allclose(ours, theirs, atol=0.05)
     assert not np.array_equal(ours, theirs)
+
+
+def test_a_normalization_trained_in_mixed_precision_keeps_its_numbers(tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        normalization = keras.layers.Normalization()
+        model = keras.Sequential([keras.Input((2,)), normalization])
+        normalization.adapt(np.array([[0.0, 100.0], [2.0, 300.0]], "float32"))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.save(tmp_path / "best.keras")
+    loaded = Run(tmp_path, {}, None, {}).model()  # type: ignore[arg-type]
+    np.testing.assert_allclose(loaded(np.array([[2.0, 100.0]], "float32")), [[1.0, -1.0]], rtol=1e-5)
