@@ -70,7 +70,7 @@ def ablate(
     def score(variant: Variant) -> Draws:
         # With two modalities, "without one" and "the other alone" are the same pass.
         if variant not in scored:
-            scored[variant] = bootstrap.score(task, samples.targets, run(variant), samples.weights)
+            scored[variant] = bootstrap.score(task, samples.targets, run(variant), samples.weights, samples.groups)
         return scored[variant]
 
     names = list(specs)
@@ -80,7 +80,7 @@ def ablate(
         "alone": {name: score(Variant(absent=frozenset(names) - {name})) for name in names},
     }
     constant = baseline_outputs(task, samples.targets, outputs)
-    baseline = bootstrap.score(task, samples.targets, constant, samples.weights) if constant else None
+    baseline = bootstrap.score(task, samples.targets, constant, samples.weights, samples.groups) if constant else None
     result: dict[str, Any] = {
         group: {name: _entry(draws, whole) for name, draws in members.items()} for group, members in groups.items()
     }

@@ -44,17 +44,24 @@ def _decided(task: TaskSpec, targets: np.ndarray, outputs: Outputs) -> tuple[np.
 
 
 def _column(counts: np.ndarray, top: Sequence[int], bottom: Sequence[int], factor: float = 1.0) -> Decomposition:
+    """Return the share that some columns of counts (N, K) are of others."""
+
     def finish(sums: np.ndarray) -> np.ndarray:
         divisor = sums[:, list(bottom)].sum(1)
         share = np.full(len(sums), np.nan)
         np.divide(factor * sums[:, list(top)].sum(1), divisor, out=share, where=divisor > 0)
         return share
 
-    return Decomposition(counts, finish)
+    return Decomposition(counts, finish, proportion=True, counted=counts[:, list(bottom)].any(1))
 
 
 def per_class(
-    task: TaskSpec, targets: np.ndarray, outputs: Outputs, weights: np.ndarray, bootstrap: Bootstrap
+    task: TaskSpec,
+    targets: np.ndarray,
+    outputs: Outputs,
+    weights: np.ndarray,
+    bootstrap: Bootstrap,
+    groups: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Return the metrics of every class or label, worst F1 first, or of every predicted number.
 
@@ -64,15 +71,16 @@ def per_class(
         outputs: model outputs (N, ...).
         weights: sample weights (N,).
         bootstrap: settings of the resampling.
+        groups: number of each sample's group (N,); every sample is a group of its own when not given.
 
     Returns:
-        ``{class: {metric: interval, "samples", "few"}}``; a metric without a value (no prediction of that
-        class) is null.
+        ``{class: {metric: interval, "samples", "few"}}``, where samples are counted without their weights. A metric
+        without a value (no prediction of that class) is null.
     """
     names = label_names(task)
     sides = _decided(task, targets, outputs)
     if sides is None:
-        return _per_number(names, targets, outputs, weights, bootstrap) if "value" in outputs else {}
+        return _per_number(names, targets, outputs, weights, bootstrap, groups) if "value" in outputs else {}
     truth, decided = sides
     counts, size = class_counts(truth, decided), truth.shape[1]
     parts = {}
@@ -81,7 +89,7 @@ def per_class(
         parts[f"{i} precision"] = _column(counts, (hits,), (predicted,))
         parts[f"{i} recall"] = _column(counts, (hits,), (actual,))
         parts[f"{i} f1"] = _column(counts, (hits,), (predicted, actual), 2.0)
-    found = _intervals(parts, weights, bootstrap)
+    found = _intervals(parts, weights, bootstrap, groups)
     result: dict[str, dict[str, Any]] = {}
     for i, name in enumerate(names):
         samples = int(truth[:, i].sum())
@@ -118,7 +126,12 @@ def class_scores(task: TaskSpec, targets: np.ndarray, whole: Draws) -> dict[str,
 
 
 def _per_number(
-    names: Sequence[str], targets: np.ndarray, outputs: Outputs, weights: np.ndarray, bootstrap: Bootstrap
+    names: Sequence[str],
+    targets: np.ndarray,
+    outputs: Outputs,
+    weights: np.ndarray,
+    bootstrap: Bootstrap,
+    groups: np.ndarray | None,
 ) -> dict[str, Any]:
     truth = targets.reshape(len(targets), -1).astype(np.float64)
     error = outputs["value"].reshape(truth.shape) - truth
@@ -129,7 +142,7 @@ def _per_number(
         parts[f"{i} mae"] = Decomposition(sums, _share(0))
         parts[f"{i} bias"] = Decomposition(sums, _share(1))
         parts[f"{i} rmse"] = Decomposition(sums, lambda s: np.sqrt(s[:, 2] / s[:, 3]))
-    found = _intervals(parts, weights, bootstrap)
+    found = _intervals(parts, weights, bootstrap, groups)
     samples = len(error)
     return {
         name: {
@@ -145,10 +158,10 @@ def _share(column: int) -> Callable[[np.ndarray], np.ndarray]:
     return lambda sums: sums[:, column] / sums[:, -1]
 
 
-def _intervals(parts: dict[str, Decomposition], weights: np.ndarray, bootstrap: Bootstrap) -> dict[str, dict[str, Any]]:
-    values = {name: part.point(weights) for name, part in parts.items()}
-    methods = dict.fromkeys(parts, "bootstrap")
-    draws = Draws(values, bootstrap.draw(parts, weights), methods, bootstrap.confidence, float(len(weights)))
+def _intervals(
+    parts: dict[str, Decomposition], weights: np.ndarray, bootstrap: Bootstrap, groups: np.ndarray | None
+) -> dict[str, dict[str, Any]]:
+    draws = bootstrap.decomposed(parts, weights, groups)
     return {name: interval.to_json() for name, interval in draws.intervals().items()}
 
 

@@ -10,7 +10,7 @@ it gives the number that the task itself gives (`matching`); every other metric 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,7 +31,9 @@ class Decomposition:
     finish: Finish
     """Sums (R, K) -> metric (R,)."""
     proportion: bool = False
-    """The metric is a share of samples, so that 0 and 1 have an exact interval."""
+    """The metric is a share of samples."""
+    counted: np.ndarray | None = None
+    """(N,) how much each sample counts in the divisor, for example where its class is present; all alike if None."""
 
     def point(self, weights: np.ndarray) -> float:
         """Return the metric under one weighting (N,), in float64."""
@@ -130,7 +132,7 @@ def _multilabel(
         agree = truth == decided
         for name, parts in {
             "macro_f1": [_of_counts(counts, _macro_f1_of_present), _of_counts(counts, _macro_f1)],
-            "micro_f1": [_of_counts(counts, _micro_f1)],
+            "micro_f1": [replace(_of_counts(counts, _micro_f1), counted=(decided | truth).any(1))],
             "exact_match": [_mean(agree.all(1), proportion=True)],
             "subset_accuracy": [_mean(agree.all(1), proportion=True)],
             "accuracy": [_mean(agree.mean(1)), _mean(agree.all(1), proportion=True)],

@@ -87,7 +87,7 @@ def evaluate(
             return predict(model, samples, specs, batch_size=size, variant=variant, progress=watch)
 
         outputs = run(Variant())
-        whole = bootstrap.score(task, samples.targets, outputs, samples.weights)
+        whole = bootstrap.score(task, samples.targets, outputs, samples.weights, samples.groups)
         ablation = ablate(run, samples, specs, task, whole, outputs, bootstrap)
     slices, remarks = slice_metrics(samples, outputs, task, whole, bootstrap, config.slices)
     metrics = {
@@ -99,7 +99,7 @@ def evaluate(
         "ablation": ablation.result,
         "slices": slices,
         "per_class": class_scores(task, samples.targets, whole)
-        or per_class(task, samples.targets, outputs, samples.weights, bootstrap),
+        or per_class(task, samples.targets, outputs, samples.weights, bootstrap, samples.groups),
         "calibration": calibration(task, samples.targets, outputs, samples.weights),
         "confusion": confusion(task, samples.targets, outputs),
         "errors": wrong_samples(task, samples, outputs),

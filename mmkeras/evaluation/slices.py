@@ -114,7 +114,9 @@ def slice_metrics(
                 remarks.append(f"{column} = {value} is not reported: its samples weigh nothing.")
                 continue
             part = {name: array[inside] for name, array in outputs.items()}
-            draws = bootstrap.score(task, samples.targets[inside], part, samples.weights[inside])
+            draws = bootstrap.score(
+                task, samples.targets[inside], part, samples.weights[inside], samples.groups[inside]
+            )
             entries[str(value)] = _entry(draws, int(inside.sum()), task, whole)
         result[column] = dict(sorted(entries.items(), key=lambda item: _order(item[1], task)))
     return result, remarks

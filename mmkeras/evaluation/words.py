@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mmkeras.evaluation.intervals import Interval
+from mmkeras.evaluation.draws import Interval
+from mmkeras.evaluation.scales import is_share
 
 __all__ = ["amount", "change", "is_share", "number", "span", "span_of_change", "step", "title"]
 
-_SHARES = ("accuracy", "f1", "precision", "recall", "match", "auc", "average_precision", "hamming")
 # No line break between a number and its unit.
 _SPACE = "\u00a0"
 _TITLES = {
@@ -30,11 +30,6 @@ _TITLES = {
     "AP_2d": "2D AP (COCO)",
     "AP50_2d": "2D AP at IOU 0.5",
 }
-
-
-def is_share(metric: str) -> bool:
-    """Tell whether a metric is shown in percent."""
-    return any(word in metric for word in _SHARES) or metric == "NDS_front" or metric.startswith(("AP", "mAP"))
 
 
 def title(metric: str) -> str:

@@ -8,9 +8,9 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from mmkeras.errors import DataError
-from mmkeras.evaluation.intervals import SLOW_RESAMPLES, Bootstrap
+from mmkeras.evaluation.intervals import SLOW_RESAMPLES, Bootstrap, paired_error
 from mmkeras.tasks.classification.spec import Spec as Classification
-from tests.evaluation.problems import probabilities
+from tests.evaluation.problems import numbers, numbers_task, probabilities, several, several_task
 
 
 class SlowClassification(Classification):
@@ -103,6 +103,118 @@ def test_a_paired_difference_is_narrower_than_two_intervals():
     assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
 
 
+KINDS = {
+    "one label": (spec(3), *probabilities(120, 3), "probabilities"),
+    "one label, slow": (spec(3, SlowClassification), *probabilities(120, 3), "probabilities"),
+    "one label, weighed": (spec(3, Resampled), *probabilities(120, 3), "probabilities"),
+    "several labels": (several_task(), *several(), "probabilities"),
+    "numbers": (numbers_task(), *numbers(), "value"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_copies_within_a_group_tell_nothing_new(kind):
+    task, targets, values, output = KINDS[kind]
+    bootstrap, times = Bootstrap(60), np.arange(len(targets)) % 3 + 1
+    copies = np.random.default_rng(0).permutation(np.repeat(np.arange(len(targets)), times))
+    # Three copies of a third of the weight each weigh what one sample does.
+    single = bootstrap.score(task, targets, {output: values})
+    several = bootstrap.score(task, targets[copies], {output: values[copies]}, 1 / times[copies], copies)
+    assert several.methods == single.methods
+    for name, interval in single.intervals().items():
+        found = several.interval(name)
+        np.testing.assert_allclose(
+            (found.value, found.low, found.high), (interval.value, interval.low, interval.high), rtol=2e-3, atol=1e-5
+        )
+    changed = values[::-1]
+    error = paired_error(task, targets, None, None, {output: values}, {output: changed}, resamples=60)
+    assert error > 0
+    grouped = {output: values[copies]}, {output: changed[copies]}
+    assert paired_error(task, targets[copies], 1 / times[copies], copies, *grouped, resamples=60) == pytest.approx(
+        error, rel=2e-3
+    )
+    assert paired_error(task, targets, None, None, {output: values}, {output: values}) == 0.0
+
+
+def test_groups_of_like_samples_widen_an_interval():
+    groups = np.repeat(np.arange(40), 25)
+    right = np.random.default_rng(0).random(40)[groups] > 0.3
+    targets, outputs = np.where(right, 0, 1), np.tile(np.asarray([[0.9, 0.1]], np.float32), (1000, 1))
+    bootstrap = Bootstrap(400)
+    alone = bootstrap.score(spec(2), targets, {"probabilities": outputs}).interval("accuracy")
+    found = bootstrap.score(spec(2), targets, {"probabilities": outputs}, None, groups).interval("accuracy")
+    assert (found.high - found.low) / (alone.high - alone.low) == pytest.approx(5, rel=0.15)
+
+
+def test_the_error_of_a_mean_is_that_of_the_groups_means():
+    targets, values = numbers()
+    groups = np.arange(300) % 12
+    task, outputs = numbers_task(), {"value": values}
+    means = np.asarray([np.abs(values - targets)[groups == group].mean() for group in range(12)])
+    bootstrap = Bootstrap(4000)
+    found = bootstrap.score(task, targets, outputs, None, groups)
+    exact = bootstrap.score(task, targets, {"value": targets}, None, groups)
+    assert found.difference_error(exact, "mae") == pytest.approx(means.std(ddof=1) / np.sqrt(12), rel=0.03)
+
+
+def test_one_group_has_no_interval_and_no_error():
+    targets, outputs = probabilities(50, 3)
+    groups = np.zeros(50, np.int64)
+    found = Bootstrap(50).score(spec(3), targets, {"probabilities": outputs}, None, groups).intervals()
+    assert {interval.to_json()["low"] for interval in found.values()} == {None}
+    assert (
+        paired_error(spec(3), targets, None, groups, {"probabilities": outputs}, {"probabilities": outputs[::-1]}) == 0
+    )
+
+
+def test_all_right_in_few_groups_says_little():
+    targets, groups = np.arange(1000) % 2, np.arange(1000) % 5
+    outputs = np.eye(2, dtype=np.float32)[targets]
+    found = Bootstrap(50).score(spec(2), targets, {"probabilities": outputs}, None, groups).intervals()
+    oracle = stats.binomtest(5, 5).proportion_ci(0.95, method="exact")
+    for name in ("accuracy", "macro_f1", "balanced_accuracy"):
+        assert (found[name].high, found[name].method) == (1.0, "exact")
+        assert found[name].low == pytest.approx(oracle.low)
+
+
+@pytest.mark.parametrize("name", ["micro_f1", "macro_f1", "exact_match"])
+def test_a_share_of_0_has_a_width(name):
+    task, truth = several_task(), np.tile(np.asarray([[1, 0, 0, 0]], np.float32), (40, 1))
+    outputs = {"probabilities": np.tile(np.asarray([[0.1, 0.9, 0.1, 0.1]], np.float32), (40, 1))}
+    found = Bootstrap(50).score(task, truth, outputs).interval(name)
+    oracle = stats.binomtest(0, 40).proportion_ci(0.95, method="exact")
+    assert (found.value, found.low, found.method) == (0.0, 0.0, "exact")
+    assert found.high == pytest.approx(oracle.high)
+
+
+def test_micro_f1_of_0_counts_the_samples_with_a_label():
+    task, truth = several_task(), np.zeros((40, 4), np.float32)
+    truth[:6, 0] = 1
+    outputs = {"probabilities": np.full((40, 4), 0.1, np.float32)}
+    found = Bootstrap(50).score(task, truth, outputs).interval("micro_f1")
+    assert found.high == pytest.approx(stats.binomtest(0, 6).proportion_ci(0.95, method="exact").high)
+
+
+def test_two_models_that_are_right_on_the_same_samples_may_still_differ():
+    targets, outputs = np.arange(30) % 2, np.eye(2, dtype=np.float32)[np.arange(30) % 2]
+    first, second = (
+        Bootstrap(50).score(spec(2), targets, {"probabilities": each}) for each in (outputs, outputs * 0.9)
+    )
+    bound = 1 - stats.binomtest(30, 30).proportion_ci(0.95, method="exact").low
+    found = first.difference(second, "accuracy")
+    assert (found.value, found.method) == (0.0, "exact")
+    assert (found.low, found.high) == pytest.approx((-bound, bound))
+
+
+def test_samples_without_weight_are_in_no_group():
+    targets, outputs = probabilities(60, 3)
+    weights, groups = (np.arange(60) < 20).astype(np.float32), np.arange(60) // 4
+    found = Bootstrap(50).score(spec(3), targets, {"probabilities": outputs}, weights, groups)
+    alone = Bootstrap(50).score(spec(3), targets[:20], {"probabilities": outputs[:20]}, None, groups[:20])
+    assert found.support == alone.support
+    np.testing.assert_allclose(found.draws["accuracy"], alone.draws["accuracy"])
+
+
 def test_the_seed_decides():
     targets, outputs = probabilities(100, 3)
     arguments = (spec(3), targets, {"probabilities": outputs})
@@ -122,7 +234,7 @@ def test_weights_count_in_values_and_draws():
 
 @settings(max_examples=40, deadline=None)
 @given(
-    samples=st.integers(1, 60),
+    samples=st.integers(2, 60),
     classes=st.integers(2, 6),
     seed=st.integers(0, 1000),
     confidence=st.floats(0.5, 0.99),

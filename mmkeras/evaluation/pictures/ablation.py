@@ -76,7 +76,7 @@ def _bars(axes: Axes, rows: list[tuple[str, Mapping[str, Any], str]], metric: st
         elinewidth=1,
         capsize=2.5,
     )
-    reach = float(np.nanmax(np.append(np.maximum(high, value), 0))) or 1.0
+    reach = float(np.nanmax(np.append(np.fmax(high, value), 0))) or 1.0
     for place, (_, row, _), end in zip(places, rows, np.fmax(high, value), strict=True):
         axes.text(end + 0.015 * reach, place, number(metric, row["value"]), va="center", fontsize=8.5)
     axes.set_yticks(places, [name for name, _, _ in rows])
@@ -120,8 +120,9 @@ def slices_figure(
         interval = entry[metric]
         colour = GREY if entry["few"] else ORANGE if entry["worse"] else BLUE
         marker = "D" if entry["worse"] else "o"
-        ends = [scale * (interval["low"] or 0), scale * (interval["high"] or 0)]
-        axes.plot(ends, [place] * 2, color=colour, linewidth=1.6)
+        if interval["low"] is not None and interval["high"] is not None:  # a slice of one group has no interval
+            ends = [scale * interval["low"], scale * interval["high"]]
+            axes.plot(ends, [place] * 2, color=colour, linewidth=1.6)
         axes.plot(
             scale * interval["value"],
             place,

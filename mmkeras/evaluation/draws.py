@@ -1,0 +1,186 @@
+"""A metric with its interval, from what resampling groups of samples gave.
+
+Samples of one group (frames of a scene, questions of a picture, pictures of a patient) depend on each other: groups are
+what is resampled, and every sample is a group of its own where the data names none.
+
+Percentiles of few resampled groups are too narrow, and lopsided for skewed metrics. An interval therefore is the value
+and ``t`` standard errors to each side on the metric's own scale (`mmkeras.evaluation.scales`). The standard error is
+that of the bootstrap or of the delete-a-group jackknife, whichever is larger. ``t`` is the quantile of Student's
+distribution with one degree of freedom less than the effective number of groups: by their weights, or where that is
+fewer and the metric is no share, by how much each of them moves the metric. ``python -m pipelines.coverage`` measures
+what such intervals cover.
+
+Sources: Cameron and Miller, A Practitioner's Guide to Cluster-Robust Inference, 2015; MacKinnon, Nielsen and Webb,
+Cluster-Robust Inference: A Guide to Empirical Practice, 2023; Clopper and Pearson, 1934.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.special import stdtrit
+
+from mmkeras.evaluation.scales import ends, scale_of
+
+__all__ = ["Draws", "Interval", "Support"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number with its interval."""
+
+    value: float
+    """The number on the samples as they are."""
+    low: float
+    """Lower end; NaN where a single group cannot tell."""
+    high: float
+    """Upper end; NaN where a single group cannot tell."""
+    method: str = "bootstrap"
+    """``bootstrap``; ``bootstrap-slow`` with fewer resamples; ``exact`` (Clopper-Pearson, of the effective number of
+    groups) for a share of 0 or 1, where every resample is the same and a bootstrap interval would have no width."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the interval as JSON; a number that does not exist is ``null``."""
+        numbers = {"value": self.value, "low": self.low, "high": self.high}
+        return {**{k: v if np.isfinite(v) else None for k, v in numbers.items()}, "method": self.method}
+
+
+@dataclass(frozen=True)
+class Support:
+    """The groups that a metric counts."""
+
+    groups: int
+    """Groups with weight."""
+    effective: float
+    """Effective number of groups, (sum w)^2 / sum w^2 over their weights."""
+
+    @classmethod
+    def of(cls, weights: np.ndarray) -> Support:
+        """Return the support of group weights (G,)."""
+        total, squares = float(weights.sum()), float((weights.astype(np.float64) ** 2).sum())
+        return cls(int((weights > 0).sum()), total**2 / squares if squares else 0.0)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Metrics on N samples in G groups, and on every resample of the groups."""
+
+    values: dict[str, float]
+    """Metrics on the samples as they are."""
+    draws: dict[str, np.ndarray]
+    """Metrics (R,) on the resamples; fewer for a slow metric."""
+    methods: dict[str, str]
+    """How each metric's draws were made, see `Interval`."""
+    confidence: float
+    """Coverage of the intervals."""
+    support: Support
+    """All groups."""
+    supports: Mapping[str, Support] = field(default_factory=dict)
+    """The groups of each metric that does not count all of them."""
+    left_out: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Metrics (G,) without one group each; missing for a slow metric."""
+
+    @property
+    def effective(self) -> float:
+        """Effective number of groups."""
+        return self.support.effective
+
+    def interval(self, name: str) -> Interval:
+        """Return one metric with its interval."""
+        value, method, support = self.values[name], self.methods[name], self.supports.get(name, self.support)
+        scale = scale_of(name)
+        if scale == "share" and (np.isclose(value, 0, atol=1e-9) or np.isclose(value, 1, rtol=0, atol=1e-9)):
+            bound = self._bound(support)
+            return Interval(value, bound, 1.0, "exact") if value > 0.5 else Interval(value, 0.0, 1 - bound, "exact")
+        # The logit scale already widens an interval of few errors; fewer degrees of freedom would do so twice.
+        reach = self._reach(self.draws[name], self.left_out.get(name), support, by_influence=scale != "share")
+        low, high = ends(scale, value, reach)
+        return Interval(value, low, high, method)
+
+    def intervals(self) -> dict[str, Interval]:
+        """Return every metric with its interval."""
+        return {name: self.interval(name) for name in self.values}
+
+    def difference(self, other: Draws, name: str) -> Interval:
+        """Return ``self - other`` with its paired interval; both must come from the same samples, groups and seed.
+
+        Two models that are right on the same samples differ by 0 with the width of the exact interval.
+        """
+        value = self.values[name] - other.values[name]
+        slow = "bootstrap-slow" in (self.methods[name], other.methods[name])
+        method = "bootstrap-slow" if slow else "bootstrap"
+        if self is other:
+            return Interval(value, value, value, method)
+        draws, left_out = self._changes(other, name)
+        support = min(self.supports.get(name, self.support), other.supports.get(name, other.support), key=_effective)
+        reach = self._reach(draws, left_out, support)
+        low, high = value - reach, value + reach
+        if scale_of(name) != "share":
+            return Interval(value, low, high, method)
+        if reach == 0 and abs(value) in (0.0, 1.0):
+            bound = self._bound(support)
+            low, high = (bound - 1, 1 - bound) if value == 0 else sorted((value, np.sign(value) * bound))
+            method = "exact"
+        return Interval(value, float(np.clip(low, -1, 1)), float(np.clip(high, -1, 1)), method)
+
+    def difference_error(self, other: Draws, name: str) -> float:
+        """Return the standard error of ``self - other``; NaN where a single group or hardly any resample can tell."""
+        return _error(*self._changes(other, name), self.support)
+
+    def _changes(self, other: Draws, name: str) -> tuple[np.ndarray, np.ndarray | None]:
+        size = min(len(self.draws[name]), len(other.draws[name]))
+        mine, theirs = self.left_out.get(name), other.left_out.get(name)
+        left_out = None if mine is None or theirs is None else mine - theirs
+        return self.draws[name][:size] - other.draws[name][:size], left_out
+
+    def _bound(self, support: Support) -> float:
+        """Return the lower end of the exact interval of a share of 1."""
+        tail = (1 - self.confidence) / 2
+        return float(tail ** (1 / support.effective)) if support.effective else 0.0
+
+    def _reach(
+        self, draws: np.ndarray, left_out: np.ndarray | None, support: Support, by_influence: bool = True
+    ) -> float:
+        error, effective = _error(draws, left_out, support), support.effective
+        if left_out is not None and by_influence:
+            effective = min(effective, _effective_by_influence(left_out))
+        return error * float(stdtrit(max(effective - 1, 1.0), (1 + self.confidence) / 2))
+
+
+def _effective(support: Support) -> float:
+    return support.effective
+
+
+def _error(draws: np.ndarray, left_out: np.ndarray | None, support: Support) -> float:
+    """Return the standard error: the bootstrap's, or the jackknife's where that is larger.
+
+    The bootstrap's own is too small by sqrt((G - 1) / G).
+    """
+    finite = draws[np.isfinite(draws)]
+    if support.groups < 2 or 2 * finite.size < draws.size:
+        return float("nan")
+    groups = support.groups
+    error = float(finite.std()) * np.sqrt(groups / (groups - 1))
+    if left_out is not None:
+        error = max(error, float(np.sqrt((groups - 1) / groups * np.square(_influence(left_out)).sum())))
+    return float(error)
+
+
+def _influence(left_out: np.ndarray) -> np.ndarray:
+    """Return how much each group moves a metric (G,); not at all where the metric does not exist without it."""
+    known = np.isfinite(left_out)
+    return np.where(known, left_out - left_out[known].mean(), 0.0) if known.any() else np.zeros(len(left_out))
+
+
+def _effective_by_influence(left_out: np.ndarray) -> float:
+    """Return how many groups of equal influence would move a metric as the groups do: 3 (sum d^2)^2 / sum d^4.
+
+    It is the number of groups where their influences are normal, and about three times the number of errors where few
+    samples are wrong.
+    """
+    squares = np.square(_influence(left_out))
+    fourth = float(np.square(squares).sum())
+    return 3 * float(squares.sum()) ** 2 / fourth if fourth else float("inf")
