@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -41,7 +42,7 @@ def build_folder(root: Path, name: str) -> Iterator[Path]:
     Raises:
         ExportError: nothing can be written there, or the disk is full.
     """
-    folder = root / name / f".export.{os.getpid()}"
+    folder = root / name / f".export.{os.getpid()}-{threading.get_native_id()}"
     sweep((root / name).glob(".export.*"))
     try:
         folder.mkdir(parents=True)
