@@ -78,6 +78,7 @@ LEVELS = (
     (2, ("mmkeras.bundle", "mmkeras.golden", "mmkeras.manifest", "mmkeras.hashes")),
     (3, ("mmkeras", "mmkeras.__main__", "mmkeras.runtime", "mmkeras.runtime.*")),
     (4, ("mmkeras.waves", "mmkeras.batch", "mmkeras.keras_files", "mmkeras.tasks.*.head", "mmkeras.tasks.*.losses")),
+    (0, ("mmkeras.keras_settings",)),
     (1, ("mmkeras.modalities", "mmkeras.modalities._contract", "mmkeras.modalities.*.spec")),
     (1, ("mmkeras.modalities.image.pixels", "mmkeras.modalities.text.wordpiece")),
     (1, ("mmkeras.tasks", "mmkeras.tasks._*", "mmkeras.tasks.*.spec", "mmkeras.tasks.detection.*")),
