@@ -123,7 +123,7 @@ def write_description(
         files=written,
         golden=_write_golden(folder, source, proof),
         documents={notes: digest(folder, notes)} if notes else {},
-        provenance=_provenance(source, calibration),
+        provenance=_provenance(source, calibration, folder.parent / str(version)),
     )
     write_manifest(folder, manifest)
 
@@ -146,9 +146,14 @@ def _write_golden(folder: Path, source: Source, proof: Proof) -> GoldenFiles:
     return write_golden(folder, dataclasses.replace(golden, keys=tuple(keys), raw=index), raw)
 
 
-def _provenance(source: Source, calibration: dict[str, Any]) -> dict[str, Any]:
-    """Return the source's provenance and this export's; a calibration of an earlier export is not this one's."""
+def _provenance(source: Source, calibration: dict[str, Any], place: Path) -> dict[str, Any]:
+    """Return the source's provenance and this export's; a calibration of an earlier export is not this one's.
+
+    The data's folder is kept relative to the place that the bundle will have.
+    """
     kept = {name: value for name, value in source.provenance.items() if name != "calibration"}
+    if source.index is not None:
+        kept["data_folder"] = Path(os.path.relpath(source.index.folder.resolve(), place.resolve())).as_posix()
     return {**kept, **({"calibration": calibration} if calibration else {}), "exported_with": _packages()}
 
 

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from mmkeras.data.sources._contract import Sample, SourceBase
 from mmkeras.errors import ConfigError, DataError, nearest, require
@@ -25,6 +25,8 @@ FRAMES = ("every", "first", "middle")
 @dataclass(frozen=True)
 class Source(SourceBase):
     """DICOM files in a folder per class; the column ``device`` says CT, MR, US and so on, to slice by."""
+
+    reads: ClassVar[tuple[str, ...]] = ("path",)
 
     path: str
     """The folder that holds a folder for each class."""

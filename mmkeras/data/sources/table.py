@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from mmkeras.data.sources._contract import Sample, SourceBase
 from mmkeras.data.sources._rows import Row, Table, read_table
@@ -23,6 +23,8 @@ SPLITS = ("test", "train", "validation")
 @dataclass(frozen=True)
 class Source(SourceBase):
     """A table with a row per sample; columns without a role become columns to slice the evaluation by."""
+
+    reads: ClassVar[tuple[str, ...]] = ("path", "root")
 
     path: str
     """The table: .csv, .tsv, .jsonl (one object a line) or .parquet."""
