@@ -17,6 +17,7 @@ from pathlib import Path
 
 from mmkeras.config import ExportConfig
 from mmkeras.errors import MmkerasError
+from mmkeras.keras_settings import check_keras
 
 __all__ = ["main"]
 
@@ -97,9 +98,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         calibration=given.calibration,
         calibration_samples=given.calibration_samples,
     )
-    from export.run import export_run
-
     try:
+        check_keras()
+        from export.run import export_run
+
         report = export_run(given.source, config)
     except MmkerasError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

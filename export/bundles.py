@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -41,7 +42,7 @@ def build_folder(root: Path, name: str) -> Iterator[Path]:
     Raises:
         ExportError: nothing can be written there, or the disk is full.
     """
-    folder = root / name / f".export.{os.getpid()}"
+    folder = root / name / f".export.{os.getpid()}-{threading.get_native_id()}"
     sweep((root / name).glob(".export.*"))
     try:
         folder.mkdir(parents=True)
@@ -122,7 +123,7 @@ def write_description(
         files=written,
         golden=_write_golden(folder, source, proof),
         documents={notes: digest(folder, notes)} if notes else {},
-        provenance=_provenance(source, calibration),
+        provenance=_provenance(source, calibration, folder.parent / str(version)),
     )
     write_manifest(folder, manifest)
 
@@ -145,9 +146,14 @@ def _write_golden(folder: Path, source: Source, proof: Proof) -> GoldenFiles:
     return write_golden(folder, dataclasses.replace(golden, keys=tuple(keys), raw=index), raw)
 
 
-def _provenance(source: Source, calibration: dict[str, Any]) -> dict[str, Any]:
-    """Return the source's provenance and this export's; a calibration of an earlier export is not this one's."""
+def _provenance(source: Source, calibration: dict[str, Any], place: Path) -> dict[str, Any]:
+    """Return the source's provenance and this export's; a calibration of an earlier export is not this one's.
+
+    The data's folder is kept relative to the place that the bundle will have.
+    """
     kept = {name: value for name, value in source.provenance.items() if name != "calibration"}
+    if source.index is not None:
+        kept["data_folder"] = Path(os.path.relpath(source.index.folder.resolve(), place.resolve())).as_posix()
     return {**kept, **({"calibration": calibration} if calibration else {}), "exported_with": _packages()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,15 +167,18 @@ def _from_bundle(path: Path, samples: int) -> Source:
     where = f"{bundle.folder / MANIFEST_NAME}: provenance.data_folder"
     if not folder:
         raise DataError(f"{where}: not recorded, so there are no samples to verify on. Export the run again.")
-    if not Path(folder).is_dir():
+    # Relative to the bundle; bundles of earlier versions name it from where the model was trained.
+    places = (Path(os.path.normpath(bundle.folder.resolve() / folder)), Path(folder))
+    found = next((each for each in places if each.is_dir()), None)
+    if found is None:
         raise DataError(
-            f"{where}: {folder} is gone, and a new export is verified on real samples. Convert the data again "
-            "(the pipeline does so from its config), and run this from the folder the model was trained in."
+            f"{where}: {places[0]} is gone, and a new export is verified on real samples. Put the data back, export "
+            "the run in place of the bundle, or convert the data again (the pipeline does so from its config)."
         )
-    index = Index.load(Path(folder))
+    index = Index.load(found)
     if index.fingerprint != provenance.get("data_fingerprint"):
         raise DataError(
-            f"{where}: {folder} holds other data (fingerprint {index.fingerprint}) than the model was exported "
+            f"{where}: {found} holds other data (fingerprint {index.fingerprint}) than the model was exported "
             f"with ({provenance.get('data_fingerprint')}). Convert the data again with the run's config.toml."
         )
     register_layers()

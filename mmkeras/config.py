@@ -2,13 +2,15 @@
 
 A pipeline subclasses `RunConfig` and `ModelConfig`: the modalities of a model are those fields of its `ModelConfig`
 whose type is the ``Config`` of a modality room, and the field's name is the modality's name.
+
+A class names those of its fields that are paths: ``reads`` must be there, ``writes`` are made.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from mmkeras.components import Choice
 from mmkeras.errors import ConfigError, nearest
@@ -30,6 +32,7 @@ __all__ = [
 class DataConfig:
     """Where samples come from and how they are converted and split."""
 
+    writes: ClassVar[tuple[str, ...]] = ("folder",)
     source: Choice = field(default_factory=lambda: Choice("easy_vqa"))
     """Source by module name in mmkeras/data/sources, with its options."""
     folder: str = ".cache/data"
@@ -140,6 +143,8 @@ class EvaluateConfig:
 class ExportConfig:
     """What is exported and how it is held to the Keras model."""
 
+    reads: ClassVar[tuple[str, ...]] = ("calibration",)
+    writes: ClassVar[tuple[str, ...]] = ("folder",)
     folder: str = "saved_models"
     """Bundles go to <folder>/<name>/<version>."""
     formats: tuple[str, ...] = ("saved_model", "tflite", "onnx")
@@ -200,6 +205,7 @@ class PrivacyConfig:
 class RunConfig:
     """A whole run."""
 
+    writes: ClassVar[tuple[str, ...]] = ("runs",)
     name: str = "model"
     """Name of the run's folder and of the saved model."""
     runs: str = "runs"

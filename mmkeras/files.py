@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import shutil
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["claim", "held", "sweep", "write_bytes", "write_json", "write_text"]
+from mmkeras.waiting import waiting
+
+__all__ = ["claim", "held", "locked", "sweep", "write_bytes", "write_json", "write_text"]
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
     """Write a file beside its place and move it there; its folder is made when missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    aside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.tmp")
     try:
         aside.write_bytes(content)
         os.replace(aside, path)
@@ -76,6 +80,45 @@ def held(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(path: Path, what: str, say: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Let processes and threads that would do the same work wait for each other, and say whom they wait for.
+
+    The lock ends with its process, and its file with it.
+
+    Args:
+        path: the lock's file; its folder is there.
+        what: what the one that holds it does, for example ``which converts the same data``.
+        say: prints a line; standard error when not given.
+
+    Raises:
+        OSError: nothing can be written there, or the file system knows no locks.
+    """
+    import fcntl
+
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
+                with waiting(f"Waiting for {holder}, {what}; it holds {path}. Stop it if it hangs.", say):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Whoever held it before has removed the file; then a third one may hold a new file already.
+            if not path.exists() or not os.path.samestat(os.fstat(descriptor), path.stat()):
+                continue
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+        finally:
+            os.close(descriptor)
 
 
 def sweep(paths: Iterable[Path]) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import keras
 
 from mmkeras.errors import DataError
+from mmkeras.keras_settings import use_keras
 
 __all__ = ["check_preset", "copy_weights", "load_model", "load_weights"]
 
@@ -47,14 +48,16 @@ _HELP = "It is not loaded. Take a file that this project wrote, or write such a 
 
 
 def load_model(path: str | Path) -> keras.Model:
-    """Load a model without its optimizer.
+    """Load a model without its optimizer, and let Keras compute in float32.
 
     Args:
         path: a ``.keras`` file.
 
     Raises:
+        ConfigError: Keras is set to another backend than TensorFlow.
         DataError: no such file, damaged, or one that would run code or reach out of itself.
     """
+    use_keras()
     path = Path(path)
     try:
         with zipfile.ZipFile(path) as archive:

@@ -10,6 +10,7 @@ from keras import layers, ops
 from mmkeras.components import check_options, find
 from mmkeras.config import ModelConfig, modality_configs
 from mmkeras.errors import ConfigError
+from mmkeras.keras_settings import check_keras
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
 from mmkeras.tokens import Tokens
@@ -104,8 +105,10 @@ def build_model(config: ModelConfig) -> keras.Model:
         A model from a dict of tensors (each modality's tensors and ``<name>_present`` (B,)) to a dict of outputs.
 
     Raises:
-        ConfigError: a name, option or value that does not fit.
+        ConfigError: a name, option or value that does not fit, or another backend than TensorFlow.
     """
+    check_keras()
+    keras.config.set_image_data_format("channels_last")
     specs = modality_specs(config)
     configs = modality_configs(config)
     fusion = find("fusion", config.fusion.name)

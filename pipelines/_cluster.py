@@ -18,6 +18,7 @@ from mmkeras.config import RunConfig
 from mmkeras.errors import DataError, TrainingError
 from mmkeras.training.cluster.connect import ALONE, Cluster, connect
 from mmkeras.training.cluster.members import find_members
+from mmkeras.training.moved import find_data, placed
 from mmkeras.training.run import FINISHED, TRAINED
 from mmkeras.training.run_folders import claim_run, new_run_folder
 
@@ -65,15 +66,13 @@ class Joined(Generic[ConfigT]):
         A run's own configuration holds what was found in the data, such as labels: asked for again it would be
         converted once more.
         """
-        from mmkeras.data.index import Index
         from mmkeras.training.run import Run
 
         if self.resumed is None:
             return None
-        told = Run.open(self.resumed).provenance
-        with contextlib.suppress(DataError):
-            index = Index.load(Path(str(told.get("data_folder"))))
-            return index if index.fingerprint == told.get("data_fingerprint") else None
+        run = Run.open(self.resumed)
+        with contextlib.suppress(DataError, LookupError):
+            return find_data(run.folder, run.provenance)
         return None
 
     def open_run(
@@ -186,6 +185,7 @@ def with_cluster(
             chosen += [argument, arguments[position + 1]] if alone else [argument]
     source = ["--config", str(folder / "config.toml"), *chosen]
     config, _ = parse(config_class, source, program=folder.name, description="")
+    config = placed(config, folder)
     return config if present is None else dataclasses.replace(config, cluster=present.cluster)
 
 

@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from mmkeras.training.environment import prepare
     from mmkeras.training.fit import fit
     from mmkeras.training.interrupts import Interrupted
+    from mmkeras.training.moved import placed
     from mmkeras.training.run import Run
     from pipelines.camera_radar import CameraRadarConfig
 
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     whole, _ = parse(
         CameraRadarConfig, ["--config", str(parent.folder / "config.toml")], program="_variant", description=""
     )
+    whole = placed(whole, parent.folder)
     train = dataclasses.replace(whole.train, seed=int(seed))
     config = dataclasses.replace(whole, model=whole.variant(variant), train=train)
     index = parent.index

@@ -30,6 +30,8 @@ DEVICE = (
     "mmkeras.numpy_files",
     "mmkeras.privacy",
     "mmkeras.typed",
+    "mmkeras.waiting",
+    "mmkeras.parallel",
     "mmkeras.canvas",
     "mmkeras.drives",
     "mmkeras.drives.*",
@@ -76,6 +78,7 @@ LEVELS = (
     (2, ("mmkeras.bundle", "mmkeras.golden", "mmkeras.manifest", "mmkeras.hashes")),
     (3, ("mmkeras", "mmkeras.__main__", "mmkeras.runtime", "mmkeras.runtime.*")),
     (4, ("mmkeras.waves", "mmkeras.batch", "mmkeras.keras_files", "mmkeras.tasks.*.head", "mmkeras.tasks.*.losses")),
+    (0, ("mmkeras.keras_settings",)),
     (1, ("mmkeras.modalities", "mmkeras.modalities._contract", "mmkeras.modalities.*.spec")),
     (1, ("mmkeras.modalities.image.pixels", "mmkeras.modalities.text.wordpiece")),
     (1, ("mmkeras.tasks", "mmkeras.tasks._*", "mmkeras.tasks.*.spec", "mmkeras.tasks.detection.*")),
@@ -84,7 +87,7 @@ LEVELS = (
     (0, ("mmkeras.disk",)),
     (1, ("mmkeras.archive", "mmkeras.archive.*")),
     (0, ("mmkeras.geometry", "mmkeras.pcd", "mmkeras.pcd_header", "mmkeras.lzf", "mmkeras.canvas")),
-    (0, ("mmkeras.numpy_files", "mmkeras.privacy", "mmkeras.typed")),
+    (0, ("mmkeras.numpy_files", "mmkeras.privacy", "mmkeras.typed", "mmkeras.waiting", "mmkeras.parallel")),
     # Rooms without a rule of their own: records, branches, fusions, heads and their helpers.
     (4, ("mmkeras.modalities.*", "mmkeras.fusion", "mmkeras.fusion.*", "mmkeras.tasks.*")),
 )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from mmkeras.config import ExportConfig
 from mmkeras.errors import ConfigError, MmkerasError
+from mmkeras.keras_settings import check_keras
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Before TensorFlow is loaded: its start-up notes are not about the samples.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
+        check_keras()
         return _run(given)
     except MmkerasError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

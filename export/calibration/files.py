@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def save_calibration(calibration: Calibration, path: Path) -> Path:
     Raises:
         DataError: the file cannot be written.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.npz")
+    aside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.npz")
     try:
         # Not allow_pickle=False: numpy 1.26 would store that as one more array.
         np.savez_compressed(aside, **calibration.inputs)  # type: ignore[arg-type]

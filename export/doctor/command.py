@@ -17,6 +17,7 @@ from pathlib import Path
 from export.doctor.examine import TARGETS
 from export.tensorrt_operators import VERSIONS
 from mmkeras.errors import ConfigError, MmkerasError, nearest
+from mmkeras.keras_settings import check_keras
 
 __all__ = ["main"]
 
@@ -61,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ConfigError(f"{words[0]}: expected RUN first, as in: python -m export doctor vqa --target tflite")
         given, rest = parser.parse_known_args(words)
         _check(given)
+        check_keras()
         return _run(given, rest)
     except MmkerasError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmkeras.errors import ConfigError, MmkerasError
+from mmkeras.keras_settings import check_keras
 
 __all__ = ["main"]
 
@@ -59,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.resume and (options or given.out):
             told = ", ".join(f"--{name.replace('_', '-')}" for name in (*options, *(["out"] if given.out else [])))
             raise ConfigError(f"--resume goes on as the fine-tuning began; it cannot be combined with {told}")
+        check_keras()
         from export.fine_tuning.story import tune
 
         return tune(

@@ -17,7 +17,13 @@ from export.source import Source, source_from_run
 from mmkeras.errors import ConfigError
 from mmkeras.files import write_json
 from mmkeras.training.interrupts import Interrupted
-from mmkeras.training.quantization_aware.fine_tune import FineTuning, create_run, fine_tune, read_fine_tuning
+from mmkeras.training.quantization_aware.fine_tune import (
+    FineTuning,
+    create_run,
+    fine_tune,
+    open_parent,
+    read_fine_tuning,
+)
 from mmkeras.training.run import Run
 
 __all__ = ["tune"]
@@ -53,7 +59,7 @@ def tune(
     console = console or Console()
     if resume:
         run = Run.open(folder)
-        parent = Run.open(Path(read_fine_tuning(run).parent))
+        parent = open_parent(run)
     else:
         parent = Run.open(folder)
         tuning = FineTuning(parent=os.path.relpath(parent.folder), **options)

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +119,7 @@ def _tables(index: Index, split: str, spec: ModalitySpec, raw: list[bytes], on_d
     folder = index.folder / "decoded" / f"{split}-{spec.name}-{hashlib.sha256(described).hexdigest()[:12]}"
     if not folder.is_dir():
         sweep(folder.parent.glob(f"{folder.name}.*.tmp"))
-        beside = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+        beside = folder.with_name(f"{folder.name}.{os.getpid()}-{threading.get_native_id()}.tmp")
         try:
             beside.mkdir(parents=True, exist_ok=True)
             with held(beside):

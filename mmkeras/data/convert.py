@@ -7,13 +7,13 @@ ends in ``.partial``; a run that was killed leaves its finished shards there, an
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import importlib.metadata
 import math
 import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from mmkeras.data.sources import Sample, SourceBase
 from mmkeras.data.splits import SPLITS
 from mmkeras.data.workers import write_shards
 from mmkeras.errors import ConfigError, DataError
+from mmkeras.files import locked
 from mmkeras.tasks import TaskSpec
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def convert(config: DataConfig, modalities: Mapping[str, Any], task: Any, consol
         return Index.load(folder)
     with contextlib.suppress(OSError):  # named by the lock
         folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.with_name(folder.name + ".lock")):
+    with _locked(folder.with_name(folder.name + ".lock"), console):
         if (folder / INDEX_FILE).is_file():
             return Index.load(folder)
         samples = list(source.samples())
@@ -90,29 +91,21 @@ def _check_names(modalities: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Let two runs that want the same data wait for each other; the lock ends with the process, and its file with it.
+def _locked(path: Path, console: Console | None) -> Iterator[None]:
+    """Let two runs that want the same data wait for each other.
 
     Raises:
         DataError: nothing can be written there.
     """
-    while True:
+    say = None if console is None else partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    with contextlib.ExitStack() as stack:
         try:
-            stream = path.open("w")
+            stack.enter_context(locked(path, "which converts the same data", say))
         except OSError as error:
             raise DataError(
                 f"{path.parent}: nothing can be written here ({error.strerror}). Name another folder with --data.folder"
             ) from None
-        with stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            # Whoever held it before has removed the file; then a third one may hold a new file already.
-            if not path.exists() or not os.path.samestat(os.fstat(stream.fileno()), path.stat()):
-                continue
-            try:
-                yield
-            finally:
-                path.unlink(missing_ok=True)
-            return
+        yield
 
 
 def _complete(task: Any, samples: list[Sample]) -> tuple[tuple[str, ...], TaskSpec]:
@@ -146,9 +139,9 @@ def _write(
     index_parts: dict[str, Any],
     console: Console | None,
 ) -> Index:
-    partial = folder.with_name(folder.name + ".partial")
-    partial.mkdir(exist_ok=True)
-    works = [ShardWork(partial, *shard) for shard in plan.shards]
+    unfinished = folder.with_name(folder.name + ".partial")
+    unfinished.mkdir(exist_ok=True)
+    works = [ShardWork(unfinished, *shard) for shard in plan.shards]
     bad = list(plan.bad)
     reports: dict[str, ShardReport] = {}
     report_path = folder.with_name(folder.name + ".quarantine.csv")
@@ -159,7 +152,7 @@ def _write(
         check_share(bad, checked, plan.rows, config.max_bad_share, report_path)
     check_share(bad, plan.rows, plan.rows, config.max_bad_share, report_path)
     bad = list(plan.bad) + [row for work in works for row in reports[work.file].bad]
-    write_report(partial / QUARANTINE_FILE, bad)
+    write_report(unfinished / QUARANTINE_FILE, bad)
     index = Index(
         folder=folder,
         modalities={name: room(modality) for name, modality in modalities.items()},
@@ -171,13 +164,13 @@ def _write(
         written_by=_versions(),
         **index_parts,
     )
-    index.save(partial)
-    for leftover in [*partial.glob("*.tmp"), *(work.report for work in works)]:
+    index.save(unfinished)
+    for leftover in [*unfinished.glob("*.tmp"), *(work.report for work in works)]:
         leftover.unlink(missing_ok=True)
     report_path.unlink(missing_ok=True)
     if folder.exists():  # without an index, or it would have been used
         shutil.rmtree(folder)
-    os.replace(partial, folder)
+    os.replace(unfinished, folder)
     index = Index.load(folder)
     if console is not None:
         _say(console, index)

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from mmkeras.components import find
 from mmkeras.config import DataConfig
 from mmkeras.data.encode import room
 from mmkeras.data.index import SCHEMA_VERSION
@@ -28,6 +29,9 @@ def shaped_by(config: DataConfig, modalities: Mapping[str, Any], task: Any) -> d
     """
     options = {key: getattr(task, key) for key in ENCODING if hasattr(task, key)}
     every = dataclasses.asdict(config)
+    # Where the dataset lies does not count: what is in it does, by `SourceBase.fingerprint_inputs`.
+    reads = find("data.sources", config.source.name).Source.reads
+    every["source"]["options"] = {k: v for k, v in every["source"]["options"].items() if k not in reads}
     value = {
         "data": {key: every[key] for key in SHAPING},
         "modalities": {name: _kind(modality) for name, modality in sorted(modalities.items())},

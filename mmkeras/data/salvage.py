@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import struct
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -106,7 +107,7 @@ def _salvage(folder: Path, shard: Shard, split: str, most: int) -> tuple[Shard, 
     lost = shard.samples - len(frames)
     if lost and not damaged:
         damaged.append((path.stat().st_size, "the file ends here"))
-    target = folder / SALVAGED / f"{name}.{os.getpid()}.tmp"
+    target = folder / SALVAGED / f"{name}.{os.getpid()}-{threading.get_native_id()}.tmp"
     try:
         target.parent.mkdir(exist_ok=True)
         while True:

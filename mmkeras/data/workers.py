@@ -2,21 +2,15 @@
 
 Checking is the work (every image is decoded), and it needs no TensorFlow: a worker starts in a fraction of a second and
 stays small. Writing needs TensorFlow's record writer, since the CRC-32C of a TFRecord is slow in Python; this process
-imports it once, as training will anyway. Workers are spawned: TensorFlow does not survive a fork.
+imports it once, as training will anyway. Workers are fresh processes: TensorFlow does not survive a fork.
 """
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import multiprocessing.connection
-import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from mmkeras.data.encode import Encoded, Encoder
@@ -24,6 +18,7 @@ from mmkeras.data.quarantine import BadRow
 from mmkeras.data.shards import ShardReport, ShardWork, finished, write_shard
 from mmkeras.data.sources import Sample
 from mmkeras.errors import DataError
+from mmkeras.parallel import WorkerDied, WorkerPool
 from mmkeras.tasks import TaskSpec
 
 if TYPE_CHECKING:
@@ -86,42 +81,25 @@ def _encoded(
         for samples, split in chunks:
             yield encoder.encode(samples, split)
         return
-    pool = ProcessPoolExecutor(
-        min(workers, len(chunks)),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(dict(modalities), task),
-    )
     waiting: deque[Future[list[Encoded | BadRow]]] = deque()
     try:
-        for samples, split in chunks:
-            waiting.append(pool.submit(_encode_in_worker, samples, split))
-            if len(waiting) > 3 * workers:  # workers must not run ahead and fill the memory
+        with WorkerPool(min(workers, len(chunks)), _start_worker, (dict(modalities), task)) as pool:
+            for samples, split in chunks:
+                waiting.append(pool.submit(_encode_in_worker, samples, split))
+                if len(waiting) > 3 * workers:  # workers must not run ahead and fill the memory
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool:
+    except WorkerDied as error:
         raise DataError(
-            "A worker process died, perhaps for lack of memory. Finished shards are kept: run the same again, "
-            "with fewer data.workers if it repeats"
+            f"A worker process died ({error}), perhaps for lack of memory. Finished shards are kept: run the same "
+            "again, with fewer data.workers if it repeats"
         ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _start_worker(modalities: Mapping[str, Any], task: TaskSpec) -> None:
     global _encoder
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which ends the pool
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     _encoder = Encoder(modalities, task)
-
-
-def _end_with_parent() -> None:
-    """End when the parent is killed: a pool's workers would otherwise wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 def _encode_in_worker(samples: Sequence[Sample], split: str) -> list[Encoded | BadRow]:

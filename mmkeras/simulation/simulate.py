@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
-import multiprocessing
-import multiprocessing.connection
 import os
 import shutil
-import signal
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmkeras.errors import DataError
-from mmkeras.files import write_bytes, write_json
+from mmkeras.files import locked, write_bytes, write_json
+from mmkeras.parallel import WorkerDied, WorkerPool
 from mmkeras.simulation.conditions import SceneRequest, plan_scenes
 from mmkeras.simulation.config import SimulationConfig
 from mmkeras.simulation.radar import RADARS
@@ -53,6 +50,13 @@ def simulate(config: SimulationConfig, folder: Path, console: Console | None = N
         DataError: ``folder`` holds something else, or a worker process died.
     """
     folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    say = None if console is None else functools.partial(console.print, markup=False, soft_wrap=True)
+    with locked(folder.with_name(folder.name + ".lock"), "which simulates the same drives", say):
+        return _simulate(config, folder, console)
+
+
+def _simulate(config: SimulationConfig, folder: Path, console: Console | None) -> Path:
     note = {"format": FORMAT, **config.identity}
     if folder.exists():
         if _note(folder) == note:
@@ -104,30 +108,16 @@ def _run(requests: list[SceneRequest], config: SimulationConfig, folder: Path, a
             _simulate_scene(request, config, folder)
             advance(1)
         return
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
     try:
-        for future in as_completed([pool.submit(_simulate_scene, request, config, folder) for request in requests]):
-            future.result()
-            advance(1)
-    except BrokenProcessPool:
+        with WorkerPool(workers) as pool:
+            for future in as_completed([pool.submit(_simulate_scene, request, config, folder) for request in requests]):
+                future.result()
+                advance(1)
+    except WorkerDied as error:
         raise DataError(
-            "A worker process died, perhaps for lack of memory. Finished scenes are kept: run the same again, "
-            "with fewer workers if it repeats"
+            f"A worker process died ({error}), perhaps for lack of memory. Finished scenes are kept: run the same "
+            "again, with fewer workers if it repeats"
         ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent, which ends the pool
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        multiprocessing.connection.wait([parent.sentinel])
-        os._exit(1)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import os
@@ -13,6 +14,7 @@ from typing import Any
 
 from mmkeras.config import TrainConfig
 from mmkeras.errors import DependencyError, TrainingError
+from mmkeras.keras_settings import check_keras, use_keras
 
 __all__ = ["check_python", "code_revision", "machine", "package_versions", "prepare"]
 
@@ -57,7 +59,12 @@ def prepare(config: TrainConfig) -> dict[str, Any]:
 
     Returns:
         What was decided: ``precision``, ``jit_compile``, ``deterministic`` and the devices.
+
+    Raises:
+        ConfigError: Keras is set to another backend than TensorFlow.
+        TrainingError: a precision that this machine does not have.
     """
+    check_keras()
     import keras
     import tensorflow as tf
     from tensorflow.python.framework.config import disable_op_determinism
@@ -73,7 +80,8 @@ def prepare(config: TrainConfig) -> dict[str, Any]:
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         # Several processes share a GPU in tests and notebooks: take memory as it is needed.
-        tf.config.experimental.set_memory_growth(gpu, True)
+        with contextlib.suppress(RuntimeError):  # this process uses it already, as it chose to
+            tf.config.experimental.set_memory_growth(gpu, True)
     if config.precision == "auto":
         capability = [tf.config.experimental.get_device_details(g).get("compute_capability", (0, 0)) for g in gpus]
         precision = "mixed_bfloat16" if gpus and min(capability) >= (8, 0) else "float32"
@@ -81,8 +89,7 @@ def prepare(config: TrainConfig) -> dict[str, Any]:
         precision = config.precision
     if precision == "mixed_float16" and not gpus:
         raise TrainingError("train.precision: mixed_float16 needs a GPU; use float32 or auto on a CPU")
-    keras.config.set_floatx("float64" if precision == "float64" else "float32")
-    keras.config.set_dtype_policy(precision)
+    use_keras(precision)
     jit = {"on": True, "off": False}.get(config.xla, bool(gpus))
     return {
         "precision": precision,

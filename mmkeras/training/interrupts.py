@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from mmkeras.errors import TrainingError
+from mmkeras.training.signals import give_back, take_over
 
 if TYPE_CHECKING:
     from mmkeras.training.cluster.agreement import Agreement
@@ -23,7 +24,8 @@ class Interrupted(TrainingError):
 class Interrupts(keras.callbacks.Callback):
     """Turns the first Ctrl-C or SIGTERM into an orderly stop after the current step; a second one ends at once.
 
-    Use as a context manager around ``fit`` and as one of its callbacks, after the one that counts steps.
+    Use as a context manager around ``fit`` and as one of its callbacks, after the one that counts steps. Signals reach
+    the main thread alone: a training in another thread does not take them over.
 
     Args:
         agreement: of several workers, which stop after the same step whoever of them was asked.
@@ -37,14 +39,12 @@ class Interrupts(keras.callbacks.Callback):
 
     def __enter__(self) -> Interrupts:
         """Take over the signals."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._ask)
+        self._previous = take_over(self._ask)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Give the signals back."""
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        give_back(self._previous)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.asked is not None:

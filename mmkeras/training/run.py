@@ -3,6 +3,7 @@
 runs/<name>/<time>/
 ├── config.toml        the resolved configuration; ``--config`` reads it back
 ├── run.json           provenance: packages, machine, code revision, data fingerprint, what ``auto`` decided
+├── place.json         this folder and the one that the run was started in, to find things after a move
 ├── specs.json         the modality specs (and their files: <name>_vocabulary.txt)
 ├── task.json          the task spec
 ├── best.keras         the model with the best validation score
@@ -26,11 +27,12 @@ from typing import TYPE_CHECKING, Any
 
 from mmkeras.command_line import read_toml, to_toml
 from mmkeras.config import DataConfig, RunConfig
-from mmkeras.errors import DataError, MmkerasError, TrainingError
+from mmkeras.errors import MmkerasError, TrainingError
 from mmkeras.files import write_json, write_text
 from mmkeras.modalities import ModalitySpec, check_shapes, spec_from_json
 from mmkeras.tasks import TaskSpec, task_from_json
 from mmkeras.training.environment import code_revision, machine, package_versions
+from mmkeras.training.moved import find_data, keep_place, relative
 from mmkeras.training.run_folders import point_latest
 from mmkeras.typed import read_json
 
@@ -95,7 +97,7 @@ class Run:
             "machine": machine(),
             "decided": decided,
             "data_fingerprint": index.fingerprint,
-            "data_folder": os.path.relpath(index.folder),
+            "data_folder": relative(index.folder, folder),
         }
         if command:
             provenance["command"] = command
@@ -106,6 +108,7 @@ class Run:
         write_text(folder / "config.toml", to_toml(config))
         write_json(folder / "specs.json", [spec.to_json() for spec in specs.values()])
         write_json(folder / "task.json", task.to_json())
+        keep_place(folder)
         if latest:
             point_latest(folder)
         # Last: a folder without it is no run yet.
@@ -174,15 +177,9 @@ class Run:
         Raises:
             DataError: it is gone, has changed, or more of it is damaged than ``data.max_bad_records``.
         """
-        from mmkeras.data.index import Index
         from mmkeras.data.salvage import usable
 
-        index = Index.load(Path(self.provenance["data_folder"]))
-        if index.fingerprint != self.provenance["data_fingerprint"]:
-            raise DataError(
-                f"{self.provenance['data_folder']}: holds other data (fingerprint {index.fingerprint}) than the run "
-                f"was trained on ({self.provenance['data_fingerprint']}). Convert it again with the run's config.toml."
-            )
+        index = find_data(self.folder, self.provenance)
         most = read_toml(self.folder / "config.toml").get("data", {}).get("max_bad_records", DataConfig.max_bad_records)
         return usable(index, most)
 

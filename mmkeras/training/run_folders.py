@@ -1,9 +1,10 @@
-"""Folders of runs: where a new one goes, which process is at work in it, and which is the latest."""
+"""Folders of runs: where a new one goes, which thread is at work in it, and which is the latest."""
 
 from __future__ import annotations
 
 import datetime
 import os
+import threading
 from pathlib import Path
 
 from mmkeras.disk import explain
@@ -13,7 +14,8 @@ from mmkeras.files import claim, sweep
 __all__ = ["claim_run", "new_run_folder", "point_latest", "release_runs"]
 
 _STAMP = "%Y%m%d-%H%M%S"
-_claimed: dict[Path, int] = {}
+_claimed: dict[Path, tuple[int, int]] = {}
+"""Descriptor and thread by folder."""
 
 
 def new_run_folder(root: Path, name: str) -> Path:
@@ -41,20 +43,20 @@ def new_run_folder(root: Path, name: str) -> Path:
 
 
 def claim_run(folder: Path) -> None:
-    """Mark a run's folder as trained by this process, and remove what a killed one has left half-written in it.
+    """Mark a run's folder as trained by this thread, and remove what a killed process has left half-written in it.
 
     Raises:
-        TrainingError: another process is at work in it.
+        TrainingError: another process or thread is at work in it.
     """
-    folder = folder.resolve()
-    if folder in _claimed:
+    folder, thread = folder.resolve(), threading.get_ident()
+    if folder in _claimed and _claimed[folder][1] == thread:
         return
     try:
-        _claimed[folder] = claim(folder)
+        _claimed[folder] = (claim(folder), thread)
     except BlockingIOError:
         raise TrainingError(
-            f"{os.path.relpath(folder)}: another process is at work in this run. Two would spoil each other's "
-            "checkpoints: wait for it, stop it, or start a run of its own without --resume"
+            f"{os.path.relpath(folder)}: another process or thread is at work in this run. Two would spoil each "
+            "other's checkpoints: wait for it, stop it, or start a run of its own without --resume"
         ) from None
     except OSError:
         return  # a file system without locks
@@ -62,14 +64,16 @@ def claim_run(folder: Path) -> None:
 
 
 def release_runs() -> None:
-    """Give back the folders that this process has marked."""
-    while _claimed:
-        os.close(_claimed.popitem()[1])
+    """Give back the folders that this thread has marked."""
+    for folder, (descriptor, thread) in list(_claimed.items()):
+        if thread == threading.get_ident():
+            del _claimed[folder]
+            os.close(descriptor)
 
 
 def point_latest(folder: Path) -> None:
     """Let ``latest`` beside the run point at it, replaced in one step."""
-    aside = folder.parent / f".latest.{os.getpid()}"
+    aside = folder.parent / f".latest.{os.getpid()}-{threading.get_native_id()}"
     aside.unlink(missing_ok=True)
     aside.symlink_to(folder.name)
     os.replace(aside, folder.parent / "latest")

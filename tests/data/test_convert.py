@@ -283,3 +283,15 @@ def test_a_killed_conversion_goes_on_where_it_stopped(tmp_path):
     assert json.loads((index.folder / "index.json").read_text()) == json.loads(
         (whole.folder / "index.json").read_text()
     )
+
+
+def test_a_script_without_main_guard_converts_with_workers(tmp_path):
+    write_csv(tmp_path / "t.csv", good_rows(write_images(tmp_path, 3), 12))
+    code = KILLED.replace('if __name__ == "__main__":', "workers.FEW_ROWS = 0\nif True:")
+    code = code.replace("from mmkeras.data import convert", "from mmkeras.data import convert, workers")
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, "-", str(tmp_path)], input=code, text=True, capture_output=True, timeout=60, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "out").glob("*/index.json"))) == 1

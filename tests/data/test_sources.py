@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmkeras.components import names
+from mmkeras.components import Choice, names
+from mmkeras.config import DataConfig
+from mmkeras.data.fingerprint import fingerprint, shaped_by
 from mmkeras.data.sources import _rows, easy_vqa, table
 from mmkeras.errors import ConfigError, DataError
+from mmkeras.tasks.classification.spec import Config as TaskConfig
 from tests.data.tables import COLUMNS, write_csv
 
 ROWS: list[dict[str, Any]] = [
@@ -151,6 +156,25 @@ def test_the_fingerprint_follows_table_and_files(tmp_path):
     prints.append(source(path).fingerprint_inputs())
     assert len({json.dumps(value) for value in prints}) == 4
     assert source(path).fingerprint_inputs() == prints[-1]
+
+
+def test_a_dataset_is_the_same_wherever_it_lies(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    path = write_csv(first / "t.csv", ROWS[:1])
+    (first / "a.png").write_bytes(b"1")
+    shutil.copytree(first, second)
+
+    def identity(path: Path) -> str:
+        options = {"path": str(path), "columns": COLUMNS}
+        shaped = shaped_by(DataConfig(source=Choice("table", options)), {}, TaskConfig())
+        return fingerprint(source(path).fingerprint_inputs(), shaped)
+
+    assert identity(second / "t.csv") == identity(path)
+    state = (first / "a.png").stat()
+    (second / "a.png").write_bytes(b"2")
+    os.utime(second / "a.png", ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert identity(second / "t.csv") != identity(path)
 
 
 def test_options_are_checked():

@@ -139,10 +139,20 @@ def test_what_cannot_be_exported_is_answered_with_status_2(
     assert "did you mean 'tflite'" in capsys.readouterr().err
     with pytest.raises(ExportError, match="a folder without either"):
         load_source(tmp_path, 1)
-    # From another folder the recorded data is not there.
+
+
+def test_a_run_and_a_bundle_are_found_from_another_folder_and_after_a_move(
+    workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workplace)
+    if not Path("saved_models").exists():
+        main(["runs/tiny/1", "--formats", "onnx", "--precisions", "float32", "--samples", "2"])
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError):
-        load_source(workplace / "runs/tiny/1", 1)
+    shutil.copytree(workplace, tmp_path / "moved", symlinks=True)
+    for place in (workplace, tmp_path / "moved"):
+        for source in (load_source(place / "runs/tiny/latest", 1), load_source(place / "saved_models/tiny", 1)):
+            assert source.index is not None
+            assert source.index.folder.resolve().parent == (place / "data").resolve()
 
 
 def test_a_bundle_whose_data_is_gone_says_so(workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 __all__ = ["Sample", "SourceBase"]
 
@@ -37,6 +37,9 @@ class Sample:
 @dataclass(frozen=True)
 class SourceBase(ABC):
     """A dataset in its own format."""
+
+    reads: ClassVar[tuple[str, ...]] = ()
+    """Options that are paths."""
 
     @abstractmethod
     def samples(self) -> Iterator[Sample]:

@@ -11,9 +11,10 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from mmkeras.data.sources._contract import Sample, SourceBase
+from mmkeras.data.sources._files import look_into
 from mmkeras.errors import ConfigError, DataError, nearest, require
 from mmkeras.modalities.image.dicom_header import read_header
 
@@ -25,6 +26,8 @@ FRAMES = ("every", "first", "middle")
 @dataclass(frozen=True)
 class Source(SourceBase):
     """DICOM files in a folder per class; the column ``device`` says CT, MR, US and so on, to slice by."""
+
+    reads: ClassVar[tuple[str, ...]] = ("path",)
 
     path: str
     """The folder that holds a folder for each class."""
@@ -58,13 +61,13 @@ class Source(SourceBase):
                 yield Sample(key=name, values={}, target=error, origin=name)
 
     def fingerprint_inputs(self) -> dict[str, str]:
-        """Return a hash of the names, sizes and times of all files; their contents are not read."""
+        """Return hashes of the names, sizes and times of all files, and of the beginnings of some."""
         digest = hashlib.sha256()
         for path in self._files():
             state = path.stat()
             line = f"{path.relative_to(self.path)}:{state.st_size}:{state.st_mtime_ns}\n"
             digest.update(line.encode(errors="surrogateescape"))
-        return {"files": digest.hexdigest()}
+        return {"files": digest.hexdigest(), "contents": look_into(self._files())}
 
     def _files(self) -> list[Path]:
         root = Path(self.path)

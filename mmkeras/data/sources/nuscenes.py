@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -43,6 +43,8 @@ class Source(SourceBase):
     Splits come from a file ``splits.json`` beside the tables, ``{"train": [names of scenes], "validation": [...],
     "test": [...]}``, or else from nuScenes' own lists. Scenes of neither are left to the shares.
     """
+
+    reads: ClassVar[tuple[str, ...]] = ("folder",)
 
     folder: str
     """The directory: tables in ``v1.0-*``, files in ``samples`` and ``sweeps``."""

@@ -8,9 +8,10 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from mmkeras.data.sources._contract import Sample, SourceBase
+from mmkeras.data.sources._files import look_into
 from mmkeras.data.sources._rows import Row, Table, read_table
 from mmkeras.errors import ConfigError, DataError, nearest
 from mmkeras.modalities.image.dicom import split_frame
@@ -23,6 +24,8 @@ SPLITS = ("test", "train", "validation")
 @dataclass(frozen=True)
 class Source(SourceBase):
     """A table with a row per sample; columns without a role become columns to slice the evaluation by."""
+
+    reads: ClassVar[tuple[str, ...]] = ("path", "root")
 
     path: str
     """The table: .csv, .tsv, .jsonl (one object a line) or .parquet."""
@@ -74,9 +77,9 @@ class Source(SourceBase):
                 yield Sample(key=origin, values={}, target=error, origin=origin)
 
     def fingerprint_inputs(self) -> dict[str, str]:
-        """Return the hash of the table, and a hash of the size and time of every file that it names.
+        """Return the hash of the table, and hashes of size and time of every file that it names and of some contents.
 
-        Contents of the files are not read: that would take as long as converting them.
+        Contents of all files are not read: that would take as long as converting them.
         """
         table = self._read()
         path = Path(self.path)
@@ -84,9 +87,12 @@ class Source(SourceBase):
         for modality in (m for m in self.files if m in self.columns):
             cells = (row.cells.get(self.columns[modality]) for row in table.rows)
             digest = hashlib.sha256()
-            for name in sorted({cell for cell in cells if isinstance(cell, str)}):
-                digest.update(f"{name}:{_state(Path(split_frame(self._folder / name)[0]))}\n".encode(errors="replace"))
+            names = sorted({cell for cell in cells if isinstance(cell, str)})
+            paths = [Path(split_frame(self._folder / name)[0]) for name in names]
+            for name, file in zip(names, paths, strict=True):
+                digest.update(f"{name}:{_state(file)}\n".encode(errors="replace"))
             result[f"{modality} files"] = digest.hexdigest()
+            result[f"{modality} contents"] = look_into(paths)
         return result
 
     @property

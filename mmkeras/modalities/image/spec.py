@@ -31,6 +31,7 @@ class Config:
     """An image input and its encoder."""
 
     shapes_records: ClassVar[tuple[str, ...]] = ("dicom",)
+    reads: ClassVar[tuple[str, ...]] = ("weights",)
 
     size: tuple[int, int] = (224, 224)
     """Height and width that every image is resized to."""

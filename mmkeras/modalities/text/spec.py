@@ -39,6 +39,7 @@ __all__ = ["Config", "Spec", "check_text"]
 class Config:
     """A text read by a BERT encoder."""
 
+    reads: ClassVar[tuple[str, ...]] = ("preset", "vocabulary")
     max_length: int = 32
     """Tokens, [CLS] and [SEP] included; longer texts are cut."""
     preset: str = ""

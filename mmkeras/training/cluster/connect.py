@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,7 @@ class Cluster:
             return
         from tensorflow.python.eager import context
 
+        _say(f"Worker {self.rank} of {self.workers} waits for the others: {name}.")
         with self.watched():
             context.context().wait_at_barrier(f"mmkeras/{name}", _DAY)
 
@@ -149,6 +151,11 @@ def connect(config: ClusterConfig, environment: Mapping[str, str] = os.environ) 
     return Cluster(tf.distribute.MirroredStrategy(_local_devices(wanted)))
 
 
+def _say(line: str) -> None:
+    """Print before a wait: while TensorFlow waits for other workers, no thread of this process can."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def _belong_to_parent(cores: str) -> None:
     """Use the cores that `mmkeras.training.cluster.launch` gave, and end when it is killed."""
     if cores:
@@ -209,6 +216,10 @@ def _join(members: Members, config: ClusterConfig) -> Cluster:
         task_type="worker",
         task_id=members.rank,
         rpc_layer="grpc",
+    )
+    _say(
+        f"Worker {members.rank} ({members.hosts[members.rank]}) waits until all of {', '.join(members.hosts)} have "
+        f"started, at most cluster.wait_seconds = {config.wait_seconds}."
     )
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)

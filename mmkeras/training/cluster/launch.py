@@ -19,6 +19,7 @@ from rich.console import Console
 
 from mmkeras.config import ClusterConfig
 from mmkeras.errors import ConfigError
+from mmkeras.training.signals import give_back, take_over
 
 __all__ = ["LAUNCHED", "PEER_LOST", "launch"]
 
@@ -117,12 +118,11 @@ def _passed_on(workers: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]
             if worker.poll() is None:
                 worker.send_signal(signal.SIGKILL if len(asked) > 2 else number)
 
-    previous = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = take_over(pass_on)
     try:
         yield asked
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        give_back(previous)
 
 
 def _end(workers: Sequence[subprocess.Popen[bytes]]) -> None:

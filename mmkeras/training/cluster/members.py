@@ -6,7 +6,8 @@
 | Kubernetes indexed Job, JobSet | ``MMKERAS_WORKERS``, ``MMKERAS_HOSTS``, ``JOB_COMPLETION_INDEX`` |
 | Slurm | ``SLURM_STEP_NODELIST`` and others of ``srun`` |
 
-The first that is there counts. A list of one is no cluster.
+The first that names workers counts. An empty variable, a ``TF_CONFIG`` without workers and a list of one are no
+cluster.
 """
 
 from __future__ import annotations
@@ -55,9 +56,10 @@ def find_members(environment: Mapping[str, str], port: int | None = None) -> Mem
     Raises:
         ConfigError: the environment describes a cluster, but not a whole one.
     """
-    if environment.get("TF_CONFIG", "").strip():
-        members = _from_tf_config(environment["TF_CONFIG"])
-    elif "MMKERAS_HOSTS" in environment or "MMKERAS_WORKERS" in environment:
+    members = _from_tf_config(environment.get("TF_CONFIG", ""))
+    if members is not None:
+        pass
+    elif environment.get("MMKERAS_HOSTS") or environment.get("MMKERAS_WORKERS"):
         members = _from_hosts(environment, port)
     elif slurm.tasks_of(environment) > 1:
         members = _from_slurm(environment, port)
@@ -75,12 +77,17 @@ def find_members(environment: Mapping[str, str], port: int | None = None) -> Mem
     return members if len(members.hosts) > 1 else None
 
 
-def _from_tf_config(text: str) -> Members:
+def _from_tf_config(text: str) -> Members | None:
+    """Return the workers of ``TF_CONFIG``; None where it names none, as platforms write it for a single machine."""
+    if not text.strip():
+        return None
     expected = 'expected {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
     try:
         value: Any = json.loads(text)
-        jobs, task = value.get("cluster", {}), value.get("task", {})
-        hosts = {kind: [str(host) for host in jobs[kind]] for kind in jobs}
+        jobs, task = value.get("cluster") or {}, value.get("task") or {}
+        hosts = {kind: _addresses(jobs[kind]) for kind in jobs if jobs[kind]}
+        if not hosts:
+            return None
         kind, index = str(task.get("type", "worker")), int(task.get("index", 0))
     except (ValueError, AttributeError, TypeError, OverflowError, RecursionError) as error:
         raise ConfigError(f"TF_CONFIG: {expected}, got {text!r:.200} ({error})") from None
@@ -100,6 +107,12 @@ def _from_tf_config(text: str) -> Members:
     if not 0 <= index < len(hosts[kind]):
         raise ConfigError(f"TF_CONFIG: {kind} number {index}, but the cluster has {len(hosts[kind])} of them")
     return Members(everyone, before + index, "TF_CONFIG")
+
+
+def _addresses(hosts: Any) -> list[str]:
+    if not isinstance(hosts, list):
+        raise TypeError(f"expected a list of addresses, got {hosts!r:.60}")
+    return [str(host) for host in hosts]
 
 
 def _from_hosts(environment: Mapping[str, str], port: int | None) -> Members:

@@ -12,6 +12,7 @@ import tomlkit
 from mmkeras.command_line import parse, read_toml
 from mmkeras.components import find
 from mmkeras.config import ModelConfig, RunConfig
+from mmkeras.training.moved import placed
 from mmkeras.training.run import Run
 
 __all__ = ["read_config"]
@@ -37,7 +38,7 @@ def read_config(run: Run) -> RunConfig:
         path = Path(folder) / "config.toml"
         path.write_text(tomlkit.dumps(whole), encoding="utf-8")
         config, _ = parse(_config_class(run), ["--config", str(path)], program=run.folder.name, description="")
-    return config
+    return placed(config, run.folder)
 
 
 def _config_class(run: Run) -> type[RunConfig]:

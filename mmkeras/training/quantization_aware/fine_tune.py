@@ -21,13 +21,14 @@ from mmkeras.errors import ConfigError, TrainingError, nearest
 from mmkeras.files import write_json, write_text
 from mmkeras.training.environment import prepare
 from mmkeras.training.fit import Fitted, fit
+from mmkeras.training.moved import Moved, keep_place, relative
 from mmkeras.training.quantization_aware.configuration import read_config
 from mmkeras.training.quantization_aware.grid import GRIDS
 from mmkeras.training.quantization_aware.model import QuantizationAware
 from mmkeras.training.quantization_aware.places import find_places
 from mmkeras.training.run import Run
 
-__all__ = ["FineTuning", "create_run", "fine_tune", "read_fine_tuning"]
+__all__ = ["FineTuning", "create_run", "fine_tune", "open_parent", "read_fine_tuning"]
 
 _CALIBRATION_BATCHES = 8
 _KEY = "fine_tuning"
@@ -38,7 +39,7 @@ class FineTuning:
     """How a run is fine-tuned for int8."""
 
     parent: str
-    """Folder of the run that it starts from."""
+    """Folder of the run that it starts from, relative to its own."""
     format: str = "tflite"
     """Format whose int8 grid is learnt, one of `GRIDS`."""
     steps: int = 600
@@ -96,6 +97,8 @@ def create_run(parent: Run, folder: Path, options: FineTuning) -> Run:
     # The pipeline's own sections and whatever else the parent says stay as they are.
     content = {**read_toml(parent.folder / "config.toml"), "train": _plain(config.train)}
     write_text(folder / "config.toml", tomlkit.dumps(content))
+    keep_place(folder, Moved.of(parent.folder).starts)
+    options = dataclasses.replace(options, parent=relative(parent.folder, folder))
     description = {key: value for key, value in dataclasses.asdict(options).items() if value is not None}
     name = parent.provenance.get("name", parent.folder.parent.name)
     write_json(folder / "run.json", {**run.provenance, "name": name, _KEY: description})
@@ -120,6 +123,17 @@ def read_fine_tuning(run: Run) -> FineTuning:
         raise TrainingError(f"{run.folder / 'run.json'}: {_KEY} cannot be read ({error}). Start anew.") from error
 
 
+def open_parent(run: Run) -> Run:
+    """Open the run that a fine-tuned one starts from, wherever both are now.
+
+    Raises:
+        TrainingError: it is gone, or damaged.
+    """
+    recorded = read_fine_tuning(run).parent
+    places = list(Moved.of(run.folder).candidates(recorded))
+    return Run.open(next((each for each in places if (each / "run.json").is_file()), places[0]))
+
+
 def fine_tune(run: Run, *, console: Console, resume: bool = False) -> Fitted:
     """Train on the int8 grid; the run's ``best.keras`` is a plain float model afterwards.
 
@@ -136,7 +150,7 @@ def fine_tune(run: Run, *, console: Console, resume: bool = False) -> Fitted:
     config = read_config(run)
     prepare(config.train)
     index = run.index
-    model = QuantizationAware(Run.open(Path(options.parent)).model(), GRIDS[options.format], options.keep)
+    model = QuantizationAware(open_parent(run).model(), GRIDS[options.format], options.keep)
     console.print(f"{len(model.places)} layers learn the int8 grid of {options.format}.")
     batches = train_dataset(
         index,

@@ -23,6 +23,8 @@ from mmkeras.components import Choice
 from mmkeras.config import DataConfig, EvaluateConfig, RunConfig, TrainConfig, modality_configs
 from mmkeras.data.convert import convert
 from mmkeras.model import build_model, modality_specs, task_config, task_spec
+from mmkeras.training.quantization_aware.configuration import read_config
+from mmkeras.training.quantization_aware.fine_tune import open_parent
 from mmkeras.training.run import Run
 from tests.conftest import REPOSITORY
 from tests.tiny import tiny_model_config, write_tiny_table
@@ -92,7 +94,7 @@ def test_a_run_is_tuned_into_a_run_of_its_own_that_every_exporter_takes(
     assert report["int8_gain"] == pytest.approx(report["after"]["int8"]["all"] - report["before"]["int8"]["all"])
     run = Run.open(tuned)
     assert run.provenance["name"] == "tiny"
-    assert run.provenance["fine_tuning"]["parent"] == PARENT
+    assert run.provenance["fine_tuning"]["parent"] == "../first"
     assert run.provenance["fine_tuning"]["keep"] == ["head_*"]
     assert read_toml(tuned / "config.toml")["train"]["learning_rate"] == pytest.approx(1e-3)
     assert json.loads((tuned / "metrics.json").read_text("utf-8"))["provenance"]["notice"] == "Made up."
@@ -113,6 +115,9 @@ def test_a_run_is_tuned_into_a_run_of_its_own_that_every_exporter_takes(
     assert main(["fine-tune", PARENT, "--out", str(tuned)]) == 2
     assert f"--resume {tuned}" in capsys.readouterr().err
     assert hashes(tuned) == first
+    monkeypatch.chdir(tmp_path)
+    assert open_parent(Run.open(place / tuned)).folder == (place / PARENT).resolve()
+    assert read_config(Run.open(place / tuned)).data.source.options["path"] == str(place / "table.csv")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import pytest
 
 from mmkeras.config import ClusterConfig
 from mmkeras.errors import ConfigError
-from mmkeras.training.cluster.connect import ALONE, connect
+from mmkeras.training.cluster.connect import ALONE, Cluster, connect
+from mmkeras.training.cluster.members import Members
 
 TWO = {"TF_CONFIG": json.dumps({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}})}
 
@@ -34,3 +35,16 @@ def test_one_machine_without_a_gpu_is_one_device():
 def test_what_does_not_fit_is_refused(config, environment, message):
     with pytest.raises(ConfigError, match=message):
         connect(config, environment)
+
+
+def test_a_worker_says_what_it_waits_for_before_it_waits(monkeypatch, capsys):
+    from tensorflow.python.eager import context
+
+    said: list[str] = []
+
+    def wait_at_barrier(name: str, timeout: int) -> None:
+        said.append(capsys.readouterr().err)
+
+    monkeypatch.setattr(context.context(), "wait_at_barrier", wait_at_barrier)
+    Cluster(members=Members(("a:1", "b:1"), 1, "TF_CONFIG")).barrier("data")
+    assert said == ["Worker 1 of 2 waits for the others: data.\n"]

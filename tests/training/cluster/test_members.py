@@ -22,6 +22,23 @@ def test_no_cluster_is_none():
     assert find_members(_tf_config({"worker": ["a:1"]})) is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        '{"cluster": null, "task": null}',
+        '{"cluster": {}, "task": {"type": "master", "index": 0}, "environment": "cloud"}',
+        '{"cluster": {"worker": [], "ps": []}, "task": {"type": "worker", "index": 0}}',
+    ],
+)
+def test_a_tf_config_without_workers_is_one_machine_or_leaves_it_to_the_next_variable(text):
+    assert find_members({"TF_CONFIG": text, "MMKERAS_HOSTS": "", "MMKERAS_WORKERS": ""}) is None
+    members = find_members({"TF_CONFIG": text, "MMKERAS_HOSTS": "a:1,b:1", "MMKERAS_RANK": "1"})
+    assert members is not None
+    assert (members.origin, members.rank) == ("MMKERAS_HOSTS", 1)
+
+
 def test_tf_config_of_workers():
     members = find_members(_tf_config({"worker": ["a:1", "b:2"]}, index=1))
     assert members is not None
@@ -43,7 +60,9 @@ def test_tf_config_of_kubeflow_has_a_chief(first):
         ({"TF_CONFIG": "{"}, "TF_CONFIG: expected"),
         ({"TF_CONFIG": "[1]"}, "TF_CONFIG: expected"),
         ({"TF_CONFIG": '{"cluster": 3}'}, "TF_CONFIG: expected"),
-        ({"TF_CONFIG": "{}"}, "this task is a 'worker', the cluster has"),
+        ({"TF_CONFIG": "null"}, "TF_CONFIG: expected"),
+        (_tf_config({"worker": "a:1"}), "expected a list of addresses, got 'a:1'"),
+        (_tf_config({"evaluator": ["a:1"]}), "this task is a 'worker', the cluster has"),
         (_tf_config({"worker": ["a:1", "b:2"], "ps": ["p:1"]}), r"the jobs \['ps'\] are not used here"),
         (_tf_config({"worker": ["a:1", "b:2"]}, "evaluator"), "this task is a 'evaluator'"),
         (_tf_config({"worker": ["a:1", "b:2"]}, index=2), "worker number 2, but the cluster has 2"),
