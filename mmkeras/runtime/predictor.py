@@ -107,6 +107,11 @@ def open_runner(bundle: Bundle, file: ExportedFile, *, threads: int = 1, device:
 class Predictor:
     """A model that answers raw inputs, loaded once. A context manager.
 
+    Safe to use from several threads. Preprocessing runs side by side, and so does ONNX Runtime on ``cpu`` and ``cuda``;
+    LiteRT and TensorRT keep the tensors of a call in the engine and run one call at a time. ``threads`` makes one
+    call faster; a Predictor for each thread lets calls run side by side, and takes the engine's memory once for each.
+    Given values are read and never changed.
+
     Example:
         >>> with Predictor("saved_models/vqa/1") as predictor:
         ...     predictor.predict(image="a.png", text="what shape is it?")["label"]

@@ -31,6 +31,8 @@ class Runner(RunnerBase):
     package = "onnxruntime"
     rank = 1
     devices = ("cpu", "cuda", "tensorrt")
+    # Its documentation: several threads may call Run on one session. Its TensorRT provider shares one context.
+    concurrent = ("cpu", "cuda")
 
     _session: Any = None
 
@@ -73,4 +75,9 @@ class Runner(RunnerBase):
         self._session = None
 
     def _run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return dict(zip(self.outputs, self._session.run(None, inputs), strict=True))
+        # In this order: another thread may close the runner meanwhile, which takes the session first.
+        names = self.outputs
+        session = self._session
+        if session is None:
+            raise self._not_loaded()
+        return dict(zip(names, session.run(None, inputs), strict=True))
