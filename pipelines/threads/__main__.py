@@ -1,4 +1,4 @@
-"""Answers of one Predictor under several threads: is each the answer of its own request? (make threads)
+"""Answers of one Predictor under several threads: each must be that of its own request (make threads).
 
     python -m pipelines.threads                                   # a tiny bundle that is made here, every runner
     python -m pipelines.threads --bundle saved_models/vqa/1 --answers 10000

@@ -45,7 +45,8 @@ def test_the_measurement_notices_an_engine_that_several_threads_use_at_once(bund
     status, result = _main(bundle, tmp_path / "threads.json", "--answers", "1000")
     jsonschema.validate(result, SCHEMA)
     faults = {row["runner"]: row["wrong"] + sum(row["errors"].values()) for row in result["runners"]}
-    assert status == 1 and result["wrong"] == sum(faults.values())
+    assert status == 1
+    assert result["wrong"] == sum(faults.values())
     assert faults["tflite float32"], "LiteRT keeps the tensors of a call in its interpreter"
     assert not faults["onnx float32"], "ONNX Runtime does not, and needs no lock"
 
@@ -66,7 +67,8 @@ def test_wrong_answers_errors_and_the_shares_of_the_threads_are_counted():
     load = under_load(answer, expected, threads=3, answers=1000)
     assert load.answers + load.errors.total() == 1000
     assert list(load.errors) == ["RuntimeError: busy"]
-    assert 100 < load.wrong < 300 and load.faults == load.wrong + load.errors.total()
+    assert 100 < load.wrong < 300
+    assert load.faults == load.wrong + load.errors.total()
 
 
 @pytest.mark.parametrize(
