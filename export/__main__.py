@@ -17,10 +17,12 @@ from pathlib import Path
 
 from mmkeras.config import ExportConfig
 from mmkeras.errors import MmkerasError
+from mmkeras.terminal import say, utf8_program
 
 __all__ = ["main"]
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Export, print the table and return the exit status.
 
@@ -102,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         report = export_run(given.source, config)
     except MmkerasError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        say(f"{type(error).__name__}: {error}", to=sys.stderr)
         return 2
     return 0 if report.accepted else 1
 

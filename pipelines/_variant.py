@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
 
+from mmkeras.console import Console
 from mmkeras.files import write_json
+from mmkeras.terminal import utf8_program
 
 if TYPE_CHECKING:
     from mmkeras.evaluation.samples import Samples
@@ -32,6 +33,7 @@ SCORES = "scores.json"
 """Written when a variant is finished: {"all", "night"} -> the metrics on those test samples."""
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train and score ``RUN VARIANT SEED``; an interrupted training goes on. Return the exit status."""
     from mmkeras.command_line import parse

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmkeras.errors import ConfigError, MmkerasError
+from mmkeras.terminal import say, utf8_program
 
 __all__ = ["main"]
 
@@ -27,6 +28,7 @@ _STATUS = (
 )
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fine-tune, measure, print the table and return the exit status.
 
@@ -70,8 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             calibration_samples=given.calibration_samples,
         )
     except MmkerasError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        say(f"{type(error).__name__}: {error}", to=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nInterrupted. What was finished is kept; --resume with the new run's folder goes on.", file=sys.stderr)
+        say("\nInterrupted. What was finished is kept; --resume with the new run's folder goes on.", to=sys.stderr)
         return 130

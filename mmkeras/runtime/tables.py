@@ -11,6 +11,7 @@ from mmkeras.bundle import Bundle
 from mmkeras.runtime.benchmark import Timing
 from mmkeras.runtime.grid import Cell, Grid
 from mmkeras.runtime.selftest import FileCheck, SelfTest
+from mmkeras.terminal import say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,9 +25,9 @@ def show(tables: Iterable[Grid | Table]) -> None:
     """Print tables; nothing is cut off where the output is not a terminal."""
     if importlib.util.find_spec("rich") is None:
         for table in tables:
-            print(table.text() if isinstance(table, Grid) else table)
+            say(table.text() if isinstance(table, Grid) else table)
         return
-    from rich.console import Console
+    from mmkeras.console import Console
 
     console = Console()
     if not console.is_terminal:

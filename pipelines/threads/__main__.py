@@ -21,15 +21,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from mmkeras.bundle import Bundle, ExportedFile
+from mmkeras.console import Console
 from mmkeras.errors import ConfigError, MmkerasError
 from mmkeras.files import write_json
 from mmkeras.runtime import Predictor
 from mmkeras.runtime.predictor import candidates
 from mmkeras.runtime.runner import runners
+from mmkeras.terminal import utf8_program
 from pipelines.threads.bundle import write_bundle
 from pipelines.threads.load import Answer, distinct, under_load
 
@@ -53,6 +54,7 @@ class _Target:
         return f"{self.file.format} {self.file.precision}{packed}"
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table, write the JSON; return 0, 1 where an answer was wrong, 2 for an error."""
     parser = argparse.ArgumentParser("python -m pipelines.threads", description=(__doc__ or "").split("\n")[0])
