@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,6 +113,13 @@ def resolve(path: str | Path) -> Path:
         BundleError: neither.
     """
     path = Path(path)
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise BundleError(
+            f"{path}: the encoding of this locale ({sys.getfilesystemencoding()}) lacks a character of this path. "
+            "Set LC_ALL=C.UTF-8 or PYTHONUTF8=1."
+        ) from error
     if (path / MANIFEST_NAME).is_file():
         return path
     if path.is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,7 +29,8 @@ class Runner(RunnerBase):
 
     def _load(self) -> None:
         litert = require("ai_edge_litert.interpreter", self.extra, self.package)
-        self._interpreter = litert.Interpreter(str(self.path), num_threads=self.threads)
+        # Bytes: the text of a path that the locale cannot decode is no valid Unicode.
+        self._interpreter = litert.Interpreter(os.fsencode(self.path), num_threads=self.threads)
         self._interpreter.allocate_tensors()
         signatures = self._interpreter.get_signature_list()
         if signatures:
