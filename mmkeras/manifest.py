@@ -18,6 +18,7 @@ from typing import Any
 from mmkeras.errors import BundleError
 from mmkeras.files import write_json
 from mmkeras.hashes import digest, size
+from mmkeras.litert_file import needed_runtime
 from mmkeras.typed import Checked, read_json
 
 __all__ = [
@@ -62,6 +63,8 @@ class ExportedFile:
     """Why it was rejected; empty for an accepted file."""
     flipped: list[int] = field(default_factory=list)
     """Rows of golden.npz on which its decision differs from the Keras model's; a self-test holds all others."""
+    min_runtime: str = ""
+    """Smallest version of TensorFlow Lite that loads a LiteRT file; empty where it does not say."""
 
     @property
     def tolerance(self) -> float:
@@ -211,4 +214,5 @@ def exported_file(
         accepted=bool(accepted),
         reason=reason,
         flipped=[int(row) for row in flipped],
+        min_runtime=needed_runtime((folder / path).read_bytes()) if format == "tflite" else "",
     )

@@ -31,6 +31,7 @@ DEVICE = (
     "mmkeras.privacy",
     "mmkeras.terminal",
     "mmkeras.console",
+    "mmkeras.litert_file",
     "mmkeras.typed",
     "mmkeras.canvas",
     "mmkeras.drives",
@@ -87,6 +88,7 @@ LEVELS = (
     (1, ("mmkeras.archive", "mmkeras.archive.*")),
     (0, ("mmkeras.geometry", "mmkeras.pcd", "mmkeras.pcd_header", "mmkeras.lzf", "mmkeras.canvas")),
     (0, ("mmkeras.numpy_files", "mmkeras.privacy", "mmkeras.typed", "mmkeras.terminal", "mmkeras.console")),
+    (0, ("mmkeras.litert_file",)),
     # Rooms without a rule of their own: records, branches, fusions, heads and their helpers.
     (4, ("mmkeras.modalities.*", "mmkeras.fusion", "mmkeras.fusion.*", "mmkeras.tasks.*")),
 )

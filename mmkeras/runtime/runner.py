@@ -126,7 +126,7 @@ class RunnerBase(ABC):
             except (RuntimeError, ValueError, TypeError, OSError) as error:
                 self.deactivate()
                 raise BundleError(
-                    f"{self.engine} cannot load {self.path}: {str(error).strip()}. "
+                    f"{self.engine} cannot load {self.path}: {str(error).strip()}. {self._needs()}"
                     "Use the engine version that the file was verified with, or export it again."
                 ) from error
 
@@ -184,6 +184,10 @@ class RunnerBase(ABC):
     def _turn(self) -> AbstractContextManager[Any]:
         """Return what a call holds while it runs."""
         return nullcontext() if self.device in self.concurrent else self._lock
+
+    def _needs(self) -> str:
+        """Return a sentence on the version that the file needs, with a blank behind it; empty where that is unknown."""
+        return ""
 
     def _not_loaded(self) -> DataError:
         return DataError(f"{self.path.name} is not loaded: call activate() first, or use a with block.")

@@ -183,6 +183,15 @@ def test_inspect(run: Callable[..., tuple[int, str, str]], folder: Path):
     assert (status, list(json.loads(out)["problems"])) == (1, ["rejected/tiny.int8-dynamic.tflite"])
 
 
+def test_the_smallest_runtime_of_a_litert_file_is_recorded_and_shown(
+    run: Callable[..., tuple[int, str, str]], exported: Path
+):
+    needed = {f"{file.format} {file.precision}": file.min_runtime for file in Bundle.open(exported).files}
+    assert needed["tflite float32"].count(".") == 2
+    assert needed["onnx float32"] == ""
+    assert f">= {needed['tflite float32']}" in run("inspect", exported)[1]
+
+
 def test_benchmark(run: Callable[..., tuple[int, str, str]], exported: Path):
     status, out, _ = run("benchmark", exported, "--runs", "5", "--warmup", "1", "--format", "onnx", "--json")
     assert status == 0
