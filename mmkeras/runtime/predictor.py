@@ -197,14 +197,19 @@ class Predictor:
             ConfigError: not a modality of this model.
             DataError: a sample without any modality, or a value that cannot be used; names the sample.
         """
-        if not samples:
-            return []
+        if isinstance(samples, Mapping):
+            raise ConfigError("predict_batch: expected a list of samples, got one; give [sample], or predict(**sample)")
         inputs = []
         for index, sample in enumerate(samples):
+            if not isinstance(sample, Mapping):
+                got = type(sample).__name__
+                raise DataError(f"Sample {index}: expected raw values by modality, such as {{'text': ...}}, got {got}")
             try:
                 inputs.append(self.preprocess(sample))
             except (ConfigError, DataError) as error:
                 raise type(error)(f"Sample {index}: {error}") from error
+        if not inputs:
+            return []
         batch = {name: np.concatenate([item[name] for item in inputs]) for name in inputs[0]}
         return self.bundle.task.decode(self.runner.infer(batch))
 
