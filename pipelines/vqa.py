@@ -23,9 +23,9 @@ from mmkeras.config import ModelConfig, RunConfig
 from mmkeras.errors import ConfigError
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.text.spec import Config as TextConfig
+from mmkeras.terminal import utf8_program
 from pipelines._contract import Story
 from pipelines._results import Figure
-from mmkeras.terminal import utf8_program
 from pipelines._story import run_story
 
 __all__ = ["VqaConfig", "VqaModel", "VqaStory", "main"]
