@@ -18,10 +18,12 @@ from pathlib import Path
 from mmkeras.config import ExportConfig
 from mmkeras.errors import MmkerasError
 from mmkeras.keras_settings import check_keras
+from mmkeras.terminal import say, utf8_program
 
 __all__ = ["main"]
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Export, print the table and return the exit status.
 
@@ -104,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         report = export_run(given.source, config)
     except MmkerasError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        say(f"{type(error).__name__}: {error}", to=sys.stderr)
         return 2
     return 0 if report.accepted else 1
 

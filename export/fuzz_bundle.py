@@ -21,6 +21,7 @@ from typing import Any
 from mmkeras.archive import Archive
 from mmkeras.errors import ArchiveError, MmkerasError
 from mmkeras.files import write_json
+from mmkeras.terminal import say, show_progress, utf8_program
 
 __all__ = ["DAMAGES", "fuzz", "main"]
 
@@ -127,6 +128,7 @@ def fuzz(path: Path, tries: int, seed: int = 0, step: Callable[[int], None] = la
     }
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fuzz a bundle, write the counts and return 0, 1 when one was accepted or crashed, or 2 for an error."""
     parser = argparse.ArgumentParser(
@@ -140,19 +142,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
 
     def step(done: int) -> None:
-        if sys.stderr.isatty():
-            print(f"\r{done:,} of {given.tries:,}", end="", file=sys.stderr, flush=True)
+        show_progress(f"{done:,} of {given.tries:,}")
 
     try:
         value = fuzz(given.bundle, given.tries, given.seed, step)
     except (MmkerasError, OSError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        say(f"{type(error).__name__}: {error}", to=sys.stderr)
         return 2
     write_json(given.out, value)
     counts = ", ".join(f"{name} {value[name]:,}" for name in ("tried", "refused", "unnamed", "accepted", "crashed"))
-    print(f"{counts} in {time.monotonic() - began:.0f} s; written to {given.out}")
+    say(f"{counts} in {time.monotonic() - began:.0f} s; written to {given.out}")
     for example in value["examples"]:
-        print(example)
+        say(example)
     return 1 if value["accepted"] or value["crashed"] else 0
 
 

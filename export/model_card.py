@@ -21,6 +21,7 @@ from export.card_text import mapping, plain
 from mmkeras.errors import DataError, MmkerasError
 from mmkeras.files import write_text
 from mmkeras.manifest import read_manifest
+from mmkeras.terminal import say, utf8_program
 from mmkeras.typed import parse_json
 
 __all__ = ["CARD_NAME", "METRICS_NAME", "main", "model_card", "write_card"]
@@ -75,6 +76,7 @@ def write_card(folder: Path, metrics: Path | None = None, out: Path | None = Non
     return write_text(out or folder / CARD_NAME, model_card(folder, metrics))
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write a bundle's card and return the exit status: 0, or 2 where it cannot be written."""
     parser = argparse.ArgumentParser(
@@ -85,9 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="FILE", help=f"default: {CARD_NAME} in the bundle")
     given = parser.parse_args(arguments)
     try:
-        print(write_card(given.bundle, given.metrics, given.out))
+        say(write_card(given.bundle, given.metrics, given.out))
     except (MmkerasError, OSError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        say(f"{type(error).__name__}: {error}", to=sys.stderr)
         return 2
     return 0
 

@@ -7,8 +7,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeElapsedColumn
 
 from export.attempt import Tried, attempt, place
 from export.bundles import build_folder, next_version, publish, write_description
@@ -22,6 +21,7 @@ from export.source import Source, load_source, source_from_run
 from export.table import print_report
 from export.verify import Reference
 from mmkeras.config import ExportConfig
+from mmkeras.console import Console, DescriptionColumn
 from mmkeras.errors import ConfigError
 from mmkeras.training.run import Run
 
@@ -62,10 +62,8 @@ def export_source(source: Source, config: ExportConfig, *, console: Console | No
     # Before the work begins: a budget out of range.
     gates = gates_of(source.task, config.max_metric_drop, config.max_flips)
     if len(source.samples) < ENOUGH:
-        console.print(f"[yellow]Verified on {len(source.samples)} test samples; {ENOUGH} or more say more.")
-    progress = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
-    )
+        console.print(f"Verified on {len(source.samples)} test samples; {ENOUGH} or more say more.", style="yellow")
+    progress = Progress(DescriptionColumn(), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console)
     root = Path(config.folder)
     with build_folder(root, source.name) as folder, progress:
         bar = progress.add_task("Keras reference", total=None)

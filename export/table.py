@@ -7,6 +7,7 @@ import math
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from export.quantization.table import print_costs
 from export.results import FileResult, Report
@@ -34,7 +35,6 @@ def print_report(report: Report, console: Console) -> None:
         if not file.accepted:
             style, onward = ("yellow", "; on to the next rung") if report.accepted else ("red", "")
             where = f", kept as {report.folder / file.path}" if file.path else ""
-            # markup=False: messages hold brackets.
             console.print(f"{file.format} {file.precision}: {file.reason}{where}{onward}", markup=False, style=style)
     print_costs(report, console)
     for warning in report.calibration.get("warnings", []):
@@ -75,5 +75,5 @@ def _row(file: FileResult) -> list[str]:
         f"{file.max_abs_diff:.1e}" if compared else "-",
         f"{file.flips}" if compared else "-",
         f"{whole.metric:.4f} ({whole.metric_change:+.4f})" if whole else "-",
-        "accepted" if file.accepted else "[red]REJECTED",
+        Text("accepted") if file.accepted else Text("REJECTED", style="red"),
     ]

@@ -39,12 +39,14 @@ from mmkeras.runtime.tensorrt.building import build_engine
 from mmkeras.runtime.tensorrt.command import add_options, options_of
 from mmkeras.runtime.tensorrt.cuda import gpus, why_no_gpu
 from mmkeras.runtime.tensorrt.engines import EngineFile, engine_files
+from mmkeras.terminal import say, show_progress, utf8_program
 
 __all__ = ["main", "run"]
 
 _DYNAMIC = "int8-dynamic"
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and return the exit status."""
     parser = argparse.ArgumentParser(
@@ -72,11 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with Bundle.open(given.bundle) as bundle, _engines_aside(bundle, keep=given.keep) as work:
             result = run(work, given)
     except MmkerasError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        say(f"{type(error).__name__}: {error}", to=sys.stderr)
         return 2
     write_json(given.out, result)
     _print(result)
-    print(f"written: {given.out}")
+    say(f"written: {given.out}")
     return 0 if result["passed"] else 1
 
 
@@ -226,18 +228,17 @@ def _print(result: dict[str, Any]) -> None:
     tables.show([grid])
     for entry in (*result["builds"], *result["metric"]):
         if "error" in entry:
-            print(f"{entry['precision']}: {entry['error']}")
+            say(f"{entry['precision']}: {entry['error']}")
     for entry in result["metric"]:
         for name, scenario in entry.get("scenarios", {}).items():
             change = f"{scenario['metric']:.4f} ({scenario['metric_change']:+.4f})"
-            print(f"{entry['precision']} {name}: metric {change}, {scenario['flips']} of {scenario['samples']} flipped")
+            say(f"{entry['precision']} {name}: metric {change}, {scenario['flips']} of {scenario['samples']} flipped")
     if result["why_not"]:
-        print(f"not proven: {result['why_not']}")
+        say(f"not proven: {result['why_not']}")
 
 
 def _say(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{text} ...", end="\r", file=sys.stderr, flush=True)
+    show_progress(text)
 
 
 if __name__ == "__main__":

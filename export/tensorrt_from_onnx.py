@@ -18,10 +18,12 @@ from mmkeras.errors import ConfigError, MmkerasError
 from mmkeras.runtime.tensorrt.command import add_options, options_of, report
 from mmkeras.runtime.tensorrt.compiling import Job, compile_engine
 from mmkeras.runtime.tensorrt.engines import SUFFIX
+from mmkeras.terminal import say, show_progress, utf8_program
 
 __all__ = ["main"]
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build one engine and return the exit status: 0 built, 1 not, 2 the command line is wrong."""
     parser = argparse.ArgumentParser(
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         job = Job(given.onnx, engine, library=given.library, timing_cache=cache, options=options_of(given))
         built = compile_engine(job, _say)
     except MmkerasError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        say(f"{type(error).__name__}: {error}", to=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
     report(engine, built, as_json=given.json)
     return 0
@@ -46,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _say(text: str) -> None:
     if sys.stderr.isatty():
-        print(f"\r\x1b[K{text} ...", end="\r", file=sys.stderr, flush=True)
+        show_progress(text)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from export.onnx_facts import Facts, Node
 from export.tensorrt_operators import VERSIONS
 from export.tensorrt_rules import found
 from mmkeras.errors import DataError, MmkerasError, require
+from mmkeras.terminal import say, utf8_program
 
 __all__ = ["Finding", "lint", "lint_file", "main", "summary"]
 
@@ -106,6 +107,7 @@ def _where(group: Sequence[Finding]) -> str:
     return f" ({first.node}{layer}{more})"
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the findings on ONNX files; 0 when no version refuses one, 1 when one does, 2 when one cannot be read."""
     parser = argparse.ArgumentParser("python -m export.tensorrt_lint", description=__doc__.split("\n")[0])
@@ -115,12 +117,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             findings = lint_file(path)
         except MmkerasError as error:
-            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+            say(f"{type(error).__name__}: {error}", to=sys.stderr)
             return 2
         for version, lines in summary(findings).items():
-            print(f"{path}: TensorRT {version}: {'' if lines else 'ok'}")
+            say(f"{path}: TensorRT {version}: {'' if lines else 'ok'}")
             for line in lines:
-                print(f"  {line}")
+                say(f"  {line}")
         status |= int(any(finding.error for finding in findings))
     return status
 

@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 from collections.abc import Iterable
+from pathlib import PurePath
 from types import ModuleType
 
 __all__ = [
@@ -31,9 +33,12 @@ __all__ = [
     "TrainingError",
     "VerificationError",
     "install_hint",
+    "named",
     "nearest",
     "require",
 ]
+
+_LONGEST = 200
 
 
 class MmkerasError(Exception):
@@ -70,6 +75,15 @@ class VerificationError(ExportError):
 
 class TrainingError(MmkerasError):
     """A training run cannot start, go on or be resumed."""
+
+
+def named(path: str | os.PathLike[str]) -> str:
+    """Return how a message names a path; of a long one the file's name alone, and of what is no path its length."""
+    text = os.fspath(path)
+    if len(text) <= _LONGEST:
+        return text
+    name = PurePath(text).name
+    return f".../{name}" if len(name) <= _LONGEST // 2 else f"text of {len(text):,} characters"
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

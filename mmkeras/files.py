@@ -6,15 +6,21 @@ import contextlib
 import json
 import os
 import platform
+import re
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from mmkeras.errors import DataError
+from mmkeras.terminal import plain
 from mmkeras.waiting import waiting
 
 __all__ = ["claim", "held", "locked", "sweep", "write_bytes", "write_json", "write_text"]
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
@@ -34,13 +40,27 @@ def write_bytes(path: Path, content: bytes) -> Path:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a UTF-8 text file whole or not at all."""
-    return write_bytes(path, text.encode())
+    """Write a UTF-8 text file whole or not at all.
+
+    Raises:
+        DataError: the text holds a path that the locale cannot decode.
+    """
+    try:
+        content = text.encode()
+    except UnicodeEncodeError as error:
+        found = plain(text[max(error.start - 40, 0) : error.end + 40])
+        raise DataError(
+            f"{path}: expected Unicode to write, got bytes that the locale's encoding "
+            f"({sys.getfilesystemencoding()}) does not know: {found!r}. Set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
+        ) from error
+    return write_bytes(path, content)
 
 
 def write_json(path: Path, value: Any) -> Path:
     """Write readable JSON beside its place and move it there. NaN is refused: it is not JSON."""
-    return write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    # A path that the locale cannot decode: JSON holds it as escapes, and reading gives the same path.
+    return write_text(path, _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def claim(path: Path) -> int:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any
 from mmkeras.errors import BundleError
 from mmkeras.files import write_json
 from mmkeras.hashes import digest, size
+from mmkeras.litert_file import needed_runtime
 from mmkeras.typed import Checked, read_json
 
 __all__ = [
@@ -60,6 +63,8 @@ class ExportedFile:
     """Why it was rejected; empty for an accepted file."""
     flipped: list[int] = field(default_factory=list)
     """Rows of golden.npz on which its decision differs from the Keras model's; a self-test holds all others."""
+    min_runtime: str = ""
+    """Smallest version of TensorFlow Lite that loads a LiteRT file; empty where it does not say."""
 
     @property
     def tolerance(self) -> float:
@@ -111,6 +116,13 @@ def resolve(path: str | Path) -> Path:
         BundleError: neither.
     """
     path = Path(path)
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise BundleError(
+            f"{path}: the encoding of this locale ({sys.getfilesystemencoding()}) lacks a character of this path. "
+            "Set LC_ALL=C.UTF-8 or PYTHONUTF8=1."
+        ) from error
     if (path / MANIFEST_NAME).is_file():
         return path
     if path.is_file():
@@ -202,4 +214,5 @@ def exported_file(
         accepted=bool(accepted),
         reason=reason,
         flipped=[int(row) for row in flipped],
+        min_runtime=needed_runtime((folder / path).read_bytes()) if format == "tflite" else "",
     )

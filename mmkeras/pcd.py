@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmkeras.errors import DataError, nearest
+from mmkeras.errors import DataError, named, nearest
 from mmkeras.lzf import decompress
 from mmkeras.pcd_header import NO_VIEWPOINT, Header, header_text, read_header
 
@@ -70,7 +70,7 @@ def read_pcd(source: str | os.PathLike[str] | bytes) -> Cloud:
     if isinstance(source, bytes):
         name, data = f"point cloud of {len(source)} bytes", source
     else:
-        name = os.fspath(source)
+        name = named(source)
         try:
             path = Path(source)
             # A device or a pipe would be read without an end.
@@ -80,7 +80,7 @@ def read_pcd(source: str | os.PathLike[str] | bytes) -> Cloud:
         except FileNotFoundError:
             raise DataError(f"{name}: no such file") from None
         except (OSError, ValueError) as error:
-            raise DataError(f"{name}: cannot be read: {error}") from None
+            raise DataError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if not data:
         raise DataError(f"{name}: the file is empty; expected a PCD header")
     header = read_header(data, name)

@@ -25,7 +25,7 @@ def show_answer(bundle: Path, console: Console) -> None:
         given = [part for name, value in raw.items() if value is not None for part in (f"--{name}", _shown(value))]
         commands.insert(0, ["predict", shown, *given])
     for command in commands:
-        console.print(f"\n[bold]$ mmkeras {shlex.join(command)}[/]", highlight=False, soft_wrap=True)
+        console.print(f"\n$ mmkeras {shlex.join(command)}", style="bold", highlight=False, soft_wrap=True)
         console.file.flush()
         subprocess.run([sys.executable, "-m", "mmkeras", *command], check=False)
 

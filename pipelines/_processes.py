@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeElapsedColumn
 
+from mmkeras.console import DescriptionColumn
 from mmkeras.errors import TrainingError
 
 __all__ = ["run_processes"]
@@ -37,7 +38,7 @@ def run_processes(folder: Path, jobs: Sequence[tuple[str, int]], processes: int,
     """
     waiting = list(jobs)
     running: dict[tuple[str, int], subprocess.Popen[bytes]] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (DescriptionColumn(), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         bars = {job: progress.add_task(f"{job[0]}, seed {job[1]}", total=epochs, start=False) for job in jobs}
         try:

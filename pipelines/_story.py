@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.text import Text
 
 from mmkeras.command_line import Flag, parse
 from mmkeras.config import modality_configs
+from mmkeras.console import Console
 from mmkeras.disk import explain
 from mmkeras.errors import ConfigError, MmkerasError
 from mmkeras.privacy import Redaction, redacting
@@ -225,7 +226,7 @@ def _run(config: ConfigT, resumed: Path | None, plan: _Plan, console: Console, s
         story.after_export(done, report.folder)
     run.note(FINISHED)
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
-    console.print(f"\nFrom data to verified exports: [bold]{minutes} min {seconds} s[/]")
+    console.print(Text.assemble("\nFrom data to verified exports: ", (f"{minutes} min {seconds} s", "bold")))
     show_answer(report.folder, console)
     return 0 if report.accepted else 1
 
@@ -234,6 +235,6 @@ def _run(config: ConfigT, resumed: Path | None, plan: _Plan, console: Console, s
 def stage(console: Console, name: str) -> Iterator[None]:
     """Head a stage and say how long it took."""
     began = time.monotonic()
-    console.rule(f"[bold]{name}", align="left")
+    console.rule(Text(name, style="bold"), align="left")
     yield
-    console.print(f"[dim]{name.lower()}: {time.monotonic() - began:.0f} s[/]")
+    console.print(f"{name.lower()}: {time.monotonic() - began:.0f} s", style="dim")

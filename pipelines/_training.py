@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
+from rich.text import Text
 
 from mmkeras.config import RunConfig
 from mmkeras.training.run import TRAINED
@@ -62,7 +63,7 @@ def train_model(
         fitted = fit(model, run, config, index, console=console, resume=resume, draw=draw, cluster=cluster, copy=copy)
     except Interrupted as stop:
         command = f"python -m pipelines.{program} --resume {os.path.relpath(run.folder)}"
-        console.print(f"{stop} Go on with: [bold]{command}[/]", highlight=False, soft_wrap=True)
+        console.print(Text.assemble(f"{stop} Go on with: ", (command, "bold")), soft_wrap=True)
         return 130
     console.print(f"best epoch: {fitted.best_epoch}" + (" (stopped early)" if fitted.stopped_early else ""))
     if cluster.chief:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
 
+from mmkeras.console import Console
 from mmkeras.files import write_json
+from mmkeras.terminal import utf8_program
 from pipelines._by_scene import ANSWERS, night, write_answers
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ SCORES = "scores.json"
 """Written when a variant is finished: ``all`` and ``night``, metrics on those test samples, and `training`."""
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train and score ``RUN VARIANT SEED``; an interrupted training goes on. Return the exit status."""
     from mmkeras.command_line import parse

@@ -21,12 +21,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from mmkeras.command_line import parse
+from mmkeras.console import Console
 from mmkeras.errors import MmkerasError
 from mmkeras.files import write_json
+from mmkeras.terminal import utf8_program
 from pipelines.vqa import VqaConfig
 
 __all__ = ["compare", "main"]
@@ -62,6 +63,7 @@ def compare(ours: Callable[[], float], baseline: Callable[[], float], rounds: in
     return result
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table, write runs/bench.json; return 0, or 2 when something could not be measured."""
     parser = argparse.ArgumentParser("python -m pipelines.bench", description=(__doc__ or "").split("\n")[0])

@@ -36,6 +36,7 @@ from mmkeras.modalities.radar.spec import Config as RadarConfig
 from mmkeras.simulation.config import SimulationConfig
 from mmkeras.simulation.simulate import FORMAT, simulate
 from mmkeras.simulation.simulate import NOTE as SIMULATION_NOTE
+from mmkeras.terminal import utf8_program
 from pipelines._contract import Evaluated, Story
 from pipelines._results import Figure
 from pipelines._story import run_story, stage
@@ -240,6 +241,7 @@ class CameraRadarStory(Story[CameraRadarConfig]):
             degrade_exported(done, bundle)
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the pipeline; return its exit status."""
     description = (__doc__ or "").split("\n\n")[0]

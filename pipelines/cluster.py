@@ -27,11 +27,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from mmkeras.console import Console
 from mmkeras.errors import MmkerasError, TrainingError
 from mmkeras.files import write_json
+from mmkeras.terminal import utf8_program
 from mmkeras.training.cluster.launch import PEER_LOST
 from pipelines._trained import largest_difference, samples_per_second, start_workers, train
 
@@ -52,6 +53,7 @@ _PATIENCE = 300.0
 _QUICK = ("--skip_export", "--evaluate.bootstrap", "20", "--evaluate.pictures", "1")
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the tables, write runs/cluster.json; return 0, 1 where a bar is missed, 2 for an error."""
     parser = argparse.ArgumentParser("python -m pipelines.cluster", description=(__doc__ or "").split("\n")[0])
@@ -96,7 +98,7 @@ def _equality(base: list[str], steps: int, worlds: Sequence[str], folder: Path, 
 
     def run(name: str, precision: str, *options: str) -> Path:
         where = folder / f"{name}-{precision}".replace(" ", "-")
-        console.print(f"[dim]training: {name}, {precision}[/]", highlight=False)
+        console.print(f"training: {name}, {precision}", style="dim", highlight=False)
         settings = ["--train.steps_per_epoch", str(steps // 2), "--train.precision", precision, "--runs", str(where)]
         train([*base, *settings, *options], folder / f"{where.name}.log")
         return where / _NAME / "latest"
@@ -129,7 +131,7 @@ def _efficiency(base: list[str], given: argparse.Namespace, folder: Path, consol
 
     sides: dict[str, list[float]] = {"one": [], "two": [], "apart": []}
     for turn in range(given.rounds):
-        console.print(f"[dim]speed: turn {turn + 1} of {given.rounds}[/]", highlight=False)
+        console.print(f"speed: turn {turn + 1} of {given.rounds}", style="dim", highlight=False)
         sides["one"].append(speed(f"one-{turn}", cores[:1]))
         sides["two"].append(speed(f"two-{turn}", cores, "--cluster.workers", "2", "--cluster.pin", "true"))
         with ThreadPoolExecutor(2) as both:
@@ -151,7 +153,7 @@ def _stop(base: list[str], folder: Path, console: Console) -> dict[str, Any]:
     """Kill or stop a worker in the middle of an epoch and wait for the other, which nothing else watches."""
     result: dict[str, Any] = {"bar": 60.0, "goal": 15.0}
     for name, number in (("killed", signal.SIGKILL), ("silent", signal.SIGSTOP)):
-        console.print(f"[dim]death: {name}[/]", highlight=False)
+        console.print(f"death: {name}", style="dim", highlight=False)
         runs = folder / name
         settings = ["--runs", str(runs), "--train.steps_per_epoch", "100000", "--train.checkpoint_steps", "10"]
         logs = [folder / f"{name}-{rank}.log" for rank in range(2)]

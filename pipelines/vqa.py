@@ -23,6 +23,7 @@ from mmkeras.config import ModelConfig, RunConfig
 from mmkeras.errors import ConfigError
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.text.spec import Config as TextConfig
+from mmkeras.terminal import utf8_program
 from pipelines._contract import Story
 from pipelines._results import Figure
 from pipelines._story import run_story
@@ -64,6 +65,7 @@ class VqaStory(Story[VqaConfig]):
         return {"vqa.accuracy": Figure(*(100 * accuracy[key] for key in ("value", "low", "high")))}
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the pipeline; return its exit status."""
     description = (__doc__ or "").split("\n\n")[0]

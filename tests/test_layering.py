@@ -29,6 +29,9 @@ DEVICE = (
     "mmkeras.lzf",
     "mmkeras.numpy_files",
     "mmkeras.privacy",
+    "mmkeras.terminal",
+    "mmkeras.console",
+    "mmkeras.litert_file",
     "mmkeras.typed",
     "mmkeras.waiting",
     "mmkeras.parallel",
@@ -87,7 +90,8 @@ LEVELS = (
     (0, ("mmkeras.disk",)),
     (1, ("mmkeras.archive", "mmkeras.archive.*")),
     (0, ("mmkeras.geometry", "mmkeras.pcd", "mmkeras.pcd_header", "mmkeras.lzf", "mmkeras.canvas")),
-    (0, ("mmkeras.numpy_files", "mmkeras.privacy", "mmkeras.typed", "mmkeras.waiting", "mmkeras.parallel")),
+    (0, ("mmkeras.numpy_files", "mmkeras.privacy", "mmkeras.typed", "mmkeras.terminal", "mmkeras.console")),
+    (0, ("mmkeras.litert_file", "mmkeras.waiting", "mmkeras.parallel")),
     # Rooms without a rule of their own: records, branches, fusions, heads and their helpers.
     (4, ("mmkeras.modalities.*", "mmkeras.fusion", "mmkeras.fusion.*", "mmkeras.tasks.*")),
 )

@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING
 from mmkeras.config import ExportConfig
 from mmkeras.errors import ConfigError, MmkerasError
 from mmkeras.keras_settings import check_keras
+from mmkeras.terminal import say, utf8_program
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from export.calibration.calibration import Calibration
     from export.calibration.checks import Check
+    from mmkeras.console import Console
 
 __all__ = ["main"]
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print what a calibration set is made of and what an export would say of it.
 
@@ -55,17 +56,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_keras()
         return _run(given)
     except MmkerasError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        say(f"{type(error).__name__}: {error}", to=sys.stderr)
         return 2
 
 
 def _run(given: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from export.calibration.audit import audit, inspect_looks
     from export.calibration.files import load_calibration, save_calibration
     from export.calibration.prepare import prepare_calibration
     from export.source import load_source
+    from mmkeras.console import Console
 
     if given.save and given.calibration:
         raise ConfigError("--save writes samples that were chosen: give it or --calibration, not both")
@@ -84,25 +84,26 @@ def _run(given: argparse.Namespace) -> int:
     if given.save:
         console.print(f"written: {save_calibration(calibration, given.save)}", highlight=False)
     refused = bool(given.calibration) and not all(check.passed for check in checks)
-    console.print("[red]refused[/red]" if refused else "[green]an export takes these samples[/green]")
+    verdict, style = ("refused", "red") if refused else ("an export takes these samples", "green")
+    console.print(verdict, style=style)
     return int(refused)
 
 
 def _show(calibration: Calibration, checks: list[Check], console: Console) -> None:
     from rich.box import SIMPLE
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     console.print(f"{len(calibration)} samples of {calibration.source}, fingerprint {calibration.fingerprint}")
     for name, counts in calibration.strata.items():
         console.print(f"  {name}: " + ", ".join(f"{label} {count}" for label, count in counts.items()), highlight=False)
     table = Table("input", "property", "training", "expected", "got", "", box=SIMPLE, padding=(0, 1, 0, 0))
     for check in checks:
-        mark = "[green]ok" if check.passed else "[red]no"
-        table.add_row(check.tensor, escape(check.what), f"{check.usual:.3g}", check.limits, f"{check.got:.3g}", mark)
+        mark = Text("ok", style="green") if check.passed else Text("no", style="red")
+        table.add_row(check.tensor, check.what, f"{check.usual:.3g}", check.limits, f"{check.got:.3g}", mark)
     console.print(table)
     for warning in calibration.warnings:
-        console.print(f"[yellow]{escape(warning)}")
+        console.print(warning, style="yellow")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from export.doctor.examine import TARGETS
 from export.tensorrt_operators import VERSIONS
 from mmkeras.errors import ConfigError, MmkerasError, nearest
 from mmkeras.keras_settings import check_keras
+from mmkeras.terminal import say, utf8_program
 
 __all__ = ["main"]
 
@@ -31,6 +32,7 @@ _STATUS = (
 )
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Examine a model, print the tables and return the exit status.
 
@@ -65,10 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_keras()
         return _run(given, rest)
     except MmkerasError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        say(f"{type(error).__name__}: {error}", to=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nInterrupted; nothing was written.", file=sys.stderr)
+        say("\nInterrupted; nothing was written.", to=sys.stderr)
         return 130
 
 
@@ -82,10 +84,10 @@ def _check(given: argparse.Namespace) -> None:
 
 
 def _run(given: argparse.Namespace, options: Sequence[str]) -> int:
-    from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from export.doctor.examine import examine
+    from mmkeras.console import Console
     from mmkeras.files import write_json
     from mmkeras.runtime.tables import show
 
@@ -105,11 +107,11 @@ def _run(given: argparse.Namespace, options: Sequence[str]) -> int:
         )
     show(report.tables(verbose=given.verbose))
     for line in report.summary():
-        print(line)
+        say(line)
     if given.out is not None:
         try:
             write_json(given.out, report.to_json())
         except OSError as error:
             raise ConfigError(f"--out: {given.out} cannot be written: {error.strerror or error}") from error
-        print(f"written: {given.out}")
+        say(f"written: {given.out}")
     return int(bool(report.errors or (given.strict and report.warnings)))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mmkeras.errors import ConfigError, MmkerasError
 from mmkeras.keras_settings import check_keras
+from mmkeras.terminal import say, utf8_program
 
 __all__ = ["main"]
 
@@ -28,6 +29,7 @@ _STATUS = (
 )
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fine-tune, measure, print the table and return the exit status.
 
@@ -72,8 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             calibration_samples=given.calibration_samples,
         )
     except MmkerasError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        say(f"{type(error).__name__}: {error}", to=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nInterrupted. What was finished is kept; --resume with the new run's folder goes on.", file=sys.stderr)
+        say("\nInterrupted. What was finished is kept; --resume with the new run's folder goes on.", to=sys.stderr)
         return 130

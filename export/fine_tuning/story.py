@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.text import Text
 
 from export.fine_tuning.measure import Measured, change_error, measure
 from export.fine_tuning.table import REPORT_NAME, Verdict, print_table
 from export.quantization.trial import tuning_samples
 from export.source import Source, source_from_run
+from mmkeras.console import Console
 from mmkeras.errors import ConfigError
 from mmkeras.files import write_json
 from mmkeras.training.interrupts import Interrupted
@@ -82,22 +83,22 @@ def tune(
         source = source_from_run(run, samples)
         return dataclasses.replace(source, samples=tuning_samples(source, samples)[0])
 
-    console.rule("[bold]Before", align="left")
+    console.rule(Text("Before", style="bold"), align="left")
     source = chosen_on(parent)
     before = measured(source, "before")
     notice = source.provenance.get("notice")
     console.print(_line(parent.task.metric, before), highlight=False)
-    console.rule("[bold]Fine-tuning", align="left")
+    console.rule(Text("Fine-tuning", style="bold"), align="left")
     try:
         fitted = fine_tune(run, console=console, resume=resume)
     except Interrupted as stop:
         command = f"python -m export fine-tune {os.path.relpath(run.folder)} --resume"
-        console.print(f"{stop} Go on with: [bold]{command}[/]", highlight=False, soft_wrap=True)
+        console.print(Text.assemble(f"{stop} Go on with: ", (command, "bold")), soft_wrap=True)
         return 130
     console.print(f"best round: {fitted.best_epoch}")
-    console.rule("[bold]Evaluation", align="left")
+    console.rule(Text("Evaluation", style="bold"), align="left")
     _evaluate(run, notice, console)
-    console.rule("[bold]After", align="left")
+    console.rule(Text("After", style="bold"), align="left")
     source = chosen_on(run)
     after = measured(source, "after")
     console.print(_line(run.task.metric, after), highlight=False)

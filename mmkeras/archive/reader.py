@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import threading
 import zlib
 from pathlib import Path
 from typing import BinaryIO
@@ -23,7 +24,10 @@ _BLOCK = 1 << 20
 
 
 class Archive:
-    """A packed bundle whose bytes have all been checked. The file stays open, so what is read is what was checked."""
+    """A packed bundle whose bytes have all been checked. The file stays open, so what is read is what was checked.
+
+    Several threads may read from it.
+    """
 
     def __init__(self, path: Path, file: BinaryIO, members: dict[str, Member], signature: Signature | None) -> None:
         """Use `open`.
@@ -38,6 +42,8 @@ class Archive:
         self.members = members
         self.signature = signature
         self._file = file
+        # One place in the file, which reading moves.
+        self._lock = threading.Lock()
 
     @classmethod
     def open(cls, path: str | Path, key: str | Path | None = None) -> Archive:
@@ -115,12 +121,13 @@ class Archive:
 
     def _copy(self, name: str, out: BinaryIO) -> None:
         member = self._member(name)
-        self._file.seek(member.offset)
         sha, left = hashlib.sha256(), member.size
-        while left and (block := self._file.read(min(_BLOCK, left))):
-            sha.update(block)
-            out.write(block)
-            left -= len(block)
+        with self._lock:
+            self._file.seek(member.offset)
+            while left and (block := self._file.read(min(_BLOCK, left))):
+                sha.update(block)
+                out.write(block)
+                left -= len(block)
         if left or sha.hexdigest() != member.sha256:
             raise ArchiveError(f"{self.path}: the member {name!r} was changed while the bundle was open.")
 

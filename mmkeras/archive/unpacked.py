@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,10 @@ _OPEN: weakref.WeakSet[Unpacked] = weakref.WeakSet()
 
 
 class Unpacked:
-    """Unpacks members when they are asked for. Engines map their model files, which bytes in a zip cannot be."""
+    """Unpacks members when they are asked for. Engines map their model files, which bytes in a zip cannot be.
+
+    Several threads may ask for the same member: one of them unpacks it, and the others get it whole.
+    """
 
     def __init__(self, archive: Archive) -> None:
         """Make an empty folder; it is removed when the object goes, at the latest when Python ends.
@@ -38,6 +42,7 @@ class Unpacked:
                 f"{archive.path}: there is no folder to unpack its members to: {error}. Set TMPDIR to one with room."
             ) from error
         self._done: set[str] = set()
+        self._lock = threading.Lock()
         _OPEN.add(self)
         self._remove: Callable[[], object] = weakref.finalize(self, _clean, archive, str(self.folder))
 
@@ -51,10 +56,11 @@ class Unpacked:
         Raises:
             ArchiveError: one is not in the bundle, was changed since it was opened, or there is no room.
         """
-        for name in names:
-            if name not in self._done:
-                self.archive.extract(name, self.folder)
-                self._done.add(name)
+        with self._lock:
+            for name in names:
+                if name not in self._done:
+                    self.archive.extract(name, self.folder)
+                    self._done.add(name)
 
     def get_description(self) -> None:
         """Unpack the small files at the top: manifest, vocabularies, reports."""

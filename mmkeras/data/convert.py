@@ -211,9 +211,8 @@ def _versions() -> dict[str, str]:
 
 def _say(console: Console, index: Index) -> None:
     counts = ", ".join(f"{split.samples} {name}" for name, split in index.splits.items())
-    console.print(f"Converted {index.rows} rows: {counts}. Data: {index.folder}")
+    console.print(f"Converted {index.rows} rows: {counts}. Data: {index.folder}", markup=False)
     if index.quarantined:
         share = math.ceil(1000 * index.quarantined / index.rows) / 10
-        console.print(
-            f"[yellow]{index.quarantined} rows ({share} %) cannot be used and are left out: {index.quarantine_report}"
-        )
+        said = f"{index.quarantined} rows ({share} %) cannot be used and are left out: {index.quarantine_report}"
+        console.print(said, style="yellow", markup=False)

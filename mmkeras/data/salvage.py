@@ -66,9 +66,11 @@ def usable(index: Index, most: int, console: Console | None = None) -> Index:
     write_report(report, [*index.damaged, *found])
     if console is not None:
         said = f"{len(found)} damaged records are left out (data.max_bad_records = {most}): {report}"
-        console.print(said, style="yellow", highlight=False, soft_wrap=True)
+        console.print(said, style="yellow", markup=False, highlight=False, soft_wrap=True)
         for row in found[:5]:
-            console.print(f"  {row.origin}: {row.reason}", style="yellow", highlight=False, soft_wrap=True)
+            console.print(
+                f"  {row.origin}: {row.reason}", style="yellow", markup=False, highlight=False, soft_wrap=True
+            )
     return dataclasses.replace(index, splits=splits, damaged=(*index.damaged, *found))
 
 

@@ -189,8 +189,8 @@ _ROWS = {
 
 
 def _print(verdict: Verdict, out: Path, console: Console) -> None:
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title="Calibration", title_justify="left", show_header=False)
     for name, words in _ROWS.items():
@@ -204,5 +204,5 @@ def _print(verdict: Verdict, out: Path, console: Console) -> None:
         table.add_row(words, shown)
     console.print(table)
     colour = {"good": "green", "unproven": "cyan", "suspicious": "yellow", "wrong": "red"}[verdict.grade]
-    console.print(f"[bold {colour}]{verdict.grade}[/]: {escape('; '.join(verdict.reasons))}")
-    console.print(f"picture: {out / 'inspection.png'}")
+    console.print(Text.assemble((verdict.grade, f"bold {colour}"), f": {'; '.join(verdict.reasons)}"))
+    console.print(f"picture: {out / 'inspection.png'}", markup=False)

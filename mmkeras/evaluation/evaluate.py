@@ -116,7 +116,7 @@ def evaluate(
     write_report(out, {**figures, **(extra_pictures or {})})
     if console:
         print_metrics(metrics, console)
-        console.print(f"report: {out / 'report.html'}")
+        console.print(f"report: {out / 'report.html'}", markup=False)
     return metrics
 
 

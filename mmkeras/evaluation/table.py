@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from mmkeras.evaluation.words import number, span, title
 
@@ -54,17 +54,17 @@ def print_metrics(metrics: Mapping[str, Any], console: Console) -> None:
         rows.append(("constant answer", ablation["baseline"]))
     for words, entry in rows:
         interval = entry["metrics"][primary]
-        row = (escape(words), title(primary), number(primary, interval["value"]), span(primary, interval))
+        row = (Text(words), title(primary), number(primary, interval["value"]), span(primary, interval))
         table.add_row(*row)
     table.add_section()
     for column, value, entry in worst_slices(metrics):
         interval = entry[primary]
         words = f"{column} = {value}" + (f" (only {entry['samples']})" if entry["few"] else "")
-        row = (escape(words), title(primary), number(primary, interval["value"]), span(primary, interval))
+        row = (Text(words), title(primary), number(primary, interval["value"]), span(primary, interval))
         table.add_row(*row)
     console.print(table)
-    console.print(escape(ablation["verdict"]["text"]))
+    console.print(ablation["verdict"]["text"], markup=False)
     for warning in metrics["warnings"]:
-        console.print(f"[bold yellow]warning:[/] {escape(warning)}")
+        console.print(Text.assemble(("warning:", "bold yellow"), f" {warning}"))
     for remark in metrics["remarks"]:
-        console.print(f"[dim]{escape(remark)}[/]")
+        console.print(remark, style="dim", markup=False)

@@ -99,7 +99,7 @@ def benchmark(
             bundle.golden_raw()
             bundle.golden()
         command = [*run_module("mmkeras.runtime.benchmark"), request]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
         if done.returncode:
             said = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
             raise MmkerasError(f"{file.path} could not be measured: {said}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from mmkeras.runtime.predictor import candidates, choose
 from mmkeras.runtime.runner import runners
 from mmkeras.runtime.side_files import BENCHMARK
 from mmkeras.runtime.tensorrt.engines import EngineFile
+from mmkeras.terminal import say, say_json
 
 __all__ = ["add_options", "run"]
 
@@ -60,19 +60,19 @@ def run(bundle: Bundle, options: argparse.Namespace, progress: Progress = lambda
             timings += benchmark(bundle, [file], progress=progress, **how)
         except MmkerasError as error:
             failed[file.path] = str(error)
-            print(f"mmkeras: {error}", file=sys.stderr)
+            say(f"mmkeras: {error}", to=sys.stderr)
     value = report(bundle, files, timings, failed, skipped)
     worse = [] if baseline is None else regressions(value, baseline, allowed)
     part = options.format is not None or options.precision is not None
     kept = None if part and options.out is None else _keep(bundle, options.out, value)
     if options.json:
-        print(json.dumps({**value, "regressions": [str(each) for each in worse]}, indent=2, ensure_ascii=False))
+        say_json({**value, "regressions": [str(each) for each in worse]}, indent=2)
     else:
         _show(bundle, value, timings, skipped, kept)
     for each in worse:
-        print(f"worse than {options.baseline}: {each}", file=sys.stderr)
+        say(f"worse than {options.baseline}: {each}", to=sys.stderr)
     if baseline is not None and not worse and not options.json:
-        print(f"no file is more than {allowed:.0%} worse than in {options.baseline}")
+        say(f"no file is more than {allowed:.0%} worse than in {options.baseline}")
     return 1 if failed or worse else 0
 
 
@@ -126,7 +126,7 @@ def _keep(bundle: Bundle, out: str | None, value: dict[str, Any]) -> Path | None
     except OSError as error:
         if out is not None:
             raise ConfigError(f"--out {out} cannot be written: {error}") from error
-        print(f"mmkeras: the table is not kept: {error}; name a file with --out", file=sys.stderr)
+        say(f"mmkeras: the table is not kept: {error}; name a file with --out", to=sys.stderr)
         return None
 
 
@@ -135,6 +135,6 @@ def _show(bundle: Bundle, value: dict[str, Any], timings: list[Timing], skipped:
 
     tables.show([tables.benchmark_table(bundle, value, timings)])
     if skipped:
-        print(f"not measured: {', '.join(skipped)}")
+        say(f"not measured: {', '.join(skipped)}")
     if kept is not None:
-        print(f"kept as {kept}")
+        say(f"kept as {kept}")

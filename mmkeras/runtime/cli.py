@@ -1,8 +1,9 @@
 """The console script ``mmkeras``: run, prove, measure, compare and pack bundles. No TensorFlow.
 
 Exit status: 0 all is well; 1 a check failed, an input or the bundle cannot be used, or an engine is missing; 2 the
-command line is wrong. Everything else a command needs is imported when it runs, so that an answer comes quickly; for
-the same reason, and because the options depend on the bundle, this is argparse and not a parser of dataclasses.
+command line is wrong; 141 the reader of a pipe has gone (``| head``), which a shell also shows for other programs.
+Everything else a command needs is imported when it runs, so that an answer comes quickly; for the same reason, and
+because the options depend on the bundle, this is argparse and not a parser of dataclasses.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mmkeras import __version__
 from mmkeras.errors import ConfigError, MmkerasError, nearest
 from mmkeras.runtime.options import EPILOG, Parser, build_parser
+from mmkeras.terminal import program, say
 
 if TYPE_CHECKING:
     from mmkeras.bundle import Bundle
@@ -38,6 +40,7 @@ COMMANDS = {
 """Commands and what they do."""
 
 
+@program
 def main(arguments: Sequence[str] | None = None, *, program: str = "mmkeras") -> int:
     """Run one command and return its exit status; every error is one clear message on stderr.
 
@@ -49,33 +52,29 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "mmkeras") ->
     try:
         return _run(arguments, program)
     except ConfigError as error:
-        print(f"mmkeras: {error}", file=sys.stderr)
+        say(f"mmkeras: {error}", to=sys.stderr)
         return EXIT_USAGE
     except MmkerasError as error:
-        print(f"mmkeras: {error}", file=sys.stderr)
+        say(f"mmkeras: {error}", to=sys.stderr)
         return EXIT_FAILED
     except ModuleNotFoundError as error:
         top = (error.name or "").split(".")[0]
         if not top or top == "mmkeras":
             raise
         name = _PACKAGES.get(top, top)
-        print(f"mmkeras: {top} is not installed; this command needs it: pip install {name}", file=sys.stderr)
+        say(f"mmkeras: {top} is not installed; this command needs it: pip install {name}", to=sys.stderr)
         return EXIT_FAILED
-    except BrokenPipeError:
-        # The reader of a pipe has gone (`mmkeras inspect ... | head`); nothing is wrong here.
-        sys.stderr.close()
-        return EXIT_OK
     except KeyboardInterrupt:
-        print("mmkeras: interrupted", file=sys.stderr)
+        say("mmkeras: interrupted", to=sys.stderr)
         return EXIT_FAILED
 
 
 def _run(arguments: list[str], program: str) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_overview(program))
+        say(_overview(program))
         return EXIT_OK if arguments else EXIT_USAGE
     if arguments[0] == "--version":
-        print(f"mmkeras {__version__}")
+        say(f"mmkeras {__version__}")
         return EXIT_OK
     command, rest = arguments[0], arguments[1:]
     if command not in COMMANDS:
@@ -116,7 +115,7 @@ def _bundle(rest: list[str]) -> Bundle | None:
 
     bundle = Bundle.open(path, _key(rest))
     if bundle.place != Path(path):
-        print(f"{path} has version {bundle.place.name} as its newest: using it", file=sys.stderr)
+        say(f"{path} has version {bundle.place.name} as its newest: using it", to=sys.stderr)
     return bundle
 
 

@@ -14,6 +14,7 @@ from mmkeras.bundle import Bundle
 from mmkeras.errors import ConfigError, DataError, MmkerasError
 from mmkeras.privacy import Redaction, recorded
 from mmkeras.runtime.predictor import Predictor
+from mmkeras.terminal import say, say_json, show_progress
 
 __all__ = ["benchmark", "build_engine", "diff", "inspect", "pack", "predict", "selftest", "sign", "stream"]
 
@@ -22,11 +23,11 @@ _MODALITY = "modality:"
 
 def predict(bundle: Bundle, options: argparse.Namespace) -> int:
     """Answer one sample from the options, or every line of a JSONL file."""
-    given = {
-        key[len(_MODALITY) :]: value
-        for key, value in vars(options).items()
-        if key.startswith(_MODALITY) and value is not None
-    }
+    given = {}
+    for key, value in vars(options).items():
+        if key.startswith(_MODALITY) and value is not None:
+            name = key[len(_MODALITY) :]
+            given[name] = _typed(value) if bundle.specs[name].kind == "text" else value
     if bool(given) == (options.jsonl is not None):
         names = ", ".join(f"--{name}" for name in bundle.specs)
         what = "give the modalities or --jsonl, not both" if given else f"give at least one of {names}, or --jsonl"
@@ -35,7 +36,7 @@ def predict(bundle: Bundle, options: argparse.Namespace) -> int:
     with Predictor(
         bundle, options.format, options.precision, threads=options.threads, device=options.device
     ) as predictor:
-        print(predictor.description, file=sys.stderr)
+        say(predictor.description, to=sys.stderr)
         if options.jsonl is not None:
             return _predict_lines(predictor, options.jsonl)
         try:
@@ -44,8 +45,11 @@ def predict(bundle: Bundle, options: argparse.Namespace) -> int:
             raise DataError(_redaction(bundle).about(str(error), given.values())) from None
     missing = [name for name in bundle.specs if name not in given]
     if missing:
-        print(f"answered without {', '.join(missing)}", file=sys.stderr)
-    print(json.dumps(answer, ensure_ascii=False) if options.json else "\n".join(_lines(answer)))
+        say(f"answered without {', '.join(missing)}", to=sys.stderr)
+    if options.json:
+        say_json(answer)
+    else:
+        say("\n".join(_lines(answer)))
     return 0
 
 
@@ -54,23 +58,21 @@ def selftest(bundle: Bundle, options: argparse.Namespace) -> int:
     from mmkeras.runtime.selftest import selftest as run
 
     _rebuild(bundle, options)
-    result = run(bundle, threads=options.threads, progress=_progress)
+    result = run(bundle, threads=options.threads, progress=show_progress)
     passed = result.passed and not (options.strict and result.skipped)
     if options.json:
-        print(json.dumps({**result.to_json(), "passed": passed}, indent=2, ensure_ascii=False))
+        say_json({**result.to_json(), "passed": passed}, indent=2)
         return 0 if passed else 1
     from mmkeras.runtime import tables
 
     tables.show(tables.selftest_tables(bundle, result))
     counts = {v: sum(f.verdict == v for f in result.files) for v in ("passed", "failed", "skipped", "rejected")}
     summary = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    print(f"selftest {'passed' if passed else 'FAILED'}: {summary or 'no files'}")
+    say(f"selftest {'passed' if passed else 'FAILED'}: {summary or 'no files'}")
     if result.skipped:
-        print(f"not proven here: {', '.join(result.skipped)}")
+        say(f"not proven here: {', '.join(result.skipped)}")
     if not result.passed and not counts["failed"] and not counts["passed"]:
-        print(
-            "Nothing could be run here: install an engine, for example pip install 'mmkeras[litert]' or ai-edge-litert"
-        )
+        say("Nothing could be run here: install an engine, for example pip install 'mmkeras[litert]' or ai-edge-litert")
     return 0 if passed else 1
 
 
@@ -79,7 +81,7 @@ def benchmark(bundle: Bundle, options: argparse.Namespace) -> int:
     from mmkeras.runtime.benchmark_command import run
 
     _rebuild(bundle, options)
-    return run(bundle, options, _progress)
+    return run(bundle, options, show_progress)
 
 
 def inspect(bundle: Bundle, options: argparse.Namespace) -> int:
@@ -94,14 +96,14 @@ def inspect(bundle: Bundle, options: argparse.Namespace) -> int:
             **dataclasses.asdict(bundle.manifest),
             "problems": problems,
         }
-        print(json.dumps(value, indent=2, ensure_ascii=False))
+        say_json(value, indent=2)
         return 1 if problems else 0
     from mmkeras.runtime import tables
 
     tables.show(tables.inspect_tables(bundle, problems))
     for problem in problems.values():
-        print(f"mmkeras: {problem}", file=sys.stderr)
-    print("every hash is as exported" if not problems else f"{len(problems)} files are missing or altered")
+        say(f"mmkeras: {problem}", to=sys.stderr)
+    say("every hash is as exported" if not problems else f"{len(problems)} files are missing or altered")
     return 1 if problems else 0
 
 
@@ -109,7 +111,7 @@ def stream(bundle: Bundle, options: argparse.Namespace) -> int:
     """Replay a drive to the bundle and write what happened."""
     from mmkeras.runtime.stream.command import stream as run
 
-    return run(bundle, options, _progress)
+    return run(bundle, options, show_progress)
 
 
 def pack(bundle: Bundle, options: argparse.Namespace) -> int:
@@ -130,14 +132,14 @@ def build_engine(bundle: Bundle, options: argparse.Namespace) -> int:
     """Build a TensorRT engine from an ONNX file of the bundle."""
     from mmkeras.runtime.tensorrt.command import build
 
-    return build(bundle, options, _progress)
+    return build(bundle, options, show_progress)
 
 
 def diff(bundle: Bundle, options: argparse.Namespace) -> int:
     """Say what changed from the bundle to another one."""
     from mmkeras.runtime.differences.command import diff as run
 
-    return run(bundle, options, _progress)
+    return run(bundle, options, show_progress)
 
 
 def _rebuild(bundle: Bundle, options: argparse.Namespace) -> None:
@@ -145,8 +147,8 @@ def _rebuild(bundle: Bundle, options: argparse.Namespace) -> None:
         return
     from mmkeras.runtime.tensorrt.building import rebuild_stale
 
-    for engine in rebuild_stale(bundle, _progress):
-        print(f"built {engine}", file=sys.stderr)
+    for engine in rebuild_stale(bundle, show_progress):
+        say(f"built {engine}", to=sys.stderr)
 
 
 def _predict_lines(predictor: Predictor, source: str) -> int:
@@ -163,8 +165,8 @@ def _predict_lines(predictor: Predictor, source: str) -> int:
             failed += 1
             told = now.about(str(error), values.values() if isinstance(values, dict) else ())
             answer = {"line": number, "error": told}
-            print(f"mmkeras: {source}:{number}: {told}", file=sys.stderr)
-        print(json.dumps(answer, ensure_ascii=False), flush=source == "-")
+            say(f"mmkeras: {source}:{number}: {told}", to=sys.stderr)
+        say_json(answer, flush=source == "-")
     return 1 if failed else 0
 
 
@@ -184,6 +186,14 @@ def _read_lines(source: str) -> Iterator[tuple[int, str]]:
         raise DataError(f"--jsonl {source} cannot be read: {error}") from error
 
 
+def _typed(argument: str) -> str:
+    """Return a text from the command line, which is UTF-8 where the locale could not decode it."""
+    try:
+        return argument if argument.isascii() else argument.encode("utf-8", "surrogateescape").decode()
+    except UnicodeError:
+        return argument
+
+
 def _lines(answer: dict[str, Any], indent: str = "") -> Iterator[str]:
     """Lay out an answer for people: plain values first, lists of candidates below."""
     plain = {key: value for key, value in answer.items() if not isinstance(value, list)}
@@ -197,8 +207,3 @@ def _lines(answer: dict[str, Any], indent: str = "") -> Iterator[str]:
 
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _progress(what: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{what} ...", end="\r", file=sys.stderr, flush=True)

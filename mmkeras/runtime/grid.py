@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Cell", "Grid"]
+from mmkeras.terminal import plain
 
-# Control characters of a terminal could hide a verdict; what is printed may come from a bundle's files.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+__all__ = ["Cell", "Grid"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,8 @@ class Grid:
     def add(self, *cells: str | Cell) -> None:
         """Add a row."""
         row = (cell if isinstance(cell, Cell) else Cell(cell) for cell in cells)
-        self.rows.append(tuple(Cell(_CONTROL.sub("?", cell.text), cell.style) for cell in row))
+        # Control characters of a terminal could hide a verdict; what is shown may come from a bundle's files.
+        self.rows.append(tuple(Cell(plain(cell.text), cell.style) for cell in row))
 
     def text(self) -> str:
         """Return the table as plain text; a cell with several lines takes several."""

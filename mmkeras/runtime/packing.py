@@ -16,6 +16,7 @@ from mmkeras.archive.writer import sign_archive
 from mmkeras.bundle import Bundle
 from mmkeras.errors import BundleError, ConfigError, nearest
 from mmkeras.runtime.tensorrt.engines import engine_folder
+from mmkeras.terminal import say
 
 __all__ = ["add_pack_options", "add_sign_options", "pack", "pack_bundle", "sign"]
 
@@ -49,20 +50,20 @@ def pack(bundle: Bundle, options: argparse.Namespace) -> int:
         out /= f"{bundle.manifest.name}-{bundle.manifest.version}{SUFFIX}"
     pack_bundle(bundle, out, include=options.include, formats=options.formats, sign=options.sign)
     size = out.stat().st_size
-    print(f"{out}: {size / 1e6:.2f} MB, {'signed' if options.sign else 'not signed'}")
+    say(f"{out}: {size / 1e6:.2f} MB, {'signed' if options.sign else 'not signed'}")
     left = [f"{name} ({what})" for name, what in OPTIONAL.items() if name not in options.include]
     if left:
-        print(f"left out, unless asked for with --include: {'; '.join(left)}")
+        say(f"left out, unless asked for with --include: {'; '.join(left)}")
     if not (bundle.folder / CARD).is_file():
-        print(
+        say(
             f"mmkeras: {bundle.place} has no {CARD}: python -m export.model_card {bundle.place} writes it",
-            file=sys.stderr,
+            to=sys.stderr,
         )
     needs = "numpy and ai-edge-litert or onnxruntime"
     if any(spec.kind == "image" for spec in bundle.specs.values()):
         needs += ", and pillow to read images"
-    print(f"needs Python 3.10 or newer, {needs}")
-    print(f"Next, on the device: python {os.path.relpath(out)} selftest")
+    say(f"needs Python 3.10 or newer, {needs}")
+    say(f"Next, on the device: python {os.path.relpath(out)} selftest")
     return 0
 
 
@@ -74,7 +75,7 @@ def sign(bundle: Bundle, options: argparse.Namespace) -> int:
         )
     bundle.close()
     sign_archive(bundle.place, options.sign)
-    print(f"{bundle.place}: signed. On the other side: mmkeras inspect {bundle.place} --key PUBLIC_KEY")
+    say(f"{bundle.place}: signed. On the other side: mmkeras inspect {bundle.place} --key PUBLIC_KEY")
     return 0
 
 

@@ -107,6 +107,11 @@ def open_runner(bundle: Bundle, file: ExportedFile, *, threads: int = 1, device:
 class Predictor:
     """A model that answers raw inputs, loaded once. A context manager.
 
+    Safe to use from several threads. Preprocessing runs side by side, and so does ONNX Runtime on ``cpu`` and ``cuda``;
+    LiteRT and TensorRT keep the tensors of a call in the engine and run one call at a time. ``threads`` makes one
+    call faster; a Predictor for each thread lets calls run side by side, and takes the engine's memory once for each.
+    Given values are read and never changed.
+
     Example:
         >>> with Predictor("saved_models/vqa/1") as predictor:
         ...     predictor.predict(image="a.png", text="what shape is it?")["label"]
@@ -192,14 +197,19 @@ class Predictor:
             ConfigError: not a modality of this model.
             DataError: a sample without any modality, or a value that cannot be used; names the sample.
         """
-        if not samples:
-            return []
+        if isinstance(samples, Mapping):
+            raise ConfigError("predict_batch: expected a list of samples, got one; give [sample], or predict(**sample)")
         inputs = []
         for index, sample in enumerate(samples):
+            if not isinstance(sample, Mapping):
+                got = type(sample).__name__
+                raise DataError(f"Sample {index}: expected raw values by modality, such as {{'text': ...}}, got {got}")
             try:
                 inputs.append(self.preprocess(sample))
             except (ConfigError, DataError) as error:
                 raise type(error)(f"Sample {index}: {error}") from error
+        if not inputs:
+            return []
         batch = {name: np.concatenate([item[name] for item in inputs]) for name in inputs[0]}
         return self.bundle.task.decode(self.runner.infer(batch))
 

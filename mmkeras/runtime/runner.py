@@ -2,14 +2,21 @@
 
 A module in ``mmkeras/runtime/runners/`` holds a class ``Runner(RunnerBase)`` and is found by its name. It imports its
 engine in `_load`, so that asking what there is costs nothing.
+
+Every runner may be used by several threads. An engine that keeps the tensors of a call in itself runs one call at a
+time, behind a lock: a runner per thread would hold the weights and the arena once for each thread, and load the file
+in the first answer of every new one. Threads that shall infer side by side open a runner each.
 """
 
 from __future__ import annotations
 
-import functools
 import importlib.util
+import os
+import threading
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar
@@ -27,7 +34,10 @@ DEVICES = ("cpu", "cuda", "tensorrt")
 
 
 class RunnerBase(ABC):
-    """Runs one exported file. A context manager: entering activates it, leaving deactivates it."""
+    """Runs one exported file; safe to use from several threads.
+
+    A context manager: entering activates it, leaving deactivates it.
+    """
 
     format: ClassVar[str]
     """Format of the files it runs, as the manifest names it."""
@@ -43,6 +53,8 @@ class RunnerBase(ABC):
     """Among files of one precision, the lowest rank is preferred."""
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     """Devices it can be asked for."""
+    concurrent: ClassVar[tuple[str, ...]] = ()
+    """Devices on which `_run` keeps nothing between calls, so that threads run side by side; else one at a time."""
 
     def __init__(self, path: Path, *, threads: int = 1, device: str = "cpu") -> None:
         """Remember what to load; nothing is loaded before `activate`.
@@ -68,6 +80,9 @@ class RunnerBase(ABC):
         """Names of the outputs; known once active."""
         self.batch: int | None = None
         """Static batch size of the file, ``None`` where any size will do; known once active."""
+        self._expected: tuple[tuple[TensorSpec, np.dtype], ...] = ()
+        self._lock = threading.RLock()
+        _ALL.add(self)
 
     @classmethod
     def available(cls) -> bool:
@@ -101,25 +116,28 @@ class RunnerBase(ABC):
             DependencyError: the engine is not installed; names the extra.
             BundleError: the engine cannot load the file.
         """
-        if self.active:
-            return
-        try:
-            self._load()
-        except (RuntimeError, ValueError, OSError) as error:
-            self.deactivate()
-            raise BundleError(
-                f"{self.engine} cannot load {self.path}: {str(error).strip()}. "
-                "Use the engine version that the file was verified with, or export it again."
-            ) from error
+        with self._lock:
+            if self.active:
+                return
+            try:
+                self._load()
+                # The dtypes are made once: comparing with a name makes one each time.
+                self._expected = tuple((tensor, np.dtype(tensor.dtype)) for tensor in self.inputs)
+            except (RuntimeError, ValueError, TypeError, OSError) as error:
+                self.deactivate()
+                raise BundleError(
+                    f"{self.engine} cannot load {self.path}: {str(error).strip()}. {self._needs()}"
+                    "Use the engine version that the file was verified with, or export it again."
+                ) from error
 
     def deactivate(self) -> None:
-        """Release the file and its memory. Does nothing when it is not active."""
-        self._unload()
-        self.inputs, self.outputs, self.batch = (), (), None
-        self.__dict__.pop("_dtypes", None)
+        """Release the file and its memory, when the calls of other threads are done. May be called again."""
+        with self._lock:
+            self._unload()
+            self.inputs, self.outputs, self.batch, self._expected = (), (), None, ()
 
     def infer(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Run a batch; a file with a static batch is run several times.
+        """Run a batch; a file with a static batch is run several times. May be called from several threads.
 
         Args:
             inputs: an array (B, ...) for every input by name.
@@ -130,15 +148,16 @@ class RunnerBase(ABC):
         Raises:
             DataError: names, shapes or dtypes that are not those of ``inputs``, or a runner that is not active.
         """
-        samples = self._check(inputs)
-        if self.batch is None or samples == self.batch:
-            return self._run(inputs)
-        if samples % self.batch:
-            raise DataError(f"{self.path.name} runs batches of {self.batch}, got {samples} samples.")
-        parts = [
-            self._run({name: array[start : start + self.batch] for name, array in inputs.items()})
-            for start in range(0, samples, self.batch)
-        ]
+        with self._turn():
+            samples, batch = self._check(inputs), self.batch
+            if batch is None or samples == batch:
+                return self._run(inputs)
+            if samples % batch:
+                raise DataError(f"{self.path.name} runs batches of {batch}, got {samples} samples.")
+            parts = [
+                self._run({name: array[start : start + batch] for name, array in inputs.items()})
+                for start in range(0, samples, batch)
+            ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def __enter__(self) -> RunnerBase:
@@ -162,21 +181,28 @@ class RunnerBase(ABC):
     def _run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run one checked batch of the size that the file takes."""
 
-    @functools.cached_property
-    def _dtypes(self) -> tuple[np.dtype, ...]:
-        """The dtypes of ``inputs``, made once: comparing with a name makes one each time."""
-        return tuple(np.dtype(tensor.dtype) for tensor in self.inputs)
+    def _turn(self) -> AbstractContextManager[Any]:
+        """Return what a call holds while it runs."""
+        return nullcontext() if self.device in self.concurrent else self._lock
+
+    def _needs(self) -> str:
+        """Return a sentence on the version that the file needs, with a blank behind it; empty where that is unknown."""
+        return ""
+
+    def _not_loaded(self) -> DataError:
+        return DataError(f"{self.path.name} is not loaded: call activate() first, or use a with block.")
 
     def _check(self, inputs: Mapping[str, np.ndarray]) -> int:
-        if not self.active:
-            raise DataError(f"{self.path.name} is not loaded: call activate() first, or use a with block.")
-        if len(inputs) != len(self.inputs) or any(tensor.name not in inputs for tensor in self.inputs):
-            expected = {tensor.name for tensor in self.inputs}
+        wanted = self._expected
+        if not wanted:
+            raise self._not_loaded()
+        if len(inputs) != len(wanted) or any(tensor.name not in inputs for tensor, _ in wanted):
+            expected = {tensor.name for tensor, _ in wanted}
             problems = [f"{name} is missing" for name in sorted(expected - inputs.keys())]
             problems += [f"{n} is unknown; {nearest(n, expected)}" for n in sorted(inputs.keys() - expected)]
             raise DataError(f"Inputs of {self.path.name}: {'; '.join(problems)}")
         samples = -1
-        for tensor, dtype in zip(self.inputs, self._dtypes, strict=True):
+        for tensor, dtype in wanted:
             array = inputs[tensor.name]
             shape = getattr(array, "shape", ())
             if not shape or shape[1:] != tensor.shape or array.dtype != dtype:
@@ -190,6 +216,19 @@ class RunnerBase(ABC):
         if samples < 1:
             raise DataError(f"Inputs of {self.path.name}: expected at least one sample, got none.")
         return samples
+
+
+_ALL: weakref.WeakSet[RunnerBase] = weakref.WeakSet()
+
+
+def _forget_other_threads() -> None:
+    """Give every runner a new lock: a thread that held the old one does not exist in a forked process."""
+    for runner in list(_ALL):
+        runner._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_other_threads)
 
 
 def runners() -> dict[str, Any]:

@@ -11,6 +11,7 @@ from mmkeras.bundle import Bundle
 from mmkeras.runtime.benchmark import Timing
 from mmkeras.runtime.grid import Cell, Grid
 from mmkeras.runtime.selftest import FileCheck, SelfTest
+from mmkeras.terminal import say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,9 +25,9 @@ def show(tables: Iterable[Grid | Table]) -> None:
     """Print tables; nothing is cut off where the output is not a terminal."""
     if importlib.util.find_spec("rich") is None:
         for table in tables:
-            print(table.text() if isinstance(table, Grid) else table)
+            say(table.text() if isinstance(table, Grid) else table)
         return
-    from rich.console import Console
+    from mmkeras.console import Console
 
     console = Console()
     if not console.is_terminal:
@@ -135,7 +136,7 @@ def inspect_tables(bundle: Bundle, problems: dict[str, str]) -> list[Grid]:
         outputs.add(tensor.name, tensor.dtype, _shape(tensor.shape))
     files = Grid(
         "Files",
-        ("file", "format", "precision", "bytes", "tolerance", "sha256", "accepted", "on disk"),
+        ("file", "format", "precision", "bytes", "tolerance", "sha256", "runtime", "accepted", "on disk"),
         right=("bytes", "tolerance"),
     )
     for file in bundle.files:
@@ -146,12 +147,13 @@ def inspect_tables(bundle: Bundle, problems: dict[str, str]) -> list[Grid]:
             f"{file.bytes:,}",
             _number(file.tolerance),
             file.sha256[:16],
+            f">= {file.min_runtime}" if file.min_runtime else "",
             Cell("yes", "green") if file.accepted else Cell(f"no: {file.reason}", "yellow"),
             _state(file.path in problems) if bundle.holds(file) else Cell("not packed", "yellow"),
         )
     golden = manifest.golden
     broken = sum(path in problems for path in golden.files)
-    files.add(f"golden: {golden.samples} samples in {len(golden.files)} files", *[""] * 6, _state(bool(broken)))
+    files.add(f"golden: {golden.samples} samples in {len(golden.files)} files", *[""] * 7, _state(bool(broken)))
     provenance = Grid("Provenance", ("what", "value"))
     if bundle.packed:
         signature = bundle.packed.archive.signature

@@ -125,9 +125,11 @@ def _progress(console: Console | None, scenes: int) -> Iterator[Callable[[int], 
     if console is None:
         yield lambda done: None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    from mmkeras.console import DescriptionColumn
+
+    columns = (DescriptionColumn(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("Simulating drives", total=scenes)
         yield lambda done: bar.advance(task, done)

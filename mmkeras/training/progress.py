@@ -31,10 +31,10 @@ class TerminalProgress(keras.callbacks.Callback):
         """Open the bar."""
         self._began = time.monotonic()
         self._progress = Progress(
-            TextColumn(f"epoch {epoch + 1}/{self.epochs}"),
+            TextColumn(f"epoch {epoch + 1}/{self.epochs}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]:.4f}"),
+            TextColumn("loss {task.fields[loss]:.4f}", markup=False),
             TimeRemainingColumn(),
             console=self.console,
             transient=True,

@@ -24,11 +24,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
+from mmkeras.console import Console
 from mmkeras.errors import MmkerasError
 from mmkeras.files import write_json
+from mmkeras.terminal import utf8_program
 from pipelines.faults.account import Account
 from pipelines.faults.flat import RUNNERS, predictions, training
 from pipelines.faults.kills import kill, shared_out, undisturbed
@@ -42,6 +43,7 @@ _PARTS = ("kills", "others", "flat")
 _WATCHED = ("training", *RUNNERS)
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make the faults, print the tables, write the JSON; return 0, 1 where one was not survived, 2 for an error."""
     parser = argparse.ArgumentParser("python -m pipelines.faults", description=(__doc__ or "").split("\n")[0])
@@ -107,7 +109,7 @@ def _undisturbed(given: argparse.Namespace, work: Path, account: Account, consol
         finish(base, ("pipelines.faults.conversion", "--config", CONFIG.name), "data.log")
     for kind in wanted:
         if kind not in account.whole:
-            console.print(f"[dim]undisturbed: {kind}[/]", highlight=False)
+            console.print(f"undisturbed: {kind}", style="dim", highlight=False)
             account.note_whole(kind, undisturbed(base, STAGES[kind]))
 
 
@@ -119,10 +121,9 @@ def _kills(given: argparse.Namespace, work: Path, account: Account, console: Con
         with console.status(f"kill {position} of {len(plan)}: {kind}"):
             done = kill(work, STAGES[kind], account.whole[kind], number, given.seed, given.moment)
         account.note_kill(given.seed, done)
-        wrong = escape(", ".join((*done.different, *done.left))[:300])
-        verdict = f"[red]{wrong}[/]" if wrong else "[green]identical[/]"
-        said = f"kill {position}/{len(plan)}  {kind}, {done.moment:.2f} s after its first write: {verdict}"
-        console.print(said, highlight=False)
+        wrong = ", ".join((*done.different, *done.left))[:300]
+        said = f"kill {position}/{len(plan)}  {kind}, {done.moment:.2f} s after its first write: "
+        console.print(Text.assemble(said, (wrong, "red") if wrong else ("identical", "green")))
 
 
 def _others(given: argparse.Namespace, work: Path, account: Account, console: Console) -> None:
@@ -133,7 +134,7 @@ def _others(given: argparse.Namespace, work: Path, account: Account, console: Co
             done = judge(name, work, account.whole)
         account.note_fault(done)
         colour = {"passed": "green", "failed": "red", "skipped": "yellow"}[done.verdict]
-        console.print(f"fault {position}/{len(given.faults)}  {name}: [{colour}]{done.verdict}[/]", highlight=False)
+        console.print(Text.assemble(f"fault {position}/{len(given.faults)}  {name}: ", (done.verdict, colour)))
         if done.verdict != "passed":
             console.print(f"  {done.said}", markup=False, highlight=False)
 

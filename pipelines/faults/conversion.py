@@ -8,17 +8,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from mmkeras.command_line import parse
 from mmkeras.config import modality_configs
+from mmkeras.console import Console
 from mmkeras.disk import explain
 from mmkeras.errors import MmkerasError
+from mmkeras.terminal import utf8_program
 from pipelines.vqa import VqaConfig
 
 __all__ = ["main"]
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Convert; return 0, or 2 for an error."""
     console = Console(stderr=True)

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from mmkeras.bundle import Bundle
+from mmkeras.terminal import utf8_program
 
 __all__ = ["main", "runner"]
 
 
+@utf8_program
 def main(arguments: list[str]) -> int:
     """Predict; a byte is added to the last argument's file after each hundred."""
     folder, name, count, done = Path(arguments[0]), arguments[1], int(arguments[2]), Path(arguments[3])

@@ -18,11 +18,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+from mmkeras.console import Console, DescriptionColumn
 from mmkeras.errors import MmkerasError
 from mmkeras.files import write_json
+from mmkeras.terminal import utf8_program
 from mmkeras.training.environment import code_revision
 from pipelines.fuzz.campaign import Counts, Plan, run, shared_out
 from pipelines.fuzz.reader import find_readers
@@ -32,6 +33,7 @@ from pipelines.fuzz.summary import describe, table
 __all__ = ["main"]
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fuzz, print the table, write runs/fuzz.json; return 0, 1 when an input failed, 2 for an error, 130 for Ctrl-C."""
     parser = argparse.ArgumentParser(
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         readers = find_readers(tuple(given.readers))
         plan = Plan(max(given.inputs, 1), given.seed, given.seconds, given.memory, code_revision())
         wanted = shared_out(readers, plan.inputs)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (DescriptionColumn(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console) as bar, _fast_folder() as scratch:
             tasks = {name: bar.add_task(name, total=count) for name, count in wanted.items()}
 

@@ -183,6 +183,15 @@ def test_inspect(run: Callable[..., tuple[int, str, str]], folder: Path):
     assert (status, list(json.loads(out)["problems"])) == (1, ["rejected/tiny.int8-dynamic.tflite"])
 
 
+def test_the_smallest_runtime_of_a_litert_file_is_recorded_and_shown(
+    run: Callable[..., tuple[int, str, str]], exported: Path
+):
+    needed = {f"{file.format} {file.precision}": file.min_runtime for file in Bundle.open(exported).files}
+    assert needed["tflite float32"].count(".") == 2
+    assert needed["onnx float32"] == ""
+    assert f">= {needed['tflite float32']}" in run("inspect", exported)[1]
+
+
 def test_benchmark(run: Callable[..., tuple[int, str, str]], exported: Path):
     status, out, _ = run("benchmark", exported, "--runs", "5", "--warmup", "1", "--format", "onnx", "--json")
     assert status == 0
@@ -207,13 +216,21 @@ sys.exit(status)
     assert done.returncode == 0, done.stderr
 
 
-def test_as_a_module_and_into_a_closed_pipe(exported: Path):
+def test_as_a_module(exported: Path):
     command = [sys.executable, "-m", "mmkeras", "inspect", str(exported)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "tiny version 1" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command", ["inspect", "inspect --json", "selftest", "selftest --json", "predict --text red", "inspect --help", ""]
+)
+def test_into_a_closed_pipe(exported: Path, monkeypatch: pytest.MonkeyPatch, command: str):
+    """``| head``: not 1, which says that a check failed, and not 0, which says that it passed."""
+    name, *options = command.split() or ["--help"]
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
-    os.close(writer)
-    assert "Traceback" not in done.stderr
+    with os.fdopen(writer, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        assert main([name, *([str(exported)] if command else []), *options]) == 141

@@ -89,6 +89,17 @@ def test_a_missing_modality_is_simply_not_given(exported: Path):
         assert predictor.predict_batch([]) == []
 
 
+def test_a_batch_is_a_list_of_samples(exported: Path):
+    with Predictor(exported) as predictor:
+        sample = {"text": "what?"}
+        with pytest.raises(ConfigError, match=r"expected a list of samples, got one; give \[sample\]"):
+            predictor.predict_batch(sample)  # type: ignore[arg-type]
+        with pytest.raises(DataError, match=r"Sample 1: expected raw values by modality.*got str"):
+            predictor.predict_batch([sample, "what?"])  # type: ignore[list-item]
+        assert predictor.predict_batch(iter([sample])) == [predictor.predict(**sample)]  # type: ignore[arg-type]
+        assert predictor.predict_batch(iter([])) == []  # type: ignore[arg-type]
+
+
 def test_an_altered_file_is_not_run(folder: Path):
     with (folder / "edge/tiny.float32.tflite").open("ab") as file:
         file.write(b" ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,9 @@ class Header:
     """Kind of device by its code in the standard: CT, MR, US; empty where there is none."""
 
 
+_QUIET = threading.RLock()
+
+
 def is_dicom(data: bytes) -> bool:
     """Whether the bytes are a DICOM file: 128 bytes, which may be anything but a JPEG or PNG, then ``DICM``."""
     return data[128:132] == b"DICM" and not data.startswith((b"\xff\xd8\xff", b"\x89PNG"))
@@ -39,18 +43,22 @@ def is_dicom(data: bytes) -> bool:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep pydicom from quoting what a file says, in warnings and in its log, which may reach the terminal."""
+    """Keep pydicom from quoting what a file says, in warnings and in its log, which may reach the terminal.
+
+    One thread at a time: all of this holds for the whole process, and is put back as it was found.
+    """
     from pydicom import config
 
     logger = logging.getLogger("pydicom")
-    before = logger.disabled
-    logger.disabled = True
-    try:
-        with config.disable_value_validation(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.disabled = before
+    with _QUIET:
+        before = logger.disabled
+        logger.disabled = True
+        try:
+            with config.disable_value_validation(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            logger.disabled = before
 
 
 def read_header(path: Path, name: str) -> Header:

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import os
-import warnings
+import threading
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from mmkeras.errors import DataError
+from mmkeras.errors import DataError, named
 from mmkeras.modalities.image.dicom import read_dicom, split_frame
 from mmkeras.modalities.image.dicom_header import is_dicom
 
@@ -32,6 +33,10 @@ WIDE_MODES = ("I", "I;16", "I;16B", "I;16L")
 
 MOST_PIXELS = 89_478_485
 """An image with more is refused before a pixel is decoded: 256 MiB in RGB, and the number from which Pillow warns."""
+_LOADS = threading.Lock()
+_ACCEPTED = "path, bytes of a JPEG, PNG or DICOM file, Pillow image or uint8 array"
+_BASE64 = ("iVBORw0KGgo", "/9j/")
+"""How a PNG and a JPEG begin in base64."""
 _TOO_LARGE = f"larger than the {MOST_PIXELS:,} pixels that are read at most. Scale it down first"
 
 
@@ -91,7 +96,7 @@ class Window:
 def describe(value: RawImage) -> str:
     """Return how an error message names this image."""
     if isinstance(value, (str, os.PathLike)):
-        return str(value)
+        return named(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return f"image of {len(value)} bytes"
     if isinstance(value, Image.Image):
@@ -116,6 +121,9 @@ def read_rgb(value: RawImage) -> Image.Image:
     if isinstance(value, np.ndarray):
         return _from_array(value)
     if isinstance(value, Image.Image):
+        # Pillow reads a file when its pixels are first needed; of two threads one would find the file half read.
+        with _LOADS, contextlib.suppress(Exception):  # what is wrong with it is said below
+            value.load()
         return _to_rgb(value, value)
     if isinstance(value, Window):
         return value.read()
@@ -138,19 +146,41 @@ def read_bytes(value: RawImage) -> bytes:
             path = Path(split_frame(value)[0])
             # A device or a pipe would be read without an end.
             if path.exists() and not path.is_file():
-                raise DataError(f"{value}: cannot be read: expected a file, got a folder or a device")
+                raise DataError(f"{describe(value)}: cannot be read: expected a file, got a folder or a device")
             data = path.read_bytes()
-        except FileNotFoundError:
-            raise DataError(f"{value}: no such file") from None
         except (OSError, ValueError) as error:
-            raise DataError(f"{value}: cannot be read: {error}") from None
+            _refuse_encoded(value)
+            if isinstance(error, FileNotFoundError):
+                raise DataError(f"{describe(value)}: no such file") from None
+            reason = getattr(error, "strerror", None) or error
+            raise DataError(f"{describe(value)}: cannot be read: {reason}") from None
+    elif isinstance(value, io.BytesIO):
+        data = value.getvalue()
     elif isinstance(value, (bytes, bytearray, memoryview)):
         data = bytes(value)
     else:
-        raise DataError(f"Expected an image as path, bytes, Pillow image or uint8 array, got {type(value).__name__}")
+        raise DataError(f"Expected an image as {_ACCEPTED}, got {type(value).__name__}")
     if not data:
         raise DataError(f"{describe(value)}: the file is empty")
     return data
+
+
+def _refuse_encoded(value: str | os.PathLike[str]) -> None:
+    """Name a picture that is given as text, in place of calling it a file that is not there; nothing of it is quoted.
+
+    Raises:
+        DataError: a data URL, another URL, or base64.
+    """
+    text = os.fspath(value)
+    if text.startswith("data:"):
+        what, cure = "a data URL", "decode what stands behind its comma: base64.b64decode(url.partition(',')[2])"
+    elif text.startswith(("http://", "https://", "ftp://", "s3://", "gs://")):
+        what, cure = "a URL", "URLs are not opened; download it and give its bytes"
+    elif text.startswith(_BASE64):
+        what, cure = "an image in base64", "decode it: base64.b64decode(text)"
+    else:
+        return
+    raise DataError(f"Expected an image as {_ACCEPTED}, got {what} of {len(text):,} characters: {cure}")
 
 
 def read_size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -164,13 +194,12 @@ def read_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 
 def _open(data: bytes, value: RawImage) -> Image.Image:
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of a large image before it refuses a larger one; here both are refused, below.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data))
+        # Pillow warns of a large image before it refuses a larger one; here both are refused. The warning is not turned
+        # off: that would change the filters of every thread.
+        image = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
         raise DataError(f"{describe(value)}: not an image; expected JPEG, PNG or DICOM") from None
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise DataError(f"{describe(value)}: {_TOO_LARGE}") from None
     except Exception as error:  # Pillow's plugins raise nearly anything on a damaged header
         raise DataError(f"{describe(value)}: cannot be read: {error}") from None
@@ -215,13 +244,31 @@ def _to_rgb(image: Image.Image, value: RawImage) -> Image.Image:
         return Image.fromarray(grey).convert("RGB")
     if image.mode == "RGB":
         return image
-    # Pillow warns about palette transparency, which is cut off here anyway.
+    # Pillow warns about palette transparency, which is cut off here anyway. The caller's image keeps it.
+    image = image.copy()
     image.info.pop("transparency", None)
     return image.convert("RGB")
 
 
 def _from_array(value: np.ndarray) -> Image.Image:
+    if value.ndim == 3 and value.shape[-1] == 1:
+        value = value[..., 0]
     right_shape = value.ndim == 2 or (value.ndim == 3 and value.shape[-1] == 3)
     if value.dtype != np.uint8 or not right_shape or 0 in value.shape:
-        raise DataError(f"Expected a uint8 array (H, W, 3) or (H, W), got {value.dtype} {value.shape}")
+        raise DataError(
+            f"Expected a uint8 array (H, W, 3), (H, W, 1) or (H, W), got {value.dtype} {value.shape}{_cure(value)}"
+        )
     return Image.fromarray(np.ascontiguousarray(value)).convert("RGB")
+
+
+def _cure(value: np.ndarray) -> str:
+    """Return what to do about an array that cannot be used, to be put behind a message."""
+    if value.ndim == 4:
+        return ". That is a batch: give one image at a time"
+    if value.ndim == 3 and value.shape[0] in (1, 3) and value.shape[-1] not in (1, 3):
+        return ". Channels come last: array.transpose(1, 2, 0)"
+    if value.ndim == 3 and value.shape[-1] == 4:
+        return ". Blend or leave out the fourth channel: array[..., :3]"
+    if value.dtype != np.uint8 and value.dtype.kind in "fiub" and value.ndim in (2, 3):
+        return ". Scale its values to 0..255: .astype('uint8')"
+    return ""

@@ -140,7 +140,8 @@ class Spec(ModalitySpec):
         """Decode and resize one image.
 
         Args:
-            value: a path, JPEG, PNG or DICOM bytes, a Pillow image, a uint8 array (H, W, 3) or (H, W), or a `Window`.
+            value: a path, JPEG, PNG or DICOM bytes, a Pillow image, a uint8 array (H, W, 3), (H, W, 1) or (H, W), or a
+                `Window`; it is not changed.
 
         Returns:
             uint8 (height, width, 3) by tensor name.

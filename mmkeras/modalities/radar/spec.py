@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from mmkeras.drives.radar_cloud import POINT_FIELDS
-from mmkeras.errors import ConfigError, DataError, nearest
+from mmkeras.errors import ConfigError, DataError, named, nearest
 from mmkeras.modalities import ModalitySpec, TensorSpec
 from mmkeras.pcd import read_pcd
 
@@ -182,7 +182,7 @@ def read_points(value: RawPoints) -> np.ndarray:
         value = value.points()
     if isinstance(value, (str, bytes, os.PathLike)):
         cloud = read_pcd(value)
-        where = value if not isinstance(value, bytes) else f"point cloud of {len(value)} bytes"
+        where = named(value) if not isinstance(value, bytes) else f"point cloud of {len(value)} bytes"
         if any(name not in cloud.columns for name in POINT_FIELDS):
             raise DataError(
                 f"{where}: expected the fields {' '.join(POINT_FIELDS)} in the camera's frame, "

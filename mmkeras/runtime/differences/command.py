@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 
 from mmkeras.bundle import Bundle
@@ -12,6 +11,7 @@ from mmkeras.runtime.benchmark import benchmark
 from mmkeras.runtime.differences.compare import compare
 from mmkeras.runtime.differences.report import diff_tables, summary
 from mmkeras.runtime.runner import runners
+from mmkeras.terminal import say, say_json
 
 __all__ = ["add_options", "diff"]
 
@@ -34,13 +34,13 @@ def diff(bundle: Bundle, options: argparse.Namespace, progress: Callable[[str], 
             times = _measure(bundle, options, progress), _measure(other, options, progress)
         value = compare(bundle, other, times)
     if options.json:
-        print(json.dumps(value, indent=2, ensure_ascii=False))
+        say_json(value, indent=2)
         return 0
     from mmkeras.runtime import tables
 
     tables.show(diff_tables(value))
     for line in summary(value):
-        print(line)
+        say(line)
     return 0
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
 from mmkeras.errors import require
+from mmkeras.litert_file import needed_runtime
 from mmkeras.modalities import TensorSpec
 from mmkeras.runtime.runner import RunnerBase
 
@@ -28,7 +31,8 @@ class Runner(RunnerBase):
 
     def _load(self) -> None:
         litert = require("ai_edge_litert.interpreter", self.extra, self.package)
-        self._interpreter = litert.Interpreter(str(self.path), num_threads=self.threads)
+        # Bytes: the text of a path that the locale cannot decode is no valid Unicode.
+        self._interpreter = litert.Interpreter(os.fsencode(self.path), num_threads=self.threads)
         self._interpreter.allocate_tensors()
         signatures = self._interpreter.get_signature_list()
         if signatures:
@@ -46,6 +50,16 @@ class Runner(RunnerBase):
             TensorSpec(name, tuple(int(size) for size in detail["shape"][1:]), np.dtype(detail["dtype"]).name)
             for name, detail in given.items()
         )
+
+    def _needs(self) -> str:
+        needed = needed_runtime(self.path.read_bytes()) if self.path.is_file() else ""
+        if not needed:
+            return ""
+        try:
+            here = version(self.package)
+        except PackageNotFoundError:
+            here = "of unknown version"
+        return f"The file needs the operations of TensorFlow Lite {needed} or newer; this is {self.package} {here}. "
 
     def _unload(self) -> None:
         self._interpreter = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ class Runner(RunnerBase):
     package = "onnxruntime"
     rank = 1
     devices = ("cpu", "cuda", "tensorrt")
+    # Its documentation: several threads may call Run on one session. Its TensorRT provider shares one context.
+    concurrent = ("cpu", "cuda")
 
     _session: Any = None
 
@@ -51,7 +54,8 @@ class Runner(RunnerBase):
             # TensorRT and CUDA need QuantizeLinear and DequantizeLinear as they stand.
             options.add_session_config_entry("session.disable_quant_qdq", "1")
         try:
-            self._session = ort.InferenceSession(str(self.path), options, providers=_PROVIDERS[self.device])
+            source = _path_or_content(self.path)
+            self._session = ort.InferenceSession(source, options, providers=_PROVIDERS[self.device])
         except Exception as error:  # its exceptions derive from Exception and from nothing narrower
             raise RuntimeError(str(error)) from error
         if self._session.get_providers()[0] != provider:
@@ -73,4 +77,18 @@ class Runner(RunnerBase):
         self._session = None
 
     def _run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return dict(zip(self.outputs, self._session.run(None, inputs), strict=True))
+        # In this order: another thread may close the runner meanwhile, which takes the session first.
+        names = self.outputs
+        session = self._session
+        if session is None:
+            raise self._not_loaded()
+        return dict(zip(names, session.run(None, inputs), strict=True))
+
+
+def _path_or_content(path: Path) -> str | bytes:
+    """Return what a session is made from: the path, or the file where the locale cannot decode its path."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return path.read_bytes()
+    return str(path)

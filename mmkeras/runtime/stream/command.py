@@ -31,6 +31,7 @@ from mmkeras.runtime.stream.settings import Settings
 from mmkeras.runtime.stream.stream import SensorStream
 from mmkeras.runtime.stream.timeline import timeline
 from mmkeras.runtime.stream.video import has_mp4, write_video
+from mmkeras.terminal import say, say_json
 
 __all__ = ["add_options", "stream"]
 
@@ -84,7 +85,7 @@ def stream(bundle: Bundle, options: argparse.Namespace, progress: Progress = lam
         hidden = recorded(bundle.manifest.provenance) or Redaction()
         # From here on the scene has the name that may be written.
         recording = dataclasses.replace(recording, scene=hidden.name(recording.scene))
-        print(f"{predictor.description} on {recording.scene} of {options.drive}", file=sys.stderr)
+        say(f"{predictor.description} on {recording.scene} of {options.drive}", to=sys.stderr)
         detector = BundleDetector(predictor)
         settings = Settings(
             max_skew=round(1e3 * options.max_skew),
@@ -107,25 +108,25 @@ def stream(bundle: Bundle, options: argparse.Namespace, progress: Progress = lam
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     if options.json:
-        print(json.dumps(value, indent=2, ensure_ascii=False))
+        say_json(value, indent=2)
         return 0
     from mmkeras.runtime import tables
     from mmkeras.runtime.stream.table import stream_tables, summary
 
     drive, file = value["drive"], value["bundle"]
-    print(
+    say(
         f"{drive['scene']}: {drive['seconds']:.1f} s at rate {rate:g}; {file['path']} on {file['engine']}, "
         f"{file['threads']} thread(s)"
     )
     tables.show(stream_tables(value))
     for line in summary(value):
-        print(line)
-    print(f"written to {out}: {', '.join(value['outputs'])}")
+        say(line)
+    say(f"written to {out}: {', '.join(value['outputs'])}")
     if hidden.everything:
-        print("No annotated frames and no video: privacy.redact of the bundle's run hides pictures.")
+        say("No annotated frames and no video: privacy.redact of the bundle's run hides pictures.")
     elif not options.no_pictures and not has_mp4():
-        print("The video is an animated WebP: PyAV is not installed (pip install 'mmkeras[stream]' brings MP4).")
-    print(f"Next: {_next(bundle, options, bool(faults) or hidden.everything)}")
+        say("The video is an animated WebP: PyAV is not installed (pip install 'mmkeras[stream]' brings MP4).")
+    say(f"Next: {_next(bundle, options, bool(faults) or hidden.everything)}")
     return 0
 
 

@@ -52,7 +52,7 @@ class Detector(Protocol):
 
 
 class BundleDetector:
-    """A detection bundle on one engine.
+    """A detection bundle on one engine; safe to use from several threads, and by several streams.
 
     Args:
         predictor: loaded; closing it is left to who opened it.
@@ -89,9 +89,11 @@ class BundleDetector:
 
     def window(self, frame: Frame) -> Window:
         """Return the part of a frame that the model sees."""
-        if self._window is None or self._window[0] is not frame.intrinsic:
-            self._window = (frame.intrinsic, self.camera.window(frame.intrinsic))
-        return Window(frame.image, self._window[1], (round(self.camera.height), round(self.camera.width)))
+        # Read once and replaced whole: another stream of this detector may have another camera.
+        known = self._window
+        if known is None or known[0] is not frame.intrinsic:
+            known = self._window = (frame.intrinsic, self.camera.window(frame.intrinsic))
+        return Window(frame.image, known[1], (round(self.camera.height), round(self.camera.width)))
 
     def image_inputs(self, frame: Frame) -> Tensors:
         """Return the tensors of a frame's image, with a batch dimension of 1."""

@@ -1,7 +1,7 @@
 """A vehicle's sensor stream: messages in as they come, an answer for every frame out, whatever the sensors do.
 
 No thread, no sleep and no time of its own: who owns the sensors pushes what arrives, asks `next_due` how long nothing
-needs to be done, and polls. `push` may be called from other threads.
+needs to be done, and polls. All methods may be called from several threads; one of them polls at a time.
 """
 
 from __future__ import annotations
@@ -61,6 +61,8 @@ class SensorStream:
         # A deadline is real time, also where a replay runs faster.
         self._deadline = int(self.settings.deadline * clock.rate)
         self._lock = threading.Lock()
+        # Held longer than the other one: messages are taken in while the model runs.
+        self._polls = threading.Lock()
 
     def push(self, message: Message, arrived: int | None = None) -> None:
         """Take a message in; returns at once.
@@ -98,6 +100,10 @@ class SensorStream:
         Returns:
             Answers in the order of their frames: those of skipped frames, then at most one other.
         """
+        with self._polls:
+            return self._poll()
+
+    def _poll(self) -> list[Answer]:
         with self._lock:
             now = self.clock.now()
             self.intake.update(now)

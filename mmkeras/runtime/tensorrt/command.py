@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from mmkeras.runtime.tensorrt.cuda import gpus
 from mmkeras.runtime.tensorrt.library import LIBRARIES
 from mmkeras.runtime.tensorrt.profile import BatchRange
 from mmkeras.runtime.tensorrt.sidecar import BuiltFor
+from mmkeras.terminal import say, say_json
 
 __all__ = ["add_options", "build", "options_of", "report"]
 
@@ -65,7 +65,7 @@ def build(bundle: Bundle, given: argparse.Namespace, say: Callable[[str], None])
     options = options_of(given)
     file = onnx_file(bundle, given.precision)
     if not given.json:
-        print(f"building from {file.path}: this takes from seconds to many minutes", file=sys.stderr)
+        say(f"building from {file.path}: this takes from seconds to many minutes", to=sys.stderr)
     engine, built = build_engine(
         bundle,
         given.precision,
@@ -77,20 +77,20 @@ def build(bundle: Bundle, given: argparse.Namespace, say: Callable[[str], None])
     )
     report(engine, built, as_json=given.json)
     if not given.json and not given.out and gpus():
-        print(f"Next: mmkeras selftest {os.path.relpath(bundle.place)}")
-        print(f"      mmkeras benchmark {os.path.relpath(bundle.place)} --format tensorrt")
+        say(f"Next: mmkeras selftest {os.path.relpath(bundle.place)}")
+        say(f"      mmkeras benchmark {os.path.relpath(bundle.place)} --format tensorrt")
     return 0
 
 
 def report(engine: Path, built: BuiltFor, *, as_json: bool) -> None:
     """Print what was built."""
     if as_json:
-        print(json.dumps({"engine": str(engine), **dataclasses.asdict(built)}, indent=2))
+        say_json({"engine": str(engine), **dataclasses.asdict(built)}, indent=2)
         return
     where = f"{built.gpu}, compute capability {built.compute_capability}" if built.gpu else "any GPU that it supports"
     sizes = next(iter(built.profile.values()))
     batch = BatchRange(sizes.min[0], sizes.opt[0], sizes.max[0])
-    print(
+    say(
         f"{engine}: {built.engine_bytes / 1e6:.2f} MB in {built.build_seconds:.1f} s, {built.library} "
         f"{built.library_version} for {where}, batch {batch}"
     )

@@ -86,7 +86,7 @@ def compile_engine(job: Job, say: Callable[[str], None] = lambda text: None) -> 
         raise DependencyError(problem)
     command = [*run_module("mmkeras.runtime.tensorrt.compiling"), job.to_json()]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
     ) as child:
         said: list[str] = []
         try:

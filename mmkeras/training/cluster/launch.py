@@ -100,9 +100,10 @@ def _tell(workers: Sequence[subprocess.Popen[bytes]], failed: int, output: bytes
     how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
     lines = output.decode("utf-8", errors="replace").strip().splitlines()[-_LAST_LINES:]
     if lines:
-        console.print(f"[bold]Worker {failed} printed last:[/]")
+        console.print(f"Worker {failed} printed last:", style="bold")
         console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
-    console.print(f"[bold red]Worker {failed} {how}; all workers have stopped.[/]", highlight=False, soft_wrap=True)
+    said = f"Worker {failed} {how}; all workers have stopped."
+    console.print(said, style="bold red", highlight=False, soft_wrap=True)
     if status < 0 or status == PEER_LOST:
         console.print("Go on from the last checkpoint with the same command and --resume alone.", highlight=False)
 

@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, NewLine
+from rich.console import NewLine
 from rich.control import Control
+
+from mmkeras.console import Console
 
 __all__ = ["keep_log"]
 

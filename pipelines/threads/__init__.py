@@ -1,0 +1,1 @@
+"""Answers of one Predictor under several threads (make threads)."""
