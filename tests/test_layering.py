@@ -30,6 +30,7 @@ DEVICE = (
     "mmkeras.numpy_files",
     "mmkeras.privacy",
     "mmkeras.typed",
+    "mmkeras.text_lines",
     "mmkeras.canvas",
     "mmkeras.drives",
     "mmkeras.drives.*",
@@ -84,7 +85,7 @@ LEVELS = (
     (0, ("mmkeras.disk",)),
     (1, ("mmkeras.archive", "mmkeras.archive.*")),
     (0, ("mmkeras.geometry", "mmkeras.pcd", "mmkeras.pcd_header", "mmkeras.lzf", "mmkeras.canvas")),
-    (0, ("mmkeras.numpy_files", "mmkeras.privacy", "mmkeras.typed")),
+    (0, ("mmkeras.numpy_files", "mmkeras.privacy", "mmkeras.typed", "mmkeras.text_lines")),
     # Rooms without a rule of their own: records, branches, fusions, heads and their helpers.
     (4, ("mmkeras.modalities.*", "mmkeras.fusion", "mmkeras.fusion.*", "mmkeras.tasks.*")),
 )

@@ -177,7 +177,7 @@ def _is_ahead(box: Box, frame: Frame) -> bool:
 
 def _read_splits(path: Path, scenes: set[str]) -> dict[str, str]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not valid JSON: {error}") from None
     if not isinstance(content, Mapping) or not all(isinstance(names, list) for names in content.values()):
