@@ -43,6 +43,8 @@ class DataConfig:
     """Share that goes to validation; the rest is the test split. With a test split of its own, taken from training."""
     split_by_group: bool = False
     """Require a group in every row; samples of one group always stay on one side."""
+    keep_together: Literal["content", "path", "none"] = "content"
+    """What keeps rows without a group on one side: a file of equal content, one of the same path, or nothing."""
     split_seed: int = 0
     """Seed of the split."""
     samples_per_shard: int = 4096

@@ -35,6 +35,7 @@ DEVICE = (
     "mmkeras.typed",
     "mmkeras.waiting",
     "mmkeras.parallel",
+    "mmkeras.text_lines",
     "mmkeras.canvas",
     "mmkeras.drives",
     "mmkeras.drives.*",
@@ -91,7 +92,7 @@ LEVELS = (
     (1, ("mmkeras.archive", "mmkeras.archive.*")),
     (0, ("mmkeras.geometry", "mmkeras.pcd", "mmkeras.pcd_header", "mmkeras.lzf", "mmkeras.canvas")),
     (0, ("mmkeras.numpy_files", "mmkeras.privacy", "mmkeras.typed", "mmkeras.terminal", "mmkeras.console")),
-    (0, ("mmkeras.litert_file", "mmkeras.waiting", "mmkeras.parallel")),
+    (0, ("mmkeras.litert_file", "mmkeras.waiting", "mmkeras.parallel", "mmkeras.text_lines")),
     # Rooms without a rule of their own: records, branches, fusions, heads and their helpers.
     (4, ("mmkeras.modalities.*", "mmkeras.fusion", "mmkeras.fusion.*", "mmkeras.tasks.*")),
 )

@@ -13,6 +13,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from mmkeras.config import DataConfig
 from mmkeras.data.encode import room
 from mmkeras.data.fingerprint import fingerprint, shaped_by
 from mmkeras.data.index import INDEX_FILE, QUARANTINE_FILE, Index, Shard, Split
+from mmkeras.data.labels import only_held_out, tidy_labels
 from mmkeras.data.plan import Plan, make_plan
 from mmkeras.data.quarantine import BadRow, check_share, reasons, write_report
 from mmkeras.data.shards import ShardReport, ShardWork
@@ -61,17 +63,29 @@ def convert(config: DataConfig, modalities: Mapping[str, Any], task: Any, consol
     digest = fingerprint(inputs, shaped)
     folder = Path(config.folder) / f"{config.source.name}-{digest[:16]}"
     if (folder / INDEX_FILE).is_file():  # it appears whole; converted data may lie in a read-only folder
-        return Index.load(folder)
+        return _loaded(folder, console)
     with contextlib.suppress(OSError):  # named by the lock
         folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_name(folder.name + ".lock"), console):
         if (folder / INDEX_FILE).is_file():
-            return Index.load(folder)
-        samples = list(source.samples())
+            return _loaded(folder, console)
+        samples, notes = list(source.samples()), []
+        if hasattr(task, "labels"):
+            samples, notes = tidy_labels(samples, task.labels)
         labels, spec = _complete(task, samples)
-        plan = make_plan(samples, config)
+        plan = make_plan(samples, config, [name for name, modality in modalities.items() if room(modality) != "text"])
+        _check_present(samples, modalities)
+        plan = replace(plan, notes=(*notes, *plan.notes))
         index_parts = {"fingerprint": digest, "inputs": inputs, "shaped_by": shaped, "labels": labels}
         return _write(folder, config, modalities, spec, plan, index_parts, console)
+
+
+def _loaded(folder: Path, console: Console | None) -> Index:
+    """Return converted data, and say again what to know of it."""
+    index = Index.load(folder)
+    if console is not None:
+        _say_notes(console, index)
+    return index
 
 
 def _source(config: DataConfig) -> SourceBase:
@@ -88,6 +102,19 @@ def _check_names(modalities: Mapping[str, Any]) -> None:
             f"Expected at least one modality, none of them called {', '.join(RESERVED)} or *_present, "
             f"got {list(modalities)}"
         )
+
+
+def _check_present(samples: list[Sample], modalities: Mapping[str, Any]) -> None:
+    """Check that each modality is present in some row: else a model would learn without it in silence."""
+    readable = [sample for sample in samples if not isinstance(sample.target, Exception)]
+    for name in modalities if readable else ():
+        if all(sample.values.get(name) is None for sample in readable):
+            why = Counter(remark for sample in readable for remark in sample.remarks).most_common(1)
+            reason = f" ({why[0][0]})" if why else ""
+            raise DataError(
+                f"the modality {name!r} is absent in all {len(readable)} rows{reason}. Check the source's options, "
+                "or build the model without it"
+            )
 
 
 @contextlib.contextmanager
@@ -153,13 +180,15 @@ def _write(
     check_share(bad, plan.rows, plan.rows, config.max_bad_share, report_path)
     bad = list(plan.bad) + [row for work in works for row in reports[work.file].bad]
     write_report(unfinished / QUARANTINE_FILE, bad)
+    splits = _splits(plan, works, reports, bad)
     index = Index(
         folder=folder,
         modalities={name: room(modality) for name, modality in modalities.items()},
         task=spec.to_json(),
         columns=plan.columns,
-        splits=_splits(plan, works, reports, bad),
+        splits=splits,
         unassigned=len(plan.bad),
+        notes=(*plan.notes, *only_held_out({name: split.classes for name, split in splits.items()})),
         reasons=reasons(bad),
         written_by=_versions(),
         **index_parts,
@@ -216,3 +245,9 @@ def _say(console: Console, index: Index) -> None:
         share = math.ceil(1000 * index.quarantined / index.rows) / 10
         said = f"{index.quarantined} rows ({share} %) cannot be used and are left out: {index.quarantine_report}"
         console.print(said, style="yellow", markup=False)
+    _say_notes(console, index)
+
+
+def _say_notes(console: Console, index: Index) -> None:
+    for note in index.notes:
+        console.print(f"Data: {note}", style="yellow", markup=False)

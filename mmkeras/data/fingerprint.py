@@ -15,7 +15,10 @@ from mmkeras.data.index import SCHEMA_VERSION
 
 __all__ = ["ENCODING", "fingerprint", "shaped_by"]
 
-SHAPING = ("source", "train_share", "validation_share", "split_by_group", "split_seed", "samples_per_shard", "limit")
+SHAPING = (
+    *("source", "train_share", "validation_share", "split_by_group", "keep_together", "split_seed"),
+    *("samples_per_shard", "limit"),
+)
 """Fields of `DataConfig` that change what is written; the others change how."""
 ENCODING = ("labels", "names", "max_objects", "camera", "camera_pose")
 """Options of a task that its encoded targets depend on; the others belong to its head."""

@@ -74,6 +74,8 @@ class Index:
     """``train``, ``validation`` and ``test``, as far as they have rows."""
     unassigned: int = 0
     """Bad rows that could not be read far enough to know their split."""
+    notes: tuple[str, ...] = ()
+    """What was merged, kept together or is unusual in rows that are used."""
     reasons: dict[str, int] = field(default_factory=dict)
     """Quarantined rows by reason."""
     written_by: dict[str, str] = field(default_factory=dict)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mmkeras.config import DataConfig
+from mmkeras.data.contents import contents_of
 from mmkeras.data.quarantine import BadRow
 from mmkeras.data.sources import Sample
-from mmkeras.data.splits import SPLITS, assign
+from mmkeras.data.splits import SPLITS, assign, check, check_groups, fill
+from mmkeras.data.together import grouped, on_both_sides
 
 __all__ = ["Plan", "make_plan"]
 
@@ -27,6 +30,8 @@ class Plan:
     """Rows beyond the limit, by split."""
     columns: tuple[str, ...]
     """Columns to slice by, sorted."""
+    notes: tuple[str, ...] = ()
+    """What was kept together, stands on both sides, or is unusual in rows that are used."""
 
     @property
     def rows(self) -> int:
@@ -34,19 +39,34 @@ class Plan:
         return len(self.bad) + sum(len(samples) for _, _, samples in self.shards)
 
 
-def make_plan(samples: Sequence[Sample], config: DataConfig) -> Plan:
+def make_plan(samples: Sequence[Sample], config: DataConfig, files: Collection[str] = ()) -> Plan:
     """Assign rows to splits and shards.
+
+    Rows without a group that share a file stay on one side: ``data.keep_together``.
 
     Training rows are shuffled here once, so that a stream from the shards is mixed however the source is sorted. The
     other splits keep the source's order. Records hold a number in place of a group's name, which may be that of a
     person: groups are numbered within each split in the order of its rows. A sample without a group has a number of its
     own.
 
+    Args:
+        samples: all rows.
+        config: splits, shards and limit.
+        files: names of the modalities whose values are files or bytes.
+
     Raises:
-        DataError: see `assign`.
+        DataError: see `check` and `check_groups`.
     """
     good, bad = _readable(samples)
-    splits = assign(good, config)
+    check(good, config)
+    contents = contents_of(good, files, "path" if config.keep_together == "path" else "content")
+    together, notes = (good, []) if config.keep_together == "none" else grouped(good, contents)
+    splits = assign(together, config)
+    check_groups(good, splits)
+    if notes:  # groups that nobody asked for must not cost a split
+        splits = fill(together, splits, config)
+    good = together
+    notes = [*_remarks(good), *notes, *on_both_sides(good, contents, splits)]
     shards: list[tuple[str, str, list[Sample]]] = []
     left_out = {}
     for split in SPLITS:
@@ -60,7 +80,14 @@ def make_plan(samples: Sequence[Sample], config: DataConfig) -> Plan:
         for number, start in enumerate(range(0, len(rows), config.samples_per_shard)):
             shards.append((f"{split}-{number:05d}.tfrecord", split, rows[start : start + config.samples_per_shard]))
     columns = sorted({name for sample in good for name in sample.columns})
-    return Plan(shards, bad, left_out, tuple(columns))
+    return Plan(shards, bad, left_out, tuple(columns), tuple(notes))
+
+
+def _remarks(samples: Sequence[Sample]) -> list[str]:
+    """Return how many rows have a remark in common, and the first of them."""
+    counts = Counter(remark for sample in samples for remark in sample.remarks)
+    first = {remark: sample.origin for sample in reversed(samples) for remark in sample.remarks}
+    return [f"{count} rows: {remark} (the first at {first[remark]})" for remark, count in counts.most_common()]
 
 
 def _numbered(rows: Sequence[Sample]) -> list[Sample]:

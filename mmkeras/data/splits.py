@@ -9,7 +9,7 @@ from mmkeras.config import DataConfig
 from mmkeras.data.sources import Sample
 from mmkeras.errors import DataError
 
-__all__ = ["SPLITS", "assign", "position"]
+__all__ = ["SPLITS", "assign", "check", "check_groups", "fill", "position"]
 
 SPLITS = ("train", "validation", "test")
 
@@ -21,32 +21,67 @@ def assign(samples: Sequence[Sample], config: DataConfig) -> list[str]:
     has test samples but no validation samples. Where a dataset has a test split, samples without a split go to training
     and validation alone. A side is chosen by a hash of the seed and the sample's group (its key, where it has none):
     samples of one group always stand together, whatever their order, and a sample stays where it is when others come.
+    Where the dataset says the split of some samples of a group, the others follow the first of them.
 
     Args:
         samples: all samples.
-        config: shares and seed; with ``split_by_group`` every sample must have a group.
-
-    Raises:
-        DataError: shares out of range, a sample without the group it needs, or a group that the dataset itself puts on
-            both sides.
+        config: shares and seed; see `check`.
     """
-    _check(samples, config)
     own = {sample.split for sample in samples}
     has_test = "test" in own
     take_validation = has_test and "validation" not in own
     train_share = 1.0 - config.validation_share if has_test else config.train_share
     result = []
+    leads: dict[str, str] = {}
+    for sample in samples:
+        if sample.split is not None and sample.group is not None and not (sample.split == "train" and take_validation):
+            leads.setdefault(sample.group, sample.split)
     for sample in samples:
         draw = position(sample.group or sample.key, config.split_seed)
         if sample.split is not None and not (sample.split == "train" and take_validation):
             result.append(sample.split)
+        elif sample.split is None and sample.group in leads:
+            result.append(leads[sample.group])
         elif draw < train_share:
             result.append("train")
         elif draw < train_share + config.validation_share or has_test:
             result.append("validation")
         else:
             result.append("test")
-    _check_groups(samples, result)
+    return result
+
+
+def fill(samples: Sequence[Sample], splits: Sequence[str], config: DataConfig) -> list[str]:
+    """Return the splits with a group moved into each side that is wanted and would be empty: few groups leave gaps.
+
+    Only samples whose split the dataset does not say are moved: of those in training (or validation, for test) the
+    group that was drawn nearest to the empty side, as long as another one stays.
+
+    Args:
+        samples: all samples, with their groups.
+        splits: from `assign`.
+        config: shares and seed.
+    """
+    result = list(splits)
+    own = {sample.split for sample in samples}
+    wanted = {
+        "validation": config.validation_share > 0 and "validation" not in own,
+        "test": config.train_share + config.validation_share < 1 - 1e-9 and "test" not in own,
+    }
+    for side, donors in (("validation", ("train",)), ("test", ("validation", "train"))):
+        for donor in donors if wanted[side] and side not in result else ():
+            free = {
+                sample.group or sample.key
+                for sample, split in zip(samples, result, strict=True)
+                if split == donor and sample.split is None
+            }
+            if len(free) > 1:
+                moved = max(free, key=lambda name: position(name, config.split_seed))
+                result = [
+                    side if split == donor and sample.split is None and (sample.group or sample.key) == moved else split
+                    for sample, split in zip(samples, result, strict=True)
+                ]
+                break
     return result
 
 
@@ -56,7 +91,12 @@ def position(name: str, seed: int) -> float:
     return int.from_bytes(digest[:7], "big") / 2**56
 
 
-def _check(samples: Sequence[Sample], config: DataConfig) -> None:
+def check(samples: Sequence[Sample], config: DataConfig) -> None:
+    """Check the shares and, with ``split_by_group``, that every sample has the group that its dataset gives it.
+
+    Raises:
+        DataError: shares out of range, or a sample without the group it needs.
+    """
     train, validation = config.train_share, config.validation_share
     if train <= 0 or validation < 0 or train + validation > 1 + 1e-9:
         raise DataError(
@@ -71,8 +111,12 @@ def _check(samples: Sequence[Sample], config: DataConfig) -> None:
             )
 
 
-def _check_groups(samples: Sequence[Sample], splits: Iterable[str]) -> None:
-    """Only the dataset's own splits can tear a group apart; that is a leak, and no row of it is more wrong."""
+def check_groups(samples: Sequence[Sample], splits: Iterable[str]) -> None:
+    """Check that no group of the dataset stands on both sides: only the dataset's own splits can tear one apart.
+
+    Raises:
+        DataError: a group on both sides; that is a leak, and no row of it is more wrong than the others.
+    """
     seen: dict[str, tuple[str, str]] = {}
     torn: dict[str, str] = {}
     for sample, split in zip(samples, splits, strict=True):

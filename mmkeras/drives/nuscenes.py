@@ -17,6 +17,7 @@ from mmkeras.drives.frames import Frame, Scene, read_scenes
 from mmkeras.drives.radar_cloud import NUSCENES_FILTER, RadarFilter, SweepFile, SweepFiles
 from mmkeras.drives.sample_data import SampleData
 from mmkeras.drives.tables import Table
+from mmkeras.drives.times import usable
 from mmkeras.errors import DataError, nearest
 
 __all__ = ["Frame", "NuScenes", "Scene", "find_tables"]
@@ -144,6 +145,7 @@ class NuScenes:
         count: int = 6,
         filter: RadarFilter = NUSCENES_FILTER,
         allow_empty: bool = False,
+        limits: tuple[int, int] | None = None,
     ) -> SweepFiles:
         """Return how to make the radar points of a frame: each radar's last sweeps up to the time of the frame.
 
@@ -156,6 +158,8 @@ class NuScenes:
             count: sweeps of each radar.
             filter: clusters that are kept.
             allow_empty: whether no point at all is an answer.
+            limits: by how many microseconds a radar's newest sweep may be off the frame, and others may be older; the
+                sweeps of a radar beyond it are left out, and it is counted as too old.
 
         Raises:
             DataError: an unknown channel, or no radar at all.
@@ -164,23 +168,27 @@ class NuScenes:
         if not radars:
             raise DataError(f"{self.tables}: no radar for {frame.channel}")
         rows: list[int] = []
+        too_old = 0
         for channel in radars:
             past = self._data.past(frame.scene.number, channel, frame.timestamp, count)
             if not len(past):
                 past = self._data.key(frame.scene.number, channel, self._samples.number(frame.sample))
-            rows += past.tolist()
-        if not rows:
+            kept = past if limits is None else past[usable(self._data.timestamps[past], frame.timestamp, *limits)]
+            too_old += len(kept) == 0 < len(past)
+            rows += kept.tolist()
+        if not rows and not too_old:
             raise DataError(f"{self._data.table.path}: no sweep of {', '.join(radars)} up to frame {frame.token!r}")
         return SweepFiles(
             paths=tuple(self._data.path(self._data.table.row(row)) for row in rows),
             timestamps=tuple(self._data.timestamps[rows].tolist()),
             sensors=tuple(map(self._data.sensor, rows)),
-            egos=np.array(list(map(self._data.ego_numbers, rows))),
+            egos=np.array(list(map(self._data.ego_numbers, rows))).reshape(-1, 7),
             camera=frame.camera,
             ego=frame.ego,
             timestamp=frame.timestamp,
             filter=filter,
             allow_empty=allow_empty,
+            too_old=too_old,
         )
 
     def boxes(self, sample: str, camera: str = "CAM_FRONT") -> list[Box]:

@@ -215,6 +215,8 @@ class SweepFiles:
     """Clusters that are kept."""
     allow_empty: bool = False
     """Whether no point in any of the files is an answer, or an error."""
+    too_old: int = 0
+    """Radars without a file here because their sweeps are too old for the frame."""
 
     def sweeps(self) -> list[Sweep]:
         """Read the files.

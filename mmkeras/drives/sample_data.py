@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmkeras.drives.tables import Table
+from mmkeras.drives.times import check_unit
 from mmkeras.errors import DataError, nearest
 from mmkeras.geometry import Pose
 from mmkeras.typed import is_finite
@@ -31,7 +32,8 @@ class SampleData:
             scenes: number of scenes.
 
         Raises:
-            DataError: a table cannot be read, or names a sample, sensor or calibration that is not there.
+            DataError: a table cannot be read, names a sample, sensor or calibration that is not there, or has times in
+                another unit than microseconds.
         """
         self._folder = folder
         sensors = {row["token"]: row for row in Table(tables / "sensor.json", {"channel": "S"}).rows()}
@@ -53,6 +55,7 @@ class SampleData:
         series = scene * len(self._names) + self._channel_of(sensors)[calibration]
         self._order = np.lexsort((self.timestamps, series)).astype(np.int32)
         self._starts = np.searchsorted(series[self._order], np.arange(scenes * len(self._names) + 1))
+        self._check_units(series[self._order])
 
     @property
     def timestamps(self) -> np.ndarray:
@@ -146,6 +149,14 @@ class SampleData:
                 f"{self._egos.path.name}"
             )
         return self._egos.row(number)
+
+    def _check_units(self, series: np.ndarray) -> None:
+        """Check the steps of every camera and radar; ``series`` is that of each row in the order of time."""
+        steps = np.diff(self.timestamps[self._order].astype(np.int64))
+        same = np.diff(series) == 0
+        for number, name in enumerate(self._names):
+            if self.channels[name] in ("camera", "radar"):
+                check_unit(steps[same & (series[1:] % len(self._names) == number)], name, self.table.path)
 
     def _channel_of(self, sensors: dict[str, dict[str, Any]]) -> np.ndarray:
         """Return the place of each calibrated sensor's channel in the sorted names."""

@@ -15,6 +15,7 @@ from mmkeras.errors import ConfigError, DataError, MmkerasError
 from mmkeras.privacy import Redaction, recorded
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.terminal import say, say_json, show_progress
+from mmkeras.text_lines import JsonLine, json_lines
 
 __all__ = ["benchmark", "build_engine", "diff", "inspect", "pack", "predict", "selftest", "sign", "stream"]
 
@@ -154,18 +155,19 @@ def _rebuild(bundle: Bundle, options: argparse.Namespace) -> None:
 def _predict_lines(predictor: Predictor, source: str) -> int:
     """Print one JSON answer per line; a line that cannot be answered gives an ``error`` and status 1 at the end."""
     failed, now = 0, _redaction(predictor.bundle)
-    for number, line in _read_lines(source):
-        values: Any = None
+    for line in _read_lines(source):
+        values = line.value
         try:
-            values = json.loads(line)
+            if line.problem:
+                raise DataError(line.problem)
             if not isinstance(values, dict):
-                raise DataError(f"expected an object with a value by modality, got {line.strip()[:60]!r}")
+                raise DataError(f"expected an object with a value by modality, got {json.dumps(values)[:60]!r}")
             answer = predictor.predict(**values)
-        except (ValueError, RecursionError, MmkerasError) as error:
+        except (ValueError, MmkerasError) as error:
             failed += 1
             told = now.about(str(error), values.values() if isinstance(values, dict) else ())
-            answer = {"line": number, "error": told}
-            say(f"mmkeras: {source}:{number}: {told}", to=sys.stderr)
+            answer = {"line": line.number, "error": told}
+            say(f"mmkeras: {source}:{line.number}: {told}", to=sys.stderr)
         say_json(answer, flush=source == "-")
     return 1 if failed else 0
 
@@ -175,14 +177,15 @@ def _redaction(bundle: Bundle) -> Redaction:
     return recorded(bundle.manifest.provenance) or Redaction()
 
 
-def _read_lines(source: str) -> Iterator[tuple[int, str]]:
-    if source == "-":
-        yield from ((n, line) for n, line in enumerate(sys.stdin, start=1) if line.strip())
-        return
+def _read_lines(source: str) -> Iterator[JsonLine]:
+    """Yield the lines of a file or of standard input, as a table of them is read for training."""
     try:
-        with Path(source).open(encoding="utf-8") as file:
-            yield from ((n, line) for n, line in enumerate(file, start=1) if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
+        if source == "-":
+            yield from json_lines(sys.stdin.buffer)
+            return
+        with Path(source).open("rb") as file:
+            yield from json_lines(file)
+    except (OSError, DataError) as error:
         raise DataError(f"--jsonl {source} cannot be read: {error}") from error
 
 

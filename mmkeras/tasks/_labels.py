@@ -92,7 +92,8 @@ def label_text(value: Any) -> str:
     """
     if isinstance(value, str | bool | int | np.bool_ | np.integer) and value != "":
         return str(value)
-    raise DataError(f"Expected a label (text, whole number or boolean), got {value!r} ({type(value).__name__})")
+    hint = ". Numbers are targets of the task regression" if isinstance(value, float) else ""
+    raise DataError(f"Expected a label (text, whole number or boolean), got {value!r} ({type(value).__name__}){hint}")
 
 
 def label_index(value: Any, labels: tuple[str, ...]) -> int:

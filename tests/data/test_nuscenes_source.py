@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +10,12 @@ import pytest
 from mmkeras.components import Choice
 from mmkeras.config import DataConfig
 from mmkeras.data.convert import convert
-from mmkeras.data.sources.nuscenes import Source, describe_scene
+from mmkeras.data.sources.nuscenes import OLD, OLD_ALL, Source, describe_scene
 from mmkeras.drives.radar_cloud import RadarFilter
 from mmkeras.errors import ConfigError, DataError
+from mmkeras.modalities.image.spec import Config as Image
+from mmkeras.modalities.radar.spec import Config as Radar
+from mmkeras.tasks.detection.spec import Config as Detection
 from tests.drives import tiny_nuscenes as tiny
 
 CAMERA = (64.0, 32.0, 60.0, 32.0, 16.0)
@@ -43,9 +47,50 @@ def test_options(folder):
     assert sample.values["points"].filter == RadarFilter(invalid_states=None, ambig_states=None)
     assert next(Source(str(folder), official_val="validation").samples()).split == "train"
     wrong: dict[str, Any]
-    for wrong in ({"sweeps": 0}, {"empty_cloud": "drop"}, {"model_camera": (0.0,) * 5}, {"radar_name": "camera"}):
+    for wrong in (
+        {"sweeps": 0},
+        {"max_skew": 150},
+        {"max_skew": 600_000},
+        {"empty_cloud": "drop"},
+        {"model_camera": (0.0,) * 5},
+        {"radar_name": "camera"},
+    ):
         with pytest.raises(ConfigError, match=f"nuscenes: .*{'name' if 'radar_name' in wrong else next(iter(wrong))}"):
             Source(str(folder), **wrong)
+
+
+def with_gaps(folder: Path, *channels: str) -> Path:
+    """Write a drive whose radars are silent in the last 300 ms before each frame but the first."""
+    tiny.write(folder, ("scene-0061",))
+    silent = {f"scene-0061-{channel}-{n}" for channel in channels for n in range(99) if n % tiny.SWEEPS > 2}
+    rows = [row for row in tiny.load(folder, "sample_data") if row["token"] not in silent]
+    tiny.save(folder, "sample_data", rows)
+    return folder
+
+
+def test_radar_that_a_stream_would_not_take_is_absent(tmp_path):
+    fresh = list(Source(str(tiny.write(tmp_path / "fresh", ("scene-0061",))), sweeps=12).samples())
+    assert not any(sample.remarks for sample in fresh)
+    radar = fresh[2].values["radar"]
+    assert max(radar.timestamp - time for time in radar.timestamps) <= 500_000
+    one = list(Source(str(with_gaps(tmp_path / "one", "RADAR_FRONT"))).samples())[1]
+    assert {path.split("/")[-2] for path in one.values["radar"].paths} == {"RADAR_FRONT_LEFT", "RADAR_FRONT_RIGHT"}
+    assert one.remarks == (OLD,)
+    every = with_gaps(tmp_path / "every", *tiny.RADARS)
+    first, *others = Source(str(every)).samples()
+    assert (len(first.values["radar"].paths), first.remarks) == (3, ())
+    assert [(s.values["radar"], s.remarks) for s in others] == [(None, (OLD_ALL,))] * (tiny.SAMPLES - 1)
+    patient = list(Source(str(every), max_skew=400_000).samples())[1]
+    assert (len(patient.values["radar"].paths), patient.remarks) == (9, ())
+
+
+def test_a_drive_without_any_usable_radar_is_refused(tmp_path):
+    options = {"folder": str(tiny.write(tmp_path / "drive", ("scene-0061",))), "max_skew": 10_000}
+    data = DataConfig(source=Choice("nuscenes", options), folder=str(tmp_path / "data"), workers=1)
+    modalities = {"camera": Image(size=(32, 64)), "radar": Radar(camera=CAMERA)}
+    task = Detection(camera=CAMERA, camera_pose=(*tiny.CAMERA.translation, *tiny.CAMERA.rotation))
+    with pytest.raises(DataError, match=r"'radar' is absent in all 4 rows \(the newest sweep of every radar is older"):
+        convert(data, modalities, task)
 
 
 def test_boxes_behind_the_camera_are_left_out(tmp_path):
@@ -99,10 +144,6 @@ def test_the_fingerprint_follows_tables_and_files(tmp_path):
 def test_broken_files_go_to_quarantine_by_name(tmp_path):
     """The whole way: source, conversion in the rooms of image, radar and detection, quarantine."""
     pytest.importorskip("tensorflow")
-    from mmkeras.modalities.image.spec import Config as Image
-    from mmkeras.modalities.radar.spec import Config as Radar
-    from mmkeras.tasks.detection.spec import Config as Detection
-
     folder = tiny.write(tmp_path / "drive")
     (folder / "samples/CAM_FRONT/scene-0061__0.jpg").unlink()
     (folder / "sweeps/RADAR_FRONT/scene-0061__5.pcd").write_bytes(b"# .PCD v0.7\nVERSION")

@@ -106,7 +106,7 @@ def test_every_wrong_column_is_named_with_the_nearest(tmp_path):
         ("t.csv", b"", "first line is empty"),
         ("t.csv", b"file,question,label\n", "no rows"),
         ("t.csv", b"file,file,question,label\n1,2,3,4\n", "more than once"),
-        ("t.csv", b"file,question,label\na,\xff,c\n", "UTF-8"),
+        ("t.csv", b"file,question,l\xffbel\na,b,c\n", "UTF-8"),
         ("t.parquet", b"no parquet", "Parquet"),
     ],
 )
@@ -175,6 +175,41 @@ def test_a_dataset_is_the_same_wherever_it_lies(tmp_path):
     (second / "a.png").write_bytes(b"2")
     os.utime(second / "a.png", ns=(state.st_atime_ns, state.st_mtime_ns))
     assert identity(second / "t.csv") != identity(path)
+
+
+def test_names_are_read_as_people_see_them(tmp_path):
+    path = tmp_path / "t.jsonl"
+    changes: list[dict[str, Any]] = [
+        {"question": " q ", "patient": 7, "d\u00e9j\u00e0": "caf\u00e9"},
+        {"patient": 7.0, "split": "\u200btrain ", "de\u0301ja\u0300 ": "cafe\u0301 "},
+        {"patient": "7\u00a0", "d\u00e9j\u00e0": ""},
+        {"patient": [7]},
+    ]
+    rows = [{"file": "a.png", "question": "q", "label": "x", "split": "train", **change} for change in changes]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    *same, other = source(path, split="split", group=" patient").samples()
+    assert [(s.group, s.split) for s in same] == [("7", "train")] * 3
+    assert [list(s.columns.values()) for s in same] == [["caf\u00e9"], ["caf\u00e9"], [""]]
+    assert same[0].values["text"] == " q "
+    assert "expected a name or a number, got [7]" in str(other.target)
+
+
+def test_files_are_found_under_the_names_of_other_systems(tmp_path):
+    (tmp_path / "caf\u00e9").mkdir()
+    for name in ("caf\u00e9/a.png", "caf\u00e9/u\u0308.png", "B.PNG"):
+        (tmp_path / name).write_bytes(b"1")
+    names = ["cafe\u0301/a.png", "caf\u00e9\\\u00fc.png", "caf\u00e9/a.png", "b.png", "C:\\data\\a.png", "gone.png"]
+    path = write_csv(tmp_path / "t.csv", [{"file": name, "question": "q", "label": "x"} for name in names])
+    first, second, third, case, drive, gone = source(path).samples()
+    assert first.values["image"] == third.values["image"] == str(tmp_path / "caf\u00e9/a.png")
+    assert second.values["image"] == str(tmp_path / "caf\u00e9/u\u0308.png")
+    assert [len(s.remarks) for s in (first, second, third)] == [1, 1, 0]
+    assert "there is 'B.PNG', which differs in case" in str(case.target)
+    assert "a path of Windows" in str(drive.target)
+    assert gone.values["image"] == str(tmp_path / "gone.png")
+    before = source(path).fingerprint_inputs()
+    (tmp_path / "caf\u00e9/u\u0308.png").write_bytes(b"12")
+    assert source(path).fingerprint_inputs() != before
 
 
 def test_options_are_checked():

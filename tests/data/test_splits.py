@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mmkeras.config import DataConfig
 from mmkeras.data.sources import Sample
-from mmkeras.data.splits import assign
+from mmkeras.data.splits import assign, check, check_groups, fill
 from mmkeras.errors import DataError
 
 
@@ -67,12 +67,33 @@ def test_rows_without_a_split_never_join_a_test_split_of_its_own():
 
 
 def test_a_torn_group_is_a_leak():
+    samples = [sample("1", "train", "x"), sample("2", "test", "x"), sample("3", "validation")]
     with pytest.raises(DataError, match=r"1 groups .*'x' in train \(t.csv:1\) and test \(t.csv:2\)"):
-        assign([sample("1", "train", "x"), sample("2", "test", "x"), sample("3", "validation")], DataConfig())
+        check_groups(samples, assign(samples, DataConfig()))
+
+
+def test_samples_without_a_split_follow_those_of_their_group_that_have_one():
+    samples = [
+        sample(str(n), side if n % 5 == 0 else None, f"g{side}") for n in range(20) for side in ("test", "validation")
+    ]
+    assert assign(samples, DataConfig()) == [s.group[1:] for s in samples if s.group]
+
+
+def test_a_side_that_would_be_empty_gets_one_group():
+    samples = [sample(str(n), group=f"g{n % 4}") for n in range(40)]
+    config = DataConfig(train_share=0.98, validation_share=0.01)
+    first = assign(samples, config)
+    assert set(first) == {"train"}
+    filled = fill(samples, first, config)
+    assert {name: filled.count(name) for name in set(filled)} == {"train": 20, "validation": 10, "test": 10}
+    assert len({(s.group, side) for s, side in zip(samples, filled, strict=True)}) == 4
+    own = [sample(str(n), "train") for n in range(9)]
+    assert fill(own, ["train"] * 9, config) == ["train"] * 9
+    assert fill(samples[:1], ["train"], config) == ["train"]
 
 
 def test_required_groups_and_wrong_shares():
     with pytest.raises(DataError, match="split_by_group"):
-        assign([sample("1", group="x"), sample("2")], DataConfig(split_by_group=True))
+        check([sample("1", group="x"), sample("2")], DataConfig(split_by_group=True))
     with pytest.raises(DataError, match="train_share"):
-        assign([sample("1")], DataConfig(train_share=0.9, validation_share=0.2))
+        check([sample("1")], DataConfig(train_share=0.9, validation_share=0.2))

@@ -94,6 +94,20 @@ def test_what_stands_stays_and_what_moves_shows_its_speed(drive):
     assert (points[:, 7] >= 0).all()
 
 
+@pytest.mark.parametrize(
+    ("factor", "unit"), [(1e-6, "seconds"), (1e-3, "milliseconds"), (1e3, "nanoseconds"), (1e-9, "")]
+)
+def test_times_in_another_unit_are_refused(tmp_path, factor, unit):
+    tiny.write(tmp_path, ("scene-0061",))
+    rows = tiny.load(tmp_path, "sample_data")
+    for row in rows:
+        row["timestamp"] = int(row["timestamp"] * factor)
+    tiny.save(tmp_path, "sample_data", rows)
+    with pytest.raises(DataError, match=r"expected timestamps in microseconds, .* of CAM_FRONT") as caught:
+        NuScenes(tmp_path)
+    assert (f"They look like {unit}" in str(caught.value)) == (unit in ("milliseconds", "nanoseconds"))
+
+
 def test_the_first_frame_takes_the_sweep_of_its_own_sample(drive):
     recipe = drive.recipe(drive.frame("scene-0061-p0"))
     assert recipe.timestamps == (recipe.timestamp + 18_000,) * 3

@@ -87,13 +87,19 @@ def test_predict_lines(
     assert status == 0
     assert [set(json.loads(line)) for line in out.splitlines()] == [{"label", "confidence", "top"}] * 2
     bad = ['{"text": 3}', "{", '["x"]', '{"txt": "a"}', "{}", '{"image": "gone.png"}', "[" * 9000, '{"text": "what?"}']
-    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(bad)))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(bad).encode())))
     status, out, err = run("predict", exported, "--jsonl", "-")
     lines = [json.loads(line) for line in out.splitlines()]
     assert status == 1
     assert ["error" in line for line in lines] == [True] * 7 + [False]
     assert [line["line"] for line in lines[:7]] == [1, 2, 3, 4, 5, 6, 7]
     assert "did you mean 'text'" in err
+    # One reader for tables and devices: a byte order mark, any line ending, a bad byte that costs its line.
+    path.write_bytes(b'\xef\xbb\xbf{"text": "a"}\r\n{"text": "\xff"}\r{"text": "a", "text": "b"}\n{"text": "b"}')
+    status, out, err = run("predict", exported, "--jsonl", path)
+    assert ["error" in json.loads(line) for line in out.splitlines()] == [False, True, True, False]
+    assert "in.jsonl:2: expected UTF-8, got the byte 0xff" in err
+    assert "the name 'text' stands twice" in err
 
 
 @pytest.mark.parametrize("level", ["text", "all"])

@@ -32,6 +32,8 @@ class Sample:
     """Further columns to slice the evaluation by."""
     origin: str = ""
     """Where the row stands, for error messages: ``file.csv:17``."""
+    remarks: tuple[str, ...] = ()
+    """What is unusual in a row that is used; the conversion counts rows by remark."""
 
 
 @dataclass(frozen=True)

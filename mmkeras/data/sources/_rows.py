@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmkeras.errors import DataError, nearest, require
+from mmkeras.data.sources._cells import tidy
+from mmkeras.data.sources._csv import read_records
+from mmkeras.data.sources._parquet import read_columns
+from mmkeras.errors import DataError, nearest
+from mmkeras.text_lines import json_lines, text_lines, undecodable
 
 __all__ = ["Row", "Table", "read_table"]
 
@@ -24,6 +27,8 @@ class Row:
     """Value by column; empty where the row cannot be parsed."""
     problem: str = ""
     """Why the row cannot be parsed."""
+    remark: str = ""
+    """What is unusual in a row that is read."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +36,16 @@ class Table:
     """A whole table."""
 
     columns: tuple[str, ...]
-    """Names in the order of the file."""
+    """Names in the order of the file, as `tidy` writes them."""
     rows: list[Row]
-    """The rows in the order of the file."""
+    """The rows in the order of the file: all of them, those that cannot be parsed with their problem."""
 
 
 def read_table(path: Path) -> Table:
     """Read a .csv, .tsv, .jsonl or .parquet file.
 
     Raises:
-        DataError: no such file, another type, not UTF-8, no header, columns of the same name, or no rows.
+        DataError: no such file, another type, UTF-16, no header, columns of the same name, or no rows.
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
@@ -49,42 +54,50 @@ def read_table(path: Path) -> Table:
         )
     if not path.is_file():
         raise DataError(f"{path}: no such file. Check the option path of the table source")
-    try:
-        table = reader(path)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: expected UTF-8, got other bytes at {error.start}. Save the table as UTF-8") from None
-    twice = sorted({name for name in table.columns if table.columns.count(name) > 1})
-    if twice:
-        raise DataError(f"{path}: these columns stand more than once: {', '.join(map(repr, twice))}. Rename them")
+    table = reader(path)
     if not table.rows:
         raise DataError(f"{path}: the table has no rows")
     return table
 
 
+def _check_columns(path: Path, columns: tuple[str, ...]) -> None:
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise DataError(f"{path}: these columns stand more than once: {', '.join(map(repr, twice))}. Rename them")
+
+
 def _read_csv(path: Path, delimiter: str = ",") -> Table:
-    rows = []
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.reader(stream, delimiter=delimiter, strict=True)
+    with path.open("rb") as stream:
         try:
-            columns = tuple(next(reader, ()))
-        except csv.Error as error:
-            raise DataError(f"{path}:1: not valid CSV: {error}; expected the names of the columns") from None
-        if not columns:
-            raise DataError(f"{path}: the first line is empty; expected the names of the columns")
-        while True:
-            line = reader.line_num + 1
-            try:
-                cells = next(reader, None)
-            except csv.Error as error:
-                rows.append(Row(line, {}, f"not valid CSV: {error}"))
-                continue
-            if cells is None:
-                break
-            if len(cells) == len(columns):
-                rows.append(Row(line, dict(zip(columns, cells, strict=True))))
-            elif cells:  # an empty line is no row
-                rows.append(Row(line, {}, f"expected {len(columns)} cells, got {len(cells)}"))
+            lines = list(text_lines(stream))
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+    columns, start = _header(path, lines, delimiter)
+    _check_columns(path, columns)
+    rows = [
+        Row(record.first + 1, dict(zip(columns, record.cells, strict=False)), record.problem, record.remark)
+        for record in read_records(lines, start, len(columns), delimiter)
+    ]
     return Table(columns, rows)
+
+
+def _header(path: Path, lines: list[str], delimiter: str) -> tuple[tuple[str, ...], int]:
+    """Return the names of the columns and the index of the line after them."""
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    try:
+        names = next(reader, [])
+    except csv.Error as error:
+        raise DataError(f"{path}:1: not valid CSV: {error}; expected the names of the columns") from None
+    text = "".join(lines[: reader.line_num])
+    if not text.strip():
+        raise DataError(f"{path}: the first line is empty; expected the names of the columns")
+    problem = undecodable(text)
+    if problem:
+        raise DataError(f"{path}:1: {problem}")
+    # A name may have a line break in it; with the delimiter as well it holds other names, and rows.
+    if any(delimiter in name and ("\n" in name or "\r" in name) for name in names):
+        raise DataError(f"{path}:1: a quote opens in the names of the columns and is not closed in this line")
+    return tuple(map(tidy, names)), reader.line_num
 
 
 def _read_tsv(path: Path) -> Table:
@@ -94,33 +107,32 @@ def _read_tsv(path: Path) -> Table:
 def _read_jsonl(path: Path) -> Table:
     rows: list[Row] = []
     columns: dict[str, None] = {}
-    # Lines end at "\n" alone: str.splitlines would also cut at characters that JSON strings may hold.
-    with path.open(encoding="utf-8-sig", newline="\n") as stream:
-        for line, text in enumerate(stream, start=1):
-            if not text.strip():
-                continue
-            try:
-                cells = json.loads(text)
-            except (ValueError, RecursionError) as error:
-                rows.append(Row(line, {}, f"not valid JSON: {error}"))
-                continue
-            if isinstance(cells, dict):
+    with path.open("rb") as stream:
+        try:
+            for line in json_lines(stream):
+                cells, problem = {}, line.problem
+                if not problem and not isinstance(line.value, dict):
+                    problem = f"expected a JSON object, got {type(line.value).__name__}"
+                if not problem:
+                    cells = {tidy(name): value for name, value in line.value.items()}
+                    if len(cells) < len(line.value):
+                        problem = f"names that differ in blanks only: {', '.join(map(repr, line.value))[:80]}"
                 columns.update(dict.fromkeys(cells))
-                rows.append(Row(line, cells))
-            else:
-                rows.append(Row(line, {}, f"expected a JSON object, got {type(cells).__name__}"))
+                rows.append(Row(line.number, {} if problem else cells, problem))
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
     return Table(tuple(columns), rows)
 
 
 def _read_parquet(path: Path) -> Table:
-    require("pyarrow", "train")
-    parquet = require("pyarrow.parquet", "train")
-    try:
-        table = parquet.read_table(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a readable Parquet file: {error}") from None
-    rows = [Row(number, cells) for number, cells in enumerate(table.to_pylist(), start=1)]
-    return Table(tuple(table.column_names), rows)
+    names, cells, problems = read_columns(path)
+    columns = tuple(map(tidy, names))
+    _check_columns(path, columns)
+    rows = [
+        Row(number + 1, {} if number in problems else dict(zip(columns, values, strict=True)), problems.get(number, ""))
+        for number, values in enumerate(zip(*cells, strict=True))
+    ]
+    return Table(columns, rows)
 
 
 READERS: dict[str, Callable[[Path], Table]] = {

@@ -17,6 +17,7 @@ from mmkeras.drives.boxes import Box
 from mmkeras.drives.nuscenes import Frame, NuScenes, Scene, find_tables
 from mmkeras.drives.official_splits import official_split
 from mmkeras.drives.radar_cloud import NUSCENES_FILTER, RadarFilter
+from mmkeras.drives.times import MAX_AGE, MAX_SKEW
 from mmkeras.errors import ConfigError, DataError, nearest
 from mmkeras.geometry import PinholeCamera
 from mmkeras.modalities.image.pixels import Window
@@ -29,6 +30,8 @@ TABLES = (
     *("attribute", "calibrated_sensor", "category", "ego_pose", "instance", "sample", "sample_annotation"),
     *("sample_data", "scene", "sensor", "visibility"),
 )
+OLD = "a radar's newest sweep is older than max_skew: this radar is left out"
+OLD_ALL = "the newest sweep of every radar is older than max_skew: the radar is absent"
 RACK = "static_object.bicycle_rack"
 
 
@@ -56,6 +59,10 @@ class Source(SourceBase):
     """Channels of the radars; those that look where the camera does when empty."""
     sweeps: int = 6
     """Sweeps of each radar, up to the time of the frame."""
+    max_skew: int = MAX_SKEW
+    """Microseconds by which a radar's newest sweep may be off the frame; a radar beyond it is absent, as in use."""
+    max_age: int = MAX_AGE
+    """Microseconds by which a sweep may be older than the frame; older ones are left out, as in a stream."""
     model_camera: tuple[float, float, float, float, float] = (256.0, 96.0, 200.0, 128.0, 48.0)
     """The camera that pictures are cropped and scaled to: width, height, focal length and centre in pixels."""
     valid_only: bool = True
@@ -81,6 +88,11 @@ class Source(SourceBase):
         """
         if self.sweeps < 1:
             raise ConfigError(f"nuscenes: sweeps: expected at least 1, got {self.sweeps}")
+        if not 1000 <= self.max_skew <= self.max_age:
+            raise ConfigError(
+                f"nuscenes: max_skew, max_age: expected microseconds, at least 1000, the first not above the second; "
+                f"got {self.max_skew} and {self.max_age}"
+            )
         for option, words in (("empty_cloud", ("keep", "quarantine")), ("official_val", ("test", "validation"))):
             if getattr(self, option) not in words:
                 raise ConfigError(f"nuscenes: {option}: {nearest(str(getattr(self, option)), words)}")
@@ -139,16 +151,18 @@ class Source(SourceBase):
         frame = drive.frame(token, self.camera)
         camera = PinholeCamera(*self.model_camera)
         window = Window(frame.path, camera.window(frame.intrinsic), (round(camera.height), round(camera.width)))
-        radar = drive.recipe(frame, self.radars, self.sweeps, self.filter, allow_empty=self.empty_cloud == "keep")
+        limits, keep = (self.max_skew, self.max_age), self.empty_cloud == "keep"
+        radar = drive.recipe(frame, self.radars, self.sweeps, self.filter, allow_empty=keep, limits=limits)
         boxes = [box for box in drive.boxes(token, self.camera) if box.category == RACK or _is_ahead(box, frame)]
         return Sample(
             key=token,
-            values={self.camera_name: window, self.radar_name: radar},
+            values={self.camera_name: window, self.radar_name: radar if radar.paths else None},
             target={"boxes": boxes, "camera": frame.camera},
             split=split,
             group=scene.name,
             columns={"scene": scene.name, **describe_scene(scene.description)},
             origin=origin,
+            remarks=() if not radar.too_old else (OLD if radar.paths else OLD_ALL,),
         )
 
     def _splits(self, drive: NuScenes) -> dict[str, str]:
@@ -179,7 +193,7 @@ def _is_ahead(box: Box, frame: Frame) -> bool:
 
 def _read_splits(path: Path, scenes: set[str]) -> dict[str, str]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not valid JSON: {error}") from None
     if not isinstance(content, Mapping) or not all(isinstance(names, list) for names in content.values()):

@@ -1,4 +1,8 @@
-"""A user's own data: one CSV, JSONL or Parquet file with a row per sample."""
+"""A user's own data: one CSV, JSONL or Parquet file with a row per sample.
+
+Names of columns, splits, groups, keys and columns to slice by are read as `tidy` writes them. Texts of a modality stay
+as they are.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from mmkeras.data.sources._cells import is_empty, name_of, tidy
 from mmkeras.data.sources._contract import Sample, SourceBase
 from mmkeras.data.sources._files import look_into
+from mmkeras.data.sources._names import Folder
 from mmkeras.data.sources._rows import Row, Table, read_table
 from mmkeras.errors import ConfigError, DataError, nearest
 from mmkeras.modalities.image.dicom import split_frame
@@ -36,7 +42,10 @@ class Source(SourceBase):
     separator: str = ""
     """Splits a target cell into several labels, for example ";"."""
     files: tuple[str, ...] = ("image",)
-    """Modalities whose cells are paths of files; a cell such as "scan.dcm#3" is the third frame of a DICOM file."""
+    """Modalities whose cells are paths of files; a cell such as "scan.dcm#3" is the third frame of a DICOM file.
+
+    A path that does not exist is looked for with / for each backslash, and in other forms of its Unicode letters.
+    """
     root: str = ""
     """Folder that relative paths start from; the table's own folder when empty."""
     split: str | None = None
@@ -68,11 +77,12 @@ class Source(SourceBase):
             DataError: no such file, an unknown type, no rows, or named columns that the table does not have.
         """
         table = self._read()
-        further = [name for name in table.columns if name not in self._roles.values()]
+        further = [name for name in table.columns if name not in map(tidy, self._roles.values())]
+        folder = Folder(self._folder)
         for row in table.rows:
             origin = f"{Path(self.path).name}:{row.line}"
             try:
-                yield self._sample(row, further, origin)
+                yield self._sample(row, further, folder, origin)
             except DataError as error:
                 yield Sample(key=origin, values={}, target=error, origin=origin)
 
@@ -84,11 +94,12 @@ class Source(SourceBase):
         table = self._read()
         path = Path(self.path)
         result = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
+        folder = Folder(self._folder)
         for modality in (m for m in self.files if m in self.columns):
-            cells = (row.cells.get(self.columns[modality]) for row in table.rows)
+            cells = (row.cells.get(tidy(self.columns[modality])) for row in table.rows)
             digest = hashlib.sha256()
             names = sorted({cell for cell in cells if isinstance(cell, str)})
-            paths = [Path(split_frame(self._folder / name)[0]) for name in names]
+            paths = [Path(split_frame(_place(folder, name))[0]) for name in names]
             for name, file in zip(names, paths, strict=True):
                 digest.update(f"{name}:{_state(file)}\n".encode(errors="replace"))
             result[f"{modality} files"] = digest.hexdigest()
@@ -119,63 +130,81 @@ class Source(SourceBase):
             f"{self.path}: {option} names the column {column!r}, which the table does not have; "
             f"{nearest(column, table.columns)}"
             for option, column in self._roles.items()
-            if column not in table.columns
+            if tidy(column) not in table.columns
         ]
         if problems:
             raise DataError("\n".join(problems))
         return table
 
-    def _sample(self, row: Row, further: list[str], origin: str) -> Sample:
+    def _sample(self, row: Row, further: list[str], folder: Folder, origin: str) -> Sample:
         if row.problem:
             raise DataError(row.problem)
-        split = _text(row, self.split)
+        split = _name(row, self.split)
         if split is not None and split not in SPLITS:
             raise DataError(f"column {self.split!r}: {split!r} is no split; {nearest(split, SPLITS)}")
+        values, remarks = {}, [row.remark] if row.remark else []
+        for modality, column in self.columns.items():
+            value = self._value(row, column)
+            if modality in self.files and isinstance(value, str):
+                value, remark = folder.find(value)
+                remarks += [remark] if remark else []
+            values[modality] = value
         return Sample(
-            key=_text(row, self.key) or origin,
-            values={modality: self._value(row, modality, column) for modality, column in self.columns.items()},
+            key=_name(row, self.key) or origin,
+            values=values,
             target=self._target(row),
             split=split,
-            group=_text(row, self.group),
-            weight=1.0 if self.weight is None or _empty(row.cells.get(self.weight)) else _number(row, self.weight),
-            columns={name: "" if _empty(row.cells.get(name)) else str(row.cells[name]) for name in further},
+            group=_name(row, self.group),
+            weight=1.0 if self.weight is None or is_empty(_cell(row, self.weight)) else _number(row, self.weight),
+            columns={name: _shown(row.cells.get(name)) for name in further},
             origin=origin,
+            remarks=tuple(remarks),
         )
 
-    def _value(self, row: Row, modality: str, column: str) -> Any:
-        cell = row.cells.get(column)
-        if _empty(cell):
+    def _value(self, row: Row, column: str) -> Any:
+        cell = _cell(row, column)
+        if is_empty(cell):
             if self.missing == "absent":
                 return None
             raise DataError(f'column {column!r} is empty; the option missing = "absent" accepts that')
-        if modality in self.files and isinstance(cell, str):
-            return str(self._folder / cell)
         return cell
 
     def _target(self, row: Row) -> Any:
         for column in self._targets:
-            if _empty(row.cells.get(column)):
+            if is_empty(_cell(row, column)):
                 raise DataError(f"column {column!r}: the target is empty")
         if not isinstance(self.target, str):
-            return [row.cells[column] for column in self._targets]
-        cell = row.cells[self.target]
+            return [_cell(row, column) for column in self._targets]
+        cell = _cell(row, self.target)
         if self.separator and isinstance(cell, str):
             return [label for part in cell.split(self.separator) if (label := part.strip())]
         return cell
 
 
-def _empty(cell: Any) -> bool:
-    return (
-        cell is None or (isinstance(cell, str) and not cell.strip()) or (isinstance(cell, float) and math.isnan(cell))
-    )
+def _cell(row: Row, column: str) -> Any:
+    return row.cells.get(tidy(column))
 
 
-def _text(row: Row, column: str | None) -> str | None:
-    return None if column is None or _empty(row.cells.get(column)) else str(row.cells[column]).strip()
+def _name(row: Row, column: str | None) -> str | None:
+    """Return the name in a cell; ``None`` where it is empty or no column is given."""
+    if column is None or is_empty(cell := _cell(row, column)):
+        return None
+    name = name_of(cell)
+    if name is None and not isinstance(cell, str):
+        raise DataError(f"column {column!r}: expected a name or a number, got {cell!r:.80} ({type(cell).__name__})")
+    return name
+
+
+def _shown(cell: Any) -> str:
+    """Return the value of a column to slice by."""
+    if is_empty(cell):
+        return ""
+    name = name_of(cell)
+    return str(cell) if name is None and not isinstance(cell, str) else name or ""
 
 
 def _number(row: Row, column: str) -> float:
-    cell = row.cells[column]
+    cell = _cell(row, column)
     try:
         value = float(cell)
     except (TypeError, ValueError, OverflowError):
@@ -192,3 +221,11 @@ def _state(path: Path) -> str:
     except (OSError, ValueError):
         return "missing"
     return f"{state.st_size}:{state.st_mtime_ns}" if stat.S_ISREG(state.st_mode) else "no file"
+
+
+def _place(folder: Folder, name: str) -> str:
+    """Return where a file lies; as the table has it where there is none."""
+    try:
+        return folder.find(name)[0]
+    except DataError:
+        return name

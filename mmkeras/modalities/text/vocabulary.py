@@ -77,7 +77,7 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
         if (size := path.stat().st_size) > LARGEST_FILE:
             raise ConfigError(f"{path} has {size:,} bytes; a vocabulary has no more than {LARGEST_FILE:,}.")
         # Some vocabularies hold U+2028 and the like as tokens, so neither splitlines() nor strip() will do.
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")
     except FileNotFoundError as error:
         raise ConfigError(f"There is no vocabulary file {path}. Give the path of a vocab.txt.") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -136,7 +136,7 @@ def read_faults(path: str | Path) -> list[Fault]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as a script of faults: {error}") from error
     if path.suffix != ".toml":

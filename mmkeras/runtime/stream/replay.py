@@ -148,7 +148,7 @@ def _held_out(drive: nuscenes.NuScenes) -> str:
     path = drive.tables / "splits.json"
     if path.is_file():
         try:
-            splits = json.loads(path.read_text(encoding="utf-8"))
+            splits = json.loads(path.read_text(encoding="utf-8-sig"))
             held_out = [*splits.get("test", []), *splits.get("validation", [])]
         except (ValueError, AttributeError, TypeError, RecursionError) as error:
             raise ConfigError(f"{path}: expected lists of scene names by split: {error}") from error

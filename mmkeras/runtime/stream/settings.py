@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass
 
+from mmkeras.drives.times import MAX_AGE, MAX_SKEW
 from mmkeras.errors import ConfigError
 
 __all__ = ["Settings"]
@@ -13,9 +15,9 @@ __all__ = ["Settings"]
 class Settings:
     """Limits of a stream; times in microseconds."""
 
-    max_skew: int = 150_000
+    max_skew: int = MAX_SKEW
     """A radar belongs to a frame when its newest sweep is at most so far from it in time."""
-    max_age: int = 500_000
+    max_age: int = MAX_AGE
     """A sweep or frame older than this is not used."""
     deadline: int = 100_000
     """An answer is due so long after its frame has arrived; it bounds the wait for a late radar."""
@@ -34,7 +36,13 @@ class Settings:
         Raises:
             ConfigError: values out of range.
         """
+        times = ("max_skew", "max_age", "deadline", "frame_period", "sweep_period")
         problems = [
+            f"{name}: expected a whole number of microseconds, got {getattr(self, name)!r}"
+            for name in times
+            if not isinstance(getattr(self, name), numbers.Integral)
+        ]
+        problems += [
             f"{name}: expected more than 0, got {getattr(self, name)}"
             for name in ("max_age", "deadline", "queue", "sweeps", "frame_period", "sweep_period")
             if getattr(self, name) < 1

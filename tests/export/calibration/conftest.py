@@ -29,7 +29,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
         elif number % 15 == 9:
             row["question"] = ""
     configs = modality_configs(folder)
-    config = table_config(write_csv(folder / "t.csv", rows), folder / "out", {"missing": "absent"})
+    path = write_csv(folder / "t.csv", rows)
+    config = table_config(path, folder / "out", {"missing": "absent"}, keep_together="none")
     index = convert(config, configs, TaskConfig())
     return index, {name: each.spec(name) for name, each in configs.items()}
 

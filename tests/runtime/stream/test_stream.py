@@ -196,9 +196,10 @@ def test_answers_are_ready_for_json():
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("max_age", 0), ("queue", 0), ("deadline", -1), ("max_skew", 600_000), ("max_skew", -1)]
+    ("field", "value"),
+    [("max_age", 0), ("queue", 0), ("deadline", -1), ("max_skew", 600_000), ("max_skew", -1), ("max_age", 0.5)],
 )
-def test_wrong_settings_are_named(field: str, value: int):
+def test_wrong_settings_are_named(field: str, value: float):
     with pytest.raises(ConfigError, match=f"stream {field}: expected .*got {value}"):
         Settings(**{field: value})
 

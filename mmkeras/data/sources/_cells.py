@@ -1,0 +1,54 @@
+"""How cells that name things are written: labels, groups, splits, keys and columns."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import math
+import re
+import unicodedata
+from typing import Any
+
+__all__ = ["LARGEST_WHOLE", "is_empty", "name_of", "tidy"]
+
+LARGEST_WHOLE = 2**53
+"""Whole numbers below it are the same as floats and as integers."""
+_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+
+
+def tidy(text: str) -> str:
+    r"""Return a name as people see it: what looks the same is the same.
+
+    Blanks around it are cut, several blanks, no-break spaces and line breaks within it become one blank, marks that
+    cannot be seen (zero-width spaces, soft hyphens, directions) are removed, and letters are composed (Unicode's form
+    NFC). Case stays. The joiners U+200C and U+200D stay: scripts and emoji need them.
+
+    >>> tidy(" cafe\u0301\u00a0 noir")
+    'café noir'
+    """
+    if text.isascii() and text.isalnum():
+        return text
+    return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", text)).split())
+
+
+def name_of(cell: Any) -> str | None:
+    """Return the name that a cell holds; ``None`` where it holds none.
+
+    A float that is whole counts as the integer: a column of integers with gaps is read as floats from Parquet. A date
+    is written as ISO 8601 has it.
+    """
+    if isinstance(cell, str):
+        return tidy(cell) or None
+    if isinstance(cell, bool | int | datetime.date):
+        return str(cell)
+    if isinstance(cell, float | decimal.Decimal) and math.isfinite(cell):
+        whole = cell == int(cell) and abs(cell) < LARGEST_WHOLE
+        return str(int(cell)) if whole else str(cell)
+    return None
+
+
+def is_empty(cell: Any) -> bool:
+    """Return whether a cell holds nothing: no value, blanks, or a float that is not a number."""
+    if isinstance(cell, str):
+        return not cell.strip()
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))

@@ -1,0 +1,166 @@
+"""CSV in which no line is lost: a quote that is never closed costs its own line, not those that follow.
+
+Every line that is not blank belongs to one row. A row over several lines is kept when it has as many cells as the
+header and its lines are no rows in themselves; else its first line is a bad row, and the others are read again.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from mmkeras.text_lines import undecodable
+
+__all__ = ["Record", "read_records"]
+
+LOOKS_ALIKE = 0.75
+"""Share of a line's cells that must look like their columns for the line to count as a row in itself."""
+
+
+SEVERAL_LINES = "a cell over several lines, each of which has as many cells as a row: is a quote missing?"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row of a CSV file."""
+
+    first: int
+    """Index of its first line."""
+    last: int
+    """Index after its last line."""
+    cells: list[str]
+    """Its cells; empty where it has a problem."""
+    problem: str = ""
+    """Why it cannot be parsed."""
+    remark: str = ""
+    """What a reader of the table should know of a row that is kept."""
+
+
+def read_records(lines: Sequence[str], start: int, columns: int, delimiter: str) -> Iterator[Record]:
+    """Yield every row; together they hold every line that is not blank, each once.
+
+    Args:
+        lines: of the whole file, with their endings.
+        start: the first line after the header.
+        columns: cells of the header.
+        delimiter: between two cells.
+    """
+    # Made when first needed: most tables have no row of several lines, and a second pass costs as much as the first.
+    columns_of = functools.cache(lambda: _Columns(lines, start, columns, delimiter))
+    return _records(lines, start, columns, delimiter, lambda first, last: columns_of().judge(first, last))
+
+
+def _records(
+    lines: Sequence[str], start: int, columns: int, delimiter: str, judge: Callable[[int, int], tuple[bool, bool]]
+) -> Iterator[Record]:
+    first = start
+    while first < len(lines):
+        reader = csv.reader(map(lines.__getitem__, range(first, len(lines))), delimiter=delimiter, strict=True)
+        offset = first
+        while True:
+            problem = remark = ""
+            try:
+                cells = next(reader, None)
+            except csv.Error as error:
+                cells, problem = [], f"not valid CSV: {error}"
+            if cells is None:
+                return
+            last = offset + reader.line_num
+            text = "".join(lines[first:last])
+            if not problem and len(cells) != columns:
+                if len(cells) <= 1 and not text.strip():  # a blank line is no row
+                    first = last
+                    continue
+                problem = f"expected {columns} cells, got {len(cells)}"
+            if last - first > 1:
+                whole, swallowed = (False, True) if problem else judge(first, last)
+                if swallowed:
+                    yield Record(first, first + 1, [], _unclosed(first, last))
+                    first += 1
+                    break
+                remark = SEVERAL_LINES if whole else ""
+            problem = undecodable(text) or problem
+            if not problem and "\0" in text:
+                problem = "expected text, got a NUL character. The table is damaged here, or is no UTF-8 text"
+            yield Record(first, last, [] if problem else cells, problem, remark)
+            first = last
+        # A quote has swallowed lines: they are read again, by a reader that has not seen it.
+
+
+def _unclosed(first: int, last: int) -> str:
+    again = f"lines {first + 2} to {last} are" if last - first > 2 else f"line {first + 2} is"
+    return (
+        f"a quote opens in this line and is not closed in it; {again} read again. Remove the quote, or put the whole "
+        "cell in quotes and write each quote in it twice"
+    )
+
+
+class _Columns:
+    """What the cells of a table's rows of one line look like, to judge the lines of a row of several."""
+
+    def __init__(self, lines: Sequence[str], start: int, columns: int, delimiter: str) -> None:
+        self._lines, self._delimiter, self._count = lines, delimiter, columns
+        every = _records(lines, start, columns, delimiter, lambda first, last: (False, False))
+        rows = (record.cells for record in every if record.last - record.first == 1 and record.cells)
+        cells: list[Counter[str]] = [Counter() for _ in range(columns)]
+        self._rows = 0
+        for row in rows:
+            self._rows += 1
+            for counter, cell in zip(cells, row, strict=True):
+                counter[cell] += 1
+        self._repeats = [2 * len(counter) <= self._rows for counter in cells]
+        """Whether values come again: labels do, names of files may not."""
+        self._seen = [
+            set(counter) if repeats else {_shape(cell) for cell in counter}
+            for counter, repeats in zip(cells, self._repeats, strict=True)
+        ]
+
+    def judge(self, first: int, last: int) -> tuple[bool, bool]:
+        """Return whether every line has as many cells as a row, and whether a quote has swallowed other rows.
+
+        The line in which the quote opens says nothing where it opens in the last column, and the line in which it
+        closes says nothing where it opened in the first one: these have as many cells as a row in any case.
+        """
+        lines = self._lines[first:last]
+        opening = self._alone(lines[0])
+        column = len(opening)  # the cell that opens is the last one: what follows is inside of it
+        opening = [*opening[:-1], *opening[-1].split(self._delimiter)]
+        split = [opening, *map(self._alone, lines[1:])]
+        whole = [len(cells) == self._count for cells in split]
+        if self._count < 2 or not any(whole):
+            return False, False
+        if not self._rows:  # nothing to compare with
+            return all(whole), all(whole) and len(lines) > 2
+        telling = [False] * len(lines)
+        for number, cells in enumerate(split):
+            ends = {0: column - 1, len(lines) - 1: self._closing(cells)}
+            trivial = (number == 0 and column == self._count) or (number == len(lines) - 1 and column == 1)
+            telling[number] = whole[number] and not trivial and self._alike(cells, ends.get(number, -1))
+        return all(whole), any(telling)
+
+    def _alone(self, line: str) -> list[str]:
+        cells = next(csv.reader([line.rstrip("\r\n")], delimiter=self._delimiter, strict=False), [])
+        return cells or [""]
+
+    @staticmethod
+    def _closing(cells: list[str]) -> int:
+        return next((place for place, cell in enumerate(cells) if cell.endswith('"')), -1)
+
+    def _alike(self, cells: list[str], quoted: int) -> bool:
+        """Return whether most cells, except the one with the quote, look like those of their columns."""
+        fits = [
+            (cell if repeats else _shape(cell)) in seen
+            for place, (cell, repeats, seen) in enumerate(zip(cells, self._repeats, self._seen, strict=True))
+            if place != quoted
+        ]
+        return bool(fits) and sum(fits) >= LOOKS_ALIKE * len(fits)
+
+
+def _shape(cell: str) -> str:
+    """Return a cell with every number as 9 and every word as a: ``10.png`` is ``9.a``."""
+    words = re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", cell[:200]))
+    return re.sub(r"a( a)+", "a a", words)
