@@ -1,8 +1,9 @@
 """Converts shards: worker processes check and encode the rows, this process writes them.
 
 Checking is the work (every image is decoded), and it needs no TensorFlow: a worker starts in a fraction of a second and
-stays small. Writing needs TensorFlow's record writer, since the CRC-32C of a TFRecord is slow in Python; this process
-imports it once, as training will anyway. Workers are fresh processes: TensorFlow does not survive a fork.
+stays small. Writing needs TensorFlow's record writer, since the CRC-32C of a TFRecord is slow in Python, and what is
+written is read once by the decoder that training uses (`proof`); this process imports TensorFlow once, as training will
+anyway. Workers are fresh processes: TensorFlow does not survive a fork.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from mmkeras.data.encode import Encoded, Encoder
+from mmkeras.data.proof import Proof
 from mmkeras.data.quarantine import BadRow
 from mmkeras.data.shards import ShardReport, ShardWork, finished, write_shard
 from mmkeras.data.sources import Sample
@@ -53,16 +55,17 @@ def write_shards(
             advance(report.samples + len(report.bad))
             yield report
         chunks = _encoded(missing, modalities, task, workers)
+        proof = Proof(modalities)
         with contextlib.closing(chunks):
             for work in missing:
-                yield write_shard(work, _rows_of(work, chunks, advance))
+                yield write_shard(work, _rows_of(work, chunks, proof, advance))
 
 
 def _rows_of(
-    work: ShardWork, chunks: Iterator[list[Encoded | BadRow]], advance: Callable[[int], None]
+    work: ShardWork, chunks: Iterator[list[Encoded | BadRow]], proof: Proof, advance: Callable[[int], None]
 ) -> Iterator[Encoded | BadRow]:
     for _ in range(0, len(work.samples), CHUNK_ROWS):
-        chunk = next(chunks)
+        chunk = proof.proven(next(chunks))
         yield from chunk
         advance(len(chunk))
 

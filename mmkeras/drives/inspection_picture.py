@@ -13,6 +13,7 @@ from mmkeras.canvas import Canvas, depth_colour
 from mmkeras.drives.alignment import YAWS, Turn
 from mmkeras.drives.snapshot import Snapshot
 from mmkeras.geometry import BOX_EDGES
+from mmkeras.modalities.image.pixels import read_rgb
 
 __all__ = ["inspection_picture"]
 
@@ -64,8 +65,7 @@ def inspection_picture(grade: str, reasons: Sequence[str], turn: Turn | None, sn
 
 
 def _overlay(snapshot: Snapshot, width: int) -> np.ndarray:
-    with Image.open(snapshot.path) as image:
-        source = image.convert("RGB")
+    source = read_rgb(snapshot.path)
     scale = width / source.width
     height = round(source.height * scale)
     board = Canvas(width, height, "#000000")

@@ -24,7 +24,7 @@ from mmkeras.tasks.classification.spec import Config as TaskConfig
 from mmkeras.tasks.multilabel import spec as multilabel
 from mmkeras.tasks.regression import spec as regression
 from tests.data.tables import good_rows, modality_configs, table_config, write_csv, write_images
-from tests.modalities.image.pictures import bad_files, file, picture
+from tests.modalities.image.pictures import bad_files, file, picture, without_checksum
 
 
 def stamps(folder: Path) -> dict[str, int]:
@@ -295,3 +295,16 @@ def test_a_script_without_main_guard_converts_with_workers(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "out").glob("*/index.json"))) == 1
+
+
+def test_what_only_pillow_reads_does_not_end_a_training(tmp_path):
+    names = write_images(tmp_path, 6)
+    (tmp_path / names[3]).write_bytes(without_checksum())
+    path = write_csv(tmp_path / "t.csv", good_rows(names, 24))
+    modalities = modality_configs(tmp_path)
+    index = convert(table_config(path, tmp_path / "out"), modalities, TaskConfig())
+    assert index.quarantined == 0
+    specs = {name: modality.spec(name) for name, modality in modalities.items()}
+    task = TaskConfig(labels=index.labels).spec()
+    read = [eval_dataset(index, split, specs, task, batch_size=5) for split in index.splits]
+    assert sum(len(weight) for dataset in read for _, _, weight in dataset) == 24

@@ -19,8 +19,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from mmkeras.errors import DataError, named
+from mmkeras.modalities.image.colours import to_rgb
 from mmkeras.modalities.image.dicom import read_dicom, split_frame
 from mmkeras.modalities.image.dicom_header import is_dicom
+from mmkeras.modalities.image.orientation import PNG, orientation, orientation_of, upright
 
 __all__ = ["RawImage", "Window", "describe", "read_bytes", "read_rgb", "read_size"]
 
@@ -28,8 +30,6 @@ RawImage: TypeAlias = Any
 """A path, the bytes of a JPEG, PNG or DICOM file, a Pillow image, a uint8 array (H, W, 3) or (H, W), or a `Window`."""
 
 FORMATS = ("JPEG", "MPO", "PNG")  # MPO is a JPEG followed by further pictures, as some phones write it
-RGB_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX")
-WIDE_MODES = ("I", "I;16", "I;16B", "I;16L")
 
 MOST_PIXELS = 89_478_485
 """An image with more is refused before a pixel is decoded: 256 MiB in RGB, and the number from which Pillow warns."""
@@ -86,11 +86,19 @@ class Window:
         if scale == 1 or isinstance(self.image, (np.ndarray, Image.Image)):
             image = read_rgb(self.image)
             return image, 1, image.size
-        image = _open(read_bytes(self.image), self.image)
+        data = read_bytes(self.image)
+        image = _open(data, self.image)
         full = image.size
+        if orientation(data) != 1:  # the window is one of the upright image
+            image = read_rgb(self.image)
+            return image, 1, image.size
         # None for other files than JPEG; else the mode, and the box that the image fills at the scale that was chosen.
         drafted = image.draft(None, (max(full[0] // scale, 1), max(full[1] // scale, 1)))
-        return _to_rgb(image, self.image), round(full[0] / drafted[1][2]) if drafted else 1, full
+        return (
+            to_rgb(image, describe(self.image), _is_deep(data)),
+            round(full[0] / drafted[1][2]) if drafted else 1,
+            full,
+        )
 
 
 def describe(value: RawImage) -> str:
@@ -111,11 +119,12 @@ def describe(value: RawImage) -> str:
 def read_rgb(value: RawImage) -> Image.Image:
     """Return the decoded image in mode RGB, at its own size.
 
-    Alpha is cut off, not blended; 16-bit samples keep their upper byte; an EXIF orientation is ignored.
-    TensorFlow's decoders do the same. A DICOM frame is shown by its own window; ``scan.dcm#3`` is the third one.
+    The image is upright: the EXIF orientation of a file, or of a Pillow image, is applied. `colours` says what becomes
+    of transparency and of more than 8 bits. Of several images in a JPEG file (MPO) the first is read. A DICOM frame is
+    shown by its own window; ``scan.dcm#3`` is the third one. `file_graph` does the same in the graph.
 
     Raises:
-        DataError: not a JPEG, PNG or DICOM, truncated, damaged, animated, empty, or not grey, RGB or palette.
+        DataError: not a JPEG, PNG or DICOM, truncated, damaged, animated, empty, or of colours that `colours` refuses.
         DependencyError: a DICOM file without pydicom.
     """
     if isinstance(value, np.ndarray):
@@ -124,7 +133,7 @@ def read_rgb(value: RawImage) -> Image.Image:
         # Pillow reads a file when its pixels are first needed; of two threads one would find the file half read.
         with _LOADS, contextlib.suppress(Exception):  # what is wrong with it is said below
             value.load()
-        return _to_rgb(value, value)
+        return upright(to_rgb(value, describe(value)), orientation_of(value))
     if isinstance(value, Window):
         return value.read()
     data, frame = read_bytes(value), split_frame(value)[1]
@@ -132,7 +141,7 @@ def read_rgb(value: RawImage) -> Image.Image:
         return read_dicom(data, describe(value), frame)
     if frame is not None:
         raise DataError(f"{describe(value)}: only a DICOM file has frames to choose from")
-    return _to_rgb(_open(data, value), value)
+    return upright(to_rgb(_open(data, value), describe(value), _is_deep(data)), orientation(data))
 
 
 def read_bytes(value: RawImage) -> bytes:
@@ -184,12 +193,19 @@ def _refuse_encoded(value: str | os.PathLike[str]) -> None:
 
 
 def read_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Return width and height of a JPEG or PNG file from its header alone.
+    """Return width and height of a JPEG or PNG file, upright, from its header alone.
 
     Raises:
         DataError: no such file, another format, or more than `MOST_PIXELS`.
     """
-    return _open(read_bytes(path), path).size
+    data = read_bytes(path)
+    width, height = _open(data, path).size
+    return (height, width) if orientation(data) >= 5 else (width, height)
+
+
+def _is_deep(data: bytes) -> bool:
+    """Whether a file is a PNG of 16 bits a colour."""
+    return data.startswith(PNG) and data[24:25] == b"\x10"
 
 
 def _open(data: bytes, value: RawImage) -> Image.Image:
@@ -226,28 +242,6 @@ def _check_chunks(data: bytes, value: RawImage) -> None:
             return
         position = end + 4
     raise DataError(f"{describe(value)}: broken or truncated: the end of the PNG is missing")
-
-
-def _to_rgb(image: Image.Image, value: RawImage) -> Image.Image:
-    if image.mode not in RGB_MODES + WIDE_MODES:
-        raise DataError(
-            f"{describe(value)}: colour mode {image.mode}; expected grey, RGB or palette. Convert the file to RGB first"
-        )
-    try:
-        image.load()
-    except Exception as error:  # Pillow's decoders raise nearly anything on damaged data
-        raise DataError(f"{describe(value)}: broken or truncated: {error}") from None
-    if 0 in image.size:
-        raise DataError(f"{describe(value)}: the image has no pixels")
-    if image.mode in WIDE_MODES:
-        grey = (np.clip(np.asarray(image).astype(np.int32), 0, 65535) >> 8).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
-    if image.mode == "RGB":
-        return image
-    # Pillow warns about palette transparency, which is cut off here anyway. The caller's image keeps it.
-    image = image.copy()
-    image.info.pop("transparency", None)
-    return image.convert("RGB")
 
 
 def _from_array(value: np.ndarray) -> Image.Image:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +18,8 @@ from mmkeras.modalities.image.dicom import open_frame, split_frame
 from mmkeras.modalities.image.dicom_graph import decode_dicom
 from mmkeras.modalities.image.dicom_header import is_dicom
 from mmkeras.modalities.image.dicom_record import anonymous, as_png
+from mmkeras.modalities.image.file_graph import decode_file, is_file
+from mmkeras.modalities.image.orientation import JPEG, PNG
 from mmkeras.modalities.image.pixels import RawImage, describe, read_bytes, read_rgb
 from mmkeras.modalities.image.resizing import TIE, fit
 from mmkeras.modalities.image.spec import Config, Spec
@@ -23,7 +27,10 @@ from mmkeras.modalities.image.spec import Config, Spec
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["augment", "decode", "encode"]
+__all__ = ["augment", "decode", "encode", "proven"]
+
+_AT_ONCE = 8
+"""Images that `proven` decodes at the same time."""
 
 
 def encode(spec: Config | Spec, value: RawImage) -> bytes:
@@ -46,10 +53,56 @@ def encode(spec: Config | Spec, value: RawImage) -> bytes:
             return anonymous(frame) if spec.dicom == "graph" else as_png(frame)
         read_rgb(value)
         return data
-    image = read_rgb(value)
+    return _png(value)
+
+
+def proven(spec: Config | Spec, records: Sequence[bytes]) -> list[bytes]:
+    """Run the training decoder over what records are to hold; needs TensorFlow, other than `encode`.
+
+    Pillow forgives damage that TensorFlow's decoders do not, and a record that cannot be decoded would end a training.
+
+    Args:
+        spec: unused: files are decoded alike at every size.
+        records: results of `encode`.
+
+    Returns:
+        The same bytes; a PNG of Pillow's pixels for a JPEG or PNG file that TensorFlow refuses.
+    """
+    import tensorflow as tf
+
+    del spec
+    records = list(records)
+    files = [at for at, record in enumerate(records) if record.startswith((JPEG, PNG))]
+    read = _reader()
+    try:
+        read(tf.constant([records[at] for at in files], tf.string))
+    except tf.errors.InvalidArgumentError:
+        for at in files:
+            try:
+                read(tf.constant([records[at]]))
+            except tf.errors.InvalidArgumentError:
+                records[at] = _png(records[at])
+    return records
+
+
+@cache
+def _reader() -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return a function that decodes files, string (B,), and returns their heights."""
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)], autograph=False)
+    def heights(raw: tf.Tensor) -> tf.Tensor:
+        return tf.map_fn(
+            lambda one: tf.shape(decode_file(one))[0], raw, fn_output_signature=tf.int32, parallel_iterations=_AT_ONCE
+        )
+
+    return heights
+
+
+def _png(value: RawImage) -> bytes:
     stream = io.BytesIO()
     # Shards are read far more often than kept: a little larger, and written in a quarter of the time.
-    image.save(stream, "PNG", compress_level=1)
+    read_rgb(value).save(stream, "PNG", compress_level=1)
     return stream.getvalue()
 
 
@@ -75,18 +128,10 @@ def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
 def _decode(spec: Spec, raw: tf.Tensor) -> tf.Tensor:
     import tensorflow as tf
 
-    def other() -> tf.Tensor:
-        if spec.dicom != "graph":
-            return tf.io.decode_png(raw, channels=3)
-        is_png = tf.strings.substr(raw, 0, 4) == b"\x89PNG"
-        return tf.cond(is_png, lambda: tf.io.decode_png(raw, channels=3), lambda: decode_dicom(raw))
-
-    image = tf.cond(
-        tf.io.is_jpeg(raw),
-        # The default method is faster by a hair and differs from libjpeg's, which Pillow uses.
-        lambda: tf.io.decode_jpeg(raw, channels=3, dct_method="INTEGER_ACCURATE"),
-        other,
-    )
+    if spec.dicom == "graph":
+        image = tf.cond(is_file(raw), lambda: decode_file(raw), lambda: decode_dicom(raw))
+    else:
+        image = decode_file(raw)
     shape = tf.cast(tf.shape(image)[:2], tf.int64)
     size = tf.constant([spec.height, spec.width], tf.int64)
     if spec.resize == "center_crop":

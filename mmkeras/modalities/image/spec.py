@@ -170,5 +170,6 @@ class Spec(ModalitySpec):
             "channels": "RGB",
             "range": "0..255",
             "filter": "bilinear, antialiased, rounded",
-            "exif_orientation": "ignored",
+            "exif_orientation": "applied",
+            "transparency": "blended over white",
         }
