@@ -1,0 +1,72 @@
+"""What is done so far: one JSON file per task, valid for the code and the settings that made it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mmkeras.files import write_json
+
+__all__ = ["Account", "Settings", "code_digest"]
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a result depends on beside the code."""
+
+    work: str
+    """Folder of everything that is made."""
+    formats: tuple[str, ...]
+    precisions: tuple[str, ...]
+    samples: int
+    """Test samples of every verification."""
+    seed: int
+    """Of the faults."""
+    rows: int = 4800
+    """Pictures of the subject's data."""
+    epochs: int = 18
+    """Of the subject's training."""
+
+
+class Account:
+    """Results by the name of their task, on disk."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Remember where results are, and what they have to be valid for."""
+        self._folder = Path(settings.work, "results")
+        self._valid = {"code": code_digest(), "settings": json.loads(json.dumps(asdict(settings)))}
+
+    def get(self, task: str) -> Any | None:
+        """Return a result; None where there is none, or one of other code or settings."""
+        path = self._path(task)
+        if not path.exists():
+            return None
+        try:
+            content = json.loads(path.read_text("utf-8"))
+        except ValueError:
+            return None
+        return content["result"] if {key: content.get(key) for key in self._valid} == self._valid else None
+
+    def note(self, task: str, result: Any) -> None:
+        """Keep a result."""
+        write_json(self._path(task), {**self._valid, "task": task, "result": result})
+
+    def _path(self, task: str) -> Path:
+        plain = re.sub(r"[^a-z0-9]+", "-", task.lower())
+        return self._folder / f"{plain}-{hashlib.sha256(task.encode()).hexdigest()[:8]}.json"
+
+
+def code_digest() -> str:
+    """Return a hash of everything that judges, plants or is judged."""
+    digest = hashlib.sha256()
+    for folder in ("export", "mmkeras", "tests/mutants"):
+        for path in sorted((_ROOT / folder).rglob("*.py")):
+            if not path.name.startswith("test_"):
+                digest.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
