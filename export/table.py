@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +12,7 @@ from export.quantization.table import print_costs
 from export.results import FileResult, Report
 from export.scenarios import ALL
 from export.tensorrt_notes import NOTES
+from mmkeras.console import Console
 
 __all__ = ["print_report"]
 
@@ -66,7 +66,7 @@ def _print_engines(report: Report, console: Console) -> None:
         console.print(f"      mmkeras build-engine {report.folder}", markup=False, highlight=False)
 
 
-def _row(file: FileResult) -> list[str]:
+def _row(file: FileResult) -> list[str | Text]:
     whole = file.scenarios.get(ALL)
     compared = [r.samples for r in file.scenarios.values()]
     return [

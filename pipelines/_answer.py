@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rich.console import Console
+from mmkeras.console import Console
 
 __all__ = ["show_answer"]
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from rich.console import Console
-
 from mmkeras.command_line import Flag
 from mmkeras.config import RunConfig
+from mmkeras.console import Console
 from mmkeras.errors import ConfigError
 from pipelines._results import Figure
 

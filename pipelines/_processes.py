@@ -10,10 +10,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeElapsedColumn
 
-from mmkeras.console import DescriptionColumn
+from mmkeras.console import Console, DescriptionColumn
 from mmkeras.errors import TrainingError
 
 __all__ = ["run_processes"]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
+from mmkeras.console import Console
 from mmkeras.errors import ConfigError
 from mmkeras.typed import read_json
 from pipelines._contract import ConfigT, Story

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rich.console import Console
 from rich.text import Text
 
 from mmkeras.config import RunConfig
+from mmkeras.console import Console
 from mmkeras.training.run import TRAINED
 from pipelines._cluster import Joined
 

@@ -25,11 +25,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from mmkeras.command_line import Flag
 from mmkeras.components import Choice
 from mmkeras.config import ModelConfig, RunConfig
+from mmkeras.console import Console
 from mmkeras.errors import ConfigError, nearest
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.radar.spec import Config as RadarConfig

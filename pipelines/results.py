@@ -12,10 +12,10 @@ import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mmkeras.console import Console
 from mmkeras.errors import ConfigError, MmkerasError
 from mmkeras.files import write_text
 from pipelines._numbers import NUMBERS, Number

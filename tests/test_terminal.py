@@ -32,7 +32,7 @@ def test_bytes_of_a_path_that_the_locale_cannot_decode_are_read_as_utf8():
 def test_say_writes_what_the_encoding_lacks_as_an_escape():
     stream = io.TextIOWrapper(io.BytesIO(), "ascii", errors="surrogateescape")
     say("grün \x1b[1m", to=stream, flush=True)
-    assert stream.buffer.getvalue() == b"gr\\xfcn ?[1m\n"  # type: ignore[attr-defined]
+    assert stream.buffer.getvalue() == b"gr\\xfcn ?[1m\n"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
@@ -41,7 +41,7 @@ def test_json_stays_json_in_any_encoding(monkeypatch, encoding):
     stream = io.TextIOWrapper(io.BytesIO(), encoding)
     monkeypatch.setattr(sys, "stdout", stream)
     say_json(value, indent=1, flush=True)
-    written = stream.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+    written = stream.buffer.getvalue().decode(encoding)
     assert json.loads(written) == value
     assert plain(written) == written
     assert ("grün" in written) == (encoding == "utf-8")

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from export.fine_tuning.measure import Measured
 from export.scenarios import ALL
+from mmkeras.console import Console
 
 __all__ = ["REPORT_NAME", "Verdict", "print_table"]
 

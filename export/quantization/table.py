@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from export.results import FileResult, Report
+from mmkeras.console import Console
 
 __all__ = ["print_costs"]
 

@@ -35,7 +35,7 @@ from mmkeras.files import locked
 from mmkeras.tasks import TaskSpec
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from mmkeras.console import Console
 
 __all__ = ["convert"]
 
@@ -69,7 +69,8 @@ def convert(config: DataConfig, modalities: Mapping[str, Any], task: Any, consol
     with _locked(folder.with_name(folder.name + ".lock"), console):
         if (folder / INDEX_FILE).is_file():
             return _loaded(folder, console)
-        samples, notes = list(source.samples()), []
+        samples = list(source.samples())
+        notes: list[str] = []
         if hasattr(task, "labels"):
             samples, notes = tidy_labels(samples, task.labels)
         labels, spec = _complete(task, samples)

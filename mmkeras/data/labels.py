@@ -83,7 +83,7 @@ def _names(counts: Mapping[tuple[type, Any], int], listed: Iterable[str]) -> dic
     names = {}
     for kind, value in counts:
         fraction = isinstance(value, float | decimal.Decimal) and not (
-            value == value // 1 and abs(value) < LARGEST_WHOLE
+            value == value // 1 and abs(float(value)) < LARGEST_WHOLE
         )
         name = None if fraction else name_of(value)
         if name is not None:

@@ -20,7 +20,7 @@ from mmkeras.data.quarantine import BadRow, write_report
 from mmkeras.errors import DataError
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from mmkeras.console import Console
 
 __all__ = ["SALVAGED", "usable"]
 

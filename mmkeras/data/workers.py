@@ -24,7 +24,7 @@ from mmkeras.parallel import WorkerDied, WorkerPool
 from mmkeras.tasks import TaskSpec
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from mmkeras.console import Console
 
 __all__ = ["write_shards"]
 

@@ -25,7 +25,7 @@ from mmkeras.files import write_bytes, write_text
 from mmkeras.modalities.image.pixels import read_size
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from mmkeras.console import Console
 
 __all__ = ["Verdict", "check", "inspect"]
 

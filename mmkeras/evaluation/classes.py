@@ -52,7 +52,7 @@ def _column(counts: np.ndarray, top: Sequence[int], bottom: Sequence[int], facto
         np.divide(factor * sums[:, list(top)].sum(1), divisor, out=share, where=divisor > 0)
         return share
 
-    return Decomposition(counts, finish, proportion=True, counted=counts[:, list(bottom)].any(1))
+    return Decomposition(counts, finish, proportion=True, counted=np.asarray(counts[:, list(bottom)].any(1)))
 
 
 def per_class(

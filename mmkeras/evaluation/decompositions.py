@@ -132,7 +132,7 @@ def _multilabel(
         agree = truth == decided
         for name, parts in {
             "macro_f1": [_of_counts(counts, _macro_f1_of_present), _of_counts(counts, _macro_f1)],
-            "micro_f1": [replace(_of_counts(counts, _micro_f1), counted=(decided | truth).any(1))],
+            "micro_f1": [replace(_of_counts(counts, _micro_f1), counted=np.asarray((decided | truth).any(1)))],
             "exact_match": [_mean(agree.all(1), proportion=True)],
             "subset_accuracy": [_mean(agree.all(1), proportion=True)],
             "accuracy": [_mean(agree.mean(1)), _mean(agree.all(1), proportion=True)],

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from mmkeras.console import Console
 from mmkeras.errors import DataError
 from mmkeras.evaluation.degradation import SCENARIOS
 from mmkeras.evaluation.pictures import degradation_figure, figure_to_png

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from rich.console import Console
 from rich.progress import Progress
 
 from mmkeras.config import EvaluateConfig
+from mmkeras.console import Console
 from mmkeras.evaluation import pictures
 from mmkeras.evaluation.ablation import ablate
 from mmkeras.evaluation.calibration import calibration

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mmkeras.console import Console
 from mmkeras.evaluation.words import number, span, title
 
 __all__ = ["print_metrics", "worst_slices"]

@@ -25,7 +25,7 @@ from mmkeras.simulation.schedule import CAMERA
 from mmkeras.simulation.tables import write_tables
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from mmkeras.console import Console
 
 __all__ = ["simulate"]
 

@@ -11,10 +11,10 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from rich.console import Console
 
 from mmkeras.components import find
 from mmkeras.config import RunConfig
+from mmkeras.console import Console
 from mmkeras.data.index import Index
 from mmkeras.errors import TrainingError
 from mmkeras.keras_files import copy_weights

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-from rich.console import Console
 
 from mmkeras.config import RunConfig
+from mmkeras.console import Console
 from mmkeras.data.index import Index
 from mmkeras.data.salvage import usable
 from mmkeras.errors import DataError

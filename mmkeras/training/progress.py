@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 import keras
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mmkeras.console import Console
 
 __all__ = ["TerminalProgress"]
 

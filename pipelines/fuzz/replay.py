@@ -6,8 +6,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-
+from mmkeras.console import Console
 from mmkeras.errors import ConfigError, MmkerasError
 from pipelines.fuzz.limits import limited
 from pipelines.fuzz.reader import find_readers

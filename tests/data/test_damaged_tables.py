@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ ROWS = [(f"{n % 7}.png", f"what is number {n % 9}?", "yes" if n % 2 else "no") f
 ENDINGS = (b"\n", b"\r\n", b"\r")
 
 
-def lines_of(suffix: str, rows: list[tuple[str, ...]] = ROWS) -> list[bytes]:
+def lines_of(suffix: str, rows: Sequence[tuple[str, ...]] = ROWS) -> list[bytes]:
     """Return the lines of a table without their endings; CSV and TSV begin with the header."""
     if suffix == ".jsonl":
         return [json.dumps(dict(zip(HEADER, row, strict=True))).encode() for row in rows]

@@ -4,9 +4,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from mmkeras.config import DataConfig
+from mmkeras.console import Console
 from mmkeras.data import convert
 from mmkeras.data.contents import contents_of
 from mmkeras.data.plan import make_plan
@@ -81,7 +81,7 @@ def pictures_on_both_sides(index: object) -> int:
     sides: dict[bytes, set[str]] = {}
     for split in index.splits:  # type: ignore[attr-defined]
         for record in read_samples(index, split):  # type: ignore[arg-type]
-            sides.setdefault(record.values["image"], set()).add(split)
+            sides.setdefault(bytes(record.values["image"]), set()).add(split)  # type: ignore[arg-type]
     assert len(sides) == 12
     return sum(len(side) > 1 for side in sides.values())
 

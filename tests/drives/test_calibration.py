@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 
+from mmkeras.console import Console
 from mmkeras.drives.alignment import best_turn, measure
 from mmkeras.drives.boxes import Box
 from mmkeras.drives.calibration import check, inspect

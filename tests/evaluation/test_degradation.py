@@ -9,10 +9,10 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
-from rich.console import Console
 
 import mmkeras
 from mmkeras.config import EvaluateConfig
+from mmkeras.console import Console
 from mmkeras.errors import DataError
 from mmkeras.evaluation import evaluate, write_report
 from mmkeras.evaluation.degradation import SCENARIOS, degradation

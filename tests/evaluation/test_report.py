@@ -7,10 +7,10 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from rich.console import Console
 
 import mmkeras
 from mmkeras.config import EvaluateConfig
+from mmkeras.console import Console
 from mmkeras.errors import DataError
 from mmkeras.evaluation import Samples, evaluate, render_report, write_report
 from mmkeras.evaluation.pictures import attention_figure

@@ -14,7 +14,6 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from export.formats import Job
 from export.results import Report
@@ -23,6 +22,7 @@ from export.scenarios import ALL
 from export.source import Sample, Source
 from export.verify import Reference
 from mmkeras.config import ExportConfig
+from mmkeras.console import Console
 from mmkeras.model import build_model, modality_specs, task_spec
 from tests.tiny import WORDS, tiny_model_config
 

@@ -6,7 +6,6 @@ import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 import export.litert_from_saved_model
 from export.formats import Job, formats, plan
@@ -16,6 +15,7 @@ from export.run import export_source
 from export.source import Source
 from mmkeras.bundle import Bundle
 from mmkeras.config import ExportConfig
+from mmkeras.console import Console
 from mmkeras.errors import ConfigError
 from tests.export.conftest import put_in_place
 

@@ -13,7 +13,6 @@ import keras
 import numpy as np
 import onnx
 import pytest
-from rich.console import Console
 
 import export.litert_from_saved_model
 import export.onnx_from_keras
@@ -23,6 +22,7 @@ from export.run import export_source
 from export.source import Sample, Source
 from mmkeras.bundle import Bundle
 from mmkeras.config import ExportConfig
+from mmkeras.console import Console
 from mmkeras.errors import ConfigError, ExportError
 from mmkeras.runtime.selftest import selftest
 from tests.export.conftest import put_in_place

@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from export.results import Report
 from export.table import print_report
 from export.tensorrt_from_onnx import main
 from export.tensorrt_notes import NOTES, TOOLS, trtexec
 from mmkeras.bundle import Bundle
+from mmkeras.console import Console
 from mmkeras.modalities import TensorSpec
 from tests.runtime.tensorrt.conftest import needs_rtx, write_onnx
 

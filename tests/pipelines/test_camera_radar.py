@@ -12,13 +12,13 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
-from rich.console import Console
 
 import mmkeras
 from mmkeras.bundle import Bundle
 from mmkeras.command_line import parse
 from mmkeras.components import Choice
 from mmkeras.config import modality_configs
+from mmkeras.console import Console
 from mmkeras.data.convert import convert
 from mmkeras.errors import ConfigError
 from mmkeras.evaluation.predict import Variant, predict

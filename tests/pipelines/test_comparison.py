@@ -12,10 +12,10 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from rich.console import Console
 
 import mmkeras
 from mmkeras.config import EvaluateConfig, TrainConfig
+from mmkeras.console import Console
 from mmkeras.evaluation.samples import Samples
 from mmkeras.files import write_json
 from pipelines import _comparison

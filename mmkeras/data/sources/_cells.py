@@ -42,7 +42,7 @@ def name_of(cell: Any) -> str | None:
     if isinstance(cell, bool | int | datetime.date):
         return str(cell)
     if isinstance(cell, float | decimal.Decimal) and math.isfinite(cell):
-        whole = cell == int(cell) and abs(cell) < LARGEST_WHOLE
+        whole = cell == int(cell) and abs(float(cell)) < LARGEST_WHOLE
         return str(int(cell)) if whole else str(cell)
     return None
 

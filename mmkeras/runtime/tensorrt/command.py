@@ -60,7 +60,7 @@ def options_of(given: argparse.Namespace) -> BuildOptions:
     return BuildOptions(BatchRange.parse(given.batch), given.workspace, given.dla, given.version_compatible, given.tf32)
 
 
-def build(bundle: Bundle, given: argparse.Namespace, say: Callable[[str], None]) -> int:
+def build(bundle: Bundle, given: argparse.Namespace, progress: Callable[[str], None]) -> int:
     """Build an engine from an ONNX file of the bundle and say what it was built for."""
     options = options_of(given)
     file = onnx_file(bundle, given.precision)
@@ -73,7 +73,7 @@ def build(bundle: Bundle, given: argparse.Namespace, say: Callable[[str], None])
         library=given.library,
         out=Path(given.out) if given.out else None,
         timing_cache=Path(given.timing_cache) if given.timing_cache else None,
-        say=say,
+        say=progress,
     )
     report(engine, built, as_json=given.json)
     if not given.json and not given.out and gpus():

@@ -15,9 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from rich.console import Console
-
 from mmkeras.config import ClusterConfig
+from mmkeras.console import Console
 from mmkeras.errors import ConfigError
 from mmkeras.training.signals import give_back, take_over
 

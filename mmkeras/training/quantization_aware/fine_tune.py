@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
-from rich.console import Console
 from rich.progress import track
 
 from mmkeras.command_line import read_toml
 from mmkeras.config import RunConfig, modality_configs
+from mmkeras.console import Console
 from mmkeras.data.dataset import train_dataset
 from mmkeras.errors import ConfigError, TrainingError, nearest
 from mmkeras.files import write_json, write_text

@@ -77,7 +77,7 @@ def test_every_planted_fault_fails_the_self_test_of_every_precision(
         def faulty(*given: Any, fault: Fault = fault, **options: Any) -> Any:
             runner = real(*given, **options)
             infer = runner.infer
-            runner.infer = lambda inputs: fault.outputs(dict(infer(fault.inputs(inputs))))
+            setattr(runner, "infer", lambda inputs: fault.outputs(dict(infer(fault.inputs(inputs)))))  # noqa: B010
             return runner
 
         monkeypatch.setattr(module, "open_runner", faulty)

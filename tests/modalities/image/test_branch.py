@@ -91,7 +91,8 @@ def test_local_weights_are_loaded(tmp_path):
     np.testing.assert_array_equal(stem.kernel, source.get_layer("stem_conv").kernel)
 
 
-MEAN, DEVIATION = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 @pytest.mark.parametrize("architecture", ["EfficientNetB0", "EfficientNetV2B0"])

@@ -201,7 +201,7 @@ def test_answers_are_ready_for_json():
 )
 def test_wrong_settings_are_named(field: str, value: float):
     with pytest.raises(ConfigError, match=f"stream {field}: expected .*got {value}"):
-        Settings(**{field: value})
+        Settings(**{field: value})  # type: ignore[arg-type]
 
 
 def test_broken_sweeps_are_counted_and_left_out():

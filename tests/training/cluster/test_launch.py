@@ -10,9 +10,9 @@ import sys
 import time
 
 import pytest
-from rich.console import Console
 
 from mmkeras.config import ClusterConfig
+from mmkeras.console import Console
 from mmkeras.errors import ConfigError
 from mmkeras.training.cluster.launch import PEER_LOST, launch
 
@@ -62,7 +62,7 @@ def test_signals_are_passed_on():
     )
     program = f"""
 import sys
-from rich.console import Console
+from mmkeras.console import Console
 from mmkeras.config import ClusterConfig
 from mmkeras.training.cluster.launch import launch
 sys.exit(launch({command!r}, ClusterConfig(workers=2), Console()))
