@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmkeras.console import Console
+from rich.console import Console
+
 from tests.mutants.account import Settings
 from tests.mutants.kind import ModelChange, Variant
 from tests.mutants.kinds import variants
@@ -45,9 +46,7 @@ def run_training(settings: Settings, seed: int, snapshots: int) -> list[str]:
     """Train another model; return its snapshots."""
     from tests.mutants.models import train_other
 
-    return [
-        str(path) for path in train_other(_source(settings), seed, Path(settings.work, "weights"), snapshots=snapshots)
-    ]
+    return [str(path) for path in train_other(_source(settings), seed, Path(settings.work, "weights"), snapshots=snapshots)]
 
 
 def run_model(settings: Settings, name: str) -> dict[str, str]:
