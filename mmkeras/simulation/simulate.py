@@ -50,6 +50,8 @@ def simulate(config: SimulationConfig, folder: Path, console: Console | None = N
         DataError: ``folder`` holds something else, or a worker process died.
     """
     folder = Path(folder)
+    if folder.exists():  # it appears whole, and may lie where nothing can be written
+        return _simulate(config, folder, console)
     folder.parent.mkdir(parents=True, exist_ok=True)
     say = None if console is None else functools.partial(console.print, markup=False, soft_wrap=True)
     with locked(folder.with_name(folder.name + ".lock"), "which simulates the same drives", say):

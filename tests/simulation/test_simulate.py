@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -132,3 +133,11 @@ def test_the_note_names_the_configuration(tiny: Path):
     note = json.loads((tiny / "simulation.json").read_bytes())
     assert note["seed"] == 0
     assert "workers" not in note
+
+
+def test_finished_drives_need_no_lock(tiny: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*arguments: object) -> None:
+        raise OSError("read-only")
+
+    monkeypatch.setattr(sys.modules["mmkeras.simulation.simulate"], "locked", refuse)
+    assert simulate(TINY, tiny) == tiny
