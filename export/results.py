@@ -181,6 +181,9 @@ class Report:
     calibration: dict[str, Any] = field(default_factory=dict)
     """What static int8 measured its ranges on; empty where no file needed it."""
 
+    coverage: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By modality, which shares of the verification samples the model does not see, from `mmkeras.coverage`."""
+
     @property
     def accepted(self) -> bool:
         """Whether every file passed; with a ladder, whether one of each format did."""
@@ -199,6 +202,7 @@ class Report:
             "reference": {name: _number(value) for name, value in self.reference.items()},
             "budget": self.budget,
             **({"calibration": self.calibration} if self.calibration else {}),
+            **({"coverage": self.coverage} if self.coverage else {}),
             "files": [file.to_json() for file in self.files],
         }
 

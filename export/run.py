@@ -19,6 +19,7 @@ from export.source import Source, load_source, source_from_run
 from export.table import print_report
 from export.verify import Reference
 from mmkeras.config import ExportConfig
+from mmkeras.coverage import coverage, warnings
 from mmkeras.errors import ConfigError
 from mmkeras.training.run import Run
 
@@ -60,6 +61,9 @@ def export_source(source: Source, config: ExportConfig, *, console: Console | No
     gates_of(source.task, config.max_metric_drop, config.max_flips)
     if len(source.samples) < ENOUGH:
         console.print(f"[yellow]Verified on {len(source.samples)} test samples; {ENOUGH} or more say more.")
+    shares = coverage(source.specs, (sample.values for sample in source.samples))
+    for line in warnings(shares, "the verification samples"):
+        console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
     progress = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
     )
@@ -100,6 +104,7 @@ def export_source(source: Source, config: ExportConfig, *, console: Console | No
                 "ladder": config.ladder,
             },
             calibration=calibration.to_json() if calibration else {},
+            coverage=shares,
         )
         write_description(folder, source, version, results, reference, report.calibration)
         report.write(folder)

@@ -87,6 +87,7 @@ class Joined(Generic[ConfigT]):
         """
         from mmkeras.model import modality_specs, task_spec
         from mmkeras.training.cluster.logs import keep_log
+        from mmkeras.training.coverage import measure
         from mmkeras.training.resolve import resolve
         from mmkeras.training.run import Run
 
@@ -94,7 +95,9 @@ class Joined(Generic[ConfigT]):
         if folder is None and cluster.chief:
             folder = new_run_folder(Path(config.runs), config.name)
             config = resolve(config, index, folder)
-            Run.create(folder, config, modality_specs(config.model), task_spec(config.model), index, self.decided)
+            specs = modality_specs(config.model)
+            shares = measure(index, specs, console)
+            Run.create(folder, config, specs, task_spec(config.model), index, self.decided, coverage=shares)
         elif folder is not None and cluster.chief:
             claim_run(folder)
         told = Path(cluster.told_by_chief("run", str(Path(folder or "").resolve())))

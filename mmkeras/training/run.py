@@ -20,6 +20,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,7 @@ class Run:
         index: Index,
         decided: dict[str, Any],
         latest: bool = True,
+        coverage: Mapping[str, Any] | None = None,
     ) -> Run:
         """Write a new run's description into its folder.
 
@@ -83,6 +85,7 @@ class Run:
             index: the converted data.
             decided: what ``auto`` settings came to, from `environment.prepare`.
             latest: let ``latest`` beside the folder point at it.
+            coverage: from `mmkeras.training.coverage.measure`, kept in run.json and so in metrics.json.
         """
         provenance = {
             "schema_version": 1,
@@ -95,6 +98,8 @@ class Run:
             "data_fingerprint": index.fingerprint,
             "data_folder": os.path.relpath(index.folder),
         }
+        if coverage:
+            provenance["coverage"] = dict(coverage)
         if index.damaged:
             provenance["damaged_records"] = _named(index)
         for spec in specs.values():
