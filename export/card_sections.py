@@ -82,13 +82,13 @@ def _metrics(measured: Measured) -> str:
     rows = [(plain(name), interval(value)) for name, value in values.items()]
     text = table(("metric", "value"), rows)
     if rows and settings.get("confidence"):
-        text += f"\nIntervals: {100 * settings['confidence']:g} %, bootstrap over the test samples.\n"
+        text += f"\nIntervals: {100 * settings['confidence']:g} %, resampled over groups of the test samples.\n"
     return text
 
 
 def _ablation(measured: Measured) -> str:
     rows = []
-    for what, variants in (("without", "removed"), ("shuffled", "shuffled"), ("alone", "alone")):
+    for what, variants in (("without", "removed"), ("shuffled", "shuffled"), ("with the others missing", "alone")):
         for modality, variant in mapping(measured.metrics, "ablation", variants).items():
             value = mapping(variant, "metrics").get(measured.metric)
             change = mapping(variant, "difference").get(measured.metric)

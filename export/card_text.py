@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from mmkeras.rounding import rounded
+
 __all__ = ["NOT_MEASURED", "interval", "mapping", "number", "plain", "signed", "table"]
 
 NOT_MEASURED = "not measured"
@@ -18,14 +20,15 @@ def plain(value: Any) -> str:
 
 
 def number(value: Any, form: str = "{:.4f}") -> str:
-    """Return a number, or that it was not measured."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return form.format(value) if is_number else NOT_MEASURED
+    """Return a number, or that it was not measured; of shares 1.0000 is only what is exactly 1."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return NOT_MEASURED
+    return rounded(value, 4) if form == "{:.4f}" else form.format(value)
 
 
 def signed(value: Any) -> str:
     """Return a change with its sign, or that it was not measured."""
-    return number(value, "{:+.4f}")
+    return NOT_MEASURED if number(value) == NOT_MEASURED else rounded(value, 4, signed=True)
 
 
 def interval(value: Any) -> str:

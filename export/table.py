@@ -13,6 +13,7 @@ from export.results import FileResult, Report
 from export.scenarios import ALL
 from export.tensorrt_notes import NOTES
 from mmkeras.console import Console
+from mmkeras.rounding import rounded
 
 __all__ = ["print_report"]
 
@@ -74,6 +75,6 @@ def _row(file: FileResult) -> list[str | Text]:
         f"{file.bytes / 1e6:.2f} MB" if file.bytes else "-",
         f"{file.max_abs_diff:.1e}" if compared else "-",
         f"{file.flips}" if compared else "-",
-        f"{whole.metric:.4f} ({whole.metric_change:+.4f})" if whole else "-",
+        f"{rounded(whole.metric, 4)} ({rounded(whole.metric_change, 4, signed=True)})" if whole else "-",
         Text("accepted") if file.accepted else Text("REJECTED", style="red"),
     ]

@@ -15,6 +15,7 @@ from mmkeras.evaluation.degradation import degradation
 from mmkeras.evaluation.degradation_table import print_degradation, record_degradation
 from mmkeras.evaluation.intervals import Bootstrap
 from mmkeras.files import write_json
+from mmkeras.rounding import rounded
 from pipelines._by_scene import ANSWERS, COMPARED, gains, read_answers, scene_draws
 from pipelines._contract import Evaluated
 from pipelines._processes import run_processes
@@ -129,7 +130,7 @@ def _table(fusions: dict[str, Any]) -> Table:
         table.add_column(heading.replace("_", " "), justify="left" if heading == "fusion" else "right")
     for variant, entry in fusions.items():
         values = [entry["mean"].get(name) for name in names]
-        shown = ["-" if value is None else f"{value:.3f}" for value in values]
+        shown = ["-" if value is None else rounded(value, 3) for value in values]
         best = ", ".join(f"{each['best_epoch']} of {each['epochs']}" for each in entry["training"].values())
         table.add_row(variant, *shown, str(len(entry["per_seed"])), best)
     return table

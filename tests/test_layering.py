@@ -32,6 +32,7 @@ DEVICE = (
     "mmkeras.terminal",
     "mmkeras.console",
     "mmkeras.litert_file",
+    "mmkeras.rounding",
     "mmkeras.typed",
     "mmkeras.waiting",
     "mmkeras.parallel",

@@ -17,6 +17,7 @@ from export.source import Source, source_from_run
 from mmkeras.console import Console
 from mmkeras.errors import ConfigError
 from mmkeras.files import write_json
+from mmkeras.rounding import percent
 from mmkeras.training.interrupts import Interrupted
 from mmkeras.training.quantization_aware.fine_tune import (
     FineTuning,
@@ -141,8 +142,8 @@ def _beside(parent: Path) -> Path:
 
 def _line(metric: str, measured: Measured) -> str:
     """Return the scores with everything there in one line."""
-    whole, rounded = measured.whole
+    whole, int8 = measured.whole
     return (
-        f"{metric} {100 * whole:.2f} % in float32, {100 * rounded:.2f} % with {measured.layers} layers in int8, on "
+        f"{metric} {percent(whole, 2)} % in float32, {percent(int8, 2)} % with {measured.layers} layers in int8, on "
         f"{measured.samples} validation samples"
     )

@@ -11,6 +11,7 @@ from rich.table import Table
 from export.fine_tuning.measure import Measured
 from export.scenarios import ALL
 from mmkeras.console import Console
+from mmkeras.rounding import percent
 
 __all__ = ["REPORT_NAME", "Verdict", "print_table"]
 
@@ -81,14 +82,15 @@ def print_table(verdict: Verdict, console: Console) -> None:
     for name in after.float32:
         cells = []
         for measured in (before, after):
-            cost = 100 * (measured.int8[name] - measured.float32[name])
-            cells += [f"{100 * measured.float32[name]:.2f}", f"{100 * measured.int8[name]:.2f} ({cost:+.2f})"]
+            whole, now = measured.float32[name], measured.int8[name]
+            cells += [percent(whole, 2), f"{percent(now, 2)} ({percent(now - whole, 2, signed=True)})"]
         table.add_row(name, *cells)
     console.print(table)
     int8, float32 = ("worse" if gain < 0 else "better" for gain in (verdict.gain, verdict.float_gain))
     console.print(
-        f"int8 is {100 * abs(verdict.gain):.2f} points {int8} than before (standard error {100 * verdict.error:.2f}, "
-        f"{after.samples} samples), float32 {100 * abs(verdict.float_gain):.2f} {float32}.",
+        f"int8 is {percent(abs(verdict.gain), 2)} points {int8} than before (standard error "
+        f"{percent(verdict.error, 2)}, {after.samples} samples), float32 "
+        f"{percent(abs(verdict.float_gain), 2)} {float32}.",
         highlight=False,
     )
     if verdict.worth_it:

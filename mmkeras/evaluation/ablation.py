@@ -1,4 +1,8 @@
-"""What each modality is worth: removed, shuffled across samples, and alone, against the whole model."""
+"""What each modality is worth: removed, shuffled across samples, and with all others missing, against the whole model.
+
+``alone`` in the results is the same model with the other modalities marked as missing. It is not a model that was
+trained on one modality, which may do better.
+"""
 
 from __future__ import annotations
 
@@ -29,20 +33,27 @@ class Ablation:
     """Findings that need a decision, in plain words."""
 
 
-def baseline_outputs(task: TaskSpec, targets: np.ndarray, outputs: Outputs) -> dict[str, np.ndarray] | None:
+def baseline_outputs(
+    task: TaskSpec, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None
+) -> dict[str, np.ndarray] | None:
     """Return the outputs of the best answer that looks at no input, or ``None`` for an unknown task.
 
-    One label: always the most frequent class. Several labels: the share of each. Numbers: the mean.
+    One label: always the most frequent class. Several labels: the share of each. Numbers: the mean. Samples count with
+    their weights (N,), alike when not given.
     """
     if "probabilities" in outputs and task.target.shape == ():
         classes = outputs["probabilities"].shape[1]
-        share = np.bincount(targets.astype(np.int64), minlength=classes) / len(targets)
+        share = np.bincount(targets.astype(np.int64), weights, minlength=classes) / _total(targets, weights)
         return {"probabilities": np.tile(share.astype(np.float32), (len(targets), 1))}
     if "probabilities" in outputs or "value" in outputs:
         name = "probabilities" if "probabilities" in outputs else "value"
-        mean = targets.reshape(len(targets), -1).mean(0, dtype=np.float64).astype(np.float32)
+        mean = np.average(targets.reshape(len(targets), -1).astype(np.float64), 0, weights).astype(np.float32)
         return {name: np.tile(mean, (len(targets), 1)).reshape(outputs[name].shape)}
     return None
+
+
+def _total(targets: np.ndarray, weights: np.ndarray | None) -> float:
+    return float(len(targets)) if weights is None else float(weights.sum(dtype=np.float64))
 
 
 def ablate(
@@ -79,7 +90,7 @@ def ablate(
         "shuffled": {name: score(Variant(shuffled=frozenset({name}), seed=bootstrap.seed)) for name in names},
         "alone": {name: score(Variant(absent=frozenset(names) - {name})) for name in names},
     }
-    constant = baseline_outputs(task, samples.targets, outputs)
+    constant = baseline_outputs(task, samples.targets, outputs, samples.weights)
     baseline = bootstrap.score(task, samples.targets, constant, samples.weights, samples.groups) if constant else None
     result: dict[str, Any] = {
         group: {name: _entry(draws, whole) for name, draws in members.items()} for group, members in groups.items()
@@ -116,9 +127,10 @@ def _verdict(
         helps = bool((gain.low if sign > 0 else -gain.high) > 0) and used > 1
         verdict |= {"fusion_helps": helps, "best_alone": best, "gain": gain.to_json()}
         alone = groups["alone"][best].values[metric]
+        missing = " and ".join(name for name in names if name != best) if len(names) == 2 else "the others"
         comparison = (
             f"all modalities together reach {_titled(metric, whole.values[metric])}, "
-            f"{best} alone reaches {number(metric, alone)} ({change(metric, gain)})."
+            f"{best} with {missing} missing reaches {number(metric, alone)} ({change(metric, gain)})."
         )
         if helps:
             sentences.append(f"Fusion helps: {comparison}")

@@ -56,7 +56,7 @@ def calibration(task: TaskSpec, targets: np.ndarray, outputs: Outputs, weights: 
     """Return the calibration of a task.
 
     One label: of the chosen class's probability. Several labels: of each label's probability, with their
-    mean. Numbers: the distribution of the residuals and a sample of them to draw. ``None`` for other tasks.
+    mean. Numbers: the weighted distribution of the residuals and a sample of them to draw. ``None`` for other tasks.
 
     Args:
         task: recognised by its outputs.
@@ -85,9 +85,7 @@ def calibration(task: TaskSpec, targets: np.ndarray, outputs: Outputs, weights: 
             "numbers": {
                 name: {
                     "unit": units[i] if units else "",
-                    "mean": float(error[:, i].mean()),
-                    "standard_deviation": float(error[:, i].std()),
-                    "quantiles": {q: float(np.quantile(error[:, i], float(q))) for q in ("0.05", "0.5", "0.95")},
+                    **_distribution(error[:, i], weights),
                     "truth": [float(x) for x in truth[::step, i]],
                     "residual": [float(x) for x in error[::step, i]],
                 }
@@ -95,3 +93,16 @@ def calibration(task: TaskSpec, targets: np.ndarray, outputs: Outputs, weights: 
             },
         }
     return None
+
+
+def _distribution(values: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
+    """Return weighted mean, standard deviation and quantiles of values (N,)."""
+    mean = float(np.average(values, weights=weights))
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order], dtype=np.float64)
+    places = {q: np.searchsorted(reached, float(q) * reached[-1] * (1 - 1e-12)) for q in ("0.05", "0.5", "0.95")}
+    return {
+        "mean": mean,
+        "standard_deviation": float(np.sqrt(np.average((values - mean) ** 2, weights=weights))),
+        "quantiles": {q: float(values[order][place]) for q, place in places.items()},
+    }

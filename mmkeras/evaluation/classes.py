@@ -171,7 +171,7 @@ def _value(entry: dict[str, Any]) -> float:
 
 
 def confusion(task: TaskSpec, targets: np.ndarray, outputs: Outputs) -> dict[str, Any] | None:
-    """Count what is taken for what; sample weights have no say here.
+    """Count what is taken for what: numbers of samples, without their weights.
 
     Returns:
         One label: ``{"labels", "matrix" [truth][predicted], "top": [{"truth", "predicted", "count",

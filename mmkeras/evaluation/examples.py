@@ -22,6 +22,7 @@ from mmkeras.evaluation.pictures.gallery import Scene
 from mmkeras.evaluation.pictures.samples import Card
 from mmkeras.evaluation.samples import Samples
 from mmkeras.modalities import ModalitySpec
+from mmkeras.rounding import percent
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._contract import Outputs
 
@@ -89,7 +90,7 @@ def answers(task: TaskSpec, outputs: Outputs) -> list[str]:
         return [_numbers(names, row) for row in next(iter(outputs.values())).reshape(-1, len(names))]
     probabilities = outputs["probabilities"]
     if task.target.shape == ():
-        return [f"{names[int(row.argmax())]} ({100 * row.max():.0f} %)" for row in probabilities]
+        return [f"{names[int(row.argmax())]} ({percent(float(row.max()), 0)} %)" for row in probabilities]
     return [_listed(names, row) for row in probabilities >= thresholds(task)]
 
 

@@ -17,6 +17,7 @@ from mmkeras.evaluation.pictures import figure_to_png
 from mmkeras.evaluation.table import worst_slices
 from mmkeras.evaluation.words import number, span, span_of_change, step, title
 from mmkeras.files import write_bytes, write_text
+from mmkeras.rounding import percent
 from mmkeras.typed import parse_json
 
 __all__ = ["render_report", "write_report"]
@@ -53,7 +54,13 @@ def render_report(
         lstrip_blocks=True,
     )
     environment.filters |= {"title": title, "pretty": _pretty, "size": _size}
-    environment.globals |= {"number": number, "span": span, "span_of_change": span_of_change, "step": step}
+    environment.globals |= {
+        "number": number,
+        "span": span,
+        "span_of_change": span_of_change,
+        "step": step,
+        "percent": percent,
+    }
     encoded = {name: "data:image/png;base64," + base64.b64encode(png).decode() for name, png in pictures.items()}
     given = dict(metrics["provenance"] if provenance is None else provenance)
     return environment.get_template(_TEMPLATE).render(

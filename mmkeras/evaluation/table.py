@@ -49,7 +49,7 @@ def print_metrics(metrics: Mapping[str, Any], console: Console) -> None:
     rows = [(f"without {name}", entry) for name, entry in ablation["removed"].items()]
     rows += [(f"{name} of other samples", entry) for name, entry in ablation["shuffled"].items()]
     if len(ablation["removed"]) > 2:
-        rows += [(f"{name} alone", entry) for name, entry in ablation["alone"].items()]
+        rows += [(f"{name}, others missing", entry) for name, entry in ablation["alone"].items()]
     if "baseline" in ablation:
         rows.append(("constant answer", ablation["baseline"]))
     for words, entry in rows:

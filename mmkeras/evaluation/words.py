@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from mmkeras.evaluation.draws import Interval
 from mmkeras.evaluation.scales import is_share
+from mmkeras.rounding import percent
 
 __all__ = ["amount", "change", "is_share", "number", "span", "span_of_change", "step", "title"]
 
@@ -42,10 +44,10 @@ def title(metric: str) -> str:
 
 
 def number(metric: str, value: float | None) -> str:
-    """Return one value of a metric: ``97.3 %`` or ``0.0421``."""
+    """Return one value of a metric: ``97.3 %``, ``99.97 %`` or ``0.0421``."""
     if value is None or value != value:
         return "–"
-    return f"{100 * value:.1f}{_SPACE}%" if is_share(metric) else f"{value:.4g}"
+    return f"{percent(value)}{_SPACE}%" if is_share(metric) else f"{value:.4g}"
 
 
 def span(metric: str, interval: Mapping[str, Any]) -> str:
@@ -54,7 +56,7 @@ def span(metric: str, interval: Mapping[str, Any]) -> str:
     if low is None or high is None:
         return "–"
     if is_share(metric):
-        return f"{100 * low:.1f} – {100 * high:.1f}{_SPACE}%"
+        return f"{percent(low)} – {percent(high)}{_SPACE}%"
     return f"{low:.4g} – {high:.4g}"
 
 
@@ -64,7 +66,7 @@ def span_of_change(metric: str, interval: Mapping[str, Any]) -> str:
     if low is None or high is None:
         return "–"
     if is_share(metric):
-        return f"{100 * low:+.1f} to {100 * high:+.1f} points"
+        return f"{percent(low, signed=True)} to {percent(high, signed=True)} points"
     return f"{low:+.3g} to {high:+.3g}"
 
 
@@ -73,20 +75,29 @@ def step(metric: str, value: float | None) -> str:
     if value is None or value != value:
         return "–"
     # Adding 0 turns -0 into 0.
-    return f"{100 * value + 0:+.2f}{_SPACE}points" if is_share(metric) else f"{value + 0:+.3g}"
+    return f"{percent(value, 2, signed=True)}{_SPACE}points" if is_share(metric) else f"{value + 0:+.3g}"
 
 
 def change(metric: str, difference: Interval) -> str:
     """Return a difference with sign and interval: ``+1.2 points, interval +0.8 to +1.6``."""
-    scale, unit = (100, " points") if is_share(metric) else (1, "")
-    value, low, high = (scale * x for x in (difference.value, difference.low, difference.high))
-    form = "+.1f" if is_share(metric) else "+.3g"
-    return f"{value:{form}}{unit}, interval {low:{form}} to {high:{form}}"
+    share = is_share(metric)
+    value, low, high = (
+        percent(x, signed=True) if share else f"{x:+.3g}" for x in (difference.value, difference.low, difference.high)
+    )
+    return f"{value}{' points' if share else ''}, {_interval(low, high, difference)}"
 
 
 def amount(metric: str, difference: Interval) -> str:
-    """Return the size of a difference without its sign: ``32.5 points, interval 31.2 to 33.9``."""
-    low, high = sorted((abs(difference.low), abs(difference.high)))
-    scale, unit, form = (100, " points", ".1f") if is_share(metric) else (1, "", ".3g")
-    size = abs(scale * difference.value)
-    return f"{size:{form}}{unit}, interval {scale * low:{form}} to {scale * high:{form}}"
+    """Return the size of a difference without its sign: ``32.5 points, interval 31.2 to 33.9``.
+
+    An interval that reaches beyond 0 begins with a sign.
+    """
+    share, sign = is_share(metric), -1 if difference.value < 0 else 1
+    ends = sorted((sign * difference.low, sign * difference.high))
+    size, low, high = (percent(x) if share else f"{x:.3g}" for x in (abs(difference.value), *ends))
+    return f"{size}{' points' if share else ''}, {_interval(low, high, difference)}"
+
+
+def _interval(low: str, high: str, difference: Interval) -> str:
+    known = math.isfinite(difference.low) and math.isfinite(difference.high)
+    return f"interval {low} to {high}" if known else "no interval: a single group"

@@ -3,6 +3,7 @@ import pytest
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
+from mmkeras.evaluation.ablation import baseline_outputs
 from mmkeras.evaluation.calibration import BINS, calibration, reliability
 from mmkeras.evaluation.classes import confusion, per_class
 from mmkeras.evaluation.intervals import SLOW_RESAMPLES, Bootstrap
@@ -92,6 +93,67 @@ def test_reliability_equals_scikit_learn():
     assert counts.sum() == 3000
     assert found["ece"] == pytest.approx((np.abs(share - mean) * counts).sum() / 3000)
     assert found["mce"] == pytest.approx(np.abs(share - mean).max())
+
+
+def test_the_calibration_error_of_weighted_samples_is_known():
+    """Two bins of 15: (0.6, 0.667] with one right of two, (0.933, 1] with one wrong."""
+    confidence, correct = np.array([0.62, 0.66, 0.95]), np.array([True, False, False])
+    weights = np.array([1.0, 3.0, 4.0])
+    first, second = abs((0.62 + 3 * 0.66) / 4 - 1 / 4), 0.95
+    found = reliability(confidence, correct, weights)
+    assert found["ece"] == pytest.approx((4 * first + 4 * second) / 8)
+    assert found["mce"] == pytest.approx(second)
+    assert [entry["samples"] for entry in found["bins"] if entry["samples"]] == [2, 1]
+    for repeated in (np.repeat(np.arange(3), weights.astype(int)),):
+        again = reliability(confidence[repeated], correct[repeated], np.ones(8))
+        assert again["ece"] == pytest.approx(found["ece"])
+
+
+def test_a_confidence_at_an_edge_counts_in_the_bin_below():
+    """Bins are (low, high]: with 2 bins 0.5 is in the first one, 0 too, and 1 in the last one."""
+    found = reliability(np.array([0.0, 0.5, 0.6, 1.0]), np.array([False, True, True, True]), np.ones(4), bins=2)
+    assert [entry["samples"] for entry in found["bins"]] == [2, 2]
+    assert found["ece"] == pytest.approx((abs(0.25 - 0.5) + abs(0.8 - 1.0)) / 2)
+
+
+@pytest.mark.parametrize("kind", ["one label", "several labels", "numbers"])
+def test_a_whole_weight_counts_like_copies_everywhere(kind):
+    spec, (targets, values), output = {
+        "one label": (task(), probabilities(150, 4), "probabilities"),
+        "several labels": (several_task(), several(), "probabilities"),
+        "numbers": (numbers_task(), numbers(), "value"),
+    }[kind]
+    weights = (np.arange(len(targets)) * 7 % 4).astype(np.float32)
+    copies = np.repeat(np.arange(len(targets)), weights.astype(int))
+    ones = np.ones(len(copies), np.float32)
+    weighed, copied = (targets, {output: values}, weights), (targets[copies], {output: values[copies]}, ones)
+    scores = [Bootstrap(3).score(spec, *each).values for each in (weighed, copied)]
+    assert scores[0] == pytest.approx(scores[1], rel=1e-5)
+    assert scores[0] != pytest.approx(spec.score(targets, {output: values}), rel=1e-3)
+    found, again = (
+        {
+            f"{name} {metric}": entry[metric]["value"]
+            for name, entry in per_class(spec, *each, BOOTSTRAP).items()
+            for metric in entry
+            if metric not in ("samples", "few")
+        }
+        for each in (weighed, copied)
+    )
+    assert found == pytest.approx(again, rel=1e-4)
+    one, other = (_numbers(known(calibration(spec, *each))) for each in (weighed, copied))
+    assert one == pytest.approx(other, rel=1e-4)
+    lines = [baseline_outputs(spec, each[0], each[1], each[2]) for each in (weighed, copied)]
+    np.testing.assert_allclose(known(lines[0])[output][0], known(lines[1])[output][0], rtol=1e-5)
+
+
+def _numbers(value, name=""):
+    """Return the numbers in a calibration by their path, but counts and drawn samples."""
+    if isinstance(value, dict):
+        kept = ((key, each) for key, each in value.items() if key not in ("samples", "truth", "residual"))
+        return {path: number for key, each in kept for path, number in _numbers(each, f"{name}/{key}").items()}
+    if isinstance(value, list):
+        return {path: n for i, each in enumerate(value) for path, n in _numbers(each, f"{name}/{i}").items()}
+    return {name: value} if isinstance(value, float) else {}
 
 
 def test_calibrated_answers_have_a_small_error():

@@ -85,14 +85,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print(f"written to {given.out}", markup=False, highlight=False)
     if given.record:
         _record(results)
-    good = all(results[part]["share"] is None or results[part]["share"] >= results[part]["bar"] for part in ("int8", "other"))
+    good = all(
+        results[part]["share"] is None or results[part]["share"] >= results[part]["bar"] for part in ("int8", "other")
+    )
     return 0 if good and results["honest"]["refused"] <= results["honest"]["bar"] else 1
 
 
 def _parser() -> argparse.ArgumentParser:
     names = sorted({kind.name for kind in every_kind()})
     parser = argparse.ArgumentParser("python -m tests.mutants", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--kinds", nargs="+", choices=names, default=[], metavar="KIND", help="kinds to plant; see --list")
+    parser.add_argument(
+        "--kinds", nargs="+", choices=names, default=[], metavar="KIND", help="kinds to plant; see --list"
+    )
     parser.add_argument("--formats", nargs="+", choices=_FORMATS, default=list(_FORMATS), help="formats to plant in")
     parser.add_argument(
         "--precisions",
@@ -183,9 +187,16 @@ def _died(task: Task) -> list[dict[str, Any]]:
     if call is not worker.run_variant:
         raise RuntimeError(f"{name}: the worker process died.")
     kind, variant, place = rest
-    died = {"gate": "refused", "gate_reason": "the process died", "selftest": "failed", "selftest_reason": "the process died"}
+    died = {
+        "gate": "refused",
+        "gate_reason": "the process died",
+        "selftest": "failed",
+        "selftest_reason": "the process died",
+    }
     known = {"equivalent": False, "difference": None, "flips": None, "drop": None}
-    return [{"kind": kind, "variant": variant, "place": place, "format": "bundle", "precision": "bundle", **died, **known}]
+    return [
+        {"kind": kind, "variant": variant, "place": place, "format": "bundle", "precision": "bundle", **died, **known}
+    ]
 
 
 def _record(results: dict[str, Any]) -> None:

@@ -79,7 +79,9 @@ class Mutant:
 class Bench:
     """An honest export of the subject, with everything that is measured of it once."""
 
-    def __init__(self, source: Source, bundle: Path, other: Path, models: Path, config: ExportConfig, seed: int) -> None:
+    def __init__(
+        self, source: Source, bundle: Path, other: Path, models: Path, config: ExportConfig, seed: int
+    ) -> None:
         """Run the Keras model in every scenario.
 
         Args:
@@ -112,7 +114,9 @@ class Bench:
             return self._try_edit(variant, plant)
         if isinstance(plant, HostChange):
             return [self._try_host(variant, plant)]
-        chosen = [file for file in files or self.files if not variant.kind.precisions or file[1] in variant.kind.precisions]
+        chosen = [
+            file for file in files or self.files if not variant.kind.precisions or file[1] in variant.kind.precisions
+        ]
         with tempfile.TemporaryDirectory() as temporary:
             planted = {file: path for file in chosen if (path := self._write(variant, plant, *file, Path(temporary)))}
             mutants = [self._try_gate(variant, plant, *file, path) for file, path in planted.items()]
@@ -171,7 +175,9 @@ class Bench:
             drop=max(drops) if drops and np.isfinite(drops).all() else None,
         )
 
-    def _gate(self, format: str, precision: str, path: Path, probe: Probe) -> tuple[FileResult, list[dict[str, np.ndarray]]]:
+    def _gate(
+        self, format: str, precision: str, path: Path, probe: Probe
+    ) -> tuple[FileResult, list[dict[str, np.ndarray]]]:
         """Let the export judge a file as if a converter had just written it."""
 
         def copies(job: Job, precision: str, aside: Path) -> None:
@@ -309,7 +315,9 @@ class Bench:
         except MmkerasError as error:
             return None, f"{type(error).__name__}: {error}"[:300]
         reasons = [f"{check.modality}: {check.reason}" for check in found.preprocessing if check.verdict == "failed"]
-        reasons += [f"{file.format} {file.precision}: {file.reason}" for file in found.files if file.verdict == "failed"]
+        reasons += [
+            f"{file.format} {file.precision}: {file.reason}" for file in found.files if file.verdict == "failed"
+        ]
         reasons += [f"{name} is not covered" for name, verdict in found.scenarios.items() if verdict == "not covered"]
         return found, "; ".join(reasons)[:300]
 

@@ -27,7 +27,13 @@ def change_kernel(model: Any, layer: Layer, change: Callable[[np.ndarray], np.nd
         if variable.shape.rank > 1 and layer.holds_kernel(variable.path):
             values = np.asarray(variable)
             table = "embedding" in variable.path or "token" in variable.path.split("/")[-1]
-            flat = values if table else values.reshape(values.shape[0], -1).T if values.ndim < 4 else values.transpose(3, 0, 1, 2)
+            flat = (
+                values
+                if table
+                else values.reshape(values.shape[0], -1).T
+                if values.ndim < 4
+                else values.transpose(3, 0, 1, 2)
+            )
             changed = change(flat)
             if not table:
                 changed = changed.T.reshape(values.shape) if values.ndim < 4 else changed.transpose(1, 2, 3, 0)

@@ -87,7 +87,9 @@ def activations(proto: Any) -> list[tuple[Any, Any]]:
     pairs = []
     for node in proto.graph.node:
         if node.op_type == "QuantizeLinear" and node.input[0] not in constants:
-            followers = [n for n in proto.graph.node if n.op_type == "DequantizeLinear" and n.input[0] == node.output[0]]
+            followers = [
+                n for n in proto.graph.node if n.op_type == "DequantizeLinear" and n.input[0] == node.output[0]
+            ]
             if followers and node.input[1] in constants:
                 pairs.append((node, followers[0]))
     return pairs

@@ -88,7 +88,9 @@ class Probe:
         def called(**inputs: Any) -> dict[str, Any]:
             raw = any(value.dtype == tf.string for value in inputs.values())
             if raw:
-                given = {f"{name}_present": np.array([bool(v) for v in value.numpy()]) for name, value in inputs.items()}
+                given = {
+                    f"{name}_present": np.array([bool(v) for v in value.numpy()]) for name, value in inputs.items()
+                }
                 self._scene.given = given
                 outputs = {name: value.numpy() for name, value in signature(**inputs).items()}
                 if self._signal.outputs:

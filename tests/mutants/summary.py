@@ -24,7 +24,10 @@ _REFUSED = (1, 0)
 
 
 def summarise(
-    settings: Settings, mutants: Sequence[Mapping[str, Any]], honest: Sequence[Mapping[str, Any]], machine: Mapping[str, Any]
+    settings: Settings,
+    mutants: Sequence[Mapping[str, Any]],
+    honest: Sequence[Mapping[str, Any]],
+    machine: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the content of runs/mutants.json.
 
@@ -103,7 +106,9 @@ def show(results: Mapping[str, Any], console: Console) -> None:
         )
     for each in honest["failed"]:
         for file in each["refused"]:
-            console.print(Text(f"refused: {each['name']} {file['format']} {file['precision']}: {file['reason']}"), soft_wrap=True)
+            console.print(
+                Text(f"refused: {each['name']} {file['format']} {file['precision']}: {file['reason']}"), soft_wrap=True
+            )
         if each["selftest"]:
             console.print(Text(f"refused: {each['name']} by the self-test: {each['selftest']}"), soft_wrap=True)
 
@@ -117,7 +122,9 @@ def _named(mutant: Mapping[str, Any]) -> str:
         harm.append(f"metric {mutant['drop']:+.2f} points worse at worst")
     if mutant["difference"] is not None:
         harm.append(f"largest difference {mutant['difference']:.2g}")
-    return f"{name}, at {mutant['place']}, {mutant['format']} {mutant['precision']}: {', '.join(harm) or 'not measured'}"
+    return (
+        f"{name}, at {mutant['place']}, {mutant['format']} {mutant['precision']}: {', '.join(harm) or 'not measured'}"
+    )
 
 
 def _cell(counted: Mapping[str, Any] | None) -> Text:

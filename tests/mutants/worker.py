@@ -46,7 +46,9 @@ def run_training(settings: Settings, seed: int, snapshots: int) -> list[str]:
     """Train another model; return its snapshots."""
     from tests.mutants.models import train_other
 
-    return [str(path) for path in train_other(_source(settings), seed, Path(settings.work, "weights"), snapshots=snapshots)]
+    return [
+        str(path) for path in train_other(_source(settings), seed, Path(settings.work, "weights"), snapshots=snapshots)
+    ]
 
 
 def run_model(settings: Settings, name: str) -> dict[str, str]:

@@ -37,13 +37,13 @@ def ablation_figure(ablation: Mapping[str, Any], whole: Mapping[str, Any], metri
     """
     rows: list[tuple[str, Mapping[str, Any], str]] = [("all modalities", whole, BLUE)]
     for group, words, colour in (
-        ("alone", "{} alone", GREEN),
+        ("alone", "{}, others missing", GREEN),
         ("removed", "without {}", ORANGE),
         ("shuffled", "{} of other samples", GREY),
     ):
         members = ablation.get(group, {})
-        # With two modalities, "without one" is "the other alone"; with one, "alone" is the whole model.
-        if (group == "removed" and len(members) == 2) or (group == "alone" and len(members) == 1):
+        # With two modalities the other is missing where one is removed; with one modality, nothing else is missing.
+        if group == "alone" and len(members) <= 2:
             continue
         for name, entry in members.items():
             rows.append((words.format(shorten(name, 18)), entry["metrics"][metric], colour))
@@ -53,8 +53,6 @@ def ablation_figure(ablation: Mapping[str, Any], whole: Mapping[str, Any], metri
     axes = figure.add_subplot()
     _bars(axes, rows, metric)
     note = "The same model on the same samples with its inputs changed. Whiskers are the intervals."
-    if len(ablation.get("removed", {})) == 2:
-        note += " With two modalities, one alone is the other removed."
     heading(figure, "What each modality is worth", note)
     return figure
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from mmkeras.errors import DataError
 from mmkeras.evaluation.pictures.style import GREY, bare, heading, new_figure, styled
+from mmkeras.rounding import percent
 
 __all__ = ["attention_figure", "attention_heat"]
 
@@ -97,7 +98,7 @@ def attention_figure(
             bare(axes)
             axes.set_title(f"head {position + 1}", fontsize=8, color=GREY)
     words = f"{note} " if note else ""
-    words += f"{100 * total:.0f} % of the attention is on the picture's {grid[0]} x {grid[1]} tokens"
+    words += f"{percent(total, 0)} % of the attention is on the picture's {grid[0]} x {grid[1]} tokens"
     words += "; each head has its own scale." if each else "."
     heading(figure, "\n".join(textwrap.wrap(question, 60)[:1]) or "Attention over the image", words)
     return figure

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmkeras.evaluation.pictures.style import BLUE, GREY, LIGHT, ORANGE, heading, new_figure, shorten, styled
+from mmkeras.rounding import percent
 
 __all__ = ["calibration_figure"]
 
@@ -46,7 +47,7 @@ def calibration_figure(calibration: Mapping[str, Any]) -> Figure:
     below.set_xlabel("confidence in the chosen answer")
     heading(
         figure,
-        f"Calibration: expected error {100 * calibration['ece']:.1f} points",
+        f"Calibration: expected error {percent(calibration['ece'])} points",
         "In each range of confidence, how often the answer is right. On the dashed line, 80 % sure means "
         "right in "
         "80 % of the cases; below it the model is too sure of itself.",
@@ -90,12 +91,12 @@ def _per_label(calibration: Mapping[str, Any]) -> Figure:
         axes.set_visible(False)
     for axes, (name, entry) in zip(grid.ravel(), worst, strict=False):
         _reliability(axes, entry["bins"])
-        axes.set_title(f"{shorten(name, 18)}: {100 * entry['ece']:.1f}", fontsize=9)
+        axes.set_title(f"{shorten(name, 18)}: {percent(entry['ece'])}", fontsize=9)
     figure.supxlabel("predicted probability of the label", fontsize=9)
     figure.supylabel("share that has the label", fontsize=9)
     total = len(calibration["labels"])
     note = f"Mean over the labels; shown are the {len(worst)} worst of {total}, each with its own error."
-    heading(figure, f"Calibration: expected error {100 * calibration['ece']:.1f} points", note)
+    heading(figure, f"Calibration: expected error {percent(calibration['ece'])} points", note)
     return figure
 
 

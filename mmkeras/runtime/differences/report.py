@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from mmkeras.rounding import rounded
 from mmkeras.runtime.grid import Cell, Grid
 
 __all__ = ["diff_tables", "summary"]
@@ -85,7 +86,8 @@ def _metrics(value: Mapping[str, Any]) -> Grid:
         shown = [
             "-"
             if number is None
-            else f"{number:.4f}" + ("" if low is None or high is None else f" ({low:.4f} to {high:.4f})")
+            else rounded(number, 4)
+            + ("" if low is None or high is None else f" ({rounded(low, 4)} to {rounded(high, 4)})")
             for number, low, high in zip(metric["value"], metric["low"], metric["high"], strict=True)
         ]
         apart = metric["intervals_apart"]

@@ -14,6 +14,7 @@ import numpy as np
 
 from mmkeras.canvas import Canvas, class_colour, depth_colour
 from mmkeras.geometry import BOX_EDGES, PinholeCamera, Pose, box_corners
+from mmkeras.rounding import percent
 from mmkeras.tasks.detection.birds_eye import birds_eye
 
 __all__ = ["beside", "birds_eye", "camera_picture", "corners"]
@@ -149,7 +150,7 @@ def _tag(board: Canvas, answer: Answer, camera: PinholeCamera, to_camera: Pose, 
         return
     left, top, right, bottom = box * scale
     speed = f"{_speed(answer):.0f} m/s"
-    score = f"{answer['class'].replace('_', ' ')} {100 * float(answer['score']):.0f} %"
+    score = f"{answer['class'].replace('_', ' ')} {percent(float(answer['score']), 0)} %"
     height = 17
     places = [(left, top - 2), (left, bottom + height + 2), (right + 3, top + height), (left - 90, top + height)]
     places += [(left, top - 2 - height), (left, bottom + 2 * height + 2), (left, top - 2 - 2 * height)]

@@ -143,13 +143,21 @@ def _mixed_outputs(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 KINDS = tuple(
     Kind(name, what, variants, place="bundle")
     for name, what, variants in (
-        ("golden-of-another-model", "the golden samples of another training of the model", {"": _golden_of("golden.npz", "golden")}),
+        (
+            "golden-of-another-model",
+            "the golden samples of another training of the model",
+            {"": _golden_of("golden.npz", "golden")},
+        ),
         (
             "golden-targets-rolled",
             "the golden targets belong to other samples",
             {"": _golden(lambda a: {**a, "targets": np.roll(a["targets"], 1, 0)})},
         ),
-        ("golden-outputs-mixed", "two golden samples have each other's outputs", {"": _golden(_mixed_outputs, per_file=True)}),
+        (
+            "golden-outputs-mixed",
+            "two golden samples have each other's outputs",
+            {"": _golden(_mixed_outputs, per_file=True)},
+        ),
         (
             "golden-cut",
             "golden samples of a scenario are missing",
@@ -158,9 +166,17 @@ KINDS = tuple(
                 for name in ("without_text", "without_image")
             },
         ),
-        ("labels-of-the-manifest", "the manifest's labels are in another order", {"rolled": _manifest(_roll_labels), "yes, no": _manifest(_swap_labels)}),
+        (
+            "labels-of-the-manifest",
+            "the manifest's labels are in another order",
+            {"rolled": _manifest(_roll_labels), "yes, no": _manifest(_swap_labels)},
+        ),
         ("vocabulary-swapped", "two words of the vocabulary file are exchanged", {"": _vocabulary(_swap_words)}),
-        ("vocabulary-off-by-one", "the words of the vocabulary file stand one line higher", {"": _vocabulary(_roll_words)}),
+        (
+            "vocabulary-off-by-one",
+            "the words of the vocabulary file stand one line higher",
+            {"": _vocabulary(_roll_words)},
+        ),
         ("lowercase-off", "the manifest says that text keeps its capitals", {"": _set("text", "lowercase", False)}),
         ("length-altered", "the manifest has another number of tokens", {"": _set("text", "max_length", 8)}),
         ("size-altered", "the manifest has another picture size", {"": _set("image", "height", 40)}),

@@ -41,10 +41,18 @@ def _flipped(bundle: Path, format: str, precision: str, path: Path) -> bool:
 
 
 KINDS = (
-    Kind("weights-of-another-training", "an honest file of the same model, trained from another seed", {"": ModelChange("other")}),
+    Kind(
+        "weights-of-another-training",
+        "an honest file of the same model, trained from another seed",
+        {"": ModelChange("other")},
+    ),
     Kind("weights-of-another-epoch", "an honest file of a neighbouring checkpoint", {"": ModelChange("later")}),
     Kind("weights-untrained", "an honest file of the model before its training", {"": ModelChange("untrained")}),
-    Kind("batch-norm-reset", "an honest file of the model with fresh batch norm statistics", {"": ModelChange("fresh-norms")}),
+    Kind(
+        "batch-norm-reset",
+        "an honest file of the model with fresh batch norm statistics",
+        {"": ModelChange("fresh-norms")},
+    ),
     Kind(
         "file-of-another-precision",
         "a file of the same model in another precision under the name",

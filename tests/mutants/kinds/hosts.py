@@ -54,7 +54,10 @@ def _without_antialias(spec: Any, value: Any, own: Callable[[Any], Tensors]) -> 
     from mmkeras.modalities.image.pixels import read_rgb
 
     pixels = np.asarray(read_rgb(value), np.float64)
-    axes = [np.clip((np.arange(n) + 0.5) * size / n - 0.5, 0, size - 1) for n, size in zip((spec.height, spec.width), pixels.shape, strict=False)]
+    axes = [
+        np.clip((np.arange(n) + 0.5) * size / n - 0.5, 0, size - 1)
+        for n, size in zip((spec.height, spec.width), pixels.shape, strict=False)
+    ]
     for axis, at in enumerate(axes):
         low = np.floor(at).astype(int)
         share = (at - low).reshape([-1, 1, 1] if axis == 0 else [1, -1, 1])
@@ -145,7 +148,11 @@ _HOST: tuple[tuple[str, str, dict[str, HostChange]], ...] = (
         "pictures are scaled by another filter",
         {name.lower(): _resized(name) for name in ("NEAREST", "BOX", "BICUBIC", "LANCZOS", "HAMMING")},
     ),
-    ("host-antialias-off", "bilinear without antialiasing", {"": HostChange(lambda: _spec("image", _without_antialias))}),
+    (
+        "host-antialias-off",
+        "bilinear without antialiasing",
+        {"": HostChange(lambda: _spec("image", _without_antialias))},
+    ),
     ("host-rounded-twice", "pixels are rounded between rows and columns", {"": _resized("BILINEAR")}),
     (
         "host-mean-shifted",
@@ -162,11 +169,18 @@ _HOST: tuple[tuple[str, str, dict[str, HostChange]], ...] = (
     ("host-blank-lost", "the last word is lost", {"": _text(lambda text: text.rpartition(" ")[0])}),
     ("host-ids-off-by-one", "every word is the next of the vocabulary", {"": _tokens(lambda s, i, m: (i + m, m))}),
     ("host-mask-full", "padding counts as words", {"": _tokens(lambda s, i, m: (i, np.ones_like(m)))}),
-    ("host-class-token-lost", "[CLS] is missing", {"": _tokens(lambda s, i, m: (np.append(i[1:], 0).astype(i.dtype), np.append(m[1:], 0).astype(m.dtype)))}),
+    (
+        "host-class-token-lost",
+        "[CLS] is missing",
+        {"": _tokens(lambda s, i, m: (np.append(i[1:], 0).astype(i.dtype), np.append(m[1:], 0).astype(m.dtype)))},
+    ),
     (
         "host-presence-inverted",
         "a modality that is there counts as missing",
-        {kind: HostChange(lambda k=kind: _presence(k, lambda v: np.asarray(1 - v, v.dtype))) for kind in ("image", "text")},  # type: ignore[misc]
+        {
+            kind: HostChange(lambda k=kind: _presence(k, lambda v: np.asarray(1 - v, v.dtype)))
+            for kind in ("image", "text")
+        },  # type: ignore[misc]
     ),
     (
         "host-presence-ignored",

@@ -105,7 +105,9 @@ KINDS = (
         {name: _on(_without(name, _swapped("yes", "no"))) for name in ("image", "text")},
     ),
     Kind(
-        "class-dead", "the score of one label is always 0", {name: _on(_dead(name)) for name in ("no", "circle", "yellow")}
+        "class-dead",
+        "the score of one label is always 0",
+        {name: _on(_dead(name)) for name in ("no", "circle", "yellow")},
     ),
     Kind(
         "nan-in-class",

@@ -32,8 +32,12 @@ def _onnx_weight_scale(layer: str, factor: float, proto: Any, rng: np.random.Gen
         # Static int8 keeps float weights before a pair of operations: the second one reads the scale.
         for node in proto.graph.node:
             if node.op_type == "QuantizeLinear" and name and node.input[0] == name:
-                after = next(n for n in proto.graph.node if n.op_type == "DequantizeLinear" and n.input[0] == node.output[0])
-                onnx_weights.write(proto, "planted_scale", onnx_weights.read(proto, after.input[1]) * np.float32(factor))
+                after = next(
+                    n for n in proto.graph.node if n.op_type == "DequantizeLinear" and n.input[0] == node.output[0]
+                )
+                onnx_weights.write(
+                    proto, "planted_scale", onnx_weights.read(proto, after.input[1]) * np.float32(factor)
+                )
                 after.input[1] = "planted_scale"
                 return True
         return False
@@ -70,7 +74,9 @@ def _onnx_activation(place: int, factor: float, offset: int, proto: Any, rng: np
 
 
 def _activation(place: int, factor: float = 1.0, offset: int = 0) -> FileEdit:
-    return FileEdit(partial(_litert_activation, place, factor, offset), partial(_onnx_activation, place, factor, offset))
+    return FileEdit(
+        partial(_litert_activation, place, factor, offset), partial(_onnx_activation, place, factor, offset)
+    )
 
 
 def _onnx_mismatch(place: int, factor: float, proto: Any, rng: np.random.Generator) -> bool:

@@ -109,7 +109,10 @@ KINDS = (
     Kind(
         "filter-zeroed",
         "the strongest output of a layer is 0",
-        {layer: _edit(layer, _zero_filter) for layer in ("first convolution", "last convolution", "fusion value", "head")},
+        {
+            layer: _edit(layer, _zero_filter)
+            for layer in ("first convolution", "last convolution", "fusion value", "head")
+        },
     ),
     Kind(
         "filter-negated",
@@ -146,7 +149,11 @@ KINDS = (
         {layer: _edit(layer, _clipped) for layer in ("last convolution", "text projection", "head")},
     ),
     Kind("words-exchanged", "two words have each other's vector", {"": _edit("word embedding", _exchange_words)}),
-    Kind("embedding-rolled", "every word has its neighbour's vector", {"": _edit("word embedding", lambda v, r: np.roll(v, 1, 0))}),
+    Kind(
+        "embedding-rolled",
+        "every word has its neighbour's vector",
+        {"": _edit("word embedding", lambda v, r: np.roll(v, 1, 0))},
+    ),
     Kind(
         "null-token-ignored",
         "nothing stands for a missing modality",
