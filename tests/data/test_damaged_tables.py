@@ -57,7 +57,9 @@ def damaged(line: bytes, kind: str, place: int, suffix: str) -> bytes:
 KINDS = ("quote opens", "quote closes", "quote", "cut", "cell too many", "nul", "latin", "delimiter", "backslash")
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     st.sampled_from([".csv", ".tsv", ".jsonl"]),
     st.dictionaries(st.integers(0, len(ROWS) - 1), st.tuples(st.sampled_from(KINDS), st.integers(0, 99)), max_size=8),

@@ -78,7 +78,7 @@ def table(folder: Path, **column: list[str]) -> Path:
 
 
 def pictures_on_both_sides(index: object) -> int:
-    sides: dict[bytes, set[str]] = {}
+    sides: dict[object, set[str]] = {}
     for split in index.splits:  # type: ignore[attr-defined]
         for record in read_samples(index, split):  # type: ignore[arg-type]
             sides.setdefault(bytes(record.values["image"]), set()).add(split)  # type: ignore[arg-type]
@@ -88,8 +88,8 @@ def pictures_on_both_sides(index: object) -> int:
 
 def test_a_table_without_a_group_has_no_picture_on_both_sides(tmp_path):
     path, modalities = table(tmp_path), modality_configs(tmp_path)
-    with Console(record=True, width=400) as console:
-        index = convert(table_config(path, tmp_path / "out"), modalities, TaskConfig(), console)
+    console = Console(record=True, width=400)
+    index = convert(table_config(path, tmp_path / "out"), modalities, TaskConfig(), console)
     assert pictures_on_both_sides(index) == 0
     assert {name: split.samples > 0 for name, split in index.splits.items()} == dict.fromkeys(index.splits, True)
     assert "120 of 120 rows share a file with other rows: they form 12 groups" in console.export_text()
@@ -99,8 +99,8 @@ def test_a_table_without_a_group_has_no_picture_on_both_sides(tmp_path):
     assert f"{torn} files ({10 * torn} rows) stand in several splits" in apart.notes[0]
     by_path = convert(table_config(path, tmp_path / "out", keep_together="path"), modalities, TaskConfig())
     assert 0 < pictures_on_both_sides(by_path) < torn
-    with Console(record=True, width=400) as console:
-        assert convert(table_config(path, tmp_path / "out"), modalities, TaskConfig(), console) == index
+    console = Console(record=True, width=400)
+    assert convert(table_config(path, tmp_path / "out"), modalities, TaskConfig(), console) == index
     assert "they form 12 groups" in console.export_text()
 
 
