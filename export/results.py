@@ -222,6 +222,8 @@ class Report:
     """The limits that the files were held to, by precision, and how they are applied."""
     faults: dict[str, str] = field(default_factory=dict)
     """By planted fault: ``caught`` by the self-test of every file, or ``no effect`` on the model's outputs."""
+    coverage: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By modality, which shares of the verification samples the model does not see, from `mmkeras.coverage`."""
 
     @property
     def accepted(self) -> bool:
@@ -243,6 +245,7 @@ class Report:
             **({"calibration": self.calibration} if self.calibration else {}),
             "gates": self.gates,
             "faults": self.faults,
+            **({"coverage": self.coverage} if self.coverage else {}),
             "files": [file.to_json() for file in self.files],
         }
 

@@ -22,6 +22,7 @@ from export.table import print_report
 from export.verify import Reference
 from mmkeras.config import ExportConfig
 from mmkeras.console import Console, DescriptionColumn
+from mmkeras.coverage import coverage, warnings
 from mmkeras.errors import ConfigError
 from mmkeras.training.run import Run
 
@@ -63,6 +64,9 @@ def export_source(source: Source, config: ExportConfig, *, console: Console | No
     gates = gates_of(source.task, config.max_metric_drop, config.max_flips)
     if len(source.samples) < ENOUGH:
         console.print(f"Verified on {len(source.samples)} test samples; {ENOUGH} or more say more.", style="yellow")
+    shares = coverage(source.specs, (sample.values for sample in source.samples))
+    for line in warnings(shares, "the verification samples"):
+        console.print(line, style="yellow", highlight=False, soft_wrap=True)
     progress = Progress(DescriptionColumn(), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console)
     root = Path(config.folder)
     with build_folder(root, source.name) as folder, progress:
@@ -104,6 +108,7 @@ def export_source(source: Source, config: ExportConfig, *, console: Console | No
             calibration=calibration.to_json() if calibration else {},
             gates={**{name: dataclasses.asdict(gate) for name, gate in gates.items()}, "rules": RULES},
             faults=proof.faults,
+            coverage=shares,
         )
         write_description(folder, source, version, results, proof, report.calibration)
         report.write(folder)

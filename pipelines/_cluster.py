@@ -93,6 +93,7 @@ class Joined(Generic[ConfigT]):
         """
         from mmkeras.model import modality_specs, task_spec
         from mmkeras.training.cluster.logs import keep_log
+        from mmkeras.training.coverage import measure
         from mmkeras.training.resolve import resolve
         from mmkeras.training.run import Run
 
@@ -101,7 +102,8 @@ class Joined(Generic[ConfigT]):
             folder = new_run_folder(Path(config.runs), config.name)
             config = resolve(config, index, folder)
             specs, task = modality_specs(config.model), task_spec(config.model)
-            Run.create(folder, config, specs, task, index, self.decided, command=command)
+            shares = measure(index, specs, console)
+            Run.create(folder, config, specs, task, index, self.decided, command=command, coverage=shares)
         elif folder is not None and cluster.chief:
             claim_run(folder)
         told = Path(cluster.told_by_chief("run", str(Path(folder or "").resolve())))

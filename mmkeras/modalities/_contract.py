@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -76,6 +76,11 @@ class ModalitySpec(ABC):
         """Return tensors and presence of one sample; ``None`` means that the modality is missing."""
         tensors = self.absent() if value is None else self.preprocess(value)
         return {**tensors, self.present.name: np.asarray(value is not None, np.float32)}
+
+    def coverage(self, values: Iterable[Any]) -> dict[str, float]:
+        """Return which shares of raw values the model does not see, by name; `mmkeras.coverage` warns of them."""
+        del values
+        return {}
 
     def scenarios(self) -> dict[str, Callable[[Any], Any]]:
         """Return this modality's difficult inputs by name: each turns a raw value into the one to verify exports on.

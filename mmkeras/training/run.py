@@ -21,6 +21,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,7 @@ class Run:
         decided: dict[str, Any],
         latest: bool = True,
         command: str = "",
+        coverage: Mapping[str, Any] | None = None,
     ) -> Run:
         """Write a new run's description into its folder.
 
@@ -87,6 +89,7 @@ class Run:
             decided: what ``auto`` settings came to, from `environment.prepare`.
             latest: let ``latest`` beside the folder point at it.
             command: the command line that makes the run; empty where there is none.
+            coverage: from `mmkeras.training.coverage.measure`, kept in run.json and so in metrics.json.
         """
         provenance = {
             "schema_version": 1,
@@ -101,6 +104,8 @@ class Run:
         }
         if command:
             provenance["command"] = command
+        if coverage:
+            provenance["coverage"] = dict(coverage)
         if index.damaged:
             provenance["damaged_records"] = _named(index)
         for spec in specs.values():

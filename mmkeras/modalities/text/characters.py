@@ -5,6 +5,9 @@ decompose, strip accents and lowercase) is applied to every character by itself 
 characters.txt, that ships with the package. Neither side asks its own Unicode library (Python, ICU and RE2
 know different Unicode versions), so they can't disagree. `make_characters` writes the table and documents
 the rules.
+
+Thai, Lao, Khmer, Burmese and other languages are written without blanks, so a sentence would be one word, too long to
+be known. A word of more than `MAX_WORD_BYTES` that is not all ASCII is therefore cut into parts, each a word.
 """
 
 from __future__ import annotations
@@ -15,12 +18,28 @@ from functools import lru_cache
 
 import numpy as np
 
-__all__ = ["CODE_POINTS", "KEEP", "NOTHING", "SLOTS", "Replacements", "pages", "replacements", "words"]
+__all__ = [
+    "CODE_POINTS",
+    "KEEP",
+    "MAX_WORD_BYTES",
+    "NOTHING",
+    "PART_BYTES",
+    "SLOTS",
+    "Replacements",
+    "pages",
+    "replacements",
+    "words",
+]
 
 CODE_POINTS = 0x110000
 """Code points are below this."""
 SLOTS = 3
 """No character is replaced by more characters than this."""
+MAX_WORD_BYTES = 100
+"""A longer word (UTF-8) is [UNK]: the limit built into TensorFlow Text, so the host keeps to it too."""
+PART_BYTES = MAX_WORD_BYTES - 3
+"""A new part of a long word begins with the first character at or after a multiple of this many bytes; a character has
+up to 4 bytes."""
 NOTHING = -1
 """In `pages`: no character in this slot."""
 KEEP = -2
@@ -73,13 +92,30 @@ def replacements(lowercase: bool) -> Replacements:
 
 
 def words(text: str, lowercase: bool) -> list[str]:
-    """Split text into normalised words, the units of WordPiece.
+    """Split text into normalised words, the units of WordPiece; long words that are not ASCII are cut.
 
     Args:
         text: any string without lone surrogates.
         lowercase: strip accents and lowercase, as uncased BERT does.
     """
-    return [word for word in text.translate(replacements(lowercase)).split(" ") if word]
+    found: list[str] = []
+    for word in text.translate(replacements(lowercase)).split(" "):
+        if 4 * len(word) <= MAX_WORD_BYTES or word.isascii() or len(word.encode()) <= MAX_WORD_BYTES:
+            found.append(word)
+        else:
+            found += _parts(word)
+    return [word for word in found if word]
+
+
+def _parts(word: str) -> list[str]:
+    """Cut a long word; `records` does the same in the graph."""
+    parts, at = [""], 0
+    for character in word:
+        if at // PART_BYTES == len(parts):
+            parts.append("")
+        parts[-1] += character
+        at += len(character.encode())
+    return parts
 
 
 @lru_cache(maxsize=2)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmkeras.draws import uniform
 from mmkeras.errors import ConfigError, DataError, require
-from mmkeras.modalities.text.characters import KEEP, SLOTS, pages, words
+from mmkeras.modalities.text.characters import KEEP, MAX_WORD_BYTES, NOTHING, PART_BYTES, SLOTS, pages, words
 from mmkeras.modalities.text.spec import Config, Spec, check_text
 from mmkeras.modalities.text.vocabulary import CLS, MASK, PAD, SEP, UNK
 
@@ -103,7 +103,28 @@ def _words(batch: tf.Tensor, lowercase: bool) -> tf.RaggedTensor:
     replaced = tf.gather_nd(tf.constant(slots), tf.stack([row, code % 256], axis=1))
     replaced = tf.where(replaced == KEEP, tf.expand_dims(code, 1), replaced)
     three = tf.RaggedTensor.from_row_splits(tf.reshape(replaced, [-1]), codes.row_splits * SLOTS, validate=False)
-    return tf.strings.split(tf.strings.unicode_encode(tf.ragged.boolean_mask(three, three >= 0), "UTF-8"))
+    clean = tf.ragged.boolean_mask(three, three >= 0)
+    return tf.strings.split(tf.strings.unicode_encode(_cut(clean), "UTF-8"))
+
+
+def _cut(texts: tf.RaggedTensor) -> tf.RaggedTensor:
+    """Put a blank before each further part of a long word, in code points (B, None), as `characters.words` does."""
+    import tensorflow as tf
+
+    code, rows = texts.flat_values, texts.value_rowids()
+    blank = code == ord(" ")
+    size = 1 + sum(tf.cast(code >= first, tf.int32) for first in (0x80, 0x800, 0x10000))
+    size = tf.where(blank, 0, size)
+    first = tf.concat([[True], blank[:-1] | (rows[1:] != rows[:-1])], 0)[: tf.size(code)]
+    word = tf.cumsum(tf.cast(first, tf.int32)) - 1
+    before = tf.cumsum(size, exclusive=True)
+    at = before - tf.gather(tf.math.segment_min(before, word), word)
+    cuttable = (tf.math.segment_sum(size, word) > MAX_WORD_BYTES) & (tf.math.segment_max(size, word) > 1)
+    part = at // PART_BYTES
+    new = tf.concat([[False], part[1:] > part[:-1]], 0)[: tf.size(code)] & ~first & ~blank & tf.gather(cuttable, word)
+    spaced = tf.stack([tf.where(new, ord(" "), NOTHING), code], axis=1)
+    pairs = tf.RaggedTensor.from_row_splits(tf.reshape(spaced, [-1]), texts.row_splits * 2, validate=False)
+    return tf.ragged.boolean_mask(pairs, pairs >= 0)
 
 
 @lru_cache(maxsize=8)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +18,9 @@ import numpy as np
 
 from mmkeras.errors import BundleError, ConfigError, DataError
 from mmkeras.modalities._contract import ModalitySpec, TensorSpec
-from mmkeras.modalities.text.characters import words
+from mmkeras.modalities.text.characters import MAX_WORD_BYTES, words
 from mmkeras.modalities.text.vocabulary import (
     CLS,
-    MAX_WORD_BYTES,
     PAD,
     SEP,
     UNK,
@@ -59,7 +58,8 @@ class Config:
     vocabulary_size: int = 8000
     """Most tokens of a vocabulary trained from the corpus."""
     lowercase: bool = True
-    """Lowercase and strip accents, as uncased BERT does; must be as the preset was trained."""
+    """Lowercase and strip accents, as uncased BERT does; must be as the preset was trained. Set false for Thai, Hindi
+    and other scripts whose vowel signs would go with the accents."""
     learning_rate_factor: float = 1.0
     """Learning rate of the encoder relative to the rest of the model; its new projection learns at the full rate."""
     frozen: bool = False
@@ -165,6 +165,26 @@ class Spec(ModalitySpec):
         if len(word.encode()) > MAX_WORD_BYTES:
             return [self.ids[UNK]]
         return pieces(word, self.ids, self.ids[UNK])
+
+    def coverage(self, values: Iterable[Any]) -> dict[str, float]:
+        """Return how much of texts the model does not see.
+
+        Args:
+            values: texts; ``None`` is passed over.
+
+        Returns:
+            ``unknown``: the share of tokens that are [UNK]; ``cut``: the share beyond ``max_length``. Both are shares
+            of the tokens that the whole texts have, without [CLS] and [SEP].
+        """
+        total = unknown = cut = 0
+        for value in values:
+            if value is None:
+                continue
+            tokens = [piece for word in words(value, self.lowercase) for piece in self._pieces(word)]
+            total += len(tokens)
+            unknown += tokens.count(self.ids[UNK])
+            cut += max(0, len(tokens) - (self.max_length - 2))
+        return {"unknown": unknown / max(1, total), "cut": cut / max(1, total)}
 
     def scenarios(self) -> dict[str, Callable[[Any], Any]]:
         """Return ``empty``, and ``longest``: the text repeated until it fills every token."""

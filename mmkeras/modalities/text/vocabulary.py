@@ -9,13 +9,12 @@ from pathlib import Path
 
 from mmkeras.errors import ConfigError, DataError
 from mmkeras.files import write_bytes
-from mmkeras.modalities.text.characters import words
+from mmkeras.modalities.text.characters import MAX_WORD_BYTES, words
 
 __all__ = [
     "LARGEST_FILE",
     "CLS",
     "MASK",
-    "MAX_WORD_BYTES",
     "PAD",
     "SEP",
     "SPECIAL_TOKENS",
@@ -29,8 +28,6 @@ __all__ = [
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 """BERT's special tokens in the order in which a trained vocabulary begins."""
-MAX_WORD_BYTES = 100
-"""A longer word (UTF-8) is [UNK]: the limit built into TensorFlow Text, so the host keeps to it too."""
 
 
 LARGEST_FILE = 64 << 20

@@ -75,7 +75,7 @@ def good_files() -> dict[str, bytes]:
         "png_grey_alpha": file(alpha("LA")),
         "png_colours_16_bits": png_16_bits(deep.reshape(10, 20, 3)),
         "png_alpha_16_bits": png_16_bits(deep.reshape(10, 15, 4)),
-        "png_16_bits_just_enough": file(Image.fromarray(deep // 4 + np.uint16(1))),
+        "png_16_bits_just_enough": file(Image.fromarray(deep // 4 + np.uint16(64))),
         **{f"png_exif_{n}": file(base, exif=turned(n)) for n in range(1, 10)},
         **{f"jpeg_subsampling_{n}": file(base, "JPEG", subsampling=n, quality=70) for n in range(3)},
         "jpeg_progressive": file(base, "JPEG", progressive=True),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mmkeras.errors import BundleError, ConfigError, DataError
 from mmkeras.modalities import spec_from_json
 from mmkeras.modalities.text.spec import Config, Spec
-from mmkeras.modalities.text.vocabulary import SPECIAL_TOKENS, write_vocabulary
+from mmkeras.modalities.text.vocabulary import SPECIAL_TOKENS, train_vocabulary, write_vocabulary
 from tests.modalities.text.strings import LONG, TEXTS
 
 TOKENS = (*SPECIAL_TOKENS, "what", "is", "it", "?", "tri", "##angle", "中")
@@ -50,12 +50,28 @@ def test_special_tokens_written_out_are_plain_text() -> None:
     assert ids("[SEP]").count("[SEP]") == 1
 
 
-def test_words_over_100_bytes_are_unknown() -> None:
+def test_words_over_100_bytes_are_unknown_in_ascii_and_cut_in_other_letters() -> None:
     spec = Spec("text", 256, (*SPECIAL_TOKENS, "a", "##a", "ж", "##ж"))
     assert ids("a" * 101, spec) == ["[CLS]", "[UNK]", "[SEP]"]
-    assert ids("ж" * 51, spec) == ["[CLS]", "[UNK]", "[SEP]"]
+    assert ids("ж" * 51, spec) == ["[CLS]", "ж", *["##ж"] * 48, "ж", "##ж", "[SEP]"]
     assert len(ids("a" * 100, spec)) == 102
     assert len(ids("ж" * 50, spec)) == 52
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["ภาพนี้แสดงรถยนต์สีแดงที่จอดอยู่ข้างถนนใหญ่ในเมือง", "この写真には大きな赤い車が写っています", "图片上有一辆红色的大汽车"],
+)
+def test_languages_without_blanks_are_not_one_unknown_token(sentence: str) -> None:
+    spec = Spec("text", 128, train_vocabulary([sentence, sentence[10:] + sentence], 500))
+    assert spec.coverage([sentence * 3]) == {"unknown": 0.0, "cut": pytest.approx(0.0, abs=0.5)}
+    assert len(ids(sentence * 3, spec)) > 10
+
+
+def test_coverage_counts_unknown_and_cut_tokens() -> None:
+    assert SPEC.coverage(["what is it?", None, "what nobody knows"]) == {"unknown": 2 / 7, "cut": 0.0}
+    assert SPEC.coverage(["it " * 8, ""]) == {"unknown": 0.0, "cut": 0.25}
+    assert SPEC.coverage([]) == {"unknown": 0.0, "cut": 0.0}
 
 
 @given(TEXTS)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from tokenizers.models import WordPiece
 
-from mmkeras.modalities.text.characters import words
-from mmkeras.modalities.text.vocabulary import MAX_WORD_BYTES, SPECIAL_TOKENS, UNK
+from mmkeras.modalities.text.characters import MAX_WORD_BYTES, words
+from mmkeras.modalities.text.vocabulary import SPECIAL_TOKENS, UNK
 from mmkeras.modalities.text.wordpiece import pieces
 from tests.modalities.text.strings import LONG, TEXTS, vocabulary
 

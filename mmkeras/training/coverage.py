@@ -1,0 +1,35 @@
+"""Measures how much of the data a run's vocabularies and lengths leave out, before its training begins."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+
+from mmkeras.console import Console
+from mmkeras.coverage import coverage, warnings
+from mmkeras.data.index import Index
+from mmkeras.data.read import iterate_samples
+from mmkeras.modalities import ModalitySpec
+
+__all__ = ["SAMPLES", "measure"]
+
+SAMPLES = 2000
+"""Samples of each split that are looked at; those of training lie shuffled in the shards."""
+
+
+def measure(
+    index: Index, specs: Mapping[str, ModalitySpec], console: Console
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Return `coverage.coverage` by split, and print what is above its limit.
+
+    Raises:
+        DataError: a shard is damaged.
+    """
+    found = {}
+    for split in (name for name, each in index.splits.items() if each.samples):
+        records = itertools.islice(iterate_samples(index, split), SAMPLES)
+        shares = coverage(specs, (record.values for record in records))
+        found |= {split: shares} if shares else {}
+        for line in warnings(shares, f"the split {split}"):
+            console.print(line, style="yellow", highlight=False, soft_wrap=True)
+    return found
