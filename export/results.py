@@ -222,6 +222,8 @@ class Report:
     """The limits that the files were held to, by precision, and how they are applied."""
     faults: dict[str, str] = field(default_factory=dict)
     """By planted fault: ``caught`` by the self-test of every file, or ``no effect`` on the model's outputs."""
+    coverage: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By modality, which shares of the verification samples the model does not see, from `mmkeras.coverage`."""
 
     coverage: dict[str, dict[str, float]] = field(default_factory=dict)
     """By modality, which shares of the verification samples the model does not see, from `mmkeras.coverage`."""

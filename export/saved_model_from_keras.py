@@ -1,9 +1,12 @@
 """SavedModel from Keras, with two endpoints; TensorFlow Serving loads it as it is.
 
 ``serving_default`` takes what a user has: one 1-D string tensor per modality, named as the modality, with the bytes
-of a JPEG or PNG file or a UTF-8 text. An empty string means that the modality is missing. It returns the model's
-outputs and, for a classification, ``label``. ``tensors`` takes every model input by name, presence included, with a
-batch of any size. Loading needs ``import tensorflow_text`` first where text is tokenized in the graph.
+of a JPEG or PNG file or a UTF-8 text. An empty string means that the modality is missing. Files are read by the rules
+of a device: EXIF orientation and transparency are applied, and CMYK, GIF, BMP and other formats fail with
+InvalidArgumentError. It returns the model's outputs and, for a classification, ``label``.
+
+``tensors`` takes every model input by name, presence included, with a batch of any size. Loading needs
+``import tensorflow_text`` first where text is tokenized in the graph.
 """
 
 from __future__ import annotations

@@ -101,9 +101,8 @@ class Joined(Generic[ConfigT]):
         if folder is None and cluster.chief:
             folder = new_run_folder(Path(config.runs), config.name)
             config = resolve(config, index, folder)
-            specs = modality_specs(config.model)
+            specs, task = modality_specs(config.model), task_spec(config.model)
             shares = measure(index, specs, console)
-            task = task_spec(config.model)
             Run.create(folder, config, specs, task, index, self.decided, command=command, coverage=shares)
         elif folder is not None and cluster.chief:
             claim_run(folder)

@@ -6,13 +6,11 @@ import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from mmkeras.console import Console
 from mmkeras.coverage import coverage, warnings
 from mmkeras.data.index import Index
 from mmkeras.data.read import iterate_samples
 from mmkeras.modalities import ModalitySpec
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 __all__ = ["SAMPLES", "measure"]
 
@@ -34,5 +32,5 @@ def measure(
         shares = coverage(specs, (record.values for record in records))
         found |= {split: shares} if shares else {}
         for line in warnings(shares, f"the split {split}"):
-            console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+            console.print(line, style="yellow", highlight=False, soft_wrap=True)
     return found

@@ -5,6 +5,7 @@
 - Of 16 bits the upper byte is kept. Values that all fit into 14 bits are refused: little or nothing would be left of an
   image that holds 10, 12 or 14 bits unscaled.
 - Pillow's modes "I" and "F" have no stated range and are refused, as are CMYK, YCbCr, LAB and HSV.
+- Of several frames, the first of a JPEG file (MPO) is read; animated PNG files are refused.
 - An image that held many values and holds one after its conversion is refused.
 """
 

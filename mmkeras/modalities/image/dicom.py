@@ -141,7 +141,13 @@ def _frame(dataset: Any, name: str, frame: int | None) -> Frame:
     # Native byte order: what comes after does not have to know of the file's.
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
     by = frame_display(dataset, index, values)
-    return Frame(values, by, bits, display(values, by))
+    levels = display(values, by)
+    if levels.min() == levels.max() and values.min() != values.max():
+        raise DataError(
+            f"{name}: the file's own window shows all values of this frame as one level. Correct the window, or "
+            "convert the frame to a PNG"
+        )
+    return Frame(values, by, bits, levels)
 
 
 def _why(error: Exception) -> str:

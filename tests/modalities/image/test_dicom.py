@@ -145,6 +145,7 @@ BAD = {
     "other colours": (lambda: dicom_file(ramp(), PhotometricInterpretation="CMYK"), "got CMYK"),
     "a name for colours": (lambda: dicom_file(ramp(), PhotometricInterpretation="Secret^Name"), "got none"),
     "rescaled by nothing": (lambda: dicom_file(ramp(), RescaleSlope=0, RescaleIntercept=0), "RescaleSlope"),
+    "window beside": (lambda: dicom_file(ramp(), WindowCenter=60000, WindowWidth=9), "one level"),
     "odd function": (lambda: dicom_file(ramp(), WindowCenter=9, WindowWidth=9, VOILUTFunction="Secret"), "VOI LUT"),
 }  # fmt: skip
 
