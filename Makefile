@@ -72,5 +72,8 @@ fuzz: $(STAMP) ## Read 50,000 damaged files with every reader and write runs/fuz
 
 .PHONY: help setup demo test test-tfio test-all lint format bench cluster faults fuzz threads readme clean
 
+mutants: $(STAMP) ## Plant faults in exports, count those that gate or self-test catch, and write runs/mutants.json
+	$(BIN)/python -m tests.mutants
+
 clean: ## Remove the environment and every cache; runs and saved models stay
 	rm -rf $(VENV) $(TFIO_VENV) .pytest_cache .mypy_cache .ruff_cache build dist
