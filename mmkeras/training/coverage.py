@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from mmkeras.console import Console
 from mmkeras.coverage import coverage, warnings
