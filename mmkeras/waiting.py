@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from mmkeras import terminal
+
 __all__ = ["AFTER_SECONDS", "AGAIN_SECONDS", "waiting"]
 
 AFTER_SECONDS = 5.0
@@ -43,4 +45,4 @@ def waiting(what: str, say: Callable[[str], None] | None = None) -> Iterator[Non
 
 
 def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    terminal.say(line, to=sys.stderr, flush=True)

@@ -23,6 +23,7 @@ from mmkeras.console import Console
 from mmkeras.errors import ConfigError, MmkerasError
 from mmkeras.evaluation.intervals import Bootstrap
 from mmkeras.files import write_json
+from mmkeras.terminal import say, utf8_program
 from pipelines._grouped_data import PROBLEMS, group_sizes
 
 __all__ = ["BAR", "SETTINGS", "Covered", "Setting", "coverage", "main"]
@@ -117,6 +118,7 @@ def _evaluated(
     return {name: (each.value, each.low, each.high) for name, each in found.items()}
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the coverage of every metric in every setting. Return the exit status: 1 where one is out of the bar."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.coverage", description=__doc__.partition("\n")[0])
@@ -132,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = {name: _problem(name, given.repetitions, given.seed, console) for name in given.problems}
         write_json(given.out, {"repetitions": given.repetitions, "seed": given.seed, "coverage": result})
     except MmkerasError as error:
-        print(error, file=sys.stderr)
+        say(error, to=sys.stderr)
         return 2
     return 0 if _say(result, console) else 1
 

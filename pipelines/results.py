@@ -18,6 +18,7 @@ from rich.text import Text
 from mmkeras.console import Console
 from mmkeras.errors import ConfigError, MmkerasError
 from mmkeras.files import write_text
+from mmkeras.terminal import utf8_program
 from pipelines._numbers import NUMBERS, Number
 from pipelines._results import RESULTS, Result, read_results
 
@@ -32,6 +33,7 @@ _DIGITS = {"%": 2, "points": 1, "wrong": 0}
 _MOST_DIGITS = 6
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Show the numbers, or write README's table; return 0, or 2 where a file is damaged."""
     parser = argparse.ArgumentParser("python -m pipelines.results", description=(__doc__ or "").split("\n")[0])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmkeras.config import ClusterConfig
 from mmkeras.errors import ConfigError, TrainingError
+from mmkeras.terminal import say
 from mmkeras.training.cluster.launch import LAUNCHED
 from mmkeras.training.cluster.members import Members, find_members
 from mmkeras.training.cluster.peers import watched
@@ -153,7 +154,7 @@ def connect(config: ClusterConfig, environment: Mapping[str, str] = os.environ) 
 
 def _say(line: str) -> None:
     """Print before a wait: while TensorFlow waits for other workers, no thread of this process can."""
-    print(line, file=sys.stderr, flush=True)
+    say(line, to=sys.stderr, flush=True)
 
 
 def _belong_to_parent(cores: str) -> None:
