@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["EPILOG", "OPTIONS", "Parser", "build_parser"]
 
 EPILOG = """exit status: 0 all is well; 1 a check failed, an input or the bundle cannot be used, or an engine is
-missing; 2 the command line is wrong"""
+missing; 2 the command line is wrong; 141 the reader of a pipe has gone"""
 Adder = Callable[[argparse.ArgumentParser], None]
 
 
