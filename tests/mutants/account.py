@@ -40,7 +40,8 @@ class Account:
     def __init__(self, settings: Settings) -> None:
         """Remember where results are, and what they have to be valid for."""
         self._folder = Path(settings.work, "results")
-        self._valid = {"code": code_digest(), "settings": json.loads(json.dumps(asdict(settings)))}
+        self._settings = json.loads(json.dumps(asdict(settings)))
+        self._codes = {"": code_digest("tests/mutants"), "export": code_digest(), "model": code_digest(), "train": ""}
 
     def get(self, task: str) -> Any | None:
         """Return a result; None where there is none, or one of other code or settings."""
@@ -51,21 +52,26 @@ class Account:
             content = json.loads(path.read_text("utf-8"))
         except ValueError:
             return None
-        return content["result"] if {key: content.get(key) for key in self._valid} == self._valid else None
+        valid = self._valid(task)
+        return content["result"] if {key: content.get(key) for key in valid} == valid else None
 
     def note(self, task: str, result: Any) -> None:
         """Keep a result."""
-        write_json(self._path(task), {**self._valid, "task": task, "result": result})
+        write_json(self._path(task), {**self._valid(task), "task": task, "result": result})
+
+    def _valid(self, task: str) -> dict[str, Any]:
+        """Return what a result must have been made by. Faults depend on the code here, too; trainings go on for ever."""
+        return {"code": self._codes.get(task.split(" ")[0], self._codes[""]), "settings": self._settings}
 
     def _path(self, task: str) -> Path:
         plain = re.sub(r"[^a-z0-9]+", "-", task.lower())
         return self._folder / f"{plain}-{hashlib.sha256(task.encode()).hexdigest()[:8]}.json"
 
 
-def code_digest() -> str:
-    """Return a hash of everything that judges, plants or is judged."""
+def code_digest(*more: str) -> str:
+    """Return a hash of everything that converts and judges, and of more folders."""
     digest = hashlib.sha256()
-    for folder in ("export", "mmkeras", "tests/mutants"):
+    for folder in ("export", "mmkeras", *more):
         for path in sorted((_ROOT / folder).rglob("*.py")):
             if not path.name.startswith("test_"):
                 digest.update(path.relative_to(_ROOT).as_posix().encode() + b"\0" + path.read_bytes())

@@ -43,7 +43,11 @@ def summarise(
     refused = [each for each in honest if each["refused"] or each["selftest"]]
     return {
         "schema_version": 1,
-        "settings": {name: value for name, value in asdict(settings).items() if name != "work"},
+        "settings": {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(settings).items()
+            if name != "work"
+        },
         "int8": {**_counted(static), "bar": BARS["int8"][0], "goal": BARS["int8"][1]},
         "other": {**_counted(other), "bar": BARS["other"][0], "goal": BARS["other"][1]},
         "kinds": {
