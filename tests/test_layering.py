@@ -89,7 +89,7 @@ LEVELS = (
     (1, ("mmkeras.tasks", "mmkeras.tasks._*", "mmkeras.tasks.*.spec", "mmkeras.tasks.detection.*")),
     (1, ("mmkeras.drives", "mmkeras.drives.*", "mmkeras.simulation", "mmkeras.simulation.*")),
     (0, ("mmkeras.errors", "mmkeras.components", "mmkeras.tokens", "mmkeras.config", "mmkeras.files", "mmkeras.draws")),
-    (0, ("mmkeras.disk",)),
+    (0, ("mmkeras.disk", "mmkeras.rounding")),
     (1, ("mmkeras.archive", "mmkeras.archive.*")),
     (0, ("mmkeras.geometry", "mmkeras.pcd", "mmkeras.pcd_header", "mmkeras.lzf", "mmkeras.canvas")),
     (0, ("mmkeras.numpy_files", "mmkeras.privacy", "mmkeras.typed", "mmkeras.terminal", "mmkeras.console")),
