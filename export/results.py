@@ -225,9 +225,6 @@ class Report:
     coverage: dict[str, dict[str, float]] = field(default_factory=dict)
     """By modality, which shares of the verification samples the model does not see, from `mmkeras.coverage`."""
 
-    coverage: dict[str, dict[str, float]] = field(default_factory=dict)
-    """By modality, which shares of the verification samples the model does not see, from `mmkeras.coverage`."""
-
     @property
     def accepted(self) -> bool:
         """Whether every file passed; with a ladder, whether one of each format did."""

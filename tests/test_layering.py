@@ -85,7 +85,7 @@ LEVELS = (
     (4, ("mmkeras.waves", "mmkeras.batch", "mmkeras.keras_files", "mmkeras.tasks.*.head", "mmkeras.tasks.*.losses")),
     (0, ("mmkeras.keras_settings",)),
     (1, ("mmkeras.modalities", "mmkeras.modalities._contract", "mmkeras.modalities.*.spec")),
-    (1, ("mmkeras.modalities.image.pixels", "mmkeras.modalities.text.wordpiece")),
+    (1, ("mmkeras.coverage", "mmkeras.modalities.image.pixels", "mmkeras.modalities.text.wordpiece")),
     (1, ("mmkeras.tasks", "mmkeras.tasks._*", "mmkeras.tasks.*.spec", "mmkeras.tasks.detection.*")),
     (1, ("mmkeras.drives", "mmkeras.drives.*", "mmkeras.simulation", "mmkeras.simulation.*")),
     (0, ("mmkeras.errors", "mmkeras.components", "mmkeras.tokens", "mmkeras.config", "mmkeras.files", "mmkeras.draws")),

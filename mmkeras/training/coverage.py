@@ -25,7 +25,7 @@ def measure(
     Raises:
         DataError: a shard is damaged.
     """
-    found = {}
+    found: dict[str, dict[str, dict[str, float]]] = {}
     for split in (name for name, each in index.splits.items() if each.samples):
         records = itertools.islice(iterate_samples(index, split), SAMPLES)
         shares = coverage(specs, (record.values for record in records))

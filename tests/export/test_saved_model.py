@@ -9,10 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from export.results import Report
+from export.saved_model_from_keras import decode_batch
 from export.source import Source
 from mmkeras.bundle import Bundle
+from mmkeras.modalities.image.spec import Spec as ImageSpec
+from tests.modalities.image.pictures import bad_files, good_files
 
 LOAD = """
 import sys
@@ -80,3 +84,21 @@ def test_trap_without_tensorflow_text_it_does_not_load(report: Report, given: Pa
     process = load(report.folder, given, tmp_path / "out.npz", "")
     assert process.returncode != 0
     assert "FastWordpiece" in process.stderr
+
+
+def test_server_and_device_take_the_same_files_and_see_the_same_pixels(tmp_path: Path) -> None:
+    spec = ImageSpec("image", 24, 32)
+    module = tf.Module()
+    module.serve = tf.function(
+        lambda raw: decode_batch(spec, raw), [tf.TensorSpec((None,), tf.string)], autograph=False
+    )
+    tf.saved_model.save(module, str(tmp_path))
+    serve = tf.saved_model.load(str(tmp_path)).serve
+    good = {name: data for name, data in good_files().items() if "exif" in name or "png" in name}
+    served = serve(tf.constant(list(good.values())))["image"].numpy().astype(int)
+    for name, pixels in zip(good, served, strict=True):
+        assert np.abs(pixels - spec.preprocess(good[name])["image"]).max() <= 1, name
+    for data, _ in bad_files().values():
+        if data:  # an empty string is a missing picture
+            with pytest.raises(tf.errors.InvalidArgumentError):
+                serve(tf.constant([data]))
