@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.progress import Progress
 
 from export.attempt import attempt
@@ -25,6 +24,7 @@ from export.source import Source
 from export.verify import Reference
 from mmkeras.bundle import Bundle
 from mmkeras.config import ExportConfig
+from mmkeras.console import Console
 from mmkeras.errors import MmkerasError
 from mmkeras.runtime.selftest import selftest
 from tests.mutants.kind import Edit, HostChange, Plant, Scene, Signal, Variant
@@ -257,9 +257,13 @@ class Bench:
 
         honest = self._file("tflite", "float32")
         own = module.FORMAT
+
+        def copies(job: Job, precision: str, path: Path) -> None:
+            shutil.copy(honest, path)
+
         config = dataclasses.replace(self.config, folder=str(root), formats=("tflite",), precisions=("float32",))
         try:
-            module.FORMAT = dataclasses.replace(own, convert=lambda job, precision, path: shutil.copy(honest, path))
+            module.FORMAT = dataclasses.replace(own, convert=copies)
             report = export_source(self.source, config, console=Console(file=silence()))
         finally:
             module.FORMAT = own
