@@ -89,9 +89,6 @@ def test_the_summary_counts_static_int8_apart_and_leaves_out_what_is_equivalent(
         {"name": "one", "refused": [], "selftest": ""},
         {"name": "two", "refused": refused, "selftest": ""},
     ]
-        {"name": "one", "refused": [], "selftest": ""},
-        {"name": "two", "refused": refused, "selftest": ""},
-    ]
     results = summarise(SETTINGS, mutants, honest, MACHINE)
     jsonschema.validate(json.loads(json.dumps(results)), SCHEMA)
     assert [results["int8"][key] for key in ("planted", "caught", "share")] == [2, 1, 0.5]
