@@ -1,4 +1,4 @@
-"""Plants faults in exports, bundles, preprocessing and devices, and counts which the export gate or the self-test catches.
+"""Plants faults in exports, bundles and preprocessing, and counts those that the export or the self-test catches.
 
 pictures, subject, models   what is exported: a small trained model, and other trainings of it
 kind, kinds/                the faults; a module in kinds/ holds those of one place

@@ -26,9 +26,9 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from mmkeras.console import Console
 from mmkeras.errors import MmkerasError
 from mmkeras.files import write_json
 from tests.mutants import worker
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     if given.list:
         for kind in every_kind():
-            console.print(f"{kind.place:7} {kind.name:30} {len(kind.variants):2}  {kind.what}", markup=False)
+            console.print(f"{kind.place:7} {kind.name:30} {len(kind.variants):2}  {kind.what}")
         return 0
     work = given.work.resolve()
     if given.fresh:
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _run_all("faults", plants, settings, account, given.processes, console)
         _run_all("honest exports", exports, settings, account, given.processes, console)
     except (MmkerasError, RuntimeError) as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", markup=False)
+        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red")
         return 2
     except KeyboardInterrupt:
         console.print("\nInterrupted. The same command goes on with what is done.")
@@ -77,12 +77,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from mmkeras.training.environment import code_revision, machine, package_versions
 
     mutants = [mutant for v in chosen for mutant in account.get(v.name) or []]
-    honest = [account.get(f"export {name}") for name in names]
+    honest = [result for name in names if (result := account.get(f"export {name}"))]
     where = {**machine(), "packages": package_versions(), "code_revision": code_revision()}
     results = summarise(settings, mutants, honest, where)
     write_json(given.out, results)
     show(results, console)
-    console.print(f"written to {given.out}", markup=False, highlight=False)
+    console.print(f"written to {given.out}", highlight=False)
     if given.record:
         _record(results)
     good = all(
@@ -127,7 +127,7 @@ def _prepare(
     if not subject or not subject["bundle"]:
         raise RuntimeError(f"The subject is not exported: {subject}")
     for file in subject["refused"]:
-        console.print(f"not planted in: {file['format']} {file['precision']}: {file['reason']}", markup=False)
+        console.print(f"not planted in: {file['format']} {file['precision']}: {file['reason']}")
     seeds = worker.SEEDS if names else worker.SEEDS[:1]
     tasks: list[Task] = [(f"train seed {s}", worker.run_training, (s, SNAPSHOTS)) for s in seeds]
     tasks += [(f"model {name}", worker.run_model, (name,)) for name in worker.models_needed(chosen)]
@@ -141,7 +141,7 @@ def _run_all(
 ) -> None:
     """Run tasks that are not done yet in worker processes; one whose process dies is tried again alone."""
     waiting = [task for task in tasks if account.get(task[0]) is None]
-    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task(title, total=len(tasks), completed=len(tasks) - len(waiting))
         alone = False
@@ -200,7 +200,7 @@ def _died(task: Task) -> list[dict[str, Any]]:
 
 
 def _record(results: dict[str, Any]) -> None:
-    from pipelines._results import record  # type: ignore[import-not-found]
+    from pipelines._results import record
 
     for name in ("int8", "other"):
         part = results[name]

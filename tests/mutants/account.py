@@ -60,7 +60,7 @@ class Account:
         write_json(self._path(task), {**self._valid(task), "task": task, "result": result})
 
     def _valid(self, task: str) -> dict[str, Any]:
-        """Return what a result must have been made by. Faults depend on the code here, too; trainings go on for ever."""
+        """Return what a result must have been made by. Faults depend on the code here, too; trainings on none."""
         return {"code": self._codes.get(task.split(" ")[0], self._codes[""]), "settings": self._settings}
 
     def _path(self, task: str) -> Path:

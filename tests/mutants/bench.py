@@ -6,39 +6,37 @@ import dataclasses
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.progress import Progress
 
 from export.attempt import attempt
 from export.formats import Job, formats
 from export.proof.proof import prove
-from export.quantization.flatbuffer import read_model, write_model
 from export.results import FileResult
 from export.run import export_source
 from export.source import Source
 from export.verify import Reference
 from mmkeras.bundle import Bundle
 from mmkeras.config import ExportConfig
+from mmkeras.console import Console
 from mmkeras.errors import MmkerasError
 from mmkeras.runtime.selftest import selftest
-from tests.mutants.keras_weights import copy_of
-from tests.mutants.kind import Edit, FileEdit, HostChange, ModelChange, OtherFile, Plant, Scene, Signal, Variant
+from tests.mutants.kind import Edit, HostChange, Plant, Scene, Signal, Variant
 from tests.mutants.kinds.bundles import rewrite
+from tests.mutants.planting import SAVED_MODEL, Place, difference_of, honest_file, keep_files, no_part, plant_file
 from tests.mutants.probe import Probe
 from tests.mutants.subject import silence
 
 __all__ = ["FLOAT_NOISE", "Bench", "Mutant"]
 
 FLOAT_NOISE = 1e-5
-"""A mutant whose outputs differ by no more from those of the file without the fault, in every scenario, is equivalent."""
-_SAVED_MODEL = ("saved_model.pb", "variables", "assets", "fingerprint.pb")
+"""A mutant is equivalent where no output, in any scenario, differs by more from the file without the fault."""
 
 
 @dataclass(frozen=True)
@@ -119,50 +117,18 @@ class Bench:
             file for file in files or self.files if not variant.kind.precisions or file[1] in variant.kind.precisions
         ]
         with tempfile.TemporaryDirectory() as temporary:
-            planted = {file: path for file in chosen if (path := self._write(variant, plant, *file, Path(temporary)))}
+            place = Place(self.source, self.bundle, self.models, self.config, Path(temporary))
+            planted = {file: path for file in chosen if (path := plant_file(plant, place, *file, self._rng(variant)))}
             mutants = [self._try_gate(variant, plant, *file, path) for file, path in planted.items()]
             return self._try_files(plant, mutants, planted)
 
     # === Faults in files ===
 
-    def _write(self, variant: Variant, plant: Plant, format: str, precision: str, folder: Path) -> Path | None:
-        """Write the faulty file; None where the fault does not apply to it."""
-        rng = self._rng(variant)
-        honest = self._file(format, precision)
-        path = folder / (honest.name if format != "saved_model" else "saved_model")
-        if isinstance(plant, Signal):
-            return honest
-        if isinstance(plant, ModelChange):
-            given = self.models / plant.model / path.name
-            return given if given.exists() else None
-        if isinstance(plant, OtherFile):
-            return path if plant.write(self.bundle, format, precision, path) else None
-        assert isinstance(plant, FileEdit)
-        if format == "tflite" and plant.litert:
-            model = read_model(honest.read_bytes())
-            if plant.litert(model, rng):
-                path.write_bytes(write_model(model))
-                return path
-        if format == "onnx" and plant.onnx:
-            import onnx
-
-            proto = onnx.load(honest)
-            if plant.onnx(proto, rng):
-                onnx.save(proto, path)
-                return path
-        if format == "saved_model" and plant.keras:
-            keras_model = copy_of(self.source.model)
-            if plant.keras(keras_model, rng):
-                changed = dataclasses.replace(self.source, model=keras_model)
-                formats()[format].convert(Job(changed, folder, self.config), precision, path)
-                return path
-        return None
-
     def _try_gate(self, variant: Variant, plant: Plant, format: str, precision: str, path: Path) -> Mutant:
         mutant = Mutant(variant.kind.name, variant.variant, variant.kind.place, format, precision)
         signal = plant if isinstance(plant, Signal) else None
         result, seen = self._gate(format, precision, path, self._probe(variant, signal))
-        difference = _difference(self._honest_outputs(format, precision), seen)
+        difference = difference_of(self._honest_outputs(format, precision), seen)
         sign = self.source.task.metric_sign
         scenarios = list(result.scenarios.values())
         drops = [-100 * sign * each.metric_change for each in scenarios]
@@ -183,7 +149,7 @@ class Bench:
 
         def copies(job: Job, precision: str, aside: Path) -> None:
             if path.is_dir():
-                shutil.copytree(path, aside, dirs_exist_ok=True, ignore=_no_part)
+                shutil.copytree(path, aside, dirs_exist_ok=True, ignore=no_part)
             else:
                 shutil.copy(path, aside)
 
@@ -223,7 +189,7 @@ class Bench:
                     target.unlink()
                     shutil.copy(source, target)
             keep = {(mutant.format, mutant.precision) for mutant in edge}
-            rewrite(folder, lambda manifest: _keep(manifest, keep))
+            rewrite(folder, lambda manifest: keep_files(manifest, keep))
             if isinstance(plant, Signal):
                 stack.enter_context(self._probe(variant, plant).planted())
             found, said = self._selftest(folder)
@@ -269,7 +235,7 @@ class Bench:
         mutant = Mutant(variant.kind.name, variant.variant, variant.kind.place, "bundle", "bundle")
         honest = self._host_inputs()
         with plant.change():
-            difference = _difference([honest], [self._host_inputs()])
+            difference = difference_of([honest], [self._host_inputs()])
             mutant = dataclasses.replace(mutant, equivalent=difference == 0, difference=difference)
             folder = self.bundle
             with tempfile.TemporaryDirectory() as temporary:
@@ -291,9 +257,13 @@ class Bench:
 
         honest = self._file("tflite", "float32")
         own = module.FORMAT
+
+        def copies(job: Job, precision: str, path: Path) -> None:
+            shutil.copy(honest, path)
+
         config = dataclasses.replace(self.config, folder=str(root), formats=("tflite",), precisions=("float32",))
         try:
-            module.FORMAT = dataclasses.replace(own, convert=lambda job, precision, path: shutil.copy(honest, path))
+            module.FORMAT = dataclasses.replace(own, convert=copies)
             report = export_source(self.source, config, console=Console(file=silence()))
         finally:
             module.FORMAT = own
@@ -331,15 +301,13 @@ class Bench:
         """Yield a copy of the honest bundle without its SavedModel and its Keras model."""
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary, "1")
-            skip = shutil.ignore_patterns(*_SAVED_MODEL, "model.keras", "rejected")
+            skip = shutil.ignore_patterns(*SAVED_MODEL, "model.keras", "rejected")
             shutil.copytree(self.bundle, folder, ignore=skip)
-            rewrite(folder, lambda manifest: _keep(manifest, {f for f in self.files if f[0] != "saved_model"}))
+            rewrite(folder, lambda manifest: keep_files(manifest, {f for f in self.files if f[0] != "saved_model"}))
             yield folder
 
     def _file(self, format: str, precision: str) -> Path:
-        if format == "saved_model":
-            return self.bundle
-        return self.bundle / "edge" / f"{self.source.name}.{precision}{formats()[format].suffix}"
+        return honest_file(self.source.name, self.bundle, format, precision)
 
     def _probe(self, variant: Variant, signal: Signal | None) -> Probe:
         scene = Scene(tuple(getattr(self.source.task, "labels", ())), self._rng(variant))
@@ -350,34 +318,7 @@ class Bench:
         return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
 
-def _no_part(folder: str, names: list[str]) -> list[str]:
-    """Leave out what stands beside a SavedModel in a bundle."""
-    return [n for n in names if Path(folder, "saved_model.pb").exists() and n not in _SAVED_MODEL]
-
-
-def _keep(manifest: dict[str, Any], keep: set[tuple[str, str]]) -> None:
-    manifest["files"] = [file for file in manifest["files"] if (file["format"], file["precision"]) in keep]
-    manifest["documents"] = {}
-
-
 def _kind_of(mutant: Mutant) -> Any:
     from tests.mutants.kinds import every_kind
 
     return next(kind for kind in every_kind() if kind.name == mutant.kind and kind.place == mutant.place)
-
-
-def _difference(honest: list[dict[str, np.ndarray]], seen: list[dict[str, np.ndarray]]) -> float | None:
-    """Return the largest difference of two series of outputs; None where one is shorter, not finite or of other shape."""
-    if len(honest) != len(seen):
-        return None
-    worst = 0.0
-    for one, two in zip(honest, seen, strict=True):
-        for name, value in one.items():
-            other = two.get(name)
-            if other is None or other.shape != value.shape or not np.isfinite(other).all():
-                return None
-            worst = max(worst, float(np.abs(np.float64(value) - np.float64(other)).max(initial=0)))
-    return worst
-
-
-CopyInto = Callable[[Path], None]

@@ -6,11 +6,11 @@ import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from export.run import export_source
 from export.source import Source
 from mmkeras.config import ExportConfig
+from mmkeras.console import Console
 from tests.export.conftest import source
 from tests.mutants.bench import Bench
 

@@ -44,7 +44,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Signal:
-    """A file that computes on changed inputs, or whose outputs are changed: as if operations were put before or after."""
+    """A file with changed inputs or outputs, as if operations were put before it or after it."""
 
     inputs: Callable[[Arrays, Scene], Arrays] | None = None
     outputs: Callable[[Arrays, Scene], Arrays] | None = None

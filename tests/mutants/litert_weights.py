@@ -38,7 +38,7 @@ def change_kernel(model: Any, layer: Layer, change: Callable[[np.ndarray], np.nd
     if tensor is None:
         return False
     values = _read(model, tensor)
-    scale = np.float32(1)
+    scale = np.ones((), np.float32)
     if tensor.type == 9:
         scale = _broadcast(tensor, values.ndim)
     changed = change(values.astype(np.float32) * scale) / scale

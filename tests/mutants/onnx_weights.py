@@ -55,7 +55,7 @@ def change_kernel(proto: Any, layer: Layer, change: Callable[[np.ndarray], np.nd
         return False
     values = read(proto, name)
     first = values.ndim == 4 or values.ndim == 3 or "embedding" in name
-    scale, zero = np.float32(1), np.float32(0)
+    scale, zero = np.ones((), np.float32), np.zeros((), np.float32)
     if scale_name := scale_of(proto, name):
         scale, zero = read(proto, scale_name), read(proto, scale_name.replace("_scale", "_zero_point"))
         if scale.size > 1:

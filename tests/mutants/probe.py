@@ -67,7 +67,7 @@ class Probe:
 
     @contextmanager
     def planted_in_saved_models(self) -> Iterator[Probe]:
-        """Plant the change in the tensor endpoint of every SavedModel that is loaded; the other one keeps its inputs."""
+        """Plant the change in the tensor endpoint of every SavedModel; the raw endpoint keeps its inputs."""
         import tensorflow as tf
 
         own = tf.saved_model.load

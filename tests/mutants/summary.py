@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mmkeras.console import Console
 from tests.mutants.account import Settings
 from tests.mutants.intervals import clopper_pearson
 

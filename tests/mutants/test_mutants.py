@@ -8,9 +8,9 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
-from rich.console import Console
 
 import mmkeras
+from mmkeras.console import Console
 from tests.mutants.account import Account, Settings
 from tests.mutants.bench import Bench, Mutant
 from tests.mutants.intervals import clopper_pearson
@@ -85,7 +85,10 @@ def test_the_summary_counts_static_int8_apart_and_leaves_out_what_is_equivalent(
         mutant("float32", "refused"),
     ]
     refused = [{"format": "onnx", "precision": "int8", "reason": "[bold]noise"}]
-    honest = [{"name": "one", "refused": [], "selftest": ""}, {"name": "two", "refused": refused, "selftest": ""}]
+    honest: list[dict[str, object]] = [
+        {"name": "one", "refused": [], "selftest": ""},
+        {"name": "two", "refused": refused, "selftest": ""},
+    ]
     results = summarise(SETTINGS, mutants, honest, MACHINE)
     jsonschema.validate(json.loads(json.dumps(results)), SCHEMA)
     assert [results["int8"][key] for key in ("planted", "caught", "share")] == [2, 1, 0.5]

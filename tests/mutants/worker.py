@@ -8,8 +8,6 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from tests.mutants.account import Settings
 from tests.mutants.kind import ModelChange, Variant
 from tests.mutants.kinds import variants
@@ -33,7 +31,7 @@ def prepare() -> None:
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(name, "1")
     # The verification gives an engine one thread per core; the results do not depend on it.
-    os.cpu_count = lambda: 1  # type: ignore[assignment]
+    os.cpu_count = lambda: 1
 
 
 def models_needed(chosen: list[Variant]) -> list[str]:
@@ -74,6 +72,7 @@ def run_export(settings: Settings, name: str) -> dict[str, Any]:
     """
     from export.run import export_source
     from mmkeras.bundle import Bundle
+    from mmkeras.console import Console
     from mmkeras.errors import MmkerasError
     from mmkeras.runtime.selftest import selftest
     from tests.mutants.models import load, source_with

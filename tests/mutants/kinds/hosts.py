@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -178,14 +179,14 @@ _HOST: tuple[tuple[str, str, dict[str, HostChange]], ...] = (
         "host-presence-inverted",
         "a modality that is there counts as missing",
         {
-            kind: HostChange(lambda k=kind: _presence(k, lambda v: np.asarray(1 - v, v.dtype)))
+            kind: HostChange(partial(_presence, kind, lambda v: np.asarray(1 - v, v.dtype)))
             for kind in ("image", "text")
-        },  # type: ignore[misc]
+        },
     ),
     (
         "host-presence-ignored",
         "a missing modality counts as there",
-        {kind: HostChange(lambda k=kind: _presence(k, np.ones_like)) for kind in ("image", "text")},  # type: ignore[misc]
+        {kind: HostChange(partial(_presence, kind, np.ones_like)) for kind in ("image", "text")},
     ),
 )
 

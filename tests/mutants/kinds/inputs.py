@@ -22,7 +22,7 @@ def _on(name: str, change: Change) -> Signal:
 
 
 def _levels(change: Change) -> Signal:
-    return _on(IMAGE, lambda pixels: np.clip(np.rint(change(np.float64(pixels))), 0, 255))
+    return _on(IMAGE, lambda pixels: np.clip(np.rint(change(pixels.astype(np.float64))), 0, 255))
 
 
 def _shifted(pixels: int) -> Signal:
