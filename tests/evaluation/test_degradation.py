@@ -96,6 +96,8 @@ def test_metrics_report_and_terminal(tmp_path: Path):
         "radar_as_channels": {"per_seed": {"0": both}, "mean": both},
     }
     written["night"] = {"fusion": row, "camera_only": row}
+    gain = {"value": 0.2063, "low": 0.1871, "high": None}
+    written["gains"] = {"fusion_gain": {**gain, "per_seed": {"0": gain}}}
     jsonschema.validate(written, SCHEMA)
     path.write_text(json.dumps(written), encoding="utf-8")
     page = write_report(tmp_path).read_text(encoding="utf-8")
@@ -106,6 +108,9 @@ def test_metrics_report_and_terminal(tmp_path: Path):
         "edge/drives.float32.tflite",
         "AP of car",
         "camera only",
+        "fusion gain",
+        "0.2063",
+        "A single frame cannot",
         "12.3\N{NO-BREAK SPACE}%",
         "(1 seed)",
     ):
