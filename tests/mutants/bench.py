@@ -193,6 +193,10 @@ class Bench:
             if isinstance(plant, Signal):
                 stack.enter_context(self._probe(variant, plant).planted())
             found, said = self._selftest(folder)
+        if found is None and len(edge) > 1:
+            # One file may have ended the self-test for all.
+            alone = {(m.format, m.precision): self._try_files(plant, [m], planted)[0] for m in edge}
+            return [alone.get((mutant.format, mutant.precision), mutant) for mutant in mutants]
         checks = {} if found is None else {(file.format, file.precision): file for file in found.files}
         results = []
         for mutant in mutants:
@@ -287,7 +291,7 @@ class Bench:
         try:
             with Bundle.open(folder) as bundle:
                 found = selftest(bundle)
-        except MmkerasError as error:
+        except Exception as error:  # an engine may raise anything, and then nobody takes the file for good
             return None, f"{type(error).__name__}: {error}"[:300]
         reasons = [f"{check.modality}: {check.reason}" for check in found.preprocessing if check.verdict == "failed"]
         reasons += [
