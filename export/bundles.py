@@ -27,6 +27,7 @@ from mmkeras.disk import explain
 from mmkeras.errors import ExportError, MmkerasError
 from mmkeras.files import held, sweep, write_json
 from mmkeras.privacy import recorded, redaction
+from mmkeras.runtime.answers import answers_of
 
 __all__ = ["build_folder", "next_version", "publish", "write_description"]
 
@@ -143,7 +144,8 @@ def _write_golden(folder: Path, source: Source, proof: Proof) -> GoldenFiles:
         if probe or (scenario == ALL and all(value is None or now.value(value) == value for value in values.values())):
             index[row] = len(raw)
             raw.append(values)
-    return write_golden(folder, dataclasses.replace(golden, keys=tuple(keys), raw=index), raw)
+    named = dataclasses.replace(golden, keys=tuple(keys), raw=index)
+    return write_golden(folder, named, raw, answers_of(source.task, named))
 
 
 def _provenance(source: Source, calibration: dict[str, Any], place: Path) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from typing import Any
 from mmkeras.archive import Archive
 from mmkeras.archive.unpacked import Unpacked
 from mmkeras.errors import BundleError, ConfigError, DataError
-from mmkeras.golden import Golden, check_tensors, read_golden, read_raw, write_golden
+from mmkeras.golden import ANSWERS, Golden, check_tensors, read_answers, read_golden, read_raw, write_golden
 from mmkeras.hashes import digest, is_part_of
 from mmkeras.manifest import (
     MANIFEST_NAME,
@@ -199,6 +199,18 @@ class Bundle:
                 self._load_golden(path)
         with self._telling():
             return read_raw(self.folder)
+
+    def golden_answers(self) -> dict[str, Any] | None:
+        """Return the task's answers to the golden outputs; None where the bundle was written without them.
+
+        Raises:
+            BundleError: altered or damaged.
+        """
+        if ANSWERS not in self.manifest.golden.files:
+            return None
+        self._load_golden(ANSWERS)
+        with self._telling():
+            return read_answers(self.folder)
 
     def verify(self) -> dict[str, str]:
         """Check every file's hash and return the problems by path; none if all is as it was exported.

@@ -3,7 +3,8 @@
 ``golden.npz`` holds ``inputs/<tensor>`` (S, ...), ``outputs/<name>`` (S, ...), ``targets`` (S, ...),
 ``keys`` (S,), ``scenarios`` (S,) and ``raw`` (S,): the index of the sample's raw inputs in
 ``golden/raw.json``, or -1. That file is a list of
-``{"key": ..., "values": {modality: {"text": ...} | {"file": name below golden/} | null}}``. numpy only.
+``{"key": ..., "values": {modality: {"text": ...} | {"file": name below golden/} | null}}``. ``golden/answers.json``
+holds what the task says of the outputs: labels by name, and the metric. numpy only.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ from mmkeras.modalities import TensorSpec
 from mmkeras.numpy_files import read_npz
 from mmkeras.typed import parse_json
 
-__all__ = ["Golden", "check_tensors", "read_golden", "read_raw", "write_golden"]
+__all__ = ["ANSWERS", "Golden", "check_tensors", "read_answers", "read_golden", "read_raw", "write_golden"]
 
 _ARRAYS = "golden.npz"
 _FOLDER = "golden"
 _RAW = "golden/raw.json"
+ANSWERS = "golden/answers.json"
+"""Answers of the task to the golden outputs."""
 _MAGIC = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"BM": ".bmp", b"RIFF": ".webp", b"GIF8": ".gif"}
 
 
@@ -53,7 +56,9 @@ class Golden:
         return len(self.keys)
 
 
-def write_golden(folder: Path, golden: Golden, raw: Sequence[Mapping[str, Any]] = ()) -> GoldenFiles:
+def write_golden(
+    folder: Path, golden: Golden, raw: Sequence[Mapping[str, Any]] = (), answers: Mapping[str, Any] | None = None
+) -> GoldenFiles:
     """Write golden samples into a bundle folder, each file aside and then moved into place.
 
     Args:
@@ -61,6 +66,7 @@ def write_golden(folder: Path, golden: Golden, raw: Sequence[Mapping[str, Any]] 
         golden: the samples.
         raw: raw values by modality of the samples that ``golden.raw`` points at: ``bytes`` or a ``Path``
             for a file, which is copied as it is; ``str`` for text; ``None`` for a missing modality.
+        answers: from `mmkeras.runtime.answers.answers_of`; not written when not given.
 
     Returns:
         What the manifest says about them.
@@ -102,6 +108,9 @@ def write_golden(folder: Path, golden: Golden, raw: Sequence[Mapping[str, Any]] 
         key = next((k for k, i in zip(golden.keys, golden.raw, strict=True) if i == index), "")
         entries.append({"key": key, "values": entry})
     write_json(folder / _RAW, entries)
+    if answers is not None:
+        write_json(folder / ANSWERS, answers)
+        written.append(ANSWERS)
     return GoldenFiles(samples=len(golden), files={path: digest(folder, path) for path in written})
 
 
@@ -166,6 +175,24 @@ def read_raw(folder: Path) -> list[dict[str, Any]]:
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError(f"{path} cannot be read: {error!r}. Copy the bundle again.") from error
+
+
+def read_answers(folder: Path) -> dict[str, Any] | None:
+    """Return what ``golden/answers.json`` holds; None where the bundle has none.
+
+    Raises:
+        BundleError: it is damaged.
+    """
+    path = Path(folder) / ANSWERS
+    if not path.is_file():
+        return None
+    try:
+        value = parse_json(path.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise TypeError(f"expected an object, got {type(value).__name__}")
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise BundleError(f"{path} cannot be read: {error!r:.200}. Copy the bundle again.") from error
+    return value
 
 
 def _raw_value(folder: Path, value: dict[str, str] | None) -> Path | str | None:

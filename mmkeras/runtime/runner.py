@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mmkeras.components import find, names
-from mmkeras.errors import BundleError, ConfigError, DataError, install_hint, nearest
+from mmkeras.errors import BundleError, ConfigError, DataError, MmkerasError, install_hint, nearest
 from mmkeras.modalities import TensorSpec
 
 __all__ = ["DEVICES", "RunnerBase", "runners"]
@@ -146,19 +146,28 @@ class RunnerBase(ABC):
             Arrays (B, ...) by output name.
 
         Raises:
-            DataError: names, shapes or dtypes that are not those of ``inputs``, or a runner that is not active.
+            DataError: names, shapes or dtypes that are not those of ``inputs``, a runner that is not active, or values
+                on which the engine stops: token ids beyond the vocabulary, say.
         """
         with self._turn():
             samples, batch = self._check(inputs), self.batch
             if batch is None or samples == batch:
-                return self._run(inputs)
+                return self._answer(inputs)
             if samples % batch:
                 raise DataError(f"{self.path.name} runs batches of {batch}, got {samples} samples.")
             parts = [
-                self._run({name: array[start : start + batch] for name, array in inputs.items()})
+                self._answer({name: array[start : start + batch] for name, array in inputs.items()})
                 for start in range(0, samples, batch)
             ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _answer(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        try:
+            return self._run(inputs)
+        except MmkerasError:
+            raise
+        except Exception as error:  # each engine has exceptions of its own
+            raise DataError(f"{self.path.name}: {self.engine} stopped at these inputs: {error!s:.300}") from error
 
     def __enter__(self) -> RunnerBase:
         self.activate()

@@ -56,13 +56,15 @@ def selftest_tables(bundle: Bundle, result: SelfTest) -> list[Grid]:
             file.reason,
         )
     preprocessing = Grid(
-        "Host-side preprocessing",
-        ("modality", "verdict", "samples", "max diff", "reason"),
+        "On the host: preprocessing, and the words of the answers",
+        ("what", "verdict", "samples", "max diff", "reason"),
         right=("samples", "max diff"),
     )
     for check in result.preprocessing:
         diff = _number(check.max_abs_diff) if check.samples else ""
         preprocessing.add(check.modality, _verdict(check.verdict), str(check.samples or ""), diff, check.reason)
+    answers = result.answers
+    preprocessing.add(answers.modality, _verdict(answers.verdict), str(answers.samples or ""), "", answers.reason)
     return [files, *_scenario_table(result), preprocessing]
 
 

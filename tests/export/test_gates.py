@@ -51,7 +51,7 @@ def test_one_output_of_several_fails_by_itself() -> None:
     assert verdict("int8", all=mixed) == "all: far: noise 0.6 of its spread, allowed 0.5"
 
 
-@pytest.mark.parametrize(("precision", "limit"), [("float16", 0.05), ("int8-weights", 0.25), ("int8", 0.5)])
+@pytest.mark.parametrize(("precision", "limit"), [("float16", 0.02), ("int8-weights", 0.15), ("int8", 0.5)])
 def test_the_noise_of_an_output_is_held_in_every_scenario(precision: str, limit: float) -> None:
     assert verdict(precision, without_text=result(noise=limit)) == ""
     assert "without_text: y: noise" in verdict(precision, without_text=result(noise=limit + 0.01))

@@ -15,6 +15,7 @@ import pytest
 from mmkeras.bundle import Bundle, Golden, Manifest, exported_file, write_golden, write_manifest
 from mmkeras.modalities.image.spec import Spec as ImageSpec
 from mmkeras.modalities.text.spec import Spec as TextSpec
+from mmkeras.runtime.answers import answers_of
 from mmkeras.tasks.classification.spec import Spec as TaskSpec
 from tests.tolerances import everywhere
 
@@ -51,7 +52,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory, images: list[Path]) -> Pa
     shutil.copy(folder / "edge/tiny.float16.tflite", folder / "rejected/tiny.int8-dynamic.tflite")
     for spec in (IMAGE, TEXT):
         spec.save_files(folder)
-    golden_files = write_golden(folder, *_golden(model, images))
+    golden, raw = _golden(model, images)
+    golden_files = write_golden(folder, golden, raw, answers_of(TASK, golden))
     files = [
         exported_file(
             folder,

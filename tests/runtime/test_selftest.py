@@ -10,6 +10,7 @@ import pytest
 from mmkeras.bundle import Bundle, write_golden, write_manifest
 from mmkeras.errors import BundleError
 from mmkeras.golden import Golden
+from mmkeras.runtime.answers import answers_of
 from mmkeras.runtime.runner import runners
 from mmkeras.runtime.selftest import selftest
 
@@ -24,7 +25,7 @@ def regolden(folder: Path, change: Callable[[Golden, list], tuple[Golden, list]]
 
     bundle = Bundle.open(folder)
     golden, raw = change(bundle.golden(), bundle.golden_raw())
-    files = write_golden(folder, golden, raw)
+    files = write_golden(folder, golden, raw, answers_of(bundle.task, golden))
     write_manifest(folder, dataclasses.replace(bundle.manifest, golden=files))
     return Bundle.open(folder)
 
@@ -204,3 +205,50 @@ def test_each_channel_may_have_a_tolerance_of_its_own(edit: Callable[..., Bundle
     result = selftest(edit("tflite", "float16", tolerances=limits))
     (failed,) = [f for f in result.files if f.verdict == "failed"]
     assert "allowed 1e-09" in failed.reason
+
+
+def test_labels_in_another_order_give_other_words_and_fail(folder: Path):
+    import dataclasses
+
+    manifest = Bundle.open(folder).manifest
+    task = {**manifest.task, "labels": manifest.task["labels"][1:] + manifest.task["labels"][:1]}
+    write_manifest(folder, dataclasses.replace(manifest, task=task))
+    result = selftest(Bundle.open(folder))
+    assert result.answers.verdict == "failed"
+    assert "the export answered" in result.answers.reason
+    assert not result.passed
+
+
+def test_rolled_targets_fail_and_a_bundle_without_answers_says_so(folder: Path):
+    import dataclasses
+
+    bundle = Bundle.open(folder)
+    golden = dataclasses.replace(bundle.golden(), targets=(bundle.golden().targets + 1) % 3)
+    files = write_golden(folder, golden, bundle.golden_raw(), answers_of(bundle.task, bundle.golden()))
+    write_manifest(folder, dataclasses.replace(bundle.manifest, golden=files))
+    assert "accuracy of the golden samples was" in selftest(Bundle.open(folder)).answers.reason
+    files = write_golden(folder, golden, bundle.golden_raw())
+    write_manifest(folder, dataclasses.replace(bundle.manifest, golden=files))
+    result = selftest(Bundle.open(folder))
+    assert result.answers.verdict == "skipped"
+    assert "answers" in result.skipped
+
+
+def test_one_level_more_everywhere_is_no_rounding(folder: Path):
+    def brighter(golden: Golden, raw: list) -> tuple[Golden, list]:
+        image = golden.inputs["image"]
+        golden.inputs["image"] = np.where(image < 255, image + 1, image).astype(image.dtype)
+        return golden, raw
+
+    result = selftest(regolden(folder, brighter))
+    assert [check.verdict for check in result.preprocessing] == ["failed", "passed"]
+
+
+def test_an_engine_that_stops_is_the_fault_of_its_file_alone(bundle: Bundle, monkeypatch: pytest.MonkeyPatch):
+    def stop(self: object, inputs: object) -> None:
+        raise RuntimeError("gather index out of bounds")
+
+    monkeypatch.setattr(runners()["tflite"], "_run", stop)
+    result = selftest(bundle)
+    assert [file.verdict for file in result.files] == ["failed", "failed", "passed", "rejected"]
+    assert "LiteRT stopped at these inputs: gather index out of bounds" in result.files[0].reason
