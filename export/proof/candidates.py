@@ -11,7 +11,7 @@ from export.proof.faults import Fault
 from export.proof.probes import PROBES
 from export.verify import Case, Reference, run_batches
 
-__all__ = ["REACTS", "Candidates", "candidates"]
+__all__ = ["REACTS", "Candidates", "candidates", "spread_over"]
 
 REACTS = 0.25
 """A model reacts to a fault where an output of any sample moves by this share of its spread."""
@@ -44,11 +44,11 @@ def candidates(reference: Reference, cases: Sequence[Case], faults: Sequence[Fau
         case.scenario.name: [
             np.arange(len(next(iter(case.outputs.values()))))
             if case.scenario.name == PROBES
-            else _spread(count, _SPREAD)
+            else spread_over(count, _SPREAD)
         ]
         for case in cases
     }
-    looked = _spread(count, _LOOKED_AT)
+    looked = spread_over(count, _LOOKED_AT)
     by_name = {case.scenario.name: case for case in cases}
     reacts = {}
     for fault in faults:
@@ -69,5 +69,6 @@ def _effect(reference: Reference, case: Case, fault: Fault, rows: np.ndarray) ->
     return np.asarray(np.max(moved, axis=0))
 
 
-def _spread(count: int, wanted: int) -> np.ndarray:
+def spread_over(count: int, wanted: int) -> np.ndarray:
+    """Return positions at equal distances over ``count``, both ends among them."""
     return np.unique(np.linspace(0, count - 1, min(wanted, count)).round().astype(np.int64))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.proof.candidates import Candidates
+from export.proof.candidates import Candidates, spread_over
 from export.proof.faults import Fault
 from export.proof.probes import PROBES
 from export.proof.trial import FileTrial
@@ -59,7 +59,7 @@ def choose_rows(
             places[scenario] = np.arange(len(rows))
             continue
         if not trials:
-            places[scenario] = _spread(len(rows), wanted)
+            places[scenario] = spread_over(len(rows), wanted)
             continue
         noise = np.max([trial.noise(scenario, spread) for trial in trials], axis=0)
         flipped = np.any([trial.flipped[scenario] for trial in trials], axis=0)
@@ -73,7 +73,7 @@ def choose_rows(
         # The others are spread over the samples, and no noisier than those, so that tolerances stay narrow.
         limit = max((noise[place] for place in found), default=np.quantile(noise, 0.5))
         quiet = [int(p) for p in np.flatnonzero((noise <= limit) & ~flipped) if int(p) not in found]
-        more = [quiet[p] for p in _spread(len(quiet), max(wanted - len(found), 0))] if quiet else []
+        more = [quiet[p] for p in spread_over(len(quiet), max(wanted - len(found), 0))] if quiet else []
         found = found + more or [int(np.argmin(noise))]
         places[scenario] = np.array(sorted(found))
     return Chosen(places)
@@ -100,7 +100,3 @@ def _margin(trial: FileTrial, fault: Fault) -> np.ndarray:
         # The fault is seen against the Keras model, from which the file differs already.
         margins.append(((moved - difference) / (2 * difference + floor)).max(1))
     return np.asarray(np.max(margins, axis=0))
-
-
-def _spread(count: int, wanted: int) -> np.ndarray:
-    return np.unique(np.linspace(0, count - 1, min(wanted, count)).round().astype(np.int64))
