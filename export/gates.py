@@ -17,12 +17,13 @@ Every limit holds in every modality scenario, and any output that is NaN or infi
   samples are near a tie, so there the share is larger.
 - **Metric**: in points, a hundredth of the task's metric (a regression's is a share of the targets' standard
   deviation, lower is better). In ``all`` nothing is put down to chance. In the other scenarios the loss may exceed the
-  limit by two standard errors, at most by 1 point. The standard error is that of the difference between file and Keras
-  model on the same samples, groups of samples drawn anew (paired cluster bootstrap).
+  limit by two standard errors, at most by 1 point or one sample. The standard error is that of the difference between
+  file and Keras model on the same samples, groups of samples drawn anew (paired cluster bootstrap).
 - **Slices** of ``all`` with 30 samples or more: the loss may exceed the limit by three standard errors, since the worst
   of many is looked at, at most by 10 points; and no more decisions may change than a file at its limit changes in one
   of 10,000 slices of that size.
-- **Calibration**: how much the expected calibration error may grow, where outputs are confidences.
+- **Calibration**: how much the expected calibration error may grow beyond what one sample makes, where outputs are
+  confidences.
 
 A budget given by the user, ``max_metric_drop`` and ``max_flips``, takes the place of the metric's limit everywhere and
 of the share of changed decisions in ``all``, for every precision but float32.
@@ -205,11 +206,13 @@ def _problems(
             problems.append(f"{metric} {100 * drop:.2f} points worse, allowed {100 * allowed:.2f}")
         problems += _slice_problems(gate, result, metric, sign)
     grown = result.calibration_change
-    if gate.calibration is not None and grown is not None and not grown <= gate.calibration + 1e-9:
-        problems.append(
-            f"calibration error grows by {100 * grown:.1f} points, allowed {100 * gate.calibration:.1f}: confidences "
-            "no longer say how often the file is right"
-        )
+    if gate.calibration is not None and grown is not None:
+        allowed = gate.calibration + 1 / result.samples
+        if not grown <= allowed + 1e-9:
+            problems.append(
+                f"calibration error grows by {100 * grown:.1f} points, allowed {100 * allowed:.1f}: confidences no "
+                "longer say how often the file is right"
+            )
     return problems
 
 
@@ -264,4 +267,4 @@ def allowed_drop(gate: Gate, name: str, result: ScenarioResult, *, searching: bo
     error = result.metric_error or 0.0
     if name == ALL:
         return gate.metric_drop + (error if searching else 0.0)
-    return gate.metric_drop + (2 * error if searching else min(2 * error, CHANCE))
+    return gate.metric_drop + (2 * error if searching else min(2 * error, max(CHANCE, 1 / result.samples)))

