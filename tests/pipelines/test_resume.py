@@ -58,6 +58,9 @@ def test_a_stopped_run_goes_on_to_the_same_weights(place: Place, number: signal.
     assert done.returncode == 0, done.stdout + done.stderr
     weights, undisturbed = _weights(run), _weights(place.run("undisturbed"))
     assert weights.keys() == undisturbed.keys()
+    # The gradient norm is only shown: a busy machine may add up its squares in another order.
+    shown = "optimizer/vars/1"
+    np.testing.assert_allclose(weights.pop(shown), undisturbed.pop(shown), rtol=1e-6)
     assert [name for name, value in undisturbed.items() if not np.array_equal(value, weights[name])] == []
 
 
