@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.progress import Progress, TaskID
 
+from export.content import content_problem
 from export.formats import Format, Job
 from export.gates import gates_of, judge
 from export.onnx_from_keras import FORMAT as ONNX
@@ -96,6 +97,7 @@ def attempt(
     failure = ""
     try:
         _verify(this, aside, scenarios, bar)
+        failure = content_problem(aside, format.name, precision)
     except Exception as error:  # a file that does not run is rejected like one that answers wrongly
         failure = _reason("does not run", error)
     finally:

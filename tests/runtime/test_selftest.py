@@ -252,3 +252,12 @@ def test_an_engine_that_stops_is_the_fault_of_its_file_alone(bundle: Bundle, mon
     result = selftest(bundle)
     assert [file.verdict for file in result.files] == ["failed", "failed", "passed", "rejected"]
     assert "LiteRT stopped at these inputs: gather index out of bounds" in result.files[0].reason
+
+
+def test_a_missing_modality_that_counts_as_present_fails(bundle: Bundle, monkeypatch: pytest.MonkeyPatch):
+    cls = type(bundle.specs["text"])
+    real = cls.inputs
+    monkeypatch.setattr(cls, "inputs", lambda self, value: {**real(self, value), "text_present": np.float32(1)})
+    checks = {check.modality: check for check in selftest(bundle).preprocessing}
+    assert checks["image"].verdict == "passed"
+    assert "text_present of a missing text differs by 1" in checks["text"].reason
