@@ -208,7 +208,8 @@ def _difference(
     expected = np.float64(reference)
     difference = np.abs(np.float64(got) - expected)
     channels = tuple(range(expected.ndim - 1)) if expected.ndim > 1 else None
-    size = np.maximum(np.maximum(np.abs(expected), np.sqrt(np.mean(expected**2, axis=channels))), 1.0)
+    # Four times the root mean square: a sum of large terms is rounded as they are, however small it is itself.
+    size = np.maximum(np.maximum(np.abs(expected), 4 * np.sqrt(np.mean(expected**2, axis=channels))), 1.0)
     return (
         OutputDifference(
             max_abs=float(difference.max()),
