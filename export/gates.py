@@ -10,7 +10,7 @@
 Every limit holds in every modality scenario, and any output that is NaN or infinite fails.
 
 - **Difference**: of each value, as a share of the largest of 1, the value itself and four times the root mean square of
-  its channel; so a regression in metres and one in millimetres are alike, and one large value does not excuse the others.
+  its channel; so a regression in metres and one in millimetres are alike, and one large value does not excuse others.
 - **Noise**: root mean square difference of each output as a share of how much that output varies over the samples.
   Each output is held by itself: metres of depth do not set the limit of a heatmap.
 - **Decisions changed**: a share of the samples; in int8 always at least two samples. With a modality taken away many

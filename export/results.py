@@ -66,7 +66,7 @@ class OutputDifference:
     max_abs: float
     """Largest absolute difference, in the output's unit; NaN where a value is not finite."""
     relative: float
-    """Largest difference as a share of the largest of 1, the value itself and 4 times its channel's root mean square."""
+    """Largest difference as a share of the largest of 1, the value and 4 times its channel's root mean square."""
     noise: float
     """Root mean square difference as a share of the output's spread in the scenario ``all``, see `TaskSpec.spread`."""
 
