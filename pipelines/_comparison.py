@@ -13,13 +13,19 @@ from mmkeras.bundle import Bundle
 from mmkeras.evaluation import write_report
 from mmkeras.evaluation.degradation import degradation
 from mmkeras.evaluation.degradation_table import print_degradation, record_degradation
+from mmkeras.evaluation.intervals import Bootstrap
 from mmkeras.files import write_json
+from pipelines._by_scene import ANSWERS, COMPARED, gains, read_answers, scene_draws
 from pipelines._contract import Evaluated
 from pipelines._processes import run_processes
 from pipelines._variant import SCORES, SHOWN, measure
 
 __all__ = ["add_to_metrics", "compare", "degrade", "degrade_exported"]
 
+NO_SPEED = (
+    "A single frame cannot measure speed: that the velocity error falls with the radar is nearly given by the sensor."
+)
+"""Printed with the velocity ratio."""
 EXPORTED_SAMPLES = 200
 """Test samples on which exported files are tried under degradation."""
 
@@ -36,8 +42,11 @@ def compare(done: Evaluated) -> dict[str, Any]:
     Each is a process of its own (`pipelines._variant`); several run side by side, since a small model does not fill the
     cores. What is finished is not trained again, so that a resumed run goes on with the rest.
 
+    All of them are trained by one rule, and the epoch with the best validation score is scored; where the score was
+    still improving when the schedule ended, the table says so.
+
     Returns:
-        ``fusions`` and ``night`` of metrics.json.
+        ``fusions``, ``night`` and ``gains`` of metrics.json.
 
     Raises:
         TrainingError: one of the processes failed; names its log.
@@ -49,7 +58,7 @@ def compare(done: Evaluated) -> dict[str, Any]:
     root = done.run.folder / "comparison"
     own = ("cross_attention", config.train.seed)
     if own in jobs:
-        write_json(root / f"{own[0]}-{own[1]}" / SCORES, measure(done.model, done.samples, done.run))
+        measure(done.model, done.samples, done.run, config.train, root / f"{own[0]}-{own[1]}")
     missing = [job for job in jobs if not (root / f"{job[0]}-{job[1]}" / SCORES).is_file()]
     if missing:
         run_processes(done.run.folder, missing, config.compare.processes, config.train.epochs, done.console)
@@ -61,6 +70,7 @@ def compare(done: Evaluated) -> dict[str, Any]:
         variant: {
             "mean": _mean([score["all"] for score in by_seed.values()]),
             "per_seed": {seed: score["all"] for seed, score in by_seed.items()},
+            "training": {seed: score["training"] for seed, score in by_seed.items()},
         }
         for variant, by_seed in scores.items()
     }
@@ -70,7 +80,40 @@ def compare(done: Evaluated) -> dict[str, Any]:
         if variant in scores
     }
     done.console.print(_table(fusions))
-    return {"fusions": fusions, "night": night}
+    for line in _unfinished(fusions):
+        done.console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    gained = _gains(done, jobs)
+    for name, gain in gained.items():
+        done.console.print(_gain(name, gain, done.config.evaluate.confidence), highlight=False, soft_wrap=True)
+    if "velocity_ratio" in gained:
+        done.console.print(NO_SPEED, soft_wrap=True)
+    return {"fusions": fusions, "night": night, "gains": gained}
+
+
+def _gains(done: Evaluated, jobs: list[tuple[str, int]]) -> dict[str, Any]:
+    settings = done.config.evaluate
+    bootstrap = Bootstrap(settings.bootstrap, settings.confidence, done.config.train.seed)
+    draws: dict[str, dict[str, dict[str, np.ndarray]]] = {}
+    for variant, seed in (job for job in jobs if job[0] in COMPARED):
+        answers = read_answers(done.run.folder / "comparison" / f"{variant}-{seed}" / ANSWERS)
+        draws.setdefault(variant, {})[str(seed)] = scene_draws(done.run.task, done.samples, answers, bootstrap)
+    return gains(draws, settings.confidence)
+
+
+def _gain(name: str, gain: dict[str, Any], confidence: float) -> str:
+    numbers = [gain[key] for key in ("value", "low", "high")]
+    value, low, high = ("-" if number is None else f"{number:.3f}" for number in numbers)
+    return f"{name.replace('_', ' ')}: {value} ({100 * confidence:.0f} % of the resamples of scenes: {low} to {high})"
+
+
+def _unfinished(fusions: dict[str, Any]) -> list[str]:
+    return [
+        f"{variant}, seed {seed}: the validation score was still improving when the schedule ended (best epoch "
+        f"{entry['best_epoch']} of {entry['scheduled']}). Give all of them more with train.epochs."
+        for variant, fusion in fusions.items()
+        for seed, entry in fusion["training"].items()
+        if entry["still_improving"]
+    ]
 
 
 def _mean(scores: list[dict[str, float | None]]) -> dict[str, float | None]:
@@ -82,12 +125,13 @@ def _mean(scores: list[dict[str, float | None]]) -> dict[str, float | None]:
 def _table(fusions: dict[str, Any]) -> Table:
     names = list(dict.fromkeys((*SHOWN, *(name for entry in fusions.values() for name in entry["mean"]))))
     table = Table(title="Trained alike on the same drives, mean of the seeds")
-    for heading in ("fusion", *names, "seeds"):
+    for heading in ("fusion", *names, "seeds", "best epoch"):
         table.add_column(heading.replace("_", " "), justify="left" if heading == "fusion" else "right")
     for variant, entry in fusions.items():
         values = [entry["mean"].get(name) for name in names]
         shown = ["-" if value is None else f"{value:.3f}" for value in values]
-        table.add_row(variant, *shown, str(len(entry["per_seed"])))
+        best = ", ".join(f"{each['best_epoch']} of {each['epochs']}" for each in entry["training"].values())
+        table.add_row(variant, *shown, str(len(entry["per_seed"])), best)
     return table
 
 

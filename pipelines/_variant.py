@@ -6,6 +6,7 @@ python -m pipelines._variant runs/camera_radar/latest radar_only 1
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,12 +16,14 @@ import numpy as np
 from rich.console import Console
 
 from mmkeras.files import write_json
+from pipelines._by_scene import ANSWERS, night, write_answers
 
 if TYPE_CHECKING:
+    from mmkeras.config import TrainConfig
     from mmkeras.evaluation.samples import Samples
     from mmkeras.training.run import Run
 
-__all__ = ["BATCH", "DEAD", "SCORES", "SHOWN", "main", "measure"]
+__all__ = ["BATCH", "DEAD", "SCORES", "SHOWN", "main", "measure", "training"]
 
 SHOWN = ("mAP", "NDS_front", "velocity_error")
 """The metrics of a comparison."""
@@ -29,7 +32,7 @@ DEAD = "mAP_{}_dead"
 BATCH = 64
 """Samples that are predicted at a time."""
 SCORES = "scores.json"
-"""Written when a variant is finished: {"all", "night"} -> the metrics on those test samples."""
+"""Written when a variant is finished: ``all`` and ``night``, metrics on those test samples, and `training`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,12 +68,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Interrupted:
         return 130
     samples = read(index, "test", run.specs, run.task, batch_size=config.evaluate.batch_size)
-    write_json(folder / SCORES, measure(run.model(), samples, run))
+    measure(run.model(), samples, run, config.train, folder)
     return 0
 
 
-def measure(model: Any, samples: Samples, run: Run) -> dict[str, Any]:
-    """Return the scores of a model on the whole test split, with each of its sensors dead, and on its nights."""
+def training(folder: Path, train: TrainConfig) -> dict[str, Any]:
+    """Return how a run's training went, from its last checkpoint.
+
+    Returns:
+        ``epochs`` that were run, ``scheduled`` epochs, ``best_epoch`` (from 1, by the validation score), and whether
+        the score was ``still_improving``: the schedule ended before ``train.early_stopping`` epochs (one, where that is
+        not set) had passed without a better score.
+    """
+    (checkpoint,) = (folder / "checkpoints").glob("step-*")
+    state = json.loads((checkpoint / "state.json").read_text("utf-8"))
+    return {
+        "epochs": len(state["history"]),
+        "scheduled": train.epochs,
+        "best_epoch": state["best_epoch"],
+        "still_improving": state["waited"] < (train.early_stopping or 1),
+    }
+
+
+def measure(model: Any, samples: Samples, run: Run, train: TrainConfig, folder: Path) -> None:
+    """Score a model on the whole test split, with each of its sensors dead, and on its nights; keep its outputs.
+
+    Args:
+        model: the run's best model.
+        samples: the test split.
+        run: the run that the model comes from.
+        train: how it was trained.
+        folder: where `SCORES` and `ANSWERS` are written.
+    """
     from mmkeras.evaluation.predict import Variant, predict
 
     def scores(outputs: Mapping[str, np.ndarray], chosen: np.ndarray) -> dict[str, float | None]:
@@ -78,14 +107,18 @@ def measure(model: Any, samples: Samples, run: Run) -> dict[str, Any]:
         score = run.task.score(samples.targets[chosen], part, samples.weights[chosen])
         return {name: float(score[name]) if np.isfinite(score[name]) else None for name in SHOWN}
 
-    whole = np.ones(len(samples), bool)
-    intact = predict(model, samples, run.specs, batch_size=BATCH, variant=Variant())
-    everything = scores(intact, whole)
+    whole, dark = np.ones(len(samples), bool), night(samples)
+    answers = {"both": predict(model, samples, run.specs, batch_size=BATCH, variant=Variant())}
+    everything = scores(answers["both"], whole)
     for name in run.specs if len(run.specs) > 1 else ():
         dead = predict(model, samples, run.specs, batch_size=BATCH, variant=Variant(absent=frozenset({name})))
         everything[DEAD.format(name)] = scores(dead, whole)["mAP"]
-    night = np.asarray(samples.columns.get("time_of_day", np.full(len(samples), ""))) == "night"
-    return {"all": everything, "night": scores(intact, night) if night.any() else {}}
+        answers[f"without_{name}"] = dead
+    folder.mkdir(parents=True, exist_ok=True)
+    write_answers(folder / ANSWERS, answers)
+    at_night = scores(answers["both"], dark) if dark.any() else {}
+    # Last: its presence says that the variant is finished.
+    write_json(folder / SCORES, {"all": everything, "night": at_night, "training": training(run.folder, train)})
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ height = 72
 night = 0.5
 workers = 1
 [compare]
-variants = ["cross_attention", "radar_as_channels"]
+variants = ["cross_attention", "radar_as_channels", "camera_only"]
 [model]
 width = 16
 [model.fusion.options]
@@ -235,17 +235,23 @@ def test_metrics_hold_fusions_degradation_and_night(story: tuple[Path, str]):
     metrics = json.loads((run.folder / "metrics.json").read_text())
     jsonschema.validate(metrics, json.loads((SCHEMAS / "metrics.schema.json").read_text()))
     assert metrics["samples"] == 8
-    assert set(metrics["fusions"]) == {"cross_attention", "radar_as_channels"}
-    for row in metrics["fusions"].values():
+    assert set(metrics["fusions"]) == {"cross_attention", "radar_as_channels", "camera_only"}
+    for name, row in metrics["fusions"].items():
         assert row["mean"] == row["per_seed"]["0"]
-        dead = {"mAP_camera_dead", "mAP_radar_dead"}
+        assert row["training"] == {"0": {"epochs": 1, "scheduled": 1, "best_epoch": 1, "still_improving": True}}
+        dead = set() if name == "camera_only" else {"mAP_camera_dead", "mAP_radar_dead"}
         assert row["mean"].keys() == {"mAP", "NDS_front", "velocity_error"} | dead
     for sensor in ("camera", "radar"):
         score = metrics["fusions"]["cross_attention"]["mean"][f"mAP_{sensor}_dead"]
         assert score == pytest.approx(metrics["degradation"][f"{sensor}_dead"]["mAP"])
     assert not (run.folder / "comparison" / "latest").exists()
     assert metrics["fusions"]["cross_attention"]["mean"]["mAP"] == pytest.approx(metrics["test"]["mAP"]["value"])
-    assert set(metrics["night"]) == {"fusion"}
+    assert set(metrics["night"]) == {"fusion", "camera_only"}
+    assert set(metrics["gains"]) == {"radar_dead", "velocity_ratio", "night_ratio"}
+    means = {name: row["mean"] for name, row in metrics["fusions"].items()}
+    expected = means["cross_attention"]["mAP_radar_dead"] - means["camera_only"]["mAP"]
+    assert metrics["gains"]["radar_dead"]["value"] == pytest.approx(expected)
+    assert "still improving when the schedule ended (best epoch 1 of 1)" in output
     # Weathers that no test drive has are left out.
     assert {"both", "camera_dead", "radar_dead", "night"} <= set(metrics["degradation"])
     assert "simulator" in metrics["provenance"]["notice"]

@@ -1,0 +1,173 @@
+"""Differences between the variants of a comparison, with errors by scene.
+
+Frames of one scene resemble each other, so whole scenes are resampled. Every variant and every seed meets the same
+resamples, so that the differences are paired.
+
+Source: Efron and Tibshirani, An Introduction to the Bootstrap, chapters 8 and 13.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmkeras.evaluation.intervals import Bootstrap
+
+if TYPE_CHECKING:
+    from mmkeras.evaluation.samples import Samples
+    from mmkeras.tasks import TaskSpec
+
+__all__ = ["ANSWERS", "COMPARED", "gains", "night", "read_answers", "scene_draws", "scenes", "write_answers"]
+
+ANSWERS = "answers.npz"
+"""Beside a variant's scores: its outputs on the test split as ``<state>/<output>``."""
+Draws = dict[str, np.ndarray]
+"""A metric (R + 1,) by name: its value on the samples as they are, then on every resample."""
+
+
+def write_answers(path: Path, answers: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    """Write outputs (N, ...) by state of the sensors (``both``, ``without_<modality>``) and name.
+
+    From them errors can be computed again without the model.
+    """
+    flat = {f"{state}/{name}": value for state, outputs in answers.items() for name, value in outputs.items()}
+    # Not allow_pickle=False: numpy 1.26 would store that as one more array.
+    np.savez_compressed(path, **flat)  # type: ignore[arg-type]
+
+
+def read_answers(path: Path) -> dict[str, dict[str, np.ndarray]]:
+    """Return what `write_answers` wrote."""
+    answers: dict[str, dict[str, np.ndarray]] = {}
+    with np.load(path, allow_pickle=False) as file:
+        for key in file.files:
+            state, _, name = key.partition("/")
+            answers.setdefault(state, {})[name] = file[key]
+    return answers
+
+
+def scenes(samples: Samples) -> np.ndarray:
+    """Return the number (N,) of each sample's scene; each sample is one of its own where the data names none."""
+    names = samples.columns.get("scene")
+    if names is None:
+        return np.arange(len(samples))
+    numbers: np.ndarray = np.unique(names, return_inverse=True)[1]
+    return numbers
+
+
+def night(samples: Samples) -> np.ndarray:
+    """Return bool (N,): the sample was recorded at night."""
+    result: np.ndarray = np.asarray(samples.columns.get("time_of_day", np.full(len(samples), ""))) == "night"
+    return result
+
+
+def scene_draws(
+    task: TaskSpec, samples: Samples, answers: Mapping[str, Mapping[str, np.ndarray]], bootstrap: Bootstrap
+) -> Draws:
+    """Score one variant on the test split and on every resample of its scenes.
+
+    Args:
+        task: gives the metrics.
+        samples: the test split.
+        answers: outputs by state of the sensors, see `write_answers`.
+        bootstrap: number and seed of the resamples.
+
+    Returns:
+        ``mAP``, ``velocity_error``, ``mAP_night`` and, for each state without a modality, ``mAP_<state>``.
+    """
+    number = scenes(samples)
+    counts = np.concatenate([np.ones((1, number.max() + 1)), *bootstrap.counts(int(number.max()) + 1)])
+    weights = counts[:, number] * samples.weights
+    result: Draws = {}
+    for state, outputs in answers.items():
+        resampler = getattr(task, "resampler", None)
+        score = resampler(samples.targets, outputs) if resampler else _plain(task, samples, outputs)
+        rows = [score(row) for row in weights]
+        name = "mAP" if state == "both" else f"mAP_{state}"
+        result[name] = np.asarray([row["mAP"] for row in rows])
+        if state == "both":
+            result["velocity_error"] = np.asarray([row["velocity_error"] for row in rows])
+            dark = night(samples)
+            if dark.any():
+                # A resample may hold no scene at night.
+                seen = [row * dark for row in weights]
+                result["mAP_night"] = np.asarray([score(row)["mAP"] if row.any() else np.nan for row in seen])
+    return result
+
+
+def _plain(task: TaskSpec, samples: Samples, outputs: Mapping[str, np.ndarray]) -> Any:
+    return lambda weights: task.score(samples.targets, dict(outputs), weights)
+
+
+def gains(draws: Mapping[str, Mapping[str, Draws]], confidence: float) -> dict[str, Any]:
+    """Return what the fusion gains over single sensors, of each seed and pooled, with intervals by scene.
+
+    Pooled means: of each variant the mean over the seeds that all of them have. The better single sensor is chosen anew
+    in every resample, which can only make the gain smaller.
+
+    Args:
+        draws: variant -> seed -> from `scene_draws` with the same resamples.
+        confidence: coverage of the intervals.
+
+    Returns:
+        ``fusion_gain`` (mAP of cross_attention minus that of the better of camera_only and radar_only), ``radar_dead``
+        (mAP of cross_attention without the radar minus camera_only), ``velocity_ratio`` and ``night_ratio`` (to
+        camera_only), each ``{"value", "low", "high", "per_seed"}``; those without their variants are left out.
+    """
+    result: dict[str, Any] = {}
+    for name, (needed, formula) in _GAINS.items():
+        if not all(variant in draws for variant in needed):
+            continue
+        seeds = [seed for seed in draws[needed[0]] if all(seed in draws[variant] for variant in needed)]
+        singles = {seed: [draws[variant][seed] for variant in needed] for seed in seeds}
+        if not seeds:
+            continue
+        pooled = [_mean([draws[variant][seed] for seed in seeds]) for variant in needed]
+        try:
+            result[name] = {
+                **_interval(formula(*pooled), confidence),
+                "per_seed": {seed: _interval(formula(*each), confidence) for seed, each in singles.items()},
+            }
+        except KeyError:  # no sample at night, or a fusion of one sensor
+            continue
+    return result
+
+
+def _mean(several: Sequence[Draws]) -> Draws:
+    return {name: np.mean([each[name] for each in several], axis=0) for name in several[0]}
+
+
+def _interval(draws: np.ndarray, confidence: float) -> dict[str, float | None]:
+    tail = (1 - confidence) / 2
+    finite = draws[1:][np.isfinite(draws[1:])]
+    low, high = np.quantile(finite, [tail, 1 - tail]) if finite.size else (np.nan, np.nan)
+    numbers = {"value": draws[0], "low": low, "high": high}
+    return {name: float(value) if np.isfinite(value) else None for name, value in numbers.items()}
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
+
+
+_GAINS: dict[str, tuple[tuple[str, ...], Any]] = {
+    "fusion_gain": (
+        ("cross_attention", "camera_only", "radar_only"),
+        lambda both, camera, radar: both["mAP"] - np.maximum(camera["mAP"], radar["mAP"]),
+    ),
+    "radar_dead": (
+        ("cross_attention", "camera_only"),
+        lambda both, camera: both["mAP_without_radar"] - camera["mAP"],
+    ),
+    "velocity_ratio": (
+        ("cross_attention", "camera_only"),
+        lambda both, camera: _ratio(both["velocity_error"], camera["velocity_error"]),
+    ),
+    "night_ratio": (
+        ("cross_attention", "camera_only"),
+        lambda both, camera: _ratio(both["mAP_night"], camera["mAP_night"]),
+    ),
+}
+COMPARED = tuple(dict.fromkeys(variant for needed, _ in _GAINS.values() for variant in needed))
+"""Variants that `gains` needs."""
