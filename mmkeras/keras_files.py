@@ -19,7 +19,7 @@ import keras
 
 from mmkeras.errors import DataError
 
-__all__ = ["check_preset", "load_model", "load_weights"]
+__all__ = ["check_preset", "copy_weights", "load_model", "load_weights"]
 
 _MEMBERS = ("config.json", "metadata.json", "model.weights.h5")
 _MAX_CONFIG = 64 << 20
@@ -97,6 +97,18 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
         raise
     except Exception as error:  # HDF5 and Keras raise nearly anything on a damaged file
         raise DataError(f"{path}: its weights cannot be loaded: {type(error).__name__}: {_short(error)}") from error
+
+
+def copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """Give a model the weights of another one of the same layers.
+
+    Normalization layers compute with numbers that they derive from their weights; ``set_weights`` alone leaves the old
+    ones in place.
+    """
+    target.set_weights(source.get_weights())
+    for layer in target._flatten_layers(include_self=False):
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
 
 
 def check_preset(folder: str | Path) -> None:

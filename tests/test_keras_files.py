@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from mmkeras.errors import ConfigError, DataError, MmkerasError, TrainingError
-from mmkeras.keras_files import check_preset, load_model, load_weights
+from mmkeras.keras_files import check_preset, copy_weights, load_model, load_weights
 from tests.conftest import REPOSITORY
 
 
@@ -193,6 +193,20 @@ def test_weights_that_lead_out_of_their_file(
     inside = _rebuilt(plain, tmp_path / "x.keras", lambda m: m.update({"model.weights.h5": path.read_bytes()}))
     with pytest.raises(DataError, match=said):
         load_model(inside)
+
+
+def test_copied_weights_reach_what_layers_derive_from_them():
+    def model() -> keras.Model:
+        inputs = keras.Input((3,))
+        inner = keras.Model(inputs, keras.layers.Normalization()(inputs))
+        return keras.Model(inputs, keras.layers.Dense(1)(inner(inputs)))
+
+    source, target = model(), model()
+    (normalization,) = (each for each in source._flatten_layers() if isinstance(each, keras.layers.Normalization))
+    normalization.adapt(np.array([[0.0, 1.0, 2.0], [4.0, 9.0, 4.0]], "float32"))
+    copy_weights(source, target)
+    values = np.ones((1, 3), "float32")
+    np.testing.assert_array_equal(target(values), source(values))
 
 
 def test_preset_folders_are_looked_at(tmp_path: Path, marker: Path):

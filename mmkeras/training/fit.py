@@ -17,6 +17,7 @@ from mmkeras.components import find
 from mmkeras.config import RunConfig
 from mmkeras.data.index import Index
 from mmkeras.errors import TrainingError
+from mmkeras.keras_files import copy_weights
 from mmkeras.model import learning_rate_factors, task_config
 from mmkeras.training.batches import blocks, training_batches, validation_batches
 from mmkeras.training.checkpoints import Checkpoints, Diverged, State
@@ -144,7 +145,7 @@ def fit(
         """Return a model that this process can ask without the others."""
         if copy is None:
             return trained
-        copy.set_weights(trained.get_weights())
+        copy_weights(trained, copy)
         return copy
 
     # A task whose metric Keras cannot keep has it computed from decoded answers.

@@ -191,6 +191,8 @@ def _in_float32(model: keras.Model) -> keras.Model:
     """Return a model that computes in float32 with the same weights."""
     import keras
 
+    from mmkeras.keras_files import copy_weights
+
     described = json.dumps(keras.saving.serialize_keras_object(model))
     plain = described
     for policy in ("mixed_bfloat16", "mixed_float16", "float64"):
@@ -200,7 +202,7 @@ def _in_float32(model: keras.Model) -> keras.Model:
     # Layers ask for it when they are called, too.
     keras.config.set_floatx("float32")
     copy = keras.saving.deserialize_keras_object(json.loads(plain))
-    copy.set_weights(model.get_weights())
+    copy_weights(model, copy)
     return copy
 
 

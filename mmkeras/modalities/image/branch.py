@@ -14,6 +14,7 @@ from keras import layers, ops
 from mmkeras.errors import ConfigError
 from mmkeras.geometry import cell_centres
 from mmkeras.keras_files import load_weights
+from mmkeras.modalities.image.arrangement import scale_as_trained
 from mmkeras.modalities.image.edge import edge_backbone
 from mmkeras.modalities.image.pyramid import merge_pyramid
 from mmkeras.modalities.image.spec import Config, Spec
@@ -137,6 +138,8 @@ def _load(backbone: keras.Model, path: Path) -> None:
         )
     try:
         load_weights(backbone, path)
+        if backbone.name.startswith("efficientnetb"):
+            scale_as_trained(backbone, path)
     except Exception as error:
         raise ConfigError(
             f"image.weights: {path} does not fit {backbone.name} without its top ({error}). "

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
 from mmkeras.errors import ConfigError
+from mmkeras.keras_files import load_weights
+from mmkeras.modalities.image.arrangement import scale_as_trained
 from mmkeras.modalities.image.branch import build
 from mmkeras.modalities.image.edge import edge_backbone
 from mmkeras.modalities.image.spec import Config
@@ -85,6 +89,44 @@ def test_local_weights_are_loaded(tmp_path):
     encoder = _encoder(weights=str(tmp_path / "edge.weights.h5"))
     stem = encoder.get_layer("camera_branch").get_layer("edge").get_layer("stem_conv")
     np.testing.assert_array_equal(stem.kernel, source.get_layer("stem_conv").kernel)
+
+
+MEAN, DEVIATION = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
+
+
+@pytest.mark.parametrize("architecture", ["EfficientNetB0", "EfficientNetV2B0"])
+def test_pictures_are_scaled_as_for_imagenet_weights(architecture: str, tmp_path: Path):
+    """The reference is written out: (pixels / 255 - mean) / deviation, then the layers behind the normalization."""
+    source = getattr(keras.applications, architecture)(include_top=False, weights=None, input_shape=(32, 32, 3))
+    normalization = next(layer for layer in source.layers if isinstance(layer, keras.layers.Normalization))
+    if normalization.input_mean is None:
+        normalization.adapt_mean.assign(MEAN)
+        normalization.adapt_variance.assign(DEVIATION)  # as in Keras' ImageNet weights
+    source.save_weights(tmp_path / "source.weights.h5")
+    options = {"architecture": architecture, "level": 3, "width_factor": 1.0, "depth_factor": 1.0}
+    encoder = _encoder(weights=str(tmp_path / "source.weights.h5"), **options)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype("float32")
+    loaded = encoder.get_layer("camera_branch").get_layer(source.name)
+    end = next(layer.name for layer in reversed(loaded.layers))
+    reference = keras.Model(normalization.output, source.get_layer(end).output)
+    expected = np.asarray(reference((pixels / 255 - MEAN) / DEVIATION))
+    np.testing.assert_allclose(np.asarray(loaded(pixels)), expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("second", [True, False])
+def test_the_file_says_whether_its_weights_knew_a_second_rescaling(second: bool, tmp_path: Path):
+    def small(twice: bool) -> keras.Model:
+        pixels = keras.Input((2, 2, 3))
+        x = keras.layers.Normalization()(keras.layers.Rescaling(1 / 255)(pixels))
+        x = keras.layers.Rescaling((1 / np.sqrt(DEVIATION)).tolist())(x) if twice else x
+        return keras.Model(pixels, keras.layers.Dense(1)(x))
+
+    source, target = small(second), small(False)
+    source.save_weights(tmp_path / "source.weights.h5")
+    load_weights(target, tmp_path / "source.weights.h5")
+    scale_as_trained(target, tmp_path / "source.weights.h5")
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, 2, 2, 3)).astype("float32")
+    np.testing.assert_allclose(target(pixels), source(pixels), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
