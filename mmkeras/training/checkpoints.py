@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import time
@@ -39,7 +40,8 @@ class State:
 
     Args:
         step: steps done since the start of the run.
-        best: best validation score so far, higher is better.
+        best: best validation score so far, higher is better; NaN where no epoch had a score.
+        by_loss: ``best`` is a negative loss, since the validation metric did not exist in any epoch so far.
         best_epoch: the epoch, from 1, that it is from.
         waited: epochs since then.
         history: logs of every finished epoch.
@@ -56,6 +58,7 @@ class State:
         history: list[dict[str, float]] | None = None,
         batch_size: int | None = None,
         metrics: list[list[float]] | None = None,
+        by_loss: bool = False,
     ) -> None:
         self.step = step
         self.best = best
@@ -64,12 +67,22 @@ class State:
         self.history = history or []
         self.batch_size = batch_size
         self.metrics = metrics
+        self.by_loss = by_loss
+
+    def better(self, score: float, by_loss: bool) -> bool:
+        """Return whether an epoch is better than the best so far: any number beats NaN, any metric beats a loss."""
+        if self.best is None or math.isnan(self.best):
+            return self.best is None or not math.isnan(score)
+        if by_loss != self.by_loss:
+            return self.by_loss and not math.isnan(score)
+        return score > self.best
 
 
 class Checkpoints(keras.callbacks.Callback):
     """Saves ``best.keras`` on a better validation score and the run's state after every epoch.
 
-    With an exponential moving average, validation and ``best.keras`` use the averaged weights.
+    With an exponential moving average, validation and ``best.keras`` use the averaged weights, also where there is no
+    validation.
     Checkpoints are folders that appear whole or not at all. Of several workers each keeps the same account of the run,
     but only the chief writes.
 
@@ -127,6 +140,9 @@ class Checkpoints(keras.callbacks.Callback):
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         """Put the averaged weights in for validation, which begins the metrics anew."""
         self._within_epoch = False
+        self._put_average()
+
+    def _put_average(self) -> None:
         optimizer = inner_optimizer(self.model)
         if optimizer is not None and optimizer.use_ema and self._own_weights is None:
             trained = self.model.trainable_variables
@@ -166,9 +182,10 @@ class Checkpoints(keras.callbacks.Callback):
             self._restore_own_weights()
             self.diverged = True
             return
-        score = self._score(logs)
-        if self.state.best is None or score > self.state.best:
-            self.state.best, self.state.best_epoch, self.state.waited = score, epoch + 1, 0
+        self._put_average()
+        score, by_loss = self._score(logs)
+        if self.state.better(score, by_loss):
+            self.state.best, self.state.by_loss, self.state.best_epoch, self.state.waited = score, by_loss, epoch + 1, 0
             if self.writes:
                 aside = self.folder / ".best.tmp.keras"
                 self.model.save(aside)
@@ -182,11 +199,16 @@ class Checkpoints(keras.callbacks.Callback):
             self.stopped_early = True
             self.model.stop_training = True
 
-    def _score(self, logs: dict[str, float]) -> float:
-        if self.monitor not in logs:
-            return -logs.get("val_loss", logs["loss"])
+    def _score(self, logs: dict[str, float]) -> tuple[float, bool]:
+        """Return the epoch's score, higher is better, and whether it is a loss for want of the metric."""
+        loss = logs.get("val_loss", logs["loss"])
+        metric = logs.get(self.monitor, math.nan)
+        if math.isnan(metric):
+            return -loss, True
         # The loss breaks ties: many epochs may share the last per mille of accuracy.
-        return self.sign * logs[self.monitor] - 1e-6 * min(logs.get("val_loss", 0.0), 1e3)
+        return self.sign * metric - (
+            1e-6 * min(loss, 1e3) if "val_loss" in logs and not math.isnan(loss) else 0.0
+        ), False
 
     def save(self) -> Path:
         """Write weights, optimizer and state; return the checkpoint's folder, which the chief writes.
@@ -254,6 +276,7 @@ def _state(value: Any) -> State:
     scores = [score for logs in state.history for score in dict(logs).values()]
     scores += [value for values in state.metrics or () for value in values]
     right = all(type(number) is int and number >= 0 for number in whole)
+    right = right and type(state.by_loss) is bool
     if not right or not all(type(score) in (int, float) for score in [state.best or 0.0, *scores]):
         raise ValueError("state.json: expected whole numbers of 0 or more, a score, and logs with a number by name")
     return state

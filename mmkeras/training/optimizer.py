@@ -24,9 +24,10 @@ _UNDECAYED = ["bias", "gamma", "beta", "embedding", "token"]
 
 @keras.saving.register_keras_serializable("mmkeras")
 class BranchAdamW(keras.optimizers.AdamW):
-    """AdamW that scales the learning rate by branch and keeps the last global gradient norm.
+    """AdamW that scales the learning rate, and with it the weight decay, and keeps the last global gradient norm.
 
-    Scaling gradients would not do: Adam divides the scale out again.
+    Scaling gradients would not do: Adam divides the scale out again. With accumulated gradients the moving average
+    moves once for each update of the weights; Keras moves it in every step.
 
     Args:
         factors: learning-rate factor of every trainable variable, in their order; empty means 1 for all.
@@ -49,9 +50,12 @@ class BranchAdamW(keras.optimizers.AdamW):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update one variable at its branch's learning rate."""
-        if self.factors:
-            learning_rate = ops.multiply(learning_rate, self.factors[self._get_variable_index(variable)])
-        super().update_step(gradient, variable, learning_rate)
+        super().update_step(gradient, variable, self._own_rate(learning_rate, variable))
+
+    def _own_rate(self, learning_rate: Any, variable: Any) -> Any:
+        if not self.factors:
+            return learning_rate
+        return ops.multiply(learning_rate, self.factors[self._get_variable_index(variable)])
 
     # === Several replicas ===
 
@@ -74,7 +78,8 @@ class BranchAdamW(keras.optimizers.AdamW):
     def _apply_weight_decay(self, variables: list[Any]) -> None:
         for variable in variables if self.weight_decay is not None else ():
             if self._use_weight_decay(variable):
-                rate, decay = (ops.cast(each, variable.dtype) for each in (self.learning_rate, self.weight_decay))
+                own = self._own_rate(self.learning_rate, variable)
+                rate, decay = (ops.cast(each, variable.dtype) for each in (own, self.weight_decay))
                 variable.assign(variable - variable * decay * rate)
 
     def _backend_increment_gradient_accumulators(self, grads: list[Any], acc_grads: list[Any]) -> None:
@@ -87,6 +92,18 @@ class BranchAdamW(keras.optimizers.AdamW):
         squares = [ops.sum(ops.square(ops.cast(g, keras.config.floatx()))) for g in gradients if g is not None]
         self.gradient_norm.assign(ops.sqrt(sum(squares)))
         return super()._clip_gradients(gradients)
+
+    def _update_model_variables_moving_average(self, trainable_variables: list[Any]) -> None:
+        if not self.use_ema:
+            return
+        steps = self.gradient_accumulation_steps or 1
+        done = self._iterations + 1
+        # Up to the first update the average is the weights themselves; between updates it stays.
+        share = ops.where(done <= steps, 1.0, ops.where(done % steps == 0, 1.0 - self.ema_momentum, 0.0))
+        for variable, average in zip(trainable_variables, self._model_variables_moving_average, strict=True):
+            if average is not None:
+                own = ops.cast(share, variable.dtype)
+                average.assign((1 - own) * average + own * variable)
 
     def finalize_variable_values(self, var_list: list[Any]) -> None:
         """Do nothing: Keras would put the average in after every ``fit``, and a broken epoch takes two of them."""
@@ -133,6 +150,9 @@ def build_optimizer(config: TrainConfig, steps: int, factors: Sequence[float] = 
 def variable_factors(model: keras.Model, by_layer: Mapping[str, float]) -> list[float]:
     """Return the learning-rate factor of every trainable variable of a model, in their order.
 
+    The factor of a branch with an encoder, a model within it such as ``efficientnetb0``, is that of the encoder's
+    variables: it may be pretrained, while the projection behind it is new and learns at the full rate.
+
     Args:
         model: from `build_model`.
         by_layer: factor by name of the model's layers (``image_branch``); others have 1.
@@ -140,9 +160,15 @@ def variable_factors(model: keras.Model, by_layer: Mapping[str, float]) -> list[
     by_variable = {
         id(variable): factor
         for name, factor in by_layer.items()
-        for variable in model.get_layer(name).trainable_variables
+        for part in _encoders(model.get_layer(name))
+        for variable in part.trainable_variables
     }
     return [by_variable.get(id(variable), 1.0) for variable in model.trainable_variables] if by_layer else []
+
+
+def _encoders(branch: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """Return the models within a branch, or the branch itself where it has none."""
+    return [layer for layer in getattr(branch, "layers", ()) if isinstance(layer, keras.Model)] or [branch]
 
 
 def _replicas() -> int:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from mmkeras.config import TrainConfig
 from mmkeras.errors import TrainingError
 from mmkeras.training.checkpoints import Checkpoints, Diverged, State
-from mmkeras.training.optimizer import build_optimizer
+from mmkeras.training.optimizer import build_optimizer, inner_optimizer
 
 X = np.random.default_rng(0).normal(size=(64, 3)).astype("float32")
 Y = (X @ np.array([[1.0], [2.0], [3.0]], "float32")).astype("float32")
@@ -52,6 +53,16 @@ def test_with_an_average_the_best_model_has_the_average_and_training_its_own_wei
     assert best.evaluate(X, Y, verbose=0) == pytest.approx(checkpoints.state.history[-1]["val_loss"], rel=1e-5)
 
 
+def test_the_average_is_kept_without_a_validation_split(tmp_path):
+    model, checkpoints = _model(ema=0.9), Checkpoints(tmp_path, "val_loss", -1)
+    model.fit(X, Y, batch_size=16, epochs=1, callbacks=[checkpoints], verbose=0)
+    best = keras.models.load_model(tmp_path / "best.keras")
+    average = inner_optimizer(model)._model_variables_moving_average
+    for kept, mean, own in zip(best.get_weights(), average, model.get_weights(), strict=True):
+        np.testing.assert_allclose(kept, mean, rtol=1e-6)
+        assert not np.allclose(kept, own)
+
+
 def test_it_stops_when_nothing_gets_better(tmp_path):
     checkpoints = Checkpoints(tmp_path, "val_loss", -1, patience=2)
     model = _model(rate=0.0)
@@ -73,12 +84,35 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
         Checkpoints.load(tmp_path, other)
 
 
-def test_ties_go_to_the_lower_loss(tmp_path):
-    checkpoints = Checkpoints(tmp_path, "val_accuracy", 1)
-    first = checkpoints._score({"val_accuracy": 0.999, "val_loss": 0.02, "loss": 1.0})
-    second = checkpoints._score({"val_accuracy": 0.999, "val_loss": 0.01, "loss": 1.0})
-    assert second > first
-    assert checkpoints._score({"val_accuracy": 0.9991, "val_loss": 5.0, "loss": 1.0}) > second
+def _best_epoch(folder: Path, scores: list[tuple[float, float]]) -> int:
+    """Return the best epoch of one that logs these metrics and losses; a metric of NaN does not exist."""
+    model, checkpoints = _model(), Checkpoints(folder, "val_accuracy", 1)
+    model.optimizer.build(model.trainable_variables)
+    checkpoints.set_model(model)
+    for epoch, (accuracy, loss) in enumerate(scores):
+        known = {} if np.isnan(accuracy) else {"val_accuracy": accuracy}
+        checkpoints.state.step += 1
+        checkpoints.on_epoch_end(epoch, {**known, "val_loss": loss, "loss": 1.0})
+    return checkpoints.state.best_epoch
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [
+        ([(0.999, 0.02), (0.999, 0.01), (0.998, 0.001)], 2),  # the loss breaks ties
+        ([(0.999, 0.02), (0.9991, 5.0)], 2),
+        ([(NAN, NAN), (0.1, 5.0), (NAN, NAN)], 2),  # any number beats none
+        ([(NAN, NAN), (NAN, 3.0), (NAN, 2.0), (NAN, NAN)], 3),  # without a metric the loss decides
+        ([(NAN, 0.001), (0.1, 5.0), (NAN, 0.0001)], 2),  # a loss is no metric, whichever came first
+        ([(0.1, NAN), (0.2, NAN)], 2),
+    ],
+)
+def test_the_best_epoch_has_the_best_score(tmp_path: Path, scores: list[tuple[float, float]], best: int):
+    assert _best_epoch(tmp_path, scores) == best
+    assert Checkpoints.load(tmp_path, _model()).best_epoch == best
 
 
 def test_the_state_is_readable_json(tmp_path):

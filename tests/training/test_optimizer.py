@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from mmkeras.config import TrainConfig
+from mmkeras.modalities.image.branch import GridPosition
 from mmkeras.training.optimizer import BranchAdamW, build_optimizer, variable_factors
 
 
@@ -59,12 +60,69 @@ def test_without_warm_up_it_starts_at_the_peak():
     assert float(schedule(0)) == pytest.approx(0.5)
 
 
-def test_biases_norms_and_embeddings_do_not_decay():
-    model = _model()
-    optimizer = build_optimizer(TrainConfig(weight_decay=0.1), 10)
+def _still(model: keras.Model, optimizer: BranchAdamW) -> dict[str, float]:
+    """Return what a step without gradients makes of weights that are 1: their decay alone."""
+    for variable in model.trainable_variables:
+        variable.assign(np.ones(variable.shape))
     optimizer.build(model.trainable_variables)
-    decayed = {v.name for v in model.trainable_variables if optimizer._use_weight_decay(v)}
-    assert decayed == {"kernel"}
+    optimizer.apply([np.zeros(variable.shape, "float32") for variable in model.trainable_variables])
+    return {v.path: 1 - float(v.numpy().flat[0]) for v in model.trainable_variables}
+
+
+def test_biases_norms_and_embeddings_do_not_decay():
+    words = keras.Input((3,), dtype="int32")
+    x = keras.layers.Embedding(5, 4, name="words")(words)
+    x = keras.layers.LayerNormalization(name="layer")(GridPosition(name="place")(x))
+    x = keras.layers.BatchNormalization(name="batch")(x)
+    model = keras.Model(words, keras.layers.Dense(1, name="dense")(x))
+    config = TrainConfig(weight_decay=0.1, learning_rate=0.5, warmup_share=0.0)
+    decay = _still(model, build_optimizer(config, 10))
+    assert {"words/embeddings", "layer/gamma", "layer/beta", "batch/gamma", "batch/beta", "dense/bias"} < decay.keys()
+    assert {path: each for path, each in decay.items() if each} == {"dense/kernel": pytest.approx(0.05)}
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.1])
+def test_a_branch_decays_at_its_own_rate(factor: float):
+    model = _model()
+    optimizer = BranchAdamW(0.5, weight_decay=0.1, factors=variable_factors(model, {"image_branch": factor}))
+    decay = _still(model, optimizer)
+    assert decay["dense/kernel"] == pytest.approx(0.05 * factor)
+    assert decay["head/kernel"] == pytest.approx(0.05)
+
+
+def test_a_projection_behind_an_encoder_learns_at_the_full_rate():
+    inputs = keras.Input((3,))
+    encoder = keras.Model(inputs, keras.layers.Dense(4, name="stem")(inputs), name="encoder")
+    branch = keras.Model(inputs, keras.layers.Dense(4, name="projection")(encoder(inputs)), name="image_branch")
+    model = keras.Model(inputs, keras.layers.Dense(1, name="head")(branch(inputs)))
+    factors = variable_factors(model, {"image_branch": 0.1})
+    by_path = dict(zip((v.path for v in model.trainable_variables), factors, strict=True))
+    assert {path.split("/")[0]: factor for path, factor in by_path.items()} == {
+        "stem": 0.1,
+        "projection": 1.0,
+        "head": 1.0,
+    }
+
+
+def test_the_average_moves_once_for_each_update():
+    """Two steps make an update: the average stays between updates, and starts from the weights."""
+    (variable,) = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)]).trainable_variables
+    variable.assign([[1.0]])
+    config = TrainConfig(ema=0.9, accumulate=2, warmup_share=0.0, final_share=1.0, weight_decay=0.0)
+    optimizer = build_optimizer(config, 8)
+    optimizer.build([variable])
+    expected, seen = 1.0, []
+    for step in range(6):
+        optimizer.apply([np.ones((1, 1), "float32")])
+        weight = float(variable.numpy().item())
+        if step == 1:
+            expected = weight
+        elif step % 2:
+            expected = 0.9 * expected + 0.1 * weight
+        seen.append(float(optimizer._model_variables_moving_average[0].numpy().item()))
+        assert seen[-1] == pytest.approx(expected, rel=1e-6)
+    assert seen[0] == 1.0
+    assert seen[1] == seen[2] != seen[3]
 
 
 def test_it_survives_serialisation():

@@ -54,7 +54,7 @@ class Config:
     frozen_stages: int = 0
     """So many stages from the input keep their weights; -1 freezes the whole backbone."""
     learning_rate_factor: float = 1.0
-    """Learning rate of the backbone relative to the rest of the model."""
+    """Learning rate of the backbone relative to the rest of the model; its new projection learns at the full rate."""
     batch_norm_momentum: float = 0.9
     """Momentum of the moving statistics; 0.99 lags behind for many epochs on small data."""
     position_embedding: bool = True

@@ -60,7 +60,7 @@ class Config:
     lowercase: bool = True
     """Lowercase and strip accents, as uncased BERT does; must be as the preset was trained."""
     learning_rate_factor: float = 1.0
-    """The branch learns at this multiple of the learning rate."""
+    """Learning rate of the encoder relative to the rest of the model; its new projection learns at the full rate."""
     frozen: bool = False
     """Keep the encoder as it is and train only its projection."""
     mask_rate: float = 0.0
