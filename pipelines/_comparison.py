@@ -42,8 +42,8 @@ def compare(done: Evaluated) -> dict[str, Any]:
     Each is a process of its own (`pipelines._variant`); several run side by side, since a small model does not fill the
     cores. What is finished is not trained again, so that a resumed run goes on with the rest.
 
-    All of them are trained by one rule, and the epoch with the best validation score is scored; where the score was
-    still improving when the schedule ended, the table says so.
+    All of them are trained by one rule, and the epoch with the best validation score is scored. Where the score was
+    still improving when training ended, a line says so, see `pipelines._variant.training`.
 
     Returns:
         ``fusions``, ``night`` and ``gains`` of metrics.json.
@@ -108,8 +108,8 @@ def _gain(name: str, gain: dict[str, Any], confidence: float) -> str:
 
 def _unfinished(fusions: dict[str, Any]) -> list[str]:
     return [
-        f"{variant}, seed {seed}: the validation score was still improving when the schedule ended (best epoch "
-        f"{entry['best_epoch']} of {entry['scheduled']}). Give all of them more with train.epochs."
+        f"{variant}, seed {seed}: the validation score was still improving when training ended (best epoch "
+        f"{entry['best_epoch']} of {entry['epochs']}). Give all variants more with train.epochs."
         for variant, fusion in fusions.items()
         for seed, entry in fusion["training"].items()
         if entry["still_improving"]

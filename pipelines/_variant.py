@@ -21,9 +21,10 @@ from pipelines._by_scene import ANSWERS, night, write_answers
 if TYPE_CHECKING:
     from mmkeras.config import TrainConfig
     from mmkeras.evaluation.samples import Samples
+    from mmkeras.tasks import TaskSpec
     from mmkeras.training.run import Run
 
-__all__ = ["BATCH", "DEAD", "SCORES", "SHOWN", "main", "measure", "training"]
+__all__ = ["BATCH", "DEAD", "RISE", "SCORES", "SHOWN", "main", "measure", "training"]
 
 SHOWN = ("mAP", "NDS_front", "velocity_error")
 """The metrics of a comparison."""
@@ -31,6 +32,8 @@ DEAD = "mAP_{}_dead"
 """mAP with one of the sensors dead, where there are two."""
 BATCH = 64
 """Samples that are predicted at a time."""
+RISE = 0.05
+"""See `training`."""
 SCORES = "scores.json"
 """Written when a variant is finished: ``all`` and ``night``, metrics on those test samples, and `training`."""
 
@@ -72,21 +75,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def training(folder: Path, train: TrainConfig) -> dict[str, Any]:
+def training(folder: Path, task: TaskSpec, epochs: int) -> dict[str, Any]:
     """Return how a run's training went, from its last checkpoint.
 
+    A learning rate that falls along a cosine lifts the score to the end, so the very last best epoch says little. The
+    score counts as still improving where it rose by more than `RISE` of itself in the last quarter of the epochs.
+
+    Args:
+        folder: the run's folder.
+        task: names the metric of the score.
+        epochs: of the schedule.
+
     Returns:
-        ``epochs`` that were run, ``scheduled`` epochs, ``best_epoch`` (from 1, by the validation score), and whether
-        the score was ``still_improving``: the schedule ended before ``train.early_stopping`` epochs (one, where that is
-        not set) had passed without a better score.
+        ``epochs`` that were run, ``scheduled`` epochs, ``best_epoch`` (from 1, by the validation score), ``late_gain``
+        (what the last quarter added to the best score; null where no score came before it) and ``still_improving``.
     """
     (checkpoint,) = (folder / "checkpoints").glob("step-*")
     state = json.loads((checkpoint / "state.json").read_text("utf-8"))
+    scores = [task.metric_sign * logs.get(f"val_{task.metric}", -np.inf) for logs in state["history"]]
+    early = scores[: len(scores) - max(1, len(scores) // 4)]
+    before, best = max(early, default=-np.inf), max(scores, default=-np.inf)
+    gain = float(best - before) if np.isfinite(before) else None
     return {
-        "epochs": len(state["history"]),
-        "scheduled": train.epochs,
+        "epochs": len(scores),
+        "scheduled": epochs,
         "best_epoch": state["best_epoch"],
-        "still_improving": state["waited"] < (train.early_stopping or 1),
+        "late_gain": gain,
+        "still_improving": gain is None or gain > RISE * abs(best),
     }
 
 
@@ -117,8 +132,9 @@ def measure(model: Any, samples: Samples, run: Run, train: TrainConfig, folder: 
     folder.mkdir(parents=True, exist_ok=True)
     write_answers(folder / ANSWERS, answers)
     at_night = scores(answers["both"], dark) if dark.any() else {}
+    trained = training(run.folder, run.task, train.epochs)
     # Last: its presence says that the variant is finished.
-    write_json(folder / SCORES, {"all": everything, "night": at_night, "training": training(run.folder, train)})
+    write_json(folder / SCORES, {"all": everything, "night": at_night, "training": trained})
 
 
 if __name__ == "__main__":

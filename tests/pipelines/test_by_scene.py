@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmkeras.config import TrainConfig
 from mmkeras.evaluation.intervals import Bootstrap
 from mmkeras.evaluation.samples import Samples
 from pipelines._by_scene import gains, read_answers, scene_draws, scenes, write_answers
@@ -92,12 +91,28 @@ def test_answers_come_back_as_they_were_written(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("patience", "waited", "still"), [(3, 3, False), (3, 2, True), (None, 1, False), (None, 0, True)]
+    ("scores", "gain", "still"),
+    [
+        ([0.1, 0.2, 0.3, 0.29], 0.0, False),
+        ([0.1, 0.2, 0.3, 0.31], 0.01, False),
+        ([0.1, 0.2, 0.3, 0.4], 0.1, True),
+        ([None, None, None, 0.4], None, True),
+        ([0.1], None, True),
+    ],
 )
-def test_a_score_that_still_rose_at_the_end_is_reported(tmp_path: Path, patience: int | None, waited: int, still: bool):
+def test_a_score_that_still_rose_at_the_end_is_reported(
+    tmp_path: Path, scores: list[float | None], gain: float | None, still: bool
+):
     checkpoint = tmp_path / "checkpoints" / "step-00000040"
     checkpoint.mkdir(parents=True)
-    state = {"history": [{"loss": 1.0}] * 4, "best_epoch": 4 - waited, "waited": waited}
-    (checkpoint / "state.json").write_text(json.dumps(state))
-    told = training(tmp_path, TrainConfig(epochs=5, early_stopping=patience))
-    assert told == {"epochs": 4, "scheduled": 5, "best_epoch": 4 - waited, "still_improving": still}
+    history = [{"loss": 1.0} if score is None else {"loss": 1.0, "val_mAP": score} for score in scores]
+    (checkpoint / "state.json").write_text(json.dumps({"history": history, "best_epoch": 3}))
+    task: Any = SimpleNamespace(metric="mAP", metric_sign=1)
+    told = training(tmp_path, task, 5)
+    assert told == {
+        "epochs": len(scores),
+        "scheduled": 5,
+        "best_epoch": 3,
+        "late_gain": pytest.approx(gain),
+        "still_improving": still,
+    }
