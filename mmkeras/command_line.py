@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import sys
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -83,7 +84,7 @@ def parse(
     if defaults:
         parser.default_config_files = [str(defaults)]
     try:
-        namespace = parser.parse_args(rest)
+        namespace = parser.parse_args(list(_with_lists(rest, keys)))
         values = parser.instantiate(namespace).as_dict() if hasattr(parser, "instantiate") else None
         if values is None:  # jsonargparse < 4.49
             values = parser.instantiate_classes(namespace).as_dict()
@@ -143,6 +144,26 @@ def _take_flags(arguments: Sequence[str], flags: Sequence[Flag]) -> tuple[dict[s
             parser.add_argument(f"--{flag.name}", action="store_true")
     known, rest = parser.parse_known_args(arguments)
     return vars(known), rest
+
+
+def _with_lists(arguments: Sequence[str], keys: Mapping[str, Any]) -> Iterator[str]:
+    """Write several values of an option as the one list that jsonargparse reads: ``--seeds 0 1`` as ``[0, 1]``."""
+    at = 0
+    while at < len(arguments):
+        option, at = arguments[at], at + 1
+        yield option
+        kind = keys.get(option.removeprefix("--"))
+        if typing.get_origin(kind) is not tuple or not option.startswith("--"):
+            continue
+        first = at
+        while at < len(arguments) and not arguments[at].startswith("--"):
+            at += 1
+        values = arguments[first:at]
+        if len(values) == 1 and values[0].lstrip().startswith("["):
+            yield values[0]
+        elif values:
+            plain = {int, float, Ellipsis}.issuperset(typing.get_args(kind))
+            yield f"[{', '.join(value if plain else json.dumps(value) for value in values)}]"
 
 
 def _keys(config_class: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -7,6 +7,7 @@ import pytest
 from mmkeras.command_line import Flag, parse, read_toml, to_toml
 from mmkeras.config import RunConfig
 from mmkeras.errors import ConfigError
+from pipelines.camera_radar import CameraRadarConfig
 
 
 def _parse(*arguments: str, defaults: Path | None = None) -> RunConfig:
@@ -32,6 +33,23 @@ def test_component_options_are_free_here_and_kept(tmp_path):
     config = _parse("--model.fusion.name", "gated", "--model.fusion.options.heads", "3")
     assert config.model.fusion.name == "gated"
     assert config.model.fusion.options == {"heads": 3}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [(["tflite", "onnx"], ("tflite", "onnx")), (["onnx"], ("onnx",)), (['["onnx"]'], ("onnx",)), (["[]"], ())],
+)
+def test_an_option_takes_several_values_or_a_list(values: list[str], expected: tuple[str, ...]):
+    config = _parse("--export.formats", *values, "--train.epochs", "3")
+    assert (config.export.formats, config.train.epochs) == (expected, 3)
+
+
+def test_the_command_of_the_comparison_is_understood():
+    told = ["--compare.seeds", "0", "1", "2", "--compare.once", '["radar_as_channels"]', "--view.focal", "9"]
+    config, _ = parse(CameraRadarConfig, told, program="t", description="")
+    assert (config.compare.seeds, config.compare.once, config.view.focal) == ((0, 1, 2), ("radar_as_channels",), 9.0)
+    with pytest.raises(ConfigError, match=r"compare\.seeds"):
+        parse(CameraRadarConfig, ["--compare.seeds", "0", "one"], program="t", description="")
 
 
 def test_a_configuration_survives_being_written_and_read(tmp_path):
