@@ -12,7 +12,7 @@ PARALLEL ?= -n 2 --dist loadgroup --max-worker-restart 0
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-tfio test-all lint format bench cluster faults fuzz clean
+.PHONY: help setup demo test test-tfio test-all lint format bench cluster faults fuzz readme clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ faults: $(STAMP) ## Kill, fill and damage on purpose, watch for leaks, and write
 
 fuzz: $(STAMP) ## Read 50,000 damaged files with every reader and write runs/fuzz.json
 	$(BIN)/python -m pipelines.fuzz
+
+readme: $(STAMP) ## Write README's table of results anew from docs/results.json
+	$(BIN)/python -m pipelines.results --readme
 
 clean: ## Remove the environment and every cache; runs and saved models stay
 	rm -rf $(VENV) $(TFIO_VENV) .pytest_cache .mypy_cache .ruff_cache build dist

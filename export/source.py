@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mmkeras.data.index import Index
     from mmkeras.training.run import Run
 
-__all__ = ["Sample", "Source", "load_source", "source_from_run", "verification_samples", "read_metrics"]
+__all__ = ["Sample", "Source", "load_source", "source_from_run", "verification_samples", "groups_of", "read_metrics"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Sample:
     """Weight in the metric."""
     columns: dict[str, str] = field(default_factory=dict)
     """Columns of the data, by which the metric is also held slice by slice."""
+    group: str | int | None = None
+    """What it depends on together with other samples (a scene, a picture, a patient); None for a group of its own."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,13 @@ def source_from_run(run: Run, samples: int, model: keras.Model | None = None) ->
     )
 
 
+def groups_of(samples: Sequence[Sample]) -> np.ndarray:
+    """Return the number of each sample's group, int64 (N,); a sample without a group has a number of its own."""
+    numbers: dict[object, int] = {}
+    names = [("", place) if sample.group is None else sample.group for place, sample in enumerate(samples)]
+    return np.asarray([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
+
+
 def read_metrics(folder: Path) -> dict[str, Any]:
     """Return what ``metrics.json`` in a folder holds; empty where there is none.
 
@@ -224,6 +233,6 @@ def verification_samples(index: Index, limit: int) -> list[Sample]:
         )
     records = itertools.islice(iterate_samples(index, "test"), 0, None, max(1, available // limit))
     return [
-        Sample(record.key, dict(record.values), record.target, record.weight, dict(record.columns))
+        Sample(record.key, dict(record.values), record.target, record.weight, dict(record.columns), record.group)
         for record in itertools.islice(records, limit)
     ]

@@ -76,8 +76,16 @@ class Joined(Generic[ConfigT]):
             return index if index.fingerprint == told.get("data_fingerprint") else None
         return None
 
-    def open_run(self, config: ConfigT, index: Index, console: Console) -> tuple[Run, ConfigT, Console]:
+    def open_run(
+        self, config: ConfigT, index: Index, console: Console, command: str = ""
+    ) -> tuple[Run, ConfigT, Console]:
         """Make the run's folder, or open it where it is resumed or the chief has made it.
+
+        Args:
+            config: the configuration.
+            index: the converted data.
+            console: where progress is shown.
+            command: the command line, which a new run keeps.
 
         Returns:
             The run, its resolved configuration, and a console whose output the run's folder keeps.
@@ -94,7 +102,8 @@ class Joined(Generic[ConfigT]):
         if folder is None and cluster.chief:
             folder = new_run_folder(Path(config.runs), config.name)
             config = resolve(config, index, folder)
-            Run.create(folder, config, modality_specs(config.model), task_spec(config.model), index, self.decided)
+            specs, task = modality_specs(config.model), task_spec(config.model)
+            Run.create(folder, config, specs, task, index, self.decided, command=command)
         elif folder is not None and cluster.chief:
             claim_run(folder)
         told = Path(cluster.told_by_chief("run", str(Path(folder or "").resolve())))

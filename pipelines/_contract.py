@@ -11,6 +11,8 @@ from rich.console import Console
 
 from mmkeras.command_line import Flag
 from mmkeras.config import RunConfig
+from mmkeras.errors import ConfigError
+from pipelines._results import Figure
 
 if TYPE_CHECKING:
     from mmkeras.data.index import Index
@@ -61,6 +63,26 @@ class Story(Generic[ConfigT]):
     def provenance(self, config: ConfigT) -> dict[str, Any]:
         """Return what reports say of the run besides its own provenance, such as a ``notice``."""
         del config
+        return {}
+
+    def check_numbers(self, config: ConfigT) -> None:
+        """Refuse ``--record`` where a run of this configuration does not measure the pipeline's numbers.
+
+        Raises:
+            ConfigError: it does not.
+        """
+        raise ConfigError(f"--record: the pipeline {config.name!r} has no number in docs/results.json")
+
+    def numbers(self, metrics: Mapping[str, Any]) -> dict[str, Figure]:
+        """Return the numbers of docs/results.json that a run has measured, by name, in their declared units.
+
+        Args:
+            metrics: content of metrics.json, with what `after_evaluation` added.
+
+        Raises:
+            ConfigError: the run did not measure one of them.
+        """
+        del metrics
         return {}
 
     def after_evaluation(self, done: Evaluated) -> None:

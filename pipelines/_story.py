@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,7 @@ from mmkeras.training.run_folders import release_runs
 from pipelines._answer import show_answer
 from pipelines._cluster import join, with_cluster
 from pipelines._contract import ConfigT, Evaluated, Story
+from pipelines._record_run import record_run
 from pipelines._training import train_model
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ __all__ = ["run_story", "stage"]
 _FLAGS = (
     Flag("resume", "Go on with a run that was stopped: its folder, or the latest one.", value=True),
     Flag("skip_export", "End after the evaluation."),
+    Flag("record", "Write the numbers of this run, or of a finished run's folder, into docs/results.json.", value=True),
 )
 
 
@@ -78,6 +82,8 @@ def run_story(
         )
         if (status := story.answer(flags, console)) is not None:
             return status
+        if flags["record"] not in (None, "latest"):
+            return _record_finished(config_class, Path(flags["record"]), arguments, story, console)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         if flags["resume"]:
             own = {f"--{flag.name}" for flag in flags_known}
@@ -91,10 +97,14 @@ def run_story(
             config = with_cluster(config_class, folder, arguments)
         else:
             folder = None
+        if flags["record"]:
+            story.check_numbers(config)
         if config.cluster.workers > 1 and find_members(os.environ) is None:
             return launch([sys.executable, "-m", f"pipelines.{program.stem}", *arguments], config.cluster, console)
         with redacting(config.privacy.redact) as hidden:
-            return _run(config, folder, program.stem, console, story, export=not flags["skip_export"])
+            command = shlex.join(["python", "-m", f"pipelines.{program.stem}", *arguments])
+            plan = _Plan(program.stem, command, export=not flags["skip_export"], record=bool(flags["record"]))
+            return _run(config, folder, plan, console, story)
     except PeerLostError as error:
         Console(stderr=True).print(f"Stopped: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
         return PEER_LOST
@@ -120,9 +130,28 @@ def run_story(
         release_runs()
 
 
-def _run(
-    config: ConfigT, resumed: Path | None, program: str, console: Console, story: Story[ConfigT], *, export: bool
+def _record_finished(
+    config_class: type[ConfigT], folder: Path, arguments: Sequence[str], story: Story[ConfigT], console: Console
 ) -> int:
+    others = [a for a in arguments if a.startswith("--") and a.split("=")[0] != "--record"]
+    if others:
+        raise ConfigError(f"--record RUN records a finished run; it cannot be combined with {', '.join(others)}")
+    story.check_numbers(with_cluster(config_class, folder, ()))
+    record_run(folder, story, console)
+    return 0
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What the command line says besides the configuration."""
+
+    program: str
+    command: str
+    export: bool
+    record: bool
+
+
+def _run(config: ConfigT, resumed: Path | None, plan: _Plan, console: Console, story: Story[ConfigT]) -> int:
     began = time.monotonic()
     joined = join(config, resumed, console)
     cluster, config = joined.cluster, joined.config
@@ -142,14 +171,14 @@ def _run(
     with stage(console, "Model"):
         from mmkeras.training.summary import summary_table
 
-        run, config, console = joined.open_run(config, index, console)
+        run, config, console = joined.open_run(config, index, console, plan.command)
         model, copy = joined.build(config)
         console.print(summary_table(copy or model))
 
     query = str(config.model.fusion.options.get("query", ""))
     if not joined.trained:
         with stage(console, "Training"):
-            status = train_model(joined, run, config, index, (model, copy), program, query, console)
+            status = train_model(joined, run, config, index, (model, copy), plan.program, query, console)
         if status is not None:
             return status
     if not cluster.chief:
@@ -180,7 +209,10 @@ def _run(
         )
         done = Evaluated(run, config, index, model, samples, metrics, console)
     story.after_evaluation(done)
-    if not export:
+    if plan.record:
+        story.check_numbers(config)  # a cluster may have gone on with an unfinished run of another configuration
+        record_run(run.folder, story, console)
+    if not plan.export:
         run.note(FINISHED)
         return 0
 

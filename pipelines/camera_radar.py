@@ -5,6 +5,7 @@
     python -m pipelines.camera_radar --config my.toml         # drives in nuScenes format: data.source.options.folder
     python -m pipelines.camera_radar --inspect DIR            # is a drive's calibration right?
     python -m pipelines.camera_radar --resume                 # go on after Ctrl-C or a crash
+    python -m pipelines.camera_radar --record RUN             # write the numbers of a comparison into docs/results.json
 
 Camera: an EfficientNet with a feature pyramid. Radar: the points of the last sweeps, mixed by a transformer. Fusion:
 each cell of the picture reads the points near it. Numbers from simulated drives are simulated, and say so.
@@ -33,6 +34,7 @@ from mmkeras.simulation.config import SimulationConfig
 from mmkeras.simulation.simulate import FORMAT, simulate
 from mmkeras.simulation.simulate import NOTE as SIMULATION_NOTE
 from pipelines._contract import Evaluated, Story
+from pipelines._results import Figure
 from pipelines._story import run_story, stage
 
 __all__ = ["CameraRadarConfig", "CameraRadarModel", "CameraRadarStory", "CompareConfig", "ViewConfig", "main"]
@@ -40,6 +42,10 @@ __all__ = ["CameraRadarConfig", "CameraRadarModel", "CameraRadarStory", "Compare
 NOTICE = (
     "Simulated: these drives come from mmkeras' own simulator. The numbers compare models; they say nothing of roads."
 )
+_COMPARED = ("cross_attention", "camera_only", "radar_only")
+"""Variants that the numbers of docs/results.json need."""
+_RECORDED = ("fusion_gain", "radar_dead")
+"""Those numbers: in ``gains`` of metrics.json as shares of mAP, in docs/results.json in points."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +199,23 @@ class CameraRadarStory(Story[CameraRadarConfig]):
     def provenance(self, config: CameraRadarConfig) -> dict[str, Any]:
         """Say that simulated numbers are simulated."""
         return {"notice": NOTICE} if config.simulated else {}
+
+    def check_numbers(self, config: CameraRadarConfig) -> None:
+        """Refuse other drives than the simulated ones, and comparisons of fewer than three seeds."""
+        missing = set(_COMPARED) - set(config.compare.variants)
+        if not config.simulated or config.data.limit is not None or missing or len(config.compare.seeds) < 3:
+            raise ConfigError(
+                "--record: expected simulated drives without data.limit, compare.variants with "
+                f"{', '.join(_COMPARED)}, and three seeds: --compare.seeds 0 1 2"
+            )
+
+    def numbers(self, metrics: Mapping[str, Any]) -> dict[str, Figure]:
+        """Return what the fusion gains and what it keeps with a dead radar, in points of mAP."""
+        gains = metrics.get("gains", {})
+        if missing := set(_RECORDED) - set(gains):
+            raise ConfigError(f"--record: expected {sorted(missing)} in gains of metrics.json, got {sorted(gains)}")
+        points = {name: [100 * gains[name][key] for key in ("value", "low", "high")] for name in _RECORDED}
+        return {f"camera_radar.{name}": Figure(*ends) for name, ends in points.items()}
 
     def after_evaluation(self, done: Evaluated) -> None:
         """Train and score the other fusions, and score the model under degradation."""

@@ -4,6 +4,8 @@
     python -m pipelines.vqa --config pipelines/configs/vqa_long.toml
     python -m pipelines.vqa --config my.toml --train.epochs 3   # your own table, see pipelines/configs/vqa_table.toml
     python -m pipelines.vqa --resume                            # go on after Ctrl-C or a crash
+    python -m pipelines.vqa --record                            # write the accuracy into docs/results.json, too
+    python -m pipelines.vqa --record runs/vqa/latest            # the same of a finished run, without training
 
 Image: an EfficientNet without squeeze-and-excite (or any of keras.applications). Text: a BERT encoder. Fusion: the
 question's tokens query the image's by cross-attention. Results to expect are in the README.
@@ -12,16 +14,20 @@ question's tokens query the image's by cross-attention. Results to expect are in
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mmkeras.config import ModelConfig, RunConfig
+from mmkeras.errors import ConfigError
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.text.spec import Config as TextConfig
+from pipelines._contract import Story
+from pipelines._results import Figure
 from pipelines._story import run_story
 
-__all__ = ["VqaConfig", "VqaModel", "main"]
+__all__ = ["VqaConfig", "VqaModel", "VqaStory", "main"]
 
 
 @dataclass(frozen=True)
@@ -41,10 +47,27 @@ class VqaConfig(RunConfig):
     model: VqaModel = field(default_factory=VqaModel)
 
 
+class VqaStory(Story[VqaConfig]):
+    """The common stages; the accuracy on easy-VQA is a number of docs/results.json."""
+
+    def check_numbers(self, config: VqaConfig) -> None:
+        """Refuse other data than the whole of easy-VQA."""
+        if config.data.source.name != "easy_vqa" or config.data.limit is not None:
+            raise ConfigError(
+                "--record: vqa.accuracy is measured on the whole of easy-VQA; expected data.source.name easy_vqa "
+                f"without data.limit, got {config.data.source.name} with {config.data.limit}"
+            )
+
+    def numbers(self, metrics: Mapping[str, Any]) -> dict[str, Figure]:
+        """Return the accuracy on the test split with its interval, in percent."""
+        accuracy = metrics["test"]["accuracy"]
+        return {"vqa.accuracy": Figure(*(100 * accuracy[key] for key in ("value", "low", "high")))}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the pipeline; return its exit status."""
     description = (__doc__ or "").split("\n\n")[0]
-    return run_story(VqaConfig, arguments, program=Path(__file__), description=description)
+    return run_story(VqaConfig, arguments, program=Path(__file__), description=description, story=VqaStory())
 
 
 if __name__ == "__main__":

@@ -102,7 +102,9 @@ def tuning_samples(source: Source, limit: int) -> tuple[list[Sample], str]:
             if available := source.index.samples(split):
                 every = itertools.islice(iterate_samples(source.index, split), 0, None, max(1, available // limit))
                 records = itertools.islice(every, limit)
-                return [Sample(r.key, dict(r.values), r.target, r.weight, dict(r.columns)) for r in records], split
+                return [
+                    Sample(r.key, dict(r.values), r.target, r.weight, dict(r.columns), r.group) for r in records
+                ], split
     if source.training:
         return list(source.training[:: max(1, len(source.training) // limit)][:limit]), "train"
     raise ExportError(

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["convert"]
 
-RESERVED = ("columns", "key", "target", "weight")
+RESERVED = ("columns", "group", "key", "target", "weight")
 PACKAGES = ("mmkeras", "tensorflow", "pillow", "numpy")
 
 

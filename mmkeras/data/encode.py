@@ -30,6 +30,8 @@ class Encoded:
     """Encoded value by modality; ``None`` where it is missing."""
     target: list[float]
     weight: float
+    group: int
+    """Number of the sample's group within its split."""
     columns: bytes
     """JSON object."""
     labels: list[str]
@@ -71,6 +73,7 @@ class Encoder:
             values=values,
             target=target.reshape(-1).astype(np.float32).tolist(),
             weight=sample.weight,
+            group=sample.group_number,
             columns=json.dumps(sample.columns).encode(),
             labels=self._labels_of(target),
         )

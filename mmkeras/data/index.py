@@ -14,7 +14,7 @@ from mmkeras.typed import Checked, read_json
 
 __all__ = ["INDEX_FILE", "QUARANTINE_FILE", "SCHEMA_VERSION", "Index", "Shard", "Split"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Changes when shards or index change their form; older folders are then converted anew."""
 INDEX_FILE = "index.json"
 QUARANTINE_FILE = "quarantine.csv"

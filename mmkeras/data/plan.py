@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,7 +38,9 @@ def make_plan(samples: Sequence[Sample], config: DataConfig) -> Plan:
     """Assign rows to splits and shards.
 
     Training rows are shuffled here once, so that a stream from the shards is mixed however the source is sorted. The
-    other splits keep the source's order.
+    other splits keep the source's order. Records hold a number in place of a group's name, which may be that of a
+    person: groups are numbered within each split in the order of its rows. A sample without a group has a number of its
+    own.
 
     Raises:
         DataError: see `assign`.
@@ -54,10 +56,20 @@ def make_plan(samples: Sequence[Sample], config: DataConfig) -> Plan:
             rows = rows[: config.limit]
         if split == "train":
             rows = [rows[i] for i in np.random.default_rng(config.split_seed).permutation(len(rows))]
+        rows = _numbered(rows)
         for number, start in enumerate(range(0, len(rows), config.samples_per_shard)):
             shards.append((f"{split}-{number:05d}.tfrecord", split, rows[start : start + config.samples_per_shard]))
     columns = sorted({name for sample in good for name in sample.columns})
     return Plan(shards, bad, left_out, tuple(columns))
+
+
+def _numbered(rows: Sequence[Sample]) -> list[Sample]:
+    numbers: dict[tuple[bool, str], int] = {}
+    names = [(bool(sample.group), sample.group or sample.key) for sample in rows]
+    return [
+        replace(sample, group_number=numbers.setdefault(name, len(numbers)))
+        for sample, name in zip(rows, names, strict=True)
+    ]
 
 
 def _readable(samples: Sequence[Sample]) -> tuple[list[Sample], list[BadRow]]:

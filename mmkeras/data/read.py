@@ -41,6 +41,8 @@ class Record:
     """Weight in loss and metrics."""
     columns: dict[str, str]
     """Columns to slice by."""
+    group: int = 0
+    """Number of its group within the split; samples of one group depend on each other."""
 
 
 def read_samples(index: Index, split: str, limit: int | None = None) -> list[Record]:
@@ -91,6 +93,7 @@ def _record(example: tf.train.Example, raws: Mapping[str, Callable[[bytes], Any]
         target=np.array(feature["target"].float_list.value, target.dtype).reshape(target.shape),
         weight=feature["weight"].float_list.value[0],
         columns={str(name): str(value) for name, value in columns.items()},
+        group=feature["group"].int64_list.value[0],
     )
 
 

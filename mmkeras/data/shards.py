@@ -1,7 +1,7 @@
 """One shard: a TFRecord file and the report that says it is complete.
 
 The features of a record: a bytes feature per modality with its encoded value, ``<modality>_present`` int64, ``target``
-float list, ``weight`` float, ``key`` bytes, and ``columns`` bytes, a JSON object.
+float list, ``weight`` float, ``group`` int64, ``key`` bytes, and ``columns`` bytes, a JSON object.
 """
 
 from __future__ import annotations
@@ -109,14 +109,18 @@ def _record(row: Encoded) -> bytes:
     def from_floats(value: list[float]) -> Any:
         return tf.train.Feature(float_list=tf.train.FloatList(value=value))
 
+    def from_integer(value: int) -> Any:
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+
     features = {
         "target": from_floats(row.target),
         "weight": from_floats([row.weight]),
+        "group": from_integer(row.group),
         "key": from_bytes(row.key.encode(errors="backslashreplace")),
         "columns": from_bytes(row.columns),
     }
     for name, value in row.values.items():
         features[name] = from_bytes(value or b"")
-        features[f"{name}_present"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[int(value is not None)]))
+        features[f"{name}_present"] = from_integer(int(value is not None))
     example = tf.train.Example(features=tf.train.Features(feature=features))
     return bytes(example.SerializeToString(deterministic=True))

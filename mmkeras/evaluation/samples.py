@@ -34,6 +34,10 @@ class RawRecord(Protocol):
     def columns(self) -> Mapping[str, str]:
         """Columns to slice by."""
 
+    @property
+    def group(self) -> int:
+        """Number of its group: the frames of one scene, the questions of one picture."""
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -53,13 +57,19 @@ class Samples:
     """Raw values by modality, for pictures; empty when there are none."""
     drawable: bool = True
     """Whether pictures may be made of the inputs."""
+    groups: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Group of each sample (N,): samples of one group depend on each other, and are drawn together. Every sample has a
+    group of its own when none are given."""
 
     def __post_init__(self) -> None:
         """Check that everything speaks of the same samples."""
+        if not len(self.groups):
+            object.__setattr__(self, "groups", np.arange(len(self.targets)))
         lengths = {
             **{f"input {name}": len(value) for name, value in self.inputs.items()},
             **{f"column {name}": len(value) for name, value in self.columns.items()},
             "weights": len(self.weights),
+            "groups": len(self.groups),
             **({"keys": len(self.keys)} if self.keys else {}),
             **({"raw values": len(self.raw)} if self.raw else {}),
         }
@@ -89,6 +99,7 @@ class Samples:
             columns={name: value[chosen] for name, value in self.columns.items()},
             raw=tuple(self.raw[int(i)] for i in chosen) if self.raw else (),
             drawable=self.drawable,
+            groups=self.groups[chosen],
         )
 
     def shown(self) -> Samples:
@@ -120,7 +131,7 @@ def collect(batches: Iterable[Any], task: TaskSpec, records: Sequence[RawRecord]
     Args:
         batches: ``(inputs, {output: target}, weights)`` with an optional weight, as ``eval_dataset`` yields.
         task: the targets of its first output are used.
-        records: the same samples in the same order; they bring keys, columns and raw values.
+        records: the same samples in the same order; they bring keys, columns, groups and raw values.
 
     Raises:
         DataError: no samples, or records that are not those of the batches.
@@ -149,6 +160,7 @@ def collect(batches: Iterable[Any], task: TaskSpec, records: Sequence[RawRecord]
         keys=tuple(record.key for record in records),
         columns={name: np.asarray([str(r.columns.get(name, "")) for r in records]) for name in names},
         raw=tuple(record.values for record in records),
+        groups=np.asarray([record.group for record in records], np.int64),
     )
 
 

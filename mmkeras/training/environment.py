@@ -31,6 +31,7 @@ _PACKAGES = (
     "onnxruntime",
     "ai-edge-litert",
 )
+_WRITTEN = (":(exclude)README.md", ":(exclude)docs/results.json")
 
 
 def check_python() -> None:
@@ -114,11 +115,33 @@ def machine() -> dict[str, Any]:
         "architecture": platform.machine(),
         "cpu": model,
         "cores": os.cpu_count(),
+        "memory_gib": _memory_gib(),
+        "gpus": _gpus(),
     }
 
 
+def _memory_gib() -> int:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
+    except (AttributeError, OSError, ValueError):  # not on Windows
+        return 0
+
+
+def _gpus() -> list[str]:
+    """Return the names of the GPUs; asked without TensorFlow, which would occupy them."""
+    try:
+        command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in told.splitlines() if line.strip()]
+
+
 def code_revision() -> str:
-    """Return the git commit of the checkout, with ``+changes`` where files differ from it, or ``unknown``."""
+    """Return the git commit of the checkout, with ``+changes`` where files differ from it, or ``unknown``.
+
+    What commands write about their own measurements does not count: README.md and docs/results.json.
+    """
     root = Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str:
@@ -127,6 +150,6 @@ def code_revision() -> str:
         ).stdout.strip()
 
     try:
-        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--", ".", *_WRITTEN) else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"

@@ -72,6 +72,7 @@ class Run:
         index: Index,
         decided: dict[str, Any],
         latest: bool = True,
+        command: str = "",
     ) -> Run:
         """Write a new run's description into its folder.
 
@@ -83,6 +84,7 @@ class Run:
             index: the converted data.
             decided: what ``auto`` settings came to, from `environment.prepare`.
             latest: let ``latest`` beside the folder point at it.
+            command: the command line that makes the run; empty where there is none.
         """
         provenance = {
             "schema_version": 1,
@@ -95,6 +97,8 @@ class Run:
             "data_fingerprint": index.fingerprint,
             "data_folder": os.path.relpath(index.folder),
         }
+        if command:
+            provenance["command"] = command
         if index.damaged:
             provenance["damaged_records"] = _named(index)
         for spec in specs.values():

@@ -59,6 +59,9 @@ def test_every_row_is_converted_once(tmp_path):
         assert len(read_samples(index, name, 2)) == min(2, split.samples)
     patients = {name: {(int(r.key.split(":")[1]) - 2) // 4 for r in samples} for name, samples in records.items()}
     assert sum(map(len, patients.values())) == 15
+    for samples in records.values():
+        pairs = {((int(r.key.split(":")[1]) - 2) // 4, r.group) for r in samples}
+        assert sorted(group for _, group in pairs) == list(range(len(pairs))), "a number for each patient of the split"
     assert all(isinstance(record.values["text"], str) for record in read_samples(index, "train"))
     assert Index.load(index.folder) == index
 
@@ -192,6 +195,13 @@ def test_duplicate_keys_are_quarantined():
     assert [row.origin for row in plan.bad] == ["t:1", "t:2"]
     assert "already at t:0" in plan.bad[0].reason
     assert plan.rows == 4
+
+
+def test_records_number_their_groups_within_a_split():
+    samples = [Sample(key, {}, "a", "test", group) for key, group in (("x", "Doe"), ("Doe", None), ("y", "Doe"))]
+    rows = make_plan([*samples, Sample("z", {}, "a", "train", "Roe")], DataConfig()).shards
+    numbers = {split: [sample.group_number for sample in shard] for _, split, shard in rows}
+    assert numbers == {"train": [0], "test": [0, 1, 0]}
 
 
 def test_the_limit_counts_what_it_leaves_out(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from typing import Any, cast
 
 import numpy as np
@@ -65,6 +66,10 @@ def test_a_folder_becomes_batches_and_no_patient_is_torn_or_named(folder, tmp_pa
     written = b"".join(path.read_bytes() for path in sorted(index.folder.rglob("*")) if path.is_file())
     assert b"Secret" not in written
     assert b"ID-" not in written
+    assert not any(hashlib.sha256(f"ID-{number}".encode()).hexdigest().encode() in written for number in range(10))
+    for found in records.values():
+        pairs = {(int(r.key.split("#")[0][-2:]) // 2, r.group) for r in found if "cut" not in r.key}
+        assert len({patient for patient, _ in pairs}) == len({group for _, group in pairs}) == len(pairs)
     specs = {"image": IMAGE["image"].spec("image")}
     task = TaskConfig(labels=index.labels).spec()
     images = [inputs["image"] for inputs, *_ in eval_dataset(index, "train", specs, task, batch_size=4)]

@@ -70,7 +70,8 @@ def test_outputs_that_are_not_finite_name_the_sample():
 
 
 class Record:
-    def __init__(self, key, target):
+    def __init__(self, key, target, group=0):
+        self.group = group
         self.key, self.target, self.values, self.columns = key, target, {"left": 1}, {"colour": key}
 
 
@@ -81,11 +82,17 @@ def batches(targets):
 
 
 def test_collect_joins_batches_and_records():
-    samples = collect(batches([0, 1, 2, 3]), task(), [Record(f"k{i}", i) for i in range(4)])
+    samples = collect(batches([0, 1, 2, 3]), task(), [Record(f"k{i}", i, i // 2) for i in range(4)])
     assert len(samples) == 4
     assert samples.keys == ("k0", "k1", "k2", "k3")
     assert list(samples.columns["colour"]) == ["k0", "k1", "k2", "k3"]
     assert samples.targets.tolist() == [0, 1, 2, 3]
+    assert samples.groups.tolist() == [0, 0, 1, 1]
+    assert samples.take(np.array([3, 0])).groups.tolist() == [1, 0]
+
+
+def test_without_records_every_sample_is_a_group():
+    assert collect(batches([0, 1, 2, 3]), task()).groups.tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("others", [[1, 0, 2, 3], [0, 1, 2]])

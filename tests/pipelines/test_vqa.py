@@ -52,6 +52,7 @@ def test_latest_points_at_a_complete_run(story):
     run = Run.open(latest)
     assert set(run.specs) == {"image", "text"}
     assert run.provenance["packages"]["keras"]
+    assert run.provenance["command"].startswith("python -m pipelines.vqa --config ")
     assert run.provenance["data_fingerprint"] == run.index.fingerprint
     assert run.model().count_params() > 0
     assert (latest / "report.html").stat().st_size > 10_000
@@ -114,6 +115,7 @@ def test_a_second_run_converts_nothing(story):
         (("--model.fusion.name", "crossattention"), "did you mean 'cross_attention'?"),
         (("--model.task.name", "clasification"), "did you mean 'classification'?"),
         (("--data.source.name", "tabel"), "did you mean 'table'?"),
+        (("--record",), "vqa.accuracy is measured on the whole of easy-VQA"),
         (("--train.batch_size", "1000"), "train.batch_size: 1000 samples in a step, but the training split has 48"),
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import platform
+import subprocess
 import sys
 
 import pytest
@@ -31,9 +32,29 @@ def test_versions_and_machine_are_recorded():
     versions = environment.package_versions()
     assert versions["python"] == platform.python_version()
     assert {"tensorflow", "keras", "keras-nlp"} <= versions.keys()
-    assert environment.machine()["cores"] >= 1
+    machine = environment.machine()
+    assert machine["cores"] >= 1
+    assert machine["memory_gib"] >= 1
+    assert all(isinstance(name, str) for name in machine["gpus"])
     revision = environment.code_revision().removesuffix("+changes")
     assert revision == "unknown" or len(revision) == 40
+
+
+def test_the_revision_is_that_of_the_code_and_not_of_what_was_measured(tmp_path, monkeypatch):
+    for name in ("mmkeras/training/code.py", "README.md", "docs/results.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("old")
+    author = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for command in (("init", "-q"), ("add", "."), (*author, "commit", "-q", "-m", "all")):
+        subprocess.run(["git", "-C", tmp_path, *command], check=True)
+    monkeypatch.setattr(environment, "__file__", str(tmp_path / "mmkeras" / "training" / "code.py"))
+    clean = environment.code_revision()
+    assert len(clean) == 40
+    (tmp_path / "README.md").write_text("new")
+    (tmp_path / "docs" / "results.json").write_text("new")
+    assert environment.code_revision() == clean
+    (tmp_path / "docs" / "other.md").write_text("new")
+    assert environment.code_revision() == clean + "+changes"
 
 
 def test_every_run_of_a_process_is_as_deterministic_and_as_exact_as_it_asks():

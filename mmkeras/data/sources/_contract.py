@@ -23,7 +23,9 @@ class Sample:
     split: str | None = None
     """``train``, ``validation`` or ``test`` where the dataset says so."""
     group: str | None = None
-    """Samples of one group never stand on both sides of a split."""
+    """Samples of one group never stand on both sides of a split. The name is not written into records."""
+    group_number: int = 0
+    """Number of the group within the split, which records hold in place of the name; given by the plan."""
     weight: float = 1.0
     """Weight in loss and metrics."""
     columns: dict[str, str] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """A folder of DICOM files, a folder for each class: ``<path>/<label>/.../<file>``; every frame is a sample.
 
 Splits keep a patient together. The patient's number is read for that alone: it is not in keys, columns, records or
-messages. Files are found by what they are, whatever their name ends in.
+messages. A record holds in its place the patient's number in the order of the split's files. Files are found by what
+they are, whatever their name ends in.
 """
 
 from __future__ import annotations

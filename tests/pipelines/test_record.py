@@ -1,0 +1,133 @@
+"""``--record``: a pipeline's numbers come from its own run, or from the folder of a finished one."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmkeras.config import TrainConfig
+from mmkeras.errors import ConfigError
+from mmkeras.files import write_json
+from mmkeras.training import environment
+from pipelines import _results, camera_radar, vqa
+from pipelines._contract import Story
+from pipelines._results import Figure, describe_machine, read_results
+from pipelines._story import run_story
+from tests.pipelines.conftest import Place
+
+MACHINE = {"system": "Linux", "architecture": "x86_64", "cpu": "a processor", "cores": 2}
+RUN = {
+    "code_revision": "ab" * 20,
+    "machine": MACHINE,
+    "created": "2026-11-29T12:00:00+00:00",
+    "command": "python -m pipelines.vqa --train.epochs 9",
+}
+METRICS = {"test": {"accuracy": {"value": 0.99969, "low": 0.9993, "high": 1.0, "method": "bootstrap"}}}
+
+
+@pytest.fixture(autouse=True)
+def recorded(tmp_path: Path, monkeypatch) -> Path:
+    """The file that is written here in place of the checkout's."""
+    file = tmp_path / "docs" / "results.json"
+    monkeypatch.setattr(_results, "RESULTS", file)
+    return file
+
+
+def _finished(folder: Path, config: str = "", metrics: Mapping[str, Any] | None = METRICS) -> Path:
+    folder.mkdir()
+    (folder / "config.toml").write_text(config)
+    write_json(folder / "run.json", RUN)
+    if metrics is not None:
+        write_json(folder / "metrics.json", metrics)
+    return folder
+
+
+def test_a_finished_run_is_recorded_with_its_own_origin(tmp_path: Path, recorded: Path, capsys):
+    assert vqa.main(["--record", str(_finished(tmp_path / "run"))]) == 0
+    result = read_results(recorded)["vqa.accuracy"]
+    assert (result.value, result.low, result.high) == pytest.approx((99.969, 99.93, 100))
+    assert result.command == RUN["command"]
+    assert (result.commit, result.date) == (RUN["code_revision"], RUN["created"])
+    assert result.machine == describe_machine(MACHINE)
+    assert "recorded vqa.accuracy: 99.969" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("config", "metrics", "more", "message"),
+    [
+        ('[data.source]\nname = "table"', METRICS, (), "expected data.source.name easy_vqa"),
+        ("[data]\nlimit = 100", METRICS, (), "easy_vqa with 100"),
+        ("", None, (), "metrics.json is missing. Name the folder of a run whose evaluation is done"),
+        ("", METRICS, ("--train.epochs", "3"), "it cannot be combined with --train.epochs"),
+    ],
+)
+def test_a_run_that_did_not_measure_the_number_is_refused(
+    tmp_path: Path, recorded: Path, capsys, config, metrics, more, message
+):
+    assert vqa.main(["--record", str(_finished(tmp_path / "run", config, metrics)), *more]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not recorded.exists()
+
+
+def test_a_pipeline_without_numbers_refuses_before_it_trains(capsys):
+    path = Path(vqa.__file__)
+    assert run_story(vqa.VqaConfig, ["--record"], program=path, description="") == 2
+    assert "has no number in docs/results.json" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.fixture
+def float32_after() -> Iterator[None]:
+    """Take back the precision of the run, which would last until the process ends."""
+    yield
+    environment.prepare(TrainConfig())
+
+
+@pytest.mark.usefixtures("float32_after")
+def test_a_run_records_when_it_is_evaluated(place: Place, tmp_path: Path, recorded: Path):
+    class Recorded(Story[vqa.VqaConfig]):
+        def check_numbers(self, config: vqa.VqaConfig) -> None:
+            assert config.data.source.name == "table"
+
+        def numbers(self, metrics: Mapping[str, Any]) -> dict[str, Figure]:
+            return {"vqa.accuracy": Figure(100 * metrics["test"]["accuracy"]["value"])}
+
+    folder = tmp_path / "runs" / "undisturbed" / "again"
+    shutil.copytree(place.run("undisturbed"), folder)
+    arguments = ["--resume", str(folder), "--record", "--skip_export"]
+    program = Path(vqa.__file__)
+    assert run_story(vqa.VqaConfig, arguments, program=program, description="", story=Recorded()) == 0
+    result = read_results(recorded)["vqa.accuracy"]
+    assert 0 <= result.value <= 100
+    assert result.command.startswith("python -m pipelines.vqa --skip_export --config"), "that of the run, not --resume"
+
+
+# === Camera and radar ===
+
+
+def test_the_numbers_of_the_comparison_are_points_of_map():
+    gain = {"value": 0.162, "low": 0.14, "high": 0.18, "per_seed": {}}
+    dead = {"value": -0.015, "low": -0.03, "high": 0.01, "per_seed": {}}
+    numbers = camera_radar.CameraRadarStory().numbers({"gains": {"fusion_gain": gain, "radar_dead": dead}})
+    assert numbers.keys() == {"camera_radar.fusion_gain", "camera_radar.radar_dead"}
+    assert numbers["camera_radar.fusion_gain"] == pytest.approx((16.2, 14, 18))
+    assert numbers["camera_radar.radar_dead"] == pytest.approx((-1.5, -3, 1))
+    with pytest.raises(ConfigError, match=r"expected \['radar_dead'\] in gains of metrics\.json"):
+        camera_radar.CameraRadarStory().numbers({"gains": {"fusion_gain": gain}})
+
+
+def test_the_comparison_needs_simulated_drives_its_variants_and_three_seeds():
+    story, config = camera_radar.CameraRadarStory(), camera_radar.CameraRadarConfig()
+    three = dataclasses.replace(config, compare=camera_radar.CompareConfig(seeds=(0, 1, 2)))
+    story.check_numbers(three)
+    for wrong in (
+        config,
+        dataclasses.replace(three, compare=camera_radar.CompareConfig(("cross_attention",), (0, 1, 2))),
+        dataclasses.replace(three, data=dataclasses.replace(three.data, limit=5)),
+    ):
+        with pytest.raises(ConfigError, match=r"--record: expected simulated drives"):
+            story.check_numbers(wrong)
