@@ -15,13 +15,10 @@ import numpy as np
 from mmkeras.components import find
 from mmkeras.errors import ExportError
 from mmkeras.modalities import ModalitySpec
+from mmkeras.runtime.selftest import PIXEL_LEVELS, ROUNDED_SHARE
 
-__all__ = ["LEVELS", "RELATIVE", "TrainingPath", "check_host"]
+__all__ = ["RELATIVE", "TrainingPath", "check_host"]
 
-LEVELS = 1.0
-"""By how much a pixel of 8 bits may differ: two resizing kernels round a tie to either side."""
-ROUNDED = 0.05
-"""Share of the pixels that may differ at all: ties are rare."""
 RELATIVE = 1e-5
 """By how much a float may differ, as a share of the larger of 1 and its size."""
 _BATCH = 64
@@ -113,9 +110,9 @@ def _difference(expected: np.ndarray, got: np.ndarray) -> tuple[float, float]:
     first, second = np.asarray(expected, np.float64), np.asarray(got, np.float64)
     difference = float(np.abs(first - second).max(initial=0.0))
     if expected.dtype == np.uint8:
-        if float((first != second).mean()) > ROUNDED:
+        if float((first != second).mean()) > ROUNDED_SHARE:
             return difference, 0.0
-        return difference, LEVELS
+        return difference, PIXEL_LEVELS
     if np.issubdtype(expected.dtype, np.integer):
         return difference, 0.0
     return difference, RELATIVE * max(1.0, float(np.abs(first).max(initial=0.0)))

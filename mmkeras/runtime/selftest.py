@@ -18,11 +18,13 @@ from mmkeras.runtime.replay import replay
 from mmkeras.runtime.runner import runners
 from mmkeras.runtime.tensorrt.engines import EngineFile
 
-__all__ = ["FileCheck", "PreprocessingCheck", "SelfTest", "selftest"]
+__all__ = ["PIXEL_LEVELS", "ROUNDED_SHARE", "FileCheck", "PreprocessingCheck", "SelfTest", "selftest"]
 
 # Another build of libjpeg may round a pixel to the next level, and another maths library the last bit of a float.
-_INTEGER_PIXELS = 1.0
-_ROUNDED_PIXELS = 0.05
+PIXEL_LEVELS = 1.0
+"""By how much a pixel of 8 bits may differ from that of training: a tie is rounded to either side."""
+ROUNDED_SHARE = 0.05
+"""Share of the pixels that may differ at all: ties are rare."""
 _FLOATS = 1e-5
 
 
@@ -218,10 +220,10 @@ def _check_preprocessing(bundle: Bundle, golden: Golden) -> list[PreprocessingCh
             for tensor in (*spec.tensors, spec.present):
                 expected, got = golden.inputs[tensor.name][row], np.asarray(tensors[tensor.name])
                 diff = float(_difference(expected[None], got[None])[0])
-                limit = _INTEGER_PIXELS if tensor.dtype == "uint8" else _FLOATS
+                limit = PIXEL_LEVELS if tensor.dtype == "uint8" else _FLOATS
                 if tensor.dtype == "uint8" and expected.shape == got.shape:
                     # A level more in many places is no rounding.
-                    limit = limit if float((expected != got).mean()) <= _ROUNDED_PIXELS else 0.0
+                    limit = limit if float((expected != got).mean()) <= ROUNDED_SHARE else 0.0
                 if not diff <= limit and not reason:
                     reason = f"{golden.keys[row]}: {tensor.name} differs by {diff:.3g}, allowed {limit:g}"
                 worst = max(worst, diff)
