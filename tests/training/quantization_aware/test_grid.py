@@ -35,11 +35,11 @@ def test_every_output_channel_has_its_own_scale(shape, summed):
 
 
 def test_a_dense_layer_may_have_one_scale():
-    kernel = RNG.normal(size=(16, 4)).astype("float32")
+    kernel = RNG.uniform(-1, 1, size=(16, 4)).astype("float32")
     kernel[0, 0] = 50.0
     got = keras.ops.convert_to_numpy(rounded_kernel(kernel, (0,), per_channel=False))
     np.testing.assert_allclose(got, integers(kernel, None), rtol=1e-5, atol=1e-6)
-    assert len(np.unique(got[:, 1])) < 10, "the outlier of one channel leaves the others few steps"
+    assert len(np.unique(got[:, 1])) <= 7, "a step is 50 / 127: the outlier of one channel leaves the others -3 to 3"
 
 
 def test_a_channel_of_zeros_stays_zero():
