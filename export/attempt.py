@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.progress import Progress, TaskID
 
+from export.constants.compare import constants_problem
 from export.content import content_problem
 from export.formats import Format, Job
 from export.gates import gates_of, judge
@@ -97,7 +98,7 @@ def attempt(
     failure = ""
     try:
         _verify(this, aside, scenarios, bar)
-        failure = content_problem(aside, format.name, precision)
+        failure = content_problem(aside, format.name, precision) or _constants_problem(this, aside)
     except Exception as error:  # a file that does not run is rejected like one that answers wrongly
         failure = _reason("does not run", error)
     finally:
@@ -106,6 +107,14 @@ def attempt(
     gates = gates_of(task, job.config.max_metric_drop, job.config.max_flips)
     reason = failure or judge(precision, format.tolerance, scenarios, task.metric, task.metric_sign, gates)
     return Tried(format, dataclasses.replace(result, scenarios=scenarios, accepted=not reason, reason=reason), aside)
+
+
+def _constants_problem(this: _Attempt, aside: Path) -> str:
+    """Return how the constants differ from the float32 file's, which itself is held to Keras by its outputs."""
+    format = this.format
+    if this.precision == "float32" or format.float32 is None or format.constants is None:
+        return ""
+    return constants_problem(format.constants(aside), format.constants(format.float32(this.job)))
 
 
 def _on_tuning_samples(this: _Attempt, aside: Path) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from export.calibration.calibration import Calibration
 from export.calibration.prepare import prepare_calibration
+from export.constants.constant import Constant
 from export.gates import gates_of, tightened
 from export.quantization.costs import Costs
 from export.quantization.layers import Quantizer
@@ -125,6 +126,10 @@ class Format:
     """Writes one file; returns what a search for what must stay in float has measured."""
     ladder: tuple[str, ...] = ("float32",)
     """Its precisions from the smallest and fastest to float32."""
+    float32: Callable[[Job], Path] | None = None
+    """Writes the float32 file that the other precisions are made from, once in a job."""
+    constants: Callable[[Path], list[Constant]] | None = None
+    """Reads the constants of a file."""
 
 
 def formats() -> dict[str, Format]:

@@ -25,6 +25,8 @@ Every limit holds in every modality scenario, and any output that is NaN or infi
 - **Calibration**: how much the expected calibration error may grow beyond what one sample makes, where outputs are
   confidences.
 
+The constants of a file are held to those of the float32 file of its format, see `export.constants`.
+
 A budget given by the user, ``max_metric_drop`` and ``max_flips``, takes the place of the metric's limit everywhere and
 of the share of changed decisions in ``all``, for every precision but float32.
 
@@ -96,6 +98,7 @@ RULES = {
     "slice_chance_points": 100 * SLICE_CHANCE,
     "slice_standard_errors": 3,
     "slice_flips_quantile": 1 - RARE,
+    "constants_rounding_steps": 0.5,
 }
 """How limits are applied, for ``export.json``."""
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from export.calibration.saturation import audit_ranges
+from export.constants.litert import litert_constants
 from export.formats import Format, Job
 from export.quantization.costs import Costs
 from export.quantization.litert import LiteRTQuantizer, weights_only
@@ -38,9 +39,7 @@ def convert(job: Job, precision: str, path: Path) -> Costs | None:
         ExportError: an operation is not built in; the message lists them.
     """
     if precision in ("int8", "int8-weights"):
-        base = job.work / "float32.tflite"
-        if not base.exists():
-            base.write_bytes(convert_saved_model(job.static_saved_model, "float32"))
+        base = float32(job)
         if precision == "int8-weights":
             weights_only(base, path)
             return None
@@ -48,9 +47,20 @@ def convert(job: Job, precision: str, path: Path) -> Costs | None:
         fresh = {name: value[:FRESH] for name, value in job.tuning[0].cases[0].inputs.items()}
         job.calibration = job.calibration.with_warnings(audit_ranges(base, job.calibration, fresh, quantizer.ranges))
         return job.search(quantizer, FORMAT.name, precision, path)
+    if precision == "float32":
+        path.write_bytes(float32(job).read_bytes())
+        return None
     batches = job.calibration.batches if precision == "int8-full" else None
     path.write_bytes(convert_saved_model(job.static_saved_model, precision, batches))
     return None
+
+
+def float32(job: Job) -> Path:
+    """Return the float32 file of a job, written when first asked for."""
+    path = job.work / "float32.tflite"
+    if not path.exists():
+        path.write_bytes(convert_saved_model(job.static_saved_model, "float32"))
+    return path
 
 
 def convert_saved_model(
@@ -108,5 +118,7 @@ FORMAT = Format(
     tolerance=1e-4,
     convert=convert,
     ladder=("int8-full", "int8", "int8-weights", "int8-dynamic", "float16", "float32"),
+    float32=float32,
+    constants=litert_constants,
 )
 """What `export.formats` finds."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from export.constants.onnx import onnx_constants
 from export.formats import Format, Job
 from export.onnx_float16 import Float16Quantizer
 from export.onnx_int8 import OnnxQuantizer, weights_only
@@ -49,12 +50,7 @@ def convert(job: Job, precision: str, path: Path) -> Costs | None:
         DependencyError: tf2onnx, onnx or onnxruntime is missing.
     """
     onnx = require("onnx", "export")
-    base = job.work / "float32.onnx"
-    if not base.exists():
-        with quiet():
-            proto = float32_graph(job.source.model)
-        check(proto, job.source.model)
-        onnx.save(proto, base)
+    base = float32(job)
     costs = None
     with quiet():
         if precision == "int8":
@@ -71,6 +67,17 @@ def convert(job: Job, precision: str, path: Path) -> Costs | None:
             WRITERS[precision](base, path)
     check(onnx.load(path), job.source.model)
     return costs
+
+
+def float32(job: Job) -> Path:
+    """Return the float32 file of a job, written when first asked for."""
+    path = job.work / "float32.onnx"
+    if not path.exists():
+        with quiet():
+            proto = float32_graph(job.source.model)
+        check(proto, job.source.model)
+        require("onnx", "export").save(proto, path)
+    return path
 
 
 def check(proto: Any, model: keras.Model) -> None:
@@ -223,5 +230,7 @@ FORMAT = Format(
     tolerance=1e-5,
     convert=convert,
     ladder=("int8", "int8-weights", "int8-dynamic", "float16", "float32"),
+    float32=float32,
+    constants=onnx_constants,
 )
 """What `export.formats` finds."""

@@ -160,9 +160,7 @@ class Reference:
             not_finite=sum(bad for _, _, bad in differences.values()),
             outputs={name: found for name, (found, _, _) in differences.items()},
             metric_error=error,
-            calibration_change=self._calibration(outputs) - self._calibration(case.outputs)
-            if self._confident
-            else None,
+            calibration_change=self._calibration_change(case, outputs),
         )
 
     @cached_property
