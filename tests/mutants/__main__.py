@@ -85,9 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show(results, console)
     console.print(f"written to {given.out}", highlight=False)
     if given.record:
-        _record(
-            results, shlex.join(["python", "-m", "tests.mutants", *(sys.argv[1:] if arguments is None else arguments)])
-        )
+        _record(results, _command(given))
     good = all(
         results[part]["share"] is None or results[part]["share"] >= results[part]["bar"] for part in ("int8", "other")
     )
@@ -200,6 +198,16 @@ def _died(task: Task) -> list[dict[str, Any]]:
     return [
         {"kind": kind, "variant": variant, "place": place, "format": "bundle", "precision": "bundle", **died, **known}
     ]
+
+
+def _command(given: argparse.Namespace) -> str:
+    """Return the command with the options that change its numbers; folders do not."""
+    words = ["python", "-m", "tests.mutants"]
+    for name in ("kinds", "formats", "precisions", "samples", "seed", "honest"):
+        value = getattr(given, name)
+        if value != _parser().get_default(name):
+            words += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
+    return shlex.join([*words, "--record"])
 
 
 def _record(results: dict[str, Any], command: str) -> None:
