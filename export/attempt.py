@@ -20,9 +20,9 @@ from export.saved_model_from_keras import RAW_ENDPOINT
 from export.source import Source
 from export.tensorrt_notes import engine_notes
 from export.verify import Reference
-from mmkeras.disk import explain
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 from mmkeras.manifest import exported_file
+from mmkeras.storage.disk import explain
 
 __all__ = ["Tried", "attempt", "place"]
 

@@ -23,11 +23,11 @@ from export.scenarios import ALL
 from export.source import Source
 from export.tensorrt_notes import write_notes
 from mmkeras.bundle import GoldenFiles, Manifest, digest, exported_file, write_golden, write_manifest
-from mmkeras.disk import explain
-from mmkeras.errors import ExportError, MmkerasError
-from mmkeras.files import held, sweep, write_json
-from mmkeras.privacy import recorded, redaction
+from mmkeras.core.errors import ExportError, MmkerasError
 from mmkeras.runtime.answers import answers_of
+from mmkeras.storage.disk import explain
+from mmkeras.storage.files import held, sweep, write_json
+from mmkeras.storage.privacy import recorded, redaction
 
 __all__ = ["build_folder", "next_version", "publish", "write_description"]
 

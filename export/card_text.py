@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mmkeras.rounding import rounded
+from mmkeras.core.rounding import rounded
 
 __all__ = ["NOT_MEASURED", "interval", "mapping", "number", "plain", "signed", "table"]
 

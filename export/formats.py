@@ -21,8 +21,8 @@ from export.quantization.costs import Costs
 from export.quantization.layers import Quantizer
 from export.source import Source
 from export.verify import Reference
-from mmkeras.config import ExportConfig
-from mmkeras.errors import ConfigError, nearest
+from mmkeras.core.config import ExportConfig
+from mmkeras.core.errors import ConfigError, nearest
 
 __all__ = ["Format", "Job", "formats", "plan"]
 

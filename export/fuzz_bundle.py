@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from mmkeras.archive import Archive
-from mmkeras.errors import ArchiveError, MmkerasError
-from mmkeras.files import write_json
-from mmkeras.terminal import say, show_progress, utf8_program
+from mmkeras.core.errors import ArchiveError, MmkerasError
+from mmkeras.core.terminal import say, show_progress, utf8_program
+from mmkeras.storage.files import write_json
 
 __all__ = ["DAMAGES", "fuzz", "main"]
 

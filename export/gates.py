@@ -48,7 +48,7 @@ from typing import Any
 
 from export.results import ScenarioResult, SliceResult
 from export.scenarios import ALL
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from mmkeras.tasks import TaskSpec
 
 __all__ = ["GATES", "RULES", "Gate", "allowed_drop", "gates_of", "judge", "tightened"]

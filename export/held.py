@@ -10,7 +10,7 @@ from export.scenarios import ALL
 from export.source import Source
 from export.standard_error import level_error
 from export.verify import Reference
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 
 __all__ = ["hold_to_evaluation"]
 

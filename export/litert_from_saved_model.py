@@ -24,7 +24,7 @@ from export.constants.litert import litert_constants
 from export.formats import Format, Job
 from export.quantization.costs import Costs
 from export.quantization.litert import LiteRTQuantizer, weights_only
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 
 __all__ = ["FORMAT", "convert", "convert_saved_model"]
 

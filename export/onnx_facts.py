@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.errors import require
+from mmkeras.core.errors import require
 from mmkeras.runtime.tensorrt.layers import keras_layer
 
 __all__ = ["Facts", "Node"]

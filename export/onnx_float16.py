@@ -17,7 +17,7 @@ import numpy as np
 from export.onnx_facts import Facts
 from export.onnx_islands import ENTRY, Island, find_islands
 from export.quantization.layers import QuantizedLayer
-from mmkeras.errors import ExportError, nearest, require
+from mmkeras.core.errors import ExportError, nearest, require
 from mmkeras.runtime.differences.contents import part_of
 
 __all__ = ["Float16Quantizer", "islands_of"]

@@ -28,7 +28,7 @@ from export.onnx_layers import SMALL
 from export.quantization.costs import Costs
 from export.scenarios import ScenarioInputs, scenarios
 from export.source import Source
-from mmkeras.errors import ExportError, require
+from mmkeras.core.errors import ExportError, require
 
 if TYPE_CHECKING:
     import keras

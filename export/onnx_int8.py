@@ -20,7 +20,7 @@ from export.onnx_layers import SMALL, WeightedNode, embedding_nodes, weighted_no
 from export.onnx_pairs import quantise_nodes
 from export.onnx_ranges import measure_magnitudes
 from export.quantization.layers import QuantizedLayer
-from mmkeras.errors import ExportError, nearest, require
+from mmkeras.core.errors import ExportError, nearest, require
 
 __all__ = ["OnnxQuantizer", "weights_only"]
 

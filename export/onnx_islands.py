@@ -19,7 +19,7 @@ import numpy as np
 from export.onnx_facts import Facts
 from export.onnx_masks import hiding_nodes
 from export.onnx_probe import inner_tensors
-from mmkeras.errors import require
+from mmkeras.core.errors import require
 
 __all__ = ["ENTRY", "LARGEST", "SMALLEST", "Island", "find_islands"]
 

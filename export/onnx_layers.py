@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from export.quantization.layers import QuantizedLayer, describe
-from mmkeras.errors import require
+from mmkeras.core.errors import require
 from mmkeras.runtime.tensorrt.layers import keras_layer
 
 __all__ = ["SMALL", "WeightedNode", "embedding_nodes", "weighted_nodes"]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.errors import require
+from mmkeras.core.errors import require
 
 __all__ = ["LOWEST", "hiding_nodes"]
 

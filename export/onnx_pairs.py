@@ -17,7 +17,7 @@ import numpy as np
 
 from export.onnx_layers import WeightedNode
 from export.onnx_ranges import LEVELS
-from mmkeras.errors import require
+from mmkeras.core.errors import require
 
 __all__ = ["quantise_nodes", "weight_scales"]
 

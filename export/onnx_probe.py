@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.errors import ExportError, require
+from mmkeras.core.errors import ExportError, require
 
 __all__ = ["BATCH", "inner_tensors", "sample_count"]
 

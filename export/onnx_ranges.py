@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from export.onnx_probe import inner_tensors
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 
 __all__ = ["LEVELS", "Magnitudes", "measure_magnitudes"]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from export.quantization.costs import Costs
 from export.scenarios import ALL
-from mmkeras.files import write_json
+from mmkeras.storage.files import write_json
 
 __all__ = [
     "REPORT_NAME",
@@ -223,7 +223,7 @@ class Report:
     faults: dict[str, str] = field(default_factory=dict)
     """By planted fault: ``caught`` by the self-test of every file, or ``no effect`` on the model's outputs."""
     coverage: dict[str, dict[str, float]] = field(default_factory=dict)
-    """By modality, which shares of the verification samples the model does not see, from `mmkeras.coverage`."""
+    """By modality, which shares of the verification samples the model does not see, from `mmkeras.data.coverage`."""
 
     @property
     def accepted(self) -> bool:

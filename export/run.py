@@ -20,10 +20,10 @@ from export.results import Report
 from export.source import Source, load_source, source_from_run
 from export.table import print_report
 from export.verify import Reference
-from mmkeras.config import ExportConfig
-from mmkeras.console import Console, DescriptionColumn
-from mmkeras.coverage import coverage, warnings
-from mmkeras.errors import ConfigError
+from mmkeras.core.config import ExportConfig
+from mmkeras.core.console import Console, DescriptionColumn
+from mmkeras.core.errors import ConfigError
+from mmkeras.data.coverage import coverage, warnings
 from mmkeras.training.run import Run
 
 __all__ = ["export_run", "export_source"]

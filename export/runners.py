@@ -12,7 +12,7 @@ from typing import Any
 from export.saved_model_from_keras import FORMAT as SAVED_MODEL
 from export.saved_model_from_keras import TENSOR_ENDPOINT
 from export.verify import BATCH, Infer
-from mmkeras.errors import require
+from mmkeras.core.errors import require
 from mmkeras.runtime.runner import runners
 
 __all__ = ["Opened", "open_saved_model", "opened"]

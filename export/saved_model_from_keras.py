@@ -16,7 +16,7 @@ from typing import Any
 
 from export.formats import Format, Job
 from export.source import Source
-from mmkeras.components import find
+from mmkeras.core.components import find
 from mmkeras.modalities import ModalitySpec
 
 __all__ = [

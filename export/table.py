@@ -12,8 +12,8 @@ from export.quantization.table import print_costs
 from export.results import FileResult, Report
 from export.scenarios import ALL
 from export.tensorrt_notes import NOTES
-from mmkeras.console import Console
-from mmkeras.rounding import rounded
+from mmkeras.core.console import Console
+from mmkeras.core.rounding import rounded
 
 __all__ = ["print_report"]
 

@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 
 from mmkeras.bundle import Bundle, ExportedFile
-from mmkeras.errors import ConfigError, MmkerasError
-from mmkeras.files import write_json
+from mmkeras.core.errors import ConfigError, MmkerasError
+from mmkeras.core.terminal import say, show_progress, utf8_program
 from mmkeras.runtime import tables
 from mmkeras.runtime.benchmark import benchmark
 from mmkeras.runtime.grid import Grid
@@ -39,7 +39,7 @@ from mmkeras.runtime.tensorrt.building import build_engine
 from mmkeras.runtime.tensorrt.command import add_options, options_of
 from mmkeras.runtime.tensorrt.cuda import gpus, why_no_gpu
 from mmkeras.runtime.tensorrt.engines import EngineFile, engine_files
-from mmkeras.terminal import say, show_progress, utf8_program
+from mmkeras.storage.files import write_json
 
 __all__ = ["main", "run"]
 
@@ -164,7 +164,7 @@ def _keras_latency(bundle: Bundle, runs: int) -> dict[str, Any]:
     import tensorflow as tf
 
     from export.verify import keras_infer
-    from mmkeras.keras_files import load_model
+    from mmkeras.layers.keras_files import load_model
     from mmkeras.training.run import register_layers
 
     register_layers()

@@ -14,11 +14,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmkeras.errors import ConfigError, MmkerasError
+from mmkeras.core.errors import ConfigError, MmkerasError
+from mmkeras.core.terminal import say, show_progress, utf8_program
 from mmkeras.runtime.tensorrt.command import add_options, options_of, report
 from mmkeras.runtime.tensorrt.compiling import Job, compile_engine
 from mmkeras.runtime.tensorrt.engines import SUFFIX
-from mmkeras.terminal import say, show_progress, utf8_program
 
 __all__ = ["main"]
 

@@ -17,8 +17,8 @@ from typing import Any
 from export.onnx_facts import Facts, Node
 from export.tensorrt_operators import VERSIONS
 from export.tensorrt_rules import found
-from mmkeras.errors import DataError, MmkerasError, require
-from mmkeras.terminal import say, utf8_program
+from mmkeras.core.errors import DataError, MmkerasError, require
+from mmkeras.core.terminal import say, utf8_program
 
 __all__ = ["Finding", "lint", "lint_file", "main", "summary"]
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from export.tensorrt_lint import lint_file, summary
 from export.tensorrt_operators import VERSIONS
-from mmkeras.files import write_text
 from mmkeras.modalities import TensorSpec
+from mmkeras.storage.files import write_text
 
 __all__ = ["NOTES", "TOOLS", "engine_notes", "trtexec", "write_notes"]
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.components import find
-from mmkeras.errors import ExportError
+from mmkeras.core.components import find
+from mmkeras.core.errors import ExportError
 from mmkeras.modalities import ModalitySpec
 from mmkeras.runtime.selftest import PIXEL_LEVELS, ROUNDED_SHARE
 

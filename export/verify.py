@@ -20,7 +20,7 @@ from export.scenarios import ALL, Scenario, ScenarioInputs, scenarios
 from export.slices import Slices
 from export.source import Source
 from export.standard_error import metric_error
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 from mmkeras.evaluation.calibration import calibration
 from mmkeras.tasks._contract import Outputs
 

@@ -31,9 +31,8 @@ from typing import Any
 
 from mmkeras.archive import Archive
 from mmkeras.archive.unpacked import Unpacked
-from mmkeras.errors import BundleError, ConfigError, DataError
+from mmkeras.core.errors import BundleError, ConfigError, DataError
 from mmkeras.golden import ANSWERS, Golden, check_tensors, read_answers, read_golden, read_raw, write_golden
-from mmkeras.hashes import digest, is_part_of
 from mmkeras.manifest import (
     MANIFEST_NAME,
     ExportedFile,
@@ -45,6 +44,7 @@ from mmkeras.manifest import (
     write_manifest,
 )
 from mmkeras.modalities import ModalitySpec, TensorSpec, check_shapes, spec_from_json
+from mmkeras.storage.hashes import digest, is_part_of
 from mmkeras.tasks import TaskSpec, task_from_json
 
 __all__ = [

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 
 __all__ = ["BOX_EDGES", "PinholeCamera", "Pose", "box_corners", "cell_centres", "quaternion_matrix", "quaternion_yaw"]
 

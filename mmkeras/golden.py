@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.errors import BundleError
-from mmkeras.files import write_json
-from mmkeras.hashes import digest
+from mmkeras.core.errors import BundleError
+from mmkeras.core.typed import parse_json
 from mmkeras.manifest import GoldenFiles
 from mmkeras.modalities import TensorSpec
-from mmkeras.numpy_files import read_npz
-from mmkeras.typed import parse_json
+from mmkeras.storage.files import write_json
+from mmkeras.storage.hashes import digest
+from mmkeras.storage.numpy_files import read_npz
 
 __all__ = ["ANSWERS", "Golden", "check_tensors", "read_answers", "read_golden", "read_raw", "write_golden"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 
 __all__ = ["decompress"]
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmkeras.errors import BundleError
-from mmkeras.files import write_json
-from mmkeras.hashes import digest, size
-from mmkeras.litert_file import needed_runtime
-from mmkeras.typed import Checked, read_json
+from mmkeras.core.errors import BundleError
+from mmkeras.core.typed import Checked, read_json
+from mmkeras.storage.files import write_json
+from mmkeras.storage.hashes import digest, size
+from mmkeras.storage.litert_file import needed_runtime
 
 __all__ = [
     "MANIFEST_NAME",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmkeras.errors import DataError, named, nearest
+from mmkeras.core.errors import DataError, named, nearest
 from mmkeras.lzf import decompress
 from mmkeras.pcd_header import NO_VIEWPOINT, Header, header_text, read_header
 

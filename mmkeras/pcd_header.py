@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmkeras.errors import DataError, nearest
+from mmkeras.core.errors import DataError, nearest
 
 __all__ = ["ENCODINGS", "NO_VIEWPOINT", "Header", "header_text", "read_header"]
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mmkeras.console import Console
+from mmkeras.core.console import Console
 
 __all__ = ["show_answer"]
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from mmkeras.command_line import parse
-from mmkeras.config import RunConfig
-from mmkeras.console import Console
-from mmkeras.errors import DataError, TrainingError
+from mmkeras.core.command_line import parse
+from mmkeras.core.config import RunConfig
+from mmkeras.core.console import Console
+from mmkeras.core.errors import DataError, TrainingError
 from mmkeras.training.cluster.connect import ALONE, Cluster, connect
 from mmkeras.training.cluster.members import find_members
 from mmkeras.training.moved import find_data, placed

@@ -10,12 +10,12 @@ import numpy as np
 from rich.table import Table
 
 from mmkeras.bundle import Bundle
+from mmkeras.core.rounding import rounded
 from mmkeras.evaluation import write_report
 from mmkeras.evaluation.degradation import degradation
 from mmkeras.evaluation.degradation_table import print_degradation, record_degradation
 from mmkeras.evaluation.intervals import Bootstrap
-from mmkeras.files import write_json
-from mmkeras.rounding import rounded
+from mmkeras.storage.files import write_json
 from pipelines._by_scene import ANSWERS, COMPARED, gains, read_answers, scene_draws
 from pipelines._contract import Evaluated
 from pipelines._processes import run_processes

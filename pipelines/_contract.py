@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from mmkeras.command_line import Flag
-from mmkeras.config import RunConfig
-from mmkeras.console import Console
-from mmkeras.errors import ConfigError
+from mmkeras.core.command_line import Flag
+from mmkeras.core.config import RunConfig
+from mmkeras.core.console import Console
+from mmkeras.core.errors import ConfigError
 from pipelines._results import Figure
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeElapsedColumn
 
-from mmkeras.console import Console, DescriptionColumn
-from mmkeras.errors import TrainingError
+from mmkeras.core.console import Console, DescriptionColumn
+from mmkeras.core.errors import TrainingError
 
 __all__ = ["run_processes"]
 

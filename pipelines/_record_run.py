@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mmkeras.console import Console
-from mmkeras.errors import ConfigError
-from mmkeras.typed import read_json
+from mmkeras.core.console import Console
+from mmkeras.core.errors import ConfigError
+from mmkeras.core.typed import read_json
 from pipelines._contract import ConfigT, Story
 from pipelines._results import Origin, record
 

@@ -21,10 +21,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmkeras.errors import ConfigError
-from mmkeras.files import claim, write_json
+from mmkeras.core.errors import ConfigError
+from mmkeras.core.typed import read_json
+from mmkeras.storage.files import claim, write_json
 from mmkeras.training.environment import code_revision, machine
-from mmkeras.typed import read_json
 from pipelines._numbers import number
 
 __all__ = ["RESULTS", "Figure", "Origin", "Result", "describe_machine", "read_results", "record"]

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from mmkeras.command_line import Flag, parse
-from mmkeras.config import modality_configs
-from mmkeras.console import Console
-from mmkeras.disk import explain
-from mmkeras.errors import ConfigError, MmkerasError
-from mmkeras.privacy import Redaction, redacting
+from mmkeras.core.command_line import Flag, parse
+from mmkeras.core.config import modality_configs
+from mmkeras.core.console import Console
+from mmkeras.core.errors import ConfigError, MmkerasError
+from mmkeras.storage.disk import explain
+from mmkeras.storage.privacy import Redaction, redacting
 from mmkeras.training.cluster.launch import PEER_LOST, launch
 from mmkeras.training.cluster.members import find_members
 from mmkeras.training.cluster.peers import PeerLostError

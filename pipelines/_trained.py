@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmkeras.errors import TrainingError
+from mmkeras.core.errors import TrainingError
 
 __all__ = ["Difference", "largest_difference", "layer_weights", "samples_per_second", "start_workers", "train"]
 

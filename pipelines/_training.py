@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.text import Text
 
-from mmkeras.config import RunConfig
-from mmkeras.console import Console
+from mmkeras.core.config import RunConfig
+from mmkeras.core.console import Console
 from mmkeras.training.run import TRAINED
 from pipelines._cluster import Joined
 

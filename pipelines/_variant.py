@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmkeras.console import Console
-from mmkeras.files import write_json
-from mmkeras.terminal import utf8_program
+from mmkeras.core.console import Console
+from mmkeras.core.terminal import utf8_program
+from mmkeras.storage.files import write_json
 from pipelines._by_scene import ANSWERS, night, write_answers
 
 if TYPE_CHECKING:
-    from mmkeras.config import TrainConfig
+    from mmkeras.core.config import TrainConfig
     from mmkeras.evaluation.samples import Samples
     from mmkeras.tasks import TaskSpec
     from mmkeras.training.run import Run
@@ -42,7 +42,7 @@ SCORES = "scores.json"
 @utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train and score ``RUN VARIANT SEED``; an interrupted training goes on. Return the exit status."""
-    from mmkeras.command_line import parse
+    from mmkeras.core.command_line import parse
     from mmkeras.evaluation.samples import read
     from mmkeras.model import build_model, modality_specs, task_spec
     from mmkeras.training.environment import prepare

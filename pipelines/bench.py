@@ -23,11 +23,11 @@ from typing import Any
 
 from rich.table import Table
 
-from mmkeras.command_line import parse
-from mmkeras.console import Console
-from mmkeras.errors import MmkerasError
-from mmkeras.files import write_json
-from mmkeras.terminal import utf8_program
+from mmkeras.core.command_line import parse
+from mmkeras.core.console import Console
+from mmkeras.core.errors import MmkerasError
+from mmkeras.core.terminal import utf8_program
+from mmkeras.storage.files import write_json
 from pipelines.vqa import VqaConfig
 
 __all__ = ["compare", "main"]
@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure(config: VqaConfig, only: Sequence[str], rounds: int, console: Console) -> dict[str, Any]:
-    from mmkeras.config import modality_configs
+    from mmkeras.core.config import modality_configs
     from mmkeras.data.convert import convert
     from mmkeras.model import build_model, modality_specs, task_config, task_spec
     from mmkeras.training.environment import prepare
@@ -123,7 +123,7 @@ def _export(run: Any, model: Any, folder: str, console: Console) -> Path:
     """Export the untrained model: what it answers does not matter for how long it takes."""
     from export.run import export_source
     from export.source import source_from_run
-    from mmkeras.config import ExportConfig
+    from mmkeras.core.config import ExportConfig
 
     config = ExportConfig(
         folder=str(Path(folder, "saved_models")), formats=("tflite",), precisions=("float32",), samples=16
@@ -136,7 +136,7 @@ def _fit_step(model: Any, run: Any, config: VqaConfig, index: Any, rounds: int, 
     import keras
     import tensorflow as tf
 
-    from mmkeras.config import modality_configs
+    from mmkeras.core.config import modality_configs
     from mmkeras.data.dataset import train_dataset
     from mmkeras.training.checkpoints import Checkpoints
     from mmkeras.training.fit import compile_model

@@ -25,17 +25,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmkeras.command_line import Flag
-from mmkeras.components import Choice
-from mmkeras.config import ModelConfig, RunConfig
-from mmkeras.console import Console
-from mmkeras.errors import ConfigError, nearest
+from mmkeras.core.command_line import Flag
+from mmkeras.core.components import Choice
+from mmkeras.core.config import ModelConfig, RunConfig
+from mmkeras.core.console import Console
+from mmkeras.core.errors import ConfigError, nearest
+from mmkeras.core.terminal import utf8_program
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.radar.spec import Config as RadarConfig
 from mmkeras.simulation.config import SimulationConfig
 from mmkeras.simulation.simulate import FORMAT, simulate
 from mmkeras.simulation.simulate import NOTE as SIMULATION_NOTE
-from mmkeras.terminal import utf8_program
 from pipelines._contract import Evaluated, Story
 from pipelines._results import Figure
 from pipelines._story import run_story, stage

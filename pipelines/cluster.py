@@ -29,10 +29,10 @@ from typing import Any
 
 from rich.table import Table
 
-from mmkeras.console import Console
-from mmkeras.errors import MmkerasError, TrainingError
-from mmkeras.files import write_json
-from mmkeras.terminal import utf8_program
+from mmkeras.core.console import Console
+from mmkeras.core.errors import MmkerasError, TrainingError
+from mmkeras.core.terminal import utf8_program
+from mmkeras.storage.files import write_json
 from mmkeras.training.cluster.launch import PEER_LOST
 from pipelines._trained import largest_difference, samples_per_second, start_workers, train
 

@@ -19,11 +19,11 @@ import numpy as np
 from rich.progress import track
 from rich.table import Table
 
-from mmkeras.console import Console
-from mmkeras.errors import ConfigError, MmkerasError
+from mmkeras.core.console import Console
+from mmkeras.core.errors import ConfigError, MmkerasError
+from mmkeras.core.terminal import say, utf8_program
 from mmkeras.evaluation.intervals import Bootstrap
-from mmkeras.files import write_json
-from mmkeras.terminal import say, utf8_program
+from mmkeras.storage.files import write_json
 from pipelines._grouped_data import PROBLEMS, group_sizes
 
 __all__ = ["BAR", "SETTINGS", "Covered", "Setting", "coverage", "main"]

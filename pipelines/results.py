@@ -15,10 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from mmkeras.console import Console
-from mmkeras.errors import ConfigError, MmkerasError
-from mmkeras.files import write_text
-from mmkeras.terminal import utf8_program
+from mmkeras.core.console import Console
+from mmkeras.core.errors import ConfigError, MmkerasError
+from mmkeras.core.terminal import utf8_program
+from mmkeras.storage.files import write_text
 from pipelines._numbers import NUMBERS, Number
 from pipelines._results import RESULTS, Result, read_results
 

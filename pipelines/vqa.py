@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmkeras.config import ModelConfig, RunConfig
-from mmkeras.errors import ConfigError
+from mmkeras.core.config import ModelConfig, RunConfig
+from mmkeras.core.errors import ConfigError
+from mmkeras.core.terminal import utf8_program
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.text.spec import Config as TextConfig
-from mmkeras.terminal import utf8_program
 from pipelines._contract import Story
 from pipelines._results import Figure
 from pipelines._story import run_story

@@ -16,7 +16,7 @@ import pytest
 import mmkeras
 from mmkeras import manifest
 from mmkeras.bundle import Bundle, Golden, Manifest, digest, exported_file, resolve, write_golden, write_manifest
-from mmkeras.errors import BundleError
+from mmkeras.core.errors import BundleError
 from mmkeras.modalities.image.spec import Spec as ImageSpec
 from mmkeras.tasks.classification.spec import Spec as TaskSpec
 from tests.runtime.conftest import picture_bytes

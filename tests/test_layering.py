@@ -17,26 +17,26 @@ PROGRAMS = ("export", "pipelines", "tests")
 DEVICE = (
     "mmkeras",
     "mmkeras.__main__",
-    "mmkeras.errors",
-    "mmkeras.components",
-    "mmkeras.config",
-    "mmkeras.files",
-    "mmkeras.disk",
-    "mmkeras.tokens",
+    "mmkeras.core.errors",
+    "mmkeras.core.components",
+    "mmkeras.core.config",
+    "mmkeras.storage.files",
+    "mmkeras.storage.disk",
+    "mmkeras.layers.tokens",
     "mmkeras.geometry",
     "mmkeras.pcd",
     "mmkeras.pcd_header",
     "mmkeras.lzf",
-    "mmkeras.numpy_files",
-    "mmkeras.privacy",
-    "mmkeras.terminal",
-    "mmkeras.console",
-    "mmkeras.litert_file",
-    "mmkeras.rounding",
-    "mmkeras.typed",
-    "mmkeras.waiting",
-    "mmkeras.parallel",
-    "mmkeras.text_lines",
+    "mmkeras.storage.numpy_files",
+    "mmkeras.storage.privacy",
+    "mmkeras.core.terminal",
+    "mmkeras.core.console",
+    "mmkeras.storage.litert_file",
+    "mmkeras.core.rounding",
+    "mmkeras.core.typed",
+    "mmkeras.core.waiting",
+    "mmkeras.core.parallel",
+    "mmkeras.storage.text_lines",
     "mmkeras.canvas",
     "mmkeras.drives",
     "mmkeras.drives.*",
@@ -53,7 +53,7 @@ DEVICE = (
     "mmkeras.tasks.*.picture",
     "mmkeras.archive",
     "mmkeras.archive.*",
-    "mmkeras.hashes",
+    "mmkeras.storage.hashes",
     "mmkeras.manifest",
     "mmkeras.golden",
     "mmkeras.bundle",
@@ -63,8 +63,8 @@ DEVICE = (
 # Model code is backend-neutral.
 NEUTRAL = (
     "mmkeras.model",
-    "mmkeras.waves",
-    "mmkeras.batch",
+    "mmkeras.layers.waves",
+    "mmkeras.layers.batch",
     "mmkeras.modalities.*.branch",
     "mmkeras.fusion",
     "mmkeras.fusion.*",
@@ -78,22 +78,50 @@ LEVELS = (
     (9, ("pipelines", "pipelines.*")),
     (8, ("export", "export.*")),
     (6, ("mmkeras.training", "mmkeras.training.*", "mmkeras.evaluation", "mmkeras.evaluation.*")),
-    (6, ("mmkeras.command_line",)),
+    (6, ("mmkeras.core.command_line",)),
     (5, ("mmkeras.model", "mmkeras.data", "mmkeras.data.*")),
-    (2, ("mmkeras.bundle", "mmkeras.golden", "mmkeras.manifest", "mmkeras.hashes")),
+    (2, ("mmkeras.bundle", "mmkeras.golden", "mmkeras.manifest", "mmkeras.storage.hashes")),
     (3, ("mmkeras", "mmkeras.__main__", "mmkeras.runtime", "mmkeras.runtime.*")),
-    (4, ("mmkeras.waves", "mmkeras.batch", "mmkeras.keras_files", "mmkeras.tasks.*.head", "mmkeras.tasks.*.losses")),
-    (0, ("mmkeras.keras_settings",)),
+    (
+        4,
+        (
+            "mmkeras.layers.waves",
+            "mmkeras.layers.batch",
+            "mmkeras.layers.keras_files",
+            "mmkeras.tasks.*.head",
+            "mmkeras.tasks.*.losses",
+        ),
+    ),
+    (0, ("mmkeras.layers.keras_settings",)),
     (1, ("mmkeras.modalities", "mmkeras.modalities._contract", "mmkeras.modalities.*.spec")),
-    (1, ("mmkeras.coverage", "mmkeras.modalities.image.pixels", "mmkeras.modalities.text.wordpiece")),
+    (1, ("mmkeras.data.coverage", "mmkeras.modalities.image.pixels", "mmkeras.modalities.text.wordpiece")),
     (1, ("mmkeras.tasks", "mmkeras.tasks._*", "mmkeras.tasks.*.spec", "mmkeras.tasks.detection.*")),
     (1, ("mmkeras.drives", "mmkeras.drives.*", "mmkeras.simulation", "mmkeras.simulation.*")),
-    (0, ("mmkeras.errors", "mmkeras.components", "mmkeras.tokens", "mmkeras.config", "mmkeras.files", "mmkeras.draws")),
-    (0, ("mmkeras.disk", "mmkeras.rounding")),
+    (
+        0,
+        (
+            "mmkeras.core.errors",
+            "mmkeras.core.components",
+            "mmkeras.layers.tokens",
+            "mmkeras.core.config",
+            "mmkeras.storage.files",
+            "mmkeras.layers.draws",
+        ),
+    ),
+    (0, ("mmkeras.storage.disk", "mmkeras.core.rounding")),
     (1, ("mmkeras.archive", "mmkeras.archive.*")),
     (0, ("mmkeras.geometry", "mmkeras.pcd", "mmkeras.pcd_header", "mmkeras.lzf", "mmkeras.canvas")),
-    (0, ("mmkeras.numpy_files", "mmkeras.privacy", "mmkeras.typed", "mmkeras.terminal", "mmkeras.console")),
-    (0, ("mmkeras.litert_file", "mmkeras.waiting", "mmkeras.parallel", "mmkeras.text_lines")),
+    (
+        0,
+        (
+            "mmkeras.storage.numpy_files",
+            "mmkeras.storage.privacy",
+            "mmkeras.core.typed",
+            "mmkeras.core.terminal",
+            "mmkeras.core.console",
+        ),
+    ),
+    (0, ("mmkeras.storage.litert_file", "mmkeras.core.waiting", "mmkeras.core.parallel", "mmkeras.storage.text_lines")),
     # Rooms without a rule of their own: records, branches, fusions, heads and their helpers.
     (4, ("mmkeras.modalities.*", "mmkeras.fusion", "mmkeras.fusion.*", "mmkeras.tasks.*")),
 )
@@ -186,7 +214,9 @@ def _same_room(name: str, other: str) -> bool:
 
 def test_the_reader_sees_what_there_is():
     assert len(MODULES) > 40
-    assert {"mmkeras.errors", "mmkeras.modalities.image.spec", "mmkeras.runtime.runners.litert_runner"} <= set(MODULES)
+    assert {"mmkeras.core.errors", "mmkeras.modalities.image.spec", "mmkeras.runtime.runners.litert_runner"} <= set(
+        MODULES
+    )
     assert "mmkeras.bundle" in _imports("mmkeras.runtime.predictor")
     assert "ai_edge_litert.interpreter" in _imports("mmkeras.runtime.runners.litert_runner")
     assert {"mmkeras.modalities.image", "mmkeras.tasks.classification"} <= set(ROOMS)

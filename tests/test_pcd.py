@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 from mmkeras.lzf import decompress
 from mmkeras.pcd import header_length, read_pcd, write_pcd
 

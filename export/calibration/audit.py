@@ -14,7 +14,7 @@ from export.calibration.looks import check_looks
 from export.calibration.overlap import overlap_warnings
 from export.calibration.traits import RawSample
 from export.scenarios import ALL, Scenario, ScenarioInputs
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 
 if TYPE_CHECKING:
     from export.source import Source

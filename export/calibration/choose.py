@@ -13,7 +13,7 @@ from export.calibration.calibration import Calibration, Strata
 from export.calibration.spread import choose_positions
 from export.calibration.traits import RawSample, Traits, length_bins, read_traits
 from export.scenarios import ALL, Scenario, scenarios
-from mmkeras.errors import ConfigError, ExportError
+from mmkeras.core.errors import ConfigError, ExportError
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from export.quantization.layers import QuantizedLayer, describe, scoped_name
 from export.quantization.litert import OPERATIONS, SIGNATURE
-from mmkeras.errors import ExportError, require
+from mmkeras.core.errors import ExportError, require
 
 __all__ = ["Activation", "activation_values", "activations", "extremes", "measure_ranges"]
 

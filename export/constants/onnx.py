@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from export.constants.constant import Constant, float16_constant, quantised_constant
-from mmkeras.errors import require
+from mmkeras.core.errors import require
 
 __all__ = ["onnx_constants"]
 

@@ -18,7 +18,7 @@ from export.onnx_facts import Facts, Node
 
 # The proto is wanted as it is before the check of a real export, which stops at the first invalid operation.
 from export.onnx_from_keras import OPSET, float32_graph, quiet
-from mmkeras.errors import MmkerasError, require
+from mmkeras.core.errors import MmkerasError, require
 
 if TYPE_CHECKING:
     import keras

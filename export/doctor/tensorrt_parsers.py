@@ -9,7 +9,7 @@ from export.doctor.cures import plugin
 from export.doctor.onnx_graph import OnnxGraph
 from export.doctor.verdicts import Examination, Finding, Verdict
 from export.tensorrt_lint import lint
-from mmkeras.errors import DependencyError
+from mmkeras.core.errors import DependencyError
 from mmkeras.runtime.tensorrt.library import installed, open_library
 
 __all__ = ["examine_tensorrt"]

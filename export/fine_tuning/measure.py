@@ -20,7 +20,7 @@ from export.scenarios import ALL
 from export.source import Source
 from export.standard_error import metric_error
 from export.verify import Reference, run_batches
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 
 __all__ = ["Measured", "change_error", "measure"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.errors import require
+from mmkeras.core.errors import require
 
 __all__ = ["read_model", "schema", "write_model"]
 

@@ -22,7 +22,7 @@ from export.quantization.compact import compact
 from export.quantization.embeddings import embeddings, quantize_embeddings
 from export.quantization.flatbuffer import read_model, schema
 from export.quantization.layers import QuantizedLayer, describe, scoped_name
-from mmkeras.errors import ExportError, nearest, require
+from mmkeras.core.errors import ExportError, nearest, require
 
 __all__ = ["LiteRTQuantizer", "weights_only"]
 

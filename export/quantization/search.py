@@ -22,7 +22,7 @@ from export.quantization.layers import QuantizedLayer, Quantizer
 from export.quantization.trial import Trial
 from export.results import ScenarioResult
 from export.scenarios import ALL
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 
 __all__ = ["Search"]
 

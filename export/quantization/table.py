@@ -6,7 +6,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from export.results import FileResult, Report
-from mmkeras.console import Console
+from mmkeras.core.console import Console
 
 __all__ = ["print_costs"]
 

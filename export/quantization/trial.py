@@ -13,7 +13,7 @@ from export.samples import Sample, draw, spread_rows, stratum
 from export.scenarios import ALL
 from export.source import Source
 from export.verify import Reference
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 from mmkeras.tasks import TaskSpec
 
 __all__ = ["Trial", "tuning_samples"]

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmkeras.errors import BundleError
+from mmkeras.core.errors import BundleError
 
 __all__ = ["MAIN", "runtime_files"]
 

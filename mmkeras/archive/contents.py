@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmkeras.archive.names import LISTING, SIGNATURE
-from mmkeras.errors import ArchiveError
+from mmkeras.core.errors import ArchiveError
 
 __all__ = ["OPTIONAL", "folder_files"]
 

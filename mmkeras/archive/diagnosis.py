@@ -7,7 +7,7 @@ import zipfile
 from typing import BinaryIO
 
 from mmkeras.archive.names import LISTING, check_name, check_names, check_size
-from mmkeras.errors import ArchiveError
+from mmkeras.core.errors import ArchiveError
 
 __all__ = ["diagnose"]
 

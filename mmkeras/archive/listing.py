@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmkeras.archive.names import CODE, LISTING, MANIFEST, SIGNATURE, check_names, check_size
-from mmkeras.errors import ArchiveError
+from mmkeras.core.errors import ArchiveError
 
 __all__ = ["Listed", "parse", "render", "strict_json"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mmkeras.errors import ArchiveError
+from mmkeras.core.errors import ArchiveError
 
 __all__ = [
     "CODE",

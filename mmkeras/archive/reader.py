@@ -16,7 +16,7 @@ from mmkeras.archive.layout import offsets as member_offsets
 from mmkeras.archive.listing import Listed, parse
 from mmkeras.archive.names import LISTING, MAX_FILE, MAX_LISTING, MAX_SIGNATURE, SIGNATURE
 from mmkeras.archive.signature import Signature, read_signature, verify
-from mmkeras.errors import ArchiveError
+from mmkeras.core.errors import ArchiveError
 
 __all__ = ["Archive"]
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from mmkeras.archive.listing import strict_json
 from mmkeras.archive.names import SIGNATURE
-from mmkeras.errors import ArchiveError, ConfigError, require
+from mmkeras.core.errors import ArchiveError, ConfigError, require
 
 __all__ = ["Signature", "read_signature", "sign", "verify"]
 

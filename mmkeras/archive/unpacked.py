@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mmkeras.archive.reader import Archive
-from mmkeras.errors import ArchiveError, BundleError
+from mmkeras.core.errors import ArchiveError, BundleError
 
 __all__ = ["Unpacked", "close_all"]
 

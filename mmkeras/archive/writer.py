@@ -16,9 +16,9 @@ from mmkeras.archive.names import LISTING, MAX_FILE, SIGNATURE
 from mmkeras.archive.reader import Archive
 from mmkeras.archive.signature import sign as make_signature
 from mmkeras.archive.unpacked import Unpacked
-from mmkeras.disk import explain
-from mmkeras.errors import ArchiveError
-from mmkeras.files import held, sweep
+from mmkeras.core.errors import ArchiveError
+from mmkeras.storage.disk import explain
+from mmkeras.storage.files import held, sweep
 
 __all__ = ["sign_archive", "write_archive"]
 

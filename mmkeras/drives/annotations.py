@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from mmkeras.core.errors import DataError
+from mmkeras.core.typed import is_finite
 from mmkeras.drives.boxes import Box, category_to_class
 from mmkeras.drives.tables import Table
-from mmkeras.errors import DataError
 from mmkeras.geometry import Pose
-from mmkeras.typed import is_finite
 
 __all__ = ["Annotations"]
 

@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from mmkeras.core.errors import DataError
+from mmkeras.core.typed import parse_json
 from mmkeras.drives.boxes import Box
 from mmkeras.drives.snapshot import Snapshot, pose_of, read_text
-from mmkeras.errors import DataError
 from mmkeras.geometry import Pose, quaternion_matrix
-from mmkeras.typed import parse_json
 
 __all__ = ["is_astyx", "snapshots"]
 

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from mmkeras.core.errors import DataError
 from mmkeras.drives.alignment import MARGIN, Alignment, Turn, best_turn, measure
 from mmkeras.drives.inspection_picture import inspection_picture
 from mmkeras.drives.open import open_drive
 from mmkeras.drives.snapshot import Snapshot
-from mmkeras.errors import DataError
-from mmkeras.files import write_bytes, write_text
 from mmkeras.modalities.image.pixels import read_size
+from mmkeras.storage.files import write_bytes, write_text
 
 if TYPE_CHECKING:
-    from mmkeras.console import Console
+    from mmkeras.core.console import Console
 
 __all__ = ["Verdict", "check", "inspect"]
 

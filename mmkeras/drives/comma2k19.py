@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mmkeras.core.errors import DataError
 from mmkeras.drives.snapshot import Snapshot, read_text
-from mmkeras.errors import DataError
 from mmkeras.geometry import Pose
-from mmkeras.numpy_files import read_npy
+from mmkeras.storage.numpy_files import read_npy
 
 __all__ = ["camera_pose", "is_comma2k19", "snapshots"]
 

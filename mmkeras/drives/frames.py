@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmkeras.core.errors import DataError
 from mmkeras.drives.tables import Table
-from mmkeras.errors import DataError
 from mmkeras.geometry import Pose
 
 __all__ = ["Frame", "Scene", "read_scenes"]

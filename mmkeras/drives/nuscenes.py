@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmkeras.core.errors import DataError, nearest
 from mmkeras.drives.annotations import Annotations
 from mmkeras.drives.boxes import Box
 from mmkeras.drives.frames import Frame, Scene, read_scenes
@@ -18,7 +19,6 @@ from mmkeras.drives.radar_cloud import NUSCENES_FILTER, RadarFilter, SweepFile, 
 from mmkeras.drives.sample_data import SampleData
 from mmkeras.drives.tables import Table
 from mmkeras.drives.times import usable
-from mmkeras.errors import DataError, nearest
 
 __all__ = ["Frame", "NuScenes", "Scene", "find_tables"]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 from mmkeras.geometry import Pose
 from mmkeras.pcd import read_pcd
 

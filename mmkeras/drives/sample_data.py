@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from mmkeras.core.errors import DataError, nearest
+from mmkeras.core.typed import is_finite
 from mmkeras.drives.tables import Table
 from mmkeras.drives.times import check_unit
-from mmkeras.errors import DataError, nearest
 from mmkeras.geometry import Pose
-from mmkeras.typed import is_finite
 
 __all__ = ["SampleData"]
 

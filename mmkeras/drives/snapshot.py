@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mmkeras.core.errors import DataError
 from mmkeras.drives.boxes import Box
-from mmkeras.errors import DataError
 from mmkeras.geometry import Pose
 
 __all__ = ["Snapshot", "pose_of", "read_text"]

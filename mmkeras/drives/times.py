@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 
 __all__ = ["MAX_AGE", "MAX_SKEW", "check_unit", "usable"]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 from mmkeras.evaluation.predict import Variant, predict
 from mmkeras.evaluation.samples import Samples
 from mmkeras.modalities import ModalitySpec

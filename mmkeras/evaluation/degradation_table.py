@@ -9,12 +9,12 @@ from typing import Any
 
 from rich.table import Table
 
-from mmkeras.console import Console
-from mmkeras.errors import DataError
+from mmkeras.core.console import Console
+from mmkeras.core.errors import DataError
 from mmkeras.evaluation.degradation import SCENARIOS
 from mmkeras.evaluation.pictures import degradation_figure, figure_to_png
 from mmkeras.evaluation.words import number, title
-from mmkeras.files import write_bytes, write_json
+from mmkeras.storage.files import write_bytes, write_json
 
 __all__ = ["print_degradation", "record_degradation"]
 

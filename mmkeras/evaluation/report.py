@@ -11,14 +11,14 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
+from mmkeras.core.rounding import percent
+from mmkeras.core.typed import parse_json
 from mmkeras.evaluation.degradation import SCENARIOS
 from mmkeras.evaluation.pictures import figure_to_png
 from mmkeras.evaluation.table import worst_slices
 from mmkeras.evaluation.words import number, span, span_of_change, step, title
-from mmkeras.files import write_bytes, write_text
-from mmkeras.rounding import percent
-from mmkeras.typed import parse_json
+from mmkeras.storage.files import write_bytes, write_text
 
 __all__ = ["render_report", "write_report"]
 

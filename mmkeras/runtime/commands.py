@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from mmkeras.bundle import Bundle
-from mmkeras.errors import ConfigError, DataError, MmkerasError
-from mmkeras.privacy import Redaction, recorded
+from mmkeras.core.errors import ConfigError, DataError, MmkerasError
+from mmkeras.core.terminal import say, say_json, show_progress
 from mmkeras.runtime.predictor import Predictor
-from mmkeras.terminal import say, say_json, show_progress
-from mmkeras.text_lines import JsonLine, json_lines
+from mmkeras.storage.privacy import Redaction, recorded
+from mmkeras.storage.text_lines import JsonLine, json_lines
 
 __all__ = ["benchmark", "build_engine", "diff", "inspect", "pack", "predict", "selftest", "sign", "stream"]
 

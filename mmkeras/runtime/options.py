@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from mmkeras.bundle import Bundle

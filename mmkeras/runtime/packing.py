@@ -14,9 +14,9 @@ from mmkeras.archive.contents import OPTIONAL, folder_files
 from mmkeras.archive.names import CODE, SUFFIX
 from mmkeras.archive.writer import sign_archive
 from mmkeras.bundle import Bundle
-from mmkeras.errors import BundleError, ConfigError, nearest
+from mmkeras.core.errors import BundleError, ConfigError, nearest
+from mmkeras.core.terminal import say
 from mmkeras.runtime.tensorrt.engines import engine_folder
-from mmkeras.terminal import say
 
 __all__ = ["add_pack_options", "add_sign_options", "pack", "pack_bundle", "sign"]
 

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 
 __all__ = ["SimulationConfig"]
 

@@ -12,9 +12,8 @@ from concurrent.futures import as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmkeras.errors import DataError
-from mmkeras.files import locked, write_bytes, write_json
-from mmkeras.parallel import WorkerDied, WorkerPool
+from mmkeras.core.errors import DataError
+from mmkeras.core.parallel import WorkerDied, WorkerPool
 from mmkeras.simulation.conditions import SceneRequest, plan_scenes
 from mmkeras.simulation.config import SimulationConfig
 from mmkeras.simulation.radar import RADARS
@@ -23,9 +22,10 @@ from mmkeras.simulation.scene_rows import Rows
 from mmkeras.simulation.scene_writer import write_scene
 from mmkeras.simulation.schedule import CAMERA
 from mmkeras.simulation.tables import write_tables
+from mmkeras.storage.files import locked, write_bytes, write_json
 
 if TYPE_CHECKING:
-    from mmkeras.console import Console
+    from mmkeras.core.console import Console
 
 __all__ = ["simulate"]
 
@@ -129,7 +129,7 @@ def _progress(console: Console | None, scenes: int) -> Iterator[Callable[[int], 
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from mmkeras.console import DescriptionColumn
+    from mmkeras.core.console import DescriptionColumn
 
     columns = (DescriptionColumn(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:

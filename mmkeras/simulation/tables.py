@@ -8,12 +8,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from mmkeras.files import write_bytes, write_json
 from mmkeras.simulation.agents import KINDS
 from mmkeras.simulation.conditions import SceneRequest
 from mmkeras.simulation.radar import RADARS
 from mmkeras.simulation.scene_rows import Rows, token
 from mmkeras.simulation.schedule import CAMERA
+from mmkeras.storage.files import write_bytes, write_json
 
 __all__ = ["VERSION", "write_tables"]
 

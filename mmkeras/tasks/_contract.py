@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from mmkeras.components import find
+from mmkeras.core.components import find
 from mmkeras.modalities import TensorSpec
 
 __all__ = ["Outputs", "TaskSpec", "task_from_json"]

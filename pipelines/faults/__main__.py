@@ -26,10 +26,10 @@ from typing import Any
 
 from rich.text import Text
 
-from mmkeras.console import Console
-from mmkeras.errors import MmkerasError
-from mmkeras.files import write_json
-from mmkeras.terminal import utf8_program
+from mmkeras.core.console import Console
+from mmkeras.core.errors import MmkerasError
+from mmkeras.core.terminal import utf8_program
+from mmkeras.storage.files import write_json
 from pipelines.faults.account import Account
 from pipelines.faults.flat import RUNNERS, predictions, training
 from pipelines.faults.kills import kill, shared_out, undisturbed

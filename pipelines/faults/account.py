@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mmkeras.errors import TrainingError
-from mmkeras.files import write_json
+from mmkeras.core.errors import TrainingError
+from mmkeras.storage.files import write_json
 from pipelines.faults.flat import LARGEST_GROWTH, Flat
 from pipelines.faults.kills import Kill, Undisturbed
 from pipelines.faults.others import Verdict

@@ -8,12 +8,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from mmkeras.command_line import parse
-from mmkeras.config import modality_configs
-from mmkeras.console import Console
-from mmkeras.disk import explain
-from mmkeras.errors import MmkerasError
-from mmkeras.terminal import utf8_program
+from mmkeras.core.command_line import parse
+from mmkeras.core.config import modality_configs
+from mmkeras.core.console import Console
+from mmkeras.core.errors import MmkerasError
+from mmkeras.core.terminal import utf8_program
+from mmkeras.storage.disk import explain
 from pipelines.vqa import VqaConfig
 
 __all__ = ["main"]

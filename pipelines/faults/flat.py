@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmkeras.errors import TrainingError
+from mmkeras.core.errors import TrainingError
 from pipelines.faults.stages import STAGES, launch, place
 
 __all__ = ["LARGEST_GROWTH", "RUNNERS", "Flat", "predictions", "training"]

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmkeras.errors import TrainingError
+from mmkeras.core.errors import TrainingError
 from pipelines.faults.artefacts import digests, leftovers
 from pipelines.faults.stages import Stage, finish, launch, place
 

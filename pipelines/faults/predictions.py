@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmkeras.bundle import Bundle
-from mmkeras.terminal import utf8_program
+from mmkeras.core.terminal import utf8_program
 
 __all__ = ["main", "runner"]
 
@@ -37,7 +37,7 @@ def runner(folder: Path, name: str) -> Callable[[dict[str, Any]], Mapping[str, A
 
         return open_saved_model(folder)
     if name == "keras":
-        from mmkeras.keras_files import load_model
+        from mmkeras.layers.keras_files import load_model
         from mmkeras.training.run import register_layers
 
         register_layers()

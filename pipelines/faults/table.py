@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from mmkeras.console import Console
+from mmkeras.core.console import Console
 
 __all__ = ["show"]
 

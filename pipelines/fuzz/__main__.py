@@ -20,10 +20,10 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from mmkeras.console import Console, DescriptionColumn
-from mmkeras.errors import MmkerasError
-from mmkeras.files import write_json
-from mmkeras.terminal import utf8_program
+from mmkeras.core.console import Console, DescriptionColumn
+from mmkeras.core.errors import MmkerasError
+from mmkeras.core.terminal import utf8_program
+from mmkeras.storage.files import write_json
 from mmkeras.training.environment import code_revision
 from pipelines.fuzz.campaign import Counts, Plan, run, shared_out
 from pipelines.fuzz.reader import find_readers

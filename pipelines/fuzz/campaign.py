@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmkeras.files import write_bytes, write_json
+from mmkeras.storage.files import write_bytes, write_json
 from pipelines.fuzz.process import Death, ReadingProcess
 from pipelines.fuzz.reader import FAMILY, Reader
 from pipelines.fuzz.sample import Sample

@@ -6,7 +6,7 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmkeras.errors import MmkerasError
+from mmkeras.core.errors import MmkerasError
 from pipelines.fuzz.reader import Reader
 
 __all__ = ["Outcome", "outcome"]

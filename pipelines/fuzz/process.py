@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mmkeras.errors import MmkerasError
+from mmkeras.core.errors import MmkerasError
 from pipelines.fuzz.reader import FAMILY
 
 __all__ = ["Death", "ReadingProcess"]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmkeras.errors import ConfigError, nearest
+from mmkeras.core.errors import ConfigError, nearest
 
 __all__ = ["FAMILY", "Reader", "find_readers"]
 

@@ -6,8 +6,8 @@ import json
 import tempfile
 from pathlib import Path
 
-from mmkeras.console import Console
-from mmkeras.errors import ConfigError, MmkerasError
+from mmkeras.core.console import Console
+from mmkeras.core.errors import ConfigError, MmkerasError
 from pipelines.fuzz.limits import limited
 from pipelines.fuzz.reader import find_readers
 from pipelines.fuzz.sample import Sample

@@ -7,7 +7,7 @@ import random
 import shutil
 from pathlib import Path
 
-from mmkeras.errors import DataError, MmkerasError
+from mmkeras.core.errors import DataError, MmkerasError
 from pipelines.fuzz.damage import damaged
 from pipelines.fuzz.reader import Reader
 

@@ -24,13 +24,13 @@ import numpy as np
 from rich.table import Table
 
 from mmkeras.bundle import Bundle, ExportedFile
-from mmkeras.console import Console
-from mmkeras.errors import ConfigError, MmkerasError
-from mmkeras.files import write_json
+from mmkeras.core.console import Console
+from mmkeras.core.errors import ConfigError, MmkerasError
+from mmkeras.core.terminal import utf8_program
 from mmkeras.runtime import Predictor
 from mmkeras.runtime.predictor import candidates
 from mmkeras.runtime.runner import runners
-from mmkeras.terminal import utf8_program
+from mmkeras.storage.files import write_json
 from pipelines.threads.bundle import write_bundle
 from pipelines.threads.load import Answer, distinct, under_load
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from mmkeras.bundle import Golden, Manifest, exported_file, write_golden, write_manifest
-from mmkeras.components import Choice
-from mmkeras.config import ModelConfig
+from mmkeras.core.components import Choice
+from mmkeras.core.config import ModelConfig
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.text.spec import Config as TextConfig
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 
 __all__ = ["TOLERANCE", "Load", "distinct", "same", "under_load"]
 

@@ -14,7 +14,7 @@ import pytest
 from mmkeras.archive import Archive, write_archive
 from mmkeras.archive.unpacked import Unpacked
 from mmkeras.archive.writer import sign_archive
-from mmkeras.errors import ArchiveError, BundleError, ConfigError, DataError
+from mmkeras.core.errors import ArchiveError, BundleError, ConfigError, DataError
 from tests.archive.samples import CONTENTS, packed
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmkeras.archive import Archive
-from mmkeras.errors import ArchiveError
+from mmkeras.core.errors import ArchiveError
 from tests.archive.hostile import assemble
 from tests.archive.samples import CONTENTS
 

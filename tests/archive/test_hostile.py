@@ -16,7 +16,7 @@ import pytest
 
 from mmkeras.archive import Archive
 from mmkeras.archive.names import MAX_MANIFEST
-from mmkeras.errors import ArchiveError
+from mmkeras.core.errors import ArchiveError
 from tests.archive.hostile import assemble, listing
 from tests.archive.samples import CONTENTS
 
@@ -206,7 +206,7 @@ def test_signatures_that_are_none(tmp_path: Path, signature: bytes):
 def test_a_manifest_that_would_crash_a_reader(tmp_path: Path):
     """The archive is whole; what is in it is not: the bundle's own checks answer."""
     from mmkeras.bundle import Bundle
-    from mmkeras.errors import BundleError
+    from mmkeras.core.errors import BundleError
 
     for content in (b"[" * 200_000, b"{}", b"\xff", b"null", b'{"schema_version": 1, "version": ' + b"9" * 5000 + b"}"):
         path = assemble(tmp_path / "x.mmk", {**CONTENTS, "manifest.json": content})
@@ -218,7 +218,7 @@ def test_golden_arrays_that_would_fill_the_memory(tmp_path: Path):
     """A deflated array of zeros, and one whose header claims more than there is."""
     import numpy as np
 
-    from mmkeras.errors import BundleError
+    from mmkeras.core.errors import BundleError
     from mmkeras.golden import read_golden
 
     claimed = io.BytesIO()

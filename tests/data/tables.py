@@ -6,8 +6,8 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from mmkeras.components import Choice
-from mmkeras.config import DataConfig
+from mmkeras.core.components import Choice
+from mmkeras.core.config import DataConfig
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.text.spec import Config as TextConfig
 from tests.modalities.image.pictures import file, picture

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmkeras.console import Console
+from mmkeras.core.console import Console
+from mmkeras.core.errors import DataError
 from mmkeras.drives.alignment import best_turn, measure
 from mmkeras.drives.boxes import Box
 from mmkeras.drives.calibration import check, inspect
 from mmkeras.drives.snapshot import Snapshot
-from mmkeras.errors import DataError
 from mmkeras.geometry import Pose
 from mmkeras.modalities.radar.spec import rotated
 

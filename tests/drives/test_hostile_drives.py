@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mmkeras.core.errors import DataError
 from mmkeras.drives import astyx, comma2k19
-from mmkeras.errors import DataError
 from pipelines.fuzz.reader import find_readers
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmkeras.core.errors import DataError
 from mmkeras.drives.nuscenes import NuScenes
-from mmkeras.errors import DataError
 from mmkeras.geometry import Pose
 from tests.drives import tiny_nuscenes as tiny
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmkeras.core.errors import DataError
 from mmkeras.drives.radar_cloud import (
     POINT_FIELDS,
     RadarFilter,
@@ -18,7 +19,6 @@ from mmkeras.drives.radar_cloud import (
     points_in_camera,
     read_nuscenes_radar,
 )
-from mmkeras.errors import DataError
 from mmkeras.geometry import Pose
 from tests.drives.tiny_nuscenes import CAMERA, RECORD, radar_file, records
 

@@ -9,9 +9,9 @@ import shutil
 import numpy as np
 import pytest
 
+from mmkeras.core.errors import DataError
 from mmkeras.drives import astyx, comma2k19
 from mmkeras.drives.open import drive_format, open_drive
-from mmkeras.errors import DataError
 from mmkeras.geometry import Pose
 from mmkeras.modalities.image.pixels import read_rgb
 from mmkeras.modalities.radar.spec import read_points

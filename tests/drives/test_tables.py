@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mmkeras.core.errors import DataError
 from mmkeras.drives import tables
 from mmkeras.drives.tables import Table
-from mmkeras.errors import DataError
 
 KINDS = {"link": "S", "when": "i8", "key": "?"}
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import mmkeras
-from mmkeras.config import EvaluateConfig
-from mmkeras.console import Console
-from mmkeras.errors import DataError
+from mmkeras.core.config import EvaluateConfig
+from mmkeras.core.console import Console
+from mmkeras.core.errors import DataError
 from mmkeras.evaluation import evaluate, write_report
 from mmkeras.evaluation.degradation import SCENARIOS, degradation
 from mmkeras.evaluation.degradation_table import print_degradation, record_degradation

@@ -21,8 +21,8 @@ from export.run import export_source
 from export.scenarios import ALL
 from export.source import Sample, Source
 from export.verify import Reference
-from mmkeras.config import ExportConfig
-from mmkeras.console import Console
+from mmkeras.core.config import ExportConfig
+from mmkeras.core.console import Console
 from mmkeras.model import build_model, modality_specs, task_spec
 from tests.tiny import WORDS, tiny_model_config
 

@@ -13,9 +13,9 @@ from PIL import Image
 
 from export.run import export_source
 from export.source import Sample, Source
-from mmkeras.components import Choice, names
-from mmkeras.config import ExportConfig
-from mmkeras.console import Console
+from mmkeras.core.components import Choice, names
+from mmkeras.core.config import ExportConfig
+from mmkeras.core.console import Console
 from mmkeras.drives.radar_cloud import POINT_FIELDS
 from mmkeras.modalities.image.spec import ARCHITECTURES
 from mmkeras.model import build_model, modality_specs, task_spec

@@ -13,7 +13,7 @@ from export.formats import formats, plan
 from export.results import Report
 from export.source import Source
 from mmkeras.bundle import Bundle
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from mmkeras.runtime.selftest import selftest
 
 ALL_FILES = {("saved_model", "float32")} | {

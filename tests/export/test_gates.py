@@ -10,7 +10,7 @@ import pytest
 
 from export.gates import GATES, Gate, gates_of, judge, tightened
 from export.results import FileResult, OutputDifference, ScenarioResult, SliceResult
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from mmkeras.tasks.classification.spec import Spec as Classification
 from mmkeras.tasks.regression.spec import Spec as Regression
 from tests.tasks.detection import maps

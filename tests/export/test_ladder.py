@@ -14,9 +14,9 @@ from export.results import Report
 from export.run import export_source
 from export.source import Source
 from mmkeras.bundle import Bundle
-from mmkeras.config import ExportConfig
-from mmkeras.console import Console
-from mmkeras.errors import ConfigError
+from mmkeras.core.config import ExportConfig
+from mmkeras.core.console import Console
+from mmkeras.core.errors import ConfigError
 from tests.export.conftest import put_in_place
 
 

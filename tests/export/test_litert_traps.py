@@ -21,7 +21,7 @@ from export.results import Report, ScenarioResult
 from export.runners import opened
 from export.source import Source
 from export.verify import Reference
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 
 OLD = tf.__version__.startswith("2.16.")
 """A variable that is not frozen ends the process in that converter: the bad routes run in one of their own."""

@@ -19,10 +19,10 @@ from export.__main__ import main
 from export.formats import Job
 from export.source import Source, load_source
 from mmkeras.bundle import Bundle
-from mmkeras.components import Choice
-from mmkeras.config import DataConfig, RunConfig, modality_configs
+from mmkeras.core.components import Choice
+from mmkeras.core.config import DataConfig, RunConfig, modality_configs
+from mmkeras.core.errors import DataError, ExportError
 from mmkeras.data.convert import convert
-from mmkeras.errors import DataError, ExportError
 from mmkeras.model import modality_specs, task_config, task_spec
 from mmkeras.training.run import Run
 from tests.conftest import REPOSITORY

@@ -11,8 +11,8 @@ from export.card_sections import SECTIONS
 from export.model_card import main, model_card, write_card
 from export.results import Report
 from mmkeras.bundle import Bundle
-from mmkeras.errors import DataError
-from mmkeras.files import write_json
+from mmkeras.core.errors import DataError
+from mmkeras.storage.files import write_json
 
 NOTICE = "Simulated: the numbers say nothing of roads."
 

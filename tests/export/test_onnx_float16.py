@@ -21,7 +21,7 @@ from export.onnx_from_keras import check, float32_graph
 from export.onnx_islands import Island, find_islands
 from export.onnx_masks import hiding_nodes
 from export.tensorrt_lint import lint_file
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 from mmkeras.runtime.runner import runners
 
 RNG = np.random.default_rng(0)

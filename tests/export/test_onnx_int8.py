@@ -16,7 +16,7 @@ from export.onnx_from_keras import check, float32_graph
 from export.onnx_int8 import OnnxQuantizer, weights_only
 from export.onnx_layers import weighted_nodes
 from export.tensorrt_lint import lint_file
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 from mmkeras.runtime.runner import runners
 
 RNG = np.random.default_rng(0)

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from export.onnx_int8 import OnnxQuantizer, weights_only
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 from mmkeras.runtime.runner import runners
 
 RNG = np.random.default_rng(0)

@@ -17,7 +17,7 @@ from keras import layers
 from export.onnx_from_keras import WRITERS, check, erfc_handler, float32_graph
 from export.results import Report
 from export.source import Source
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 from mmkeras.runtime.runner import runners
 
 SPEC = (tf.TensorSpec((None, 4), tf.float32, name="x"),)

@@ -21,9 +21,9 @@ from export.results import Report
 from export.run import export_source
 from export.source import Sample, Source
 from mmkeras.bundle import Bundle
-from mmkeras.config import ExportConfig
-from mmkeras.console import Console
-from mmkeras.errors import ConfigError, ExportError
+from mmkeras.core.config import ExportConfig
+from mmkeras.core.console import Console
+from mmkeras.core.errors import ConfigError, ExportError
 from mmkeras.runtime.selftest import selftest
 from tests.export.conftest import put_in_place
 

@@ -14,11 +14,11 @@ from export.formats import Job
 from export.quantization.trial import tuning_samples
 from export.samples import Sample, draw, groups_of, spread_rows, stratum
 from export.source import Source
-from mmkeras.components import Choice
-from mmkeras.config import DataConfig, modality_configs
+from mmkeras.core.components import Choice
+from mmkeras.core.config import DataConfig, modality_configs
+from mmkeras.core.errors import ExportError
 from mmkeras.data.convert import convert
 from mmkeras.data.index import Index
-from mmkeras.errors import ExportError
 from mmkeras.model import task_config
 from mmkeras.tasks.multilabel.spec import Spec as Multilabel
 from tests.tasks.detection import maps

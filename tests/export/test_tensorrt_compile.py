@@ -20,9 +20,9 @@ from export.results import Report
 from export.source import Sample, Source
 from export.tensorrt_lint import lint_file
 from mmkeras.bundle import Bundle
-from mmkeras.components import names
-from mmkeras.config import ModelConfig
-from mmkeras.errors import BundleError
+from mmkeras.core.components import names
+from mmkeras.core.config import ModelConfig
+from mmkeras.core.errors import BundleError
 from mmkeras.model import build_model, modality_specs, task_spec
 from mmkeras.runtime.runner import runners
 from mmkeras.runtime.tensorrt.builder import BuildOptions

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export.tensorrt_lint import lint, lint_file, main, summary
 from export.tensorrt_operators import VERSIONS
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 
 FLOAT, INT32, INT64, UINT8, BOOL = (getattr(TensorProto, n) for n in ("FLOAT", "INT32", "INT64", "UINT8", "BOOL"))
 

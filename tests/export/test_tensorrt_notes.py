@@ -14,7 +14,7 @@ from export.table import print_report
 from export.tensorrt_from_onnx import main
 from export.tensorrt_notes import NOTES, TOOLS, trtexec
 from mmkeras.bundle import Bundle
-from mmkeras.console import Console
+from mmkeras.core.console import Console
 from mmkeras.modalities import TensorSpec
 from tests.runtime.tensorrt.conftest import needs_rtx, write_onnx
 

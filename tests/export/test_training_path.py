@@ -13,7 +13,7 @@ from export.scenarios import ScenarioInputs
 from export.source import Source
 from export.training_path import TrainingPath
 from export.verify import Reference
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 from mmkeras.modalities.image import resizing
 from mmkeras.modalities.text.spec import Spec as TextSpec
 

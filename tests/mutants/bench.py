@@ -23,9 +23,9 @@ from export.run import export_source
 from export.source import Source
 from export.verify import Reference
 from mmkeras.bundle import Bundle
-from mmkeras.config import ExportConfig
-from mmkeras.console import Console
-from mmkeras.errors import MmkerasError
+from mmkeras.core.config import ExportConfig
+from mmkeras.core.console import Console
+from mmkeras.core.errors import MmkerasError
 from mmkeras.runtime.selftest import selftest
 from tests.mutants.kind import Edit, HostChange, Plant, Scene, Signal, Variant
 from tests.mutants.kinds.bundles import rewrite

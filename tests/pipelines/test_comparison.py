@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import mmkeras
-from mmkeras.config import EvaluateConfig, TrainConfig
-from mmkeras.console import Console
+from mmkeras.core.config import EvaluateConfig, TrainConfig
+from mmkeras.core.console import Console
 from mmkeras.evaluation.samples import Samples
-from mmkeras.files import write_json
+from mmkeras.storage.files import write_json
 from pipelines import _comparison
 from pipelines._by_scene import ANSWERS, write_answers
 from pipelines._contract import Evaluated

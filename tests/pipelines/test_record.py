@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from mmkeras.config import TrainConfig
-from mmkeras.errors import ConfigError
-from mmkeras.files import write_json
+from mmkeras.core.config import TrainConfig
+from mmkeras.core.errors import ConfigError
+from mmkeras.storage.files import write_json
 from mmkeras.training import environment
 from pipelines import _results, camera_radar, vqa
 from pipelines._contract import Story

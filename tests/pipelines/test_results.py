@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 
 import mmkeras
-from mmkeras.errors import ConfigError
-from mmkeras.files import claim
+from mmkeras.core.errors import ConfigError
+from mmkeras.storage.files import claim
 from pipelines import _results, results
 from pipelines._numbers import NUMBERS
 from pipelines._results import Origin, Result, describe_machine, read_results, record

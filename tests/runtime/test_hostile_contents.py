@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmkeras.bundle import Bundle
-from mmkeras.errors import BundleError, MmkerasError
+from mmkeras.core.errors import BundleError, MmkerasError
 from mmkeras.golden import read_golden, read_raw
 from mmkeras.runtime.cli import main
 from tests.archive.hostile import assemble

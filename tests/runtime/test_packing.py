@@ -17,7 +17,7 @@ import pytest
 
 from mmkeras.archive import Archive
 from mmkeras.bundle import Bundle
-from mmkeras.errors import ArchiveError, BundleError
+from mmkeras.core.errors import ArchiveError, BundleError
 from mmkeras.runtime import Predictor
 from mmkeras.runtime.cli import COMMANDS, main
 from mmkeras.runtime.packing import pack_bundle

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mmkeras.errors import ConfigError, DataError
+from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.simulation import SimulationConfig, simulate
 from mmkeras.simulation.conditions import plan_scenes
 from mmkeras.simulation.simulate import simulate as run

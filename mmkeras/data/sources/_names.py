@@ -6,7 +6,7 @@ import re
 import unicodedata
 from pathlib import Path
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 from mmkeras.modalities.image.dicom import split_frame
 
 __all__ = ["Folder"]

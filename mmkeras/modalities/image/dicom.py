@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mmkeras.errors import DataError, require
+from mmkeras.core.errors import DataError, require
 from mmkeras.modalities.image.dicom_display import Display, display, frame_display
 from mmkeras.modalities.image.dicom_header import DEFLATED, quiet
 from mmkeras.modalities.image.dicom_limits import check_inflation, check_size, positive

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 
 __all__ = ["FUNCTIONS", "TIE", "Display", "display", "frame_display"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mmkeras.errors import require
+from mmkeras.core.errors import require
 from mmkeras.modalities.image.dicom_display import TIE
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 from mmkeras.modalities.image.dicom_limits import check_inflation
 
 __all__ = ["DEFLATED", "Header", "is_dicom", "quiet", "read_header"]

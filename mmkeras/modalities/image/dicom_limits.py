@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 from mmkeras.modalities.image.dicom_codestream import declared_size
 
 __all__ = ["MOST_PIXELS", "check_inflation", "check_size", "positive"]

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from mmkeras.errors import DataError, named
+from mmkeras.core.errors import DataError, named
 from mmkeras.modalities.image.colours import to_rgb
 from mmkeras.modalities.image.dicom import read_dicom, split_frame
 from mmkeras.modalities.image.dicom_header import is_dicom

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmkeras.draws import normal, uniform
+from mmkeras.layers.draws import normal, uniform
 from mmkeras.modalities.image.dicom import open_frame, split_frame
 from mmkeras.modalities.image.dicom_graph import decode_dicom
 from mmkeras.modalities.image.dicom_header import is_dicom

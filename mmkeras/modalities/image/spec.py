@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from mmkeras.errors import ConfigError, nearest, require
+from mmkeras.core.errors import ConfigError, nearest, require
 from mmkeras.modalities import ModalitySpec, TensorSpec
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from mmkeras.draws import uniform
 from mmkeras.drives.radar_cloud import POINT_FIELDS
+from mmkeras.layers.draws import uniform
 from mmkeras.modalities.radar.spec import MARGIN, NEAREST, Config, RawPoints, Spec, read_points
 from mmkeras.pcd import header_length, write_pcd
 

@@ -14,8 +14,8 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
+from mmkeras.core.errors import ConfigError, DataError, named, nearest
 from mmkeras.drives.radar_cloud import POINT_FIELDS
-from mmkeras.errors import ConfigError, DataError, named, nearest
 from mmkeras.modalities import ModalitySpec, TensorSpec
 from mmkeras.pcd import read_pcd
 

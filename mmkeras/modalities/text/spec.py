@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mmkeras.errors import BundleError, ConfigError, DataError
+from mmkeras.core.errors import BundleError, ConfigError, DataError
 from mmkeras.modalities._contract import ModalitySpec, TensorSpec
 from mmkeras.modalities.text.characters import MAX_WORD_BYTES, words
 from mmkeras.modalities.text.vocabulary import (

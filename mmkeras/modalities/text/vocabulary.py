@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from mmkeras.errors import ConfigError, DataError
-from mmkeras.files import write_bytes
+from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.modalities.text.characters import MAX_WORD_BYTES, words
+from mmkeras.storage.files import write_bytes
 
 __all__ = [
     "LARGEST_FILE",

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 
 __all__ = ["Contents", "part_of", "read_contents"]
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from mmkeras.core.errors import DataError
 from mmkeras.drives.radar_cloud import Sweep, points_in_camera
-from mmkeras.errors import DataError
 from mmkeras.geometry import Pose
 from mmkeras.runtime.stream.clock import Clock
 from mmkeras.runtime.stream.detector import Detector, Tensors

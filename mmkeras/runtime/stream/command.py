@@ -15,9 +15,8 @@ import numpy as np
 from PIL import Image
 
 from mmkeras.bundle import Bundle
-from mmkeras.errors import ConfigError
-from mmkeras.files import write_json, write_text
-from mmkeras.privacy import Redaction, recorded
+from mmkeras.core.errors import ConfigError
+from mmkeras.core.terminal import say, say_json
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.runtime.stream.clock import Clock, RealClock, SteppedClock
 from mmkeras.runtime.stream.detector import BundleDetector
@@ -31,7 +30,8 @@ from mmkeras.runtime.stream.settings import Settings
 from mmkeras.runtime.stream.stream import SensorStream
 from mmkeras.runtime.stream.timeline import timeline
 from mmkeras.runtime.stream.video import has_mp4, write_video
-from mmkeras.terminal import say, say_json
+from mmkeras.storage.files import write_json, write_text
+from mmkeras.storage.privacy import Redaction, recorded
 
 __all__ = ["add_options", "stream"]
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mmkeras.bundle import Bundle
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from mmkeras.geometry import PinholeCamera, Pose
 from mmkeras.modalities import ModalitySpec
 from mmkeras.modalities.image.pixels import Window

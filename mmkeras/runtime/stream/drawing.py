@@ -7,7 +7,7 @@ import contextlib
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 from mmkeras.runtime.stream.detector import BundleDetector
 from mmkeras.runtime.stream.messages import Answer
 from mmkeras.tasks.detection.picture import beside, birds_eye, camera_picture

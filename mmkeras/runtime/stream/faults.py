@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmkeras.errors import ConfigError, nearest
+from mmkeras.core.errors import ConfigError, nearest
 
 __all__ = ["FORMS", "Fault", "parse_fault", "parse_faults", "read_faults"]
 

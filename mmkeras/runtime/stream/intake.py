@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 
+from mmkeras.core.errors import DataError
 from mmkeras.drives.radar_cloud import Sweep
-from mmkeras.errors import DataError
 from mmkeras.geometry import Pose
 from mmkeras.runtime.stream.buffers import EgoTrack, SweepBuffer
 from mmkeras.runtime.stream.messages import CAMERA, Frame

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numbers
 from dataclasses import dataclass
 
+from mmkeras.core.errors import ConfigError
 from mmkeras.drives.times import MAX_AGE, MAX_SKEW
-from mmkeras.errors import ConfigError
 
 __all__ = ["Settings"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from mmkeras.tasks._labels import as_labels, check_share
 from mmkeras.tasks.detection.checks import camera_problems, range_problems
 from mmkeras.tasks.detection.classes import CLASS_RANGE, DEFAULT_RANGE

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from mmkeras.canvas import Canvas, class_colour, depth_colour
+from mmkeras.core.rounding import percent
 from mmkeras.geometry import BOX_EDGES, PinholeCamera, Pose, box_corners
-from mmkeras.rounding import percent
 from mmkeras.tasks.detection.birds_eye import birds_eye
 
 __all__ = ["beside", "birds_eye", "camera_picture", "corners"]

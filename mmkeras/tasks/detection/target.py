@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.errors import DataError, nearest
+from mmkeras.core.errors import DataError, nearest
 from mmkeras.geometry import PinholeCamera, Pose, box_corners, quaternion_matrix
 from mmkeras.tasks.detection.boxes import Boxes, pixel_boxes, to_camera_plane, to_ego_plane
 from mmkeras.tasks.detection.checks import as_pose

@@ -11,8 +11,7 @@ from export.model_card import model_card
 from mmkeras.archive import Archive, write_archive
 from mmkeras.archive.signature import read_signature, sign, verify
 from mmkeras.bundle import Bundle, Golden, Manifest, exported_file, write_golden, write_manifest
-from mmkeras.errors import MmkerasError
-from mmkeras.files import write_json
+from mmkeras.core.errors import MmkerasError
 from mmkeras.golden import read_golden, read_raw
 from mmkeras.modalities.image.spec import Spec as ImageSpec
 from mmkeras.modalities.radar.spec import Spec as RadarSpec
@@ -22,6 +21,7 @@ from mmkeras.runtime.differences.compare import compare
 from mmkeras.runtime.differences.report import diff_tables, summary
 from mmkeras.runtime.tensorrt.profile import Shapes
 from mmkeras.runtime.tensorrt.sidecar import BuiltFor, read_sidecar, write_sidecar
+from mmkeras.storage.files import write_json
 from mmkeras.tasks.classification.spec import Spec as TaskSpec
 from pipelines.fuzz.reader import Reader
 from pipelines.fuzz.readers.edge_files import litert_file

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mmkeras.command_line import parse, read_toml
+from mmkeras.core.command_line import parse, read_toml
 from mmkeras.runtime.stream.faults import read_faults
 from mmkeras.training.cluster.members import find_members
 from pipelines.fuzz.reader import Reader

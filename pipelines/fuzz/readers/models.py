@@ -10,8 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from mmkeras.errors import MmkerasError
-from mmkeras.files import write_json
+from mmkeras.core.errors import MmkerasError
+from mmkeras.storage.files import write_json
 from pipelines.fuzz.damage.archives import zip_of
 from pipelines.fuzz.reader import Reader
 
@@ -39,7 +39,7 @@ def _write_model(folder: Path) -> None:
 
 
 def _read_model(path: Path) -> object:
-    from mmkeras.keras_files import load_model
+    from mmkeras.layers.keras_files import load_model
 
     return load_model(path)
 
@@ -55,7 +55,7 @@ def _write_checkpoint(folder: Path) -> None:
 
 def _read_checkpoint(folder: Path) -> object:
     """Read it as `--resume` does, and as weights alone."""
-    from mmkeras.keras_files import load_weights
+    from mmkeras.layers.keras_files import load_weights
     from mmkeras.training.checkpoints import Checkpoints
 
     model = _kept()

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mmkeras.core.errors import require
 from mmkeras.data.encode import Encoder
 from mmkeras.data.sources.dicom_folder import Source
-from mmkeras.errors import require
 from mmkeras.modalities.image.pixels import Window, read_rgb
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.image.spec import Spec

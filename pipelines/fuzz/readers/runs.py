@@ -6,9 +6,9 @@ from pathlib import Path
 
 from export.source import read_metrics
 from mmkeras.evaluation.report import write_report
-from mmkeras.files import write_json, write_text
 from mmkeras.modalities.image.spec import Spec as ImageSpec
 from mmkeras.modalities.text.spec import Spec as TextSpec
+from mmkeras.storage.files import write_json, write_text
 from mmkeras.tasks.classification.spec import Spec as TaskSpec
 from mmkeras.training.run import Run
 from pipelines.fuzz.reader import Reader

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmkeras.components import Choice
-from mmkeras.config import DataConfig
+from mmkeras.core.components import Choice
+from mmkeras.core.config import DataConfig
 from mmkeras.data.convert import convert
 from mmkeras.data.index import Index
 from mmkeras.data.shards import ShardReport, ShardWork, finished
-from mmkeras.files import write_text
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.image.spec import Spec as ImageSpec
 from mmkeras.modalities.text.spec import Config as TextConfig
 from mmkeras.modalities.text.spec import Spec as TextSpec
+from mmkeras.storage.files import write_text
 from mmkeras.tasks.classification.spec import Config as TaskConfig
 from pipelines.fuzz.reader import Reader
 

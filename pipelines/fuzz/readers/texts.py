@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 from mmkeras.modalities.text.presets import preset_tokenizer
 from mmkeras.modalities.text.records import encode
 from mmkeras.modalities.text.spec import Config, Spec

@@ -15,7 +15,7 @@ from export.calibration.saturation import agreement, audit_ranges, fresh_inputs,
 from export.formats import Job
 from export.litert_from_saved_model import convert_saved_model
 from export.source import Source
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 from tests.export.calibration.test_prepare import config
 
 

@@ -14,7 +14,7 @@ from export.quantization.compact import compact
 from export.quantization.litert import LiteRTQuantizer, weights_only
 from export.source import Source
 from export.verify import Reference
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 from mmkeras.runtime.differences.contents import read_contents
 from mmkeras.runtime.runner import runners
 

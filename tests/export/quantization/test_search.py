@@ -18,7 +18,7 @@ from export.quantization.trial import Trial, tuning_samples
 from export.results import ScenarioResult
 from export.source import Source
 from export.verify import Reference
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 
 
 class Spoiled:

@@ -12,7 +12,7 @@ pydicom = pytest.importorskip("pydicom", reason="needs the extra dicom: pip inst
 
 from PIL import Image  # noqa: E402
 
-from mmkeras.errors import DataError  # noqa: E402
+from mmkeras.core.errors import DataError  # noqa: E402
 from mmkeras.modalities.image import dicom_limits, records  # noqa: E402
 from mmkeras.modalities.image.dicom import open_frame, read_dicom  # noqa: E402
 from mmkeras.modalities.image.dicom_codestream import declared_size  # noqa: E402

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 pytest.importorskip("pydicom", reason="needs the extra dicom: pip install 'mmkeras[dicom]'")
 
-from mmkeras.errors import DependencyError
+from mmkeras.core.errors import DependencyError
 from mmkeras.modalities.image import records
 from mmkeras.modalities.image.dicom import open_frame
 from mmkeras.modalities.image.dicom_graph import decode_dicom

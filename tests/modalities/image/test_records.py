@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 from mmkeras.modalities.image import records
 from mmkeras.modalities.image.spec import Config, Spec
 from pipelines.fuzz.damage.pictures import damage

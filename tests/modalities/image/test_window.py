@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from PIL import Image
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 from mmkeras.geometry import PinholeCamera
 from mmkeras.modalities.image import records
 from mmkeras.modalities.image.pixels import Window, read_rgb

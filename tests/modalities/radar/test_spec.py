@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.drives.radar_cloud import POINT_FIELDS
-from mmkeras.errors import ConfigError, DataError
 from mmkeras.geometry import PinholeCamera
 from mmkeras.modalities import spec_from_json
 from mmkeras.modalities.radar.spec import FEATURES, Config, read_points, rotated, staled, thinned

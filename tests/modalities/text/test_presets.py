@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from tokenizers import Tokenizer
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from mmkeras.modalities.text import branch, records
 from mmkeras.modalities.text.presets import preset_tokenizer, resolve
 from mmkeras.modalities.text.spec import Config, Spec

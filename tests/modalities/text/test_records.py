@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmkeras.errors import ConfigError, DataError
+from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.modalities.text import records
 from mmkeras.modalities.text.characters import CODE_POINTS, words
 from mmkeras.modalities.text.spec import Config, Spec

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmkeras.errors import BundleError, ConfigError, DataError
+from mmkeras.core.errors import BundleError, ConfigError, DataError
 from mmkeras.modalities import spec_from_json
 from mmkeras.modalities.text.spec import Config, Spec
 from mmkeras.modalities.text.vocabulary import SPECIAL_TOKENS, train_vocabulary, write_vocabulary

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmkeras.errors import ConfigError, DataError
+from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.modalities.text.spec import Spec
 from mmkeras.modalities.text.vocabulary import (
     LARGEST_FILE,

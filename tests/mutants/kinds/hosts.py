@@ -19,7 +19,7 @@ Tensors = dict[str, np.ndarray]
 @contextmanager
 def _spec(kind: str, change: Callable[[Any, Any, Callable[[Any], Tensors]], Tensors]) -> Iterator[None]:
     """Let a modality's spec preprocess otherwise: called with the spec, the raw value and its own preprocessing."""
-    from mmkeras.components import find
+    from mmkeras.core.components import find
 
     cls = find("modalities", kind, "spec").Spec
     own = cls.preprocess
@@ -94,7 +94,7 @@ def _from_the_end(spec: Any, value: Any, own: Callable[[Any], Tensors]) -> Tenso
 
 @contextmanager
 def _cut_at_the_beginning() -> Iterator[None]:
-    from mmkeras.components import find
+    from mmkeras.core.components import find
 
     cls = find("modalities", "text", "spec").Spec
     own = cls.preprocess
@@ -108,7 +108,7 @@ def _cut_at_the_beginning() -> Iterator[None]:
 
 @contextmanager
 def _presence(kind: str, change: Callable[[np.ndarray], np.ndarray]) -> Iterator[None]:
-    from mmkeras.components import find
+    from mmkeras.core.components import find
 
     cls = find("modalities", kind, "spec").Spec
     own = cls.inputs

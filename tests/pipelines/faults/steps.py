@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from mmkeras.disk import explain
-from mmkeras.files import sweep, write_bytes
+from mmkeras.storage.disk import explain
+from mmkeras.storage.files import sweep, write_bytes
 from pipelines.faults.stages import Stage
 
 __all__ = ["main", "stage"]

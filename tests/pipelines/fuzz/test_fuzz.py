@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import mmkeras
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from pipelines.fuzz.__main__ import main
 from pipelines.fuzz.campaign import Counts, Plan, _turns, run, shared_out
 from pipelines.fuzz.damage import damaged

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import mmkeras
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 from mmkeras.runtime.runner import RunnerBase
 from pipelines.threads.__main__ import main
 from pipelines.threads.bundle import FILES, write_bundle

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from mmkeras.runtime.stream.faults import FORMS, Fault, parse_fault, parse_faults, read_faults
 from mmkeras.runtime.stream.injection import Arrival, Injection
 from tests.runtime.stream.vehicle import START, drive

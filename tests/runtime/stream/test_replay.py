@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmkeras.core.errors import DataError
 from mmkeras.drives.nuscenes import NuScenes
-from mmkeras.errors import DataError
 from mmkeras.runtime.stream import RealClock, SensorStream, Settings
 from mmkeras.runtime.stream.clock import SteppedClock
 from mmkeras.runtime.stream.faults import parse_fault

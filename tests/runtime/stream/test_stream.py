@@ -5,7 +5,7 @@ import threading
 import numpy as np
 import pytest
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from mmkeras.runtime.stream import FakeClock, SensorStream, Settings
 from tests.runtime.stream.vehicle import CHANNELS, FRAME, START, Trip, WallDetector, drive, frame, sweep
 

@@ -6,7 +6,7 @@ import faulthandler
 import time
 from pathlib import Path
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 from pipelines.fuzz.reader import Reader
 
 
