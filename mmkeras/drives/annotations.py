@@ -13,7 +13,7 @@ from mmkeras.core.errors import DataError
 from mmkeras.core.typed import is_finite
 from mmkeras.drives.boxes import Box, category_to_class
 from mmkeras.drives.tables import Table
-from mmkeras.geometry import Pose
+from mmkeras.media.geometry import Pose
 
 __all__ = ["Annotations"]
 

@@ -22,7 +22,7 @@ from mmkeras.core.errors import DataError
 from mmkeras.core.typed import parse_json
 from mmkeras.drives.boxes import Box
 from mmkeras.drives.snapshot import Snapshot, pose_of, read_text
-from mmkeras.geometry import Pose, quaternion_matrix
+from mmkeras.media.geometry import Pose, quaternion_matrix
 
 __all__ = ["is_astyx", "snapshots"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmkeras.geometry import Pose, box_corners, quaternion_matrix
+from mmkeras.media.geometry import Pose, box_corners, quaternion_matrix
 
 __all__ = ["CATEGORIES", "Box", "category_to_class"]
 

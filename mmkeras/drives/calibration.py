@@ -21,7 +21,7 @@ from mmkeras.drives.alignment import MARGIN, Alignment, Turn, best_turn, measure
 from mmkeras.drives.inspection_picture import inspection_picture
 from mmkeras.drives.open import open_drive
 from mmkeras.drives.snapshot import Snapshot
-from mmkeras.modalities.image.pixels import read_size
+from mmkeras.media.image.pixels import read_size
 from mmkeras.storage.files import write_bytes, write_text
 
 if TYPE_CHECKING:

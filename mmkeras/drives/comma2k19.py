@@ -19,7 +19,7 @@ import numpy as np
 
 from mmkeras.core.errors import DataError
 from mmkeras.drives.snapshot import Snapshot, read_text
-from mmkeras.geometry import Pose
+from mmkeras.media.geometry import Pose
 from mmkeras.storage.numpy_files import read_npy
 
 __all__ = ["camera_pose", "is_comma2k19", "snapshots"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from mmkeras.core.errors import DataError
 from mmkeras.drives.tables import Table
-from mmkeras.geometry import Pose
+from mmkeras.media.geometry import Pose
 
 __all__ = ["Frame", "Scene", "read_scenes"]
 

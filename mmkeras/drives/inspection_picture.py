@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from mmkeras.canvas import Canvas, depth_colour
 from mmkeras.drives.alignment import YAWS, Turn
 from mmkeras.drives.snapshot import Snapshot
-from mmkeras.geometry import BOX_EDGES
-from mmkeras.modalities.image.pixels import read_rgb
+from mmkeras.media.canvas import Canvas, depth_colour
+from mmkeras.media.geometry import BOX_EDGES
+from mmkeras.media.image.pixels import read_rgb
 
 __all__ = ["inspection_picture"]
 

@@ -15,10 +15,10 @@ from mmkeras.core.errors import DataError, nearest
 from mmkeras.drives.annotations import Annotations
 from mmkeras.drives.boxes import Box
 from mmkeras.drives.frames import Frame, Scene, read_scenes
-from mmkeras.drives.radar_cloud import NUSCENES_FILTER, RadarFilter, SweepFile, SweepFiles
 from mmkeras.drives.sample_data import SampleData
 from mmkeras.drives.tables import Table
 from mmkeras.drives.times import usable
+from mmkeras.media.points.radar_cloud import NUSCENES_FILTER, RadarFilter, SweepFile, SweepFiles
 
 __all__ = ["Frame", "NuScenes", "Scene", "find_tables"]
 

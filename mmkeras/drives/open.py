@@ -8,8 +8,8 @@ from pathlib import Path
 from mmkeras.core.errors import DataError
 from mmkeras.drives import astyx, comma2k19
 from mmkeras.drives.nuscenes import NuScenes
-from mmkeras.drives.radar_cloud import NUSCENES_FILTER, RadarFilter
 from mmkeras.drives.snapshot import Snapshot
+from mmkeras.media.points.radar_cloud import NUSCENES_FILTER, RadarFilter
 
 __all__ = ["drive_format", "open_drive"]
 

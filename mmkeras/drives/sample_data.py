@@ -11,7 +11,7 @@ from mmkeras.core.errors import DataError, nearest
 from mmkeras.core.typed import is_finite
 from mmkeras.drives.tables import Table
 from mmkeras.drives.times import check_unit
-from mmkeras.geometry import Pose
+from mmkeras.media.geometry import Pose
 
 __all__ = ["SampleData"]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from mmkeras.core.errors import DataError
 from mmkeras.drives.boxes import Box
-from mmkeras.geometry import Pose
+from mmkeras.media.geometry import Pose
 
 __all__ = ["Snapshot", "pose_of", "read_text"]
 

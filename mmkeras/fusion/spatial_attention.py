@@ -11,9 +11,9 @@ from mmkeras.core.errors import ConfigError, nearest
 from mmkeras.fusion._spatial import LearnedMap, SpatialAttention
 from mmkeras.fusion._tokens import align, check, clear, expand, join, masked_mean
 from mmkeras.fusion._twice import Twice
-from mmkeras.geometry import cell_centres
 from mmkeras.layers.tokens import Fused, Tokens
 from mmkeras.layers.waves import waves
+from mmkeras.media.geometry import cell_centres
 
 __all__ = ["fuse"]
 

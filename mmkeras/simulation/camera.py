@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmkeras.geometry import Pose
+from mmkeras.media.geometry import Pose
 
 __all__ = ["View", "clip_near", "mounting", "turn"]
 

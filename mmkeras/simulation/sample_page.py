@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mmkeras.drives.radar_cloud import read_nuscenes_radar
-from mmkeras.geometry import BOX_EDGES, Pose, box_corners
+from mmkeras.media.geometry import BOX_EDGES, Pose, box_corners
+from mmkeras.media.points.radar_cloud import read_nuscenes_radar
 from mmkeras.simulation.agents import KINDS
 from mmkeras.simulation.conditions import SceneRequest
 from mmkeras.simulation.radar import RADARS

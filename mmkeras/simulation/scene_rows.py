@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.geometry import Pose
+from mmkeras.media.geometry import Pose
 from mmkeras.simulation.camera import turn
 from mmkeras.simulation.conditions import SceneRequest
 from mmkeras.simulation.config import SimulationConfig

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mmkeras.geometry import Pose
+from mmkeras.media.geometry import Pose
 from mmkeras.simulation.annotations import annotate
 from mmkeras.simulation.camera import View, mounting
 from mmkeras.simulation.conditions import SceneRequest

@@ -80,7 +80,7 @@ _MARKUP = re.compile(r"\[/?(?:bold|dim|italic|red|green|yellow|blue|cyan|magenta
 _PROTOCOLS = (
     "mmkeras/runtime/benchmark.py",
     "mmkeras/runtime/tensorrt/compiling.py",
-    "mmkeras/modalities/text/make_characters.py",
+    "mmkeras/media/text/make_characters.py",
     "export/doctor/converter.py",
     "pipelines/fuzz/worker.py",
 )

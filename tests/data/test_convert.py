@@ -24,7 +24,7 @@ from mmkeras.tasks.classification.spec import Config as TaskConfig
 from mmkeras.tasks.multilabel import spec as multilabel
 from mmkeras.tasks.regression import spec as regression
 from tests.data.tables import good_rows, modality_configs, table_config, write_csv, write_images
-from tests.modalities.image.pictures import bad_files, file, picture, without_checksum
+from tests.media.image.pictures import bad_files, file, picture, without_checksum
 
 
 def stamps(folder: Path) -> dict[str, int]:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from mmkeras.data.coverage import LARGEST_SHARES, coverage, warnings
+from mmkeras.media.text.vocabulary import SPECIAL_TOKENS
 from mmkeras.modalities.image.spec import Spec as Image
 from mmkeras.modalities.text.spec import Spec as Text
-from mmkeras.modalities.text.vocabulary import SPECIAL_TOKENS
 
 SPECS = {"image": Image("image"), "text": Text("text", 6, (*SPECIAL_TOKENS, "a", "b"))}
 

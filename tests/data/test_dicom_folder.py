@@ -20,7 +20,7 @@ from mmkeras.data.read import read_samples
 from mmkeras.data.sources.dicom_folder import Source
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.tasks.classification.spec import Config as TaskConfig
-from tests.modalities.image.dicoms import dicom_file, ramp
+from tests.media.dicom.dicoms import dicom_file, ramp
 
 IMAGE = {"image": ImageConfig(size=(16, 24))}
 

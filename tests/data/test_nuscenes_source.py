@@ -12,7 +12,7 @@ from mmkeras.core.config import DataConfig
 from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.data.convert import convert
 from mmkeras.data.sources.nuscenes import OLD, OLD_ALL, Source, describe_scene
-from mmkeras.drives.radar_cloud import RadarFilter
+from mmkeras.media.points.radar_cloud import RadarFilter
 from mmkeras.modalities.image.spec import Config as Image
 from mmkeras.modalities.radar.spec import Config as Radar
 from mmkeras.tasks.detection.spec import Config as Detection

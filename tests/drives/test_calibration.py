@@ -16,7 +16,7 @@ from mmkeras.drives.alignment import best_turn, measure
 from mmkeras.drives.boxes import Box
 from mmkeras.drives.calibration import check, inspect
 from mmkeras.drives.snapshot import Snapshot
-from mmkeras.geometry import Pose
+from mmkeras.media.geometry import Pose
 from mmkeras.modalities.radar.spec import rotated
 
 SIZE = (320, 180)

@@ -11,7 +11,7 @@ import pytest
 
 from mmkeras.drives.nuscenes import NuScenes
 from mmkeras.drives.official_splits import official_split
-from mmkeras.drives.radar_cloud import RadarFilter, read_nuscenes_radar
+from mmkeras.media.points.radar_cloud import RadarFilter, read_nuscenes_radar
 from tests.drives import tiny_nuscenes as tiny
 
 HOW = "pip install --no-deps nuscenes-devkit==1.2.0 pyquaternion cachetools opencv-python-headless"

@@ -8,7 +8,7 @@ import pytest
 
 from mmkeras.core.errors import DataError
 from mmkeras.drives.nuscenes import NuScenes
-from mmkeras.geometry import Pose
+from mmkeras.media.geometry import Pose
 from tests.drives import tiny_nuscenes as tiny
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mmkeras.geometry import Pose
+from mmkeras.media.geometry import Pose
 
 RECORD = np.dtype(
     [(name, "<f4") for name in ("x", "y", "z")]

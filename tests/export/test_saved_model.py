@@ -16,7 +16,7 @@ from export.saved_model_from_keras import decode_batch
 from export.source import Source
 from mmkeras.bundle import Bundle
 from mmkeras.modalities.image.spec import Spec as ImageSpec
-from tests.modalities.image.pictures import bad_files, good_files
+from tests.media.image.pictures import bad_files, good_files
 
 LOAD = """
 import sys

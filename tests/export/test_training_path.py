@@ -14,7 +14,7 @@ from export.source import Source
 from export.training_path import TrainingPath
 from export.verify import Reference
 from mmkeras.core.errors import ExportError
-from mmkeras.modalities.image import resizing
+from mmkeras.media.image import resizing
 from mmkeras.modalities.text.spec import Spec as TextSpec
 
 

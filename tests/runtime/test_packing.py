@@ -213,7 +213,7 @@ def test_packing_twice_gives_the_same_bytes(mmk: Path, folder: Path, tmp_path: P
 def test_what_is_in_it(mmk: Path):
     names = zipfile.ZipFile(mmk).namelist()
     assert {"__main__.py", "manifest.json", "golden.npz", "text_vocabulary.txt", "edge/tiny.float32.tflite"} <= {*names}
-    assert {"mmkeras/runtime/selftest.py", "mmkeras/modalities/text/characters.txt"} <= {*names}
+    assert {"mmkeras/runtime/selftest.py", "mmkeras/media/text/characters.txt"} <= {*names}
     assert not [name for name in names if "training" in name or "branch" in name or name.startswith("rejected")]
 
 

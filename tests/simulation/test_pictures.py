@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmkeras.geometry import Pose
+from mmkeras.media.geometry import Pose
 from mmkeras.simulation import SimulationConfig
 from mmkeras.simulation.agents import KINDS, new_agent
 from mmkeras.simulation.camera import View, clip_near, mounting

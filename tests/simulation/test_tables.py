@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmkeras.geometry import Pose
+from mmkeras.media.geometry import Pose
 from mmkeras.simulation.radar import RADARS
 from mmkeras.simulation.radar_file import RECORD
 

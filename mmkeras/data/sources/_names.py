@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path
 
 from mmkeras.core.errors import DataError
-from mmkeras.modalities.image.dicom import split_frame
+from mmkeras.media.dicom.frames import split_frame
 
 __all__ = ["Folder"]
 

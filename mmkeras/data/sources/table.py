@@ -20,7 +20,7 @@ from mmkeras.data.sources._contract import Sample, SourceBase
 from mmkeras.data.sources._files import look_into
 from mmkeras.data.sources._names import Folder
 from mmkeras.data.sources._rows import Row, Table, read_table
-from mmkeras.modalities.image.dicom import split_frame
+from mmkeras.media.dicom.frames import split_frame
 
 __all__ = ["Source"]
 

@@ -1,7 +1,7 @@
 """The radar modality: what a user chooses, and its tensors and preprocessing on the device.
 
 A raw value is a set of radar points in the camera's frame, float32 (N, 8) with the columns ``x y z rcs vx vy vz dt`` of
-`mmkeras.drives.radar_cloud.POINT_FIELDS`, or a .pcd file with these fields.
+`mmkeras.media.points.radar_cloud.POINT_FIELDS`, or a .pcd file with these fields.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from mmkeras.core.errors import ConfigError, DataError, named, nearest
-from mmkeras.drives.radar_cloud import POINT_FIELDS
+from mmkeras.media.points.pcd import read_pcd
+from mmkeras.media.points.radar_cloud import POINT_FIELDS
 from mmkeras.modalities import ModalitySpec, TensorSpec
-from mmkeras.pcd import read_pcd
 
 __all__ = ["FEATURES", "Config", "RawPoints", "Spec", "read_points", "rotated", "staled", "thinned"]
 

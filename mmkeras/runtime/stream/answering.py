@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from mmkeras.core.errors import DataError
-from mmkeras.drives.radar_cloud import Sweep, points_in_camera
-from mmkeras.geometry import Pose
+from mmkeras.media.geometry import Pose
+from mmkeras.media.points.radar_cloud import Sweep, points_in_camera
 from mmkeras.runtime.stream.clock import Clock
 from mmkeras.runtime.stream.detector import Detector, Tensors
 from mmkeras.runtime.stream.messages import Answer, Frame, Status

@@ -6,8 +6,8 @@ import bisect
 
 import numpy as np
 
-from mmkeras.drives.radar_cloud import Sweep
-from mmkeras.geometry import Pose
+from mmkeras.media.geometry import Pose
+from mmkeras.media.points.radar_cloud import Sweep
 
 __all__ = ["EgoTrack", "SweepBuffer"]
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from mmkeras.bundle import Bundle
 from mmkeras.core.errors import ConfigError
-from mmkeras.geometry import PinholeCamera, Pose
+from mmkeras.media.geometry import PinholeCamera, Pose
+from mmkeras.media.image.pixels import Window
 from mmkeras.modalities import ModalitySpec
-from mmkeras.modalities.image.pixels import Window
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.runtime.stream.messages import Frame
 from mmkeras.runtime.stream.settings import Settings

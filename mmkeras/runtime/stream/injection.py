@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmkeras.drives.radar_cloud import Sweep
+from mmkeras.media.points.radar_cloud import Sweep
 from mmkeras.runtime.stream.faults import Fault
 from mmkeras.runtime.stream.messages import CAMERA, Frame, Message
 

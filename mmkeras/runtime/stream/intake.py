@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 
 from mmkeras.core.errors import DataError
-from mmkeras.drives.radar_cloud import Sweep
-from mmkeras.geometry import Pose
+from mmkeras.media.geometry import Pose
+from mmkeras.media.points.radar_cloud import Sweep
 from mmkeras.runtime.stream.buffers import EgoTrack, SweepBuffer
 from mmkeras.runtime.stream.messages import CAMERA, Frame
 from mmkeras.runtime.stream.sensors import Sensor

@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from mmkeras.drives.radar_cloud import Sweep
-from mmkeras.geometry import Pose
+from mmkeras.media.geometry import Pose
+from mmkeras.media.points.radar_cloud import Sweep
 
 __all__ = ["CAMERA", "STAGES", "Answer", "Frame", "Message", "Status", "Sweep"]
 

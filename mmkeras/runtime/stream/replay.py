@@ -13,7 +13,7 @@ import numpy as np
 
 from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.drives import nuscenes
-from mmkeras.drives.radar_cloud import RadarFilter, Sweep, SweepFile
+from mmkeras.media.points.radar_cloud import RadarFilter, Sweep, SweepFile
 from mmkeras.runtime.stream.clock import Clock
 from mmkeras.runtime.stream.injection import Arrival
 from mmkeras.runtime.stream.messages import Answer, Frame, Message

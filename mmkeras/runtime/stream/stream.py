@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from typing import Any
 
-from mmkeras.drives.radar_cloud import Sweep
+from mmkeras.media.points.radar_cloud import Sweep
 from mmkeras.runtime.stream.answering import Answerer, Job
 from mmkeras.runtime.stream.clock import Clock
 from mmkeras.runtime.stream.detector import Detector

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmkeras.canvas import Canvas
+from mmkeras.media.canvas import Canvas
 from mmkeras.runtime.stream.faults import Fault
 from mmkeras.runtime.stream.messages import Answer
 from mmkeras.runtime.stream.sensors import Sensor

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from mmkeras.core.errors import DataError, nearest
-from mmkeras.geometry import Pose
+from mmkeras.media.geometry import Pose
 
 __all__ = ["as_pose", "camera_problems", "range_problems"]
 

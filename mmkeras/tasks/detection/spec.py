@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from mmkeras.geometry import PinholeCamera, Pose
+from mmkeras.media.geometry import PinholeCamera, Pose
 from mmkeras.modalities import TensorSpec
 from mmkeras.tasks._contract import Outputs, TaskSpec
 from mmkeras.tasks._metrics import sample_weights

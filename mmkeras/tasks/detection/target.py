@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mmkeras.core.errors import DataError, nearest
-from mmkeras.geometry import PinholeCamera, Pose, box_corners, quaternion_matrix
+from mmkeras.media.geometry import PinholeCamera, Pose, box_corners, quaternion_matrix
 from mmkeras.tasks.detection.boxes import Boxes, pixel_boxes, to_camera_plane, to_ego_plane
 from mmkeras.tasks.detection.checks import as_pose
 from mmkeras.tasks.detection.classes import ATTRIBUTES, CLASS_RANGE, attribute_index

@@ -12,7 +12,7 @@ from PIL import Image
 from mmkeras.core.errors import require
 from mmkeras.data.encode import Encoder
 from mmkeras.data.sources.dicom_folder import Source
-from mmkeras.modalities.image.pixels import Window, read_rgb
+from mmkeras.media.image.pixels import Window, read_rgb
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.image.spec import Spec
 from mmkeras.tasks.classification.spec import Spec as Labels

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mmkeras.drives.radar_cloud import POINT_FIELDS, read_nuscenes_radar
+from mmkeras.media.points.pcd import read_pcd, write_pcd
+from mmkeras.media.points.radar_cloud import POINT_FIELDS, read_nuscenes_radar
 from mmkeras.modalities.radar.spec import Spec
-from mmkeras.pcd import read_pcd, write_pcd
 from pipelines.fuzz.reader import Reader
 from pipelines.fuzz.readers.drives import simulated
 

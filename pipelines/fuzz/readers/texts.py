@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 from mmkeras.core.errors import DataError
+from mmkeras.media.text.vocabulary import read_vocabulary
 from mmkeras.modalities.text.presets import preset_tokenizer
 from mmkeras.modalities.text.records import encode
 from mmkeras.modalities.text.spec import Config, Spec
-from mmkeras.modalities.text.vocabulary import read_vocabulary
 from pipelines.fuzz.reader import Reader
 
 __all__ = ["READERS"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmkeras.geometry import Pose
+from mmkeras.media.geometry import Pose
 from mmkeras.runtime.stream.buffers import EgoTrack, SweepBuffer
 from mmkeras.runtime.stream.sensors import Sensor
 from mmkeras.runtime.stream.statistics import Statistics

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.geometry import Pose
-from mmkeras.modalities.image.pixels import read_rgb
+from mmkeras.media.geometry import Pose
+from mmkeras.media.image.pixels import read_rgb
 from mmkeras.runtime.stream import Answer, FakeClock, Frame, SensorStream, Settings, Sweep
 from mmkeras.runtime.stream.faults import parse_fault
 from mmkeras.runtime.stream.injection import Arrival, Injection

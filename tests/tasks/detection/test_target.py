@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mmkeras.core.errors import DataError
 from mmkeras.drives.boxes import Box
-from mmkeras.geometry import Pose, box_corners
+from mmkeras.media.geometry import Pose, box_corners
 from mmkeras.tasks.detection.boxes import pixel_boxes, to_camera_plane, to_ego_plane
 from tests.tasks.detection.maps import perfect_maps, random_boxes, spec
 

@@ -1,6 +1,7 @@
 """How stored grey values become visible: modality rescale, value of interest, inversion (DICOM PS3.3 C.11, C.7.6.16).
 
-numpy only; `dicom_graph` does the same in the graph, and a test holds the two to each other on real files.
+numpy only; `mmkeras.modalities.image.dicom_graph` does the same in the graph, and a test holds the two to each other on
+real files.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from mmkeras.core.errors import DataError, named, nearest
-from mmkeras.lzf import decompress
-from mmkeras.pcd_header import NO_VIEWPOINT, Header, header_text, read_header
+from mmkeras.media.points.lzf import decompress
+from mmkeras.media.points.pcd_header import NO_VIEWPOINT, Header, header_text, read_header
 
 __all__ = ["Cloud", "header_length", "read_pcd", "write_pcd"]
 

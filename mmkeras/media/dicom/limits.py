@@ -6,7 +6,7 @@ import zlib
 from typing import Any
 
 from mmkeras.core.errors import DataError
-from mmkeras.modalities.image.dicom_codestream import declared_size
+from mmkeras.media.dicom.codestream import declared_size
 
 __all__ = ["MOST_PIXELS", "check_inflation", "check_size", "positive"]
 

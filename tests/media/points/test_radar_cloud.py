@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmkeras.core.errors import DataError
-from mmkeras.drives.radar_cloud import (
+from mmkeras.media.geometry import Pose
+from mmkeras.media.points.radar_cloud import (
     POINT_FIELDS,
     RadarFilter,
     Sweep,
@@ -19,7 +20,6 @@ from mmkeras.drives.radar_cloud import (
     points_in_camera,
     read_nuscenes_radar,
 )
-from mmkeras.geometry import Pose
 from tests.drives.tiny_nuscenes import CAMERA, RECORD, radar_file, records
 
 FIVE = [(10.0 + n, n - 2.0, 0.5, 3.0 * n, -1.0, 0.25) for n in range(5)]

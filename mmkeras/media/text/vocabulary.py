@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mmkeras.core.errors import ConfigError, DataError
-from mmkeras.modalities.text.characters import MAX_WORD_BYTES, words
+from mmkeras.media.text.characters import MAX_WORD_BYTES, words
 from mmkeras.storage.files import write_bytes
 
 __all__ = [

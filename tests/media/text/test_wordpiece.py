@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from tokenizers.models import WordPiece
 
-from mmkeras.modalities.text.characters import MAX_WORD_BYTES, words
-from mmkeras.modalities.text.vocabulary import SPECIAL_TOKENS, UNK
-from mmkeras.modalities.text.wordpiece import pieces
-from tests.modalities.text.strings import LONG, TEXTS, vocabulary
+from mmkeras.media.text.characters import MAX_WORD_BYTES, words
+from mmkeras.media.text.vocabulary import SPECIAL_TOKENS, UNK
+from mmkeras.media.text.wordpiece import pieces
+from tests.media.text.strings import LONG, TEXTS, vocabulary
 
 IDS = {token: i for i, token in enumerate((*SPECIAL_TOKENS, "un", "##aff", "##able", "##a", "a", "aff", "##ffa", "é"))}
 

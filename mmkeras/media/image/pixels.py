@@ -19,10 +19,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from mmkeras.core.errors import DataError, named
-from mmkeras.modalities.image.colours import to_rgb
-from mmkeras.modalities.image.dicom import read_dicom, split_frame
-from mmkeras.modalities.image.dicom_header import is_dicom
-from mmkeras.modalities.image.orientation import PNG, orientation, orientation_of, upright
+from mmkeras.media.dicom.frames import read_dicom, split_frame
+from mmkeras.media.dicom.header import is_dicom
+from mmkeras.media.image.colours import to_rgb
+from mmkeras.media.image.orientation import PNG, orientation, orientation_of, upright
 
 __all__ = ["RawImage", "Window", "describe", "read_bytes", "read_rgb", "read_size"]
 

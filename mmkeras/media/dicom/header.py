@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmkeras.core.errors import DataError
-from mmkeras.modalities.image.dicom_limits import check_inflation
+from mmkeras.media.dicom.limits import check_inflation
 
 __all__ = ["DEFLATED", "Header", "is_dicom", "quiet", "read_header"]
 

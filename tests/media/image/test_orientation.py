@@ -7,11 +7,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
+from mmkeras.media.image.pixels import Window, read_rgb, read_size
 from mmkeras.modalities.image import records
 from mmkeras.modalities.image.picture import image as shown
-from mmkeras.modalities.image.pixels import Window, read_rgb, read_size
 from mmkeras.modalities.image.spec import Spec
-from tests.modalities.image.pictures import file, picture, turned
+from tests.media.image.pictures import file, picture, turned
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])

@@ -9,9 +9,9 @@ import pytest
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from mmkeras.modalities.text import characters
-from mmkeras.modalities.text.characters import CODE_POINTS, KEEP, NOTHING, SLOTS, pages, replacements, words
-from mmkeras.modalities.text.make_characters import alone, lines, rule
+from mmkeras.media.text import characters
+from mmkeras.media.text.characters import CODE_POINTS, KEEP, NOTHING, SLOTS, pages, replacements, words
+from mmkeras.media.text.make_characters import alone, lines, rule
 
 
 @pytest.mark.parametrize("lowercase", [True, False])

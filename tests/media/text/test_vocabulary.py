@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmkeras.core.errors import ConfigError, DataError
-from mmkeras.modalities.text.spec import Spec
-from mmkeras.modalities.text.vocabulary import (
+from mmkeras.media.text.vocabulary import (
     LARGEST_FILE,
     SPECIAL_TOKENS,
     UNK,
@@ -20,7 +19,8 @@ from mmkeras.modalities.text.vocabulary import (
     train_vocabulary,
     write_vocabulary,
 )
-from tests.modalities.text.strings import FRAGMENTS, TEXTS
+from mmkeras.modalities.text.spec import Spec
+from tests.media.text.strings import FRAGMENTS, TEXTS
 
 QUESTIONS = [
     f"{start} {color} {shape}?"
@@ -58,7 +58,7 @@ def test_a_corpus_has_no_unknown_words(texts: list[str], lowercase: bool) -> Non
 
 def test_order_of_texts_and_process_do_not_matter() -> None:
     program = (
-        "import json, sys; from mmkeras.modalities.text.vocabulary import train_vocabulary;"
+        "import json, sys; from mmkeras.media.text.vocabulary import train_vocabulary;"
         "print(json.dumps(train_vocabulary(json.load(sys.stdin), 400)))"
     )
     texts = [*QUESTIONS, *FRAGMENTS]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from mmkeras.modalities.text.vocabulary import train_vocabulary
+from mmkeras.media.text.vocabulary import train_vocabulary
 
 FRAGMENTS = (
     *("What color is the triangle?", "it's e-mail@example.com", "3.14% of $5", "don't", "##ing", "[CLS]", "[SEP]"),

@@ -1,6 +1,6 @@
 """DICOM files as images: one frame of a file as a picture, without anything else that the file says.
 
-pydicom reads the file (extra ``dicom``) and `dicom_display` makes its values visible. Nothing of what a file says about
+pydicom reads the file (extra ``dicom``) and `display` makes its values visible. Nothing of what a file says about
 a person goes into a message, a record or a log: errors name the file, the transfer syntax and numbers of pixels, and
 never pass on the words of pydicom, which may quote a value.
 
@@ -21,9 +21,9 @@ import numpy as np
 from PIL import Image
 
 from mmkeras.core.errors import DataError, require
-from mmkeras.modalities.image.dicom_display import Display, display, frame_display
-from mmkeras.modalities.image.dicom_header import DEFLATED, quiet
-from mmkeras.modalities.image.dicom_limits import check_inflation, check_size, positive
+from mmkeras.media.dicom.display import Display, display, frame_display
+from mmkeras.media.dicom.header import DEFLATED, quiet
+from mmkeras.media.dicom.limits import check_inflation, check_size, positive
 
 __all__ = ["Frame", "open_frame", "read_dicom", "split_frame"]
 

@@ -13,14 +13,15 @@ pydicom = pytest.importorskip("pydicom", reason="needs the extra dicom: pip inst
 from PIL import Image  # noqa: E402
 
 from mmkeras.core.errors import DataError  # noqa: E402
-from mmkeras.modalities.image import dicom_limits, records  # noqa: E402
-from mmkeras.modalities.image.dicom import open_frame, read_dicom  # noqa: E402
-from mmkeras.modalities.image.dicom_codestream import declared_size  # noqa: E402
-from mmkeras.modalities.image.dicom_header import is_dicom  # noqa: E402
-from mmkeras.modalities.image.dicom_record import anonymous  # noqa: E402
-from mmkeras.modalities.image.pixels import read_rgb  # noqa: E402
+from mmkeras.media.dicom import limits as dicom_limits  # noqa: E402
+from mmkeras.media.dicom.codestream import declared_size  # noqa: E402
+from mmkeras.media.dicom.frames import open_frame, read_dicom  # noqa: E402
+from mmkeras.media.dicom.header import is_dicom  # noqa: E402
+from mmkeras.media.dicom.record import anonymous  # noqa: E402
+from mmkeras.media.image.pixels import read_rgb  # noqa: E402
+from mmkeras.modalities.image import records  # noqa: E402
 from mmkeras.modalities.image.spec import Config, Spec  # noqa: E402
-from tests.modalities.image.dicoms import DEFLATED, EXPLICIT, IMPLICIT, dicom_file, ramp, sequence  # noqa: E402
+from tests.media.dicom.dicoms import DEFLATED, EXPLICIT, IMPLICIT, dicom_file, ramp, sequence  # noqa: E402
 
 QUARANTINED = {
     "JPEG-LL": "lossless JPEG",

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mmkeras.core.errors import DataError
-from mmkeras.geometry import Pose
-from mmkeras.pcd import read_pcd
+from mmkeras.media.geometry import Pose
+from mmkeras.media.points.pcd import read_pcd
 
 __all__ = [
     "NUSCENES_FILTER",

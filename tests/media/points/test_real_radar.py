@@ -12,8 +12,8 @@ import pytest
 from mmkeras.core.errors import DataError
 from mmkeras.drives import astyx, comma2k19
 from mmkeras.drives.open import drive_format, open_drive
-from mmkeras.geometry import Pose
-from mmkeras.modalities.image.pixels import read_rgb
+from mmkeras.media.geometry import Pose
+from mmkeras.media.image.pixels import read_rgb
 from mmkeras.modalities.radar.spec import read_points
 from tests.drives import tiny_nuscenes as tiny
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from mmkeras.modalities.image.dicom import Frame
-from mmkeras.modalities.image.dicom_display import Display
+from mmkeras.media.dicom.display import Display
+from mmkeras.media.dicom.frames import Frame
 
 __all__ = ["anonymous", "as_png"]
 

@@ -1,7 +1,7 @@
 """Writes characters.txt, the rules of `characters`, from Python's own Unicode database.
 
-Maintainers run ``python3.13 mmkeras/modalities/text/make_characters.py >
-mmkeras/modalities/text/characters.txt``. The interpreter decides the Unicode version. A new table changes
+Maintainers run ``python3.13 mmkeras/media/text/make_characters.py >
+mmkeras/media/text/characters.txt``. The interpreter decides the Unicode version. A new table changes
 token ids: bundles made with the old one must be remade.
 """
 

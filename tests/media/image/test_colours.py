@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from mmkeras.core.errors import DataError
-from mmkeras.modalities.image.pixels import read_rgb
-from tests.modalities.image.pictures import alpha, file, picture
+from mmkeras.media.image.pixels import read_rgb
+from tests.media.image.pictures import alpha, file, picture
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
