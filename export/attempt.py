@@ -20,8 +20,8 @@ from export.saved_model_from_keras import RAW_ENDPOINT
 from export.source import Source
 from export.tensorrt_notes import engine_notes
 from export.verify import Reference
+from mmkeras.bundle.manifest import exported_file
 from mmkeras.core.errors import ExportError
-from mmkeras.manifest import exported_file
 from mmkeras.storage.disk import explain
 
 __all__ = ["Tried", "attempt", "place"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from export.card_quantization import quantization
 from export.card_text import NOT_MEASURED, interval, mapping, number, plain, signed, table
-from mmkeras.manifest import Manifest
+from mmkeras.bundle.manifest import Manifest
 
 __all__ = ["SECTIONS", "Measured"]
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmkeras.archive import Archive
+from mmkeras.bundle.archive import Archive
 from mmkeras.core.errors import ArchiveError, MmkerasError
 from mmkeras.core.terminal import say, show_progress, utf8_program
 from mmkeras.storage.files import write_json

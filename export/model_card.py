@@ -18,10 +18,10 @@ from typing import Any
 
 from export.card_sections import SECTIONS, Measured
 from export.card_text import mapping, plain
+from mmkeras.bundle.manifest import read_manifest
 from mmkeras.core.errors import DataError, MmkerasError
 from mmkeras.core.terminal import say, utf8_program
 from mmkeras.core.typed import parse_json
-from mmkeras.manifest import read_manifest
 from mmkeras.storage.files import write_text
 
 __all__ = ["CARD_NAME", "METRICS_NAME", "main", "model_card", "write_card"]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from export.samples import Sample, draw
 from mmkeras.bundle import Bundle
+from mmkeras.bundle.manifest import MANIFEST_NAME
 from mmkeras.core.command_line import read_toml
 from mmkeras.core.errors import DataError, ExportError
 from mmkeras.core.typed import parse_json
-from mmkeras.manifest import MANIFEST_NAME
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
 

@@ -51,11 +51,11 @@ DEVICE = (
     "mmkeras.tasks._*",
     "mmkeras.tasks.*.spec",
     "mmkeras.tasks.*.picture",
-    "mmkeras.archive",
-    "mmkeras.archive.*",
+    "mmkeras.bundle.archive",
+    "mmkeras.bundle.archive.*",
     "mmkeras.storage.hashes",
-    "mmkeras.manifest",
-    "mmkeras.golden",
+    "mmkeras.bundle.manifest",
+    "mmkeras.bundle.golden",
     "mmkeras.bundle",
     "mmkeras.runtime",
     "mmkeras.runtime.*",
@@ -80,7 +80,7 @@ LEVELS = (
     (6, ("mmkeras.training", "mmkeras.training.*", "mmkeras.evaluation", "mmkeras.evaluation.*")),
     (6, ("mmkeras.core.command_line",)),
     (5, ("mmkeras.model", "mmkeras.data", "mmkeras.data.*")),
-    (2, ("mmkeras.bundle", "mmkeras.golden", "mmkeras.manifest", "mmkeras.storage.hashes")),
+    (2, ("mmkeras.bundle", "mmkeras.bundle.golden", "mmkeras.bundle.manifest", "mmkeras.storage.hashes")),
     (3, ("mmkeras", "mmkeras.__main__", "mmkeras.runtime", "mmkeras.runtime.*")),
     (
         4,
@@ -109,7 +109,7 @@ LEVELS = (
         ),
     ),
     (0, ("mmkeras.storage.disk", "mmkeras.core.rounding")),
-    (1, ("mmkeras.archive", "mmkeras.archive.*")),
+    (1, ("mmkeras.bundle.archive", "mmkeras.bundle.archive.*")),
     (
         0,
         (

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from export.doctor.untrained import UNTRAINED, model_of_pipeline, model_of_run, pipelines
 from export.doctor.words import reason
 from mmkeras.bundle import Bundle
+from mmkeras.bundle.manifest import MANIFEST_NAME
 from mmkeras.core.errors import ConfigError, DataError, ExportError, nearest
-from mmkeras.manifest import MANIFEST_NAME
 
 if TYPE_CHECKING:
     import keras

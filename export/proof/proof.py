@@ -19,7 +19,7 @@ from export.proof.trial import FileTrial, floors, try_file
 from export.runners import opened
 from export.source import Source
 from export.verify import Case, Reference
-from mmkeras.golden import Golden
+from mmkeras.bundle.golden import Golden
 from mmkeras.runtime.replay import replay
 
 __all__ = ["Proof", "prove"]

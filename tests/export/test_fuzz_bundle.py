@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from export.fuzz_bundle import DAMAGES, _outcome, main
-from tests.archive.samples import packed
+from tests.bundle.archive.samples import packed
 
 
 def test_every_kind_of_damage_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

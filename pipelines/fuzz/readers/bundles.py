@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from export.model_card import model_card
-from mmkeras.archive import Archive, write_archive
-from mmkeras.archive.signature import read_signature, sign, verify
 from mmkeras.bundle import Bundle, Golden, Manifest, exported_file, write_golden, write_manifest
+from mmkeras.bundle.archive import Archive, write_archive
+from mmkeras.bundle.archive.signature import read_signature, sign, verify
+from mmkeras.bundle.golden import read_golden, read_raw
 from mmkeras.core.errors import MmkerasError
-from mmkeras.golden import read_golden, read_raw
 from mmkeras.modalities.image.spec import Spec as ImageSpec
 from mmkeras.modalities.radar.spec import Spec as RadarSpec
 from mmkeras.modalities.text.spec import Spec as TextSpec

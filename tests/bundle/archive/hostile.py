@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmkeras.archive.layout import Member, central_directory, end, local_header
+from mmkeras.bundle.archive.layout import Member, central_directory, end, local_header
 
 
 def listing(members: Mapping[str, Any], sizes: Mapping[str, int] | None = None) -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mmkeras.archive.reader import Archive
+from mmkeras.bundle.archive.reader import Archive
 from mmkeras.core.errors import ArchiveError, BundleError
 
 __all__ = ["Unpacked", "close_all"]

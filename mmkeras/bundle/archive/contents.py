@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mmkeras.archive.names import LISTING, SIGNATURE
+from mmkeras.bundle.archive.names import LISTING, SIGNATURE
 from mmkeras.core.errors import ArchiveError
 
 __all__ = ["OPTIONAL", "folder_files"]

@@ -6,7 +6,7 @@ import stat
 import zipfile
 from typing import BinaryIO
 
-from mmkeras.archive.names import LISTING, check_name, check_names, check_size
+from mmkeras.bundle.archive.names import LISTING, check_name, check_names, check_size
 from mmkeras.core.errors import ArchiveError
 
 __all__ = ["diagnose"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmkeras.archive import write_archive
+from mmkeras.bundle.archive import write_archive
 
 CONTENTS: dict[str, Path | bytes] = {
     "__main__.py": b"print('runs')\n",

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmkeras.archive import Archive
+from mmkeras.bundle.archive import Archive
 from mmkeras.core.errors import ArchiveError
-from tests.archive.hostile import assemble
-from tests.archive.samples import CONTENTS
+from tests.bundle.archive.hostile import assemble
+from tests.bundle.archive.samples import CONTENTS
 
 QUICK = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -6,14 +6,14 @@
 - ``signature``: ``signature.json``, an Ed25519 signature of that list
 - ``reader``, ``diagnosis``: opens a file, or says what is wrong with it and in which member
 - ``writer``: writes one
-- ``contents``, ``code``: what of a bundle's folder and of mmkeras goes into it
+- ``contents``: what of a bundle's folder goes into it; of mmkeras see `mmkeras.runtime.packed_code`
 - ``unpacked``: members as real files in a private folder, for engines that map them
 
 Members are stored, not compressed: weights hardly shrink, the bytes are the same whatever zlib is there, and nothing
 can grow while it is read.
 """
 
-from mmkeras.archive.reader import Archive
-from mmkeras.archive.writer import write_archive
+from mmkeras.bundle.archive.reader import Archive
+from mmkeras.bundle.archive.writer import write_archive
 
 __all__ = ["Archive", "write_archive"]

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from mmkeras.bundle.manifest import GoldenFiles
 from mmkeras.core.errors import BundleError
 from mmkeras.core.typed import parse_json
-from mmkeras.manifest import GoldenFiles
 from mmkeras.modalities import TensorSpec
 from mmkeras.storage.files import write_json
 from mmkeras.storage.hashes import digest

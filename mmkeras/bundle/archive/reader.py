@@ -10,12 +10,20 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-from mmkeras.archive.diagnosis import diagnose
-from mmkeras.archive.layout import END_SIZE, LOCAL_SIZE, Member, central_directory, central_entry, end, local_header
-from mmkeras.archive.layout import offsets as member_offsets
-from mmkeras.archive.listing import Listed, parse
-from mmkeras.archive.names import LISTING, MAX_FILE, MAX_LISTING, MAX_SIGNATURE, SIGNATURE
-from mmkeras.archive.signature import Signature, read_signature, verify
+from mmkeras.bundle.archive.diagnosis import diagnose
+from mmkeras.bundle.archive.layout import (
+    END_SIZE,
+    LOCAL_SIZE,
+    Member,
+    central_directory,
+    central_entry,
+    end,
+    local_header,
+)
+from mmkeras.bundle.archive.layout import offsets as member_offsets
+from mmkeras.bundle.archive.listing import Listed, parse
+from mmkeras.bundle.archive.names import LISTING, MAX_FILE, MAX_LISTING, MAX_SIGNATURE, SIGNATURE
+from mmkeras.bundle.archive.signature import Signature, read_signature, verify
 from mmkeras.core.errors import ArchiveError
 
 __all__ = ["Archive"]
@@ -54,7 +62,7 @@ class Archive:
             key: file with an Ed25519 public key (PEM): the bundle must be signed with the private half of it.
 
         Raises:
-            ArchiveError: cut off, altered, not written by `mmkeras.archive.write_archive`, hostile, or not signed
+            ArchiveError: cut off, altered, not written by `write_archive`, hostile, or not signed
                 as asked; names the member.
             DependencyError: a key is given, and the package that checks signatures is not installed.
         """

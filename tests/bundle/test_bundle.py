@@ -14,8 +14,17 @@ import numpy as np
 import pytest
 
 import mmkeras
-from mmkeras import manifest
-from mmkeras.bundle import Bundle, Golden, Manifest, digest, exported_file, resolve, write_golden, write_manifest
+from mmkeras.bundle import (
+    Bundle,
+    Golden,
+    Manifest,
+    digest,
+    exported_file,
+    manifest,
+    resolve,
+    write_golden,
+    write_manifest,
+)
 from mmkeras.core.errors import BundleError
 from mmkeras.modalities.image.spec import Spec as ImageSpec
 from mmkeras.tasks.classification.spec import Spec as TaskSpec

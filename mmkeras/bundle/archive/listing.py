@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmkeras.archive.names import CODE, LISTING, MANIFEST, SIGNATURE, check_names, check_size
+from mmkeras.bundle.archive.names import CODE, LISTING, MANIFEST, SIGNATURE, check_names, check_size
 from mmkeras.core.errors import ArchiveError
 
 __all__ = ["Listed", "parse", "render", "strict_json"]

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from mmkeras.archive.layout import Member, central_directory, end, local_header, offsets
-from mmkeras.archive.listing import Listed, parse, render
-from mmkeras.archive.names import LISTING, MAX_FILE, SIGNATURE
-from mmkeras.archive.reader import Archive
-from mmkeras.archive.signature import sign as make_signature
-from mmkeras.archive.unpacked import Unpacked
+from mmkeras.bundle.archive.layout import Member, central_directory, end, local_header, offsets
+from mmkeras.bundle.archive.listing import Listed, parse, render
+from mmkeras.bundle.archive.names import LISTING, MAX_FILE, SIGNATURE
+from mmkeras.bundle.archive.reader import Archive
+from mmkeras.bundle.archive.signature import sign as make_signature
+from mmkeras.bundle.archive.unpacked import Unpacked
 from mmkeras.core.errors import ArchiveError
 from mmkeras.storage.disk import explain
 from mmkeras.storage.files import held, sweep

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from mmkeras.archive import Archive
-from mmkeras.archive.names import MAX_MANIFEST
+from mmkeras.bundle.archive import Archive
+from mmkeras.bundle.archive.names import MAX_MANIFEST
 from mmkeras.core.errors import ArchiveError
-from tests.archive.hostile import assemble, listing
-from tests.archive.samples import CONTENTS
+from tests.bundle.archive.hostile import assemble, listing
+from tests.bundle.archive.samples import CONTENTS
 
 
 def refused(path: Path) -> str:
@@ -218,8 +218,8 @@ def test_golden_arrays_that_would_fill_the_memory(tmp_path: Path):
     """A deflated array of zeros, and one whose header claims more than there is."""
     import numpy as np
 
+    from mmkeras.bundle.golden import read_golden
     from mmkeras.core.errors import BundleError
-    from mmkeras.golden import read_golden
 
     claimed = io.BytesIO()
     np.lib.format.write_array_header_1_0(claimed, {"descr": "<f8", "fortran_order": False, "shape": (1 << 50,)})

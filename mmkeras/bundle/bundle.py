@@ -29,11 +29,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mmkeras.archive import Archive
-from mmkeras.archive.unpacked import Unpacked
-from mmkeras.core.errors import BundleError, ConfigError, DataError
-from mmkeras.golden import ANSWERS, Golden, check_tensors, read_answers, read_golden, read_raw, write_golden
-from mmkeras.manifest import (
+from mmkeras.bundle.archive import Archive
+from mmkeras.bundle.archive.unpacked import Unpacked
+from mmkeras.bundle.golden import ANSWERS, Golden, check_tensors, read_answers, read_golden, read_raw, write_golden
+from mmkeras.bundle.manifest import (
     MANIFEST_NAME,
     ExportedFile,
     GoldenFiles,
@@ -43,6 +42,7 @@ from mmkeras.manifest import (
     resolve,
     write_manifest,
 )
+from mmkeras.core.errors import BundleError, ConfigError, DataError
 from mmkeras.modalities import ModalitySpec, TensorSpec, check_shapes, spec_from_json
 from mmkeras.storage.hashes import digest, is_part_of
 from mmkeras.tasks import TaskSpec, task_from_json

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.archive.samples import packed
+from tests.bundle.archive.samples import packed
 
 
 @pytest.fixture(scope="session")

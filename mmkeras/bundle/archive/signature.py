@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmkeras.archive.listing import strict_json
-from mmkeras.archive.names import SIGNATURE
+from mmkeras.bundle.archive.listing import strict_json
+from mmkeras.bundle.archive.names import SIGNATURE
 from mmkeras.core.errors import ArchiveError, ConfigError, require
 
 __all__ = ["Signature", "read_signature", "sign", "verify"]

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from mmkeras.archive import Archive, write_archive
-from mmkeras.archive.unpacked import Unpacked
-from mmkeras.archive.writer import sign_archive
+from mmkeras.bundle.archive import Archive, write_archive
+from mmkeras.bundle.archive.unpacked import Unpacked
+from mmkeras.bundle.archive.writer import sign_archive
 from mmkeras.core.errors import ArchiveError, BundleError, ConfigError, DataError
-from tests.archive.samples import CONTENTS, packed
+from tests.bundle.archive.samples import CONTENTS, packed
 
 
 def test_round_trip(unsigned: Path, tmp_path: Path):
@@ -139,7 +139,7 @@ def test_signing_later_is_the_same_as_signing_at_once(signed: Path, tmp_path: Pa
 
 def test_a_signature_moved_to_other_content_does_not_fit(tmp_path: Path, signed: Path, keys: dict[str, Path]):
     """The attacker packs other content and puts the real signature there."""
-    from tests.archive.hostile import assemble
+    from tests.bundle.archive.hostile import assemble
 
     archive = Archive.open(signed)
     assert archive.signature is not None
