@@ -11,9 +11,9 @@ from rich.table import Table
 
 from mmkeras.bundle import Bundle
 from mmkeras.core.rounding import rounded
+from mmkeras.driving.degradation.degradation import degradation
+from mmkeras.driving.degradation.table import print_degradation, record_degradation
 from mmkeras.evaluation import write_report
-from mmkeras.evaluation.degradation import degradation
-from mmkeras.evaluation.degradation_table import print_degradation, record_degradation
 from mmkeras.evaluation.intervals import Bootstrap
 from mmkeras.storage.files import write_json
 from pipelines._by_scene import ANSWERS, COMPARED, gains, read_answers, scene_draws

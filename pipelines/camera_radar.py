@@ -31,11 +31,11 @@ from mmkeras.core.config import ModelConfig, RunConfig
 from mmkeras.core.console import Console
 from mmkeras.core.errors import ConfigError, nearest
 from mmkeras.core.terminal import utf8_program
+from mmkeras.driving.simulation.config import SimulationConfig
+from mmkeras.driving.simulation.simulate import FORMAT, simulate
+from mmkeras.driving.simulation.simulate import NOTE as SIMULATION_NOTE
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.radar.spec import Config as RadarConfig
-from mmkeras.simulation.config import SimulationConfig
-from mmkeras.simulation.simulate import FORMAT, simulate
-from mmkeras.simulation.simulate import NOTE as SIMULATION_NOTE
 from pipelines._contract import Evaluated, Story
 from pipelines._results import Figure
 from pipelines._story import run_story, stage
@@ -177,7 +177,7 @@ class CameraRadarStory(Story[CameraRadarConfig]):
         """Inspect a directory in place of a run."""
         if not flags["inspect"]:
             return None
-        from mmkeras.drives.calibration import inspect
+        from mmkeras.driving.drives.calibration import inspect
 
         if flags["inspect"] == "latest":
             raise ConfigError("--inspect needs the directory of a drive: --inspect DIR")

@@ -38,10 +38,10 @@ DEVICE = (
     "mmkeras.core.parallel",
     "mmkeras.storage.text_lines",
     "mmkeras.media.canvas",
-    "mmkeras.drives",
-    "mmkeras.drives.*",
-    "mmkeras.simulation",
-    "mmkeras.simulation.*",
+    "mmkeras.driving.drives",
+    "mmkeras.driving.drives.*",
+    "mmkeras.driving.simulation",
+    "mmkeras.driving.simulation.*",
     "mmkeras.modalities",
     "mmkeras.modalities._contract",
     "mmkeras.modalities.*.spec",
@@ -96,7 +96,15 @@ LEVELS = (
     (1, ("mmkeras.modalities", "mmkeras.modalities._contract", "mmkeras.modalities.*.spec")),
     (1, ("mmkeras.data.coverage", "mmkeras.media.image.pixels", "mmkeras.media.text.wordpiece")),
     (1, ("mmkeras.tasks", "mmkeras.tasks._*", "mmkeras.tasks.*.spec", "mmkeras.tasks.detection.*")),
-    (1, ("mmkeras.drives", "mmkeras.drives.*", "mmkeras.simulation", "mmkeras.simulation.*")),
+    (
+        1,
+        (
+            "mmkeras.driving.drives",
+            "mmkeras.driving.drives.*",
+            "mmkeras.driving.simulation",
+            "mmkeras.driving.simulation.*",
+        ),
+    ),
     (
         0,
         (

@@ -110,7 +110,7 @@ def inspect(bundle: Bundle, options: argparse.Namespace) -> int:
 
 def stream(bundle: Bundle, options: argparse.Namespace) -> int:
     """Replay a drive to the bundle and write what happened."""
-    from mmkeras.runtime.stream.command import stream as run
+    from mmkeras.driving.stream.command import stream as run
 
     return run(bundle, options, show_progress)
 

@@ -124,7 +124,7 @@ def _sign(parser: argparse.ArgumentParser) -> None:
 
 
 def _stream(parser: argparse.ArgumentParser) -> None:
-    from mmkeras.runtime.stream.command import add_options
+    from mmkeras.driving.stream.command import add_options
 
     add_options(parser)
 

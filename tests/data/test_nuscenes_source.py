@@ -16,7 +16,7 @@ from mmkeras.media.points.radar_cloud import RadarFilter
 from mmkeras.modalities.image.spec import Config as Image
 from mmkeras.modalities.radar.spec import Config as Radar
 from mmkeras.tasks.detection.spec import Config as Detection
-from tests.drives import tiny_nuscenes as tiny
+from tests.driving.drives import tiny_nuscenes as tiny
 
 CAMERA = (64.0, 32.0, 60.0, 32.0, 16.0)
 

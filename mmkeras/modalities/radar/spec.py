@@ -186,7 +186,7 @@ def read_points(value: RawPoints) -> np.ndarray:
         if any(name not in cloud.columns for name in POINT_FIELDS):
             raise DataError(
                 f"{where}: expected the fields {' '.join(POINT_FIELDS)} in the camera's frame, "
-                f"got {' '.join(cloud.fields)}. A sensor's own .pcd needs its calibration: see mmkeras.drives"
+                f"got {' '.join(cloud.fields)}. A sensor's own .pcd needs its calibration: see mmkeras.driving.drives"
             )
         try:
             value = cloud.table(POINT_FIELDS)

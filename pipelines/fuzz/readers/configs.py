@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from mmkeras.core.command_line import parse, read_toml
-from mmkeras.runtime.stream.faults import read_faults
+from mmkeras.driving.stream.faults import read_faults
 from mmkeras.training.cluster.members import find_members
 from pipelines.fuzz.reader import Reader
 from pipelines.vqa import VqaConfig

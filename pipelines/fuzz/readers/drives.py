@@ -14,13 +14,13 @@ from PIL import Image
 
 from mmkeras.data.encode import Encoder
 from mmkeras.data.sources.nuscenes import Source
-from mmkeras.drives import astyx, comma2k19
-from mmkeras.drives.calibration import check
-from mmkeras.drives.open import open_drive
+from mmkeras.driving.drives import astyx, comma2k19
+from mmkeras.driving.drives.calibration import check
+from mmkeras.driving.drives.open import open_drive
+from mmkeras.driving.simulation.config import SimulationConfig
+from mmkeras.driving.simulation.simulate import simulate
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.radar.spec import Config as RadarConfig
-from mmkeras.simulation.config import SimulationConfig
-from mmkeras.simulation.simulate import simulate
 from mmkeras.tasks.detection.spec import Config as DetectionConfig
 from pipelines.fuzz.reader import Reader
 

@@ -20,7 +20,7 @@ from mmkeras.media.points.radar_cloud import (
     points_in_camera,
     read_nuscenes_radar,
 )
-from tests.drives.tiny_nuscenes import CAMERA, RECORD, radar_file, records
+from tests.driving.drives.tiny_nuscenes import CAMERA, RECORD, radar_file, records
 
 FIVE = [(10.0 + n, n - 2.0, 0.5, 3.0 * n, -1.0, 0.25) for n in range(5)]
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from mmkeras.core.errors import DataError
-from mmkeras.drives import astyx, comma2k19
-from mmkeras.drives.open import drive_format, open_drive
+from mmkeras.driving.drives import astyx, comma2k19
+from mmkeras.driving.drives.open import drive_format, open_drive
 from mmkeras.media.geometry import Pose
 from mmkeras.media.image.pixels import read_rgb
 from mmkeras.modalities.radar.spec import read_points
-from tests.drives import tiny_nuscenes as tiny
+from tests.driving.drives import tiny_nuscenes as tiny
 
 ASTYX = "radar/astyx_demo_CC-BY-NC-SA-4.0/dataset_astyx_demo"
 COMMA = "radar/comma2k19_MIT"

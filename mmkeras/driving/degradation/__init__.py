@@ -1,0 +1,1 @@
+"""What is left of a model when a sensor is dead, late, turned or blind."""
