@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from export.model_card import METRICS_NAME
-from export.proof.probes import PROBES
-from export.proof.proof import Proof
-from export.results import FileResult
-from export.scenarios import ALL
+from export.card.model_card import METRICS_NAME
 from export.source import Source
-from export.tensorrt_notes import write_notes
+from export.to_tensorrt.notes import write_notes
+from export.verification.proof.probes import PROBES
+from export.verification.proof.proof import Proof
+from export.verification.results import FileResult
+from export.verification.scenarios import ALL
 from mmkeras.bundle import GoldenFiles, Manifest, digest, exported_file, write_golden, write_manifest
 from mmkeras.core.errors import ExportError, MmkerasError
 from mmkeras.runtime.answers import answers_of

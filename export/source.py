@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.samples import Sample, draw
+from export.verification.samples import Sample, draw
 from mmkeras.bundle import Bundle
 from mmkeras.bundle.manifest import MANIFEST_NAME
 from mmkeras.core.command_line import read_toml
@@ -195,7 +195,7 @@ def _from_bundle(path: Path, samples: int) -> Source:
 
 
 def verification_samples(index: Index, limit: int) -> list[Sample]:
-    """Read test samples of converted data, each class and group with its share, see `export.samples.draw`.
+    """Read test samples of converted data, each class and group with its share, see `export.verification.samples.draw`.
 
     Raises:
         ExportError: there is no test split.

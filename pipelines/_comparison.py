@@ -149,7 +149,7 @@ def degrade_exported(done: Evaluated, bundle: Path) -> None:
 
     To save time that is done on some of the test samples, from all over the split; the first row says how many.
     """
-    from export.runners import opened
+    from export.verification.runners import opened
 
     samples = done.samples.spread(EXPORTED_SAMPLES)
     for file in Bundle.open(bundle).files:

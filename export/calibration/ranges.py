@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from export.quantization.layers import QuantizedLayer, describe, scoped_name
-from export.quantization.litert import OPERATIONS, SIGNATURE
+from export.to_litert.int8 import OPERATIONS, SIGNATURE
 from mmkeras.core.errors import ExportError, require
 
 __all__ = ["Activation", "activation_values", "activations", "extremes", "measure_ranges"]

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export.doctor.examine import TARGETS
-from export.tensorrt_operators import VERSIONS
+from export.to_tensorrt.operators import VERSIONS
 from mmkeras.core.errors import ConfigError, MmkerasError, nearest
 from mmkeras.core.terminal import say, utf8_program
 from mmkeras.layers.keras_settings import check_keras

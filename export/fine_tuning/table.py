@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from export.fine_tuning.measure import Measured
-from export.scenarios import ALL
+from export.verification.scenarios import ALL
 from mmkeras.core.console import Console
 from mmkeras.core.rounding import percent
 

@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
 def runner(folder: Path, name: str) -> Callable[[dict[str, Any]], Mapping[str, Any]]:
     """Return what runs a batch: an edge runner of the device, the SavedModel, or the Keras model."""
     if name == "saved_model":
-        from export.runners import open_saved_model
+        from export.verification.runners import open_saved_model
 
         return open_saved_model(folder)
     if name == "keras":

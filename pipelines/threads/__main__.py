@@ -183,7 +183,7 @@ def _targets(bundle: Bundle) -> list[_Target]:
 def _answering(target: _Target) -> Iterator[tuple[Answer, str]]:
     """Yield what answers a request, and the engine's name."""
     if target.file.format == "saved_model":
-        from export.runners import open_saved_model
+        from export.verification.runners import open_saved_model
 
         infer, bundle = open_saved_model(target.bundle.folder), target.bundle
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.model_card import model_card
+from export.card.model_card import model_card
 from mmkeras.bundle import Bundle, Golden, Manifest, exported_file, write_golden, write_manifest
 from mmkeras.bundle.archive import Archive, write_archive
 from mmkeras.bundle.archive.signature import read_signature, sign, verify
