@@ -36,9 +36,9 @@ from mmkeras.driving.simulation.simulate import FORMAT, simulate
 from mmkeras.driving.simulation.simulate import NOTE as SIMULATION_NOTE
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.radar.spec import Config as RadarConfig
-from pipelines._contract import Evaluated, Story
-from pipelines._results import Figure
-from pipelines._story import run_story, stage
+from pipelines._stages.contract import Evaluated, Story
+from pipelines._stages.results import Figure
+from pipelines._stages.story import run_story, stage
 
 __all__ = ["CameraRadarConfig", "CameraRadarModel", "CameraRadarStory", "CompareConfig", "ViewConfig", "main"]
 
@@ -223,7 +223,7 @@ class CameraRadarStory(Story[CameraRadarConfig]):
     def after_evaluation(self, done: Evaluated) -> None:
         """Train and score the other fusions, and score the model under degradation."""
         from mmkeras.evaluation.report import write_report
-        from pipelines._comparison import add_to_metrics, compare, degrade
+        from pipelines._stages.comparison import add_to_metrics, compare, degrade
 
         with stage(done.console, "Degradation"):
             degrade(done)
@@ -234,7 +234,7 @@ class CameraRadarStory(Story[CameraRadarConfig]):
 
     def after_export(self, done: Evaluated, bundle: Path) -> None:
         """Score every exported file under degradation."""
-        from pipelines._comparison import degrade_exported
+        from pipelines._stages.comparison import degrade_exported
 
         with stage(done.console, "Degradation of the exported files"):
             degrade_exported(done, bundle)

@@ -19,8 +19,8 @@ from mmkeras.core.console import Console
 from mmkeras.core.errors import ConfigError, MmkerasError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.storage.files import write_text
-from pipelines._numbers import NUMBERS, Number
-from pipelines._results import RESULTS, Result, read_results
+from pipelines._stages.numbers import NUMBERS, Number
+from pipelines._stages.results import RESULTS, Result, read_results
 
 __all__ = ["BEGIN", "END", "README", "block", "main", "with_block"]
 

@@ -24,9 +24,9 @@ from mmkeras.core.errors import ConfigError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.text.spec import Config as TextConfig
-from pipelines._contract import Story
-from pipelines._results import Figure
-from pipelines._story import run_story
+from pipelines._stages.contract import Story
+from pipelines._stages.results import Figure
+from pipelines._stages.story import run_story
 
 __all__ = ["VqaConfig", "VqaModel", "VqaStory", "main"]
 

@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _show(rows, given.threads, console)
     console.print(f"written to {given.out}", markup=False)
     if given.record:
-        from pipelines._results import record
+        from pipelines._stages.results import record
 
         record("threads.wrong", faults)
     return 1 if faults else 0

@@ -200,7 +200,7 @@ def _died(task: Task) -> list[dict[str, Any]]:
 
 
 def _record(results: dict[str, Any]) -> None:
-    from pipelines._results import record
+    from pipelines._stages.results import record
 
     for name in ("int8", "other"):
         part = results[name]

@@ -18,10 +18,10 @@ from mmkeras.core.config import EvaluateConfig, TrainConfig
 from mmkeras.core.console import Console
 from mmkeras.evaluation.samples import Samples
 from mmkeras.storage.files import write_json
-from pipelines import _comparison
-from pipelines._by_scene import ANSWERS, write_answers
-from pipelines._contract import Evaluated
-from pipelines._variant import SCORES
+from pipelines._stages import comparison as _comparison
+from pipelines._stages.by_scene import ANSWERS, write_answers
+from pipelines._stages.contract import Evaluated
+from pipelines._stages.variant import SCORES
 from pipelines.camera_radar import CameraRadarConfig, CompareConfig
 
 GOOD = {"cross_attention": 0.6, "radar_as_channels": 0.3, "camera_only": 0.4, "radar_only": 0.2}

@@ -10,9 +10,10 @@ import pytest
 import mmkeras
 from mmkeras.core.errors import ConfigError
 from mmkeras.storage.files import claim
-from pipelines import _results, results
-from pipelines._numbers import NUMBERS
-from pipelines._results import Origin, Result, describe_machine, read_results, record
+from pipelines import results
+from pipelines._stages import results as _results
+from pipelines._stages.numbers import NUMBERS
+from pipelines._stages.results import Origin, Result, describe_machine, read_results, record
 
 SCHEMA = json.loads((Path(mmkeras.__file__).parent / "schemas" / "results.schema.json").read_text("utf-8"))
 ORIGIN = Origin("0123456789" * 4, "2 cores, x86_64, a processor, 24 GiB, no GPU", "2026-11-29T12:00:00+00:00")

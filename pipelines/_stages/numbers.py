@@ -1,6 +1,6 @@
 """The numbers of docs/results.json: what each one means, its bar, its goal and the command that measures it.
 
-A number is declared here before a command can record it (`pipelines._results.record`). Its bar and its goal stand
+A number is declared here before a command can record it (`_stages.results.record`). Its bar and its goal stand
 nowhere else.
 """
 
@@ -79,5 +79,5 @@ def number(name: str) -> Number:
         ConfigError: no such name; says the nearest.
     """
     if name not in NUMBERS:
-        raise ConfigError(f"There is no number {name!r} in pipelines/_numbers.py; {nearest(name, NUMBERS)}")
+        raise ConfigError(f"There is no number {name!r} in pipelines/_stages/numbers.py; {nearest(name, NUMBERS)}")
     return NUMBERS[name]

@@ -11,7 +11,7 @@ from mmkeras.core.command_line import Flag
 from mmkeras.core.config import RunConfig
 from mmkeras.core.console import Console
 from mmkeras.core.errors import ConfigError
-from pipelines._results import Figure
+from pipelines._stages.results import Figure
 
 if TYPE_CHECKING:
     from mmkeras.data.index import Index

@@ -10,7 +10,7 @@ from rich.text import Text
 from mmkeras.core.config import RunConfig
 from mmkeras.core.console import Console
 from mmkeras.training.run import TRAINED
-from pipelines._cluster import Joined
+from pipelines._stages.cluster import Joined
 
 if TYPE_CHECKING:
     from mmkeras.data.index import Index

@@ -73,7 +73,7 @@ def _log(folder: Path, job: tuple[str, int]) -> Path:
 def _start(folder: Path, job: tuple[str, int], processes: int) -> subprocess.Popen[bytes]:
     threads = str(max(1, (os.cpu_count() or 1) // processes))
     limits = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), threads)
-    command = [sys.executable, "-m", "pipelines._variant", str(folder), job[0], str(job[1])]
+    command = [sys.executable, "-m", "pipelines._stages.variant", str(folder), job[0], str(job[1])]
     path = _log(folder, job)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as log:

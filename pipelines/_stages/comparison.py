@@ -16,10 +16,10 @@ from mmkeras.driving.degradation.table import print_degradation, record_degradat
 from mmkeras.evaluation import write_report
 from mmkeras.evaluation.intervals import Bootstrap
 from mmkeras.storage.files import write_json
-from pipelines._by_scene import ANSWERS, COMPARED, gains, read_answers, scene_draws
-from pipelines._contract import Evaluated
-from pipelines._processes import run_processes
-from pipelines._variant import SCORES, SHOWN, measure
+from pipelines._stages.by_scene import ANSWERS, COMPARED, gains, read_answers, scene_draws
+from pipelines._stages.contract import Evaluated
+from pipelines._stages.processes import run_processes
+from pipelines._stages.variant import SCORES, SHOWN, measure
 
 __all__ = ["add_to_metrics", "compare", "degrade", "degrade_exported"]
 
@@ -40,11 +40,11 @@ def add_to_metrics(folder: Path, parts: dict[str, Any]) -> None:
 def compare(done: Evaluated) -> dict[str, Any]:
     """Train every variant with every seed, each in ``comparison/<variant>-<seed>`` of the run's folder.
 
-    Each is a process of its own (`pipelines._variant`); several run side by side, since a small model does not fill the
+    Each is a process of its own (`_stages.variant`); several run side by side, since a small model does not fill the
     cores. What is finished is not trained again, so that a resumed run goes on with the rest.
 
     All of them are trained by one rule, and the epoch with the best validation score is scored. Where the score was
-    still improving when training ended, a line says so, see `pipelines._variant.training`.
+    still improving when training ended, a line says so, see `pipelines._stages.variant.training`.
 
     Returns:
         ``fusions``, ``night`` and ``gains`` of metrics.json.

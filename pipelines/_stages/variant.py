@@ -1,6 +1,6 @@
 """Trains one variant of a camera and radar run with one seed, in a process of its own: ``RUN VARIANT SEED``.
 
-python -m pipelines._variant runs/camera_radar/latest radar_only 1
+python -m pipelines._stages.variant runs/camera_radar/latest radar_only 1
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from mmkeras.core.console import Console
 from mmkeras.core.terminal import utf8_program
 from mmkeras.storage.files import write_json
-from pipelines._by_scene import ANSWERS, night, write_answers
+from pipelines._stages.by_scene import ANSWERS, night, write_answers
 
 if TYPE_CHECKING:
     from mmkeras.core.config import TrainConfig

@@ -8,8 +8,8 @@ from typing import Any
 from mmkeras.core.console import Console
 from mmkeras.core.errors import ConfigError
 from mmkeras.core.typed import read_json
-from pipelines._contract import ConfigT, Story
-from pipelines._results import Origin, record
+from pipelines._stages.contract import ConfigT, Story
+from pipelines._stages.results import Origin, record
 
 __all__ = ["check_record", "record_run"]
 

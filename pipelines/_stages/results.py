@@ -1,12 +1,12 @@
 """docs/results.json: the numbers that the project is held to, each written by the command that measured it.
 
-    from pipelines._results import record
+    from pipelines._stages.results import record
 
     record("vqa.accuracy", 99.97, low=99.93, high=100.0)                  # measured just now, by the declared command
     record("threads.wrong", 0, command="make threads")                    # by another command
     record("vqa.accuracy", 99.97, origin=Origin.of_run(run.provenance))   # measured earlier, by a run
 
-Units, bars and goals are declared in `pipelines._numbers`. Schema: mmkeras/schemas/results.schema.json.
+Units, bars and goals are declared in `pipelines._stages.numbers`. Schema: mmkeras/schemas/results.schema.json.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from mmkeras.core.errors import ConfigError
 from mmkeras.core.typed import read_json
 from mmkeras.storage.files import claim, write_json
 from mmkeras.training.environment import code_revision, machine
-from pipelines._numbers import number
+from pipelines._stages.numbers import number
 
 __all__ = ["RESULTS", "Figure", "Origin", "Result", "describe_machine", "read_results", "record"]
 
-RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results.json"
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results.json"
 """The file in the checkout."""
 _ROUNDING = 1e-6
 """By how much a sum of weights may be beyond 100 %."""
@@ -110,7 +110,7 @@ def record(
     """Write a number into docs/results.json and keep the others; wait while another command writes.
 
     Args:
-        name: declared in `pipelines._numbers`.
+        name: declared in `pipelines._stages.numbers`.
         value: in the declared unit; a share in percent (99.97, not 0.9997).
         low: lower end of the 95 % interval.
         high: upper end of the 95 % interval.

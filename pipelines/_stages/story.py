@@ -27,11 +27,11 @@ from mmkeras.training.cluster.peers import PeerLostError
 from mmkeras.training.environment import check_python
 from mmkeras.training.run import FINISHED
 from mmkeras.training.run_folders import release_runs
-from pipelines._answer import show_answer
-from pipelines._cluster import join, with_cluster
-from pipelines._contract import ConfigT, Evaluated, Story
-from pipelines._record_run import check_record, record_run
-from pipelines._training import train_model
+from pipelines._stages.answer import show_answer
+from pipelines._stages.cluster import join, with_cluster
+from pipelines._stages.contract import ConfigT, Evaluated, Story
+from pipelines._stages.record_run import check_record, record_run
+from pipelines._stages.training import train_model
 
 if TYPE_CHECKING:
     pass
