@@ -67,7 +67,7 @@ NUMBERS: dict[str, Number] = {
     ),
     "threads.wrong": Number(
         "one Predictor under 8 threads: wrong answers and foreign errors in 100,000 answers, summed over all runners",
-        "wrong", "lower", 0, 0, "python -m pipelines.threads --record",
+        "wrong", "lower", 0, 0, "python -m tests.threads --record",
     ),
 }  # fmt: skip
 

@@ -82,7 +82,7 @@ _PROTOCOLS = (
     "mmkeras/runtime/tensorrt/compiling.py",
     "mmkeras/media/text/make_characters.py",
     "export/doctor/converter.py",
-    "pipelines/fuzz/worker.py",
+    "tests/fuzz/worker.py",
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from mmkeras.core.errors import DataError
 from mmkeras.driving.drives import astyx, comma2k19
-from pipelines.fuzz.reader import find_readers
+from tests.fuzz.reader import find_readers
 
 
 @pytest.mark.parametrize("name", ["camera_" + "x" * 300, "camera/../../etc", "camera\0x", "camera_/x"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mmkeras.core.errors import DataError
 from mmkeras.modalities.image import records
 from mmkeras.modalities.image.spec import Config, Spec
-from pipelines.fuzz.damage.pictures import damage
+from tests.fuzz.damage.pictures import damage
 from tests.media.image.pictures import bad_files, file, good_files, picture, without_checksum
 
 RESIZES = ("stretch", "letterbox", "center_crop")
