@@ -65,8 +65,8 @@ class Trial:
         return judge(self.precision, 0.0, results, self.task.metric, sign, self.gates, searching=True)
 
     def drop(self, result: ScenarioResult) -> float:
-        """Return the loss of the metric in points; below zero a gain."""
-        return -100 * self.task.metric_sign * result.metric_change
+        """Return the loss of the metric that is held, in points; below zero a gain."""
+        return -100 * self.task.metric_sign * result.held
 
     def worst(self, results: Mapping[str, ScenarioResult]) -> float:
         """Return the largest loss of several scenarios in points."""

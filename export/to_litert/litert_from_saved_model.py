@@ -23,7 +23,7 @@ from export.calibration.saturation import audit_ranges
 from export.formats import Format, Job
 from export.quantization.costs import Costs
 from export.to_litert.int8 import LiteRTQuantizer, weights_only
-from export.verification.constants.litert import litert_constants
+from export.verification.constants.litert_constants import litert_constants
 from mmkeras.core.errors import ExportError
 
 __all__ = ["FORMAT", "convert", "convert_saved_model"]

@@ -26,7 +26,7 @@ from export.source import Source
 from export.to_onnx.float16 import Float16Quantizer
 from export.to_onnx.int8 import OnnxQuantizer, weights_only
 from export.to_onnx.layers import SMALL
-from export.verification.constants.onnx import onnx_constants
+from export.verification.constants.onnx_constants import onnx_constants
 from export.verification.scenarios import ScenarioInputs, scenarios
 from mmkeras.core.errors import ExportError, require
 

@@ -95,12 +95,16 @@ class ScenarioResult:
     """The task's metric of the file."""
     metric_change: float
     """That metric minus the Keras model's."""
+    close: int = 0
+    """Flipped decisions that were near ties of the Keras model: its margin was at most `verify.CLOSE`."""
+    held_change: float | None = None
+    """``metric_change`` with near ties set aside, which is held outside ``all``; None where it is the same."""
     not_finite: int = 0
     """Output values that are NaN or infinite."""
     outputs: dict[str, OutputDifference] = field(default_factory=dict)
     """By output: units are never mixed."""
     metric_error: float | None = None
-    """Standard error of ``metric_change`` for groups of samples drawn anew; None where it was left out."""
+    """Standard error of the change that is held, for groups of samples drawn anew; None where it was left out."""
     calibration_change: float | None = None
     """Expected calibration error of the file minus the Keras model's; None where the task has no confidences."""
     slices: tuple[SliceResult, ...] = ()
@@ -111,6 +115,11 @@ class ScenarioResult:
         """Number of flipped decisions."""
         return len(self.flipped)
 
+    @property
+    def held(self) -> float:
+        """The change of the metric that the gate holds."""
+        return self.metric_change if self.held_change is None else self.held_change
+
     def to_json(self) -> dict[str, Any]:
         """Return the entry in ``export.json``; what is not a finite number becomes null."""
         return {
@@ -119,8 +128,10 @@ class ScenarioResult:
             "mean_abs_diff": _number(self.mean_abs_diff),
             "flips": self.flips,
             "flipped": list(self.flipped),
+            "close": self.close,
             "metric": _number(self.metric),
             "metric_change": _number(self.metric_change),
+            "held_change": _number(self.held),
             "metric_error": None if self.metric_error is None else _number(self.metric_error),
             "calibration_change": None if self.calibration_change is None else _number(self.calibration_change),
             "outputs": {name: difference.to_json() for name, difference in self.outputs.items()},

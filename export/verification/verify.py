@@ -26,6 +26,7 @@ from mmkeras.tasks._contract import Outputs
 
 __all__ = [
     "BATCH",
+    "CLOSE",
     "Case",
     "Infer",
     "Reference",
@@ -38,6 +39,8 @@ Infer = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 BATCH = 64
 """Samples in one forward pass."""
+CLOSE = 0.05
+"""Margin, in the unit of the task's confidence, up to which a changed decision was a near tie of the Keras model."""
 
 
 @dataclass(frozen=True)
@@ -145,18 +148,26 @@ class Reference:
             for name, reference in case.outputs.items()
         }
         flips = task.flips(case.outputs, outputs)
-        metric = task.score(self.targets, outputs, self.weights)[task.metric]
+        close = flips & (task.margins(case.outputs, outputs) <= CLOSE)
+        metric = held = task.score(self.targets, outputs, self.weights)[task.metric]
+        held_outputs = outputs
+        if close.any() and case.scenario.name != ALL:
+            held_outputs = {name: _with_rows(outputs[name], case.outputs[name], close) for name in case.outputs}
+            held = task.score(self.targets, held_outputs, self.weights)[task.metric]
         error = None
         if not brief:
-            moved = flips.any() or metric != case.metric
-            error = metric_error(task, self.targets, self.weights, self.groups, case.outputs, outputs) if moved else 0.0
+            moved = (flips & ~close).any() or held != case.metric
+            given = self.targets, self.weights, self.groups, case.outputs, held_outputs
+            error = metric_error(task, *given) if moved else 0.0
         return ScenarioResult(
             samples=len(self.keys),
             max_abs_diff=max_or_nan([found.max_abs for found, _, _ in differences.values()]),
             mean_abs_diff=float(np.mean([mean for _, mean, _ in differences.values()])),
             flipped=tuple(key for key, flip in zip(self.keys, flips, strict=True) if flip),
             metric=metric,
+            close=int(close.sum()),
             metric_change=metric - case.metric,
+            held_change=None if held == metric else held - case.metric,
             not_finite=sum(bad for _, _, bad in differences.values()),
             outputs={name: found for name, (found, _, _) in differences.items()},
             metric_error=error,
@@ -191,6 +202,11 @@ class Reference:
                 )
         score = self._source.task.score(self.targets, outputs, self.weights)
         return Case(scenario, inputs, outputs, score[self._source.task.metric])
+
+
+def _with_rows(values: np.ndarray, others: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return values (N, ...) with those of the Keras model where ``rows`` (N,) is true."""
+    return np.where(rows.reshape(-1, *[1] * (values.ndim - 1)), others, values)
 
 
 def _difference(

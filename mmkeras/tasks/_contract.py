@@ -67,6 +67,14 @@ class TaskSpec(ABC):
     def flips(self, reference: Outputs, candidate: Outputs) -> np.ndarray:
         """Return bool (B,): samples on which two models decide differently."""
 
+    def margins(self, reference: Outputs, candidate: Outputs) -> np.ndarray:
+        """Return float (B,): how much a model preferred its own decision to another model's, 0 where they are equal.
+
+        A small margin is a near tie, which rounding decides either way. Here there are none: the margin of any changed
+        decision is infinite.
+        """
+        return np.where(self.flips(reference, candidate), np.inf, 0.0)
+
     @abstractmethod
     def score(self, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None) -> dict[str, float]:
         """Return the task metrics of a batch, the primary one among them."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -84,7 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show(results, console)
     console.print(f"written to {given.out}", highlight=False)
     if given.record:
-        _record(results)
+        _record(
+            results, shlex.join(["python", "-m", "tests.mutants", *(sys.argv[1:] if arguments is None else arguments)])
+        )
     good = all(
         results[part]["share"] is None or results[part]["share"] >= results[part]["bar"] for part in ("int8", "other")
     )
@@ -199,15 +202,16 @@ def _died(task: Task) -> list[dict[str, Any]]:
     ]
 
 
-def _record(results: dict[str, Any]) -> None:
+def _record(results: dict[str, Any], command: str) -> None:
     from pipelines._stages.results import record
 
     for name in ("int8", "other"):
         part = results[name]
-        record(f"mutants.{name}.caught", 100 * part["share"], low=100 * part["low"], high=100 * part["high"])
+        interval = {end: 100 * part[end] for end in ("low", "high")}
+        record(f"mutants.{name}.caught", 100 * part["share"], **interval, command=command)
     honest = results["honest"]
     rate = {end: 100 * honest[end] for end in ("low", "high")}
-    record("mutants.honest_refused", 100 * honest["refused"] / max(1, honest["exports"]), **rate)
+    record("mutants.honest_refused", 100 * honest["refused"] / max(1, honest["exports"]), **rate, command=command)
 
 
 if __name__ == "__main__":

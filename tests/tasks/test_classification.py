@@ -69,6 +69,13 @@ def test_flips_are_other_decisions_only():
     )
 
 
+def test_a_margin_is_how_much_the_own_class_was_preferred():
+    spec, _ = task("classification")
+    own = {"probabilities": np.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2], [0.4, 0.35, 0.25], [0.5, 0.3, 0.2]])}
+    other = {"probabilities": np.array([[0.9, 0.1, 0], [0.2, 0.3, 0.5], [0.3, 0.4, 0.3], [np.nan, 0.3, 0.2]])}
+    np.testing.assert_allclose(spec.margins(own, other), [0, 0.3, 0.05, np.inf])
+
+
 def test_cross_entropy():
     np.testing.assert_allclose(_loss(), -np.log(TRUE), rtol=1e-5)
 

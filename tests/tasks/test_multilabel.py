@@ -61,6 +61,14 @@ def test_flips_follow_each_threshold():
     np.testing.assert_array_equal(spec.flips(reference, candidate), [False, True, True])
 
 
+def test_a_margin_is_the_largest_distance_to_a_threshold_that_was_crossed():
+    spec, _ = task("multilabel")
+    own = {"probabilities": np.array([[0.4, 0.29, 0.6]] * 3)}
+    other = {"probabilities": np.array([[0.49, 0.1, 0.9], [0.4, 0.31, 0.4], [0.4, np.nan, 0.6]])}
+    changed = np.abs(np.array([0.29, 0.6]) - np.array(spec.thresholds)[1:]).max()
+    np.testing.assert_allclose(spec.margins(own, other), [0, changed, np.inf], rtol=1e-6)
+
+
 def test_cross_entropy():
     np.testing.assert_allclose(_loss(), -np.log(AGREEMENT).mean(1), rtol=1e-5)
 

@@ -118,6 +118,15 @@ class Spec(TaskSpec):
         first, second = self.decisions(reference), self.decisions(candidate)
         return (first != second) | (first < 0) | (second < 0)
 
+    def margins(self, reference: Outputs, candidate: Outputs) -> np.ndarray:
+        """Return float (B,): probability of the own class minus that of the other model's, by the own probabilities."""
+        first, second = self.decisions(reference), self.decisions(candidate)
+        probabilities = np.asarray(reference["probabilities"], np.float64)
+        rows = np.arange(len(probabilities))
+        known = (first >= 0) & (second >= 0)
+        margins = probabilities[rows, np.maximum(first, 0)] - probabilities[rows, np.maximum(second, 0)]
+        return np.where(known, margins, np.inf)
+
     def score(self, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None) -> dict[str, float]:
         """Return accuracy, macro F1, balanced accuracy and cross-entropy, as scikit-learn defines them.
 

@@ -140,6 +140,14 @@ class Spec(TaskSpec):
         unknown = ~(np.isfinite(reference["probabilities"]) & np.isfinite(candidate["probabilities"]))
         return np.any((self.decisions(reference) != self.decisions(candidate)) | unknown, axis=-1)
 
+    def margins(self, reference: Outputs, candidate: Outputs) -> np.ndarray:
+        """Return float (B,): largest distance to the threshold among the labels that the other decides differently."""
+        first, second = (np.asarray(each["probabilities"], np.float64) for each in (reference, candidate))
+        changed = self.decisions(reference) != self.decisions(candidate)
+        distance = np.where(changed, np.abs(first - np.asarray(self.thresholds, np.float32)), 0.0)
+        known = np.isfinite(first) & np.isfinite(second)
+        return np.where(known, distance, np.inf).max(axis=-1)
+
     def score(self, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None) -> dict[str, float]:
         """Return micro and macro F1, mean average precision and the share of samples with every label right.
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from export.source import Source
-from export.verification.verify import Reference
+from export.verification.results import ScenarioResult
+from export.verification.verify import Case, Reference
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +60,21 @@ def test_relative_differences_are_to_the_value_and_its_channel_not_to_the_larges
     # The second channel is small: its 2e-5 counts more than 0.005 of 1000.
     assert found.relative == pytest.approx(1e-5, rel=1e-3)
     assert found.noise == pytest.approx(0.005 / 5 / np.sqrt(2), rel=1e-3)
+
+
+def test_near_ties_are_set_aside_where_a_modality_is_missing_and_only_there(reference: Reference) -> None:
+    def with_ties(name: str) -> ScenarioResult:
+        case = next(each for each in reference.cases if each.scenario.name == name)
+        probabilities = np.full_like(case.outputs["probabilities"], 0.1)
+        probabilities[:, 0], probabilities[:, 1] = 0.46, 0.44
+        tied = Case(case.scenario, case.inputs, {"probabilities": probabilities}, 0.0)
+        score = reference.compare(tied, tied.outputs)
+        swapped = probabilities[:, [1, 0, *range(2, probabilities.shape[1])]]
+        found = reference.compare(dataclasses.replace(tied, metric=score.metric), {"probabilities": swapped})
+        assert (found.flips, found.close) == (found.samples, found.samples)
+        assert found.metric_change != 0
+        return found
+
+    whole, missing = with_ties("all"), with_ties("without_image")
+    assert whole.held == whole.metric_change
+    assert (missing.held, missing.metric_error) == (0, 0)

@@ -13,8 +13,8 @@ from export.to_litert import int8 as litert
 from export.to_litert.flatbuffer import read_model, write_model
 from export.to_onnx import int8 as onnx_int8
 from export.verification.constants.compare import constants_problem
-from export.verification.constants.litert import litert_constants
-from export.verification.constants.onnx import onnx_constants
+from export.verification.constants.litert_constants import litert_constants
+from export.verification.constants.onnx_constants import onnx_constants
 from export.verification.results import Report
 
 Files = dict[tuple[str, str], Path]
