@@ -9,10 +9,10 @@ from pathlib import Path
 from rich.progress import Progress, TaskID
 
 from export.formats import Format, Job
-from export.formats.saved_model_from_keras import FORMAT as SAVED_MODEL
-from export.formats.saved_model_from_keras import RAW_ENDPOINT
 from export.source import Source
 from export.to_onnx.onnx_from_keras import FORMAT as ONNX
+from export.to_saved_model.saved_model_from_keras import FORMAT as SAVED_MODEL
+from export.to_saved_model.saved_model_from_keras import RAW_ENDPOINT
 from export.to_tensorrt.notes import engine_notes
 from export.verification.constants.compare import constants_problem
 from export.verification.content import content_problem

@@ -1,4 +1,4 @@
-"""The formats of an export: what a converter is, and how it is found. SavedModel is written here."""
+"""The formats of an export: what a converter is, and how it is found."""
 
 from export.formats.format import Format, Job, formats, plan
 

@@ -1,4 +1,4 @@
-"""Finds the converters: every module ``<target>_from_<source>.py`` in ``export/formats`` and ``export/to_*``.
+"""Finds the converters: every module ``export/to_<target>/<target>_from_<source>.py``.
 
 Such a module writes one format and ends with ``FORMAT``, a `Format`.
 """
@@ -49,7 +49,7 @@ class Job:
     @cached_property
     def static_saved_model(self) -> Path:
         """A SavedModel with static batch 1, made when first asked for: what batch-1 converters start from."""
-        from export.formats.saved_model_from_keras import write_static
+        from export.to_saved_model.saved_model_from_keras import write_static
 
         folder = self.work / "static_saved_model"
         write_static(self.source, folder)
@@ -146,7 +146,7 @@ def formats() -> dict[str, Format]:
 def _converters() -> Iterator[str]:
     """Yield the names of the modules that are named like a converter."""
     for package in pkgutil.iter_modules(importlib.import_module("export").__path__, "export."):
-        if package.ispkg and package.name.startswith(("export.formats", "export.to_")):
+        if package.ispkg and package.name.startswith("export.to_"):
             folder = importlib.import_module(package.name).__path__
             yield from (info.name for info in pkgutil.iter_modules(folder, f"{package.name}.") if "_from_" in info.name)
 

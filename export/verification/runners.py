@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.formats.saved_model_from_keras import FORMAT as SAVED_MODEL
-from export.formats.saved_model_from_keras import TENSOR_ENDPOINT
+from export.to_saved_model.saved_model_from_keras import FORMAT as SAVED_MODEL
+from export.to_saved_model.saved_model_from_keras import TENSOR_ENDPOINT
 from export.verification.verify import BATCH, Infer
 from mmkeras.core.errors import require
 from mmkeras.runtime.runner import runners

@@ -98,7 +98,7 @@ class Reference:
         """
         import tensorflow as tf
 
-        from export.formats.saved_model_from_keras import decode_batch
+        from export.to_saved_model.saved_model_from_keras import decode_batch
 
         specs = self._source.specs
         values = {name: [_as_bytes(sample.values.get(name)) for sample in self._source.samples] for name in specs}

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from mmkeras.core.errors import DataError
 from mmkeras.core.rounding import percent
 from mmkeras.core.typed import parse_json
-from mmkeras.driving.degradation.degradation import SCENARIOS
+from mmkeras.driving.degradation.measure import SCENARIOS
 from mmkeras.evaluation.pictures import figure_to_png
 from mmkeras.evaluation.table import worst_slices
 from mmkeras.evaluation.words import number, span, span_of_change, step, title
