@@ -11,8 +11,7 @@ from rich.progress import Progress, TaskID
 from export.formats import Format, Job
 from export.source import Source
 from export.to_onnx.onnx_from_keras import FORMAT as ONNX
-from export.to_saved_model.saved_model_from_keras import FORMAT as SAVED_MODEL
-from export.to_saved_model.saved_model_from_keras import RAW_ENDPOINT
+from export.to_saved_model.endpoints import RAW_ENDPOINT, SAVED_MODEL
 from export.to_tensorrt.notes import engine_notes
 from export.verification.constants.compare import constants_problem
 from export.verification.content import content_problem
@@ -142,7 +141,7 @@ def _verify(this: _Attempt, aside: Path, scenarios: dict[str, ScenarioResult], b
             this.progress.advance(bar)
         if file.batched:
             scenarios["batched"] = reference.measure(reference.cases[0], file.infer)
-    if this.format.name == SAVED_MODEL.name:
+    if this.format.name == SAVED_MODEL:
         raw = open_saved_model(aside, RAW_ENDPOINT)
         for case in reference.raw_cases():
             scenarios[case.scenario.name] = reference.measure(case, raw)

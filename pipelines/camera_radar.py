@@ -229,7 +229,7 @@ class CameraRadarStory(Story[CameraRadarConfig]):
             degrade(done)
         if done.config.compare.variants:
             with stage(done.console, "Comparison"):
-                add_to_metrics(done.run.folder, compare(done))
+                add_to_metrics(done.run.folder, compare(done, Path(__file__).stem))
         write_report(done.run.folder)
 
     def after_export(self, done: Evaluated, bundle: Path) -> None:

@@ -17,7 +17,10 @@ from export.calibration.calibration import Calibration
 from export.calibration.prepare import prepare_calibration
 from export.quantization.costs import Costs
 from export.quantization.layers import Quantizer
+from export.quantization.search import Search
+from export.quantization.trial import Trial, tuning_samples
 from export.source import Source
+from export.to_saved_model.endpoints import write_static
 from export.verification.constants.constant import Constant
 from export.verification.gates import gates_of, tightened
 from export.verification.verify import Reference
@@ -49,8 +52,6 @@ class Job:
     @cached_property
     def static_saved_model(self) -> Path:
         """A SavedModel with static batch 1, made when first asked for: what batch-1 converters start from."""
-        from export.to_saved_model.saved_model_from_keras import write_static
-
         folder = self.work / "static_saved_model"
         write_static(self.source, folder)
         return folder
@@ -76,8 +77,6 @@ class Job:
         Raises:
             ExportError: there are none.
         """
-        from export.quantization.trial import tuning_samples
-
         samples, split = tuning_samples(self.source, min(self.config.samples, TUNING_SAMPLES))
         source = dataclasses.replace(self.source, samples=samples)
         return Reference(source, lambda name: self.step(f"Keras on {split} samples, {name}")), split
@@ -97,10 +96,6 @@ class Job:
         Raises:
             ExportError: there are no samples, or the limits do not hold with a single layer in the small precision.
         """
-        # Both run files, and what opens a SavedModel knows its converter, which imports this module.
-        from export.quantization.search import Search
-        from export.quantization.trial import Trial
-
         reference, split = self.tuning
         task = self.source.task
         gates = gates_of(task, self.config.max_metric_drop, self.config.max_flips)

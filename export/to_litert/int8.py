@@ -18,17 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from export.quantization.layers import QuantizedLayer, describe, scoped_name
+from export.calibration.ranges import measure_ranges
+from export.quantization.layers import QuantizedLayer
 from export.to_litert.compact import compact
 from export.to_litert.embeddings import embeddings, quantize_embeddings
-from export.to_litert.flatbuffer import read_model, schema
+from export.to_litert.flatbuffer import read_model
+from export.to_litert.operations import OPERATIONS, weighted_layers
 from mmkeras.core.errors import ExportError, nearest, require
 
 __all__ = ["LiteRTQuantizer", "weights_only"]
-
-SIGNATURE = "serving_default"
-OPERATIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-"""What ai-edge-quantizer does; embeddings are added to it."""
 
 
 class LiteRTQuantizer:
@@ -51,9 +49,6 @@ class LiteRTQuantizer:
         count = len(next(iter(inputs.values()))) if inputs else 0
         if not count:
             raise ExportError("Static int8 needs calibration samples, got none. Give the data a training split.")
-        # It reads the operations above, and a module cannot wait for one that waits for it.
-        from export.calibration.ranges import measure_ranges
-
         # The quantiser's own ranges are a moving average, which cuts what is beyond the average sample.
         self._ranges = {
             name: {"min": np.float32(low), "max": np.float32(high)}
@@ -145,21 +140,9 @@ def _layers(float32: Path) -> tuple[QuantizedLayer, ...]:
     """
     content = float32.read_bytes()
     model = read_model(content)
-    names = {value: name for name, value in vars(schema().BuiltinOperator).items() if isinstance(value, int)}
     found = list(embeddings(content))
     for graph in model.subgraphs:
-        for operator in graph.operators:
-            code = model.operatorCodes[operator.opcodeIndex]
-            operation = names.get(max(code.builtinCode, code.deprecatedBuiltinCode), "")
-            if operation not in OPERATIONS:
-                continue
-            weights = graph.tensors[operator.inputs[1]]
-            data = model.buffers[weights.buffer].data
-            if data is None or len(data) == 0:
-                continue
-            output = graph.tensors[operator.outputs[0]].name.decode()
-            scoped = scoped_name(weights.name.decode(), output)
-            found.append(describe(output, scoped, operation, int(np.prod(weights.shape))))
+        found += [layer for _, layer in weighted_layers(model, graph)]
     if not found:
         raise ExportError(
             f"{float32.name}: there is nothing to quantise: no embedding and no {', '.join(OPERATIONS)} with weights."

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from mmkeras.runtime.differences.contents import Contents, read_contents
+from mmkeras.runtime.differences.contents import Contents
+from mmkeras.runtime.differences.read import read_contents
 
 __all__ = ["content_problem"]
 

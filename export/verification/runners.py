@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.to_saved_model.saved_model_from_keras import FORMAT as SAVED_MODEL
-from export.to_saved_model.saved_model_from_keras import TENSOR_ENDPOINT
+from export.to_saved_model.endpoints import SAVED_MODEL, TENSOR_ENDPOINT
 from export.verification.verify import BATCH, Infer
 from mmkeras.core.errors import require
 from mmkeras.runtime.runner import runners
@@ -39,7 +38,7 @@ def opened(format: str, path: Path) -> Iterator[Opened]:
         format: ``saved_model``, or a format that `mmkeras.runtime` has a runner for.
         path: the file or folder.
     """
-    if format == SAVED_MODEL.name:
+    if format == SAVED_MODEL:
         yield Opened(open_saved_model(path), BATCH, batched=False)
         return
     with runners()[format](path, threads=min(4, os.cpu_count() or 1)) as runner:

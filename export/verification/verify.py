@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from export.source import Source
+from export.to_saved_model.endpoints import decode_batch
 from export.verification.results import OutputDifference, ScenarioResult, max_or_nan
 from export.verification.samples import groups_of
 from export.verification.scenarios import ALL, Scenario, ScenarioInputs, scenarios
@@ -97,8 +98,6 @@ class Reference:
         Their reference is the Keras model on tensors decoded in TensorFlow, one sample at a time, as in training.
         """
         import tensorflow as tf
-
-        from export.to_saved_model.saved_model_from_keras import decode_batch
 
         specs = self._source.specs
         values = {name: [_as_bytes(sample.values.get(name)) for sample in self._source.samples] for name in specs}

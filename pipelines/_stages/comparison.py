@@ -37,7 +37,7 @@ def add_to_metrics(folder: Path, parts: dict[str, Any]) -> None:
     write_json(path, {**json.loads(path.read_text("utf-8")), **parts})
 
 
-def compare(done: Evaluated) -> dict[str, Any]:
+def compare(done: Evaluated, pipeline: str) -> dict[str, Any]:
     """Train every variant with every seed, each in ``comparison/<variant>-<seed>`` of the run's folder.
 
     Each is a process of its own (`_stages.variant`); several run side by side, since a small model does not fill the
@@ -45,6 +45,10 @@ def compare(done: Evaluated) -> dict[str, Any]:
 
     All of them are trained by one rule, and the epoch with the best validation score is scored. Where the score was
     still improving when training ended, a line says so, see `pipelines._stages.variant.training`.
+
+    Args:
+        done: the evaluated run.
+        pipeline: its name, which has the variants.
 
     Returns:
         ``fusions``, ``night`` and ``gains`` of metrics.json.
@@ -62,7 +66,7 @@ def compare(done: Evaluated) -> dict[str, Any]:
         measure(done.model, done.samples, done.run, config.train, root / f"{own[0]}-{own[1]}")
     missing = [job for job in jobs if not (root / f"{job[0]}-{job[1]}" / SCORES).is_file()]
     if missing:
-        run_processes(done.run.folder, missing, config.compare.processes, config.train.epochs, done.console)
+        run_processes(pipeline, done.run.folder, missing, config.compare.processes, config.train.epochs, done.console)
     scores: dict[str, dict[str, Any]] = {}
     for variant, seed in jobs:
         score = json.loads((root / f"{variant}-{seed}" / SCORES).read_text("utf-8"))

@@ -20,12 +20,15 @@ __all__ = ["run_processes"]
 _EPOCH = re.compile(r"^epoch (\d+)/", re.MULTILINE)
 
 
-def run_processes(folder: Path, jobs: Sequence[tuple[str, int]], processes: int, epochs: int, console: Console) -> None:
+def run_processes(
+    pipeline: str, folder: Path, jobs: Sequence[tuple[str, int]], processes: int, epochs: int, console: Console
+) -> None:
     """Train variants, some at a time, each with its share of the cores and its output in ``train.log``.
 
     Ctrl-C reaches them too: they save their state, and a resumed run goes on with it.
 
     Args:
+        pipeline: its name, which has the variants.
         folder: the run's folder.
         jobs: variants with their seeds.
         processes: how many run side by side.
@@ -45,7 +48,7 @@ def run_processes(folder: Path, jobs: Sequence[tuple[str, int]], processes: int,
                 while waiting and len(running) < max(1, processes):
                     job = waiting.pop(0)
                     progress.start_task(bars[job])
-                    running[job] = _start(folder, job, max(1, processes))
+                    running[job] = _start(pipeline, folder, job, max(1, processes))
                 for job, process in list(running.items()):
                     _show(progress, bars[job], _log(folder, job))
                     if process.poll() is None:
@@ -70,10 +73,10 @@ def _log(folder: Path, job: tuple[str, int]) -> Path:
     return folder / "comparison" / f"{job[0]}-{job[1]}" / "train.log"
 
 
-def _start(folder: Path, job: tuple[str, int], processes: int) -> subprocess.Popen[bytes]:
+def _start(pipeline: str, folder: Path, job: tuple[str, int], processes: int) -> subprocess.Popen[bytes]:
     threads = str(max(1, (os.cpu_count() or 1) // processes))
     limits = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), threads)
-    command = [sys.executable, "-m", "pipelines._stages.variant", str(folder), job[0], str(job[1])]
+    command = [sys.executable, "-m", "pipelines._stages.variant", pipeline, str(folder), job[0], str(job[1])]
     path = _log(folder, job)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as log:

@@ -1,11 +1,12 @@
-"""Trains one variant of a camera and radar run with one seed, in a process of its own: ``RUN VARIANT SEED``.
+"""Trains one variant of a run with one seed, in a process of its own: ``PIPELINE RUN VARIANT SEED``.
 
-python -m pipelines._stages.variant runs/camera_radar/latest radar_only 1
+python -m pipelines._stages.variant camera_radar runs/camera_radar/latest radar_only 1
 """
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -41,7 +42,7 @@ SCORES = "scores.json"
 
 @utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train and score ``RUN VARIANT SEED``; an interrupted training goes on. Return the exit status."""
+    """Train and score ``PIPELINE RUN VARIANT SEED``; an interrupted training goes on. Return the exit status."""
     from mmkeras.core.command_line import parse
     from mmkeras.evaluation.samples import read
     from mmkeras.model import build_model, modality_specs, task_spec
@@ -50,12 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from mmkeras.training.interrupts import Interrupted
     from mmkeras.training.moved import placed
     from mmkeras.training.run import Run
-    from pipelines.camera_radar import CameraRadarConfig
 
-    base, variant, seed = sys.argv[1:] if arguments is None else arguments
+    pipeline, base, variant, seed = sys.argv[1:] if arguments is None else arguments
     parent = Run.open(Path(base))
     whole, _ = parse(
-        CameraRadarConfig, ["--config", str(parent.folder / "config.toml")], program="_variant", description=""
+        _config_class(pipeline), ["--config", str(parent.folder / "config.toml")], program="_variant", description=""
     )
     whole = placed(whole, parent.folder)
     train = dataclasses.replace(whole.train, seed=int(seed))
@@ -77,6 +77,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     samples = read(index, "test", run.specs, run.task, batch_size=config.evaluate.batch_size)
     measure(run.model(), samples, run, config.train, folder)
     return 0
+
+
+def _config_class(pipeline: str) -> type[Any]:
+    """Return the configuration of a pipeline, which is found by its name."""
+    from mmkeras.core.config import RunConfig
+
+    module = importlib.import_module(f"pipelines.{pipeline}")
+    classes = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, RunConfig)]
+    (own,) = [each for each in classes if each.__module__ == module.__name__]
+    return own
 
 
 def training(folder: Path, task: TaskSpec, epochs: int) -> dict[str, Any]:

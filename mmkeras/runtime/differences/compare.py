@@ -7,7 +7,7 @@ from typing import Any
 
 from mmkeras.bundle import Bundle, ExportedFile
 from mmkeras.core.typed import is_finite
-from mmkeras.runtime.differences.contents import read_contents
+from mmkeras.runtime.differences.read import read_contents
 from mmkeras.runtime.side_files import BENCHMARK, EXPORT, read_side_file
 
 __all__ = ["compare", "latencies"]

@@ -15,7 +15,7 @@ from export.to_litert.int8 import LiteRTQuantizer, weights_only
 from export.to_litert.litert_from_saved_model import convert_saved_model
 from export.verification.verify import Reference
 from mmkeras.core.errors import ExportError
-from mmkeras.runtime.differences.contents import read_contents
+from mmkeras.runtime.differences.read import read_contents
 from mmkeras.runtime.runner import runners
 
 

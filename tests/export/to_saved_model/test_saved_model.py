@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from export.source import Source
-from export.to_saved_model.saved_model_from_keras import decode_batch
+from export.to_saved_model.endpoints import decode_batch
 from export.verification.results import Report
 from mmkeras.bundle import Bundle
 from mmkeras.modalities.image.spec import Spec as ImageSpec

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmkeras.runtime.differences.contents import read_contents
+from mmkeras.runtime.differences.read import read_contents
 from tests.fuzz.reader import Reader
 
 __all__ = ["READERS", "litert_file"]
