@@ -11,10 +11,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from mmkeras.core.components import find
 from mmkeras.core.errors import DataError
 from mmkeras.core.rounding import percent
 from mmkeras.core.typed import parse_json
-from mmkeras.driving.degradation.measure import SCENARIOS
 from mmkeras.evaluation.pictures import figure_to_png
 from mmkeras.evaluation.table import worst_slices
 from mmkeras.evaluation.words import number, span, span_of_change, step, title
@@ -74,10 +74,17 @@ def render_report(
         packages=given.get("packages", {}),
         facts={k: v for k, v in given.items() if k not in _APART},
         fusion_means=_fusion_means(metrics.get("fusions", {})),
-        scenario_titles={scenario.name: scenario.title for scenario in SCENARIOS},
+        scenario_titles=_scenario_titles(metrics),
         config=given.get("config") if config is None else config,
         export=export,
     )
+
+
+def _scenario_titles(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """Return the scenarios of degradation in words where there are any; they belong to driving."""
+    if not {"degradation", "degradation_exported"} & set(metrics):
+        return {}
+    return {scenario.name: scenario.title for scenario in find("driving", "degradation").SCENARIOS}
 
 
 def _fusion_means(fusions: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmkeras.bundle import Bundle
+from mmkeras.core.components import find
 from mmkeras.core.errors import ConfigError, DataError, MmkerasError
 from mmkeras.core.terminal import say, say_json, show_progress
 from mmkeras.runtime.predictor import Predictor
@@ -110,9 +111,9 @@ def inspect(bundle: Bundle, options: argparse.Namespace) -> int:
 
 def stream(bundle: Bundle, options: argparse.Namespace) -> int:
     """Replay a drive to the bundle and write what happened."""
-    from mmkeras.driving.stream.command import stream as run
-
-    return run(bundle, options, show_progress)
+    # By name: what drives are is known to the wing that knows them.
+    status: int = find("driving", "stream", "command").stream(bundle, options, show_progress)
+    return status
 
 
 def pack(bundle: Bundle, options: argparse.Namespace) -> int:

@@ -34,7 +34,7 @@ sys.exit(main(sys.argv[0], sys.argv[1:]))
 with status 0, as if a self-test had passed."""
 
 # Modules that are found by their name and not by an import; what they import comes along.
-_ROOTS = ("__main__.py", "runtime/**/*.py", "modalities/*/spec.py", "tasks/*/spec.py")
+_ROOTS = ("__main__.py", "runtime/**/*.py", "driving/stream/*.py", "modalities/*/spec.py", "tasks/*/spec.py")
 
 
 def runtime_files() -> dict[str, Path]:

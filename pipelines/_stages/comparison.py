@@ -11,8 +11,7 @@ from rich.table import Table
 
 from mmkeras.bundle import Bundle
 from mmkeras.core.rounding import rounded
-from mmkeras.driving.degradation.measure import degradation
-from mmkeras.driving.degradation.table import print_degradation, record_degradation
+from mmkeras.driving.degradation import degradation, print_degradation, record_degradation
 from mmkeras.evaluation import write_report
 from mmkeras.evaluation.intervals import Bootstrap
 from mmkeras.storage.files import write_json

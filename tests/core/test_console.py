@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mmkeras.core.console import Console, DescriptionColumn
+from tests.conftest import REPOSITORY
+from tests.sources import MODULES
 
-ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = "[red]x[/red] [/] [link=http://a]y[/link] :warning: \x1b]8;;http://b\x1b\\z"
 SHOWN = "[red]x[/red] [/] [link=http://a]y[/link] :warning: ?]8;;http://b?\\z"
 
@@ -74,7 +75,6 @@ def test_styles_are_given_apart_from_the_text(console):
 
 # === Every module ===
 
-MODULES = sorted(path for package in ("mmkeras", "export", "pipelines") for path in (ROOT / package).rglob("*.py"))
 _MARKUP = re.compile(r"\[/?(?:bold|dim|italic|red|green|yellow|blue|cyan|magenta|link|/?)\b[^\[\]\n]*\]|\[/\]")
 # Lines of JSON between our own processes, and a tool whose output is a file of this repository.
 _PROTOCOLS = (
@@ -118,9 +118,9 @@ def _faults(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 def test_no_module_prints_text_that_could_act():
     faults = {
-        f"{path.relative_to(ROOT).as_posix()}:{line}": reason
-        for path in MODULES
-        if path.relative_to(ROOT).as_posix() not in _PROTOCOLS
+        f"{path.relative_to(REPOSITORY).as_posix()}:{line}": reason
+        for path in MODULES.values()
+        if path.relative_to(REPOSITORY).as_posix() not in _PROTOCOLS
         for line, reason in _faults(ast.parse(path.read_text(encoding="utf-8")))
     }
     assert not faults
@@ -149,7 +149,7 @@ def _is_program(path: Path) -> bool:
 
 
 def test_every_program_ends_as_programs_do():
-    programs = [path for path in MODULES if _is_program(path)]
+    programs = [path for path in MODULES.values() if _is_program(path)]
     assert len(programs) > 15
     for path in programs:
         tree = ast.parse(path.read_text(encoding="utf-8"))

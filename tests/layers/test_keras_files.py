@@ -19,7 +19,7 @@ import pytest
 
 from mmkeras.core.errors import ConfigError, DataError, MmkerasError, TrainingError
 from mmkeras.layers.keras_files import check_preset, copy_weights, load_model, load_weights
-from tests.conftest import REPOSITORY
+from tests.sources import MODULES
 
 
 def _model() -> keras.Model:
@@ -259,12 +259,10 @@ def test_nothing_else_loads_what_could_run_code():
     wrong = []
     # parallel exchanges objects with processes that it started itself, through their own pipes.
     allowed = ("mmkeras.layers.keras_files", "mmkeras.core.parallel")
-    for package in ("mmkeras", "export", "pipelines"):
-        for path in (REPOSITORY / package).rglob("*.py"):
-            module = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if module not in allowed and (found := _runs_code(node)):
-                    wrong.append(f"{module}: {found}")
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if module not in allowed and (found := _runs_code(node)):
+                wrong.append(f"{module}: {found}")
     assert not wrong
 
 

@@ -12,7 +12,8 @@ from rich.table import Table
 from mmkeras.core.console import Console
 from mmkeras.core.errors import DataError
 from mmkeras.driving.degradation.measure import SCENARIOS
-from mmkeras.evaluation.pictures import degradation_figure, figure_to_png
+from mmkeras.driving.degradation.picture import degradation_figure
+from mmkeras.evaluation.pictures import figure_to_png
 from mmkeras.evaluation.words import number, title
 from mmkeras.storage.files import write_bytes, write_json
 
@@ -24,7 +25,7 @@ def record_degradation(folder: Path, table: Mapping[str, Mapping[str, Any]], fil
 
     Args:
         folder: the run's folder, evaluated before.
-        table: what `mmkeras.driving.degradation.measure.degradation` returns.
+        table: what `degradation` returns.
         file: the exported file that was measured, relative to its bundle; the Keras model when empty.
 
     Raises:
@@ -49,7 +50,7 @@ def print_degradation(
     """Print a row per scenario and a column per metric.
 
     Args:
-        table: what `mmkeras.driving.degradation.measure.degradation` returns.
+        table: what `degradation` returns.
         console: where to.
         heading: above the table.
     """

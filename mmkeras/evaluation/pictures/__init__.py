@@ -1,6 +1,5 @@
 """Pictures for the report and TensorBoard: functions that return a matplotlib figure."""
 
-from mmkeras.driving.degradation.picture import degradation_figure
 from mmkeras.evaluation.pictures.ablation import ablation_figure, slices_figure
 from mmkeras.evaluation.pictures.attention import attention_figure
 from mmkeras.evaluation.pictures.calibration import calibration_figure
@@ -16,7 +15,6 @@ __all__ = [
     "attention_figure",
     "calibration_figure",
     "confusion_figure",
-    "degradation_figure",
     "figure_to_array",
     "figure_to_png",
     "gallery_figure",

@@ -14,8 +14,7 @@ import mmkeras
 from mmkeras.core.config import EvaluateConfig
 from mmkeras.core.console import Console
 from mmkeras.core.errors import DataError
-from mmkeras.driving.degradation.measure import SCENARIOS, degradation
-from mmkeras.driving.degradation.table import print_degradation, record_degradation
+from mmkeras.driving.degradation import SCENARIOS, degradation, print_degradation, record_degradation
 from mmkeras.evaluation import evaluate, write_report
 from mmkeras.evaluation.watch import EpochPictures
 from tests.evaluation.frames import Oracle, frames, specs, task, without_raw
