@@ -13,11 +13,9 @@ pydicom = pytest.importorskip("pydicom", reason="needs the extra dicom: pip inst
 from PIL import Image  # noqa: E402
 
 from mmkeras.core.errors import DataError  # noqa: E402
-from mmkeras.media.dicom import limits as dicom_limits  # noqa: E402
-from mmkeras.media.dicom.codestream import declared_size  # noqa: E402
-from mmkeras.media.dicom.frames import open_frame, read_dicom  # noqa: E402
-from mmkeras.media.dicom.header import is_dicom  # noqa: E402
-from mmkeras.media.dicom.record import anonymous  # noqa: E402
+from mmkeras.media.dicom import header as dicom_header  # noqa: E402
+from mmkeras.media.dicom.frames import anonymous, open_frame, read_dicom  # noqa: E402
+from mmkeras.media.dicom.header import declared_size, is_dicom  # noqa: E402
 from mmkeras.media.image.pixels import read_rgb  # noqa: E402
 from mmkeras.modalities.image import records  # noqa: E402
 from mmkeras.modalities.image.spec import Config, Spec  # noqa: E402
@@ -162,7 +160,7 @@ def test_what_cannot_be_used_is_named_and_the_patient_is_not(kind, caplog):
 
 
 def test_a_deflated_bomb_is_refused(monkeypatch):
-    monkeypatch.setattr(dicom_limits, "MOST_INFLATED", 1 << 20)
+    monkeypatch.setattr(dicom_header, "MOST_INFLATED", 1 << 20)
     data = dicom_file(np.zeros((2000, 2000), "uint16"), DEFLATED)
     assert len(data) < 1 << 15
     with pytest.raises(DataError, match="inflates to more than 1 MiB"):
