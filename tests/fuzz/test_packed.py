@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from export.fuzz_bundle import DAMAGES, _outcome, main
 from tests.bundle.archive.samples import packed
+from tests.fuzz.__main__ import main
+from tests.fuzz.damage.raw import DAMAGES
+from tests.fuzz.packed import _outcome
 
 
 def test_every_kind_of_damage_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "bundle_fuzz.json"
-    arguments = [str(packed(tmp_path)), "--tries", "400", "--out", str(out)]
+    arguments = ["--bundle", str(packed(tmp_path)), "--inputs", "400", "--out", str(out)]
     assert main(arguments) == 0
     first = json.loads(out.read_text())
     assert (first["tried"], first["refused"]) == (400, 400)
@@ -24,7 +26,7 @@ def test_every_kind_of_damage_is_refused(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_a_bundle_that_is_damaged_already(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "x.mmk").write_bytes(b"PK")
-    assert main([str(tmp_path / "x.mmk")]) == 2
+    assert main(["--bundle", str(tmp_path / "x.mmk")]) == 2
     assert "ArchiveError" in capsys.readouterr().err
 
 
