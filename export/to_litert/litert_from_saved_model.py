@@ -26,7 +26,7 @@ from export.to_litert.int8 import LiteRTQuantizer, weights_only
 from export.verification.constants.litert_constants import litert_constants
 from mmkeras.core.errors import ExportError
 
-__all__ = ["FORMAT", "convert", "convert_saved_model"]
+__all__ = ["FORMAT", "convert", "convert_saved_model", "float32"]
 
 FRESH = 50
 """Samples, other than those of the calibration, on which its ranges are held against what else occurs."""

@@ -33,7 +33,7 @@ from mmkeras.core.errors import ExportError, require
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["FORMAT", "OPSET", "check", "convert", "erfc_handler", "float32_graph", "quiet"]
+__all__ = ["FORMAT", "OPSET", "check", "convert", "erfc_handler", "float32", "float32_graph", "quiet"]
 
 OPSET = 17
 LOOKED_AT = 32

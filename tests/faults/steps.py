@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from mmkeras.core.terminal import say, utf8_program
 from mmkeras.storage.disk import explain
 from mmkeras.storage.files import sweep, write_bytes
 from tests.faults.stages import Stage
@@ -23,9 +25,11 @@ def stage(kind: str, way: str = "careful") -> Stage:
     return Stage(kind, ("tests.faults.steps", way, "made"), (), ("made",))
 
 
-def main(arguments: list[str]) -> int:
+@utf8_program
+def main(arguments: Sequence[str] | None = None) -> int:
     """Write; go on with what is there."""
-    way, folder = arguments[0], Path(arguments[1])
+    way, place = sys.argv[1:] if arguments is None else arguments
+    folder = Path(place)
     try:
         sweep(folder.glob(".*.tmp"))
         for number in range(3):
@@ -43,10 +47,10 @@ def main(arguments: list[str]) -> int:
                     file.flush()
                     time.sleep(0.05)
     except OSError as error:
-        print(f"Stopped: {explain(error)}")
+        say(f"Stopped: {explain(error)}")
         return 2
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

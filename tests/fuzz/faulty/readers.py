@@ -9,6 +9,8 @@ from pathlib import Path
 from mmkeras.core.errors import DataError
 from tests.fuzz.reader import Reader
 
+__all__ = ["READERS"]
+
 
 def _write(folder: Path) -> None:
     (folder / "valid.bin").write_bytes(b"valid")
