@@ -77,7 +77,7 @@ class Trial:
         gate = self.gates[self.precision]
 
         def beyond(name: str) -> float:
-            return self.drop(results[name]) - 100 * allowed_drop(gate, name, results[name], searching=True)
+            return self.drop(results[name]) - 100 * allowed_drop(gate, name, results[name])
 
         return max(results, key=beyond)
 

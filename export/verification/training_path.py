@@ -15,12 +15,10 @@ import numpy as np
 from mmkeras.core.components import find
 from mmkeras.core.errors import ExportError
 from mmkeras.modalities import ModalitySpec
-from mmkeras.runtime.selftest import PIXEL_LEVELS, ROUNDED_SHARE
+from mmkeras.runtime.inputs import input_difference
 
-__all__ = ["RELATIVE", "TrainingPath", "check_host"]
+__all__ = ["TrainingPath", "check_host"]
 
-RELATIVE = 1e-5
-"""By how much a float may differ, as a share of the larger of 1 and its size."""
 _BATCH = 64
 
 
@@ -89,7 +87,7 @@ def check_host(
         bad = False
         for name, got in spec.inputs(value).items():
             expected = inputs[name][row]
-            difference, limit = _difference(expected, np.asarray(got))
+            difference, limit = input_difference(expected, np.asarray(got))
             if not difference <= limit:
                 bad = True
                 shown = f"{name} of sample {key!r} differs by {difference:.3g}, allowed {limit:.3g}"
@@ -101,18 +99,3 @@ def check_host(
             f"{scenario!r}, {differ} of {len(keys)} samples differ; {worst[1]}. Nothing is exported: `preprocess` in "
             f"modalities/{spec.kind}/spec.py and `decode` in modalities/{spec.kind}/records.py must agree."
         )
-
-
-def _difference(expected: np.ndarray, got: np.ndarray) -> tuple[float, float]:
-    """Return the largest difference and what is allowed."""
-    if expected.shape != got.shape:
-        return float("inf"), 0.0
-    first, second = np.asarray(expected, np.float64), np.asarray(got, np.float64)
-    difference = float(np.abs(first - second).max(initial=0.0))
-    if expected.dtype == np.uint8:
-        if float((first != second).mean()) > ROUNDED_SHARE:
-            return difference, 0.0
-        return difference, PIXEL_LEVELS
-    if np.issubdtype(expected.dtype, np.integer):
-        return difference, 0.0
-    return difference, RELATIVE * max(1.0, float(np.abs(first).max(initial=0.0)))

@@ -13,19 +13,13 @@ from mmkeras.bundle import Bundle, ExportedFile, Golden
 from mmkeras.core.errors import DataError, DependencyError, MmkerasError
 from mmkeras.modalities import ModalitySpec
 from mmkeras.runtime.answers import compare_answers
+from mmkeras.runtime.inputs import input_difference
 from mmkeras.runtime.predictor import candidates, open_runner
 from mmkeras.runtime.replay import replay
 from mmkeras.runtime.runner import runners
 from mmkeras.runtime.tensorrt.engines import EngineFile
 
-__all__ = ["PIXEL_LEVELS", "ROUNDED_SHARE", "FileCheck", "PreprocessingCheck", "SelfTest", "selftest"]
-
-# Another build of libjpeg may round a pixel to the next level, and another maths library the last bit of a float.
-PIXEL_LEVELS = 1.0
-"""By how much a pixel of 8 bits may differ from that of training: a tie is rounded to either side."""
-ROUNDED_SHARE = 0.05
-"""Share of the pixels that may differ at all: ties are rare."""
-_FLOATS = 1e-5
+__all__ = ["FileCheck", "PreprocessingCheck", "SelfTest", "selftest"]
 
 
 @dataclass(frozen=True)
@@ -219,11 +213,7 @@ def _check_preprocessing(bundle: Bundle, golden: Golden) -> list[PreprocessingCh
                 break
             for tensor in (*spec.tensors, spec.present):
                 expected, got = golden.inputs[tensor.name][row], np.asarray(tensors[tensor.name])
-                diff = float(_difference(expected[None], got[None])[0])
-                limit = PIXEL_LEVELS if tensor.dtype == "uint8" else _FLOATS
-                if tensor.dtype == "uint8" and expected.shape == got.shape:
-                    # A level more in many places is no rounding.
-                    limit = limit if float((expected != got).mean()) <= ROUNDED_SHARE else 0.0
+                diff, limit = input_difference(expected, got)
                 if not diff <= limit and not reason:
                     reason = f"{golden.keys[row]}: {tensor.name} differs by {diff:.3g}, allowed {limit:g}"
                 worst = max(worst, diff)
@@ -242,15 +232,7 @@ def _check_absent(spec: ModalitySpec, golden: Golden) -> str:
     given = spec.inputs(None)
     for row in rows:
         for tensor in (*spec.tensors, spec.present):
-            diff = float(_difference(golden.inputs[tensor.name][row][None], np.asarray(given[tensor.name])[None])[0])
-            if not diff <= _FLOATS:
+            diff, limit = input_difference(golden.inputs[tensor.name][row], np.asarray(given[tensor.name]))
+            if not diff <= limit:
                 return f"{golden.keys[row]}: {tensor.name} of a missing {spec.name} differs by {diff:.3g}"
     return ""
-
-
-def _difference(expected: np.ndarray, got: np.ndarray) -> np.ndarray:
-    """Return the largest absolute difference per sample (S,) float64; infinite where a value is not finite."""
-    if expected.shape != got.shape:
-        return np.full(len(expected), np.inf)
-    diff = np.abs(np.asarray(expected, np.float64) - np.asarray(got, np.float64)).reshape(len(expected), -1)
-    return np.where(np.isfinite(diff), diff, np.inf).max(axis=1, initial=0.0)

@@ -11,19 +11,16 @@ Units, bars and goals are declared in `pipelines._stages.numbers`. Schema: mmker
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
 import math
-import os
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmkeras.core.errors import ConfigError
 from mmkeras.core.typed import read_json
-from mmkeras.storage.files import claim, write_json
+from mmkeras.storage.files import locked, write_json
 from mmkeras.training.environment import code_revision, machine
 from pipelines._stages.numbers import number
 
@@ -33,8 +30,6 @@ RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results.json"
 """The file in the checkout."""
 _ROUNDING = 1e-6
 """By how much a sum of weights may be beyond 100 %."""
-_PATIENCE = 60.0
-"""Seconds to wait while another command writes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +124,8 @@ def record(
     result = Result(value, low, high, *limits, command or declared.command, **dataclasses.asdict(origin))
     file = file or RESULTS
     file.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(file.parent):
+    # Each command reads the whole file before it writes the whole file.
+    with locked(file.with_name(f".{file.name}.lock"), "which records a number"):
         known = {**read_results(file), name: result}
         write_json(file, {each: dataclasses.asdict(known[each]) for each in sorted(known)})
     return result
@@ -179,26 +175,3 @@ def _check(name: str, unit: str, value: float, low: float | None, high: float | 
         raise ConfigError(f"{name}: expected both ends of an interval, the lower first, or none, got {low} to {high}")
     if unit == "%" and not all(0 <= each <= 100 + _ROUNDING for each in given):
         raise ConfigError(f"{name}: expected percent between 0 and 100, got {value} ({low} to {high})")
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process writes here: each reads the whole file before it writes the whole file."""
-    deadline = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            descriptor = claim(folder)
-            break
-        except BlockingIOError as error:
-            if time.monotonic() > deadline:
-                raise ConfigError(
-                    f"{folder}: another command has been writing for {_PATIENCE:.0f} s. Try again"
-                ) from error
-            time.sleep(0.1)
-        except OSError:  # no locks on this file system
-            yield
-            return
-    try:
-        yield
-    finally:
-        os.close(descriptor)

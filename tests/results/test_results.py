@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jsonschema
@@ -9,7 +10,6 @@ import pytest
 
 import mmkeras
 from mmkeras.core.errors import ConfigError
-from mmkeras.storage.files import claim
 from pipelines._stages import results as _results
 from pipelines._stages.numbers import NUMBERS
 from pipelines._stages.results import Origin, Result, describe_machine, read_results, record
@@ -74,13 +74,14 @@ def test_what_no_measurement_gives_is_refused(tmp_path: Path, value, low, high, 
     assert not file.exists()
 
 
-def test_it_waits_for_another_command_that_writes(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(_results, "_PATIENCE", 0.1)
-    descriptor = claim(tmp_path)
-    with pytest.raises(ConfigError, match=r"another command has been writing"):
-        record("threads.wrong", 0, origin=ORIGIN, file=tmp_path / "results.json")
-    _results.os.close(descriptor)
-    record("threads.wrong", 0, origin=ORIGIN, file=tmp_path / "results.json")
+def test_commands_that_record_at_once_lose_nothing(tmp_path: Path):
+    file = tmp_path / "results.json"
+    names = [name for name, number in NUMBERS.items() if number.unit == "%"]
+    with ThreadPoolExecutor(len(names)) as pool:
+        for done in [pool.submit(record, name, 50, origin=ORIGIN, file=file) for name in names]:
+            done.result()
+    assert list(read_results(file)) == sorted(names)
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"vqa.accuracy": {"value": 1}}', '{"vqa.accuracy": 1}'])

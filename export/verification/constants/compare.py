@@ -1,8 +1,8 @@
 """Finds constants of a file that are not those of the float32 file, rounded.
 
-Converters rename and share constants, so these are compared by their numbers and not by their names. Each has to be a
-constant of the float32 file to half a step, each of the float32 file has to be there, and steps of 8 bits may not be
-larger than the numbers need.
+Converters rename and share constants, so these are compared by their numbers. Each has to be a constant of the float32
+file to half a step, and of the same Keras layer where its name carries one; each of the float32 file has to be there;
+steps of 8 bits may not be larger than the numbers need.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from export.verification.constants.constant import Constant
+from mmkeras.runtime.tensorrt.layers import keras_layer
 
 __all__ = ["constants_problem"]
 
@@ -46,6 +47,8 @@ def constants_problem(small: Sequence[Constant], float32: Sequence[Constant]) ->
         used.update(map(id, good))
         if not good:
             problems.append(_told(constant, distances))
+        elif wrong := _of_another_layer(constant, good, wanted[constant.values.size]):
+            problems.append(wrong)
         elif constant.coarse:
             problems.append(
                 f"the scale of {constant.coarse} channels of its constant {constant.name} is too large: their numbers "
@@ -78,6 +81,19 @@ def _distance(constant: Constant, other: Constant) -> _Distance:
         bad = ~(distance <= allowed)
         worst = float(np.max(distance / np.maximum(allowed, np.float32(1e-30))))
     return _Distance(other.name, int(bad.sum()), worst)
+
+
+def _of_another_layer(constant: Constant, good: Sequence[Constant], known: Sequence[Constant]) -> str:
+    """Return which layer's numbers a constant holds in place of its own; empty where they are its own."""
+    layer = _layer(constant)
+    if not layer or layer in map(_layer, good) or layer not in map(_layer, known):
+        return ""
+    return f"its constant {constant.name} holds the numbers of {good[0].name}"
+
+
+def _layer(constant: Constant) -> str:
+    """Return the Keras layer that a name carries; LiteRT joins the names of what it fuses."""
+    return keras_layer(constant.name.split(";")[0])
 
 
 def _told(constant: Constant, distances: Sequence[_Distance]) -> str:

@@ -197,7 +197,7 @@ def test_near_ties_are_set_aside_where_something_is_missing() -> None:
     lost = dataclasses.replace(ties, held_change=-0.006)
     assert "0.60 points worse, allowed 0.50" in verdict("int8-weights", without_image=lost)
     assert "100 of 500 decisions changed, allowed 2.0%" in verdict("int8-weights", all=ties)
-    assert "100 of 500 decisions changed, allowed 0.5%" in verdict("float16", without_image=ties)
+    assert "near ties among them, allowed 2.0%" in verdict("float16", without_image=ties)
 
 
 def test_swapped_answers_are_no_near_ties_however_unsure_the_model_is() -> None:
@@ -206,14 +206,6 @@ def test_swapped_answers_are_no_near_ties_however_unsure_the_model_is() -> None:
 
 
 def test_a_search_ignores_what_its_samples_cannot_tell_from_chance() -> None:
-    def judged(change: float, error: float | None, *, searching: bool) -> str:
-        measured = dataclasses.replace(result(0.1, change=change), metric_error=error)
-        return judge("int8", 0.0, {"all": result(), "without_image": measured}, "mAP", 1, searching=searching)
-
-    assert judged(-0.024, 0.01, searching=True) == ""
-    assert "2.40 points worse, allowed 1.50" in judged(-0.024, 0.01, searching=False)
-    assert "2.60 points worse, allowed 2.50" in judged(-0.026, 0.01, searching=True)
-    assert "2.40 points worse, allowed 0.50" in judged(-0.024, None, searching=True)
     half = {"float16": Gate(flips=0.002)}
     few, more = ({"all": result(0.1, flips=flips)} for flips in (3, 4))  # of 500
     assert judge("float16", 0.0, few, "accuracy", 1, half, searching=True) == ""

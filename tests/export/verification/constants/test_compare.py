@@ -78,6 +78,15 @@ def test_what_float16_cannot_hold_becomes_its_largest_number() -> None:
     assert constants_problem([float16_constant("h", half)], [float32("mask", large)]) == ""
 
 
+@pytest.mark.parametrize("name", ["m/cross/{}/", "model_1/cross_1/{}_1/MatMul;model_1/cross_1/other_1/Add"])
+def test_two_layers_with_each_others_numbers_are_named(name: str) -> None:
+    key, value = (RNG.normal(size=9).astype(np.float32) for _ in range(2))
+    honest = [float32("m_1/cross_1/key_1/MatMul", key), float32("m_1/cross_1/value_1/MatMul", value)]
+    assert constants_problem([float32(name.format("key"), key), float32(name.format("value"), value)], honest) == ""
+    problem = constants_problem([float32(name.format("key"), value), float32(name.format("value"), key)], honest)
+    assert problem.endswith("holds the numbers of m_1/cross_1/value_1/MatMul (1 more constants alike)")
+
+
 def test_a_bias_of_zeros_is_not_excused_by_another_layer_of_zeros() -> None:
     zeros = float32("other bias", np.zeros(8, np.float32))
     small = [*int8()[:1], float32("b", np.zeros(8, np.float32)), float32("o", np.zeros(8, np.float32))]
