@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,9 @@ import pytest
 from PIL import Image
 
 import mmkeras
+from mmkeras.bundle import Bundle
 from mmkeras.runtime.cli import main
+from mmkeras.runtime.packing import pack_bundle
 from tests.driving.stream.conftest import RADAR
 
 SCHEMA = json.loads((Path(mmkeras.__file__).parent / "schemas" / "stream.schema.json").read_text())
@@ -136,6 +140,14 @@ def test_help(capfd, detector_bundle: Path):
     out = capfd.readouterr().out
     assert "--max-skew MS" in out
     assert "(default: 150)" in out
+
+
+def test_a_packed_bundle_finds_the_command_by_its_name(detector_bundle: Path, tmp_path: Path):
+    with Bundle.open(detector_bundle) as bundle:
+        mmk = pack_bundle(bundle, tmp_path / "tiny-1.mmk")
+    done = subprocess.run([sys.executable, "-I", str(mmk), "stream", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--max-skew MS" in done.stdout
 
 
 @pytest.mark.parametrize("mp4", [True, False])
