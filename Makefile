@@ -59,25 +59,25 @@ format: $(STAMP) ## Let ruff rewrite what it can
 	$(BIN)/ruff format .
 
 bench: $(STAMP) ## Print the README's speed ratios and write runs/bench.json
-	$(BIN)/python -m pipelines.bench
+	$(BIN)/python -m tests.bench
 
 cluster: $(STAMP) ## Print the README's numbers of training on several processes and write runs/cluster.json
-	$(BIN)/python -m pipelines.cluster
+	$(BIN)/python -m tests.cluster
 
 faults: $(STAMP) ## Kill, fill and damage on purpose, watch for leaks, and write runs/faults.json
-	$(BIN)/python -m pipelines.faults
+	$(BIN)/python -m tests.faults
 
 fuzz: $(STAMP) ## Read 50,000 damaged files with every reader and write runs/fuzz.json
-	$(BIN)/python -m pipelines.fuzz
+	$(BIN)/python -m tests.fuzz
 
 mutants: $(STAMP) ## Plant faults in exports, count those that gate or self-test catch, and write runs/mutants.json
 	$(BIN)/python -m tests.mutants
 
 threads: $(STAMP) ## Ask one Predictor of every runner from 8 threads and write runs/threads.json
-	$(BIN)/python -m pipelines.threads
+	$(BIN)/python -m tests.threads
 
 readme: $(STAMP) ## Write README's table of results anew from docs/results.json
-	$(BIN)/python -m pipelines.results --readme
+	$(BIN)/python -m tests.results --readme
 
 clean: ## Remove the environment and every cache; runs and saved models stay
 	rm -rf $(VENV) $(TFIO_VENV) .pytest_cache .mypy_cache .ruff_cache build dist

@@ -15,10 +15,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmkeras.config import ExportConfig
-from mmkeras.errors import MmkerasError
-from mmkeras.keras_settings import check_keras
-from mmkeras.terminal import say, utf8_program
+from mmkeras.core.config import ExportConfig
+from mmkeras.core.errors import MmkerasError
+from mmkeras.core.terminal import say, utf8_program
+from mmkeras.layers.keras_settings import check_keras
 
 __all__ = ["main"]
 

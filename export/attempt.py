@@ -8,21 +8,20 @@ from pathlib import Path
 
 from rich.progress import Progress, TaskID
 
-from export.constants.compare import constants_problem
-from export.content import content_problem
 from export.formats import Format, Job
-from export.gates import gates_of, judge
-from export.onnx_from_keras import FORMAT as ONNX
-from export.results import FileResult, ScenarioResult
-from export.runners import open_saved_model, opened
-from export.saved_model_from_keras import FORMAT as SAVED_MODEL
-from export.saved_model_from_keras import RAW_ENDPOINT
 from export.source import Source
-from export.tensorrt_notes import engine_notes
-from export.verify import Reference
-from mmkeras.disk import explain
-from mmkeras.errors import ExportError
-from mmkeras.manifest import exported_file
+from export.to_onnx.onnx_from_keras import FORMAT as ONNX
+from export.to_saved_model.endpoints import RAW_ENDPOINT, SAVED_MODEL
+from export.to_tensorrt.notes import engine_notes
+from export.verification.constants.compare import constants_problem
+from export.verification.content import content_problem
+from export.verification.gates import gates_of, judge
+from export.verification.results import FileResult, ScenarioResult
+from export.verification.runners import open_saved_model, opened
+from export.verification.verify import Reference
+from mmkeras.bundle.manifest import exported_file
+from mmkeras.core.errors import ExportError
+from mmkeras.storage.disk import explain
 
 __all__ = ["Tried", "attempt", "place"]
 
@@ -142,7 +141,7 @@ def _verify(this: _Attempt, aside: Path, scenarios: dict[str, ScenarioResult], b
             this.progress.advance(bar)
         if file.batched:
             scenarios["batched"] = reference.measure(reference.cases[0], file.infer)
-    if this.format.name == SAVED_MODEL.name:
+    if this.format.name == SAVED_MODEL:
         raw = open_saved_model(aside, RAW_ENDPOINT)
         for case in reference.raw_cases():
             scenarios[case.scenario.name] = reference.measure(case, raw)

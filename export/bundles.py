@@ -15,19 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from export.model_card import METRICS_NAME
-from export.proof.probes import PROBES
-from export.proof.proof import Proof
-from export.results import FileResult
-from export.scenarios import ALL
+from export.card.model_card import METRICS_NAME
 from export.source import Source
-from export.tensorrt_notes import write_notes
+from export.to_tensorrt.notes import write_notes
+from export.verification.proof.probes import PROBES
+from export.verification.proof.proof import Proof
+from export.verification.results import FileResult
+from export.verification.scenarios import ALL
 from mmkeras.bundle import GoldenFiles, Manifest, digest, exported_file, write_golden, write_manifest
-from mmkeras.disk import explain
-from mmkeras.errors import ExportError, MmkerasError
-from mmkeras.files import held, sweep, write_json
-from mmkeras.privacy import recorded, redaction
+from mmkeras.core.errors import ExportError, MmkerasError
 from mmkeras.runtime.answers import answers_of
+from mmkeras.storage.disk import explain
+from mmkeras.storage.files import held, sweep, write_json
+from mmkeras.storage.privacy import recorded, redaction
 
 __all__ = ["build_folder", "next_version", "publish", "write_description"]
 

@@ -1,124 +1,12 @@
-"""``MODEL_CARD.md`` of a bundle, written from what was measured: manifest.json, export.json, metrics.json.
-
-Nothing in it is written by hand, and what was not measured is said to be so. Every export writes one. For a bundle
-without one, or after `mmkeras benchmark --json` was kept as its benchmark.json:
-
-    python -m export.model_card saved_models/vqa/1 --metrics runs/vqa/latest/metrics.json
-
-The form follows Mitchell et al. 2019, Model Cards for Model Reporting (https://arxiv.org/abs/1810.03993).
-"""
+"""``python -m export.model_card BUNDLE``: writes its model card anew."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-from export.card_sections import SECTIONS, Measured
-from export.card_text import mapping, plain
-from mmkeras.errors import DataError, MmkerasError
-from mmkeras.files import write_text
-from mmkeras.manifest import read_manifest
-from mmkeras.terminal import say, utf8_program
-from mmkeras.typed import parse_json
+from export.card.model_card import main
 
-__all__ = ["CARD_NAME", "METRICS_NAME", "main", "model_card", "write_card"]
-
-CARD_NAME = "MODEL_CARD.md"
-"""File name inside the bundle folder."""
-METRICS_NAME = "metrics.json"
-"""The evaluation of the Keras model, inside the bundle folder."""
-
-
-def model_card(folder: Path, metrics: Path | None = None) -> str:
-    """Return the card of a bundle as Markdown.
-
-    Args:
-        folder: the bundle.
-        metrics: the metrics.json of its run; the bundle's own when not given.
-
-    Raises:
-        BundleError: no bundle there, or a damaged manifest.
-        DataError: a report cannot be read, or is not of this model.
-    """
-    manifest = read_manifest(folder)
-    benchmark = _read(folder / "benchmark.json").get("files")
-    timings = [entry for entry in benchmark if isinstance(entry, dict)] if isinstance(benchmark, list) else []
-    measured = Measured(
-        manifest,
-        _read(folder / "export.json"),
-        _read(folder / METRICS_NAME) if metrics is None else _read(metrics, required=True),
-        {f"{entry.get('format')} {entry.get('precision')}": entry for entry in timings},
-    )
-    _check(measured, metrics)
-    parts = [f"# {plain(manifest.name)}, version {manifest.version}\n"]
-    if measured.notice:
-        parts.append(f"> **{plain(measured.notice)}**\n")
-    try:
-        parts += [f"## {heading}\n\n{write(measured)}" for heading, write in SECTIONS.items()]
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-        raise DataError(
-            f"{folder}: its reports are not what an export and an evaluation write ({type(error).__name__}: "
-            f"{error!s:.200}). Evaluate or export again."
-        ) from error
-    return "\n".join(parts)
-
-
-def write_card(folder: Path, metrics: Path | None = None, out: Path | None = None) -> Path:
-    """Write the card into the bundle, or to ``out``, and return its path.
-
-    Raises:
-        BundleError: no bundle there, or a damaged manifest.
-        DataError: a report cannot be read, or is not of this model.
-    """
-    return write_text(out or folder / CARD_NAME, model_card(folder, metrics))
-
-
-@utf8_program
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write a bundle's card and return the exit status: 0, or 2 where it cannot be written."""
-    parser = argparse.ArgumentParser(
-        "python -m export.model_card", description=(__doc__ or "").split("\n")[0], allow_abbrev=False
-    )
-    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's folder, for example saved_models/vqa/1")
-    parser.add_argument("--metrics", type=Path, metavar="FILE", help="metrics.json of the run (default: the bundle's)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help=f"default: {CARD_NAME} in the bundle")
-    given = parser.parse_args(arguments)
-    try:
-        say(write_card(given.bundle, given.metrics, given.out))
-    except (MmkerasError, OSError) as error:
-        say(f"{type(error).__name__}: {error}", to=sys.stderr)
-        return 2
-    return 0
-
-
-def _check(measured: Measured, metrics: Path | None) -> None:
-    """Refuse the metrics of another model: its numbers would be believed."""
-    told = mapping(measured.metrics, "provenance")
-    for key in ("data_fingerprint", "created"):
-        theirs, ours = told.get(key), measured.manifest.provenance.get(key)
-        if theirs and ours and theirs != ours:
-            raise DataError(
-                f"{metrics or METRICS_NAME}: provenance.{key}: expected {ours}, as in the manifest, got {theirs}. "
-                "Name the metrics.json of the run that the bundle was exported from."
-            )
-
-
-def _read(path: Path, *, required: bool = False) -> dict[str, Any]:
-    try:
-        value = parse_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        if not required:
-            return {}
-        raise DataError(f"There is no file {path}. Name the metrics.json of the bundle's run.") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} cannot be read as JSON: {error}. Evaluate or export again.") from error
-    if not isinstance(value, dict):
-        raise DataError(f"{path}: expected an object, got {type(value).__name__}. Evaluate or export again.")
-    return value
-
+__all__ = ["main"]
 
 if __name__ == "__main__":
     sys.exit(main())

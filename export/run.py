@@ -11,19 +11,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeE
 
 from export.attempt import Tried, attempt, place
 from export.bundles import build_folder, next_version, publish, write_description
+from export.card.model_card import write_card
 from export.formats import Format, Job, plan
-from export.gates import RULES, gates_of
-from export.held import hold_to_evaluation
-from export.model_card import write_card
-from export.proof.proof import prove
-from export.results import Report
 from export.source import Source, load_source, source_from_run
-from export.table import print_report
-from export.verify import Reference
-from mmkeras.config import ExportConfig
-from mmkeras.console import Console, DescriptionColumn
-from mmkeras.coverage import coverage, warnings
-from mmkeras.errors import ConfigError
+from export.verification.gates import RULES, gates_of
+from export.verification.held import hold_to_evaluation
+from export.verification.proof.proof import prove
+from export.verification.results import Report
+from export.verification.table import print_report
+from export.verification.verify import Reference
+from mmkeras.core.config import ExportConfig
+from mmkeras.core.console import Console, DescriptionColumn
+from mmkeras.core.errors import ConfigError
+from mmkeras.data.coverage import coverage, warnings
 from mmkeras.training.run import Run
 
 __all__ = ["export_run", "export_source"]

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.samples import Sample, draw
+from export.verification.samples import Sample, draw
 from mmkeras.bundle import Bundle
-from mmkeras.command_line import read_toml
-from mmkeras.errors import DataError, ExportError
-from mmkeras.manifest import MANIFEST_NAME
+from mmkeras.bundle.manifest import MANIFEST_NAME
+from mmkeras.core.command_line import read_toml
+from mmkeras.core.errors import DataError, ExportError
+from mmkeras.core.typed import parse_json
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
-from mmkeras.typed import parse_json
 
 if TYPE_CHECKING:
     import keras
@@ -158,7 +158,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 
 def _from_bundle(path: Path, samples: int) -> Source:
     from mmkeras.data.index import Index
-    from mmkeras.keras_files import load_model
+    from mmkeras.layers.keras_files import load_model
     from mmkeras.training.run import register_layers
 
     bundle = Bundle.open(path)
@@ -195,7 +195,7 @@ def _from_bundle(path: Path, samples: int) -> Source:
 
 
 def verification_samples(index: Index, limit: int) -> list[Sample]:
-    """Read test samples of converted data, each class and group with its share, see `export.samples.draw`.
+    """Read test samples of converted data, each class and group with its share, see `export.verification.samples.draw`.
 
     Raises:
         ExportError: there is no test split.

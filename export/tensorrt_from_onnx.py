@@ -1,55 +1,12 @@
-"""A TensorRT engine from an ONNX file, on the device that runs it: ``python -m export.tensorrt_from_onnx FILE.onnx``.
-
-Needs numpy and TensorRT, no TensorFlow. For a bundle use ``mmkeras build-engine BUNDLE``, which also checks the file's
-hash and lets the self-test find the engine.
-
-Example:
-    python -m export.tensorrt_from_onnx saved_models/vqa/1/edge/vqa.float16.onnx --batch 1:4:8
-"""
+"""``python -m export.tensorrt_from_onnx FILE.onnx``: a TensorRT engine, on the device that runs it."""
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from mmkeras.errors import ConfigError, MmkerasError
-from mmkeras.runtime.tensorrt.command import add_options, options_of, report
-from mmkeras.runtime.tensorrt.compiling import Job, compile_engine
-from mmkeras.runtime.tensorrt.engines import SUFFIX
-from mmkeras.terminal import say, show_progress, utf8_program
+from export.to_tensorrt.tensorrt_from_onnx import main
 
 __all__ = ["main"]
-
-
-@utf8_program
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Build one engine and return the exit status: 0 built, 1 not, 2 the command line is wrong."""
-    parser = argparse.ArgumentParser(
-        "python -m export.tensorrt_from_onnx", description=__doc__.split("\n")[0], allow_abbrev=False
-    )
-    parser.add_argument("onnx", type=Path, metavar="FILE.onnx", help="an exported ONNX file")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="engine to write (default: beside, with .plan)")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of text for people")
-    add_options(parser)
-    given = parser.parse_args(arguments)
-    engine = given.out or given.onnx.with_suffix(SUFFIX)
-    cache = Path(given.timing_cache) if given.timing_cache else engine.parent / "timing.cache"
-    try:
-        job = Job(given.onnx, engine, library=given.library, timing_cache=cache, options=options_of(given))
-        built = compile_engine(job, _say)
-    except MmkerasError as error:
-        say(f"{type(error).__name__}: {error}", to=sys.stderr)
-        return 2 if isinstance(error, ConfigError) else 1
-    report(engine, built, as_json=given.json)
-    return 0
-
-
-def _say(text: str) -> None:
-    if sys.stderr.isatty():
-        show_progress(text)
-
 
 if __name__ == "__main__":
     sys.exit(main())

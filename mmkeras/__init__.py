@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mmkeras.bundle import Bundle
-    from mmkeras.errors import MmkerasError
+    from mmkeras.core.errors import MmkerasError
     from mmkeras.runtime import Predictor
 
 __all__ = ["Bundle", "MmkerasError", "Predictor", "__version__"]
 
 __version__ = "0.1.0"
 
-# Loaded when first asked for: `import mmkeras.errors` should not pay for numpy.
-_HOMES = {"Bundle": "mmkeras.bundle", "MmkerasError": "mmkeras.errors", "Predictor": "mmkeras.runtime"}
+# Loaded when first asked for: `import mmkeras.core.errors` should not pay for numpy.
+_HOMES = {"Bundle": "mmkeras.bundle", "MmkerasError": "mmkeras.core.errors", "Predictor": "mmkeras.runtime"}
 
 
 def __getattr__(name: str) -> Any:

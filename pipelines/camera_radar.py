@@ -25,20 +25,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmkeras.command_line import Flag
-from mmkeras.components import Choice
-from mmkeras.config import ModelConfig, RunConfig
-from mmkeras.console import Console
-from mmkeras.errors import ConfigError, nearest
+from mmkeras.core.command_line import Flag
+from mmkeras.core.components import Choice
+from mmkeras.core.config import ModelConfig, RunConfig
+from mmkeras.core.console import Console
+from mmkeras.core.errors import ConfigError, nearest
+from mmkeras.core.terminal import utf8_program
+from mmkeras.driving.simulation.config import SimulationConfig
+from mmkeras.driving.simulation.simulate import FORMAT, simulate
+from mmkeras.driving.simulation.simulate import NOTE as SIMULATION_NOTE
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.radar.spec import Config as RadarConfig
-from mmkeras.simulation.config import SimulationConfig
-from mmkeras.simulation.simulate import FORMAT, simulate
-from mmkeras.simulation.simulate import NOTE as SIMULATION_NOTE
-from mmkeras.terminal import utf8_program
-from pipelines._contract import Evaluated, Story
-from pipelines._results import Figure
-from pipelines._story import run_story, stage
+from pipelines._stages.contract import Evaluated, Story
+from pipelines._stages.results import Figure
+from pipelines._stages.story import run_story, stage
 
 __all__ = ["CameraRadarConfig", "CameraRadarModel", "CameraRadarStory", "CompareConfig", "ViewConfig", "main"]
 
@@ -177,7 +177,7 @@ class CameraRadarStory(Story[CameraRadarConfig]):
         """Inspect a directory in place of a run."""
         if not flags["inspect"]:
             return None
-        from mmkeras.drives.calibration import inspect
+        from mmkeras.driving.drives.calibration import inspect
 
         if flags["inspect"] == "latest":
             raise ConfigError("--inspect needs the directory of a drive: --inspect DIR")
@@ -223,18 +223,18 @@ class CameraRadarStory(Story[CameraRadarConfig]):
     def after_evaluation(self, done: Evaluated) -> None:
         """Train and score the other fusions, and score the model under degradation."""
         from mmkeras.evaluation.report import write_report
-        from pipelines._comparison import add_to_metrics, compare, degrade
+        from pipelines._stages.comparison import add_to_metrics, compare, degrade
 
         with stage(done.console, "Degradation"):
             degrade(done)
         if done.config.compare.variants:
             with stage(done.console, "Comparison"):
-                add_to_metrics(done.run.folder, compare(done))
+                add_to_metrics(done.run.folder, compare(done, Path(__file__).stem))
         write_report(done.run.folder)
 
     def after_export(self, done: Evaluated, bundle: Path) -> None:
         """Score every exported file under degradation."""
-        from pipelines._comparison import degrade_exported
+        from pipelines._stages.comparison import degrade_exported
 
         with stage(done.console, "Degradation of the exported files"):
             degrade_exported(done, bundle)

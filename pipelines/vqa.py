@@ -19,14 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmkeras.config import ModelConfig, RunConfig
-from mmkeras.errors import ConfigError
+from mmkeras.core.config import ModelConfig, RunConfig
+from mmkeras.core.errors import ConfigError
+from mmkeras.core.terminal import utf8_program
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.text.spec import Config as TextConfig
-from mmkeras.terminal import utf8_program
-from pipelines._contract import Story
-from pipelines._results import Figure
-from pipelines._story import run_story
+from pipelines._stages.contract import Story
+from pipelines._stages.results import Figure
+from pipelines._stages.story import run_story
 
 __all__ = ["VqaConfig", "VqaModel", "VqaStory", "main"]
 

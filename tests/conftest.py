@@ -12,7 +12,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-TOGETHER = frozenset({"export", "pipelines", "runtime"})
+TOGETHER = frozenset({"driving", "export", "pipelines", "runtime"})
 """Folders whose tests share models, exports or runs that take long to make."""
 
 

@@ -1,151 +1,48 @@
-"""Reads every import and holds it to the dependency direction."""
+"""Reads every import and holds it to the dependency direction, which follows from the folders."""
 
 from __future__ import annotations
 
-import ast
 import fnmatch
-import functools
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.imports import circles, closure, imports, reach
+from tests.sources import MODULES
+
 HEAVY = ("tensorflow", "tensorflow_text", "keras", "keras_nlp", "keras_hub", "tf2onnx", "torch", "jax")
-PROGRAMS = ("export", "pipelines", "tests")
 
-# What a device runs: these import nothing heavy, not even inside a function.
-DEVICE = (
-    "mmkeras",
-    "mmkeras.__main__",
-    "mmkeras.errors",
-    "mmkeras.components",
-    "mmkeras.config",
-    "mmkeras.files",
-    "mmkeras.disk",
-    "mmkeras.tokens",
-    "mmkeras.geometry",
-    "mmkeras.pcd",
-    "mmkeras.pcd_header",
-    "mmkeras.lzf",
-    "mmkeras.numpy_files",
-    "mmkeras.privacy",
-    "mmkeras.terminal",
-    "mmkeras.console",
-    "mmkeras.litert_file",
-    "mmkeras.rounding",
-    "mmkeras.typed",
-    "mmkeras.waiting",
-    "mmkeras.parallel",
-    "mmkeras.text_lines",
-    "mmkeras.canvas",
-    "mmkeras.drives",
-    "mmkeras.drives.*",
-    "mmkeras.simulation",
-    "mmkeras.simulation.*",
-    "mmkeras.modalities",
-    "mmkeras.modalities._contract",
-    "mmkeras.modalities.*.spec",
-    "mmkeras.modalities.image.pixels",
-    "mmkeras.modalities.text.wordpiece",
-    "mmkeras.tasks",
-    "mmkeras.tasks._*",
-    "mmkeras.tasks.*.spec",
-    "mmkeras.tasks.*.picture",
-    "mmkeras.archive",
-    "mmkeras.archive.*",
-    "mmkeras.hashes",
-    "mmkeras.manifest",
-    "mmkeras.golden",
-    "mmkeras.bundle",
-    "mmkeras.runtime",
-    "mmkeras.runtime.*",
-)
-# Model code is backend-neutral.
-NEUTRAL = (
-    "mmkeras.model",
-    "mmkeras.waves",
-    "mmkeras.batch",
-    "mmkeras.modalities.*.branch",
-    "mmkeras.fusion",
-    "mmkeras.fusion.*",
-    "mmkeras.tasks.*.head",
-    "mmkeras.tasks.*.losses",
-)
+# Who may import whom: each folder imports from itself and from what stands below it. In the folder of a modality or a
+# task, `specs` are spec.py, picture.py and what they import there; `parts` is all else: records, branch, head.
+BELOW = {
+    "core": (),
+    "storage": ("core",),
+    "media": ("storage",),
+    "specs": ("media",),
+    "bundle": ("specs",),
+    "runtime": ("bundle",),
+    "layers": ("storage",),
+    "parts": ("specs", "layers"),
+    "fusion": ("media", "layers"),
+    "model": ("parts", "fusion"),
+    "data": ("parts",),
+    "training": ("model", "data"),
+    "evaluation": ("model", "data"),
+    "driving": ("runtime", "evaluation"),
+    "export": ("runtime", "training", "evaluation"),
+    "pipelines": ("export",),
+    "tests": ("pipelines", "driving"),
+}
+# What a device runs: nothing heavy, not even inside a function.
+DEVICE = ("core", "storage", "media", "specs", "bundle", "runtime")
+DEVICE_TOO = ("mmkeras.driving", "mmkeras.driving.drives.*", "mmkeras.driving.simulation.*", "mmkeras.driving.stream.*")
+# Driving is a wing: it is reached by the name of its components, and imported by these alone.
+DRIVERS = ("mmkeras.data.sources.nuscenes", "pipelines.camera_radar", "pipelines._stages.comparison")
+# Model code is backend-neutral; random draws are made in tf.data.
+NEUTRAL = ("mmkeras.model", "mmkeras.model.*", "mmkeras.fusion", "mmkeras.fusion.*", "mmkeras.layers.*")
+NEUTRAL_PARTS = ("mmkeras.modalities.*.branch", "mmkeras.tasks.*.head", "mmkeras.tasks.*.losses")
+NOT_NEUTRAL = ("mmkeras.layers.draws",)
 # Run as scripts, or named after a format: a file called onnx.py here would import itself.
-SCRIPTS = ("export.*", "pipelines.*", "mmkeras.runtime.*")
-# Every module has a level and imports only from its own or lower ones. The first pattern that fits counts.
-LEVELS = (
-    (9, ("pipelines", "pipelines.*")),
-    (8, ("export", "export.*")),
-    (6, ("mmkeras.training", "mmkeras.training.*", "mmkeras.evaluation", "mmkeras.evaluation.*")),
-    (6, ("mmkeras.command_line",)),
-    (5, ("mmkeras.model", "mmkeras.data", "mmkeras.data.*")),
-    (2, ("mmkeras.bundle", "mmkeras.golden", "mmkeras.manifest", "mmkeras.hashes")),
-    (3, ("mmkeras", "mmkeras.__main__", "mmkeras.runtime", "mmkeras.runtime.*")),
-    (4, ("mmkeras.waves", "mmkeras.batch", "mmkeras.keras_files", "mmkeras.tasks.*.head", "mmkeras.tasks.*.losses")),
-    (0, ("mmkeras.keras_settings",)),
-    (1, ("mmkeras.modalities", "mmkeras.modalities._contract", "mmkeras.modalities.*.spec")),
-    (1, ("mmkeras.coverage", "mmkeras.modalities.image.pixels", "mmkeras.modalities.text.wordpiece")),
-    (1, ("mmkeras.tasks", "mmkeras.tasks._*", "mmkeras.tasks.*.spec", "mmkeras.tasks.detection.*")),
-    (1, ("mmkeras.drives", "mmkeras.drives.*", "mmkeras.simulation", "mmkeras.simulation.*")),
-    (0, ("mmkeras.errors", "mmkeras.components", "mmkeras.tokens", "mmkeras.config", "mmkeras.files", "mmkeras.draws")),
-    (0, ("mmkeras.disk", "mmkeras.rounding")),
-    (1, ("mmkeras.archive", "mmkeras.archive.*")),
-    (0, ("mmkeras.geometry", "mmkeras.pcd", "mmkeras.pcd_header", "mmkeras.lzf", "mmkeras.canvas")),
-    (0, ("mmkeras.numpy_files", "mmkeras.privacy", "mmkeras.typed", "mmkeras.terminal", "mmkeras.console")),
-    (0, ("mmkeras.litert_file", "mmkeras.waiting", "mmkeras.parallel", "mmkeras.text_lines")),
-    # Rooms without a rule of their own: records, branches, fusions, heads and their helpers.
-    (4, ("mmkeras.modalities.*", "mmkeras.fusion", "mmkeras.fusion.*", "mmkeras.tasks.*")),
-)
-
-
-def _modules() -> dict[str, Path]:
-    found = {}
-    for package in ("mmkeras", "export", "pipelines"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            parts = path.relative_to(ROOT).with_suffix("").parts
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
-
-
-MODULES = _modules()
-
-
-@functools.cache
-def _imports(name: str, *, typing_too: bool = False, inside_functions: bool = True) -> dict[str, int]:
-    """Return every module that a module imports, with the line; TYPE_CHECKING blocks only when asked."""
-    tree = ast.parse(MODULES[name].read_text(encoding="utf-8"))
-    skipped = {
-        id(inner)
-        for node in ast.walk(tree)
-        if not typing_too and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for statement in node.body
-        for inner in ast.walk(statement)
-    }
-    if not inside_functions:
-        skipped |= {
-            id(inner)
-            for node in ast.walk(tree)
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-            for inner in ast.walk(node)
-        }
-    package = name if MODULES[name].name == "__init__.py" else name.rpartition(".")[0]
-    found: dict[str, int] = {}
-    for node in ast.walk(tree):
-        if id(node) in skipped:
-            continue
-        if isinstance(node, ast.Import):
-            found.update({alias.name: node.lineno for alias in node.names})
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                above = package.split(".")[: len(package.split(".")) - node.level + 1]
-                base = ".".join([*above, *([base] if base else [])])
-            for alias in node.names:
-                found[f"{base}.{alias.name}" if f"{base}.{alias.name}" in MODULES else base] = node.lineno
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("require", "importlib.import_module"):
-            found.update({str(a.value): node.lineno for a in node.args[:1] if isinstance(a, ast.Constant)})
-    return found
+SCRIPTS = ("export.*", "pipelines.*", "mmkeras.runtime.*", "tests.*")
 
 
 def _fits(name: str, patterns: tuple[str, ...]) -> bool:
@@ -155,15 +52,29 @@ def _fits(name: str, patterns: tuple[str, ...]) -> bool:
     )
 
 
-def _level(name: str) -> int:
-    return next(level for level, patterns in LEVELS if _fits(name, patterns))
+def _specs() -> set[str]:
+    """Return the modules of modalities and tasks that a device needs: found from their spec.py and picture.py."""
+    families = [name for name in MODULES if name.startswith(("mmkeras.modalities.", "mmkeras.tasks."))]
+    inside = {name: [other for other in imports(name) if _room(other) == _room(name)] for name in families}
+    begin = [name for name in families if _room(name) is None or name.endswith((".spec", ".picture"))]
+    return closure(begin, inside) & set(families) | {"mmkeras.modalities", "mmkeras.tasks"}
+
+
+def _place(name: str) -> str:
+    top, _, rest = name.partition(".")
+    if top != "mmkeras":
+        return top
+    folder = rest.partition(".")[0]
+    if folder in ("", "__main__"):
+        return "runtime"
+    return ("specs" if name in SPECS else "parts") if folder in ("modalities", "tasks") else folder
 
 
 def _rooms() -> dict[str, str]:
-    """Return the family of every component room or file: these are siblings."""
+    """Return the family of every component's package or file: these are siblings."""
     rooms = {}
     for family in ("mmkeras.modalities", "mmkeras.tasks", "mmkeras.fusion", "mmkeras.data.sources"):
-        for path in (ROOT / family.replace(".", "/")).iterdir():
+        for path in MODULES[family].parent.iterdir():
             name = f"{family}.{path.stem}"
             if not path.name.startswith("_") and name in MODULES:
                 rooms[name] = family
@@ -179,66 +90,75 @@ def _room(name: str) -> str | None:
     return next((room for room in ROOMS if name == room or name.startswith(room + ".")), None)
 
 
-def _same_room(name: str, other: str) -> bool:
-    # The files of one room share helpers; that its spec reaches nothing heavy through them has a test of its own.
-    return _room(name) is not None and _room(name) == _room(other)
+SPECS = _specs()
+ON_DEVICE = [name for name in MODULES if _place(name) in DEVICE or _fits(name, DEVICE_TOO)]
 
 
 def test_the_reader_sees_what_there_is():
-    assert len(MODULES) > 40
-    assert {"mmkeras.errors", "mmkeras.modalities.image.spec", "mmkeras.runtime.runners.litert_runner"} <= set(MODULES)
-    assert "mmkeras.bundle" in _imports("mmkeras.runtime.predictor")
-    assert "ai_edge_litert.interpreter" in _imports("mmkeras.runtime.runners.litert_runner")
+    assert len(MODULES) > 400
+    assert {"mmkeras.core.errors", "mmkeras.modalities.image.spec", "tests.fuzz.worker"} <= set(MODULES)
+    assert "mmkeras.bundle" in imports("mmkeras.runtime.predictor")
+    assert "ai_edge_litert.interpreter" in imports("mmkeras.runtime.runners.litert_runner")
     assert {"mmkeras.modalities.image", "mmkeras.tasks.classification"} <= set(ROOMS)
+    assert {"mmkeras.tasks.detection.peaks", "mmkeras.tasks._labels"} <= SPECS
+    assert _place("mmkeras.tasks.detection.head") == "parts"
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if _fits(name, DEVICE)])
-def test_the_device_column_imports_nothing_heavy(name: str):
-    heavy = {m: line for m, line in _imports(name).items() if m.split(".")[0] in HEAVY}
-    assert not heavy, f"{name} runs on the device and imports {heavy}"
+def test_every_folder_has_its_place():
+    assert {_place(name) for name in MODULES} == set(BELOW)
 
 
-def _reach(name: str) -> set[str]:
-    """Return every module of ours that gets imported with a module."""
-    seen, todo = set(), [name]
-    while todo:
-        current = todo.pop()
-        if current in seen or current not in MODULES:
-            continue
-        seen.add(current)
-        parts = current.split(".")
-        todo += [".".join(parts[:n]) for n in range(1, len(parts))]
-        todo += list(_imports(current, inside_functions=False))
-    return seen
-
-
-@pytest.mark.parametrize("name", [name for name in MODULES if _fits(name, DEVICE)])
-def test_importing_the_device_column_loads_nothing_heavy(name: str):
-    for reached in _reach(name):
-        heavy = [m for m in _imports(reached, inside_functions=False) if m.split(".")[0] in HEAVY]
-        assert not heavy, f"{name} reaches {reached}, which imports {heavy}"
-
-
-@pytest.mark.parametrize("name", [name for name in MODULES if _fits(name, NEUTRAL)])
-def test_model_code_is_backend_neutral(name: str):
-    bound = {m: line for m, line in _imports(name).items() if m.split(".")[0] in ("tensorflow", "torch", "jax")}
-    assert not bound, f"{name} is model code: keras and keras.ops only, not {bound}"
-
-
-@pytest.mark.parametrize("name", [name for name in MODULES if name.split(".")[0] == "mmkeras"])
-def test_programs_are_never_imported_by_the_package(name: str):
-    wrong = {m: line for m, line in _imports(name, typing_too=True).items() if m.split(".")[0] in PROGRAMS}
-    assert not wrong, f"{name} is installed, {wrong} are not"
+def test_nothing_loose_stands_at_the_root():
+    root = MODULES["mmkeras"].parent
+    assert {path.name for path in root.glob("*.py")} == {"__init__.py", "__main__.py"}
 
 
 @pytest.mark.parametrize("name", list(MODULES))
 def test_imports_point_downwards(name: str):
+    below = closure([_place(name)], BELOW)
     above = {
         f"{other}:{line}"
-        for other, line in _imports(name).items()
-        if other in MODULES and _level(other) > _level(name) and not _same_room(name, other)
+        for other, line in imports(name, typing_too=True).items()
+        if other in MODULES and _place(other) not in below and not (_place(other) == "driving" and name in DRIVERS)
     }
-    assert not above, f"{name} (level {_level(name)}) imports from above: {sorted(above)}"
+    assert not above, f"{name} ({_place(name)}) imports from above: {sorted(above)}"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if _place(name) not in ("driving", "tests")])
+def test_driving_is_reached_by_name(name: str):
+    wrong = {m: line for m, line in imports(name, typing_too=True).items() if m.startswith("mmkeras.driving")}
+    assert not wrong or name in DRIVERS, f"{name} imports {wrong}: find it by its name"
+
+
+def test_there_are_no_circles():
+    """Not within a package either, and not with an import that waits in a function or is for types alone."""
+    graph = {name: [m for m in imports(name, typing_too=True) if m in MODULES] for name in MODULES}
+    assert not circles(graph)
+
+
+def test_a_circle_is_found():
+    graph = {"a": ["b", "d"], "b": ["c"], "c": ["a"], "d": ["e"], "e": []}
+    assert circles(graph) == [["a", "b", "c"]]
+    assert circles({"a": ["b"], "b": ["c"], "c": []}) == []
+
+
+@pytest.mark.parametrize("name", ON_DEVICE)
+def test_the_device_column_imports_nothing_heavy(name: str):
+    heavy = {m: line for m, line in imports(name).items() if m.split(".")[0] in HEAVY}
+    assert not heavy, f"{name} runs on the device and imports {heavy}"
+
+
+@pytest.mark.parametrize("name", ON_DEVICE)
+def test_importing_the_device_column_loads_nothing_heavy(name: str):
+    for reached in reach(name):
+        heavy = [m for m in imports(reached, inside_functions=False) if m.split(".")[0] in HEAVY]
+        assert not heavy, f"{name} reaches {reached}, which imports {heavy}"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if _fits(name, NEUTRAL) or _fits(name, NEUTRAL_PARTS)])
+def test_model_code_is_backend_neutral(name: str):
+    bound = {m: line for m, line in imports(name).items() if m.split(".")[0] in ("tensorflow", "torch", "jax")}
+    assert not bound or name in NOT_NEUTRAL, f"{name} is model code: keras and keras.ops only, not {bound}"
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if _room(name)])
@@ -246,20 +166,14 @@ def test_siblings_never_import_each_other(name: str):
     own = _room(name)
     wrong = {
         other
-        for other in _imports(name, typing_too=True)
+        for other in imports(name, typing_too=True)
         if (room := _room(other)) and room != own and ROOMS[room] == ROOMS[own or ""]
     }
     assert not wrong, f"{name} imports its siblings {sorted(wrong)}"
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name.split(".")[0] in ("export", "pipelines")])
-def test_export_does_not_import_pipelines(name: str):
-    if name.startswith("export"):
-        assert not [m for m in _imports(name, typing_too=True) if m.split(".")[0] == "pipelines"]
-
-
 @pytest.mark.parametrize("name", [name for name in MODULES if _fits(name, SCRIPTS)])
 def test_no_file_is_named_after_the_library_it_wraps(name: str):
     own = name.rpartition(".")[2]
-    imported = {m.split(".")[0] for m in _imports(name)} - {"mmkeras", "export", "pipelines"}
+    imported = {m.split(".")[0] for m in imports(name)} - {"mmkeras", "export", "pipelines", "tests"}
     assert own not in imported, f"{name} imports {own}: run as a script it would import itself"

@@ -2,30 +2,20 @@ from __future__ import annotations
 
 import ast
 import importlib
-from pathlib import Path
 
 import pytest
 
 import mmkeras
-
-ROOT = Path(__file__).resolve().parent.parent
+from tests.conftest import REPOSITORY
+from tests.sources import MODULES
 
 
 def _public_modules() -> list[str]:
-    names = []
-    for package in ("mmkeras", "export", "pipelines"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            parts = path.relative_to(ROOT).with_suffix("").parts
-            parts = parts[:-1] if parts[-1] == "__init__" else parts
-            if not any(part.startswith("_") for part in parts):
-                names.append(".".join(parts))
-    return names
+    return [name for name in MODULES if not any(part.startswith("_") for part in name.split("."))]
 
 
 def _source(name: str) -> ast.Module:
-    path = ROOT / name.replace(".", "/")
-    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    return ast.parse(path.read_text(encoding="utf-8"))
+    return ast.parse(MODULES[name].read_text(encoding="utf-8"))
 
 
 def _declared(tree: ast.Module) -> list[str] | None:
@@ -51,7 +41,7 @@ def _defined(tree: ast.Module, package: bool) -> tuple[set[str], set[str]]:
             possible |= {t.id for target in targets for t in ast.walk(target) if isinstance(t, ast.Name)}
         elif isinstance(node, ast.ImportFrom):
             names = {alias.asname or alias.name for alias in node.names}
-            ours = (node.module or "").startswith(("mmkeras", "export", "pipelines"))
+            ours = (node.module or "").startswith(("mmkeras", "export", "pipelines", "tests"))
             (named if package and ours else possible).update(names)
     named = {name for name in named if not name.startswith("_")}
     return named, named | possible
@@ -65,7 +55,7 @@ def test_all_equals_the_public_names(name: str):
         return  # nothing but a docstring
     assert declared is not None, f"{name} has no __all__"
     assert len(declared) == len(set(declared)), f"{name}.__all__ holds a name twice"
-    named, possible = _defined(tree, (ROOT / name.replace(".", "/")).is_dir())
+    named, possible = _defined(tree, MODULES[name].name == "__init__.py")
     missing = named - set(declared)
     assert not missing, f"{name} defines {sorted(missing)}: add them to __all__, or start them with _"
     extra = set(declared) - possible
@@ -96,5 +86,5 @@ def test_the_package_itself():
 
 
 def test_one_version():
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     assert f'\nversion = "{mmkeras.__version__}"\n' in text

@@ -108,7 +108,7 @@ def test_an_empty_environment_runs_it_without_tensorflow(device: Path):
     script = """
 import json, sys
 import mmkeras, mmkeras.runtime, mmkeras.runtime.selftest, mmkeras.runtime.benchmark, mmkeras.runtime.tables
-from mmkeras.components import find, names
+from mmkeras.core.components import find, names
 for family in ("modalities", "tasks"):
     for name in names(family):
         find(family, name, "spec")

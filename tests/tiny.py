@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.components import Choice
-from mmkeras.config import ModelConfig
+from mmkeras.core.components import Choice
+from mmkeras.core.config import ModelConfig
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.radar.spec import Config as RadarConfig
 from mmkeras.modalities.text.spec import Config as TextConfig

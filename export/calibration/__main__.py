@@ -14,15 +14,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmkeras.config import ExportConfig
-from mmkeras.errors import ConfigError, MmkerasError
-from mmkeras.keras_settings import check_keras
-from mmkeras.terminal import say, utf8_program
+from mmkeras.core.config import ExportConfig
+from mmkeras.core.errors import ConfigError, MmkerasError
+from mmkeras.core.terminal import say, utf8_program
+from mmkeras.layers.keras_settings import check_keras
 
 if TYPE_CHECKING:
     from export.calibration.calibration import Calibration
     from export.calibration.checks import Check
-    from mmkeras.console import Console
+    from mmkeras.core.console import Console
 
 __all__ = ["main"]
 
@@ -65,7 +65,7 @@ def _run(given: argparse.Namespace) -> int:
     from export.calibration.files import load_calibration, save_calibration
     from export.calibration.prepare import prepare_calibration
     from export.source import load_source
-    from mmkeras.console import Console
+    from mmkeras.core.console import Console
 
     if given.save and given.calibration:
         raise ConfigError("--save writes samples that were chosen: give it or --calibration, not both")

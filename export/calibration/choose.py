@@ -12,8 +12,8 @@ import numpy as np
 from export.calibration.calibration import Calibration, Strata
 from export.calibration.spread import choose_positions
 from export.calibration.traits import RawSample, Traits, length_bins, read_traits
-from export.scenarios import ALL, Scenario, scenarios
-from mmkeras.errors import ConfigError, ExportError
+from export.verification.scenarios import ALL, Scenario, scenarios
+from mmkeras.core.errors import ConfigError, ExportError
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from export.calibration.calibration import Calibration, Strata
 from export.calibration.traits import length_bins, mask_of
-from mmkeras.errors import DataError, nearest
+from mmkeras.core.errors import DataError, nearest
 from mmkeras.modalities import ModalitySpec, TensorSpec
-from mmkeras.numpy_files import read_npz
+from mmkeras.storage.numpy_files import read_npz
 
 __all__ = ["load_calibration", "save_calibration"]
 

@@ -10,7 +10,7 @@ from export.calibration.audit import audit
 from export.calibration.calibration import Calibration
 from export.calibration.choose import choose_calibration, choose_samples
 from export.calibration.files import load_calibration
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 
 if TYPE_CHECKING:
     from export.source import Source

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from export.quantization.layers import QuantizedLayer, describe, scoped_name
-from export.quantization.litert import OPERATIONS, SIGNATURE
-from mmkeras.errors import ExportError, require
+from export.quantization.layers import QuantizedLayer
+from export.to_litert.flatbuffer import read_model, schema
+from export.to_litert.operations import OPERATIONS, SIGNATURE, weighted_layers
+from mmkeras.core.errors import ExportError, require
 
 __all__ = ["Activation", "activation_values", "activations", "extremes", "measure_ranges"]
 
@@ -45,29 +46,16 @@ def activations(path: Path) -> tuple[Activation, ...]:
     Raises:
         ExportError: the file has none.
     """
-    schema = require("ai_edge_litert.schema_py_generated", "export")
-    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    model = read_model(path.read_bytes())
     graph = model.subgraphs[0]
     written: dict[int, Activation] = {}
     read: dict[int, Activation] = {}
-    for operator in graph.operators:
-        code = model.operatorCodes[operator.opcodeIndex]
-        operation = names.get(max(code.builtinCode, code.deprecatedBuiltinCode), "")
-        if operation not in OPERATIONS:
-            continue
-        weights = graph.tensors[operator.inputs[1]]
-        data = model.buffers[weights.buffer].data
-        if data is None or len(data) == 0:
-            continue
+    for operator, layer in weighted_layers(model, graph):
         source, target = int(operator.inputs[0]), int(operator.outputs[0])
-        output = graph.tensors[target].name.decode()
-        scoped = scoped_name(weights.name.decode(), output)
-        layer = describe(output, scoped, operation, int(np.prod(weights.shape)))
         read.setdefault(source, Activation(graph.tensors[source].name.decode(), source, layer, False))
-        written[target] = Activation(output, target, layer, True)
+        written[target] = Activation(graph.tensors[target].name.decode(), target, layer, True)
     found = tuple({**read, **written}.values())
-    floats = tuple(each for each in found if graph.tensors[each.index].type == schema.TensorType.FLOAT32)
+    floats = tuple(each for each in found if graph.tensors[each.index].type == schema().TensorType.FLOAT32)
     if not floats:
         raise ExportError(f"{path.name}: has no activations to measure: no {', '.join(OPERATIONS)} with weights.")
     return floats

@@ -12,7 +12,7 @@ from export.calibration.audit import split_samples
 from export.calibration.calibration import Calibration
 from export.calibration.choose import SPLIT, choose_samples
 from export.calibration.ranges import Activation, Ranges, activation_values, activations, extremes
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 
 if TYPE_CHECKING:
     from export.source import Source

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export.doctor.examine import TARGETS
-from export.tensorrt_operators import VERSIONS
-from mmkeras.errors import ConfigError, MmkerasError, nearest
-from mmkeras.keras_settings import check_keras
-from mmkeras.terminal import say, utf8_program
+from export.to_tensorrt.operators import VERSIONS
+from mmkeras.core.errors import ConfigError, MmkerasError, nearest
+from mmkeras.core.terminal import say, utf8_program
+from mmkeras.layers.keras_settings import check_keras
 
 __all__ = ["main"]
 
@@ -87,9 +87,9 @@ def _run(given: argparse.Namespace, options: Sequence[str]) -> int:
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from export.doctor.examine import examine
-    from mmkeras.console import Console
-    from mmkeras.files import write_json
+    from mmkeras.core.console import Console
     from mmkeras.runtime.tables import show
+    from mmkeras.storage.files import write_json
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # start-up notes are not about the model
     console = Console(stderr=True)

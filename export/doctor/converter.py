@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 
 __all__ = ["MODES", "Converter"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from export.doctor.converter import Converter
 from export.doctor.report import Report
 from export.doctor.verdicts import Examination
-from export.tensorrt_operators import VERSIONS
+from export.to_tensorrt.operators import VERSIONS
 
 if TYPE_CHECKING:
     import keras

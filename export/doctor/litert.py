@@ -20,7 +20,7 @@ from export.doctor.scopes import Scopes, recorded
 from export.doctor.tracing import output_makers, save_frozen
 from export.doctor.verdicts import Examination, Finding, Verdict
 from export.doctor.words import reason as reason_of
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 
 if TYPE_CHECKING:
     import keras

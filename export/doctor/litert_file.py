@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.errors import require
+from mmkeras.core.errors import require
 from mmkeras.runtime.differences.tflite_names import OPERATORS, TYPES
 
 __all__ = ["LiteRTFile", "Operation", "Tensor", "read_file"]

@@ -14,11 +14,11 @@ from export.doctor.origins import Step, origins
 from export.doctor.scopes import Scopes, recorded
 from export.doctor.verdicts import Examination, Finding, Verdict
 from export.doctor.words import reason as reason_of
-from export.onnx_facts import Facts, Node
+from export.to_onnx.facts import Facts, Node
 
 # The proto is wanted as it is before the check of a real export, which stops at the first invalid operation.
-from export.onnx_from_keras import OPSET, float32_graph, quiet
-from mmkeras.errors import MmkerasError, require
+from export.to_onnx.onnx_from_keras import OPSET, float32_graph, quiet
+from mmkeras.core.errors import MmkerasError, require
 
 if TYPE_CHECKING:
     import keras

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from export.doctor.untrained import UNTRAINED, model_of_pipeline, model_of_run, pipelines
 from export.doctor.words import reason
 from mmkeras.bundle import Bundle
-from mmkeras.errors import ConfigError, DataError, ExportError, nearest
-from mmkeras.manifest import MANIFEST_NAME
+from mmkeras.bundle.manifest import MANIFEST_NAME
+from mmkeras.core.errors import ConfigError, DataError, ExportError, nearest
 
 if TYPE_CHECKING:
     import keras
@@ -103,7 +103,7 @@ def _import(modules: Sequence[str]) -> None:
 
 
 def _load(path: Path) -> keras.Model:
-    from mmkeras.keras_files import load_model
+    from mmkeras.layers.keras_files import load_model
     from mmkeras.training.run import register_layers
 
     if not path.is_file():

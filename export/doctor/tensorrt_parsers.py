@@ -8,8 +8,8 @@ from typing import Any
 from export.doctor.cures import plugin
 from export.doctor.onnx_graph import OnnxGraph
 from export.doctor.verdicts import Examination, Finding, Verdict
-from export.tensorrt_lint import lint
-from mmkeras.errors import DependencyError
+from export.to_tensorrt.lint import lint
+from mmkeras.core.errors import DependencyError
 from mmkeras.runtime.tensorrt.library import installed, open_library
 
 __all__ = ["examine_tensorrt"]
@@ -20,7 +20,7 @@ def examine_tensorrt(graph: OnnxGraph | str, versions: Sequence[str], say: Calla
 
     Args:
         graph: what `export.doctor.onnx_graph.convert` made of the model.
-        versions: those of `export.tensorrt_operators.VERSIONS` to hold it to.
+        versions: those of `export.to_tensorrt.operators.VERSIONS` to hold it to.
         say: called with the progress.
     """
     result = Examination("tensorrt", tuple(f"operators of TensorRT {version}" for version in versions))

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.doctor.words import reason
-from mmkeras.command_line import parse, read_toml, to_toml
-from mmkeras.components import Choice, find
-from mmkeras.config import ModelConfig, RunConfig, modality_configs
-from mmkeras.errors import ConfigError, MmkerasError
+from mmkeras.core.command_line import parse, read_toml, to_toml
+from mmkeras.core.components import Choice, find
+from mmkeras.core.config import ModelConfig, RunConfig, modality_configs
+from mmkeras.core.errors import ConfigError, MmkerasError
 
 if TYPE_CHECKING:
     import keras

@@ -13,9 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmkeras.errors import ConfigError, MmkerasError
-from mmkeras.keras_settings import check_keras
-from mmkeras.terminal import say, utf8_program
+from mmkeras.core.errors import ConfigError, MmkerasError
+from mmkeras.core.terminal import say, utf8_program
+from mmkeras.layers.keras_settings import check_keras
 
 __all__ = ["main"]
 

@@ -14,13 +14,13 @@ import numpy as np
 from export.calibration import choose_calibration
 from export.formats import Job, formats
 from export.quantization.layers import Quantizer
-from export.quantization.litert import LiteRTQuantizer
-from export.runners import opened
-from export.scenarios import ALL
 from export.source import Source
-from export.standard_error import metric_error
-from export.verify import Reference, run_batches
-from mmkeras.errors import ExportError
+from export.to_litert.int8 import LiteRTQuantizer
+from export.verification.runners import opened
+from export.verification.scenarios import ALL
+from export.verification.standard_error import metric_error
+from export.verification.verify import Reference, run_batches
+from mmkeras.core.errors import ExportError
 
 __all__ = ["Measured", "change_error", "measure"]
 
@@ -119,7 +119,7 @@ def change_error(source: Source, before: Measured, after: Measured) -> float:
 
 def _quantizer(format: str, float32: Path, inputs: dict[str, np.ndarray]) -> Quantizer:
     if format == "onnx":
-        from export.onnx_int8 import OnnxQuantizer
+        from export.to_onnx.int8 import OnnxQuantizer
 
         return OnnxQuantizer(float32, inputs, float32.parent)
     return LiteRTQuantizer(float32, inputs)

@@ -14,10 +14,10 @@ from export.fine_tuning.measure import Measured, change_error, measure
 from export.fine_tuning.table import REPORT_NAME, Verdict, print_table
 from export.quantization.trial import tuning_samples
 from export.source import Source, source_from_run
-from mmkeras.console import Console
-from mmkeras.errors import ConfigError
-from mmkeras.files import write_json
-from mmkeras.rounding import percent
+from mmkeras.core.console import Console
+from mmkeras.core.errors import ConfigError
+from mmkeras.core.rounding import percent
+from mmkeras.storage.files import write_json
 from mmkeras.training.interrupts import Interrupted
 from mmkeras.training.quantization_aware.fine_tune import (
     FineTuning,

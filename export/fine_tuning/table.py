@@ -9,9 +9,9 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from export.fine_tuning.measure import Measured
-from export.scenarios import ALL
-from mmkeras.console import Console
-from mmkeras.rounding import percent
+from export.verification.scenarios import ALL
+from mmkeras.core.console import Console
+from mmkeras.core.rounding import percent
 
 __all__ = ["REPORT_NAME", "Verdict", "print_table"]
 

@@ -20,9 +20,9 @@ from pathlib import Path
 from export.quantization.costs import Costs, LayerCost
 from export.quantization.layers import QuantizedLayer, Quantizer
 from export.quantization.trial import Trial
-from export.results import ScenarioResult
-from export.scenarios import ALL
-from mmkeras.errors import ExportError
+from export.verification.results import ScenarioResult
+from export.verification.scenarios import ALL
+from mmkeras.core.errors import ExportError
 
 __all__ = ["Search"]
 

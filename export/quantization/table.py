@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from export.results import FileResult, Report
-from mmkeras.console import Console
+from export.verification.results import FileResult, Report
+from mmkeras.core.console import Console
 
 __all__ = ["print_costs"]
 

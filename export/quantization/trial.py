@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.gates import Gate, allowed_drop, judge
-from export.results import ScenarioResult, max_or_nan
-from export.runners import opened
-from export.samples import Sample, draw, spread_rows, stratum
-from export.scenarios import ALL
 from export.source import Source
-from export.verify import Reference
-from mmkeras.errors import ExportError
+from export.verification.gates import Gate, allowed_drop, judge
+from export.verification.results import ScenarioResult, max_or_nan
+from export.verification.runners import opened
+from export.verification.samples import Sample, draw, spread_rows, stratum
+from export.verification.scenarios import ALL
+from export.verification.verify import Reference
+from mmkeras.core.errors import ExportError
 from mmkeras.tasks import TaskSpec
 
 __all__ = ["Trial", "tuning_samples"]

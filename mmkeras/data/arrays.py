@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mmkeras.components import find
+from mmkeras.core.components import find
+from mmkeras.core.errors import DataError
 from mmkeras.data.encode import room
 from mmkeras.data.features import parse
 from mmkeras.data.index import Index
-from mmkeras.errors import DataError
-from mmkeras.files import held, sweep
 from mmkeras.modalities import ModalitySpec
+from mmkeras.storage.files import held, sweep
 from mmkeras.tasks import TaskSpec
 
 __all__ = ["Arrays", "load_arrays"]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mmkeras.data.sources import Sample
-from mmkeras.modalities.image.dicom import split_frame
+from mmkeras.media.dicom.frames import split_frame
 
 __all__ = ["contents_of"]
 

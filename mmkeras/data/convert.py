@@ -18,8 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmkeras.components import check_options, find
-from mmkeras.config import DataConfig
+from mmkeras.core.components import check_options, find
+from mmkeras.core.config import DataConfig
+from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.data.encode import room
 from mmkeras.data.fingerprint import fingerprint, shaped_by
 from mmkeras.data.index import INDEX_FILE, QUARANTINE_FILE, Index, Shard, Split
@@ -30,12 +31,11 @@ from mmkeras.data.shards import ShardReport, ShardWork
 from mmkeras.data.sources import Sample, SourceBase
 from mmkeras.data.splits import SPLITS
 from mmkeras.data.workers import write_shards
-from mmkeras.errors import ConfigError, DataError
-from mmkeras.files import locked
+from mmkeras.storage.files import locked
 from mmkeras.tasks import TaskSpec
 
 if TYPE_CHECKING:
-    from mmkeras.console import Console
+    from mmkeras.core.console import Console
 
 __all__ = ["convert"]
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
+from mmkeras.core.errors import DataError
 from mmkeras.data.arrays import load_arrays
 from mmkeras.data.features import check_specs, decode, parse, to_elements
 from mmkeras.data.index import Index
@@ -23,8 +24,7 @@ from mmkeras.data.seeds import derive
 from mmkeras.data.streams import Position, from_arrays, from_shards
 from mmkeras.data.transforms import augment as augment_inputs
 from mmkeras.data.transforms import drop_modalities
-from mmkeras.draws import part_of_batch
-from mmkeras.errors import DataError
+from mmkeras.layers.draws import part_of_batch
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
 

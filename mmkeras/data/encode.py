@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.components import find
+from mmkeras.core.components import find
+from mmkeras.core.errors import DataError
 from mmkeras.data.quarantine import BadRow
 from mmkeras.data.sources import Sample
-from mmkeras.errors import DataError
 from mmkeras.tasks import TaskSpec
 
 __all__ = ["Encoded", "Encoder", "room"]

@@ -8,11 +8,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmkeras.components import find
+from mmkeras.core.components import find
+from mmkeras.core.errors import DataError
 from mmkeras.data.encode import room
 from mmkeras.data.fingerprint import ENCODING
 from mmkeras.data.index import Index
-from mmkeras.errors import DataError
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
 

@@ -8,8 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mmkeras.components import find
-from mmkeras.config import DataConfig
+from mmkeras.core.components import find
+from mmkeras.core.config import DataConfig
 from mmkeras.data.encode import room
 from mmkeras.data.index import SCHEMA_VERSION
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmkeras.core.errors import DataError, nearest
+from mmkeras.core.typed import Checked, read_json
 from mmkeras.data.quarantine import BadRow
-from mmkeras.errors import DataError, nearest
-from mmkeras.files import write_json
-from mmkeras.typed import Checked, read_json
+from mmkeras.storage.files import write_json
 
 __all__ = ["INDEX_FILE", "QUARANTINE_FILE", "SCHEMA_VERSION", "Index", "Shard", "Split"]
 

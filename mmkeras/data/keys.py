@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from mmkeras.config import DataConfig
+from mmkeras.core.config import DataConfig
 from mmkeras.data.index import Index
 from mmkeras.data.seeds import shuffled_positions
 from mmkeras.data.streams import Position, shuffled_records

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mmkeras.core.errors import DataError
 from mmkeras.data.index import Index
-from mmkeras.errors import DataError
 
 __all__ = ["check_lengths", "lengths_fit"]
 

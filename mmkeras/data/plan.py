@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmkeras.config import DataConfig
+from mmkeras.core.config import DataConfig
 from mmkeras.data.contents import contents_of
 from mmkeras.data.quarantine import BadRow
 from mmkeras.data.sources import Sample

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmkeras.components import find
+from mmkeras.core.components import find
 from mmkeras.data.encode import Encoded, room
 from mmkeras.data.quarantine import BadRow
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
-from mmkeras.errors import DataError
-from mmkeras.privacy import redaction
+from mmkeras.core.errors import DataError
+from mmkeras.storage.privacy import redaction
 
 __all__ = ["BadRow", "check_share", "reasons", "write_report"]
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmkeras.components import find
+from mmkeras.core.components import find
+from mmkeras.core.errors import DataError
 from mmkeras.data.index import Index
 from mmkeras.data.lengths import check_lengths
-from mmkeras.errors import DataError
 from mmkeras.modalities import TensorSpec
 
 if TYPE_CHECKING:

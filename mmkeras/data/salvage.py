@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from mmkeras.core.errors import DataError
 from mmkeras.data.index import QUARANTINE_FILE, Index, Shard, Split
 from mmkeras.data.lengths import lengths_fit
 from mmkeras.data.quarantine import BadRow, write_report
-from mmkeras.errors import DataError
 
 if TYPE_CHECKING:
-    from mmkeras.console import Console
+    from mmkeras.core.console import Console
 
 __all__ = ["SALVAGED", "usable"]
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmkeras.core.errors import DataError
+from mmkeras.core.typed import Checked, read_json
 from mmkeras.data.encode import Encoded
 from mmkeras.data.quarantine import BadRow
 from mmkeras.data.sources import Sample
-from mmkeras.errors import DataError
-from mmkeras.files import write_json
-from mmkeras.typed import Checked, read_json
+from mmkeras.storage.files import write_json
 
 __all__ = ["ShardReport", "ShardWork", "finished", "write_shard"]
 

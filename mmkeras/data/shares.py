@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
+from mmkeras.core.errors import DataError
 from mmkeras.data.features import check_specs, decode, parse, to_elements
 from mmkeras.data.index import Index
-from mmkeras.errors import DataError
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
 

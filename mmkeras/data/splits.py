@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 
-from mmkeras.config import DataConfig
+from mmkeras.core.config import DataConfig
+from mmkeras.core.errors import DataError
 from mmkeras.data.sources import Sample
-from mmkeras.errors import DataError
 
 __all__ = ["SPLITS", "assign", "check", "check_groups", "fill", "position"]
 

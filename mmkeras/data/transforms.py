@@ -7,10 +7,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmkeras.components import find
+from mmkeras.core.components import find
 from mmkeras.data.encode import room
 from mmkeras.data.seeds import derive
-from mmkeras.draws import uniform
+from mmkeras.layers.draws import uniform
 from mmkeras.modalities import ModalitySpec
 
 __all__ = ["augment", "drop_modalities", "zero_missing"]

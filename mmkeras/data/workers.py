@@ -14,17 +14,17 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from mmkeras.core.errors import DataError
+from mmkeras.core.parallel import WorkerDied, WorkerPool
 from mmkeras.data.encode import Encoded, Encoder
 from mmkeras.data.proof import Proof
 from mmkeras.data.quarantine import BadRow
 from mmkeras.data.shards import ShardReport, ShardWork, finished, write_shard
 from mmkeras.data.sources import Sample
-from mmkeras.errors import DataError
-from mmkeras.parallel import WorkerDied, WorkerPool
 from mmkeras.tasks import TaskSpec
 
 if TYPE_CHECKING:
-    from mmkeras.console import Console
+    from mmkeras.core.console import Console
 
 __all__ = ["write_shards"]
 
@@ -119,7 +119,7 @@ def _progress(console: Console | None, rows: int) -> Iterator[Callable[[int], No
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from mmkeras.console import DescriptionColumn
+    from mmkeras.core.console import DescriptionColumn
 
     columns = (DescriptionColumn(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:

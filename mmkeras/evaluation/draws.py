@@ -7,7 +7,7 @@ Percentiles of few resampled groups are too narrow, and lopsided for skewed metr
 and ``t`` standard errors to each side on the metric's own scale (`mmkeras.evaluation.scales`). The standard error is
 that of the bootstrap or of the delete-a-group jackknife, whichever is larger. ``t`` is the quantile of Student's
 distribution with one degree of freedom less than the effective number of groups: by their weights, or where that is
-fewer and the metric is no share, by how much each of them moves the metric. ``python -m pipelines.coverage`` measures
+fewer and the metric is no share, by how much each of them moves the metric. ``python -m tests.coverage`` measures
 what such intervals cover.
 
 Sources: Cameron and Miller, A Practitioner's Guide to Cluster-Robust Inference, 2015; MacKinnon, Nielsen and Webb,

@@ -14,8 +14,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from rich.progress import Progress
 
-from mmkeras.config import EvaluateConfig
-from mmkeras.console import Console
+from mmkeras.core.config import EvaluateConfig
+from mmkeras.core.console import Console
 from mmkeras.evaluation import pictures
 from mmkeras.evaluation.ablation import ablate
 from mmkeras.evaluation.calibration import calibration
@@ -28,8 +28,8 @@ from mmkeras.evaluation.samples import Samples
 from mmkeras.evaluation.slices import slice_metrics
 from mmkeras.evaluation.table import print_metrics
 from mmkeras.evaluation.words import number, title
-from mmkeras.files import write_json
 from mmkeras.modalities import ModalitySpec
+from mmkeras.storage.files import write_json
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._contract import Outputs
 

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from mmkeras.core.rounding import percent
 from mmkeras.evaluation.classes import label_names, thresholds
 from mmkeras.evaluation.pictures.gallery import Scene
 from mmkeras.evaluation.pictures.samples import Card
 from mmkeras.evaluation.samples import Samples
 from mmkeras.modalities import ModalitySpec
-from mmkeras.rounding import percent
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._contract import Outputs
 

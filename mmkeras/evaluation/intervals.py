@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 from mmkeras.evaluation.decompositions import Decomposition, decompositions, matching
 from mmkeras.evaluation.draws import Draws, Interval, Support
 from mmkeras.tasks import TaskSpec

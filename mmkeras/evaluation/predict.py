@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 from mmkeras.evaluation.samples import Samples
 from mmkeras.modalities import ModalitySpec
 

@@ -11,14 +11,14 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from mmkeras.errors import DataError
-from mmkeras.evaluation.degradation import SCENARIOS
+from mmkeras.core.components import find
+from mmkeras.core.errors import DataError
+from mmkeras.core.rounding import percent
+from mmkeras.core.typed import parse_json
 from mmkeras.evaluation.pictures import figure_to_png
 from mmkeras.evaluation.table import worst_slices
 from mmkeras.evaluation.words import number, span, span_of_change, step, title
-from mmkeras.files import write_bytes, write_text
-from mmkeras.rounding import percent
-from mmkeras.typed import parse_json
+from mmkeras.storage.files import write_bytes, write_text
 
 __all__ = ["render_report", "write_report"]
 
@@ -74,10 +74,17 @@ def render_report(
         packages=given.get("packages", {}),
         facts={k: v for k, v in given.items() if k not in _APART},
         fusion_means=_fusion_means(metrics.get("fusions", {})),
-        scenario_titles={scenario.name: scenario.title for scenario in SCENARIOS},
+        scenario_titles=_scenario_titles(metrics),
         config=given.get("config") if config is None else config,
         export=export,
     )
+
+
+def _scenario_titles(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """Return the scenarios of degradation in words where there are any; they belong to driving."""
+    if not {"degradation", "degradation_exported"} & set(metrics):
+        return {}
+    return {scenario.name: scenario.title for scenario in find("driving", "degradation").SCENARIOS}
 
 
 def _fusion_means(fusions: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mmkeras.errors import DataError
-from mmkeras.privacy import redaction
+from mmkeras.core.errors import DataError
+from mmkeras.storage.privacy import redaction
 from mmkeras.tasks import TaskSpec
 
 __all__ = ["RawRecord", "Samples", "collect", "read"]

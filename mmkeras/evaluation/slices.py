@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.errors import ConfigError, nearest
+from mmkeras.core.errors import ConfigError, nearest
 from mmkeras.evaluation.intervals import Bootstrap, Draws
 from mmkeras.evaluation.samples import Samples
 from mmkeras.tasks import TaskSpec

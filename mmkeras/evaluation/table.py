@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from mmkeras.console import Console
+from mmkeras.core.console import Console
 from mmkeras.evaluation.words import number, span, title
 
 __all__ = ["print_metrics", "worst_slices"]

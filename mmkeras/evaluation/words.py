@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from mmkeras.core.rounding import percent
 from mmkeras.evaluation.draws import Interval
 from mmkeras.evaluation.scales import is_share
-from mmkeras.rounding import percent
 
 __all__ = ["amount", "change", "is_share", "number", "span", "span_of_change", "step", "title"]
 

@@ -13,8 +13,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from mmkeras.errors import ConfigError
-from mmkeras.tokens import Fused, Tokens
+from mmkeras.core.errors import ConfigError
+from mmkeras.layers.tokens import Fused, Tokens
 
 __all__ = ["align", "attend", "check", "clear", "expand", "fused", "join", "masked_max", "masked_mean"]
 

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from mmkeras.fusion._tokens import align, attend, check, fused, join
-from mmkeras.tokens import Fused, Tokens
+from mmkeras.layers.tokens import Fused, Tokens
 
 __all__ = ["LearnedQueries", "fuse"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import keras
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from mmkeras.fusion._tokens import align, check, clear, masked_mean
-from mmkeras.tokens import Fused, Tokens
+from mmkeras.layers.tokens import Fused, Tokens
 
 __all__ = ["fuse"]
 

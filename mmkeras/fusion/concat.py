@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from mmkeras.fusion._tokens import align, check, fused, masked_mean
-from mmkeras.tokens import Fused, Tokens
+from mmkeras.layers.tokens import Fused, Tokens
 
 __all__ = ["fuse"]
 

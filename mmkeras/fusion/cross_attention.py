@@ -6,9 +6,9 @@ from typing import Literal
 
 import keras
 
-from mmkeras.errors import ConfigError, nearest
+from mmkeras.core.errors import ConfigError, nearest
 from mmkeras.fusion._tokens import align, attend, check, clear, expand, join, masked_mean
-from mmkeras.tokens import Fused, Tokens
+from mmkeras.layers.tokens import Fused, Tokens
 
 __all__ = ["fuse"]
 

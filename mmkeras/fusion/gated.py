@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from mmkeras.fusion._tokens import align, check, fused, masked_mean
-from mmkeras.tokens import Fused, Tokens
+from mmkeras.layers.tokens import Fused, Tokens
 
 __all__ = ["fuse"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmkeras.fusion._tokens import align, check, fused, join, masked_max
-from mmkeras.tokens import Fused, Tokens
+from mmkeras.layers.tokens import Fused, Tokens
 
 __all__ = ["fuse"]
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mmkeras.components import find
+from mmkeras.core.components import find
 
 __all__ = ["ModalitySpec", "TensorSpec", "check_shapes", "spec_from_json"]
 
@@ -78,7 +78,7 @@ class ModalitySpec(ABC):
         return {**tensors, self.present.name: np.asarray(value is not None, np.float32)}
 
     def coverage(self, values: Iterable[Any]) -> dict[str, float]:
-        """Return which shares of raw values the model does not see, by name; `mmkeras.coverage` warns of them."""
+        """Return which shares of raw values the model does not see, by name; `mmkeras.data.coverage` warns of them."""
         del values
         return {}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.golden import Golden
+from mmkeras.bundle.golden import Golden
 from mmkeras.tasks import TaskSpec
 
 __all__ = ["answers_of", "compare_answers"]

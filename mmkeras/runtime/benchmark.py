@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mmkeras.bundle import Bundle, ExportedFile
-from mmkeras.errors import BundleError, DependencyError, MmkerasError
+from mmkeras.core.errors import BundleError, DependencyError, MmkerasError
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.runtime.processes import run_module
 from mmkeras.runtime.runner import runners

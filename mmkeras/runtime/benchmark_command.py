@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from mmkeras.bundle import Bundle, ExportedFile
-from mmkeras.errors import ConfigError, MmkerasError
-from mmkeras.files import write_json
+from mmkeras.core.errors import ConfigError, MmkerasError
+from mmkeras.core.terminal import say, say_json
 from mmkeras.runtime.benchmark import Timing, benchmark
 from mmkeras.runtime.benchmark_report import read_report, regressions, report
 from mmkeras.runtime.predictor import candidates, choose
 from mmkeras.runtime.runner import runners
 from mmkeras.runtime.side_files import BENCHMARK
 from mmkeras.runtime.tensorrt.engines import EngineFile
-from mmkeras.terminal import say, say_json
+from mmkeras.storage.files import write_json
 
 __all__ = ["add_options", "run"]
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from mmkeras.bundle import Bundle, ExportedFile
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
+from mmkeras.core.typed import parse_json
 from mmkeras.runtime.benchmark import Timing
 from mmkeras.runtime.side_files import EXPORT, read_side_file
-from mmkeras.typed import parse_json
 
 __all__ = ["Regression", "read_report", "regressions", "report"]
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmkeras import __version__
-from mmkeras.errors import ConfigError, MmkerasError, nearest
+from mmkeras.core.errors import ConfigError, MmkerasError, nearest
+from mmkeras.core.terminal import program, say
 from mmkeras.runtime.options import EPILOG, Parser, build_parser
-from mmkeras.terminal import program, say
 
 if TYPE_CHECKING:
     from mmkeras.bundle import Bundle

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from mmkeras.bundle import Bundle
-from mmkeras.errors import ConfigError, DataError, MmkerasError
-from mmkeras.privacy import Redaction, recorded
+from mmkeras.core.components import find
+from mmkeras.core.errors import ConfigError, DataError, MmkerasError
+from mmkeras.core.terminal import say, say_json, show_progress
 from mmkeras.runtime.predictor import Predictor
-from mmkeras.terminal import say, say_json, show_progress
-from mmkeras.text_lines import JsonLine, json_lines
+from mmkeras.storage.privacy import Redaction, recorded
+from mmkeras.storage.text_lines import JsonLine, json_lines
 
 __all__ = ["benchmark", "build_engine", "diff", "inspect", "pack", "predict", "selftest", "sign", "stream"]
 
@@ -110,9 +111,9 @@ def inspect(bundle: Bundle, options: argparse.Namespace) -> int:
 
 def stream(bundle: Bundle, options: argparse.Namespace) -> int:
     """Replay a drive to the bundle and write what happened."""
-    from mmkeras.runtime.stream.command import stream as run
-
-    return run(bundle, options, show_progress)
+    # By name: what drives are is known to the wing that knows them.
+    status: int = find("driving", "stream", "command").stream(bundle, options, show_progress)
+    return status
 
 
 def pack(bundle: Bundle, options: argparse.Namespace) -> int:

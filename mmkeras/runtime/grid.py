@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mmkeras.terminal import plain
+from mmkeras.core.terminal import plain
 
 __all__ = ["Cell", "Grid"]
 

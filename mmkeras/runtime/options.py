@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.components import find
+from mmkeras.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from mmkeras.bundle import Bundle
@@ -124,9 +125,7 @@ def _sign(parser: argparse.ArgumentParser) -> None:
 
 
 def _stream(parser: argparse.ArgumentParser) -> None:
-    from mmkeras.runtime.stream.command import add_options
-
-    add_options(parser)
+    find("driving", "stream", "command").add_options(parser)
 
 
 def _modalities(parser: argparse.ArgumentParser, bundle: Bundle | None) -> None:

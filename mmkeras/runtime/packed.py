@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from mmkeras.archive.unpacked import close_all
+from mmkeras.bundle.archive.unpacked import close_all
 from mmkeras.runtime.cli import COMMANDS
 from mmkeras.runtime.cli import main as run
 

@@ -8,15 +8,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmkeras.archive import write_archive
-from mmkeras.archive.code import MAIN, runtime_files
-from mmkeras.archive.contents import OPTIONAL, folder_files
-from mmkeras.archive.names import CODE, SUFFIX
-from mmkeras.archive.writer import sign_archive
 from mmkeras.bundle import Bundle
-from mmkeras.errors import BundleError, ConfigError, nearest
+from mmkeras.bundle.archive import write_archive
+from mmkeras.bundle.archive.contents import OPTIONAL, folder_files
+from mmkeras.bundle.archive.names import CODE, SUFFIX
+from mmkeras.bundle.archive.writer import sign_archive
+from mmkeras.core.errors import BundleError, ConfigError, nearest
+from mmkeras.core.terminal import say
+from mmkeras.runtime.packed_code import MAIN, runtime_files
 from mmkeras.runtime.tensorrt.engines import engine_folder
-from mmkeras.terminal import say
 
 __all__ = ["add_pack_options", "add_sign_options", "pack", "pack_bundle", "sign"]
 
@@ -92,7 +92,7 @@ def pack_bundle(
     Args:
         bundle: an opened bundle's folder.
         target: the file to write.
-        include: parts of `mmkeras.archive.contents.OPTIONAL` to take along.
+        include: parts of `mmkeras.bundle.archive.contents.OPTIONAL` to take along.
         formats: edge formats to pack; all of them when not given.
         sign: file with an Ed25519 private key (PEM).
 

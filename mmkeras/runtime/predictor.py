@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mmkeras.bundle import Bundle, ExportedFile
-from mmkeras.errors import BundleError, ConfigError, DataError, DependencyError, nearest
+from mmkeras.core.errors import BundleError, ConfigError, DataError, DependencyError, nearest
 from mmkeras.runtime.runner import RunnerBase, runners
 from mmkeras.runtime.tensorrt.engines import EngineFile, engine_files
 

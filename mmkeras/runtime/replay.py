@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmkeras.golden import Golden
+from mmkeras.bundle.golden import Golden
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._contract import Outputs
 

@@ -23,8 +23,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mmkeras.components import find, names
-from mmkeras.errors import BundleError, ConfigError, DataError, MmkerasError, install_hint, nearest
+from mmkeras.core.components import find, names
+from mmkeras.core.errors import BundleError, ConfigError, DataError, MmkerasError, install_hint, nearest
 from mmkeras.modalities import TensorSpec
 
 __all__ = ["DEVICES", "RunnerBase", "runners"]

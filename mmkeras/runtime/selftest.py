@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mmkeras.bundle import Bundle, ExportedFile, Golden
-from mmkeras.errors import DataError, DependencyError, MmkerasError
+from mmkeras.core.errors import DataError, DependencyError, MmkerasError
 from mmkeras.modalities import ModalitySpec
 from mmkeras.runtime.answers import compare_answers
 from mmkeras.runtime.inputs import input_difference

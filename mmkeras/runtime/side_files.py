@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from mmkeras.bundle import Bundle
-from mmkeras.errors import BundleError
-from mmkeras.typed import parse_json
+from mmkeras.core.errors import BundleError
+from mmkeras.core.typed import parse_json
 
 __all__ = ["BENCHMARK", "EXPORT", "read_side_file"]
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mmkeras.bundle import Bundle
+from mmkeras.core.terminal import say
 from mmkeras.runtime.benchmark import Timing
 from mmkeras.runtime.grid import Cell, Grid
 from mmkeras.runtime.selftest import FileCheck, SelfTest
-from mmkeras.terminal import say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,7 +27,7 @@ def show(tables: Iterable[Grid | Table]) -> None:
         for table in tables:
             say(table.text() if isinstance(table, Grid) else table)
         return
-    from mmkeras.console import Console
+    from mmkeras.core.console import Console
 
     console = Console()
     if not console.is_terminal:

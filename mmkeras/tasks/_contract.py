@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from mmkeras.components import find
+from mmkeras.core.components import find
 from mmkeras.modalities import TensorSpec
 
 __all__ = ["Outputs", "TaskSpec", "task_from_json"]
@@ -37,7 +37,7 @@ class TaskSpec(ABC):
     """Name of the primary metric in `score`'s result; higher is better unless `metric_sign` is -1."""
     metric_sign: ClassVar[int] = 1
     gated_by: ClassVar[Literal["decisions", "tolerance", "metric"]] = "decisions"
-    """How changed decisions of an exported file are judged, see `export.gates`: ``decisions`` are counted in every
+    """How changed decisions of an exported file are judged (see the gates): ``decisions`` are counted in every
     precision; a decision within a ``tolerance`` (a number) is counted in float32 and float16; where ``metric`` stands,
     decisions are too fine to count and float16 is held to the metric."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.errors import ConfigError, DataError, nearest
+from mmkeras.core.errors import ConfigError, DataError, nearest
 
 __all__ = [
     "as_labels",

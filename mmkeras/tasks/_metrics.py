@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 
 __all__ = ["average_precision", "f1", "mean_of_known", "r2", "sample_weights", "weighted_mean"]
 

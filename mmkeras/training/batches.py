@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmkeras.config import RunConfig, modality_configs
+from mmkeras.core.config import RunConfig, modality_configs
 from mmkeras.data.dataset import eval_dataset, train_dataset
 from mmkeras.data.index import Index
 from mmkeras.data.shares import shared_dataset

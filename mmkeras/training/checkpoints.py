@@ -13,9 +13,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from mmkeras.errors import DataError, TrainingError
-from mmkeras.files import write_text
-from mmkeras.keras_files import load_weights
+from mmkeras.core.errors import DataError, TrainingError
+from mmkeras.layers.keras_files import load_weights
+from mmkeras.storage.files import write_text
 from mmkeras.training.epoch_metrics import add_sums, sums
 from mmkeras.training.optimizer import inner_optimizer
 from mmkeras.training.weights_file import save_weights

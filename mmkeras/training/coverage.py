@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 
-from mmkeras.console import Console
-from mmkeras.coverage import coverage, warnings
+from mmkeras.core.console import Console
+from mmkeras.data.coverage import coverage, warnings
 from mmkeras.data.index import Index
 from mmkeras.data.read import iterate_samples
 from mmkeras.modalities import ModalitySpec

@@ -10,12 +10,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from mmkeras.config import RunConfig
+from mmkeras.core.config import RunConfig
+from mmkeras.core.errors import TrainingError
 from mmkeras.data.index import Index
 from mmkeras.data.keys import batch_keys
 from mmkeras.data.streams import Position
-from mmkeras.errors import TrainingError
-from mmkeras.privacy import redaction
+from mmkeras.storage.privacy import redaction
 from mmkeras.training.batches import training_batches
 from mmkeras.training.checkpoints import Checkpoints, Diverged
 from mmkeras.training.cluster.connect import Cluster

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mmkeras.config import TrainConfig
-from mmkeras.errors import DependencyError, TrainingError
-from mmkeras.keras_settings import check_keras, use_keras
+from mmkeras.core.config import TrainConfig
+from mmkeras.core.errors import DependencyError, TrainingError
+from mmkeras.layers.keras_settings import check_keras, use_keras
 
 __all__ = ["check_python", "code_revision", "machine", "package_versions", "prepare"]
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from mmkeras.errors import TrainingError
+from mmkeras.core.errors import TrainingError
 
 __all__ = ["add_sums", "sums"]
 

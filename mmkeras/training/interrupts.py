@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from mmkeras.errors import TrainingError
+from mmkeras.core.errors import TrainingError
 from mmkeras.training.signals import give_back, take_over
 
 if TYPE_CHECKING:

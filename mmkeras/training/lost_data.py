@@ -8,11 +8,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmkeras.config import RunConfig
-from mmkeras.console import Console
+from mmkeras.core.config import RunConfig
+from mmkeras.core.console import Console
+from mmkeras.core.errors import DataError
 from mmkeras.data.index import Index
 from mmkeras.data.salvage import usable
-from mmkeras.errors import DataError
 from mmkeras.training.checkpoints import Checkpoints
 from mmkeras.training.cluster.connect import Cluster
 from mmkeras.training.run import Run

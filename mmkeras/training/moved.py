@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mmkeras.command_line import read_toml
-from mmkeras.components import Choice, find
-from mmkeras.config import DataConfig
-from mmkeras.errors import ConfigError, DataError
-from mmkeras.files import write_json
+from mmkeras.core.command_line import read_toml
+from mmkeras.core.components import Choice, find
+from mmkeras.core.config import DataConfig
+from mmkeras.core.errors import ConfigError, DataError
+from mmkeras.storage.files import write_json
 
 if TYPE_CHECKING:
     from mmkeras.data.index import Index

@@ -12,8 +12,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from mmkeras.config import TrainConfig
-from mmkeras.errors import TrainingError
+from mmkeras.core.config import TrainConfig
+from mmkeras.core.errors import TrainingError
 
 __all__ = ["BranchAdamW", "build_optimizer", "inner_optimizer", "variable_factors"]
 

@@ -7,7 +7,7 @@ import time
 import keras
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mmkeras.console import Console
+from mmkeras.core.console import Console
 
 __all__ = ["TerminalProgress"]
 

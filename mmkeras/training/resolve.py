@@ -6,8 +6,8 @@ import dataclasses
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mmkeras.components import Choice, find
-from mmkeras.config import RunConfig, modality_configs
+from mmkeras.core.components import Choice, find
+from mmkeras.core.config import RunConfig, modality_configs
 from mmkeras.data.encode import room as room_of
 from mmkeras.data.index import Index
 from mmkeras.data.read import iterate_samples, read_targets

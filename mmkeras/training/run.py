@@ -26,16 +26,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmkeras.command_line import read_toml, to_toml
-from mmkeras.config import DataConfig, RunConfig
-from mmkeras.errors import MmkerasError, TrainingError
-from mmkeras.files import write_json, write_text
+from mmkeras.core.command_line import read_toml, to_toml
+from mmkeras.core.config import DataConfig, RunConfig
+from mmkeras.core.errors import MmkerasError, TrainingError
+from mmkeras.core.typed import read_json
 from mmkeras.modalities import ModalitySpec, check_shapes, spec_from_json
+from mmkeras.storage.files import write_json, write_text
 from mmkeras.tasks import TaskSpec, task_from_json
 from mmkeras.training.environment import code_revision, machine, package_versions
 from mmkeras.training.moved import find_data, keep_place, relative
 from mmkeras.training.run_folders import point_latest
-from mmkeras.typed import read_json
 
 if TYPE_CHECKING:
     import keras
@@ -152,7 +152,7 @@ class Run:
             TrainingError: training has not reached its first validation.
             DataError: the file is damaged, or would run code.
         """
-        from mmkeras.keras_files import load_model
+        from mmkeras.layers.keras_files import load_model
 
         path = self.folder / "best.keras"
         if not path.exists():
@@ -197,7 +197,7 @@ def _in_float32(model: keras.Model) -> keras.Model:
     """Return a model that computes in float32 with the same weights."""
     import keras
 
-    from mmkeras.keras_files import copy_weights
+    from mmkeras.layers.keras_files import copy_weights
 
     described = json.dumps(keras.saving.serialize_keras_object(model))
     plain = described
@@ -215,7 +215,7 @@ def _in_float32(model: keras.Model) -> keras.Model:
 def register_layers() -> None:
     """Import what a saved model may hold: every branch, fusion and head with layers of its own."""
     import mmkeras.model  # noqa: F401
-    from mmkeras.components import find, names
+    from mmkeras.core.components import find, names
 
     for fusion in names("fusion"):
         find("fusion", fusion)

@@ -7,9 +7,9 @@ import os
 import threading
 from pathlib import Path
 
-from mmkeras.disk import explain
-from mmkeras.errors import TrainingError
-from mmkeras.files import claim, sweep
+from mmkeras.core.errors import TrainingError
+from mmkeras.storage.disk import explain
+from mmkeras.storage.files import claim, sweep
 
 __all__ = ["claim_run", "new_run_folder", "point_latest", "release_runs"]
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmkeras.config import RunConfig
+from mmkeras.core.config import RunConfig
 from mmkeras.training.input_clock import InputClock
 from mmkeras.training.optimizer import inner_optimizer
 

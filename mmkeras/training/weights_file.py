@@ -11,7 +11,7 @@ from pathlib import Path
 
 import keras
 
-from mmkeras.files import write_bytes
+from mmkeras.storage.files import write_bytes
 
 __all__ = ["save_weights"]
 

@@ -6,11 +6,11 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from mmkeras.components import Choice
-from mmkeras.config import DataConfig
+from mmkeras.core.components import Choice
+from mmkeras.core.config import DataConfig
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.text.spec import Config as TextConfig
-from tests.modalities.image.pictures import file, picture
+from tests.media.image.pictures import file, picture
 
 COLUMNS = {"image": "file", "text": "question"}
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"word{n}" for n in range(10)))

@@ -12,19 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmkeras.components import Choice
-from mmkeras.config import DataConfig
+from mmkeras.core.components import Choice
+from mmkeras.core.config import DataConfig
+from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.data import Index, convert
 from mmkeras.data.dataset import eval_dataset
 from mmkeras.data.plan import make_plan
 from mmkeras.data.read import read_samples, read_targets
 from mmkeras.data.sources import Sample
-from mmkeras.errors import ConfigError, DataError
 from mmkeras.tasks.classification.spec import Config as TaskConfig
 from mmkeras.tasks.multilabel import spec as multilabel
 from mmkeras.tasks.regression import spec as regression
 from tests.data.tables import good_rows, modality_configs, table_config, write_csv, write_images
-from tests.modalities.image.pictures import bad_files, file, picture, without_checksum
+from tests.media.image.pictures import bad_files, file, picture, without_checksum
 
 
 def stamps(folder: Path) -> dict[str, int]:

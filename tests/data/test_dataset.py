@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mmkeras.core.errors import DataError
 from mmkeras.data import Index, convert
 from mmkeras.data.dataset import eval_dataset, train_dataset
 from mmkeras.data.read import read_samples
 from mmkeras.data.transforms import drop_modalities, zero_missing
-from mmkeras.errors import DataError
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks.classification.spec import Config as TaskConfig

@@ -11,16 +11,16 @@ import pytest
 
 pytest.importorskip("pydicom", reason="needs the extra dicom: pip install 'mmkeras[dicom]'")
 
-from mmkeras.components import Choice
-from mmkeras.config import DataConfig
+from mmkeras.core.components import Choice
+from mmkeras.core.config import DataConfig
+from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.data import convert
 from mmkeras.data.dataset import eval_dataset
 from mmkeras.data.read import read_samples
 from mmkeras.data.sources.dicom_folder import Source
-from mmkeras.errors import ConfigError, DataError
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.tasks.classification.spec import Config as TaskConfig
-from tests.modalities.image.dicoms import dicom_file, ramp
+from tests.media.dicom.dicoms import dicom_file, ramp
 
 IMAGE = {"image": ImageConfig(size=(16, 24))}
 

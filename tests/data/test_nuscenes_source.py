@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from mmkeras.components import Choice
-from mmkeras.config import DataConfig
+from mmkeras.core.components import Choice
+from mmkeras.core.config import DataConfig
+from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.data.convert import convert
 from mmkeras.data.sources.nuscenes import OLD, OLD_ALL, Source, describe_scene
-from mmkeras.drives.radar_cloud import RadarFilter
-from mmkeras.errors import ConfigError, DataError
+from mmkeras.media.points.radar_cloud import RadarFilter
 from mmkeras.modalities.image.spec import Config as Image
 from mmkeras.modalities.radar.spec import Config as Radar
 from mmkeras.tasks.detection.spec import Config as Detection
-from tests.drives import tiny_nuscenes as tiny
+from tests.driving.drives import tiny_nuscenes as tiny
 
 CAMERA = (64.0, 32.0, 60.0, 32.0, 16.0)
 

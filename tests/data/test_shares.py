@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mmkeras.core.errors import DataError
 from mmkeras.data.shares import bounds, shared_dataset
-from mmkeras.errors import DataError
 from tests.data.test_dataset import CACHES, arrays, assert_same, data
 
 __all__ = ["data"]

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmkeras.components import Choice, names
-from mmkeras.config import DataConfig
+from mmkeras.core.components import Choice, names
+from mmkeras.core.config import DataConfig
+from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.data.fingerprint import fingerprint, shaped_by
 from mmkeras.data.sources import _rows, easy_vqa, table
-from mmkeras.errors import ConfigError, DataError
 from mmkeras.tasks.classification.spec import Config as TaskConfig
 from tests.data.tables import COLUMNS, write_csv
 

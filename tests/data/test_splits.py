@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmkeras.config import DataConfig
+from mmkeras.core.config import DataConfig
+from mmkeras.core.errors import DataError
 from mmkeras.data.sources import Sample
 from mmkeras.data.splits import assign, check, check_groups, fill
-from mmkeras.errors import DataError
 
 
 def sample(key: str, split: str | None = None, group: str | None = None) -> Sample:

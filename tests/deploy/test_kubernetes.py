@@ -9,7 +9,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from mmkeras.command_line import parse
+from mmkeras.core.command_line import parse
 from mmkeras.training.cluster.launch import PEER_LOST
 from mmkeras.training.cluster.members import find_members
 from pipelines.vqa import VqaConfig

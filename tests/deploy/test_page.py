@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mmkeras.config import RunConfig
+from mmkeras.core.config import RunConfig
 from tests.conftest import REPOSITORY
 
 PAGE = (REPOSITORY / "deploy" / "README.md").read_text(encoding="utf-8")

@@ -124,6 +124,6 @@ def test_a_real_training_is_stopped_in_time_and_goes_on_when_it_is_queued_again(
         ["bash", str(SCRIPT), *arguments], env={**environment, "SLURM_RESTART_COUNT": "1"}, timeout=600
     )
     assert again.returncode == 0, (folder / "slurm-4711-0.log").read_text()
-    from pipelines._trained import largest_difference
+    from tests.cluster.trained import largest_difference
 
     assert largest_difference(place.run("undisturbed"), place.run("slurm")).relative < 1e-5

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from mmkeras.evaluation.ablation import ablate
 from mmkeras.evaluation.intervals import Bootstrap
 from mmkeras.evaluation.predict import Variant, predict

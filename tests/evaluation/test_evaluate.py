@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mmkeras
-from mmkeras.config import EvaluateConfig
+from mmkeras.core.config import EvaluateConfig
 from mmkeras.evaluation import Samples, evaluate
 from mmkeras.evaluation.examples import cards
 from mmkeras.evaluation.predict import Variant, predict

@@ -7,6 +7,7 @@ from typing import Any
 
 from mmkeras.evaluation.report import _TEMPLATE, render_report
 from tests.conftest import REPOSITORY
+from tests.sources import MODULES, PACKAGES
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}</td></style>"
 
@@ -65,9 +66,7 @@ def test_hostile_words_stay_words():
 
 def test_every_template_escapes():
     """The report is the only page; a new one has to be tried as well, and none may switch escaping off."""
-    templates = [
-        path for package in ("mmkeras", "export", "pipelines") for path in (REPOSITORY / package).rglob("*.jinja")
-    ]
+    templates = [path for package in PACKAGES for path in (REPOSITORY / package).rglob("*.jinja")]
     assert [path.name for path in templates] == [_TEMPLATE]
     assert not [
         path
@@ -77,5 +76,4 @@ def test_every_template_escapes():
 
 
 def test_no_page_is_written_by_hand():
-    sources = [path for package in ("mmkeras", "export", "pipelines") for path in (REPOSITORY / package).rglob("*.py")]
-    assert [path.name for path in sources if "<html" in path.read_text("utf-8")] == []
+    assert [path.name for path in MODULES.values() if "<html" in path.read_text("utf-8")] == []

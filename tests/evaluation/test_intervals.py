@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as sk
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 from mmkeras.evaluation.intervals import SLOW_RESAMPLES, Bootstrap, paired_error
 from mmkeras.tasks.classification.spec import Spec as Classification
 from tests.evaluation.problems import numbers, numbers_task, probabilities, several, several_task

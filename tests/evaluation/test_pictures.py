@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 from mmkeras.evaluation import pictures
 from mmkeras.evaluation.calibration import calibration
 from mmkeras.evaluation.classes import confusion

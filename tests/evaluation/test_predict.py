@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 from mmkeras.evaluation.predict import Variant, derangement, predict
 from mmkeras.evaluation.samples import Samples, collect
 from tests.evaluation.problems import both_bits, specs, task, two_signals

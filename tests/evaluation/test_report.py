@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import mmkeras
-from mmkeras.config import EvaluateConfig
-from mmkeras.console import Console
-from mmkeras.errors import DataError
+from mmkeras.core.config import EvaluateConfig
+from mmkeras.core.console import Console
+from mmkeras.core.errors import DataError
 from mmkeras.evaluation import Samples, evaluate, render_report, write_report
 from mmkeras.evaluation.pictures import attention_figure
 from tests.evaluation.problems import (

@@ -16,13 +16,13 @@ import pytest
 from PIL import Image
 
 from export.formats import Job
-from export.results import Report
 from export.run import export_source
-from export.scenarios import ALL
 from export.source import Sample, Source
-from export.verify import Reference
-from mmkeras.config import ExportConfig
-from mmkeras.console import Console
+from export.verification.results import Report
+from export.verification.scenarios import ALL
+from export.verification.verify import Reference
+from mmkeras.core.config import ExportConfig
+from mmkeras.core.console import Console
 from mmkeras.model import build_model, modality_specs, task_spec
 from tests.tiny import WORDS, tiny_model_config
 

@@ -13,13 +13,13 @@ from PIL import Image
 
 from export.run import export_source
 from export.source import Sample, Source
-from mmkeras.components import Choice, names
-from mmkeras.config import ExportConfig
-from mmkeras.console import Console
-from mmkeras.drives.radar_cloud import POINT_FIELDS
+from mmkeras.core.components import Choice, names
+from mmkeras.core.config import ExportConfig
+from mmkeras.core.console import Console
+from mmkeras.media.points.pcd import write_pcd
+from mmkeras.media.points.radar_cloud import POINT_FIELDS
 from mmkeras.modalities.image.spec import ARCHITECTURES
 from mmkeras.model import build_model, modality_specs, task_spec
-from mmkeras.pcd import write_pcd
 from tests.tiny import IMAGE, LABELS, TinyModel, tiny_drive_config, tiny_model_config
 
 TASKS = {

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from export.formats import formats, plan
-from export.results import Report
 from export.source import Source
+from export.verification.results import Report
 from mmkeras.bundle import Bundle
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from mmkeras.runtime.selftest import selftest
 
 ALL_FILES = {("saved_model", "float32")} | {

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-import export.litert_from_saved_model
+import export.to_litert.litert_from_saved_model
 from export.formats import Job, formats, plan
-from export.litert_from_saved_model import convert
-from export.results import Report
 from export.run import export_source
 from export.source import Source
+from export.to_litert.litert_from_saved_model import convert
+from export.verification.results import Report
 from mmkeras.bundle import Bundle
-from mmkeras.config import ExportConfig
-from mmkeras.console import Console
-from mmkeras.errors import ConfigError
+from mmkeras.core.config import ExportConfig
+from mmkeras.core.console import Console
+from mmkeras.core.errors import ConfigError
 from tests.export.conftest import put_in_place
 
 
@@ -56,7 +56,7 @@ def test_rungs_that_fail_are_kept_with_their_reason_and_float32_ends_the_ladder(
         finally:
             head.set_weights([kernel, bias])
 
-    put_in_place(monkeypatch, export.litert_from_saved_model, other_model)
+    put_in_place(monkeypatch, export.to_litert.litert_from_saved_model, other_model)
     report, shown = climb(source, tmp_path)
     assert [(file.precision, file.rung, file.accepted) for file in report.files] == [
         ("int8-weights", 1, False),

@@ -14,15 +14,15 @@ import keras
 import onnx
 import pytest
 
-import export.onnx_from_keras
+import export.to_onnx.onnx_from_keras
 from export.__main__ import main
 from export.formats import Job
 from export.source import Source, load_source
 from mmkeras.bundle import Bundle
-from mmkeras.components import Choice
-from mmkeras.config import DataConfig, RunConfig, modality_configs
+from mmkeras.core.components import Choice
+from mmkeras.core.config import DataConfig, RunConfig, modality_configs
+from mmkeras.core.errors import DataError, ExportError
 from mmkeras.data.convert import convert
-from mmkeras.errors import DataError, ExportError
 from mmkeras.model import modality_specs, task_config, task_spec
 from mmkeras.training.run import Run
 from tests.conftest import REPOSITORY
@@ -121,7 +121,7 @@ def test_a_rejected_file_makes_the_exit_status_1(
                 weight.CopyFrom(onnx.numpy_helper.from_array(-array, weight.name))
         onnx.save(proto, path)
 
-    put_in_place(monkeypatch, export.onnx_from_keras, other_weights)
+    put_in_place(monkeypatch, export.to_onnx.onnx_from_keras, other_weights)
     options = ["--formats", "onnx", "--precisions", "float32", "--out", "elsewhere"]
     assert main(["runs/tiny/1", *options]) == 1
     printed = capsys.readouterr().out

@@ -14,16 +14,16 @@ import numpy as np
 import onnx
 import pytest
 
-import export.litert_from_saved_model
-import export.onnx_from_keras
+import export.to_litert.litert_from_saved_model
+import export.to_onnx.onnx_from_keras
 from export.formats import Job
-from export.results import Report
 from export.run import export_source
 from export.source import Sample, Source
+from export.verification.results import Report
 from mmkeras.bundle import Bundle
-from mmkeras.config import ExportConfig
-from mmkeras.console import Console
-from mmkeras.errors import ConfigError, ExportError
+from mmkeras.core.config import ExportConfig
+from mmkeras.core.console import Console
+from mmkeras.core.errors import ConfigError, ExportError
 from mmkeras.runtime.selftest import selftest
 from tests.export.conftest import put_in_place
 
@@ -60,7 +60,7 @@ def test_a_file_with_other_weights_is_rejected_and_kept_aside(
         shutil.copy(good, path)
         poison(path, value)
 
-    put_in_place(monkeypatch, export.onnx_from_keras, broken)
+    put_in_place(monkeypatch, export.to_onnx.onnx_from_keras, broken)
     report, printed = run(source, tmp_path, ("onnx",))
     (file,) = report.files
     assert not report.accepted
@@ -97,15 +97,15 @@ def test_one_failing_converter_does_not_stop_the_others(
     def writes_nonsense(job: Job, precision: str, path: Path) -> None:
         path.write_bytes(b"not a model")
 
-    put_in_place(monkeypatch, export.onnx_from_keras, copies)
-    put_in_place(monkeypatch, export.litert_from_saved_model, fails)
+    put_in_place(monkeypatch, export.to_onnx.onnx_from_keras, copies)
+    put_in_place(monkeypatch, export.to_litert.litert_from_saved_model, fails)
     report, printed = run(source, tmp_path, ("tflite", "onnx"))
     assert [(f.format, f.accepted) for f in report.files] == [("tflite", False), ("onnx", True)]
     assert report.files[0].reason == "conversion failed: RuntimeError: no such operation: Frobnicate"
     assert report.files[0].path == ""
     assert "Frobnicate" in printed
     assert [f.format for f in Bundle.open(report.folder).files] == ["onnx"]
-    put_in_place(monkeypatch, export.litert_from_saved_model, writes_nonsense)
+    put_in_place(monkeypatch, export.to_litert.litert_from_saved_model, writes_nonsense)
     report, _ = run(source, tmp_path, ("tflite",))
     assert report.version == 2
     assert "does not run" in report.files[0].reason
@@ -118,7 +118,7 @@ def test_nothing_is_left_behind_when_the_export_breaks(
     def stops(job: Job, precision: str, path: Path) -> None:
         raise KeyboardInterrupt
 
-    put_in_place(monkeypatch, export.onnx_from_keras, stops)
+    put_in_place(monkeypatch, export.to_onnx.onnx_from_keras, stops)
     with pytest.raises(KeyboardInterrupt):
         run(source, tmp_path, ("onnx",))
     assert list((tmp_path / "tiny").iterdir()) == []

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from mmkeras.components import find
-from mmkeras.tokens import Tokens
+from mmkeras.core.components import find
+from mmkeras.layers.tokens import Tokens
 
 WIDTH = 8
 SIZES = {"image": 6, "text": 5}

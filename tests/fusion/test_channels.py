@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from mmkeras.components import find
-from mmkeras.errors import ConfigError
-from mmkeras.tokens import Tokens
+from mmkeras.core.components import find
+from mmkeras.core.errors import ConfigError
+from mmkeras.layers.tokens import Tokens
 from tests.fusion.helpers import WIDTH, call
 
 GRID = (4, 6)

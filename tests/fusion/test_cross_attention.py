@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from tests.fusion.helpers import SIZES, WIDTH, assert_same, call, fusion_model, random_tokens, with_masked_content
 
 NAME = "cross_attention"

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import pytest
 
-from mmkeras.components import find
-from mmkeras.errors import ConfigError
+from mmkeras.core.components import find
+from mmkeras.core.errors import ConfigError
 from mmkeras.fusion._distance import STEPS, distances, fit
-from mmkeras.geometry import cell_centres
-from mmkeras.tokens import Tokens
+from mmkeras.layers.tokens import Tokens
+from mmkeras.media.geometry import cell_centres
 from tests.fusion.helpers import WIDTH, call
 
 GRID = (2, 4)

@@ -13,9 +13,9 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
 
-from mmkeras.components import check_options, find, names
-from mmkeras.errors import ConfigError
-from mmkeras.tokens import Tokens
+from mmkeras.core.components import check_options, find, names
+from mmkeras.core.errors import ConfigError
+from mmkeras.layers.tokens import Tokens
 from tests.fusion.helpers import SIZES, WIDTH, assert_same, call, fusion_model, random_tokens, with_masked_content
 
 FUSIONS = names("fusion")

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmkeras.components import find
-from mmkeras.errors import ConfigError
+from mmkeras.core.components import find
+from mmkeras.core.errors import ConfigError
 from mmkeras.fusion._spatial import SpatialAttention
-from mmkeras.geometry import cell_centres
-from mmkeras.tokens import Tokens
+from mmkeras.layers.tokens import Tokens
+from mmkeras.media.geometry import cell_centres
 from tests.fusion.helpers import WIDTH, assert_same, call
 
 GRID = (3, 8)

@@ -29,9 +29,9 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from mmkeras.console import Console
-from mmkeras.errors import MmkerasError
-from mmkeras.files import write_json
+from mmkeras.core.console import Console
+from mmkeras.core.errors import MmkerasError
+from mmkeras.storage.files import write_json
 from tests.mutants import worker
 from tests.mutants.account import Account, Settings
 from tests.mutants.kind import Variant
@@ -211,7 +211,7 @@ def _command(given: argparse.Namespace) -> str:
 
 
 def _record(results: dict[str, Any], command: str) -> None:
-    from pipelines._results import record
+    from pipelines._stages.results import record
 
     for name in ("int8", "other"):
         part = results[name]

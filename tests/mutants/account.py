@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mmkeras.files import write_json
+from mmkeras.storage.files import write_json
 
 __all__ = ["Account", "Settings", "code_digest"]
 

@@ -17,15 +17,15 @@ from rich.progress import Progress
 
 from export.attempt import attempt
 from export.formats import Job, formats
-from export.proof.proof import prove
-from export.results import FileResult
 from export.run import export_source
 from export.source import Source
-from export.verify import Reference
+from export.verification.proof.proof import prove
+from export.verification.results import FileResult
+from export.verification.verify import Reference
 from mmkeras.bundle import Bundle
-from mmkeras.config import ExportConfig
-from mmkeras.console import Console
-from mmkeras.errors import MmkerasError
+from mmkeras.core.config import ExportConfig
+from mmkeras.core.console import Console
+from mmkeras.core.errors import MmkerasError
 from mmkeras.runtime.selftest import selftest
 from tests.mutants.kind import Edit, HostChange, Plant, Scene, Signal, Variant
 from tests.mutants.kinds.bundles import rewrite
@@ -260,7 +260,7 @@ class Bench:
 
     def _export(self, root: Path) -> tuple[Path, bool, str]:
         """Export the subject, whose float32 LiteRT file is there already."""
-        import export.litert_from_saved_model as module
+        import export.to_litert.litert_from_saved_model as module
 
         honest = self._file("tflite", "float32")
         own = module.FORMAT

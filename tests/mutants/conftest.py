@@ -9,8 +9,8 @@ import pytest
 
 from export.run import export_source
 from export.source import Source
-from mmkeras.config import ExportConfig
-from mmkeras.console import Console
+from mmkeras.core.config import ExportConfig
+from mmkeras.core.console import Console
 from tests.export.conftest import source
 from tests.mutants.bench import Bench
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from export.quantization.flatbuffer import schema
+from export.to_litert.flatbuffer import schema
 from tests.mutants.layers import Layer
 
 __all__ = ["activations", "change_bias", "change_kernel", "kernel"]

@@ -137,7 +137,7 @@ def convert_all(source: Source, folder: Path, config: Any) -> dict[tuple[str, st
 
 
 def _arrays(source: Source, split: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    from export.scenarios import ALL, Scenario, ScenarioInputs
+    from export.verification.scenarios import ALL, Scenario, ScenarioInputs
     from mmkeras.data.read import iterate_samples
 
     if source.index is None:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from export.formats import Job, formats
-from export.quantization.flatbuffer import read_model, write_model
 from export.source import Source
-from mmkeras.config import ExportConfig
+from export.to_litert.flatbuffer import read_model, write_model
+from mmkeras.core.config import ExportConfig
 from tests.mutants.keras_weights import copy_of
 from tests.mutants.kind import FileEdit, ModelChange, OtherFile, Plant, Signal
 

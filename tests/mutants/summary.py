@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from mmkeras.console import Console
+from mmkeras.core.console import Console
 from tests.mutants.account import Settings
 from tests.mutants.intervals import clopper_pearson
 

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import mmkeras
-from mmkeras.console import Console
+from mmkeras.core.console import Console
 from tests.mutants.account import Account, Settings
 from tests.mutants.bench import Bench, Mutant
 from tests.mutants.intervals import clopper_pearson

@@ -14,7 +14,7 @@ from tests.mutants.kinds import variants
 
 if TYPE_CHECKING:
     from export.source import Source
-    from mmkeras.config import ExportConfig
+    from mmkeras.core.config import ExportConfig
     from tests.mutants.bench import Bench
 
 __all__ = ["OTHER", "SEEDS", "models_needed", "prepare", "run_export", "run_model", "run_training", "run_variant"]
@@ -72,8 +72,8 @@ def run_export(settings: Settings, name: str) -> dict[str, Any]:
     """
     from export.run import export_source
     from mmkeras.bundle import Bundle
-    from mmkeras.console import Console
-    from mmkeras.errors import MmkerasError
+    from mmkeras.core.console import Console
+    from mmkeras.core.errors import MmkerasError
     from mmkeras.runtime.selftest import selftest
     from tests.mutants.models import load, source_with
     from tests.mutants.subject import silence
@@ -117,7 +117,7 @@ def run_variant(settings: Settings, kind: str, variant: str, place: str) -> list
 
 
 def _config(settings: Settings, folder: str) -> ExportConfig:
-    from mmkeras.config import ExportConfig
+    from mmkeras.core.config import ExportConfig
 
     return ExportConfig(
         folder=folder, formats=settings.formats, precisions=settings.precisions, samples=settings.samples

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines._trained import start_workers
+from tests.cluster.trained import start_workers
 from tests.conftest import REPOSITORY
 from tests.tiny import write_tiny_config, write_tiny_table
 

@@ -12,8 +12,8 @@ import pytest
 
 from mmkeras.evaluation.intervals import Bootstrap
 from mmkeras.evaluation.samples import Samples
-from pipelines._by_scene import gains, read_answers, scene_draws, write_answers
-from pipelines._variant import training
+from pipelines._stages.by_scene import gains, read_answers, scene_draws, write_answers
+from pipelines._stages.variant import training
 
 SCENES, FRAMES = 40, 10
 

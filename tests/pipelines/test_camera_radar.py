@@ -15,12 +15,12 @@ import pytest
 
 import mmkeras
 from mmkeras.bundle import Bundle
-from mmkeras.command_line import parse
-from mmkeras.components import Choice
-from mmkeras.config import modality_configs
-from mmkeras.console import Console
+from mmkeras.core.command_line import parse
+from mmkeras.core.components import Choice
+from mmkeras.core.config import modality_configs
+from mmkeras.core.console import Console
+from mmkeras.core.errors import ConfigError
 from mmkeras.data.convert import convert
-from mmkeras.errors import ConfigError
 from mmkeras.evaluation.predict import Variant, predict
 from mmkeras.evaluation.samples import read
 from mmkeras.model import build_model, modality_specs, task_config, task_spec

@@ -16,8 +16,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import mmkeras
 from mmkeras.training.cluster.launch import PEER_LOST
-from pipelines import cluster as measured
-from pipelines._trained import largest_difference, start_workers, train
+from tests.cluster import __main__ as measured
+from tests.cluster.trained import largest_difference, start_workers, train
 from tests.conftest import REPOSITORY
 from tests.pipelines.conftest import Place
 from tests.pipelines.test_camera_radar import TINY

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 import mmkeras
-from mmkeras.config import EvaluateConfig, TrainConfig
-from mmkeras.console import Console
+from mmkeras.core.config import EvaluateConfig, TrainConfig
+from mmkeras.core.console import Console
 from mmkeras.evaluation.samples import Samples
-from mmkeras.files import write_json
-from pipelines import _comparison
-from pipelines._by_scene import ANSWERS, write_answers
-from pipelines._contract import Evaluated
-from pipelines._variant import SCORES
+from mmkeras.storage.files import write_json
+from pipelines._stages import comparison as _comparison
+from pipelines._stages.by_scene import ANSWERS, write_answers
+from pipelines._stages.contract import Evaluated
+from pipelines._stages.variant import SCORES
 from pipelines.camera_radar import CameraRadarConfig, CompareConfig
 
 GOOD = {"cross_attention": 0.6, "radar_as_channels": 0.3, "camera_only": 0.4, "radar_only": 0.2}
@@ -42,7 +42,8 @@ def _finish(folder: Path, variant: str) -> None:
 def test_every_variant_is_compared_by_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     started: list[tuple[str, int]] = []
 
-    def trained(folder: Path, jobs: Sequence[tuple[str, int]], *_: Any) -> None:
+    def trained(pipeline: str, folder: Path, jobs: Sequence[tuple[str, int]], *_: Any) -> None:
+        assert pipeline == "camera_radar"
         started.extend(jobs)
         for variant, seed in jobs:
             _finish(folder / "comparison" / f"{variant}-{seed}", variant)
@@ -62,7 +63,7 @@ def test_every_variant_is_compared_by_scene(tmp_path: Path, monkeypatch: pytest.
     samples = Samples({}, np.zeros((6, 1)), np.ones(6, np.float32), groups=np.repeat([0, 1, 2], 2))
     run: Any = SimpleNamespace(folder=tmp_path, task=SimpleNamespace(score=score))
     index: Any = None
-    found = _comparison.compare(Evaluated(run, config, index, None, samples, {}, console))
+    found = _comparison.compare(Evaluated(run, config, index, None, samples, {}, console), "camera_radar")
     assert ("cross_attention", 0) not in started  # the run's own model
     assert sorted(started) == [
         ("camera_only", 0),

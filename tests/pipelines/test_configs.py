@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import pipelines
-from mmkeras.command_line import parse, to_toml
-from mmkeras.components import check_options, find
-from mmkeras.config import modality_configs
+from mmkeras.core.command_line import parse, to_toml
+from mmkeras.core.components import check_options, find
+from mmkeras.core.config import modality_configs
 from mmkeras.model import task_config
 
 FOLDER = Path(pipelines.__file__).parent / "configs"

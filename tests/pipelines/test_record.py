@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from mmkeras.config import TrainConfig
-from mmkeras.errors import ConfigError
-from mmkeras.files import write_json
+from mmkeras.core.config import TrainConfig
+from mmkeras.core.errors import ConfigError
+from mmkeras.storage.files import write_json
 from mmkeras.training import environment
-from pipelines import _results, camera_radar, vqa
-from pipelines._contract import Story
-from pipelines._results import Figure, describe_machine, read_results
-from pipelines._story import run_story
+from pipelines import camera_radar, vqa
+from pipelines._stages import results as _results
+from pipelines._stages.contract import Story
+from pipelines._stages.results import Figure, describe_machine, read_results
+from pipelines._stages.story import run_story
 from tests.pipelines.conftest import Place
 
 MACHINE = {"system": "Linux", "architecture": "x86_64", "cpu": "a processor", "cores": 2}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmkeras.bundle import Bundle
-from mmkeras.errors import MmkerasError
+from mmkeras.core.errors import MmkerasError
 from mmkeras.runtime.benchmark import benchmark, measure
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import mmkeras
 from mmkeras.bundle import Bundle
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 from mmkeras.runtime.benchmark_report import read_report, regressions
 from mmkeras.runtime.cli import main
 

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmkeras.bundle import Bundle
-from mmkeras.errors import BundleError, MmkerasError
-from mmkeras.golden import read_golden, read_raw
+from mmkeras.bundle.golden import read_golden, read_raw
+from mmkeras.core.errors import BundleError, MmkerasError
 from mmkeras.runtime.cli import main
-from tests.archive.hostile import assemble
+from tests.bundle.archive.hostile import assemble
 
 QUICK = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 # A fixed list: numbers and texts that hypothesis makes up depend on which modules are loaded meanwhile.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mmkeras.manifest import MANIFEST_NAME
+from mmkeras.bundle.manifest import MANIFEST_NAME
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 LABELS = ["grün", "日本", "[red]x[/red]\x1b[1m"]

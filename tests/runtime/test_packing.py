@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from mmkeras.archive import Archive
 from mmkeras.bundle import Bundle
-from mmkeras.errors import ArchiveError, BundleError
+from mmkeras.bundle.archive import Archive
+from mmkeras.core.errors import ArchiveError, BundleError
 from mmkeras.runtime import Predictor
 from mmkeras.runtime.cli import COMMANDS, main
 from mmkeras.runtime.packing import pack_bundle
 from mmkeras.runtime.selftest import selftest
-from tests.archive import conftest as archives
+from tests.bundle.archive import conftest as archives
 
 keys = archives.keys
 
@@ -155,7 +155,7 @@ def test_a_damaged_one_says_so(mmk: Path, tmp_path: Path):
 
 def test_a_damaged_start_never_ends_well(mmk: Path, tmp_path: Path):
     """Python itself reads the first kilobyte of code, unchecked: a damage there must not look like a passed test."""
-    from mmkeras.archive.code import MAIN
+    from mmkeras.runtime.packed_code import MAIN
 
     path = tmp_path / "tiny-1.mmk"
     whole = mmk.read_bytes()
@@ -213,7 +213,7 @@ def test_packing_twice_gives_the_same_bytes(mmk: Path, folder: Path, tmp_path: P
 def test_what_is_in_it(mmk: Path):
     names = zipfile.ZipFile(mmk).namelist()
     assert {"__main__.py", "manifest.json", "golden.npz", "text_vocabulary.txt", "edge/tiny.float32.tflite"} <= {*names}
-    assert {"mmkeras/runtime/selftest.py", "mmkeras/modalities/text/characters.txt"} <= {*names}
+    assert {"mmkeras/runtime/selftest.py", "mmkeras/media/text/characters.txt"} <= {*names}
     assert not [name for name in names if "training" in name or "branch" in name or name.startswith("rejected")]
 
 
@@ -288,13 +288,13 @@ def test_keys_are_asked_for_before_anything_is_read(mmk: Path, capsys: pytest.Ca
 
 
 def test_a_new_command_is_packed_without_being_named(mmk: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    from mmkeras.archive import code
+    from mmkeras.runtime import packed_code as code
 
     package = tmp_path / "mmkeras"
     shutil.copytree(Path(ROOT) / "mmkeras", package, ignore=shutil.ignore_patterns("__pycache__"))
     (package / "runtime" / "build_engine.py").write_text("from mmkeras import helper_of_it\n")
     (package / "helper_of_it.py").write_text("")
-    monkeypatch.setattr(code, "__file__", str(package / "archive" / "code.py"))
+    monkeypatch.setattr(code, "__file__", str(package / "runtime" / "packed_code.py"))
     names = set(code.runtime_files())
     assert {"mmkeras/runtime/build_engine.py", "mmkeras/helper_of_it.py"} <= names
     packed = {name for name in zipfile.ZipFile(mmk).namelist() if name.startswith("mmkeras/")}

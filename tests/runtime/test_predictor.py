@@ -10,7 +10,7 @@ import pytest
 
 from mmkeras import Predictor
 from mmkeras.bundle import Bundle
-from mmkeras.errors import BundleError, ConfigError, DataError, DependencyError
+from mmkeras.core.errors import BundleError, ConfigError, DataError, DependencyError
 from mmkeras.runtime.predictor import choose
 from mmkeras.runtime.runner import runners
 

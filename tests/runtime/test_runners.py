@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from mmkeras.bundle import Bundle
-from mmkeras.components import names
-from mmkeras.errors import BundleError, ConfigError, DataError, DependencyError
+from mmkeras.core.components import names
+from mmkeras.core.errors import BundleError, ConfigError, DataError, DependencyError
 from mmkeras.runtime.predictor import open_runner
 from mmkeras.runtime.runner import RunnerBase, runners
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from mmkeras.bundle import Bundle, write_golden, write_manifest
-from mmkeras.errors import BundleError
-from mmkeras.golden import Golden
+from mmkeras.bundle.golden import Golden
+from mmkeras.core.errors import BundleError
 from mmkeras.runtime.answers import answers_of
 from mmkeras.runtime.runner import runners
 from mmkeras.runtime.selftest import selftest

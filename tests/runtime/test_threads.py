@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mmkeras.bundle import Bundle
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 from mmkeras.runtime import Predictor
 from mmkeras.runtime.packing import pack_bundle
 

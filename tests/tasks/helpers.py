@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from mmkeras.components import find
-from mmkeras.tokens import Fused
+from mmkeras.core.components import find
+from mmkeras.layers.tokens import Fused
 
 WIDTH = 8
 

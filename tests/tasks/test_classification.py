@@ -11,7 +11,7 @@ import tensorflow as tf
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from mmkeras.tasks.classification.head import ClassificationLoss, weights
 from mmkeras.tasks.classification.spec import Config, Spec
 from tests.tasks.helpers import head_model, task

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmkeras.components import check_options, find, names
-from mmkeras.errors import ConfigError, DataError
+from mmkeras.core.components import check_options, find, names
+from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.tasks import TaskSpec, task_from_json
 from mmkeras.training.host_score import HostScore
 from tests.tasks.helpers import EXAMPLES, batch, call, head_model, task

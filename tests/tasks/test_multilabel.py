@@ -10,7 +10,7 @@ import sklearn.metrics as sk
 import tensorflow as tf
 from hypothesis import strategies as st
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from mmkeras.tasks.multilabel.head import MicroF1, MultilabelLoss
 from mmkeras.tasks.multilabel.spec import Config, Spec
 from tests.tasks.helpers import head_model, task

@@ -11,7 +11,7 @@ import pytest
 import sklearn.metrics as sk
 from hypothesis import strategies as st
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from mmkeras.tasks.regression.head import RegressionLoss, losses
 from mmkeras.tasks.regression.spec import Config, Spec
 from tests.tasks.helpers import WIDTH, call, head_model, task

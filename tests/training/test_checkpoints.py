@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from mmkeras.config import TrainConfig
-from mmkeras.errors import TrainingError
+from mmkeras.core.config import TrainConfig
+from mmkeras.core.errors import TrainingError
 from mmkeras.training.checkpoints import Checkpoints, Diverged, State
 from mmkeras.training.optimizer import build_optimizer, inner_optimizer
 

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from mmkeras.errors import TrainingError
+from mmkeras.core.errors import TrainingError
 from mmkeras.model import build_model
-from mmkeras.privacy import redacting
+from mmkeras.storage.privacy import redacting
 from mmkeras.training.checkpoints import Checkpoints, Diverged
 from mmkeras.training.cluster.connect import ALONE
 from mmkeras.training.divergence import FiniteLoss, explain, save_batch

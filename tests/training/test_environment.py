@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from mmkeras.config import TrainConfig
-from mmkeras.errors import DependencyError, TrainingError
+from mmkeras.core.config import TrainConfig
+from mmkeras.core.errors import DependencyError, TrainingError
 from mmkeras.training import environment
 
 

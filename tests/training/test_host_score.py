@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmkeras.config import TrainConfig
+from mmkeras.core.config import TrainConfig
 from mmkeras.training.checkpoints import Checkpoints
 from mmkeras.training.host_score import HostScore
 from mmkeras.training.optimizer import build_optimizer

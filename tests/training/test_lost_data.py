@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from mmkeras.core.errors import DataError
 from mmkeras.data.index import Index
-from mmkeras.errors import DataError
 from mmkeras.model import build_model
 from mmkeras.training.checkpoints import Checkpoints
 from mmkeras.training.cluster.connect import ALONE

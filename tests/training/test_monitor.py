@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mmkeras.config import RunConfig, TrainConfig
+from mmkeras.core.config import RunConfig, TrainConfig
 from mmkeras.training.input_clock import InputClock
 from mmkeras.training.optimizer import build_optimizer
 from mmkeras.training.tensorboard import Monitor, hyper_parameters

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mmkeras.command_line import parse
-from mmkeras.errors import DataError
+from mmkeras.core.command_line import parse
+from mmkeras.core.errors import DataError
 from mmkeras.training.moved import Moved, find_data, placed
 from mmkeras.training.run import Run
 from pipelines.vqa import VqaConfig

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from mmkeras.config import TrainConfig
+from mmkeras.core.config import TrainConfig
 from mmkeras.modalities.image.branch import GridPosition
 from mmkeras.training.optimizer import BranchAdamW, build_optimizer, variable_factors
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from mmkeras.errors import TrainingError
+from mmkeras.core.errors import TrainingError
 from mmkeras.model import build_model
 from mmkeras.training.run import Run
 from tests.tiny import tiny_inputs, tiny_model_config

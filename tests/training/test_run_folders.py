@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from mmkeras.errors import TrainingError
-from mmkeras.files import claim
+from mmkeras.core.errors import TrainingError
+from mmkeras.storage.files import claim
 from mmkeras.training.run_folders import claim_run, new_run_folder, release_runs
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import keras
 import pytest
 
-from mmkeras.console import Console
+from mmkeras.core.console import Console
 from mmkeras.model import build_model
 from mmkeras.training.summary import parts, summary_table
 from tests.tiny import tiny_model_config

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from mmkeras.errors import DataError
-from mmkeras.keras_files import load_weights
+from mmkeras.core.errors import DataError
+from mmkeras.layers.keras_files import load_weights
 from mmkeras.training.weights_file import save_weights
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmkeras.command_line import parse
-from mmkeras.config import modality_configs
-from mmkeras.console import Console
+from mmkeras.core.command_line import parse
+from mmkeras.core.config import modality_configs
+from mmkeras.core.console import Console
 from mmkeras.data.convert import convert
 from mmkeras.data.index import Index
 from mmkeras.model import build_model, modality_specs, task_config, task_spec

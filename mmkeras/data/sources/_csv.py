@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from mmkeras.text_lines import undecodable
+from mmkeras.storage.text_lines import undecodable
 
 __all__ = ["Record", "read_records"]
 

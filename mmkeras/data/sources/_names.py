@@ -6,8 +6,8 @@ import re
 import unicodedata
 from pathlib import Path
 
-from mmkeras.errors import DataError
-from mmkeras.modalities.image.dicom import split_frame
+from mmkeras.core.errors import DataError
+from mmkeras.media.dicom.frames import split_frame
 
 __all__ = ["Folder"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mmkeras.errors import DataError, require
+from mmkeras.core.errors import DataError, require
 
 __all__ = ["read_columns"]
 

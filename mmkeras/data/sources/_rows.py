@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmkeras.core.errors import DataError, nearest
 from mmkeras.data.sources._cells import tidy
 from mmkeras.data.sources._csv import read_records
 from mmkeras.data.sources._parquet import read_columns
-from mmkeras.errors import DataError, nearest
-from mmkeras.text_lines import json_lines, text_lines, undecodable
+from mmkeras.storage.text_lines import json_lines, text_lines, undecodable
 
 __all__ = ["Row", "Table", "read_table"]
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from mmkeras.core.errors import ConfigError, DataError, nearest, require
 from mmkeras.data.sources._contract import Sample, SourceBase
 from mmkeras.data.sources._files import look_into
-from mmkeras.errors import ConfigError, DataError, nearest, require
-from mmkeras.modalities.image.dicom_header import read_header
+from mmkeras.media.dicom.header import read_header
 
 __all__ = ["Source"]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmkeras.core.errors import DataError, require
 from mmkeras.data.sources._contract import Sample, SourceBase
-from mmkeras.errors import DataError, require
 
 __all__ = ["Source", "describe_question"]
 

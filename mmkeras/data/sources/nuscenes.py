@@ -12,15 +12,15 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from mmkeras.core.errors import ConfigError, DataError, nearest
 from mmkeras.data.sources._contract import Sample, SourceBase
-from mmkeras.drives.boxes import Box
-from mmkeras.drives.nuscenes import Frame, NuScenes, Scene, find_tables
-from mmkeras.drives.official_splits import official_split
-from mmkeras.drives.radar_cloud import NUSCENES_FILTER, RadarFilter
-from mmkeras.drives.times import MAX_AGE, MAX_SKEW
-from mmkeras.errors import ConfigError, DataError, nearest
-from mmkeras.geometry import PinholeCamera
-from mmkeras.modalities.image.pixels import Window
+from mmkeras.driving.drives.boxes import Box
+from mmkeras.driving.drives.nuscenes import Frame, NuScenes, Scene, find_tables
+from mmkeras.driving.drives.official_splits import official_split
+from mmkeras.driving.drives.times import MAX_AGE, MAX_SKEW
+from mmkeras.media.geometry import PinholeCamera
+from mmkeras.media.image.pixels import Window
+from mmkeras.media.points.radar_cloud import NUSCENES_FILTER, RadarFilter
 
 __all__ = ["Source", "describe_scene"]
 

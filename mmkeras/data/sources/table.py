@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from mmkeras.core.errors import ConfigError, DataError, nearest
 from mmkeras.data.sources._cells import is_empty, name_of, tidy
 from mmkeras.data.sources._contract import Sample, SourceBase
 from mmkeras.data.sources._files import look_into
 from mmkeras.data.sources._names import Folder
 from mmkeras.data.sources._rows import Row, Table, read_table
-from mmkeras.errors import ConfigError, DataError, nearest
-from mmkeras.modalities.image.dicom import split_frame
+from mmkeras.media.dicom.frames import split_frame
 
 __all__ = ["Source"]
 

@@ -7,9 +7,9 @@ import textwrap
 import numpy as np
 from matplotlib.figure import Figure
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
+from mmkeras.core.rounding import percent
 from mmkeras.evaluation.pictures.style import GREY, bare, heading, new_figure, styled
-from mmkeras.rounding import percent
 
 __all__ = ["attention_figure", "attention_heat"]
 

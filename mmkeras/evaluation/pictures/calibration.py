@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mmkeras.core.rounding import percent
 from mmkeras.evaluation.pictures.style import BLUE, GREY, LIGHT, ORANGE, heading, new_figure, shorten, styled
-from mmkeras.rounding import percent
 
 __all__ = ["calibration_figure"]
 

@@ -11,14 +11,14 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from mmkeras.errors import ConfigError
-from mmkeras.geometry import cell_centres
-from mmkeras.keras_files import load_weights
+from mmkeras.core.errors import ConfigError
+from mmkeras.layers.keras_files import load_weights
+from mmkeras.layers.tokens import Branch, Tokens
+from mmkeras.media.geometry import cell_centres
 from mmkeras.modalities.image.arrangement import scale_as_trained
 from mmkeras.modalities.image.edge import edge_backbone
 from mmkeras.modalities.image.pyramid import merge_pyramid
 from mmkeras.modalities.image.spec import Config, Spec
-from mmkeras.tokens import Branch, Tokens
 
 __all__ = ["GridPosition", "build"]
 

@@ -1,4 +1,4 @@
-"""DICOM in the tf.data graph, by tensorflow-io (extra ``tfio``, TensorFlow 2.16); `dicom_display` does it in numpy.
+"""DICOM in the tf.data graph, by tensorflow-io (extra ``tfio``, TensorFlow 2.16); `media.dicom` does it in numpy.
 
 tensorflow-io's decoder (DCMTK) gives grey values stretched over the bits that their rescaled range needs, with
 MONOCHROME1 turned around. Both are undone here, so that a file's own window can be applied to measured values.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mmkeras.errors import require
-from mmkeras.modalities.image.dicom_display import TIE
+from mmkeras.core.errors import require
+from mmkeras.media.dicom.display import TIE
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -20,7 +20,7 @@ __all__ = ["decode_dicom"]
 def decode_dicom(raw: tf.Tensor, frame: int = 0) -> tf.Tensor:
     """Return one frame of a DICOM file, uint8 (H, W, 3), within one level of `Frame.picture`.
 
-    Records hold files that this reads exactly (`dicom_record.anonymous`). Of other files it reads those with whole
+    Records hold files that this reads exactly (`mmkeras.media.dicom`). Of other files it reads those with whole
     numbers of up to 16 bits, a top-level window or none, and no lookup tables.
 
     Args:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmkeras.modalities.image.colours import DARKEST, WHITE
-from mmkeras.modalities.image.orientation import EXIF, HEAD, JPEG, ORIENTATION_TAG, PNG
+from mmkeras.media.image.colours import DARKEST, WHITE
+from mmkeras.media.image.orientation import EXIF, HEAD, JPEG, ORIENTATION_TAG, PNG
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.modalities.image.pixels import read_rgb
+from mmkeras.media.image.pixels import read_rgb
 
 __all__ = ["image"]
 

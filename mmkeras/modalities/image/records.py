@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmkeras.draws import normal, uniform
-from mmkeras.modalities.image.dicom import open_frame, split_frame
+from mmkeras.layers.draws import normal, uniform
+from mmkeras.media.dicom.frames import anonymous, as_png, open_frame, split_frame
+from mmkeras.media.dicom.header import is_dicom
+from mmkeras.media.image.orientation import JPEG, PNG
+from mmkeras.media.image.pixels import RawImage, describe, read_bytes, read_rgb
+from mmkeras.media.image.resizing import TIE, fit
 from mmkeras.modalities.image.dicom_graph import decode_dicom
-from mmkeras.modalities.image.dicom_header import is_dicom
-from mmkeras.modalities.image.dicom_record import anonymous, as_png
 from mmkeras.modalities.image.file_graph import decode_file, is_file
-from mmkeras.modalities.image.orientation import JPEG, PNG
-from mmkeras.modalities.image.pixels import RawImage, describe, read_bytes, read_rgb
-from mmkeras.modalities.image.resizing import TIE, fit
 from mmkeras.modalities.image.spec import Config, Spec
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def encode(spec: Config | Spec, value: RawImage) -> bytes:
     """Check an image and return the bytes that a record holds: the file as it is, or a PNG of pixels.
 
     Of a DICOM file the record holds one frame and no other element: a PNG as people see it, or what
-    `dicom_record.anonymous` makes of it.
+    `mmkeras.media.dicom.frames.anonymous` makes of it.
 
     Args:
         spec: says what becomes of DICOM; records keep the image's own size, so that another one needs no conversion.

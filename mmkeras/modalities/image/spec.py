@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from mmkeras.errors import ConfigError, nearest, require
+from mmkeras.core.errors import ConfigError, nearest, require
 from mmkeras.modalities import ModalitySpec, TensorSpec
 
 if TYPE_CHECKING:
-    from mmkeras.modalities.image.pixels import RawImage
+    from mmkeras.media.image.pixels import RawImage
 
 __all__ = ["ARCHITECTURES", "Config", "Spec"]
 
@@ -152,8 +152,8 @@ class Spec(ModalitySpec):
         """
         # Here and not above: without Pillow a device can still run and test the model on tensors.
         require("PIL", "", "pillow")
-        from mmkeras.modalities.image.pixels import read_rgb
-        from mmkeras.modalities.image.resizing import resize_rgb
+        from mmkeras.media.image.pixels import read_rgb
+        from mmkeras.media.image.resizing import resize_rgb
 
         return {self.name: resize_rgb(read_rgb(value), self.height, self.width, self.resize)}
 

@@ -8,12 +8,12 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from mmkeras.errors import ConfigError
-from mmkeras.geometry import cell_centres
+from mmkeras.core.errors import ConfigError
+from mmkeras.layers.tokens import Branch, Tokens
+from mmkeras.layers.waves import waves
+from mmkeras.media.geometry import cell_centres
 from mmkeras.modalities.radar.drawing import DrawnPoints
 from mmkeras.modalities.radar.spec import FEATURES, Config, Spec
-from mmkeras.tokens import Branch, Tokens
-from mmkeras.waves import waves
 
 __all__ = ["SummaryToken", "build"]
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from mmkeras.draws import uniform
-from mmkeras.drives.radar_cloud import POINT_FIELDS
+from mmkeras.layers.draws import uniform
+from mmkeras.media.points.pcd import header_length, write_pcd
+from mmkeras.media.points.radar_cloud import POINT_FIELDS
 from mmkeras.modalities.radar.spec import MARGIN, NEAREST, Config, RawPoints, Spec, read_points
-from mmkeras.pcd import header_length, write_pcd
 
 if TYPE_CHECKING:
     import tensorflow as tf

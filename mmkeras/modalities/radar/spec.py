@@ -1,7 +1,7 @@
 """The radar modality: what a user chooses, and its tensors and preprocessing on the device.
 
 A raw value is a set of radar points in the camera's frame, float32 (N, 8) with the columns ``x y z rcs vx vy vz dt`` of
-`mmkeras.drives.radar_cloud.POINT_FIELDS`, or a .pcd file with these fields.
+`mmkeras.media.points.radar_cloud.POINT_FIELDS`, or a .pcd file with these fields.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from mmkeras.drives.radar_cloud import POINT_FIELDS
-from mmkeras.errors import ConfigError, DataError, named, nearest
+from mmkeras.core.errors import ConfigError, DataError, named, nearest
+from mmkeras.media.points.pcd import read_pcd
+from mmkeras.media.points.radar_cloud import POINT_FIELDS
 from mmkeras.modalities import ModalitySpec, TensorSpec
-from mmkeras.pcd import read_pcd
 
 __all__ = ["FEATURES", "Config", "RawPoints", "Spec", "read_points", "rotated", "staled", "thinned"]
 
@@ -186,7 +186,7 @@ def read_points(value: RawPoints) -> np.ndarray:
         if any(name not in cloud.columns for name in POINT_FIELDS):
             raise DataError(
                 f"{where}: expected the fields {' '.join(POINT_FIELDS)} in the camera's frame, "
-                f"got {' '.join(cloud.fields)}. A sensor's own .pcd needs its calibration: see mmkeras.drives"
+                f"got {' '.join(cloud.fields)}. A sensor's own .pcd needs its calibration: see mmkeras.driving.drives"
             )
         try:
             value = cloud.table(POINT_FIELDS)

@@ -9,11 +9,11 @@ from typing import Any
 import keras
 import keras_nlp
 
-from mmkeras.errors import ConfigError
-from mmkeras.keras_files import check_preset
+from mmkeras.core.errors import ConfigError
+from mmkeras.layers.keras_files import check_preset
+from mmkeras.layers.tokens import Branch, Tokens
 from mmkeras.modalities.text.presets import preset_path
 from mmkeras.modalities.text.spec import Config, Spec
-from mmkeras.tokens import Branch, Tokens
 
 __all__ = ["build"]
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mmkeras.errors import ConfigError, require
+from mmkeras.core.errors import ConfigError, require
+from mmkeras.core.typed import read_json
+from mmkeras.media.text.vocabulary import check_vocabulary, read_vocabulary, train_vocabulary, write_vocabulary
 from mmkeras.modalities.text.spec import Config
-from mmkeras.modalities.text.vocabulary import check_vocabulary, read_vocabulary, train_vocabulary, write_vocabulary
-from mmkeras.typed import read_json
 
 __all__ = ["preset_path", "preset_tokenizer", "resolve"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from mmkeras.draws import uniform
-from mmkeras.errors import ConfigError, DataError, require
-from mmkeras.modalities.text.characters import KEEP, MAX_WORD_BYTES, NOTHING, PART_BYTES, SLOTS, pages, words
+from mmkeras.core.errors import ConfigError, DataError, require
+from mmkeras.layers.draws import uniform
+from mmkeras.media.text.characters import KEEP, MAX_WORD_BYTES, NOTHING, PART_BYTES, SLOTS, pages, words
+from mmkeras.media.text.vocabulary import CLS, MASK, PAD, SEP, UNK
 from mmkeras.modalities.text.spec import Config, Spec, check_text
-from mmkeras.modalities.text.vocabulary import CLS, MASK, PAD, SEP, UNK
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -16,10 +16,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mmkeras.errors import BundleError, ConfigError, DataError
-from mmkeras.modalities._contract import ModalitySpec, TensorSpec
-from mmkeras.modalities.text.characters import MAX_WORD_BYTES, words
-from mmkeras.modalities.text.vocabulary import (
+from mmkeras.core.errors import BundleError, ConfigError, DataError
+from mmkeras.media.text.characters import MAX_WORD_BYTES, words
+from mmkeras.media.text.vocabulary import (
     CLS,
     PAD,
     SEP,
@@ -29,7 +28,8 @@ from mmkeras.modalities.text.vocabulary import (
     vocabulary_bytes,
     write_vocabulary,
 )
-from mmkeras.modalities.text.wordpiece import pieces
+from mmkeras.media.text.wordpiece import pieces
+from mmkeras.modalities._contract import ModalitySpec, TensorSpec
 
 __all__ = ["Config", "Spec", "check_text"]
 

@@ -6,12 +6,12 @@ import argparse
 from collections.abc import Callable
 
 from mmkeras.bundle import Bundle
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
+from mmkeras.core.terminal import say, say_json
 from mmkeras.runtime.benchmark import benchmark
 from mmkeras.runtime.differences.compare import compare
 from mmkeras.runtime.differences.report import diff_tables, summary
 from mmkeras.runtime.runner import runners
-from mmkeras.terminal import say, say_json
 
 __all__ = ["add_options", "diff"]
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmkeras.bundle import Bundle, ExportedFile
-from mmkeras.runtime.differences.contents import read_contents
+from mmkeras.core.typed import is_finite
+from mmkeras.runtime.differences.read import read_contents
 from mmkeras.runtime.side_files import BENCHMARK, EXPORT, read_side_file
-from mmkeras.typed import is_finite
 
 __all__ = ["compare", "latencies"]
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mmkeras.rounding import rounded
+from mmkeras.core.rounding import rounded
 from mmkeras.runtime.grid import Cell, Grid
 
 __all__ = ["diff_tables", "summary"]

@@ -5,9 +5,9 @@ Source: schema.fbs of LiteRT.
 
 from __future__ import annotations
 
-from mmkeras.litert_file import Tables
 from mmkeras.runtime.differences.contents import Contents
 from mmkeras.runtime.differences.tflite_names import OPERATORS, TYPES
+from mmkeras.storage.litert_file import Tables
 
 __all__ = ["read_tflite"]
 

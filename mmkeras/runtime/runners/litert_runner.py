@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.errors import require
-from mmkeras.litert_file import needed_runtime
+from mmkeras.core.errors import require
 from mmkeras.modalities import TensorSpec
 from mmkeras.runtime.runner import RunnerBase
+from mmkeras.storage.litert_file import needed_runtime
 
 __all__ = ["Runner"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.errors import DependencyError, require
+from mmkeras.core.errors import DependencyError, require
 from mmkeras.modalities import TensorSpec
 from mmkeras.runtime.runner import RunnerBase
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmkeras.errors import BundleError, DependencyError
+from mmkeras.core.errors import BundleError, DependencyError
 from mmkeras.runtime.runner import RunnerBase
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmkeras.errors import BundleError, ConfigError, ExportError
+from mmkeras.core.errors import BundleError, ConfigError, ExportError
 from mmkeras.runtime.tensorrt.layers import explain_error
 from mmkeras.runtime.tensorrt.library import Library
 from mmkeras.runtime.tensorrt.profile import BatchRange, Shapes

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmkeras.bundle import Bundle, ExportedFile
-from mmkeras.errors import BundleError, ConfigError, nearest
+from mmkeras.core.errors import BundleError, ConfigError, nearest
 from mmkeras.runtime.tensorrt.builder import BuildOptions
 from mmkeras.runtime.tensorrt.compiling import Job, compile_engine
 from mmkeras.runtime.tensorrt.cuda import gpus

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmkeras.bundle import Bundle
-from mmkeras.errors import ConfigError, nearest
+from mmkeras.core.errors import ConfigError, nearest
+from mmkeras.core.terminal import say, say_json
 from mmkeras.runtime.tensorrt.builder import BuildOptions
 from mmkeras.runtime.tensorrt.building import build_engine, onnx_file
 from mmkeras.runtime.tensorrt.cuda import gpus
 from mmkeras.runtime.tensorrt.library import LIBRARIES
 from mmkeras.runtime.tensorrt.profile import BatchRange
 from mmkeras.runtime.tensorrt.sidecar import BuiltFor
-from mmkeras.terminal import say, say_json
 
 __all__ = ["add_options", "build", "options_of", "report"]
 

@@ -13,15 +13,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmkeras.errors import BundleError, ConfigError, DependencyError, ExportError, MmkerasError
-from mmkeras.files import write_bytes
-from mmkeras.hashes import digest
+from mmkeras.core.errors import BundleError, ConfigError, DependencyError, ExportError, MmkerasError
 from mmkeras.runtime.processes import run_module
 from mmkeras.runtime.tensorrt.builder import BuildOptions, build
 from mmkeras.runtime.tensorrt.cuda import gpus
 from mmkeras.runtime.tensorrt.library import open_library, why_not_here
 from mmkeras.runtime.tensorrt.profile import BatchRange
 from mmkeras.runtime.tensorrt.sidecar import BuiltFor, read_sidecar, write_sidecar
+from mmkeras.storage.files import write_bytes
+from mmkeras.storage.hashes import digest
 
 __all__ = ["Job", "compile_engine", "run_job"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmkeras.bundle import Bundle, ExportedFile
-from mmkeras.errors import BundleError
+from mmkeras.core.errors import BundleError
 from mmkeras.runtime.tensorrt.sidecar import read_sidecar, sidecar_path
 
 __all__ = ["SUFFIX", "EngineFile", "copy_engine", "engine_files", "engine_folder"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.errors import BundleError
+from mmkeras.core.errors import BundleError
 from mmkeras.modalities import TensorSpec
 from mmkeras.runtime.tensorrt.cuda import CudaError, Gpu
 from mmkeras.runtime.tensorrt.library import Library

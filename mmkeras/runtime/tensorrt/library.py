@@ -7,7 +7,7 @@ import importlib.util
 from dataclasses import dataclass, field
 from typing import Any
 
-from mmkeras.errors import ConfigError, DependencyError, nearest
+from mmkeras.core.errors import ConfigError, DependencyError, nearest
 from mmkeras.runtime.tensorrt.cuda import gpus, why_no_gpu
 
 __all__ = ["LIBRARIES", "Library", "installed", "open_library", "why_not_here"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmkeras.errors import BundleError, ConfigError
+from mmkeras.core.errors import BundleError, ConfigError
 
 __all__ = ["BatchRange", "Shapes"]
 

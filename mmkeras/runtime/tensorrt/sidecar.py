@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmkeras.errors import BundleError
-from mmkeras.files import write_json
-from mmkeras.hashes import digest
+from mmkeras.core.errors import BundleError
+from mmkeras.core.typed import parse_json
 from mmkeras.runtime.tensorrt.profile import Shapes
-from mmkeras.typed import parse_json
+from mmkeras.storage.files import write_json
+from mmkeras.storage.hashes import digest
 
 if TYPE_CHECKING:
     from mmkeras.runtime.tensorrt.cuda import Gpu

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from mmkeras.layers.tokens import Fused
 from mmkeras.tasks._labels import class_weights
 from mmkeras.tasks.classification.spec import Config, Spec
-from mmkeras.tokens import Fused
 
 __all__ = ["ClassificationLoss", "build", "losses", "metrics", "weights"]
 

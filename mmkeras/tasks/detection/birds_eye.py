@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.canvas import Canvas, class_colour
-from mmkeras.geometry import PinholeCamera, Pose
+from mmkeras.media.canvas import Canvas, class_colour
+from mmkeras.media.geometry import PinholeCamera, Pose
 
 __all__ = ["birds_eye"]
 

@@ -1,6 +1,6 @@
 """Many 3D boxes as arrays, and the turns between the camera's and the ego frame. numpy only, float64.
 
-The ego frame is x forward, y left, z up; a camera's is x right, y down, z forward (`mmkeras.geometry`). A heading or a
+The ego frame is x forward, y left, z up; a camera's is x right, y down, z forward (see `geometry`). A heading or a
 velocity is horizontal in the ego frame. In the camera's frame its components along x (right) and z (forward) are kept,
 which loses nothing as long as the camera does not look straight up or down.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmkeras.geometry import BOX_EDGES, PinholeCamera
+from mmkeras.media.geometry import BOX_EDGES, PinholeCamera
 
 __all__ = ["Boxes", "pixel_boxes", "to_camera_plane", "to_ego_plane"]
 
@@ -107,7 +107,7 @@ def pixel_boxes(corners: np.ndarray, camera: PinholeCamera) -> np.ndarray:
     of a box that is nowhere in the image has no area.
 
     Args:
-        corners: (N, 8, 3) in the camera's frame, in the order of `mmkeras.geometry.box_corners`.
+        corners: (N, 8, 3) in the camera's frame, in the order of `mmkeras.media.geometry.box_corners`.
         camera: the model's camera.
     """
     first, second = corners[:, _EDGES[:, 0]], corners[:, _EDGES[:, 1]]

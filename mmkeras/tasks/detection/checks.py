@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from mmkeras.errors import DataError, nearest
-from mmkeras.geometry import Pose
+from mmkeras.core.errors import DataError, nearest
+from mmkeras.media.geometry import Pose
 
 __all__ = ["as_pose", "camera_problems", "range_problems"]
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mmkeras.errors import DataError, nearest
+from mmkeras.core.errors import DataError, nearest
 
 __all__ = [
     "ATTRIBUTES",

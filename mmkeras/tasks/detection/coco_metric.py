@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.errors import require
+from mmkeras.core.errors import require
 from mmkeras.tasks.detection.boxes import Boxes
 
 __all__ = ["OVERLAPS", "CocoMatches", "available", "coco_match", "coco_precision"]

@@ -13,16 +13,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
+from mmkeras.layers.tokens import Fused
 from mmkeras.tasks.detection.layers import DistanceChoice, OneBelowTheOther
 from mmkeras.tasks.detection.losses import HeatmapLoss, MapLoss
 from mmkeras.tasks.detection.spec import Config, Spec
-from mmkeras.tokens import Fused
 
 __all__ = ["KNOWS_TWICE", "build", "losses", "metrics", "weights"]
 
 KNOWS_TWICE = True
-"""The losses understand what `mmkeras.tokens.Fused.twice` makes of the outputs in training."""
+"""The losses understand what `mmkeras.layers.tokens.Fused.twice` makes of the outputs in training."""
 
 SIZE = (1.8, 3.0, 1.7)
 """Width, length and height (m) that the size map starts from: between a person and a lorry."""

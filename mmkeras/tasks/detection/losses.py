@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from mmkeras.batch import batch_mean
+from mmkeras.layers.batch import batch_mean
 from mmkeras.tasks.detection import target as columns
 
 __all__ = ["HeatmapLoss", "MapLoss"]
@@ -53,7 +53,7 @@ class _TargetLoss(keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of every sample (B,).
 
-        In training a map may hold a second one below (`mmkeras.tokens.Fused.twice`), which counts `ALONE` times.
+        In training a map may hold a second one below (`mmkeras.layers.tokens.Fused.twice`), which counts `ALONE` times.
         """
         rows = math.ceil(self.camera[1] / self.stride)
         if y_pred.shape[1] == 2 * rows:

@@ -5,18 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from mmkeras.tasks._labels import as_labels, check_share
 from mmkeras.tasks.detection.checks import camera_problems, range_problems
 from mmkeras.tasks.detection.classes import CLASS_RANGE, DEFAULT_RANGE
 from mmkeras.tasks.detection.peaks import MAPS
-
-if TYPE_CHECKING:
-    from mmkeras.tasks.detection.spec import Spec
+from mmkeras.tasks.detection.task import Spec
 
 __all__ = ["Config"]
 
@@ -103,8 +100,6 @@ class Config:
         """
         if not self.camera:
             raise ConfigError("camera: detection needs the model's camera: width, height, focal length, centre x and y")
-        from mmkeras.tasks.detection.spec import Spec
-
         ranges = {**CLASS_RANGE, **self.class_range}
         return Spec(
             labels=self.labels,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mmkeras.geometry import PinholeCamera
+from mmkeras.media.geometry import PinholeCamera
 from mmkeras.tasks.detection.boxes import Boxes, to_ego_plane
 from mmkeras.tasks.detection.classes import attributes_by_speed
 

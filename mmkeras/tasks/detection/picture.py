@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.canvas import Canvas, class_colour, depth_colour
-from mmkeras.geometry import BOX_EDGES, PinholeCamera, Pose, box_corners
-from mmkeras.rounding import percent
+from mmkeras.core.rounding import percent
+from mmkeras.media.canvas import Canvas, class_colour, depth_colour
+from mmkeras.media.geometry import BOX_EDGES, PinholeCamera, Pose, box_corners
 from mmkeras.tasks.detection.birds_eye import birds_eye
 
 __all__ = ["beside", "birds_eye", "camera_picture", "corners"]
@@ -28,7 +28,7 @@ _NEAR = 0.3
 
 
 def corners(answer: Answer) -> np.ndarray:
-    """Return the corners (8, 3) of a box in the ego frame, in the order of `mmkeras.geometry.box_corners`.
+    """Return the corners (8, 3) of a box in the ego frame, in the order of `mmkeras.media.geometry.box_corners`.
 
     Args:
         answer: ``centre`` (x, y, z), ``size`` (width, length, height) in metres and ``yaw`` in radians.

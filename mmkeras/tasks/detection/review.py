@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.geometry import Pose
+from mmkeras.media.geometry import Pose
+from mmkeras.media.image.pixels import read_rgb
 from mmkeras.modalities import ModalitySpec
-from mmkeras.modalities.image.pixels import read_rgb
 from mmkeras.modalities.radar.spec import read_points
 from mmkeras.tasks._contract import Outputs
 from mmkeras.tasks.detection.answers import answers as as_answers

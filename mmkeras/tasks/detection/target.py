@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.errors import DataError, nearest
-from mmkeras.geometry import PinholeCamera, Pose, box_corners, quaternion_matrix
+from mmkeras.core.errors import DataError, nearest
+from mmkeras.media.geometry import PinholeCamera, Pose, box_corners, quaternion_matrix
 from mmkeras.tasks.detection.boxes import Boxes, pixel_boxes, to_camera_plane, to_ego_plane
 from mmkeras.tasks.detection.checks import as_pose
 from mmkeras.tasks.detection.classes import ATTRIBUTES, CLASS_RANGE, attribute_index
@@ -50,7 +50,7 @@ def encode_target(
     Args:
         target: ``{"boxes": [...], "camera": pose camera -> ego}``. A pose is a `Pose` or seven numbers (tx, ty, tz, qw,
             qx, qy, qz); without one the default counts. Boxes are in the ego frame of this frame, either objects such
-            as `mmkeras.drives.boxes.Box` or dicts with the same names::
+            as `mmkeras.driving.drives.boxes.Box` or dicts with the same names::
 
                 {"name": "car",                   # the class
                  "centre": [x, y, z], "size": [width, length, height],     # m

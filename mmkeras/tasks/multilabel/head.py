@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from mmkeras.layers.tokens import Fused
 from mmkeras.tasks._labels import class_weights
 from mmkeras.tasks.multilabel.spec import Config, Spec
-from mmkeras.tokens import Fused
 
 __all__ = ["MicroF1", "MultilabelLoss", "build", "losses", "metrics", "weights"]
 

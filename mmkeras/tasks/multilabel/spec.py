@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from mmkeras.errors import ConfigError, DataError, nearest
+from mmkeras.core.errors import ConfigError, DataError, nearest
 from mmkeras.modalities import TensorSpec
 from mmkeras.tasks._contract import Outputs, TaskSpec
 from mmkeras.tasks._labels import as_labels, check_gamma, check_share, check_weights, label_index

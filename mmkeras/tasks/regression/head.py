@@ -8,9 +8,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
+from mmkeras.layers.tokens import Fused
 from mmkeras.tasks.regression.spec import Config, Spec
-from mmkeras.tokens import Fused
 
 __all__ = ["RegressionLoss", "RelativeError", "build", "losses", "metrics", "weights"]
 

@@ -6,8 +6,8 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from mmkeras.config import RunConfig, TrainConfig
-from mmkeras.errors import ConfigError
+from mmkeras.core.config import RunConfig, TrainConfig
+from mmkeras.core.errors import ConfigError
 from mmkeras.training.cluster.connect import Cluster
 
 __all__ = ["BatchPlan", "plan_batch"]

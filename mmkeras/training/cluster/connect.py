@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mmkeras.config import ClusterConfig
-from mmkeras.errors import ConfigError, TrainingError
-from mmkeras.terminal import say
+from mmkeras.core.config import ClusterConfig
+from mmkeras.core.errors import ConfigError, TrainingError
+from mmkeras.core.terminal import say
 from mmkeras.training.cluster.launch import LAUNCHED
 from mmkeras.training.cluster.members import Members, find_members
 from mmkeras.training.cluster.peers import watched

@@ -2,7 +2,7 @@
 
 - Batch normalization takes its moments over all replicas.
 - Random numbers (dropout) are those that a sample would get in the whole batch on one device.
-- Losses that count something in the batch count it in the whole (`mmkeras.batch`).
+- Losses that count something in the batch count it in the whole (`mmkeras.layers.batch`).
 
 The sums of gradients over replicas are in `mmkeras.training.optimizer`. What is left is the order of
 floating-point sums.
@@ -17,8 +17,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mmkeras.batch import spread_over
-from mmkeras.draws import normal_part, uniform_part
+from mmkeras.layers.batch import spread_over
+from mmkeras.layers.draws import normal_part, uniform_part
 
 __all__ = ["whole_batches"]
 

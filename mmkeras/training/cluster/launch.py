@@ -15,9 +15,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from mmkeras.config import ClusterConfig
-from mmkeras.console import Console
-from mmkeras.errors import ConfigError
+from mmkeras.core.config import ClusterConfig
+from mmkeras.core.console import Console
+from mmkeras.core.errors import ConfigError
 from mmkeras.training.signals import give_back, take_over
 
 __all__ = ["LAUNCHED", "PEER_LOST", "launch"]

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import NewLine
 from rich.control import Control
 
-from mmkeras.console import Console
+from mmkeras.core.console import Console
 
 __all__ = ["keep_log"]
 

@@ -6,7 +6,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 
-from mmkeras.errors import TrainingError
+from mmkeras.core.errors import TrainingError
 from mmkeras.training.cluster.members import Members
 
 __all__ = ["PeerLostError", "watched"]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 
 __all__ = ["MOST_NODES", "Step", "expand_nodes", "expand_tasks", "read_step", "tasks_of"]
 

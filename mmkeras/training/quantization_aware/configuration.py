@@ -9,9 +9,9 @@ from typing import Any
 
 import tomlkit
 
-from mmkeras.command_line import parse, read_toml
-from mmkeras.components import find
-from mmkeras.config import ModelConfig, RunConfig
+from mmkeras.core.command_line import parse, read_toml
+from mmkeras.core.components import find
+from mmkeras.core.config import ModelConfig, RunConfig
 from mmkeras.training.moved import placed
 from mmkeras.training.run import Run
 

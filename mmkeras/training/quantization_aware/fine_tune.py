@@ -13,12 +13,12 @@ from typing import Any
 import tomlkit
 from rich.progress import track
 
-from mmkeras.command_line import read_toml
-from mmkeras.config import RunConfig, modality_configs
-from mmkeras.console import Console
+from mmkeras.core.command_line import read_toml
+from mmkeras.core.config import RunConfig, modality_configs
+from mmkeras.core.console import Console
+from mmkeras.core.errors import ConfigError, TrainingError, nearest
 from mmkeras.data.dataset import train_dataset
-from mmkeras.errors import ConfigError, TrainingError, nearest
-from mmkeras.files import write_json, write_text
+from mmkeras.storage.files import write_json, write_text
 from mmkeras.training.environment import prepare
 from mmkeras.training.fit import Fitted, fit
 from mmkeras.training.moved import Moved, keep_place, relative

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from mmkeras.errors import ConfigError, nearest
+from mmkeras.core.errors import ConfigError, nearest
 
 __all__ = ["Place", "find_places"]
 

@@ -10,9 +10,9 @@ from export.calibration.audit import audit, split_samples
 from export.calibration.calibration import Calibration
 from export.calibration.coverage import coverage_warnings
 from export.calibration.overlap import overlap_warnings, shared_samples
-from export.scenarios import ALL, Scenario, ScenarioInputs
+from export.verification.scenarios import ALL, Scenario, ScenarioInputs
+from mmkeras.core.errors import ExportError
 from mmkeras.data.read import read_samples
-from mmkeras.errors import ExportError
 from tests.export.calibration.test_prepare import config
 
 

@@ -9,10 +9,10 @@ import pytest
 from export.calibration.choose import assign_scenarios, choose_calibration, choose_samples
 from export.calibration.spread import choose_positions, fill
 from export.calibration.traits import Traits, labels_of, length_bins, read_traits
-from export.scenarios import scenarios
 from export.source import Sample
+from export.verification.scenarios import scenarios
+from mmkeras.core.errors import ConfigError, ExportError
 from mmkeras.data.read import read_samples
-from mmkeras.errors import ConfigError, ExportError
 from mmkeras.tasks import task_from_json
 from mmkeras.tasks.multilabel.spec import Spec as MultilabelSpec
 from mmkeras.tasks.regression.spec import Spec as RegressionSpec

@@ -5,7 +5,7 @@ import pytest
 
 from export.calibration.calibration import Calibration, fingerprint_of
 from export.calibration.files import load_calibration, save_calibration
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 
 N = 4
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from export.calibration.checks import Check
 from export.calibration.looks import check_looks
-from mmkeras.drives.radar_cloud import POINT_FIELDS
+from mmkeras.media.points.radar_cloud import POINT_FIELDS
 from mmkeras.modalities.image.spec import Spec as ImageSpec
 from mmkeras.modalities.radar.spec import Spec as RadarSpec
 from mmkeras.modalities.text.spec import Spec as TextSpec

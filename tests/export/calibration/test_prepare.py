@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from export.calibration import prepare_calibration, save_calibration
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 
 
 def config(path: object = "", samples: int = 32) -> SimpleNamespace:

@@ -13,9 +13,9 @@ from export.calibration.calibration import Calibration
 from export.calibration.ranges import activation_values, activations, extremes, measure_ranges
 from export.calibration.saturation import agreement, audit_ranges, fresh_inputs, saturation
 from export.formats import Job
-from export.litert_from_saved_model import convert_saved_model
 from export.source import Source
-from mmkeras.errors import ExportError
+from export.to_litert.litert_from_saved_model import convert_saved_model
+from mmkeras.core.errors import ExportError
 from tests.export.calibration.test_prepare import config
 
 

@@ -22,12 +22,12 @@ import mmkeras
 from export.__main__ import main
 from export.doctor.subject import Subject, open_subject
 from export.doctor.untrained import model_of_run
-from export.results import Report
-from mmkeras.command_line import to_toml
-from mmkeras.components import Choice
-from mmkeras.config import DataConfig, RunConfig, modality_configs
+from export.verification.results import Report
+from mmkeras.core.command_line import to_toml
+from mmkeras.core.components import Choice
+from mmkeras.core.config import DataConfig, RunConfig, modality_configs
+from mmkeras.core.errors import ExportError
 from mmkeras.data.convert import convert
-from mmkeras.errors import ExportError
 from mmkeras.model import build_model, modality_specs, task_config, task_spec
 from mmkeras.training.run import Run
 from tests.conftest import REPOSITORY

@@ -14,7 +14,7 @@ from export.doctor.converter import Converter
 from export.doctor.culprits import MOST, culprits
 from export.doctor.tracing import save_frozen
 from export.doctor.verdicts import Verdict
-from mmkeras.errors import ExportError
+from mmkeras.core.errors import ExportError
 from tests.export.doctor.conftest import Apply, Examine, only, told
 
 

@@ -12,7 +12,7 @@ from export.doctor.examine import examine_model
 from export.doctor.parts import parts
 from export.doctor.verdicts import Verdict
 from mmkeras.model import build_model
-from tests.export.test_tensorrt_compile import TINY
+from tests.export.to_tensorrt.test_compile import TINY
 
 KNOWN = {
     # Keras' LayerNormalization negates a mean: one number per token.

@@ -18,9 +18,9 @@ import pytest
 from export.__main__ import main
 from export.formats import Job, formats
 from export.source import load_source
-from mmkeras.command_line import read_toml
-from mmkeras.components import Choice
-from mmkeras.config import DataConfig, EvaluateConfig, RunConfig, TrainConfig, modality_configs
+from mmkeras.core.command_line import read_toml
+from mmkeras.core.components import Choice
+from mmkeras.core.config import DataConfig, EvaluateConfig, RunConfig, TrainConfig, modality_configs
 from mmkeras.data.convert import convert
 from mmkeras.model import build_model, modality_specs, task_config, task_spec
 from mmkeras.training.quantization_aware.configuration import read_config

@@ -11,10 +11,10 @@ import tensorflow as tf
 import tf2onnx
 from keras import layers
 
-from export.litert_from_saved_model import convert_saved_model
-from export.onnx_int8 import OnnxQuantizer
 from export.quantization.layers import Quantizer
-from export.quantization.litert import LiteRTQuantizer
+from export.to_litert.int8 import LiteRTQuantizer
+from export.to_litert.litert_from_saved_model import convert_saved_model
+from export.to_onnx.int8 import OnnxQuantizer
 from mmkeras.runtime.runner import runners
 from mmkeras.training.quantization_aware.grid import GRIDS
 from mmkeras.training.quantization_aware.model import QuantizationAware

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from export.formats import Job
-from export.gates import Gate
-from export.litert_from_saved_model import convert_saved_model
-from export.quantization.litert import LiteRTQuantizer
 from export.quantization.search import Search
 from export.quantization.trial import Trial, tuning_samples
-from export.results import ScenarioResult
 from export.source import Source
-from export.verify import Reference
-from mmkeras.errors import ExportError
+from export.to_litert.int8 import LiteRTQuantizer
+from export.to_litert.litert_from_saved_model import convert_saved_model
+from export.verification.gates import Gate
+from export.verification.results import ScenarioResult
+from export.verification.verify import Reference
+from mmkeras.core.errors import ExportError
 
 
 class Spoiled:

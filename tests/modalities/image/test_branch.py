@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from mmkeras.errors import ConfigError
-from mmkeras.keras_files import load_weights
+from mmkeras.core.errors import ConfigError
+from mmkeras.layers.keras_files import load_weights
 from mmkeras.modalities.image.arrangement import scale_as_trained
 from mmkeras.modalities.image.branch import build
 from mmkeras.modalities.image.edge import edge_backbone

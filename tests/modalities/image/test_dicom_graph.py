@@ -10,15 +10,15 @@ import tensorflow as tf
 
 pytest.importorskip("pydicom", reason="needs the extra dicom: pip install 'mmkeras[dicom]'")
 
-from mmkeras.errors import DependencyError
+from mmkeras.core.errors import DependencyError
+from mmkeras.media.dicom.frames import open_frame
+from mmkeras.media.dicom.header import is_dicom
 from mmkeras.modalities.image import records
-from mmkeras.modalities.image.dicom import open_frame
 from mmkeras.modalities.image.dicom_graph import decode_dicom
-from mmkeras.modalities.image.dicom_header import is_dicom
 from mmkeras.modalities.image.spec import Config
-from tests.modalities.image.dicoms import dicom_file, ramp
-from tests.modalities.image.pictures import file, picture
-from tests.modalities.image.test_dicom import QUARANTINED
+from tests.media.dicom.dicoms import dicom_file, ramp
+from tests.media.dicom.test_dicom import QUARANTINED
+from tests.media.image.pictures import file, picture
 
 NOT_BY_TENSORFLOW_IO = {
     *("HTJ2KLossless_08_RGB", "HTJ2K_08_RGB", "US1_J2KI", "US1_J2KR"),

@@ -8,11 +8,11 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 from mmkeras.modalities.image import records
 from mmkeras.modalities.image.spec import Config, Spec
-from pipelines.fuzz.damage.pictures import damage
-from tests.modalities.image.pictures import bad_files, file, good_files, picture, without_checksum
+from tests.fuzz.damage.pictures import damage
+from tests.media.image.pictures import bad_files, file, good_files, picture, without_checksum
 
 RESIZES = ("stretch", "letterbox", "center_crop")
 SIZES = ((48, 64), (64, 48), (150, 130), (60, 80), (17, 90))

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmkeras.errors import ConfigError, DataError
+from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.modalities import spec_from_json
 from mmkeras.modalities.image.spec import Config, Spec
-from tests.modalities.image.pictures import bad_files, file, good_files, picture
+from tests.media.image.pictures import bad_files, file, good_files, picture
 
 SPEC = Spec("camera", height=48, width=32)
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmkeras.errors import DataError
+from mmkeras.core.errors import DataError
 from mmkeras.modalities.image.spec import Spec
-from tests.modalities.image.pictures import file, picture
+from tests.media.image.pictures import file, picture
 
 SPEC = Spec("image", height=16, width=24)
 PICTURE = picture(48, 32)

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import strategies as st
 from PIL import Image
 
-from mmkeras.errors import DataError
-from mmkeras.geometry import PinholeCamera
+from mmkeras.core.errors import DataError
+from mmkeras.media.geometry import PinholeCamera
+from mmkeras.media.image.pixels import Window, read_rgb
 from mmkeras.modalities.image import records
-from mmkeras.modalities.image.pixels import Window, read_rgb
 from mmkeras.modalities.image.spec import Spec
-from tests.modalities.image.pictures import file, picture
+from tests.media.image.pictures import file, picture
 
 
 def _weights(start: float, end: float, size: int, out: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from mmkeras.modalities.radar.branch import CENTRES, SCALES, UNITS, build
 from mmkeras.modalities.radar.drawing import BEYOND, SPREAD, DrawnPoints
 from mmkeras.modalities.radar.spec import FEATURES, Config, Spec

@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmkeras.drives.radar_cloud import POINT_FIELDS
-from mmkeras.errors import ConfigError, DataError
-from mmkeras.geometry import PinholeCamera
+from mmkeras.core.errors import ConfigError, DataError
+from mmkeras.media.geometry import PinholeCamera
+from mmkeras.media.points.pcd import write_pcd
+from mmkeras.media.points.radar_cloud import POINT_FIELDS
 from mmkeras.modalities import spec_from_json
 from mmkeras.modalities.radar.spec import FEATURES, Config, read_points, rotated, staled, thinned
-from mmkeras.pcd import write_pcd
 from tests.modalities.radar.points import random_points
 
 SPEC = Config(max_points=24, max_range=60.0).spec("radar")

@@ -12,11 +12,11 @@ import pytest
 import tensorflow as tf
 from tokenizers import Tokenizer
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
+from mmkeras.media.text.vocabulary import SPECIAL_TOKENS, read_vocabulary, write_vocabulary
 from mmkeras.modalities.text import branch, records
 from mmkeras.modalities.text.presets import preset_tokenizer, resolve
 from mmkeras.modalities.text.spec import Config, Spec
-from mmkeras.modalities.text.vocabulary import SPECIAL_TOKENS, read_vocabulary, write_vocabulary
 
 TOKENS = (*SPECIAL_TOKENS, "what", "is", "it")
 

@@ -9,12 +9,12 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmkeras.errors import ConfigError, DataError
+from mmkeras.core.errors import ConfigError, DataError
+from mmkeras.media.text.characters import CODE_POINTS, words
+from mmkeras.media.text.vocabulary import MASK, SPECIAL_TOKENS
 from mmkeras.modalities.text import records
-from mmkeras.modalities.text.characters import CODE_POINTS, words
 from mmkeras.modalities.text.spec import Config, Spec
-from mmkeras.modalities.text.vocabulary import MASK, SPECIAL_TOKENS
-from tests.modalities.text.strings import FRAGMENTS, LONG, TEXTS, vocabulary
+from tests.media.text.strings import FRAGMENTS, LONG, TEXTS, vocabulary
 
 SPECS = {lowercase: Spec("text", 48, vocabulary(lowercase), lowercase) for lowercase in (True, False)}
 SPEC = SPECS[True]

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmkeras.errors import BundleError, ConfigError, DataError
+from mmkeras.core.errors import BundleError, ConfigError, DataError
+from mmkeras.media.text.vocabulary import SPECIAL_TOKENS, train_vocabulary, write_vocabulary
 from mmkeras.modalities import spec_from_json
 from mmkeras.modalities.text.spec import Config, Spec
-from mmkeras.modalities.text.vocabulary import SPECIAL_TOKENS, train_vocabulary, write_vocabulary
-from tests.modalities.text.strings import LONG, TEXTS
+from tests.media.text.strings import LONG, TEXTS
 
 TOKENS = (*SPECIAL_TOKENS, "what", "is", "it", "?", "tri", "##angle", "中")
 SPEC = Spec("text", 8, TOKENS)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.hashes import digest
+from mmkeras.storage.hashes import digest
 from tests.mutants.kind import Edit, Kind
 
 __all__ = ["KINDS", "rewrite"]

@@ -19,7 +19,7 @@ Tensors = dict[str, np.ndarray]
 @contextmanager
 def _spec(kind: str, change: Callable[[Any, Any, Callable[[Any], Tensors]], Tensors]) -> Iterator[None]:
     """Let a modality's spec preprocess otherwise: called with the spec, the raw value and its own preprocessing."""
-    from mmkeras.components import find
+    from mmkeras.core.components import find
 
     cls = find("modalities", kind, "spec").Spec
     own = cls.preprocess
@@ -43,7 +43,7 @@ def _resized(filter: str, *, integer: bool = True) -> HostChange:
     def instead(spec: Any, value: Any, own: Callable[[Any], Tensors]) -> Tensors:
         from PIL import Image
 
-        from mmkeras.modalities.image.pixels import read_rgb
+        from mmkeras.media.image.pixels import read_rgb
 
         image = read_rgb(value).resize((spec.width, spec.height), getattr(Image.Resampling, filter))
         return {spec.name: np.asarray(image)}
@@ -52,7 +52,7 @@ def _resized(filter: str, *, integer: bool = True) -> HostChange:
 
 
 def _without_antialias(spec: Any, value: Any, own: Callable[[Any], Tensors]) -> Tensors:
-    from mmkeras.modalities.image.pixels import read_rgb
+    from mmkeras.media.image.pixels import read_rgb
 
     pixels = np.asarray(read_rgb(value), np.float64)
     axes = [
@@ -94,7 +94,7 @@ def _from_the_end(spec: Any, value: Any, own: Callable[[Any], Tensors]) -> Tenso
 
 @contextmanager
 def _cut_at_the_beginning() -> Iterator[None]:
-    from mmkeras.components import find
+    from mmkeras.core.components import find
 
     cls = find("modalities", "text", "spec").Spec
     own = cls.preprocess
@@ -108,7 +108,7 @@ def _cut_at_the_beginning() -> Iterator[None]:
 
 @contextmanager
 def _presence(kind: str, change: Callable[[np.ndarray], np.ndarray]) -> Iterator[None]:
-    from mmkeras.components import find
+    from mmkeras.core.components import find
 
     cls = find("modalities", kind, "spec").Spec
     own = cls.inputs
@@ -130,8 +130,8 @@ def _case_kept() -> Iterator[None]:
 
 
 def _preprocess_as(spec: Any, value: Any) -> Tensors:
-    from mmkeras.modalities.text.characters import words
-    from mmkeras.modalities.text.wordpiece import pieces
+    from mmkeras.media.text.characters import words
+    from mmkeras.media.text.wordpiece import pieces
 
     room = spec.max_length - 2
     unknown = spec.ids["[UNK]"]

@@ -10,12 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmkeras.bundle import Bundle, exported_file, write_manifest
-from mmkeras.errors import BundleError, DataError
-from mmkeras.files import write_json
+from mmkeras.core.errors import BundleError, DataError
 from mmkeras.runtime.cli import main
 from mmkeras.runtime.differences.compare import compare
-from mmkeras.runtime.differences.contents import part_of, read_contents
+from mmkeras.runtime.differences.contents import part_of
+from mmkeras.runtime.differences.read import read_contents
 from mmkeras.runtime.differences.report import diff_tables, summary
+from mmkeras.storage.files import write_json
 from tests.tolerances import everywhere
 
 

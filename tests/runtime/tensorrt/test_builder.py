@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmkeras.errors import BundleError, ConfigError, DependencyError, ExportError
+from mmkeras.core.errors import BundleError, ConfigError, DependencyError, ExportError
 from mmkeras.runtime.tensorrt import compiling
 from mmkeras.runtime.tensorrt.builder import BuildOptions, build
 from mmkeras.runtime.tensorrt.compiling import Job, compile_engine

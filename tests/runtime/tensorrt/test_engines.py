@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mmkeras.bundle import Bundle
-from mmkeras.errors import BundleError, ConfigError, DependencyError
+from mmkeras.core.errors import BundleError, ConfigError, DependencyError
 from mmkeras.runtime.cli import main
 from mmkeras.runtime.packing import pack_bundle
 from mmkeras.runtime.predictor import Predictor, candidates, choose

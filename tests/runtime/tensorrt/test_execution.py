@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmkeras.errors import BundleError
+from mmkeras.core.errors import BundleError
 from mmkeras.runtime.runner import runners
 from mmkeras.runtime.tensorrt import cuda, library
 from mmkeras.runtime.tensorrt.cuda import Gpu

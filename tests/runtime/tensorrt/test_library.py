@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from mmkeras.errors import ConfigError, DependencyError
+from mmkeras.core.errors import ConfigError, DependencyError
 from mmkeras.runtime.tensorrt import library as module
 from mmkeras.runtime.tensorrt.library import installed, open_library, why_not_here
 from tests.runtime.tensorrt.conftest import needs_no_gpu, needs_rtx

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmkeras.errors import BundleError, ConfigError
+from mmkeras.core.errors import BundleError, ConfigError
 from mmkeras.runtime.tensorrt.profile import BatchRange, Shapes
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmkeras.errors import BundleError
+from mmkeras.core.errors import BundleError
 from mmkeras.runtime.tensorrt.cuda import Gpu
 from mmkeras.runtime.tensorrt.sidecar import BuiltFor, read_sidecar, sidecar_path, write_sidecar
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmkeras.errors import DependencyError
+from mmkeras.core.errors import DependencyError
 from mmkeras.tasks.detection import coco_metric
 from mmkeras.tasks.detection.boxes import Boxes
 from mmkeras.tasks.detection.coco_metric import coco_match, coco_precision

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmkeras.config import DataConfig
+from mmkeras.core.config import DataConfig
+from mmkeras.core.errors import DataError
 from mmkeras.data.encode import Encoded, Encoder
 from mmkeras.data.fingerprint import shaped_by
 from mmkeras.data.sources import Sample
-from mmkeras.errors import DataError
 from mmkeras.modalities.text.spec import Config as TextConfig
 from mmkeras.tasks.detection.spec import Config
 from tests.tasks.detection.maps import CAMERA, random_boxes

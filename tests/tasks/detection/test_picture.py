@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import ImageColor
 
-from mmkeras.canvas import Canvas, class_colour, depth_colour
-from mmkeras.geometry import PinholeCamera, Pose
+from mmkeras.media.canvas import Canvas, class_colour, depth_colour
+from mmkeras.media.geometry import PinholeCamera, Pose
 from mmkeras.tasks.detection.picture import beside, birds_eye, camera_picture, corners
 from mmkeras.tasks.detection.review import answers, sample_pictures, truths, wrongness
 from tests.evaluation.frames import frames, specs, task

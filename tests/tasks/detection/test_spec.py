@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmkeras.errors import ConfigError, DataError
+from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.evaluation.intervals import Bootstrap
 from mmkeras.tasks import task_from_json
 from mmkeras.tasks.detection import scores

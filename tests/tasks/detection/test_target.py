@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from mmkeras.drives.boxes import Box
-from mmkeras.errors import DataError
-from mmkeras.geometry import Pose, box_corners
+from mmkeras.core.errors import DataError
+from mmkeras.driving.drives.boxes import Box
+from mmkeras.media.geometry import Pose, box_corners
 from mmkeras.tasks.detection.boxes import pixel_boxes, to_camera_plane, to_ego_plane
 from tests.tasks.detection.maps import perfect_maps, random_boxes, spec
 

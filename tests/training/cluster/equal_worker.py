@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from mmkeras.batch import batch_mean
-from mmkeras.config import ClusterConfig, TrainConfig
+from mmkeras.core.config import ClusterConfig, TrainConfig
+from mmkeras.layers.batch import batch_mean
 from mmkeras.training.cluster.connect import ALONE, Cluster, connect
 from mmkeras.training.cluster.spread import handed_out, spread
 from mmkeras.training.optimizer import build_optimizer

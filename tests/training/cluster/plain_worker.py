@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmkeras.config import ClusterConfig
+from mmkeras.core.config import ClusterConfig
 from mmkeras.training.cluster.connect import connect
 from mmkeras.training.cluster.keras_faults import cured
 

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from mmkeras.config import ClusterConfig, RunConfig, TrainConfig
-from mmkeras.errors import ConfigError
+from mmkeras.core.config import ClusterConfig, RunConfig, TrainConfig
+from mmkeras.core.errors import ConfigError
 from mmkeras.training.cluster.batch_plan import plan_batch
 from mmkeras.training.cluster.connect import ALONE, Cluster
 

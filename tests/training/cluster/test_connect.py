@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from mmkeras.config import ClusterConfig
-from mmkeras.errors import ConfigError
+from mmkeras.core.config import ClusterConfig
+from mmkeras.core.errors import ConfigError
 from mmkeras.training.cluster.connect import ALONE, Cluster, connect
 from mmkeras.training.cluster.members import Members
 

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from mmkeras.training.cluster.keras_faults import cured, reduces_scalars_by_axis, reduces_the_first_batch
-from pipelines._trained import start_workers
+from tests.cluster.trained import start_workers
 from tests.training.cluster import plain_worker
 
 

@@ -11,9 +11,9 @@ import time
 
 import pytest
 
-from mmkeras.config import ClusterConfig
-from mmkeras.console import Console
-from mmkeras.errors import ConfigError
+from mmkeras.core.config import ClusterConfig
+from mmkeras.core.console import Console
+from mmkeras.core.errors import ConfigError
 from mmkeras.training.cluster.launch import PEER_LOST, launch
 
 
@@ -62,8 +62,8 @@ def test_signals_are_passed_on():
     )
     program = f"""
 import sys
-from mmkeras.console import Console
-from mmkeras.config import ClusterConfig
+from mmkeras.core.console import Console
+from mmkeras.core.config import ClusterConfig
 from mmkeras.training.cluster.launch import launch
 sys.exit(launch({command!r}, ClusterConfig(workers=2), Console()))
 """

@@ -8,7 +8,7 @@ from tests.conftest import REPOSITORY
 _PROGRAM = """
 import os, sys
 from pathlib import Path
-from mmkeras.console import Console
+from mmkeras.core.console import Console
 from rich.progress import track
 from mmkeras.training.cluster.logs import keep_log
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from mmkeras.training.cluster.members import PORT, find_members
 from tests.training.cluster.test_slurm import STEP
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from mmkeras.training.cluster.slurm import expand_nodes, expand_tasks, read_step
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import tomlkit
 
-from mmkeras.command_line import read_toml, to_toml
-from mmkeras.components import Choice
-from mmkeras.config import RunConfig, TrainConfig, modality_configs
-from mmkeras.errors import ConfigError
+from mmkeras.core.command_line import read_toml, to_toml
+from mmkeras.core.components import Choice
+from mmkeras.core.config import RunConfig, TrainConfig, modality_configs
+from mmkeras.core.errors import ConfigError
 from mmkeras.model import modality_specs, task_spec
 from mmkeras.training.quantization_aware.configuration import read_config
 from mmkeras.training.run import Run

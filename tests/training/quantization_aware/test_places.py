@@ -6,7 +6,7 @@ import keras
 import pytest
 from keras import layers
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
 from mmkeras.model import build_model
 from mmkeras.training.quantization_aware.places import find_places
 from tests.tiny import tiny_drive_config, tiny_model_config

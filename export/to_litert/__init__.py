@@ -1,0 +1,1 @@
+"""LiteRT (TFLite) files: float32, float16 and both kinds of int8."""

@@ -1,0 +1,124 @@
+"""LiteRT (TFLite) from a SavedModel with static batch 1, from LiteRT's built-in operations alone.
+
+A SavedModel is the only source that works: from concrete functions, or from `tf.saved_model.save` of a Keras model,
+the converter writes a small file without weights that answers NaN, and no error.
+
+| precision | what is int8 | by |
+|---|---|---|
+| int8-full | everything that has an int8 form; inputs and outputs stay as they are | converter |
+| int8 | convolutions and dense layers with their activations, but those that must stay in float | ai-edge-quantizer |
+| int8-weights | weights alone, which become float when the file is loaded | ai-edge-quantizer |
+| int8-dynamic | weights, embeddings among them; activations as they come, in the operations that know how | converter |
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from export.calibration.saturation import audit_ranges
+from export.formats import Format, Job
+from export.quantization.costs import Costs
+from export.to_litert.int8 import LiteRTQuantizer, weights_only
+from export.verification.constants.litert_constants import litert_constants
+from mmkeras.core.errors import ExportError
+
+__all__ = ["FORMAT", "convert", "convert_saved_model", "float32"]
+
+FRESH = 50
+"""Samples, other than those of the calibration, on which its ranges are held against what else occurs."""
+
+
+def convert(job: Job, precision: str, path: Path) -> Costs | None:
+    """Write one LiteRT file; its signature has the model's input and output names.
+
+    Raises:
+        ExportError: an operation is not built in; the message lists them.
+    """
+    if precision in ("int8", "int8-weights"):
+        base = float32(job)
+        if precision == "int8-weights":
+            weights_only(base, path)
+            return None
+        quantizer = LiteRTQuantizer(base, job.calibration.inputs)
+        fresh = {name: value[:FRESH] for name, value in job.tuning[0].cases[0].inputs.items()}
+        job.calibration = job.calibration.with_warnings(audit_ranges(base, job.calibration, fresh, quantizer.ranges))
+        return job.search(quantizer, FORMAT.name, precision, path)
+    if precision == "float32":
+        path.write_bytes(float32(job).read_bytes())
+        return None
+    batches = job.calibration.batches if precision == "int8-full" else None
+    path.write_bytes(convert_saved_model(job.static_saved_model, precision, batches))
+    return None
+
+
+def float32(job: Job) -> Path:
+    """Return the float32 file of a job, written when first asked for."""
+    path = job.work / "float32.tflite"
+    if not path.exists():
+        path.write_bytes(convert_saved_model(job.static_saved_model, "float32"))
+    return path
+
+
+def convert_saved_model(
+    folder: Path, precision: str, batches: Callable[[], Iterable[dict[str, np.ndarray]]] | None = None
+) -> bytes:
+    """Convert the ``serving_default`` endpoint of a SavedModel with static shapes.
+
+    Args:
+        folder: the SavedModel.
+        precision: ``float32``, ``float16``, ``int8-dynamic`` or ``int8-full``.
+        batches: for ``int8-full``, gives calibration samples by input name in batches of one.
+
+    Raises:
+        ExportError: the model cannot be expressed in built-in operations.
+    """
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=["serving_default"])
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if precision == "int8-full":
+        # With the float operations as a fallback: ids, masks and comparisons have no int8 form.
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
+        converter.representative_dataset = batches
+    try:
+        content: bytes = converter.convert()
+    except Exception as error:  # ConverterError is private, and other failures are bare exceptions
+        raise ExportError(_explain(error)) from error
+    return content
+
+
+def _explain(error: Exception) -> str:
+    """Turn the converter's pages of MLIR into the operations that stand in the way."""
+    text = str(error)
+    listed = re.findall(r"^\s*(?:TF Select|Flex|Custom) ops: (.*)$", text, re.MULTILINE)
+    missing = {name.strip() for names in listed for name in names.split(",")}
+    missing |= set(re.findall(r"'tf\.(\w+)' op is neither a custom op nor a flex op", text))
+    if missing:
+        return (
+            f"LiteRT has no built-in operation for {', '.join(sorted(missing))}. Current interpreters have no Flex "
+            "delegate: write the layer with other operations (for StridedSlice, mask[:, None] becomes "
+            "ops.expand_dims)."
+        )
+    lines = [line for line in text.splitlines() if line.strip()]
+    return f"The LiteRT converter failed: {lines[0][:300] if lines else type(error).__name__}"
+
+
+FORMAT = Format(
+    "tflite",
+    suffix=".tflite",
+    precisions=("float32", "float16", "int8-dynamic", "int8-weights", "int8", "int8-full"),
+    tolerance=1e-4,
+    convert=convert,
+    ladder=("int8-full", "int8", "int8-weights", "int8-dynamic", "float16", "float32"),
+    float32=float32,
+    constants=litert_constants,
+)
+"""What `export.formats` finds."""

@@ -1,0 +1,188 @@
+"""What an ONNX graph says about its values: types, constants, which are shapes, who reads them, their layer."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mmkeras.core.errors import require
+from mmkeras.runtime.tensorrt.layers import keras_layer
+
+__all__ = ["Facts", "Node"]
+
+_STEPS = 6
+_SMALL = 1 << 16
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node, those inside If, Loop and Scan among them."""
+
+    name: str
+    """As the converter named it."""
+    operator: str
+    """``MatMul``, ``Conv``, ..."""
+    domain: str
+    """Empty for ONNX's own operators."""
+    inputs: tuple[str, ...]
+    """Names of the values it reads; empty where an optional one is left out."""
+    outputs: tuple[str, ...]
+    """Names of the values it makes."""
+    attributes: dict[str, Any] = field(hash=False, compare=False)
+    """Plain attributes by name, without graphs and tensors."""
+
+
+@dataclass
+class Facts:
+    """What is known about a graph."""
+
+    opset: int
+    """Of ONNX's own domain."""
+    nodes: list[Node]
+    """In the order of the graph."""
+    inputs: dict[str, tuple[int, ...]]
+    """Shapes of the inputs; -1 where a dimension is dynamic."""
+    outputs: tuple[str, ...]
+    """Names of the outputs."""
+    constants: dict[str, np.ndarray]
+    """Small constants by name."""
+    notes: dict[str, str]
+    """What the file says about itself."""
+    _dtypes: dict[str, str]
+    _constant: set[str]
+    _shapes: set[str]
+    _users: dict[str, list[Node]]
+    _makers: dict[str, Node]
+
+    @classmethod
+    def of(cls, proto: Any) -> Facts:
+        """Read a model.
+
+        Args:
+            proto: an ``onnx.ModelProto``.
+        """
+        onnx = require("onnx", "export")
+        # Types that cannot be inferred are left unknown.
+        with contextlib.suppress(onnx.shape_inference.InferenceError, ValueError):
+            proto = onnx.shape_inference.infer_shapes(proto)
+        nodes: list[Node] = []
+        dtypes: dict[str, str] = {}
+        constants: dict[str, np.ndarray] = {}
+        constant: set[str] = set()
+        _read(onnx, proto.graph, nodes, dtypes, constants, constant)
+        given = [value for value in proto.graph.input if value.name not in constant]
+        opsets = {item.domain: item.version for item in proto.opset_import}
+        facts = cls(
+            opset=opsets.get("", opsets.get("ai.onnx", 0)),
+            nodes=nodes,
+            inputs={value.name: _shape(value) for value in given},
+            outputs=tuple(value.name for value in proto.graph.output),
+            constants=constants,
+            notes={entry.key: entry.value for entry in proto.metadata_props},
+            _dtypes=dtypes,
+            _constant=constant,
+            _shapes=set(),
+            _users=defaultdict(list),
+            _makers={},
+        )
+        facts._follow()
+        return facts
+
+    def dtype(self, name: str) -> str:
+        """Return numpy's name of a value's type, or an empty text where it is unknown."""
+        return self._dtypes.get(name, "")
+
+    def is_constant(self, name: str) -> bool:
+        """Return whether a value depends on no input."""
+        return name in self._constant
+
+    def is_stored(self, name: str) -> bool:
+        """Return whether a value stands in the file, and is not computed."""
+        return name in self._constant and name not in self._makers
+
+    def is_shape(self, name: str) -> bool:
+        """Return whether a value follows from shapes and constants alone."""
+        return name in self._shapes or name in self._constant
+
+    def users(self, name: str) -> list[Node]:
+        """Return the nodes that read a value."""
+        return self._users.get(name, [])
+
+    def layer(self, node: Node) -> str:
+        """Return the Keras layer of a node; for one that the converter added, that of the nearest node that has one."""
+        near, seen = [node], {id(node)}
+        for _ in range(_STEPS):
+            for each in near:
+                for name in (each.name, *each.outputs):
+                    if layer := keras_layer(name):
+                        return layer
+            following = [user for each in near for name in each.outputs for user in self.users(name)]
+            following += [self._makers[name] for each in near for name in each.inputs if name in self._makers]
+            near = [each for each in following if id(each) not in seen]
+            seen |= {id(each) for each in near}
+        return ""
+
+    def _follow(self) -> None:
+        for node in self.nodes:
+            for name in node.inputs:
+                self._users[name].append(node)
+            self._makers.update(dict.fromkeys(node.outputs, node))
+            read = [name for name in node.inputs if name]
+            if node.operator in ("Shape", "Size") or (read and all(self.is_shape(name) for name in read)):
+                self._shapes.update(node.outputs)
+            if node.operator == "Constant" or (read and all(name in self._constant for name in read)):
+                self._constant.update(node.outputs)
+
+
+def _read(
+    onnx: Any,
+    graph: Any,
+    nodes: list[Node],
+    dtypes: dict[str, str],
+    constants: dict[str, np.ndarray],
+    constant: set[str],
+) -> None:
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        dtypes[value.name] = _name(onnx, value.type.tensor_type.elem_type)
+    for tensor in graph.initializer:
+        _note(onnx, tensor.name, tensor, dtypes, constants)
+        constant.add(tensor.name)
+    for node in graph.node:
+        plain = {}
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                _read(onnx, attribute.g, nodes, dtypes, constants, constant)
+            elif attribute.type == onnx.AttributeProto.TENSOR:
+                if node.op_type == "Constant":
+                    _note(onnx, node.output[0], attribute.t, dtypes, constants)
+            elif attribute.type != onnx.AttributeProto.GRAPHS:
+                value = onnx.helper.get_attribute_value(attribute)
+                plain[attribute.name] = value.decode(errors="replace") if isinstance(value, bytes) else value
+        nodes.append(Node(node.name, node.op_type, node.domain, tuple(node.input), tuple(node.output), plain))
+
+
+def _note(onnx: Any, name: str, tensor: Any, dtypes: dict[str, str], constants: dict[str, np.ndarray]) -> None:
+    dtypes[name] = _name(onnx, tensor.data_type)
+    if int(np.prod(tensor.dims, dtype=np.int64)) <= _SMALL:
+        try:
+            constants[name] = onnx.numpy_helper.to_array(tensor)
+        except (ValueError, TypeError, OSError):
+            return  # kept in another file that is not here, or damaged
+
+
+def _name(onnx: Any, kind: int) -> str:
+    if kind == onnx.TensorProto.BFLOAT16:
+        return "bfloat16"
+    try:
+        return str(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind)).name) if kind else ""
+    except (KeyError, TypeError, ValueError):
+        return ""
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    dims = value.type.tensor_type.shape.dim
+    return tuple(int(d.dim_value) if d.HasField("dim_value") and d.dim_value > 0 else -1 for d in dims)

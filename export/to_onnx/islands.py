@@ -1,0 +1,155 @@
+"""What of an ONNX graph must stay float32 in a float16 file, measured on samples.
+
+float16 ends at 65504, and below 6e-5 it loses digits. A node is an island where a value that it reads, makes or sums up
+inside comes within half of that end, where a constant lies beyond it, and where it divides by, takes the root or the
+logarithm of a number that is too small. With such a number goes all that it is made of, as long as it is as small.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.to_onnx.facts import Facts
+from export.to_onnx.masks import hiding_nodes
+from export.to_onnx.probe import inner_tensors
+from mmkeras.core.errors import require
+
+__all__ = ["ENTRY", "LARGEST", "SMALLEST", "Island", "find_islands"]
+
+ENTRY = "mmkeras.float32_islands"
+"""Entry of a file's metadata that holds its islands, as JSON: the reason by Keras layer."""
+LARGEST = float(np.finfo(np.float16).max) / 2
+"""Sizes above it are kept away from float16: samples that were not measured may be twice as large."""
+SMALLEST = float(np.finfo(np.float16).tiny)
+"""Below it a float16 number has fewer digits, down to none."""
+_DIVISORS = {"Div": 1, "Log": 0, "Reciprocal": 0, "Sqrt": 0}
+"""The input that must not be too small."""
+_SUMS = ("GlobalAveragePool", "ReduceMean")
+_SQUARES = ("LayerNormalization", "LpNormalization", "ReduceL2")
+
+
+@dataclass(frozen=True)
+class Island:
+    """A node that stays float32."""
+
+    node: str
+    """Its name."""
+    layer: str
+    """The Keras layer that it comes from; empty where no name tells."""
+    reason: str
+    """Why, in words."""
+
+
+@dataclass
+class _Sizes:
+    """Of one float tensor on all samples."""
+
+    largest: float = 0.0
+    smallest: float = math.inf
+    count: int = 1
+    """Elements in one batch."""
+
+    def add(self, values: np.ndarray) -> None:
+        sizes = np.abs(values[np.isfinite(values)])
+        self.count = max(values.size, 1)
+        self.largest = max(self.largest, float(sizes.max(initial=0.0)))
+        self.smallest = min(self.smallest, float(sizes.min(initial=math.inf, where=sizes > 0)))
+
+
+def find_islands(path: Path, inputs: Mapping[str, np.ndarray], work: Path) -> tuple[Island, ...]:
+    """Return the nodes that float16 would ruin, in the order of the graph.
+
+    Args:
+        path: a float32 ONNX file whose nodes have names.
+        inputs: N samples, arrays (N, ...) by name of the input.
+        work: folder for a temporary copy of the file.
+
+    Raises:
+        ExportError: samples are missing or do not fit the graph.
+        DependencyError: onnx or onnxruntime is missing.
+    """
+    proto = require("onnx", "export").load(path)
+    sizes = {name: _Sizes() for name in _float_tensors(proto)}
+    for _, values in inner_tensors(path, list(sizes), inputs, work):
+        for name, size in sizes.items():
+            size.add(values[name])
+    hidden = hiding_nodes(proto)
+    # The scores may be large on their own; then the mask is no excuse.
+    cut = {name for name, scores in hidden.items() if scores in sizes and sizes[scores].largest <= LARGEST}
+    reasons: dict[int, str] = {}
+    constants = _float_constants(proto)
+    for position, node in enumerate(proto.graph.node):
+        if reason := _too_large(node, sizes, constants, cut):
+            reasons[position] = reason
+    for position, reason in _too_small(proto, sizes):
+        reasons.setdefault(position, reason)
+    facts = Facts.of(proto)
+    nodes = {node.outputs[0]: node for node in facts.nodes if node.outputs}
+    chosen = [(proto.graph.node[position], reason) for position, reason in sorted(reasons.items())]
+    return tuple(Island(node.name, facts.layer(nodes[node.output[0]]), reason) for node, reason in chosen)
+
+
+def _too_large(node: Any, sizes: Mapping[str, _Sizes], constants: Mapping[str, float], cut: set[str]) -> str:
+    for name in (*node.input, *node.output):
+        if name in sizes and name not in cut and sizes[name].largest > LARGEST:
+            return f"values up to {sizes[name].largest:.2g}"
+        if constants.get(name, 0.0) > 2 * LARGEST and not cut.intersection(node.output):
+            return f"a constant of size {constants[name]:.2g}"
+    read, made = (sizes.get(name) for name in (node.input[0] if node.input else "", node.output[0]))
+    if read is not None and made is not None:
+        inside = 0.0
+        if node.op_type in _SUMS:
+            inside = made.largest * read.count / made.count
+        elif node.op_type in _SQUARES:
+            inside = read.largest**2
+        if inside > LARGEST:
+            return f"sums up to {inside:.2g} inside {node.op_type}"
+    return ""
+
+
+def _too_small(proto: Any, sizes: Mapping[str, _Sizes]) -> Iterator[tuple[int, str]]:
+    makers = {name: position for position, node in enumerate(proto.graph.node) for name in node.output}
+    for position, node in enumerate(proto.graph.node):
+        index = _DIVISORS.get(node.op_type)
+        if index is None or node.input[index] not in sizes or sizes[node.input[index]].smallest >= SMALLEST:
+            continue
+        reason = f"{node.op_type} of numbers down to {sizes[node.input[index]].smallest:.2g}"
+        yield position, reason
+        waiting, seen = [node.input[index]], set()
+        while waiting:
+            name = waiting.pop()
+            if name in seen or name not in makers or sizes[name].smallest >= SMALLEST:
+                continue
+            seen.add(name)
+            yield makers[name], reason
+            waiting += [each for each in proto.graph.node[makers[name]].input if each in sizes]
+
+
+def _float_tensors(proto: Any) -> list[str]:
+    """Return the names of the float32 values that are computed or given, without constants."""
+    onnx = require("onnx", "export")
+    known = proto
+    with contextlib.suppress(onnx.shape_inference.InferenceError, ValueError):
+        known = onnx.shape_inference.infer_shapes(proto)
+    infos = (*known.graph.input, *known.graph.value_info, *known.graph.output)
+    given = {value.name for value in proto.graph.input} | {name for n in proto.graph.node for name in n.output}
+    names = [v.name for v in infos if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT and v.name in given]
+    return list(dict.fromkeys(names))
+
+
+def _float_constants(proto: Any) -> dict[str, float]:
+    """Return the largest finite size in every float32 constant."""
+    onnx = require("onnx", "export")
+    found = {}
+    for tensor in proto.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            values = onnx.numpy_helper.to_array(tensor)
+            found[tensor.name] = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+    return found

@@ -1,0 +1,236 @@
+"""ONNX from Keras: opset 17 (the safe one for TensorRT 8.6), a named batch dimension, inputs equal to the model's.
+
+int8-dynamic quantises the weights of MatMul, Gemm and Gather (embeddings) to int8, per channel, and activations as
+they come. Weights below 256 elements stay float32: they save nothing, and a small last layer is what decides.
+Convolutions stay float32: ONNX Runtime's ConvInteger is far slower on a CPU than the float convolution, so quantising
+them would trade speed for size; the file of a convolutional model is therefore larger than LiteRT's.
+
+int8 is the static QDQ form that TensorRT compiles, int8-weights has float activations: see `int8`. float16
+keeps in float32 what would overflow: see `float16`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from export.formats import Format, Job
+from export.quantization.costs import Costs
+from export.source import Source
+from export.to_onnx.float16 import Float16Quantizer
+from export.to_onnx.int8 import OnnxQuantizer, weights_only
+from export.to_onnx.layers import SMALL
+from export.verification.constants.onnx_constants import onnx_constants
+from export.verification.scenarios import ScenarioInputs, scenarios
+from mmkeras.core.errors import ExportError, require
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["FORMAT", "OPSET", "check", "convert", "erfc_handler", "float32", "float32_graph", "quiet"]
+
+OPSET = 17
+LOOKED_AT = 32
+"""Samples, in each scenario, on which it is measured what float16 cannot hold."""
+BATCH = "batch"
+"""Name of the one dynamic dimension."""
+
+
+def convert(job: Job, precision: str, path: Path) -> Costs | None:
+    """Write one ONNX file; return what the search for what must stay in float32 has measured, where there was one.
+
+    Raises:
+        ExportError: an operation has no ONNX form, or the file is not valid or has other inputs than the model.
+        DependencyError: tf2onnx, onnx or onnxruntime is missing.
+    """
+    onnx = require("onnx", "export")
+    base = float32(job)
+    costs = None
+    with quiet():
+        if precision == "int8":
+            quantizer = OnnxQuantizer(base, job.calibration.inputs, job.work)
+            costs = job.search(quantizer, FORMAT.name, precision, path)
+        elif precision == "float16":
+            halves = Float16Quantizer(base, _samples(job.source), job.work)
+            try:
+                costs = job.search(halves, FORMAT.name, precision, path)
+            except ExportError:
+                # Without samples to search with, and where no choice holds: the verification has the last word.
+                halves.write(path)
+        else:
+            WRITERS[precision](base, path)
+    check(onnx.load(path), job.source.model)
+    return costs
+
+
+def float32(job: Job) -> Path:
+    """Return the float32 file of a job, written when first asked for."""
+    path = job.work / "float32.onnx"
+    if not path.exists():
+        with quiet():
+            proto = float32_graph(job.source.model)
+        check(proto, job.source.model)
+        require("onnx", "export").save(proto, path)
+    return path
+
+
+def check(proto: Any, model: keras.Model) -> None:
+    """Run the ONNX checker and hold the graph's inputs and outputs to the model's: names, order, types and shapes.
+
+    Raises:
+        ExportError: the file is not valid or its interface is another one.
+    """
+    onnx = require("onnx", "export")
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"onnx.checker refuses the file: {str(error).splitlines()[0]}") from error
+    outputs = model.output if isinstance(model.output, dict) else {o.name: o for o in model.outputs}
+    for kind, values, expected in (
+        ("inputs", proto.graph.input, {i.name: i for i in model.inputs}),
+        ("outputs", proto.graph.output, outputs),
+    ):
+        want = [(name, t.dtype, [BATCH, *t.shape[1:]]) for name, t in expected.items()]
+        got = [(v.name, _dtype(v), [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim]) for v in values]
+        if kind == "outputs":
+            want, got = sorted(want), sorted(got)
+        if want != got:
+            raise ExportError(f"The ONNX graph's {kind} are not the model's: expected {want}, got {got}.")
+
+
+def erfc_handler(ctx: Any, node: Any, name: str, args: Any) -> None:
+    """Write Erfc, which exact gelu needs and ONNX lacks, as 1 - Erf. For tf2onnx's ``custom_op_handlers``."""
+    del args
+    node.type = "Erf"
+    one = ctx.make_const(f"{name}_one", np.array(1.0, np.float32))
+    difference = ctx.insert_new_node_on_output("Sub", node.output[0], name=f"{name}_complement")
+    ctx.replace_inputs(difference, [one.output[0], node.output[0]])
+
+
+def float32_graph(model: keras.Model) -> Any:
+    """Convert a model as it is.
+
+    Args:
+        model: a functional model, called once since it was loaded.
+
+    Returns:
+        A float32 ModelProto of opset `OPSET` with the model's inputs in their order; the batch may have any size.
+    """
+    import tensorflow as tf
+
+    tf2onnx = require("tf2onnx", "export")
+    require("tf2onnx.convert", "export")
+    names = [i.name for i in model.inputs]
+
+    def forward(*tensors: Any) -> dict[str, Any]:
+        return dict(model(dict(zip(names, tensors, strict=True)), training=False))
+
+    # Positional specs keep the order of the inputs; a dict would sort them.
+    signature = [tf.TensorSpec((None, *i.shape[1:]), i.dtype, name=i.name) for i in model.inputs]
+    with _constants_as_numpy(model):
+        proto, _ = tf2onnx.convert.from_function(
+            tf.function(forward, autograph=False),
+            input_signature=signature,
+            opset=OPSET,
+            custom_op_handlers={"Erfc": (erfc_handler, [])},
+        )
+    # Shapes of inner values carry names such as unk__12; checker and runtime infer them anew.
+    del proto.graph.value_info[:]
+    for value in (*proto.graph.input, *proto.graph.output):
+        dims = value.type.tensor_type.shape.dim
+        if dims:
+            dims[0].dim_param = BATCH
+    return proto
+
+
+@contextmanager
+def _constants_as_numpy(model: keras.Model) -> Iterator[None]:
+    """Hold Normalization's mean and variance as numpy: as eager tensors they become inputs of the graph."""
+    import keras
+
+    changed = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Normalization)]
+    kept = [(layer.mean, layer.variance) for layer in changed]
+    try:
+        for layer in changed:
+            layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
+        yield
+    finally:
+        for layer, (mean, variance) in zip(changed, kept, strict=True):
+            layer.mean, layer.variance = mean, variance
+
+
+def _write_float32(base: Path, path: Path) -> None:
+    path.write_bytes(base.read_bytes())
+
+
+def _write_int8_dynamic(base: Path, path: Path) -> None:
+    onnx = require("onnx", "export")
+    quantization = require("onnxruntime.quantization", "export")
+    graph = onnx.load(base).graph
+    weights = {w.name: math.prod(w.dims) for w in graph.initializer}
+    small = [n.name for n in graph.node if any(weights.get(name, SMALL) < SMALL for name in n.input)]
+    quantization.quantize_dynamic(
+        base,
+        path,
+        op_types_to_quantize=["MatMul", "Gemm", "Gather"],
+        weight_type=quantization.QuantType.QInt8,
+        per_channel=True,
+        nodes_to_exclude=small,
+    )
+    # Else the file would be a float32 one under another name, and pass every gate.
+    if not any(w.data_type == onnx.TensorProto.INT8 for w in onnx.load(path).graph.initializer):
+        raise ExportError(f"There is nothing to quantise: no dense or embedding weight has {SMALL} elements or more.")
+
+
+WRITERS = {
+    "float32": _write_float32,
+    "int8-dynamic": _write_int8_dynamic,
+    "int8-weights": weights_only,
+}
+"""What turns the float32 file alone into a precision."""
+
+
+def _samples(source: Source) -> dict[str, np.ndarray]:
+    """Return inputs of the model in every scenario, of a few of the samples, evenly over all."""
+    step = max(1, len(source.samples) // LOOKED_AT)
+    inputs = ScenarioInputs(source.specs, [sample.values for sample in source.samples[::step][:LOOKED_AT]])
+    every = [inputs.inputs(scenario) for scenario in scenarios(source.specs)]
+    return {name: np.concatenate([each[name] for each in every]) for name in every[0]}
+
+
+def _dtype(value: Any) -> str:
+    onnx = require("onnx", "export")
+    return str(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep tf2onnx and the quantiser from logging over the progress bars; what matters is checked afterwards."""
+    loggers = [logging.getLogger(name) for name in ("", "tf2onnx", "onnxruntime")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+FORMAT = Format(
+    "onnx",
+    suffix=".onnx",
+    precisions=(*WRITERS, "float16", "int8"),
+    tolerance=1e-5,
+    convert=convert,
+    ladder=("int8", "int8-weights", "int8-dynamic", "float16", "float32"),
+    float32=float32,
+    constants=onnx_constants,
+)
+"""What `export.formats` finds."""

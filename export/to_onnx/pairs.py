@@ -1,0 +1,145 @@
+"""Writes QuantizeLinear and DequantizeLinear into an ONNX graph, as TensorRT wants them.
+
+Zero points of 0, int8 on both sides, one scale for an activation and one for each output channel of the weights, pairs
+in front of both inputs of a node and none behind it, no quantised biases. The engine folds the pairs into int8 kernels.
+TensorRT 8.6 wants a pair around float32 weights; from 10 on the int8 numbers may stand in the file, which makes it
+small.
+
+Source: TensorRT documentation, Working with Quantized Types, Q/DQ layer-placement recommendations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from export.to_onnx.layers import WeightedNode
+from export.to_onnx.ranges import LEVELS
+from mmkeras.core.errors import require
+
+__all__ = ["quantise_nodes", "weight_scales"]
+
+
+def quantise_nodes(
+    proto: Any, nodes: Iterable[WeightedNode], limits: Mapping[str, float] | None, *, stored: bool = False
+) -> Any:
+    """Return a copy of a model in which some nodes are computed in int8.
+
+    Args:
+        proto: an ``onnx.ModelProto``, opset 13 or later.
+        nodes: of that model, see `export.to_onnx.layers`.
+        limits: largest size to keep by activation's name; None quantises the weights alone.
+        stored: whether the int8 weights stand in the file; else the float32 ones do, with a pair behind them.
+    """
+    onnx = require("onnx", "export")
+    chosen = {node.position: node for node in nodes}
+    result = onnx.ModelProto()
+    result.CopyFrom(proto)
+    graph = _Graph(onnx, result.graph)
+    del result.graph.node[:]
+    for position, node in enumerate(proto.graph.node):
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        if (weighted := chosen.get(position)) is not None:
+            if limits is not None:
+                copy.input[0] = graph.activation(weighted.activation, limits[weighted.activation])
+            copy.input[weighted.slot] = graph.weights(weighted, stored=stored)
+        result.graph.node.append(copy)
+    graph.drop_unused()
+    return result
+
+
+def weight_scales(weights: np.ndarray, axis: int) -> np.ndarray:
+    """Return the scale (C,) of every output channel; 1 where all its weights are 0.
+
+    Args:
+        weights: of any rank.
+        axis: that counts the C channels.
+    """
+    others = tuple(i for i in range(weights.ndim) if i != axis)
+    return _scale(np.abs(weights).max(axis=others))
+
+
+def _scale(largest: np.ndarray) -> np.ndarray:
+    # A scale that rounds to 0 would divide by it.
+    scale = largest.astype(np.float32) / np.float32(LEVELS)
+    return np.where(scale >= np.finfo(np.float32).tiny, scale, np.float32(1.0)).astype(np.float32)
+
+
+def _int8(weights: np.ndarray, scale: np.ndarray, axis: int) -> np.ndarray:
+    shape = [-1 if i == axis else 1 for i in range(weights.ndim)]
+    return np.clip(np.rint(weights / scale.reshape(shape)), -LEVELS, LEVELS).astype(np.int8)
+
+
+class _Graph:
+    """A graph in the making: every pair is written once, in front of its first reader."""
+
+    def __init__(self, onnx: Any, graph: Any) -> None:
+        self._onnx, self._graph = onnx, graph
+        self._initializers = {tensor.name: tensor for tensor in graph.initializer}
+        self._written: dict[tuple[str, int], str] = {}
+
+    def activation(self, name: str, limit: float) -> str:
+        """Return the name of a tensor as int8 keeps it."""
+        key = (name, -1)
+        if key not in self._written:
+            self._scale(name, _scale(np.array(limit)))
+            self._written[key] = self._dequantised(name, self._quantised(name, name))
+        return self._written[key]
+
+    def weights(self, node: WeightedNode, *, stored: bool) -> str:
+        """Return the name of weights as int8 keeps them."""
+        key = (node.weight, node.axis)
+        if key not in self._written:
+            weights = self._onnx.numpy_helper.to_array(self._initializers[node.weight])
+            scale = weight_scales(weights, node.axis)
+            # Two nodes may read the same weights along different axes.
+            name = f"{node.weight}_axis{node.axis}"
+            self._scale(name, scale)
+            if stored:
+                numbers = self._constant(f"{name}_quantized", _int8(weights, scale, node.axis))
+            else:
+                numbers = self._quantised(name, node.weight, node.axis)
+            self._written[key] = self._dequantised(name, numbers, node.axis)
+        return self._written[key]
+
+    def drop_unused(self) -> None:
+        """Remove the float32 weights that nothing reads any more."""
+        read = set(_reads(self._onnx, self._graph))
+        gone = {name for name, axis in self._written if axis >= 0 and name not in read}
+        kept = [tensor for tensor in self._graph.initializer if tensor.name not in gone]
+        del self._graph.initializer[:]
+        self._graph.initializer.extend(kept)
+
+    def _scale(self, name: str, scale: np.ndarray) -> None:
+        self._constant(f"{name}_scale", scale)
+        self._constant(f"{name}_zero_point", np.zeros(scale.shape, np.int8))
+
+    def _quantised(self, name: str, tensor: str, axis: int | None = None) -> str:
+        return self._node("QuantizeLinear", name, tensor, f"{name}_quantized", axis)
+
+    def _dequantised(self, name: str, numbers: str, axis: int | None = None) -> str:
+        return self._node("DequantizeLinear", name, numbers, f"{name}_dequantized", axis)
+
+    def _node(self, operator: str, name: str, tensor: str, output: str, axis: int | None) -> str:
+        inputs = [tensor, f"{name}_scale", f"{name}_zero_point"]
+        attributes = {} if axis is None else {"axis": axis}
+        self._graph.node.append(
+            self._onnx.helper.make_node(operator, inputs, [output], f"{name}_{operator}", **attributes)
+        )
+        return output
+
+    def _constant(self, name: str, value: np.ndarray) -> str:
+        self._graph.initializer.append(self._onnx.numpy_helper.from_array(value, name))
+        return name
+
+
+def _reads(onnx: Any, graph: Any) -> Iterator[str]:
+    yield from (value.name for value in graph.output)
+    for node in graph.node:
+        yield from node.input
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from _reads(onnx, attribute.g)

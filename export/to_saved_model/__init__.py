@@ -1,0 +1,1 @@
+"""SavedModel, which TensorFlow Serving loads as it is."""

@@ -1,0 +1,120 @@
+"""What a SavedModel is made of: its endpoints, and the preprocessing that it carries.
+
+``serving_default`` takes what a user has: one 1-D string tensor per modality, named as the modality, with the bytes
+of a JPEG or PNG file or a UTF-8 text. An empty string means that the modality is missing. Files are read by the rules
+of a device: EXIF orientation and transparency are applied, and CMYK, GIF, BMP and other formats fail with
+InvalidArgumentError. It returns the model's outputs and, for a classification, ``label``.
+
+``tensors`` takes every model input by name, presence included, with a batch of any size. Loading needs
+``import tensorflow_text`` first where text is tokenized in the graph.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from export.source import Source
+from mmkeras.core.components import find
+from mmkeras.modalities import ModalitySpec
+
+__all__ = ["RAW_ENDPOINT", "SAVED_MODEL", "TENSOR_ENDPOINT", "decode_batch", "write_saved_model", "write_static"]
+
+SAVED_MODEL = "saved_model"
+"""Name of the format."""
+RAW_ENDPOINT = "serving_default"
+TENSOR_ENDPOINT = "tensors"
+
+
+def write_saved_model(source: Source, folder: Path) -> None:
+    """Write a SavedModel with both endpoints.
+
+    Args:
+        source: the model.
+        folder: to create; files of other kinds in it stay.
+    """
+    import tensorflow as tf
+
+    specs = list(source.specs.values())
+    archive = _archive(source)
+    raw = {spec.name: tf.TensorSpec((None,), tf.string, name=spec.name) for spec in specs}
+
+    @tf.autograph.experimental.do_not_convert
+    def serve(inputs: dict[str, Any]) -> dict[str, Any]:
+        tensors: dict[str, Any] = {}
+        for spec in specs:
+            tensors |= decode_batch(spec, inputs[spec.name])
+        outputs = source.model(tensors, training=False)
+        return outputs | _labels(source, outputs)
+
+    # The first endpoint becomes serving_default, whatever the order of the names.
+    archive.add_endpoint(RAW_ENDPOINT, serve, input_signature=[raw])
+    archive.add_endpoint(TENSOR_ENDPOINT, _forward(source.model), input_signature=[_signature(source, None)])
+    archive.write_out(str(folder), verbose=False)
+
+
+def write_static(source: Source, folder: Path) -> None:
+    """Write a SavedModel with the one endpoint ``serving_default``: every model input with static batch 1."""
+    archive = _archive(source)
+    archive.add_endpoint(RAW_ENDPOINT, _forward(source.model), input_signature=[_signature(source, 1)])
+    archive.write_out(str(folder), verbose=False)
+
+
+def decode_batch(spec: ModalitySpec, raw: Any) -> dict[str, Any]:
+    """Preprocess raw values in the graph, as records are decoded in training.
+
+    Args:
+        spec: the modality.
+        raw: string (B,); empty where the modality is missing.
+
+    Returns:
+        Every tensor of the modality (B, ...) and its presence (B,).
+    """
+    import tensorflow as tf
+
+    decode = find("modalities", spec.kind, "records").decode
+    absent = spec.absent()
+    raw = tf.convert_to_tensor(raw, tf.string)
+
+    def one(value: Any) -> dict[str, Any]:
+        return tf.cond(
+            tf.strings.length(value) > 0,
+            lambda: decode(spec, value),
+            lambda: {name: tf.constant(array) for name, array in absent.items()},
+        )
+
+    signature = {t.name: tf.TensorSpec(t.shape, t.dtype) for t in spec.tensors}
+    tensors = tf.map_fn(one, raw, fn_output_signature=signature)
+    return {**tensors, spec.present.name: tf.cast(tf.strings.length(raw) > 0, tf.float32)}
+
+
+def _archive(source: Source) -> Any:
+    import keras
+
+    archive = keras.export.ExportArchive()
+    archive.track(source.model)
+    return archive
+
+
+def _forward(model: Any) -> Any:
+    def forward(inputs: dict[str, Any]) -> dict[str, Any]:
+        return dict(model(inputs, training=False))
+
+    return forward
+
+
+def _signature(source: Source, batch: int | None) -> dict[str, Any]:
+    import tensorflow as tf
+
+    tensors = [tensor for spec in source.specs.values() for tensor in (*spec.tensors, spec.present)]
+    return {t.name: tf.TensorSpec((batch, *t.shape), t.dtype, name=t.name) for t in tensors}
+
+
+def _labels(source: Source, outputs: dict[str, Any]) -> dict[str, Any]:
+    """Return the chosen label (B,) as text where the task is to choose one."""
+    import tensorflow as tf
+
+    labels = getattr(source.task, "labels", ())
+    if source.task.kind != "classification" or not labels:
+        return {}
+    return {"label": tf.gather(tf.constant(list(labels)), tf.argmax(outputs["probabilities"], axis=-1))}

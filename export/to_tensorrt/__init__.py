@@ -1,0 +1,1 @@
+"""TensorRT: what it will not take, how an engine is built, how fast it is."""

@@ -1,0 +1,1 @@
+"""Holds exported files to the Keras model: scenarios, samples, gates, results, the proof of the self-test."""

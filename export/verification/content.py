@@ -1,0 +1,71 @@
+"""Whether a file holds what its precision says: a float32 file under the name of int8 decides as well, and is not int8.
+
+Read from the file itself, without an engine.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from mmkeras.runtime.differences.contents import Contents
+from mmkeras.runtime.differences.read import read_contents
+
+__all__ = ["content_problem"]
+
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_DYNAMIC = ("DynamicQuantizeLinear", "MatMulInteger", "ConvInteger")
+
+
+def content_problem(path: Path, format: str, precision: str) -> str:
+    """Return what a file holds otherwise than its precision says; empty where it fits or the format is not read.
+
+    Args:
+        path: the file.
+        format: ``tflite``, ``onnx`` or another.
+        precision: of the file.
+
+    Raises:
+        DataError: the file is not of its format, or cut off.
+    """
+    rules = {"tflite": _TFLITE, "onnx": _ONNX}.get(format, {})
+    contents = read_contents(path, format) if precision in rules else None
+    if contents is None or rules[precision](contents):
+        return ""
+    types = ", ".join(f"{size:,} bytes of {name}" for name, size in contents.types.most_common(3))
+    return f"does not hold what a file in {precision} does: its constants are {types}"
+
+
+def _any(counts: Counter[str], *names: str) -> bool:
+    return any(counts[name] for name in names)
+
+
+def _tflite_weights(contents: Contents) -> bool:
+    """Whether most weights are decoded before they are used, so that operations compute in float."""
+    weighted = sum(contents.operators[name] for name in _WEIGHTED)
+    return 2 * contents.operators["DEQUANTIZE"] >= weighted
+
+
+_Rule = Callable[[Contents], bool]
+_TFLITE: dict[str, _Rule] = {
+    "float32": lambda c: not _any(c.types, "int8", "float16"),
+    "float16": lambda c: _any(c.types, "float16") and not _any(c.types, "int8"),
+    "int8-weights": lambda c: _any(c.types, "int8") and not _any(c.operators, "QUANTIZE") and _tflite_weights(c),
+    "int8-dynamic": lambda c: _any(c.types, "int8") and not _any(c.operators, "QUANTIZE") and not _tflite_weights(c),
+    "int8": lambda c: _any(c.types, "int8") and _any(c.operators, "QUANTIZE"),
+    "int8-full": lambda c: _any(c.types, "int8"),
+}
+_ONNX: dict[str, _Rule] = {
+    "float32": lambda c: (
+        not _any(c.types, "int8", "uint8", "float16") and not _any(c.operators, "QuantizeLinear", *_DYNAMIC)
+    ),
+    "float16": lambda c: _any(c.types, "float16"),
+    "int8-weights": lambda c: (
+        _any(c.types, "int8")
+        and _any(c.operators, "DequantizeLinear")
+        and not _any(c.operators, "QuantizeLinear", *_DYNAMIC)
+    ),
+    "int8-dynamic": lambda c: _any(c.operators, *_DYNAMIC),
+    "int8": lambda c: _any(c.operators, "QuantizeLinear"),
+}

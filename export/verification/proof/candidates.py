@@ -1,0 +1,74 @@
+"""Samples that may become golden: spread over the test samples, and those on which a fault shows most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from export.verification.proof.faults import Fault
+from export.verification.proof.probes import PROBES
+from export.verification.verify import Case, Reference, run_batches
+
+__all__ = ["REACTS", "Candidates", "candidates", "spread_over"]
+
+REACTS = 0.25
+"""A model reacts to a fault where an output of any sample moves by this share of its spread."""
+_LOOKED_AT = 200
+"""Samples on which faults are tried with the Keras model."""
+_SPREAD = 24
+_MOST = 8
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Rows of the reference's samples that may become golden."""
+
+    rows: dict[str, np.ndarray]
+    """By scenario, ascending."""
+    reacts: dict[str, bool]
+    """By fault, whether the Keras model's outputs react to it."""
+
+
+def candidates(reference: Reference, cases: Sequence[Case], faults: Sequence[Fault]) -> Candidates:
+    """Run the Keras model with every fault and choose candidates.
+
+    Args:
+        reference: the Keras model.
+        cases: its scenarios, and the probes, all of which are candidates.
+        faults: what the golden samples have to notice.
+    """
+    count = len(reference.keys)
+    rows = {
+        case.scenario.name: [
+            np.arange(len(next(iter(case.outputs.values()))))
+            if case.scenario.name == PROBES
+            else spread_over(count, _SPREAD)
+        ]
+        for case in cases
+    }
+    looked = spread_over(count, _LOOKED_AT)
+    by_name = {case.scenario.name: case for case in cases}
+    reacts = {}
+    for fault in faults:
+        effect = _effect(reference, by_name[fault.scenario], fault, looked)
+        reacts[fault.name] = bool(effect.max() >= REACTS)
+        rows[fault.scenario].append(looked[np.argsort(-effect, kind="stable")[:_MOST]])
+    return Candidates({name: np.unique(np.concatenate(parts)) for name, parts in rows.items()}, reacts)
+
+
+def _effect(reference: Reference, case: Case, fault: Fault, rows: np.ndarray) -> np.ndarray:
+    """Return by how much a fault moves the Keras model's outputs (n,), as a share of their spread."""
+    inputs = fault.inputs({name: value[rows] for name, value in case.inputs.items()})
+    outputs = fault.outputs(run_batches(reference.infer, inputs))
+    moved = []
+    for name, value in outputs.items():
+        share = np.abs(np.float64(value) - np.float64(case.outputs[name][rows])) / reference.spread[name]
+        moved.append(np.nan_to_num(share, nan=0.0, posinf=0.0).reshape(len(rows), -1).max(1))
+    return np.asarray(np.max(moved, axis=0))
+
+
+def spread_over(count: int, wanted: int) -> np.ndarray:
+    """Return positions at equal distances over ``count``, both ends among them."""
+    return np.unique(np.linspace(0, count - 1, min(wanted, count)).round().astype(np.int64))

@@ -1,0 +1,59 @@
+"""Inputs that exercise the preprocessing of a model, whatever its data: the modalities' own probes, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from export.verification.scenarios import Scenario
+from export.verification.training_path import TrainingPath, check_host
+from export.verification.verify import Case, Infer, run_batches
+from mmkeras.modalities import ModalitySpec
+
+__all__ = ["PROBES", "probe_case"]
+
+PROBES = "probes"
+"""Name of their scenario among the golden samples."""
+
+
+def probe_case(
+    specs: Mapping[str, ModalitySpec], values: Sequence[Mapping[str, Any]], infer: Infer
+) -> tuple[Case, list[dict[str, Any]]] | None:
+    """Return the probes as a scenario with the Keras model's outputs, and their raw values; None where there are none.
+
+    Args:
+        specs: modality specs by name. One without probes takes part with a value of the samples.
+        values: raw values of the samples by modality.
+        infer: the Keras model.
+
+    Raises:
+        ExportError: preprocessing on a device gives other inputs than training.
+    """
+    probes = {name: spec.probes() for name, spec in specs.items()}
+    count = max((len(found) for found in probes.values()), default=0)
+    if not count:
+        return None
+    raw: dict[str, list[Any]] = {}
+    for name in specs:
+        known = probes[name] or [v for sample in values if (v := sample.get(name)) is not None][:1] or [None]
+        raw[name] = [known[place % len(known)] for place in range(count)]
+    inputs: dict[str, np.ndarray] = {}
+    for name, spec in specs.items():
+        found = TrainingPath(spec).inputs(raw[name])
+        check_host(spec, raw[name], [f"probe {place}" for place in range(count)], found, PROBES)
+        inputs |= found
+    outputs = run_batches(infer, inputs)
+    # What no sample looks like may give anything; only finite answers can be compared.
+    known_rows = np.all([np.isfinite(v).reshape(count, -1).all(1) for v in outputs.values()], axis=0)
+    rows = np.flatnonzero(known_rows)
+    if not len(rows):
+        return None
+    case = Case(
+        Scenario(PROBES),
+        {name: value[rows] for name, value in inputs.items()},
+        {name: value[rows] for name, value in outputs.items()},
+        float("nan"),
+    )
+    return case, [{name: raw[name][row] for name in specs} for row in rows]

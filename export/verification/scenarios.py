@@ -1,0 +1,85 @@
+"""The modality scenarios that every exported file is tried in, derived from the specs.
+
+``all`` is the samples as they are; ``without_<modality>`` takes one modality away; ``<case>_<modality>`` are the
+difficult inputs that a modality's spec names itself, such as ``empty_text`` and ``longest_text``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from export.verification.training_path import TrainingPath, check_host
+from mmkeras.modalities import ModalitySpec
+
+__all__ = ["ALL", "Scenario", "ScenarioInputs", "scenarios"]
+
+ALL = "all"
+"""Name of the scenario in which every sample is as it is."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One way in which the samples reach the model."""
+
+    name: str
+    """Name in ``export.json`` and in the golden samples."""
+    modality: str = ""
+    """The modality that is changed; empty where none is."""
+    change: Callable[[Any], Any] | None = None
+    """Raw value -> the raw value to try, ``None`` for a missing one. Missing values stay missing."""
+
+
+def _missing(value: Any) -> None:
+    del value
+
+
+def scenarios(specs: Mapping[str, ModalitySpec]) -> tuple[Scenario, ...]:
+    """Return the scenarios of a model: all, each modality absent, and each modality's own cases."""
+    found = [Scenario(ALL)]
+    found += [Scenario(f"without_{name}", name, _missing) for name in specs]
+    for name, spec in specs.items():
+        found += [Scenario(f"{case}_{name}", name, change) for case, change in spec.scenarios().items()]
+    return tuple(found)
+
+
+class ScenarioInputs:
+    """Model inputs of the same samples in any scenario, decoded as in training; each modality is decoded once."""
+
+    def __init__(
+        self, specs: Mapping[str, ModalitySpec], values: Sequence[Mapping[str, Any]], keys: Sequence[str] = ()
+    ) -> None:
+        """Decode the samples as they are, and hold the host's preprocessing to that.
+
+        Args:
+            specs: modality specs by name.
+            values: raw values by modality, one mapping per sample; ``None`` is a missing modality.
+            keys: names of the samples, for messages; their positions when not given.
+
+        Raises:
+            DataError: a raw value cannot be used.
+            ExportError: preprocessing on a device gives other inputs than training.
+        """
+        self._specs = dict(specs)
+        self._values = values
+        self._keys = keys or [str(place) for place in range(len(values))]
+        self._training = {name: TrainingPath(spec) for name, spec in specs.items()}
+        self._base = {name: self._stack(name, Scenario(ALL)) for name in specs}
+
+    def inputs(self, scenario: Scenario) -> dict[str, np.ndarray]:
+        """Return every tensor and presence input (N, ...) by name. Arrays are shared between scenarios."""
+        parts = dict(self._base)
+        if scenario.modality:
+            parts[scenario.modality] = self._stack(scenario.modality, scenario)
+        return {name: array for part in parts.values() for name, array in part.items()}
+
+    def _stack(self, name: str, scenario: Scenario) -> dict[str, np.ndarray]:
+        values = [sample.get(name) for sample in self._values]
+        if (change := scenario.change) is not None:
+            values = [None if value is None else change(value) for value in values]
+        inputs = self._training[name].inputs(values)
+        check_host(self._specs[name], values, self._keys, inputs, scenario.name)
+        return inputs

@@ -1,0 +1,101 @@
+"""Model inputs as training sees them, and the host's preprocessing held to them sample by sample.
+
+A record is decoded in the TensorFlow graph in training and by numpy and Pillow on a device. Both are written twice, so
+an export takes the inputs of its reference from the first, and refuses a model whose specs give others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from mmkeras.core.components import find
+from mmkeras.core.errors import ExportError
+from mmkeras.modalities import ModalitySpec
+from mmkeras.runtime.inputs import input_difference
+
+__all__ = ["TrainingPath", "check_host"]
+
+_BATCH = 64
+
+
+class TrainingPath:
+    """Decodes raw values of one modality as records are decoded in training."""
+
+    def __init__(self, spec: ModalitySpec) -> None:
+        """Name the modality."""
+        self._spec = spec
+        self._records = find("modalities", spec.kind, "records")
+
+    def inputs(self, values: Sequence[Any]) -> dict[str, np.ndarray]:
+        """Return every tensor of the modality (N, ...) and its presence (N,); zeros where a value is missing.
+
+        Args:
+            values: raw values, ``None`` for a missing one.
+
+        Raises:
+            DataError: a value that a conversion would refuse.
+        """
+        spec = self._spec
+        inputs = {tensor.name: tensor.zeros(len(values)) for tensor in spec.tensors}
+        there = np.array([value is not None for value in values])
+        rows = np.flatnonzero(there)
+        for start in range(0, len(rows), _BATCH):
+            chosen = rows[start : start + _BATCH]
+            decoded = self._decode([self._record(values[row]) for row in chosen])
+            for tensor in spec.tensors:
+                inputs[tensor.name][chosen] = decoded[tensor.name].numpy()
+        return {**inputs, spec.present.name: there.astype(np.float32)}
+
+    def _record(self, value: Any) -> bytes:
+        # An empty text is no record, and still one of the inputs that a file is tried with.
+        record: bytes = value.encode() if isinstance(value, str) else self._records.encode(self._spec, value)
+        return record
+
+    @cached_property
+    def _decode(self) -> Callable[[list[bytes]], Any]:
+        import tensorflow as tf
+
+        spec, decode = self._spec, self._records.decode
+        signature = [tf.TensorSpec((None,), tf.string)]
+        graph = tf.function(lambda raw: decode(spec, raw), input_signature=signature, autograph=False)
+        return lambda records: graph(tf.constant(records, tf.string))
+
+
+def check_host(
+    spec: ModalitySpec, values: Sequence[Any], keys: Sequence[str], inputs: dict[str, np.ndarray], scenario: str
+) -> None:
+    """Hold the host's preprocessing to the inputs of training.
+
+    Args:
+        spec: the modality; its `preprocess` runs on devices.
+        values: raw values (N,), ``None`` for a missing one.
+        keys: names of the samples (N,).
+        inputs: what `TrainingPath.inputs` gives for them.
+        scenario: for the message.
+
+    Raises:
+        ExportError: a tensor of a sample differs; names the one that differs most.
+        DataError: the host refuses a value.
+    """
+    worst: tuple[float, str] = (0.0, "")
+    differ = 0
+    for row, (key, value) in enumerate(zip(keys, values, strict=True)):
+        bad = False
+        for name, got in spec.inputs(value).items():
+            expected = inputs[name][row]
+            difference, limit = input_difference(expected, np.asarray(got))
+            if not difference <= limit:
+                bad = True
+                shown = f"{name} of sample {key!r} differs by {difference:.3g}, allowed {limit:.3g}"
+                worst = max(worst, (difference, shown))
+        differ += bad
+    if differ:
+        raise ExportError(
+            f"Preprocessing on a device would not give the inputs that the model was trained on: in the scenario "
+            f"{scenario!r}, {differ} of {len(keys)} samples differ; {worst[1]}. Nothing is exported: `preprocess` in "
+            f"modalities/{spec.kind}/spec.py and `decode` in modalities/{spec.kind}/records.py must agree."
+        )

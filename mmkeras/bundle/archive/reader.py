@@ -1,0 +1,236 @@
+"""Opens a packed bundle: every byte of the file is checked before a member is handed out."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import threading
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+from mmkeras.bundle.archive.diagnosis import diagnose
+from mmkeras.bundle.archive.layout import (
+    END_SIZE,
+    LOCAL_SIZE,
+    Member,
+    central_directory,
+    central_entry,
+    end,
+    local_header,
+)
+from mmkeras.bundle.archive.layout import offsets as member_offsets
+from mmkeras.bundle.archive.listing import Listed, parse
+from mmkeras.bundle.archive.names import LISTING, MAX_FILE, MAX_LISTING, MAX_SIGNATURE, SIGNATURE
+from mmkeras.bundle.archive.signature import Signature, read_signature, verify
+from mmkeras.core.errors import ArchiveError
+
+__all__ = ["Archive"]
+
+_BLOCK = 1 << 20
+
+
+class Archive:
+    """A packed bundle whose bytes have all been checked. The file stays open, so what is read is what was checked.
+
+    Several threads may read from it.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO, members: dict[str, Member], signature: Signature | None) -> None:
+        """Use `open`.
+
+        Args:
+            path: the file, for messages.
+            file: the open file.
+            members: by name, without the list and the signature.
+            signature: what is in ``signature.json``.
+        """
+        self.path = path
+        self.members = members
+        self.signature = signature
+        self._file = file
+        # One place in the file, which reading moves.
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: str | Path, key: str | Path | None = None) -> Archive:
+        """Open a file and check every byte of it.
+
+        Args:
+            path: a ``.mmk`` file.
+            key: file with an Ed25519 public key (PEM): the bundle must be signed with the private half of it.
+
+        Raises:
+            ArchiveError: cut off, altered, not written by `write_archive`, hostile, or not signed
+                as asked; names the member.
+            DependencyError: a key is given, and the package that checks signatures is not installed.
+        """
+        path = Path(path)
+        try:
+            file: BinaryIO = path.open("rb")
+        except OSError as error:
+            raise ArchiveError(
+                f"{path} cannot be opened: {error.strerror}. Name a file that `mmkeras pack` wrote."
+            ) from error
+        try:
+            members, signature = _check(file, str(path), key)
+        except OSError as error:
+            file.close()
+            raise ArchiveError(f"{path} cannot be read: {error.strerror}. Copy it again.") from error
+        except BaseException:
+            file.close()
+            raise
+        return cls(path, file, members, signature)
+
+    def read(self, name: str) -> bytes:
+        """Return a member's bytes.
+
+        Raises:
+            ArchiveError: no such member, or the file was changed since it was opened.
+        """
+        content = io.BytesIO()
+        self._copy(name, content)
+        return content.getvalue()
+
+    def extract(self, name: str, folder: Path) -> Path:
+        """Write a member below a folder and return its path.
+
+        Raises:
+            ArchiveError: no such member, the file was changed since it was opened, or it cannot be written.
+        """
+        self._member(name)
+        target = folder / name
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # "x": nothing that is there already is followed or overwritten.
+            with target.open("xb") as out:
+                try:
+                    self._copy(name, out)
+                except BaseException:
+                    target.unlink()
+                    raise
+        except OSError as error:
+            raise ArchiveError(
+                f"{self.path}: the member {name!r} cannot be unpacked below {folder.parent}: {error.strerror}. "
+                "Make room there, or set TMPDIR to another folder."
+            ) from error
+        return target
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _member(self, name: str) -> Member:
+        member = self.members.get(name)
+        if member is None:
+            raise ArchiveError(f"{self.path}: has no member {name!r}. It was left out when the bundle was packed.")
+        return member
+
+    def _copy(self, name: str, out: BinaryIO) -> None:
+        member = self._member(name)
+        sha, left = hashlib.sha256(), member.size
+        with self._lock:
+            self._file.seek(member.offset)
+            while left and (block := self._file.read(min(_BLOCK, left))):
+                sha.update(block)
+                out.write(block)
+                left -= len(block)
+        if left or sha.hexdigest() != member.sha256:
+            raise ArchiveError(f"{self.path}: the member {name!r} was changed while the bundle was open.")
+
+
+def _check(file: BinaryIO, where: str, key: str | Path | None) -> tuple[dict[str, Member], Signature | None]:
+    size = os.fstat(file.fileno()).st_size
+    if size > MAX_FILE:
+        raise ArchiveError(f"{where}: expected at most {MAX_FILE:,} bytes, got {size:,}.")
+    content = _first(file, where, LISTING, MAX_LISTING)
+    if content is None:
+        raise diagnose(file, where, f"does not begin with the member {LISTING!r}")
+    listed = parse(content, where)
+    names = [(LISTING, len(content))]
+    signed = _first(file, where, SIGNATURE, MAX_SIGNATURE)
+    signature = None
+    if signed is not None:
+        signature = read_signature(signed, where)
+        names.append((SIGNATURE, len(signed)))
+    # Before anything else is read: without the right signature the list is anybody's.
+    if key is not None:
+        verify(content, signature, key, where)
+    names += [(name, entry.size) for name, entry in listed.items()]
+    offsets, expected = member_offsets(names)
+    members = []
+    for name, length in names:
+        known = listed.get(name) or Listed(
+            length, hashlib.sha256(content if name == LISTING else signed or b"").hexdigest()
+        )
+        members.append(_check_member(file, where, name, known, offsets[name]))
+    _check_directory(file, where, members)
+    if size != expected:
+        extra = f"has {size - expected:,} bytes behind the last member {members[-1].name!r} that belong to none"
+        raise diagnose(file, where, extra)
+    return {member.name: member for member in members if member.name in listed}, signature
+
+
+def _first(file: BinaryIO, where: str, name: str, limit: int) -> bytes | None:
+    """Read a member at the current place, whose size only its own header says; None where another one stands."""
+    start = file.tell()
+    header = file.read(LOCAL_SIZE + len(name))
+    if header[LOCAL_SIZE:] != name.encode() or header[:4] != b"PK\x03\x04":
+        file.seek(start)
+        return None
+    crc, size = int.from_bytes(header[14:18], "little"), int.from_bytes(header[22:26], "little")
+    if size > limit:
+        raise ArchiveError(f"{where}: the member {name!r} has {size:,} bytes, at most {limit:,} are allowed.")
+    if header != local_header(name, size, crc):
+        raise diagnose(file, where, f"has another header for the member {name!r} than `mmkeras pack` writes")
+    content = file.read(size)
+    if len(content) < size:
+        raise ArchiveError(f"{where}: is cut off in the member {name!r}. Copy it again.")
+    if zlib.crc32(content) != crc:
+        raise ArchiveError(f"{where}: the member {name!r} was altered: its checksum does not fit. Copy it again.")
+    return content
+
+
+def _check_member(file: BinaryIO, where: str, name: str, listed: Listed, offset: int) -> Member:
+    file.seek(offset - LOCAL_SIZE - len(name))
+    header = file.read(LOCAL_SIZE + len(name))
+    said = int.from_bytes(header[14:18], "little")
+    if len(header) == LOCAL_SIZE + len(name) and header != local_header(name, listed.size, said):
+        raise diagnose(
+            file, where, f"should hold the member {name!r} of {listed.size:,} bytes and holds {_found(header)}"
+        )
+    sha, crc, left = hashlib.sha256(), 0, listed.size
+    while left and (block := file.read(min(_BLOCK, left))):
+        sha.update(block)
+        crc = zlib.crc32(block, crc)
+        left -= len(block)
+    if left or len(header) < LOCAL_SIZE + len(name):
+        raise ArchiveError(f"{where}: is cut off in the member {name!r}: {left:,} bytes are missing. Copy it again.")
+    if sha.hexdigest() != listed.sha256:
+        raise ArchiveError(
+            f"{where}: the member {name!r} is not what was packed: expected sha256 {listed.sha256}, "
+            f"got {sha.hexdigest()}. It was altered on the way; copy the bundle again."
+        )
+    if crc != said:
+        raise diagnose(file, where, f"has another checksum for the member {name!r}")
+    return Member(name, listed.size, crc, listed.sha256, offset)
+
+
+def _check_directory(file: BinaryIO, where: str, members: list[Member]) -> None:
+    start = members[-1].offset + members[-1].size
+    file.seek(start)
+    for member in members:
+        entry = central_entry(member)
+        if file.read(len(entry)) != entry:
+            raise diagnose(file, where, f"says something else of the member {member.name!r} in its directory")
+    last = end(len(members), start, len(central_directory(members)))
+    if file.read(END_SIZE) != last:
+        raise diagnose(
+            file, where, f"ends with another record behind its last member {members[-1].name!r} than it should"
+        )
+
+
+def _found(header: bytes) -> str:
+    name = header[LOCAL_SIZE:].decode("ascii", "replace")
+    return f"{name!r} or another size" if header.startswith(b"PK\x03\x04") else "other bytes"

@@ -1,0 +1,71 @@
+"""rich's console for text that comes from outside: paths, labels, names, messages of other libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import rich.console
+from rich.console import ConsoleOptions, RenderableType
+from rich.progress import Task, TextColumn
+from rich.segment import Segment
+from rich.status import Status
+from rich.text import Text
+
+from mmkeras.core.terminal import OutputClosed, discard, plain
+
+__all__ = ["Console", "DescriptionColumn"]
+
+
+class Console(rich.console.Console):
+    """A console on which text is text: no markup and no emoji codes in it, and no control characters.
+
+    Colours come as ``style=`` or as a `rich.text.Text`. A closed pipe raises `OutputClosed`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"markup": False, "emoji": False, **options})
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return a string as `Text`; measured and laid out as it will be shown."""
+        return super().render_str(plain(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield segments, those of a `Text` made elsewhere without control characters, too."""
+        for segment in super().render(renderable, options):
+            # A segment with `control` moves the cursor for a progress bar: it is rich's own.
+            shown = segment.text if segment.control else plain(segment.text)
+            yield segment if shown == segment.text else Segment(shown, segment.style)
+
+    def status(self, status: RenderableType, **options: Any) -> Status:
+        """Return a spinner with a text beside it."""
+        return _Status(_text(status), console=self, **options)
+
+    def on_broken_pipe(self) -> None:
+        """End the program as other Unix programs end; rich ends with status 1, which says that a check failed."""
+        self.quiet = True
+        discard(self.file)  # type: ignore[arg-type]
+        raise OutputClosed
+
+
+class _Status(Status):
+    """A status whose text is text, also when it changes."""
+
+    def update(self, status: RenderableType | None = None, **options: Any) -> None:
+        """Change the text."""
+        super().update(None if status is None else _text(status), **options)
+
+
+class DescriptionColumn(TextColumn):
+    """The column of a progress bar that says what is done: the description is text, not markup."""
+
+    def __init__(self) -> None:
+        super().__init__("{task.description}", style="progress.description", markup=False)
+
+    def render(self, task: Task) -> Text:
+        """Return the description, measured as it will be shown."""
+        return Text(plain(task.description), style=self.style, justify=self.justify)
+
+
+def _text(value: RenderableType) -> RenderableType:
+    return Text(plain(value)) if isinstance(value, str) else value

@@ -1,0 +1,187 @@
+"""The recorded files of a nuScenes directory: where each lies, when it was taken, from where it looked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmkeras.core.errors import DataError, nearest
+from mmkeras.core.typed import is_finite
+from mmkeras.driving.drives.tables import Table
+from mmkeras.driving.drives.times import check_unit
+from mmkeras.media.geometry import Pose
+
+__all__ = ["SampleData"]
+
+
+class SampleData:
+    """Rows of ``sample_data.json`` by scene, channel and time, with calibration and ego poses.
+
+    Rows are numbers of records in that table.
+    """
+
+    def __init__(self, folder: Path, tables: Path, samples: Table, scenes: int) -> None:
+        """Index the tables.
+
+        Args:
+            folder: what file names are relative to.
+            tables: where the tables are.
+            samples: the table ``sample``, its column ``scene_token`` linked to the scenes.
+            scenes: number of scenes.
+
+        Raises:
+            DataError: a table cannot be read, names a sample, sensor or calibration that is not there, or has times in
+                another unit than microseconds.
+        """
+        self._folder = folder
+        sensors = {row["token"]: row for row in Table(tables / "sensor.json", {"channel": "S"}).rows()}
+        self.channels = {str(row["channel"]): str(row.get("modality", "")) for row in sensors.values()}
+        """``camera``, ``radar`` or ``lidar`` by channel."""
+        self._names = sorted(self.channels)
+        self._sensors = tables / "sensor.json"
+        self._calibrations = Table(tables / "calibrated_sensor.json", {"sensor_token": "S"})
+        self._poses: dict[int, Pose] = {}
+        links = dict.fromkeys(("sample_token", "ego_pose_token", "calibrated_sensor_token"), "S")
+        self.table = Table(tables / "sample_data.json", {**links, "timestamp": "i8", "is_key_frame": "?"})
+        sample = self.table.link("sample_token", samples)
+        calibration = self.table.link("calibrated_sensor_token", self._calibrations)
+        self._egos = Table(tables / "ego_pose.json")
+        # A pose that is not there costs the frames and sweeps that need it, which are refused when asked for.
+        self.table.link("ego_pose_token", self._egos, optional=True)
+        self._egos.forget("token")
+        scene = samples.columns["scene_token"][sample].astype(np.int64)
+        series = scene * len(self._names) + self._channel_of(sensors)[calibration]
+        self._order = np.lexsort((self.timestamps, series)).astype(np.int32)
+        self._starts = np.searchsorted(series[self._order], np.arange(scenes * len(self._names) + 1))
+        self._check_units(series[self._order])
+
+    @property
+    def timestamps(self) -> np.ndarray:
+        """Microseconds of each row."""
+        return self.table.columns["timestamp"]
+
+    def of_kind(self, modality: str) -> tuple[str, ...]:
+        """Return the channels of a modality, sorted."""
+        return tuple(name for name in self._names if self.channels[name] == modality)
+
+    def series(self, scene: int, channel: str) -> np.ndarray:
+        """Return the rows of one channel in one scene in the order of time.
+
+        Raises:
+            DataError: no such channel.
+        """
+        if channel not in self.channels:
+            raise DataError(f"{self._sensors}: no channel {channel!r}; {nearest(channel, self._names)}")
+        place = scene * len(self._names) + self._names.index(channel)
+        return self._order[self._starts[place] : self._starts[place + 1]]
+
+    def past(self, scene: int, channel: str, before: int, count: int) -> np.ndarray:
+        """Return the last rows of a channel up to a time in microseconds, newest first."""
+        rows = self.series(scene, channel)
+        end = int(np.searchsorted(self.timestamps[rows], before, side="right"))
+        return rows[max(end - count, 0) : end][::-1]
+
+    def key(self, scene: int, channel: str, sample: int) -> np.ndarray:
+        """Return the rows of a channel's key frame of a sample: one, or none where it is missing."""
+        rows = self.series(scene, channel)
+        columns = self.table.columns
+        return rows[(columns["sample_token"][rows] == sample) & columns["is_key_frame"][rows]][:1]
+
+    def path(self, record: dict[str, Any]) -> str:
+        """Return the path of a record's file."""
+        if not isinstance(record.get("filename"), str) or not record["filename"]:
+            raise DataError(f"{self.table.path}: record {record['token']!r}: no filename")
+        return str(self._folder / record["filename"])
+
+    def sensor(self, row: int) -> Pose:
+        """Return sensor -> ego.
+
+        Raises:
+            DataError: a broken pose; names the file and the token.
+        """
+        number = int(self.table.columns["calibrated_sensor_token"][row])
+        if number not in self._poses:
+            self._poses[number] = _pose(self._calibrations.row(number), self._calibrations.path)
+        return self._poses[number]
+
+    def intrinsic(self, row: int) -> np.ndarray:
+        """Return the camera matrix (3, 3).
+
+        Raises:
+            DataError: there is none, or it is broken.
+        """
+        record = self._calibrations.row(int(self.table.columns["calibrated_sensor_token"][row]))
+        try:
+            matrix = np.array(record["camera_intrinsic"], np.float64)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            matrix = np.empty(0)
+        if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or min(matrix[0, 0], matrix[1, 1]) <= 0:
+            raise DataError(
+                f"{self._calibrations.path}: record {record['token']!r}: expected camera_intrinsic as a camera matrix "
+                f"(3, 3), got {record.get('camera_intrinsic')}"
+            )
+        return matrix
+
+    def ego(self, row: int) -> Pose:
+        """Return ego -> global at the time of the row.
+
+        Raises:
+            DataError: no such pose, or a broken one; names the file and the token.
+        """
+        return _pose(self._ego_record(row), self._egos.path)
+
+    def ego_numbers(self, row: int) -> list[float]:
+        """Return the ego pose as seven numbers: translation, then quaternion (w, x, y, z)."""
+        record = self._ego_record(row)
+        pose = [record.get("translation"), record.get("rotation")]
+        if [_count(part) for part in pose] != [3, 4]:
+            _pose(record, self._egos.path)
+        return [*pose[0], *pose[1]]  # type: ignore[misc]
+
+    def _ego_record(self, row: int) -> dict[str, Any]:
+        number = int(self.table.columns["ego_pose_token"][row])
+        if number < 0:
+            record = self.table.row(row)
+            raise DataError(
+                f"{self.table.path}: record {record['token']!r}: the ego pose {record['ego_pose_token']!r} is not in "
+                f"{self._egos.path.name}"
+            )
+        return self._egos.row(number)
+
+    def _check_units(self, series: np.ndarray) -> None:
+        """Check the steps of every camera and radar; ``series`` is that of each row in the order of time."""
+        steps = np.diff(self.timestamps[self._order].astype(np.int64))
+        same = np.diff(series) == 0
+        for number, name in enumerate(self._names):
+            if self.channels[name] in ("camera", "radar"):
+                check_unit(steps[same & (series[1:] % len(self._names) == number)], name, self.table.path)
+
+    def _channel_of(self, sensors: dict[str, dict[str, Any]]) -> np.ndarray:
+        """Return the place of each calibrated sensor's channel in the sorted names."""
+        places = {token.encode(): self._names.index(row["channel"]) for token, row in sensors.items()}
+        tokens = [bytes(token) for token in self._calibrations.columns["sensor_token"]]
+        for number, token in enumerate(tokens):
+            if token not in places:
+                record = self._calibrations.token(number)
+                raise DataError(
+                    f"{self._calibrations.path}: record {record!r}: the sensor {token.decode()!r} is not in sensor.json"
+                )
+        return np.array([places[token] for token in tokens], np.int64)
+
+
+def _count(values: Any) -> int:
+    """Return the number of finite numbers in a list, or -1 for anything else."""
+    right = isinstance(values, list) and all(map(is_finite, values))
+    return len(values) if right else -1
+
+
+def _pose(record: dict[str, Any], path: Path) -> Pose:
+    translation, rotation = record.get("translation"), record.get("rotation")
+    try:
+        if _count(translation) != 3 or _count(rotation) != 4:
+            raise DataError(f"expected a translation and a rotation of 3 and 4 numbers, got {translation}, {rotation}")
+        return Pose(tuple(map(float, translation)), tuple(map(float, rotation)))  # type: ignore[arg-type]
+    except DataError as error:
+        raise DataError(f"{path}: record {record.get('token')!r}: {error}") from None

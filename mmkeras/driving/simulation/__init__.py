@@ -1,0 +1,18 @@
+"""Simulated drives in nuScenes format: pictures of a front camera and sweeps of three radars. No TensorFlow.
+
+An ego vehicle follows a road among cars, trucks, pedestrians and cyclists that move by simple dynamics, past houses,
+trees, poles, rails and walls. Class, colour and direction are in the picture; range and speed are in the radar, whose
+returns say little about class. Night and fog blind the camera. Numbers measured on such drives are simulated: they
+compare models and sensors with each other and say nothing about performance on a real road.
+
+- ``config``: what can be chosen; ``conditions``: which scene gets which light and weather
+- ``roads``, ``world``, ``agents``, ``dynamics``, ``scenery``: what there is and how it moves
+- ``mesh``, ``shapes``, ``fixture_shapes``, ``camera``, ``painting``, ``weather``, ``visibility``: the picture
+- ``radar``, ``radar_file``: the sweeps
+- ``scene_writer``, ``tables``, ``sample_page``, ``simulate``: the directory
+"""
+
+from mmkeras.driving.simulation.config import SimulationConfig
+from mmkeras.driving.simulation.simulate import simulate
+
+__all__ = ["SimulationConfig", "simulate"]

@@ -1,0 +1,125 @@
+"""What a stream remembers: the last sweeps of a radar and the last poses of the car. Both are bounded."""
+
+from __future__ import annotations
+
+import bisect
+
+import numpy as np
+
+from mmkeras.media.geometry import Pose
+from mmkeras.media.points.radar_cloud import Sweep
+
+__all__ = ["EgoTrack", "SweepBuffer"]
+
+
+class SweepBuffer:
+    """The last sweeps of one radar, in the order of their timestamps.
+
+    Args:
+        size: sweeps it holds; more than are used for one frame, because a late frame needs older ones.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._sweeps: list[Sweep] = []
+
+    def __len__(self) -> int:
+        return len(self._sweeps)
+
+    def __contains__(self, timestamp: object) -> bool:
+        return any(sweep.timestamp == timestamp for sweep in self._sweeps)
+
+    def add(self, sweep: Sweep) -> None:
+        """Put a sweep in its place; the oldest goes when there are too many."""
+        bisect.insort(self._sweeps, sweep, key=lambda s: s.timestamp)
+        del self._sweeps[: -self._size]
+
+    def expire(self, before: int) -> None:
+        """Let go of sweeps taken before a time."""
+        self._sweeps = [sweep for sweep in self._sweeps if sweep.timestamp >= before]
+
+    def clear(self) -> None:
+        """Let go of everything."""
+        self._sweeps = []
+
+    def newest(self) -> int | None:
+        """Return the largest timestamp; None when empty."""
+        return self._sweeps[-1].timestamp if self._sweeps else None
+
+    def partners(self, timestamp: int, max_skew: int, max_age: int, count: int) -> list[Sweep]:
+        """Return the sweeps for a frame, newest first; none unless one lies within ``max_skew`` of it.
+
+        Sweeps younger than the frame are left out, as in training; where there are no others, as for the first frame
+        of a drive, the oldest of them is taken.
+
+        Args:
+            timestamp: of the frame.
+            max_skew: by how much the newest sweep may be off.
+            max_age: by how much the others may be older than the frame.
+            count: sweeps at most.
+        """
+        past = [s for s in self._sweeps if 0 <= timestamp - s.timestamp <= max_age]
+        if past:
+            return past[: -count - 1 : -1] if timestamp - past[-1].timestamp <= max_skew else []
+        return [s for s in self._sweeps if 0 < s.timestamp - timestamp <= max_skew][:1]
+
+
+class EgoTrack:
+    """Where the car was of late, and so where it is while no frame tells.
+
+    Args:
+        reach: microseconds over which a motion is carried on at most.
+        size: poses it holds.
+    """
+
+    def __init__(self, reach: int = 500_000, size: int = 32) -> None:
+        self._reach, self._size = reach, size
+        self._times: list[int] = []
+        self._poses: list[Pose] = []
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def add(self, timestamp: int, pose: Pose) -> None:
+        """Take note of a pose; one of a known time is ignored."""
+        place = bisect.bisect_left(self._times, timestamp)
+        if place < len(self._times) and self._times[place] == timestamp:
+            return
+        self._times.insert(place, timestamp)
+        self._poses.insert(place, pose)
+        del self._times[: -self._size], self._poses[: -self._size]
+
+    def clear(self) -> None:
+        """Let go of everything."""
+        self._times, self._poses = [], []
+
+    def at(self, timestamp: int) -> Pose:
+        """Return the pose at a time: between two known ones, or carried on from the last ones at their speed.
+
+        Raises:
+            LookupError: no pose is known.
+        """
+        if not self._times:
+            raise LookupError("no ego pose is known yet")
+        place = bisect.bisect_left(self._times, timestamp)
+        if place < len(self._times) and self._times[place] == timestamp:
+            return self._poses[place]
+        if len(self._times) == 1 or place == 0:
+            return self._poses[min(place, len(self._times) - 1)]
+        second = min(place, len(self._times) - 1)
+        # Two poses a few milliseconds apart say little about the speed; look back for one 50 ms older.
+        first = second - 1
+        while place == len(self._times) and first > 0 and self._times[second] - self._times[first] < 50_000:
+            first -= 1
+        span = self._times[second] - self._times[first]
+        share = min(timestamp - self._times[first], span + self._reach) / span
+        return _between(self._poses[first], self._poses[second], share)
+
+
+def _between(first: Pose, second: Pose, share: float) -> Pose:
+    """Return a pose on the straight line through two; a share above 1 lies beyond the second."""
+    a, b = np.asarray(first.rotation), np.asarray(second.rotation)
+    b = -b if a @ b < 0 else b
+    rotation = a + (b - a) * share
+    place = np.asarray(first.translation) + (np.asarray(second.translation) - first.translation) * share
+    return Pose(tuple(place.tolist()), tuple((rotation / np.linalg.norm(rotation)).tolist()))

@@ -1,0 +1,53 @@
+"""How patient a stream is: what counts as a pair, as old, as late."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass
+
+from mmkeras.core.errors import ConfigError
+from mmkeras.driving.drives.times import MAX_AGE, MAX_SKEW
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits of a stream; times in microseconds."""
+
+    max_skew: int = MAX_SKEW
+    """A radar belongs to a frame when its newest sweep is at most so far from it in time."""
+    max_age: int = MAX_AGE
+    """A sweep or frame older than this is not used."""
+    deadline: int = 100_000
+    """An answer is due so long after its frame has arrived; it bounds the wait for a late radar."""
+    queue: int = 2
+    """Frames that wait at most; the oldest is skipped."""
+    sweeps: int = 6
+    """Sweeps of each radar that are used at most; `BundleDetector.sweeps` says how many in training."""
+    frame_period: int = 83_333
+    """Time between frames until it is learnt from them: 12 Hz in nuScenes."""
+    sweep_period: int = 76_923
+    """Time between a radar's sweeps until it is learnt: 13 Hz in nuScenes."""
+
+    def __post_init__(self) -> None:
+        """Check the values, all at once.
+
+        Raises:
+            ConfigError: values out of range.
+        """
+        times = ("max_skew", "max_age", "deadline", "frame_period", "sweep_period")
+        problems = [
+            f"{name}: expected a whole number of microseconds, got {getattr(self, name)!r}"
+            for name in times
+            if not isinstance(getattr(self, name), numbers.Integral)
+        ]
+        problems += [
+            f"{name}: expected more than 0, got {getattr(self, name)}"
+            for name in ("max_age", "deadline", "queue", "sweeps", "frame_period", "sweep_period")
+            if getattr(self, name) < 1
+        ]
+        if not 0 <= self.max_skew <= self.max_age:
+            problems.append(f"max_skew: expected 0 to max_age ({self.max_age}), got {self.max_skew}")
+        if problems:
+            raise ConfigError("\n".join(f"stream {problem}" for problem in problems))

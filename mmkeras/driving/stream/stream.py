@@ -1,0 +1,205 @@
+"""A vehicle's sensor stream: messages in as they come, an answer for every frame out, whatever the sensors do.
+
+No thread, no sleep and no time of its own: who owns the sensors pushes what arrives, asks `next_due` how long nothing
+needs to be done, and polls. All methods may be called from several threads; one of them polls at a time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Any
+
+from mmkeras.driving.stream.answering import Answerer, Job
+from mmkeras.driving.stream.clock import Clock
+from mmkeras.driving.stream.detector import Detector
+from mmkeras.driving.stream.intake import Intake
+from mmkeras.driving.stream.messages import Answer, Message
+from mmkeras.driving.stream.settings import Settings
+from mmkeras.driving.stream.statistics import Statistics
+from mmkeras.media.points.radar_cloud import Sweep
+
+__all__ = ["SensorStream"]
+
+_GRACE = 0.5
+"""Share of a period by which a frame may be late before its tick is answered without it."""
+_UNREAD = 1000
+"""Answers for skipped frames that are kept until the next poll."""
+
+
+class SensorStream:
+    """Pairs frames with sweeps and answers on the sensors that are there.
+
+    Every frame that is pushed gets one answer, but for exact repetitions, which are counted. A frame that the queue
+    had no room for is answered with the detections before it (``skipped``). While no frames come, a clock at their
+    rate asks for answers on radar alone; with no sensor at all they are ``blind``.
+
+    Example:
+        >>> stream = SensorStream(BundleDetector(predictor), RealClock())
+        >>> stream.push(frame)
+        >>> for answer in stream.poll():
+        ...     print(answer.kind, answer.detections)
+
+    Args:
+        detector: the model.
+        clock: tells the time.
+        settings: limits; the defaults when not given.
+    """
+
+    def __init__(self, detector: Detector, clock: Clock, settings: Settings | None = None) -> None:
+        self.detector = detector
+        self.clock = clock
+        self.settings = settings or Settings()
+        self.statistics = Statistics()
+        self.start = clock.now()
+        self.intake = Intake(self.settings, self.start, detector.camera_pose)
+        self._answerer = Answerer(detector, clock)
+        self._queue: deque[Job] = deque()
+        self._skipped: deque[Answer] = deque(maxlen=_UNREAD)
+        self._slot: int | None = None
+        self._end: int | None = None
+        # A deadline is real time, also where a replay runs faster.
+        self._deadline = int(self.settings.deadline * clock.rate)
+        self._lock = threading.Lock()
+        # Held longer than the other one: messages are taken in while the model runs.
+        self._polls = threading.Lock()
+
+    def push(self, message: Message, arrived: int | None = None) -> None:
+        """Take a message in; returns at once.
+
+        Args:
+            message: a frame or a sweep.
+            arrived: when it arrived on the stream's clock; now when not given.
+        """
+        with self._lock:
+            arrived = self.clock.now() if arrived is None else arrived
+            if self._slot is None:
+                self._slot = arrived + self.settings.frame_period
+            # Frames that were missed while an inference ran are owed an answer, too.
+            self._tick(arrived)
+            if isinstance(message, Sweep):
+                self.intake.take_sweep(message, arrived)
+                return
+            reason = self.intake.take_frame(message, arrived)
+            if reason == "duplicate":
+                return
+            job = Job(message.timestamp, "frame", arrived, message, not reason, reason, message.ego, message.camera)
+            if reason == "order":
+                self._skip(job, "order")
+                return
+            if reason == "time":
+                # Nothing tells when it was taken: it only says that an answer is due, for now.
+                job.timestamp = self.intake.frame_time(arrived)
+                job.ego = None
+            self._slot = arrived + self.intake.camera.period
+            self._enqueue(job)
+
+    def poll(self) -> list[Answer]:
+        """Do what is due now: at most one inference. Call it again while it returns something.
+
+        Returns:
+            Answers in the order of their frames: those of skipped frames, then at most one other.
+        """
+        with self._polls:
+            return self._poll()
+
+    def _poll(self) -> list[Answer]:
+        with self._lock:
+            now = self.clock.now()
+            self.intake.update(now)
+            self._tick(now)
+            job = self._next_job(now)
+            answers = list(self._skipped)
+            self._skipped.clear()
+            sweeps = []
+            if job is not None:
+                sweeps = self.intake.sweeps_for(job.timestamp)
+                # A frame of unknown age is worth more than nothing.
+                job.usable = job.usable or (job.reason == "time" and not sweeps)
+                if job.ego is None and len(self.intake.ego):
+                    job.ego = self.intake.ego.at(job.timestamp)
+        if job is None:
+            return answers
+        answer = self._answerer.answer(job, sweeps, self._deadline)
+        with self._lock:
+            self.statistics.add(answer)
+            if answer.reason in ("image", "frozen"):
+                self.intake.camera.refuse(job.arrived)
+        return [*answers, answer]
+
+    def next_due(self) -> int | None:
+        """Return when `poll` next has something to do if no message comes; None for never."""
+        with self._lock:
+            if self._slot is None:
+                return None
+            now = self.clock.now()
+            self.intake.update(now)
+            if self._skipped or (self._queue and not self._waits(now)):
+                return now
+            tick = self._slot + self._grace
+            moments = [tick] if self._end is None or tick <= self._end else []
+            if self._queue:
+                moments += [self._patience(self._queue[0]), self.intake.next_absence(now)]
+            return min(moments, default=None)
+
+    def finish(self, moment: int) -> None:
+        """Ask for no answer that would be due after a moment, but for frames that come."""
+        self._end = moment
+
+    def counters(self, now: int | None = None) -> dict[str, Any]:
+        """Return what was counted beside the answers: by sensor, and of the stream.
+
+        Args:
+            now: end of the open intervals of presence; the clock's time when not given.
+        """
+        with self._lock:
+            now = self.clock.now() if now is None else now
+            self.intake.update(now)
+            sensors = {sensor.name: sensor.to_json(self.start, now) for sensor in self.intake.sensors}
+            camera = sensors[self.intake.camera.name]["counts"]
+            camera |= {"undecodable": self._answerer.undecodable, "frozen": self._answerer.frozen}
+            return {"clock_jumps": self.intake.jumps, "sensors": sensors}
+
+    @property
+    def _grace(self) -> int:
+        return int(_GRACE * self.intake.camera.period)
+
+    def _patience(self, job: Job) -> int:
+        """Return until when a job may wait for a late radar, so that it is still answered by its deadline."""
+        return job.arrived + self.settings.deadline - int(1.2 * self._answerer.work)
+
+    def _tick(self, now: int) -> None:
+        if self._slot is None:
+            return
+        period = self.intake.camera.period
+        last = now if self._end is None else min(now, self._end)
+        while self._slot + self._grace <= last:
+            job = Job(self.intake.frame_time(self._slot), "tick", self._slot + self._grace)
+            job.camera = self.intake.camera_pose
+            self._enqueue(job)
+            self._slot += period
+
+    def _enqueue(self, job: Job) -> None:
+        self._queue.append(job)
+        while len(self._queue) > self.settings.queue:
+            self._skip(self._queue.popleft(), "queue")
+
+    def _next_job(self, now: int) -> Job | None:
+        while len(self._queue) > 1 and now > self._queue[0].arrived + self._deadline:
+            self._skip(self._queue.popleft(), "expired")
+        if not self._queue:
+            return None
+        return None if self._waits(now) else self._queue.popleft()
+
+    def _waits(self, now: int) -> bool:
+        """Return whether the only frame in the queue waits for a late radar."""
+        head, until = self._queue[0], self._patience(self._queue[0])
+        alone = len(self._queue) == 1 and head.usable
+        return alone and now < until and self.intake.worth_waiting(head.timestamp, until)
+
+    def _skip(self, job: Job, reason: str) -> None:
+        if job.cause == "frame" and reason != "order":
+            self.intake.camera.drop(f"skipped_{reason}", job.arrived)
+        answer = self._answerer.skip(job, reason)
+        self.statistics.add(answer)
+        self._skipped.append(answer)

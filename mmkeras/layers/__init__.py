@@ -1,0 +1,1 @@
+"""What branches, fusions and heads share: tokens, waves, statistics of a batch, random draws, Keras' files."""

@@ -1,0 +1,1 @@
+"""What modalities read, in numpy: pictures, DICOM, point clouds, texts; poses and a canvas. No TensorFlow."""

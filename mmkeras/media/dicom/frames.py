@@ -1,0 +1,263 @@
+"""DICOM files as images: one frame of a file as a picture, without anything else that the file says.
+
+pydicom reads the file (extra ``dicom``) and `display` makes its values visible. Nothing of what a file says about
+a person goes into a message, a record or a log: errors name the file, the transfer syntax and numbers of pixels, and
+never pass on the words of pydicom, which may quote a value.
+
+A path may end in ``#3``: the third frame of the file, counted from 1 as DICOM does. A file of several frames needs it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mmkeras.core.errors import DataError, require
+from mmkeras.media.dicom.display import Display, display, frame_display
+from mmkeras.media.dicom.header import DEFLATED, check_inflation, check_size, positive, quiet
+
+__all__ = ["Frame", "anonymous", "as_png", "open_frame", "read_dicom", "split_frame"]
+
+GREY = ("MONOCHROME1", "MONOCHROME2")
+COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame as it is stored, and how it is meant to be seen."""
+
+    values: np.ndarray
+    """Grey: stored values (H, W); colour: uint8 (H, W, 3)."""
+    display: Display | None
+    """How grey values become visible; ``None`` for a colour image."""
+    bits: int
+    """Bits stored of a grey value of whole numbers; 0 for floating point and colour."""
+    levels: np.ndarray
+    """uint8, grey levels (H, W) or RGB (H, W, 3): what a person sees."""
+
+    def picture(self) -> Image.Image:
+        """Return the frame in mode RGB."""
+        return Image.fromarray(np.ascontiguousarray(self.levels)).convert("RGB")
+
+
+def split_frame(value: Any) -> tuple[Any, int | None]:
+    """Return the path without its frame, and the frame's number from 1; a file that has that very name wins."""
+    if not isinstance(value, (str, os.PathLike)):
+        return value, None
+    found = re.fullmatch(r"(.+)#(\d{1,9})", os.fspath(value), re.DOTALL)
+    with contextlib.suppress(OSError):  # a name too long to exist
+        if found is None or Path(value).exists():
+            return value, None
+    return (found[1], int(found[2])) if found else (value, None)
+
+
+def read_dicom(data: bytes, name: str, frame: int | None = None) -> Image.Image:
+    """Return one frame in mode RGB, as a viewer shows it.
+
+    Args:
+        data: the whole file.
+        name: how messages name it.
+        frame: number from 1; not needed where the file has one.
+
+    Raises:
+        DataError: broken, truncated, too large, without pixels, of a kind that cannot be shown, or of several frames.
+        DependencyError: pydicom is not installed.
+    """
+    return open_frame(data, name, frame).picture()
+
+
+def open_frame(data: bytes, name: str, frame: int | None = None) -> Frame:
+    """Return one frame; arguments and errors are those of `read_dicom`."""
+    require("pydicom", "dicom", "pydicom")
+    with quiet():
+        try:
+            dataset = _parse(data, name)
+            return _frame(dataset, name, frame)
+        except DataError:
+            raise
+        except MemoryError:
+            raise DataError(f"{name}: this DICOM file needs more memory than there is") from None
+        except Exception as error:  # what is broken in a file meets pydicom, numpy and decoders in a hundred ways
+            raise DataError(f"{name}: broken DICOM file ({type(error).__name__})") from None
+
+
+def _parse(data: bytes, name: str) -> Any:
+    import pydicom
+    from pydicom import filereader
+
+    try:
+        stream = io.BytesIO(data)
+        stream.seek(132)
+        # What dcmread does first: whatever it takes for the transfer syntax is what is looked at here.
+        meta = filereader._read_file_meta_info(stream)
+        if meta.get("TransferSyntaxUID") == DEFLATED:
+            check_inflation(data[stream.tell() :], name)
+        return pydicom.dcmread(io.BytesIO(data))
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{name}: broken or truncated DICOM file ({type(error).__name__})") from None
+
+
+def _frame(dataset: Any, name: str, frame: int | None) -> Frame:
+    from pydicom.pixels import apply_color_lut, pixel_array
+
+    kind = str(dataset.get("PhotometricInterpretation", "")).strip()
+    if kind not in (*GREY, *COLOURS, "PALETTE COLOR"):
+        got = kind if re.fullmatch(r"[A-Z0-9_ ]{1,16}", kind) else "none"
+        expected = ", ".join((*GREY, "PALETTE COLOR", *COLOURS))
+        raise DataError(f"{name}: photometric interpretation: expected one of {expected}, got {got}")
+    syntax = dataset.file_meta.get("TransferSyntaxUID", "")
+    if not getattr(syntax, "is_transfer_syntax", False):
+        got = syntax if re.fullmatch(r"[0-9.]{1,64}", syntax) else "none"
+        raise DataError(f"{name}: transfer syntax {got} is not known to pydicom. Convert the file to another one")
+    index = _index(dataset, name, frame)
+    check_size(dataset, name, index)
+    try:
+        values = pixel_array(dataset, index=index)
+    except Exception as error:
+        raise DataError(f"{name}: {_syntax(dataset)} cannot be decoded ({_why(error)})") from None
+    if kind == "PALETTE COLOR":
+        values = apply_color_lut(values, _little_endian_tables(dataset))
+        colours = _eight_bits(values, 8 * values.dtype.itemsize)
+    elif kind in COLOURS:
+        colours = _eight_bits(values, int(dataset.get("BitsStored", 8)))
+    if kind not in GREY:
+        if colours.ndim != 3 or colours.shape[-1] != 3:
+            raise DataError(f"{name}: expected colours (H, W, 3), got {colours.shape}")
+        return Frame(colours, None, 0, colours)
+    if values.ndim != 2 or not np.isfinite(values).all():
+        raise DataError(f"{name}: expected finite grey values (H, W), got {values.dtype} {values.shape}")
+    bits = 0 if values.dtype.kind == "f" else int(dataset.BitsStored)
+    # Native byte order: what comes after does not have to know of the file's.
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    by = frame_display(dataset, index, values)
+    levels = display(values, by)
+    if levels.min() == levels.max() and values.min() != values.max():
+        raise DataError(
+            f"{name}: the file's own window shows all values of this frame as one level. Correct the window, or "
+            "convert the frame to a PNG"
+        )
+    return Frame(values, by, bits, levels)
+
+
+def _why(error: Exception) -> str:
+    """Say what a decoder said only where it cannot quote the file: what is missing, or the type alone."""
+    if isinstance(error, NotImplementedError):
+        return "an unsupported transfer syntax"
+    if isinstance(error, RuntimeError) and "missing dependencies" in str(error):
+        return (
+            "no decoder for it is installed: pip install 'mmkeras[dicom]' brings those of JPEG-LS and JPEG 2000, pip "
+            "install python-gdcm that of lossless JPEG, which damaged files can crash; or convert the file"
+        )
+    return type(error).__name__
+
+
+def _index(dataset: Any, name: str, frame: int | None) -> int:
+    """Return the index of the frame from 0."""
+    frames = positive(dataset, "NumberOfFrames", name, 1)
+    if frame is None and frames > 1:
+        raise DataError(f"{name}: a DICOM file of {frames} frames; name one of them, the first as {name}#1")
+    if frame is not None and not 1 <= frame <= frames:
+        raise DataError(f"{name}: expected a frame from 1 to {frames}, got {frame}")
+    return (frame or 1) - 1
+
+
+def _little_endian_tables(dataset: Any) -> Any:
+    """Turn the bytes of palettes around in a big-endian file: pydicom 3.0 reads them as those of this machine."""
+    if not dataset.file_meta.TransferSyntaxUID.is_little_endian:
+        for colour in ("Red", "Green", "Blue"):
+            table = dataset.get_item(f"{colour}PaletteColorLookupTableData")
+            wide = int(dataset[f"{colour}PaletteColorLookupTableDescriptor"].value[2]) > 8
+            if wide and table is not None:
+                swapped = np.frombuffer(dataset[table.tag].value, ">u2").astype("<u2")
+                dataset[table.tag].value = swapped.tobytes()
+    return dataset
+
+
+def _eight_bits(values: np.ndarray, bits: int) -> np.ndarray:
+    """Keep the upper eight bits of colour values, as for PNG of 16 bits."""
+    return (values >> max(bits - 8, 0)).astype(np.uint8)
+
+
+def _syntax(dataset: Any) -> str:
+    """Return the transfer syntax by its name in the standard."""
+    return f"transfer syntax {dataset.file_meta.TransferSyntaxUID.name}"
+
+
+# === What a record holds ===
+
+
+def as_png(frame: Frame) -> bytes:
+    """Return the frame as people see it: a PNG of 8 bits, grey or RGB."""
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(frame.levels)).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def anonymous(frame: Frame) -> bytes:
+    """Return a grey frame in its full depth as a DICOM file of its own; every other frame as `as_png` does.
+
+    The file is uncompressed and holds size, depth and window, the elements that the format demands, and the pixels:
+    unsigned, with black below white, the rescale worked into the window. The same frame gives the same bytes. Lookup
+    tables, steps, floating point, 1 bit and more than 16 become a PNG.
+    """
+    by = frame.display
+    if by is None or not by.plain or not 1 < frame.bits <= 16 or (by.function, by.width) == ("LINEAR", 1.0):
+        return as_png(frame)
+    from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+    from pydicom.uid import UID
+
+    offset = 1 << (frame.bits - 1) if frame.values.dtype.kind == "i" else 0
+    window = _of_stored_values(by, offset)
+    pixels = (frame.values.astype(np.int64) + offset).astype("<u2")
+    if window.inverted:
+        # Turned around here: DCMTK, which turns MONOCHROME1 around for the graph, loses a level in the middle.
+        top = (1 << frame.bits) - 1
+        pixels, window = top - pixels, replace(window, center=top - window.center)
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = UID(SECONDARY_CAPTURE)
+    digest = hashlib.sha256(pixels.tobytes()).digest()
+    meta.MediaStorageSOPInstanceUID = UID(f"2.25.{int.from_bytes(digest[:15], 'big')}")
+    meta.TransferSyntaxUID = UID(EXPLICIT_LITTLE_ENDIAN)
+    dataset = Dataset()
+    dataset.SOPClassUID = meta.MediaStorageSOPClassUID
+    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = "MONOCHROME2"
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, frame.bits, frame.bits - 1
+    dataset.PixelRepresentation = 0
+    dataset.WindowCenter, dataset.WindowWidth = f"{window.center:.10g}", f"{window.width:.10g}"
+    dataset.VOILUTFunction = window.function
+    dataset.PixelData = pixels.tobytes()
+    dataset["PixelData"].VR = "OW"
+    stream = io.BytesIO()
+    FileDataset(stream, dataset, preamble=b"\0" * 128, file_meta=meta).save_as(stream, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def _of_stored_values(by: Display, offset: int) -> Display:
+    """Return the same window for stored values plus an offset, with slope 1 and no half-pixel terms."""
+    linear = by.function == "LINEAR"
+    center, width = (by.center - 0.5, by.width - 1.0) if linear else (by.center, by.width)
+    return replace(
+        by,
+        slope=1.0,
+        intercept=0.0,
+        center=(center - by.intercept) / by.slope + offset,
+        width=width / abs(by.slope),
+        function="LINEAR_EXACT" if linear else by.function,
+        inverted=by.inverted != (by.slope < 0),
+    )

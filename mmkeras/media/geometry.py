@@ -1,0 +1,208 @@
+"""Rigid poses, quaternions and the pinhole camera that every module agrees on. numpy only, float64.
+
+Frames, as nuScenes has them: *global* (a map), *ego* (on the ground under the rear axle; x forward, y left, z up) and
+one per sensor. A camera's frame is x right, y down, z forward. A pose ``A -> B`` turns coordinates in A into B.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mmkeras.core.errors import DataError
+
+__all__ = ["BOX_EDGES", "PinholeCamera", "Pose", "box_corners", "cell_centres", "quaternion_matrix", "quaternion_yaw"]
+
+UNIT_TOLERANCE = 1e-3
+
+BOX_EDGES = ((0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7))
+"""Pairs of corners, in the order of `box_corners`, that an edge of a box connects."""
+
+
+def quaternion_matrix(rotation: Sequence[float]) -> np.ndarray:
+    """Return the rotation matrix (3, 3) of a quaternion (w, x, y, z).
+
+    Raises:
+        DataError: not four finite numbers of length 1.
+    """
+    # Plain floats: numpy takes three times as long for four numbers, and a drive has millions of poses.
+    values = [float(value) for value in rotation]
+    length = math.sqrt(sum(value * value for value in values))
+    if len(values) != 4 or not abs(length - 1.0) <= UNIT_TOLERANCE:
+        raise DataError(f"expected a rotation as a unit quaternion (w, x, y, z), got {list(rotation)}")
+    w, x, y, z = (value / length for value in values)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def quaternion_yaw(rotation: Sequence[float]) -> float:
+    """Return the heading of a quaternion (w, x, y, z): the angle of its x axis around z, in radians."""
+    forward = quaternion_matrix(rotation)[:, 0]
+    return math.atan2(forward[1], forward[0])
+
+
+@dataclass(frozen=True)
+class Pose:
+    """A rigid transform: ``apply(points) = rotation @ points + translation``."""
+
+    translation: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Metres."""
+    rotation: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)
+    """Unit quaternion (w, x, y, z)."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            DataError: a broken quaternion, or a translation that is not three finite numbers.
+        """
+        if len(self.translation) != 3 or not all(math.isfinite(value) for value in self.translation):
+            raise DataError(f"expected a translation of three finite numbers, got {list(self.translation)}")
+        quaternion_matrix(self.rotation)
+
+    @functools.cached_property
+    def matrix(self) -> np.ndarray:
+        """The homogeneous matrix (4, 4)."""
+        result = np.eye(4)
+        result[:3, :3] = quaternion_matrix(self.rotation)
+        result[:3, 3] = self.translation
+        return result
+
+    @classmethod
+    def from_matrix(cls, matrix: np.ndarray) -> Pose:
+        """Return the pose of a homogeneous matrix (4, 4) whose rotation part is orthonormal."""
+        m = np.asarray(matrix, np.float64)
+        # Shepperd's choice: divide by the largest component, so that no root is taken of a number near 0.
+        t = np.array([m[0, 0] + m[1, 1] + m[2, 2], m[0, 0], m[1, 1], m[2, 2]])
+        largest = int(t.argmax())
+        if largest == 0:
+            q = np.array([1 + t[0], m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]])
+        else:
+            i = largest - 1
+            j, k = (i + 1) % 3, (i + 2) % 3
+            q = np.empty(4)
+            q[0] = m[k, j] - m[j, k]
+            q[1 + i] = 1 + m[i, i] - m[j, j] - m[k, k]
+            q[1 + j] = m[j, i] + m[i, j]
+            q[1 + k] = m[k, i] + m[i, k]
+        q = q / np.linalg.norm(q) * (1.0 if q[0] >= 0 else -1.0)
+        return cls(tuple(m[:3, 3].tolist()), tuple(q.tolist()))
+
+    @classmethod
+    def flat(cls, x: float, y: float, yaw: float, z: float = 0.0) -> Pose:
+        """Return a pose on the ground plane with a heading in radians."""
+        return cls((float(x), float(y), float(z)), (math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2)))
+
+    @property
+    def inverse(self) -> Pose:
+        """The pose the other way round."""
+        rotation = self.matrix[:3, :3].T
+        w, x, y, z = self.rotation
+        back = -rotation @ np.asarray(self.translation)
+        return Pose(tuple(back.tolist()), (w, -x, -y, -z))
+
+    def __matmul__(self, other: Pose) -> Pose:
+        """Return ``self`` after ``other``."""
+        return Pose.from_matrix(self.matrix @ other.matrix)
+
+    def apply(self, points: np.ndarray) -> np.ndarray:
+        """Move points (N, 3)."""
+        return np.asarray(points, np.float64) @ self.matrix[:3, :3].T + self.matrix[:3, 3]
+
+    def rotate(self, vectors: np.ndarray) -> np.ndarray:
+        """Rotate vectors (N, 3) such as velocities, without moving them."""
+        return np.asarray(vectors, np.float64) @ self.matrix[:3, :3].T
+
+    @property
+    def yaw(self) -> float:
+        """The heading around z, in radians."""
+        return quaternion_yaw(self.rotation)
+
+
+@dataclass(frozen=True)
+class PinholeCamera:
+    """The camera that a model is built for: every real one is cropped and scaled to it.
+
+    Pixels are continuous: (0, 0) is the upper left corner of the upper left pixel, (width, height) the lower right
+    corner of the last one.
+    """
+
+    width: float
+    """Columns of the model's image."""
+    height: float
+    """Rows of the model's image."""
+    focal: float
+    """Focal length in pixels of the model's image."""
+    centre_x: float
+    """Column of the optical axis."""
+    centre_y: float
+    """Row of the optical axis (the horizon of a level camera)."""
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Return pixels (N, 2) of points (N, 3) in the camera's frame; NaN for points not in front of it."""
+        points = np.asarray(points, np.float64)
+        depth = np.where(points[:, 2] > 1e-6, points[:, 2], np.nan)
+        x = self.focal * points[:, 0] / depth + self.centre_x
+        y = self.focal * points[:, 1] / depth + self.centre_y
+        return np.stack([x, y], axis=1)
+
+    def unproject(self, pixels: np.ndarray, depth: np.ndarray) -> np.ndarray:
+        """Return points (N, 3) in the camera's frame at pixels (N, 2) and depths (N,) along the optical axis."""
+        pixels, depth = np.asarray(pixels, np.float64), np.asarray(depth, np.float64)
+        x = (pixels[:, 0] - self.centre_x) / self.focal * depth
+        y = (pixels[:, 1] - self.centre_y) / self.focal * depth
+        return np.stack([x, y, depth], axis=1)
+
+    def window(self, intrinsic: np.ndarray) -> tuple[float, float, float, float]:
+        """Return the part (left, top, right, bottom) of a real camera's image that this camera sees.
+
+        Scaling that part to ``width`` x ``height`` makes the image one of this camera; it may reach over the edge.
+
+        Args:
+            intrinsic: the real camera's matrix (3, 3), in pixels, without skew.
+
+        Raises:
+            DataError: no camera matrix.
+        """
+        k = np.asarray(intrinsic, np.float64)
+        if k.shape != (3, 3) or not np.isfinite(k).all() or k[0, 0] <= 0 or k[1, 1] <= 0:
+            raise DataError(f"expected a camera matrix (3, 3) with positive focal lengths, got {np.asarray(intrinsic)}")
+        scale_x, scale_y = k[0, 0] / self.focal, k[1, 1] / self.focal
+        left, top = k[0, 2] - self.centre_x * scale_x, k[1, 2] - self.centre_y * scale_y
+        return (left, top, left + self.width * scale_x, top + self.height * scale_y)
+
+    def contains(self, pixels: np.ndarray) -> np.ndarray:
+        """Return bool (N,): the pixels (N, 2) lie in the image; NaN does not."""
+        x, y = np.asarray(pixels, np.float64).T
+        with np.errstate(invalid="ignore"):
+            return np.asarray((x >= 0) & (x < self.width) & (y >= 0) & (y < self.height))
+
+
+def box_corners(centre: np.ndarray, size: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """Return the corners (N, 8, 3) of boxes: four of the front face, then four of the rear, in the same order.
+
+    Args:
+        centre: (N, 3).
+        size: (N, 3) width, length, height; the length lies along the box's own x axis, the height along z.
+        rotation: (N, 3, 3) box -> frame of the centre.
+    """
+    along = np.array([1, 1, 1, 1, -1, -1, -1, -1])
+    across = np.array([1, -1, -1, 1, 1, -1, -1, 1])
+    up = np.array([1, 1, -1, -1, 1, 1, -1, -1])
+    local = np.stack([along * size[:, 1:2], across * size[:, :1], up * size[:, 2:]], axis=-1) / 2
+    return np.asarray(np.einsum("nij,nkj->nki", rotation, local) + centre[:, None])
+
+
+def cell_centres(rows: int, columns: int) -> np.ndarray:
+    """Return the centres of a map's cells as shares of its size, float32 (rows * columns, 2): column, row."""
+    y, x = np.mgrid[:rows, :columns]
+    return np.stack([(x.ravel() + 0.5) / columns, (y.ravel() + 0.5) / rows], axis=1).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Pictures: from files, arrays and data URLs to RGB pixels of a model's size."""

@@ -1,0 +1,103 @@
+"""From every colour mode to RGB, by stated rules that lose no content in silence. `file_graph` keeps to the same ones.
+
+- Grey, palette and RGB images of up to 8 bits stay as they are.
+- Transparency (alpha, a transparent palette entry or colour) is blended over white.
+- Of 16 bits the upper byte is kept. Values that all fit into 14 bits are refused: little or nothing would be left of an
+  image that holds 10, 12 or 14 bits unscaled.
+- Pillow's modes "I" and "F" have no stated range and are refused, as are CMYK, YCbCr, LAB and HSV.
+- Of several frames, the first of a JPEG file (MPO) is read; animated PNG files are refused.
+- An image that held many values and holds one after its conversion is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mmkeras.core.errors import DataError
+
+__all__ = ["DARKEST", "WHITE", "to_rgb"]
+
+WHITE = 255
+"""What shows through transparent parts."""
+DARKEST = 64
+"""An image of 16 bits reaches this level in 8 bits, or it is taken for one of 14 or fewer bits that is not scaled."""
+
+_PLAIN = ("1", "L", "P", "RGB", "RGBX")
+_ALPHA = ("LA", "PA", "RGBA")
+_DEEP = ("I;16", "I;16B", "I;16L")
+
+
+def to_rgb(image: Image.Image, name: str, deep: bool = False) -> Image.Image:
+    """Return the image in mode RGB.
+
+    Args:
+        image: in any mode; its pixels are loaded if they are not.
+        name: how messages name it.
+        deep: whether the file has 16 bits a colour; Pillow shows that for grey images only.
+
+    Raises:
+        DataError: broken or truncated, without pixels, or a mode or content that the rules refuse.
+    """
+    # Before Pillow 11 a grey PNG file of 16 bits opens in mode "I".
+    grey = image.mode in _DEEP or (image.mode == "I" and image.format == "PNG")
+    if image.mode in ("I", "F") and not grey:
+        raise DataError(
+            f"{name}: Pillow's mode {image.mode} does not say which of its values are black and white. Scale the "
+            "values to 0..255 and convert the image to mode L"
+        )
+    if not grey and image.mode not in _PLAIN + _ALPHA:
+        raise DataError(
+            f"{name}: colour mode {image.mode}; expected grey, RGB or palette. Convert the file to RGB first"
+        )
+    try:
+        image.load()
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged data
+        raise DataError(f"{name}: broken or truncated: {error}") from None
+    if 0 in image.size:
+        raise DataError(f"{name}: the image has no pixels")
+    rgb = _converted(image, name, grey, deep)
+    if (deep or grey) and (_flat(rgb) or max(high for _, high in _extrema(rgb)) < DARKEST):
+        highest = max(high for _, high in _extrema(rgb))
+        raise DataError(
+            f"{name}: an image of 16 bits of which too little is left in 8: the highest of its 256 levels is "
+            f"{highest}, expected at least {DARKEST} and more than one level. Scale its values to the full range first"
+        )
+    return rgb
+
+
+def _converted(image: Image.Image, name: str, grey: bool, deep: bool) -> Image.Image:
+    key = image.info.get("transparency")
+    if key is not None and image.mode != "P" and (grey or deep or image.mode == "1"):
+        raise DataError(f"{name}: a transparent colour is read in a PNG of 8 bits only. Convert the file to RGBA first")
+    if grey:
+        values = np.clip(np.asarray(image).astype(np.int32), 0, 65535) >> 8
+        return Image.fromarray(values.astype(np.uint8)).convert("RGB")
+    if image.mode in _ALPHA or key is not None:
+        return _blended(image.convert("RGBA"), name)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _blended(image: Image.Image, name: str) -> Image.Image:
+    values = np.asarray(image).astype(np.uint16)
+    colours, alpha = values[..., :3], values[..., 3:]
+    # At most 255 * 255 + 127, which 16 bits hold.
+    blended = Image.fromarray(((colours * alpha + WHITE * (255 - alpha) + 127) // 255).astype(np.uint8))
+    if _flat(blended) and not _flat(image):
+        raise DataError(
+            f"{name}: transparency is blended over white, and all of the image becomes one colour. Blend the image "
+            "over another colour first"
+        )
+    return blended
+
+
+def _flat(image: Image.Image) -> bool:
+    """Whether every pixel is the same."""
+    return all(low == high for low, high in _extrema(image))
+
+
+def _extrema(image: Image.Image) -> tuple[tuple[int, int], ...]:
+    found: Any = image.getextrema()
+    return tuple(found)

@@ -1,0 +1,268 @@
+"""From a raw image to RGB pixels, on the host (Pillow and numpy); `resizing` brings them to the model's size.
+
+`records.decode` does the same in the graph; a test holds the two to each other on real files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import os
+import threading
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from mmkeras.core.errors import DataError, named
+from mmkeras.media.dicom.frames import read_dicom, split_frame
+from mmkeras.media.dicom.header import is_dicom
+from mmkeras.media.image.colours import to_rgb
+from mmkeras.media.image.orientation import PNG, orientation, orientation_of, upright
+
+__all__ = ["RawImage", "Window", "describe", "read_bytes", "read_rgb", "read_size"]
+
+RawImage: TypeAlias = Any
+"""A path, the bytes of a JPEG, PNG or DICOM file, a Pillow image, a uint8 array (H, W, 3) or (H, W), or a `Window`."""
+
+FORMATS = ("JPEG", "MPO", "PNG")  # MPO is a JPEG followed by further pictures, as some phones write it
+
+MOST_PIXELS = 89_478_485
+"""An image with more is refused before a pixel is decoded: 256 MiB in RGB, and the number from which Pillow warns."""
+_LOADS = threading.Lock()
+_ACCEPTED = "path, bytes of a JPEG, PNG or DICOM file, Pillow image or uint8 array"
+_BASE64 = ("iVBORw0KGgo", "/9j/")
+"""How a PNG and a JPEG begin in base64."""
+_TOO_LARGE = f"larger than the {MOST_PIXELS:,} pixels that are read at most. Scale it down first"
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of an image, scaled to a size: how a real camera's image becomes one of the model's camera."""
+
+    image: Any
+    """A path, bytes, a Pillow image or a uint8 array."""
+    box: tuple[float, float, float, float]
+    """Left, top, right and bottom in pixels of the image, with fractions; black beyond its edges."""
+    size: tuple[int, int]
+    """Height and width of the result."""
+
+    def read(self) -> Image.Image:
+        """Return the window in mode RGB.
+
+        Raises:
+            DataError: the image cannot be used, or the window is empty or misses it.
+        """
+        left, top, right, bottom = self.box
+        image, scale, full = self._open((right - left) / self.size[1], (bottom - top) / self.size[0])
+        left, top, right, bottom = left / scale, top / scale, right / scale, bottom / scale
+        inside = left < image.width and top < image.height and right > 0 and bottom > 0
+        if not (inside and left < right and top < bottom):
+            raise DataError(
+                f"{describe(self.image)}: expected a window that overlaps the image of {full[0]}x{full[1]}, "
+                f"got {tuple(round(float(side), 1) for side in self.box)}. Check the camera's matrix"
+            )
+        # Cut to whole pixels first: what is outside becomes black, and nothing else has to be scaled.
+        outer = (math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom))
+        part = image.crop(outer)
+        box = (left - outer[0], top - outer[1], right - outer[0], bottom - outer[1])
+        return part.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR, box=box)
+
+    def _open(self, across: float, down: float) -> tuple[Image.Image, int, tuple[int, int]]:
+        """Return the image, by how much it is smaller than the file says, and what the file says.
+
+        A JPEG is decoded at a half, a quarter or an eighth of its size where the window needs no more: on a vehicle
+        decoding and scaling are most of the work beside the engine's.
+
+        Args:
+            across: pixels of the image for one of the result, along a row.
+            down: the same along a column.
+        """
+        scale = next((scale for scale in (8, 4, 2) if min(across, down) >= scale), 1)
+        if scale == 1 or isinstance(self.image, (np.ndarray, Image.Image)):
+            image = read_rgb(self.image)
+            return image, 1, image.size
+        data = read_bytes(self.image)
+        image = _open(data, self.image)
+        full = image.size
+        if orientation(data) != 1:  # the window is one of the upright image
+            image = read_rgb(self.image)
+            return image, 1, image.size
+        # None for other files than JPEG; else the mode, and the box that the image fills at the scale that was chosen.
+        drafted = image.draft(None, (max(full[0] // scale, 1), max(full[1] // scale, 1)))
+        return (
+            to_rgb(image, describe(self.image), _is_deep(data)),
+            round(full[0] / drafted[1][2]) if drafted else 1,
+            full,
+        )
+
+
+def describe(value: RawImage) -> str:
+    """Return how an error message names this image."""
+    if isinstance(value, (str, os.PathLike)):
+        return named(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return f"image of {len(value)} bytes"
+    if isinstance(value, Image.Image):
+        return f"Pillow image {value.size[0]}x{value.size[1]} {value.mode}"
+    if isinstance(value, np.ndarray):
+        return f"array {value.shape} {value.dtype}"
+    if isinstance(value, Window):
+        return f"window of {describe(value.image)}"
+    return f"{type(value).__name__} value"
+
+
+def read_rgb(value: RawImage) -> Image.Image:
+    """Return the decoded image in mode RGB, at its own size.
+
+    The image is upright: the EXIF orientation of a file, or of a Pillow image, is applied. `colours` says what becomes
+    of transparency and of more than 8 bits. Of several images in a JPEG file (MPO) the first is read. A DICOM frame is
+    shown by its own window; ``scan.dcm#3`` is the third one. `file_graph` does the same in the graph.
+
+    Raises:
+        DataError: not a JPEG, PNG or DICOM, truncated, damaged, animated, empty, or of colours that `colours` refuses.
+        DependencyError: a DICOM file without pydicom.
+    """
+    if isinstance(value, np.ndarray):
+        return _from_array(value)
+    if isinstance(value, Image.Image):
+        # Pillow reads a file when its pixels are first needed; of two threads one would find the file half read.
+        with _LOADS, contextlib.suppress(Exception):  # what is wrong with it is said below
+            value.load()
+        return upright(to_rgb(value, describe(value)), orientation_of(value))
+    if isinstance(value, Window):
+        return value.read()
+    data, frame = read_bytes(value), split_frame(value)[1]
+    if is_dicom(data):
+        return read_dicom(data, describe(value), frame)
+    if frame is not None:
+        raise DataError(f"{describe(value)}: only a DICOM file has frames to choose from")
+    return upright(to_rgb(_open(data, value), describe(value), _is_deep(data)), orientation(data))
+
+
+def read_bytes(value: RawImage) -> bytes:
+    """Return the bytes of an image file given as path (the frame of a DICOM file after it or not) or bytes.
+
+    Raises:
+        DataError: no such file, an empty one, or neither path nor bytes.
+    """
+    if isinstance(value, (str, os.PathLike)):
+        try:
+            path = Path(split_frame(value)[0])
+            # A device or a pipe would be read without an end.
+            if path.exists() and not path.is_file():
+                raise DataError(f"{describe(value)}: cannot be read: expected a file, got a folder or a device")
+            data = path.read_bytes()
+        except (OSError, ValueError) as error:
+            _refuse_encoded(value)
+            if isinstance(error, FileNotFoundError):
+                raise DataError(f"{describe(value)}: no such file") from None
+            reason = getattr(error, "strerror", None) or error
+            raise DataError(f"{describe(value)}: cannot be read: {reason}") from None
+    elif isinstance(value, io.BytesIO):
+        data = value.getvalue()
+    elif isinstance(value, (bytes, bytearray, memoryview)):
+        data = bytes(value)
+    else:
+        raise DataError(f"Expected an image as {_ACCEPTED}, got {type(value).__name__}")
+    if not data:
+        raise DataError(f"{describe(value)}: the file is empty")
+    return data
+
+
+def _refuse_encoded(value: str | os.PathLike[str]) -> None:
+    """Name a picture that is given as text, in place of calling it a file that is not there; nothing of it is quoted.
+
+    Raises:
+        DataError: a data URL, another URL, or base64.
+    """
+    text = os.fspath(value)
+    if text.startswith("data:"):
+        what, cure = "a data URL", "decode what stands behind its comma: base64.b64decode(url.partition(',')[2])"
+    elif text.startswith(("http://", "https://", "ftp://", "s3://", "gs://")):
+        what, cure = "a URL", "URLs are not opened; download it and give its bytes"
+    elif text.startswith(_BASE64):
+        what, cure = "an image in base64", "decode it: base64.b64decode(text)"
+    else:
+        return
+    raise DataError(f"Expected an image as {_ACCEPTED}, got {what} of {len(text):,} characters: {cure}")
+
+
+def read_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Return width and height of a JPEG or PNG file, upright, from its header alone.
+
+    Raises:
+        DataError: no such file, another format, or more than `MOST_PIXELS`.
+    """
+    data = read_bytes(path)
+    width, height = _open(data, path).size
+    return (height, width) if orientation(data) >= 5 else (width, height)
+
+
+def _is_deep(data: bytes) -> bool:
+    """Whether a file is a PNG of 16 bits a colour."""
+    return data.startswith(PNG) and data[24:25] == b"\x10"
+
+
+def _open(data: bytes, value: RawImage) -> Image.Image:
+    try:
+        # Pillow warns of a large image before it refuses a larger one; here both are refused. The warning is not turned
+        # off: that would change the filters of every thread.
+        image = Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:
+        raise DataError(f"{describe(value)}: not an image; expected JPEG, PNG or DICOM") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise DataError(f"{describe(value)}: {_TOO_LARGE}") from None
+    except Exception as error:  # Pillow's plugins raise nearly anything on a damaged header
+        raise DataError(f"{describe(value)}: cannot be read: {error}") from None
+    if image.width * image.height > MOST_PIXELS:
+        raise DataError(f"{describe(value)}: {image.width}x{image.height} pixels: {_TOO_LARGE}")
+    if image.format not in FORMATS:
+        raise DataError(f"{describe(value)}: expected JPEG, PNG or DICOM, got {image.format}")
+    if image.format == "PNG":
+        if getattr(image, "is_animated", False):
+            raise DataError(f"{describe(value)}: an animated PNG; expected a still image")
+        _check_chunks(data, value)
+    return image
+
+
+def _check_chunks(data: bytes, value: RawImage) -> None:
+    """Walk the chunks of a PNG: Pillow forgives wrong checksums and a missing end, libpng does not."""
+    position = 8
+    while position + 12 <= len(data):
+        length = int.from_bytes(data[position : position + 4], "big")
+        kind, end = data[position + 4 : position + 8], position + 8 + length
+        if data[end : end + 4] != zlib.crc32(data[position + 4 : end]).to_bytes(4, "big"):
+            raise DataError(f"{describe(value)}: broken or truncated: bad PNG chunk {kind!r}")
+        if kind == b"IEND":
+            return
+        position = end + 4
+    raise DataError(f"{describe(value)}: broken or truncated: the end of the PNG is missing")
+
+
+def _from_array(value: np.ndarray) -> Image.Image:
+    if value.ndim == 3 and value.shape[-1] == 1:
+        value = value[..., 0]
+    right_shape = value.ndim == 2 or (value.ndim == 3 and value.shape[-1] == 3)
+    if value.dtype != np.uint8 or not right_shape or 0 in value.shape:
+        raise DataError(
+            f"Expected a uint8 array (H, W, 3), (H, W, 1) or (H, W), got {value.dtype} {value.shape}{_cure(value)}"
+        )
+    return Image.fromarray(np.ascontiguousarray(value)).convert("RGB")
+
+
+def _cure(value: np.ndarray) -> str:
+    """Return what to do about an array that cannot be used, to be put behind a message."""
+    if value.ndim == 4:
+        return ". That is a batch: give one image at a time"
+    if value.ndim == 3 and value.shape[0] in (1, 3) and value.shape[-1] not in (1, 3):
+        return ". Channels come last: array.transpose(1, 2, 0)"
+    if value.ndim == 3 and value.shape[-1] == 4:
+        return ". Blend or leave out the fourth channel: array[..., :3]"
+    if value.dtype != np.uint8 and value.dtype.kind in "fiub" and value.ndim in (2, 3):
+        return ". Scale its values to 0..255: .astype('uint8')"
+    return ""

@@ -1,0 +1,1 @@
+"""Point clouds: PCD files, and the radar clouds in them."""

@@ -1,0 +1,1 @@
+"""Texts: characters, vocabularies, word pieces."""

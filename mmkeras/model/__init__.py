@@ -1,0 +1,21 @@
+"""The Keras model: branches, fusion and head in one functional model."""
+
+from mmkeras.model.build import (
+    NullToken,
+    attention_model,
+    build_model,
+    learning_rate_factors,
+    modality_specs,
+    task_config,
+    task_spec,
+)
+
+__all__ = [
+    "NullToken",
+    "attention_model",
+    "build_model",
+    "learning_rate_factors",
+    "modality_specs",
+    "task_config",
+    "task_spec",
+]

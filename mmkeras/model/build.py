@@ -1,0 +1,168 @@
+"""Puts branches, fusion and head together into one functional Keras model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from mmkeras.core.components import check_options, find
+from mmkeras.core.config import ModelConfig, modality_configs
+from mmkeras.core.errors import ConfigError
+from mmkeras.layers.keras_settings import check_keras
+from mmkeras.layers.tokens import Tokens
+from mmkeras.modalities import ModalitySpec
+from mmkeras.tasks import TaskSpec
+
+__all__ = [
+    "NullToken",
+    "attention_model",
+    "build_model",
+    "learning_rate_factors",
+    "modality_specs",
+    "task_config",
+    "task_spec",
+]
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class NullToken(layers.Layer):
+    """Replaces the tokens of a missing modality by one learned token.
+
+    Inputs: values float (B, N, D), valid int32 (B, N), present float (B,). (Keras reserves the name ``mask``.)
+    Where ``present`` is 0 the values have no influence on the result, whatever they hold, NaN included, and the mask
+    is 1 for the first token alone; a map keeps all its cells, because dense tasks ask each of them.
+
+    Args:
+        keep_cells: the tokens are a map.
+    """
+
+    def __init__(self, keep_cells: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.keep_cells = keep_cells
+
+    def build(self, values_shape: Any, valid_shape: Any, present_shape: Any) -> None:
+        """Create the token, shape (1, 1, D)."""
+        del valid_shape, present_shape
+        self.token = self.add_weight(
+            shape=(1, 1, values_shape[-1]),
+            initializer=keras.initializers.RandomNormal(stddev=0.02),
+            name="token",
+        )
+
+    def call(self, values: Any, valid: Any, present: Any) -> tuple[Any, Any]:
+        """Return values and mask with the null token put in where the modality is missing."""
+        row = ops.reshape(ops.greater(present, 0.5), (-1, 1))
+        values = ops.where(ops.expand_dims(row, -1), values, ops.cast(self.token, values.dtype))
+        if self.keep_cells:
+            return values, ops.ones_like(valid)
+        first = ops.cast(ops.equal(ops.cumsum(ops.ones_like(valid), axis=1), 1), valid.dtype)
+        return values, ops.where(row, valid, first)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "keep_cells": self.keep_cells}
+
+
+def modality_specs(config: ModelConfig) -> dict[str, ModalitySpec]:
+    """Return the specs of a model's modalities by name.
+
+    Raises:
+        ConfigError: the model has no modality, or a modality cannot be specified yet (a vocabulary not trained).
+    """
+    configs = modality_configs(config)
+    if not configs:
+        raise ConfigError(f"{type(config).__name__} has no modality: give it a field such as `image: image.Config`")
+    return {name: modality.spec(name) for name, modality in configs.items()}
+
+
+def task_config(config: ModelConfig) -> Any:
+    """Return the task's own configuration object, its options checked.
+
+    Raises:
+        ConfigError: unknown task, unknown options or wrong types.
+    """
+    room = find("tasks", config.task.name, "spec")
+    check_options(room.Config, config.task.options, "model.task.options")
+    options = {k: tuple(v) if isinstance(v, list) else v for k, v in config.task.options.items()}
+    return room.Config(**options)
+
+
+def task_spec(config: ModelConfig) -> TaskSpec:
+    """Return the task's spec."""
+    spec: TaskSpec = task_config(config).spec()
+    return spec
+
+
+def build_model(config: ModelConfig) -> keras.Model:
+    """Build the functional model that a configuration describes.
+
+    Args:
+        config: modalities, fusion and task; vocabulary and labels already resolved.
+
+    Returns:
+        A model from a dict of tensors (each modality's tensors and ``<name>_present`` (B,)) to a dict of outputs.
+
+    Raises:
+        ConfigError: a name, option or value that does not fit, or another backend than TensorFlow.
+    """
+    check_keras()
+    keras.config.set_image_data_format("channels_last")
+    specs = modality_specs(config)
+    configs = modality_configs(config)
+    fusion = find("fusion", config.fusion.name)
+    check_options(fusion.fuse, config.fusion.options, "model.fusion.options")
+    head = find("tasks", config.task.name, "head")
+    task = task_config(config)
+
+    inputs: dict[str, Any] = {}
+    tokens: dict[str, Tokens] = {}
+    for name, spec in specs.items():
+        branch = find("modalities", spec.kind, "branch").build(spec, configs[name], config.width)
+        present = keras.Input((), dtype=spec.present.dtype, name=spec.present.name)
+        inputs |= {**branch.inputs, spec.present.name: present}
+        tokens[name] = _or_null(name, branch.tokens, present)
+    fused = fusion.fuse(tokens, **config.fusion.options)
+    if fused.twice and not getattr(head, "KNOWS_TWICE", False):
+        raise ConfigError(
+            f"model.fusion.options.alone: the losses of the task {config.task.name} cannot score an answer of one "
+            "modality alone; leave the option out"
+        )
+    return keras.Model(inputs, head.build(fused, task.spec(), task), name="mmkeras")
+
+
+def _or_null(name: str, tokens: Tokens, present: Any) -> Tokens:
+    """Put the null token in where the modality is missing; what it would have measured becomes 0."""
+    null = NullToken(tokens.grid is not None, name=f"{name}_null_token")
+    values, mask = null(tokens.values, tokens.mask, present)
+    there = ops.reshape(ops.greater(present, 0.5), (-1, 1, 1))
+    measured = None if tokens.measured is None else ops.where(there, tokens.measured, 0.0)
+    position = tokens.position
+    if position is not None and tokens.grid is None:
+        position = ops.where(there, position, -1.0)
+    return Tokens(values, mask, position, measured, tokens.grid)
+
+
+def learning_rate_factors(config: ModelConfig) -> dict[str, float]:
+    """Return the learning-rate factor by branch layer, for branches whose factor is not 1."""
+    return {
+        f"{name}_branch": modality.learning_rate_factor
+        for name, modality in modality_configs(config).items()
+        if modality.learning_rate_factor != 1.0
+    }
+
+
+def attention_model(model: keras.Model) -> keras.Model | None:
+    """Return a model with the same inputs whose outputs are attention weights by layer name.
+
+    Returns:
+        A model to a dict of float (B, heads, queries, keys), or None where the fusion does not attend.
+    """
+    scores = {
+        layer.name: layer.output[1]
+        for layer in model.layers
+        if (isinstance(layer, layers.MultiHeadAttention) and isinstance(layer.output, list | tuple))
+        or getattr(layer, "returns_attention_scores", False)
+    }
+    return keras.Model(model.inputs, scores, name="attention") if scores else None

@@ -1,0 +1,31 @@
+"""Reads what exported files are made of, from the files themselves and without an engine."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+from mmkeras.core.errors import DataError
+from mmkeras.runtime.differences.contents import Contents
+from mmkeras.runtime.differences.onnx_contents import read_onnx
+from mmkeras.runtime.differences.tflite_contents import read_tflite
+
+__all__ = ["READERS", "read_contents"]
+
+READERS: dict[str, Callable[[bytes], Contents]] = {"tflite": read_tflite, "onnx": read_onnx}
+"""Readers by format."""
+
+
+def read_contents(path: Path, format: str) -> Contents | None:
+    """Read a file's make-up; None for a format that is not read here.
+
+    Raises:
+        DataError: the file is not of its format, or cut off.
+    """
+    if format not in READERS:
+        return None
+    try:
+        return READERS[format](path.read_bytes())
+    except (struct.error, IndexError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read as {format}: {error}. Copy or export the bundle again.") from error

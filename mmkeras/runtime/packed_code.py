@@ -1,0 +1,98 @@
+"""The part of mmkeras that travels in a packed bundle: what the device side imports, found by reading the imports."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmkeras.core.errors import BundleError
+
+__all__ = ["MAIN", "runtime_files"]
+
+MAIN = b'''"""Runs and tests the model in this file: python FILE.mmk selftest | predict | benchmark | inspect | ...
+
+Needs Python 3.10 or newer, numpy and one engine (ai-edge-litert or onnxruntime); mmkeras itself is in this file.
+SPDX-License-Identifier: Apache-2.0 (the code; the model card tells of the weights)
+"""
+
+import sys
+
+if sys.version_info < (3, 10):
+    sys.exit("This file needs Python 3.10 or newer, got %d.%d." % sys.version_info[:2])
+try:
+    from mmkeras.runtime.packed import main
+except (ImportError, SyntaxError, ValueError, EOFError) as error:
+    name = getattr(error, "name", None) or ""
+    if isinstance(error, ModuleNotFoundError) and name.split(".")[0] != "mmkeras":
+        sys.exit("%s is not installed; this file needs it. Install it with pip." % name)
+    sys.exit("%s: the code in it is damaged (%s). Copy the file again." % (sys.argv[0], error))
+
+sys.exit(main(sys.argv[0], sys.argv[1:]))
+'''
+"""``__main__.py`` of every packed bundle. It runs without a condition: one that a damaged byte turns false would end
+with status 0, as if a self-test had passed."""
+
+# Modules that are found by their name and not by an import; what they import comes along.
+_ROOTS = ("__main__.py", "runtime/**/*.py", "driving/stream/*.py", "modalities/*/spec.py", "tasks/*/spec.py")
+
+
+def runtime_files() -> dict[str, Path]:
+    """Return the files of mmkeras that the device side needs, by member name.
+
+    A new command, engine, modality or task is among them without being named anywhere.
+
+    Raises:
+        BundleError: mmkeras itself runs from a packed bundle.
+    """
+    package = Path(__file__).resolve().parents[1]
+    if not package.is_dir():
+        raise BundleError("A bundle is packed where mmkeras is installed, not by the mmkeras in a packed bundle.")
+    todo = [path for pattern in _ROOTS for path in sorted(package.glob(pattern))]
+    found: set[Path] = set()
+    while todo:
+        path = todo.pop()
+        if path in found:
+            continue
+        found.add(path)
+        # A module's packages are imported before it.
+        parents = [parent / "__init__.py" for parent in path.parents if package in (parent, *parent.parents)]
+        todo += [parent for parent in parents if parent.is_file()]
+        todo += _imports(path, package)
+    for folder in {path.parent for path in found if path.name == "__init__.py"}:
+        found |= {
+            path
+            for path in folder.iterdir()
+            if path.is_file() and path.suffix not in (".py", ".pyc") and path.name[0] != "."
+        }
+    return {f"mmkeras/{path.relative_to(package).as_posix()}": path for path in sorted(found)}
+
+
+def _imports(path: Path, package: Path) -> Iterator[Path]:
+    """Yield the files of our modules that a module imports, inside functions too."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    for node in _runtime_nodes(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("mmkeras."):
+            names = [node.value]  # importlib.import_module("mmkeras.runtime") and tables of such names
+        for name in names:
+            parts = name.split(".")
+            if parts[0] != "mmkeras" or not all(part.isidentifier() for part in parts):
+                continue
+            module = package.joinpath(*parts[1:])
+            for candidate in (module.with_suffix(".py"), module / "__init__.py"):
+                if candidate.is_file():
+                    yield candidate
+
+
+def _runtime_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Walk a module without what only type checkers read."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        yield node
+        yield from _runtime_nodes(node)

@@ -1,0 +1,157 @@
+"""Writes files so that a reader sees the old content or the new one, never half of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import re
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mmkeras.core.errors import DataError
+from mmkeras.core.terminal import plain
+from mmkeras.core.waiting import waiting
+
+__all__ = ["claim", "held", "locked", "sweep", "write_bytes", "write_json", "write_text"]
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Write a file beside its place and move it there; its folder is made when missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.tmp")
+    try:
+        aside.write_bytes(content)
+        os.replace(aside, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk is met in a write, which does not know its file
+        raise
+    finally:
+        with contextlib.suppress(OSError):  # a read-only disk says so of files that are not there, too
+            aside.unlink()
+    return path
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a UTF-8 text file whole or not at all.
+
+    Raises:
+        DataError: the text holds a path that the locale cannot decode.
+    """
+    try:
+        content = text.encode()
+    except UnicodeEncodeError as error:
+        found = plain(text[max(error.start - 40, 0) : error.end + 40])
+        raise DataError(
+            f"{path}: expected Unicode to write, got bytes that the locale's encoding "
+            f"({sys.getfilesystemencoding()}) does not know: {found!r}. Set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
+        ) from error
+    return write_bytes(path, content)
+
+
+def write_json(path: Path, value: Any) -> Path:
+    """Write readable JSON beside its place and move it there. NaN is refused: it is not JSON."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    # A path that the locale cannot decode: JSON holds it as escapes, and reading gives the same path.
+    return write_text(path, _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+def claim(path: Path) -> int:
+    """Mark a file or folder as in use until the returned descriptor is closed or the process ends, however it ends.
+
+    Nothing is written for it, so that nothing can be left behind.
+
+    Raises:
+        BlockingIOError: another process, or this one, has marked it already.
+        OSError: it is gone, or its file system knows no locks.
+    """
+    try:
+        import fcntl
+    except ImportError as error:  # not on Windows
+        raise OSError("this system has no flock") from error
+
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(descriptor), path.stat()):
+            raise FileNotFoundError(f"{path} was replaced meanwhile")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Mark a file or folder as in use, where its file system can, so that `sweep` leaves it."""
+    try:
+        descriptor = claim(path)
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(path: Path, what: str, say: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Let processes and threads that would do the same work wait for each other, and say whom they wait for.
+
+    The lock ends with its process, and its file with it.
+
+    Args:
+        path: the lock's file; its folder is there.
+        what: what the one that holds it does, for example ``which converts the same data``.
+        say: prints a line; standard error when not given.
+
+    Raises:
+        OSError: nothing can be written there, or the file system knows no locks.
+    """
+    import fcntl
+
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
+                with waiting(f"Waiting for {holder}, {what}; it holds {path}. Stop it if it hangs.", say):
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # Whoever held it before has removed the file; then a third one may hold a new file already.
+            if not path.exists() or not os.path.samestat(os.fstat(descriptor), path.stat()):
+                continue
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+        finally:
+            os.close(descriptor)
+
+
+def sweep(paths: Iterable[Path]) -> None:
+    """Remove half-written files and folders whose process has died; those in use stay."""
+    for path in list(paths):
+        try:
+            descriptor = claim(path)
+        except OSError:
+            continue
+        try:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)

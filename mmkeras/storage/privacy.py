@@ -1,0 +1,121 @@
+"""What of the samples may be written into reports, logs, TensorBoard and bundles: ``privacy.redact``.
+
+``none`` writes them as they are. ``text`` replaces their texts, and what messages quote of them. ``all`` also leaves
+out their pictures, and replaces their names and the values of columns by short hashes: the same name has the same hash,
+so that two reports can still be compared. A hash hides a name from readers, not from one who guesses it. Metrics, class
+names and column names stay.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, Literal
+
+from mmkeras.core.errors import ConfigError, nearest
+
+__all__ = ["LEVELS", "Redact", "Redaction", "recorded", "redacting", "redaction"]
+
+Redact = Literal["none", "text", "all"]
+LEVELS: tuple[Redact, ...] = ("none", "text", "all")
+# A quotation that was cut has no end. An apostrophe within a word begins none.
+_QUOTED = re.compile(r"""(?<![A-Za-z])(?:'(?:[^'\\\n]|\\.)*(?:'|$|(?=\n))|"(?:[^"\\\n]|\\.)*(?:"|$|(?=\n)))""")
+_FILE = re.compile(r"\A[^:\n]{0,4000}\.\w{1,8}(?:#\d{1,9})?(?=: )")
+_LONGEST = 4000
+"""Characters of a message that are looked through: what is longer is cut there."""
+
+
+@dataclass(frozen=True)
+class Redaction:
+    """How samples are written."""
+
+    level: Redact = "none"
+    """``none``, ``text`` or ``all``."""
+
+    def __post_init__(self) -> None:
+        """Check the level.
+
+        Raises:
+            ConfigError: there is no such level.
+        """
+        if self.level not in LEVELS:
+            raise ConfigError(f"privacy.redact: {nearest(str(self.level), LEVELS)}")
+
+    @property
+    def texts(self) -> bool:
+        """Whether texts of samples are hidden."""
+        return self.level != "none"
+
+    @property
+    def everything(self) -> bool:
+        """Whether pictures, names and column values are hidden, too."""
+        return self.level == "all"
+
+    def value(self, value: Any) -> Any:
+        """Return a raw value as it may be shown: a text without its words, ``None`` for a hidden picture."""
+        if isinstance(value, str) and self.texts:
+            return f"(text of {len(value)} characters, redacted)"
+        return None if self.everything else value
+
+    def name(self, name: str) -> str:
+        """Return the name of a sample, or the value of a column."""
+        if not self.everything or not name:
+            return name
+        return f"#{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:10]}"
+
+    def message(self, message: str) -> str:
+        """Return a message without what it quotes."""
+        return _QUOTED.sub("'...'", message[:_LONGEST]) if self.texts else message
+
+    def about(self, message: str, values: Iterable[Any]) -> str:
+        """Return a message about one sample: without what it quotes and, where names are hidden, without its values.
+
+        A file that the message begins with is one of them, whatever it is called.
+        """
+        if self.everything:
+            message = _FILE.sub("(file)", message)
+            for value in values:
+                parts = {value, PurePath(value).name} if isinstance(value, str) else set()
+                for part in sorted(parts - {""}, key=len, reverse=True):
+                    message = message.replace(part, self.name(part))
+        return self.message(message)
+
+
+_NOTHING = Redaction()
+_CURRENT: ContextVar[Redaction] = ContextVar("mmkeras_redaction", default=_NOTHING)
+
+
+def redaction() -> Redaction:
+    """Return what is in force here; nothing is hidden outside of `redacting`."""
+    return _CURRENT.get()
+
+
+def recorded(provenance: Mapping[str, Any]) -> Redaction | None:
+    """Return what the configuration in a run's or bundle's provenance says; ``None`` where it says nothing.
+
+    A level that this version does not know hides everything.
+    """
+    section = provenance.get("config")
+    privacy = section.get("privacy") if isinstance(section, dict) else None
+    if not isinstance(privacy, dict) or "redact" not in privacy:
+        return None
+    return Redaction(privacy["redact"] if privacy["redact"] in LEVELS else "all")
+
+
+@contextmanager
+def redacting(level: Redact) -> Iterator[Redaction]:
+    """Let everything that is written within hide samples.
+
+    Raises:
+        ConfigError: there is no such level.
+    """
+    token = _CURRENT.set(Redaction(level))
+    try:
+        yield _CURRENT.get()
+    finally:
+        _CURRENT.reset(token)

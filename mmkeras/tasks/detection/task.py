@@ -1,0 +1,184 @@
+"""Obstacles in 3D: the maps a model gives, how boxes are read from them and scored."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from mmkeras.media.geometry import PinholeCamera, Pose
+from mmkeras.modalities import TensorSpec
+from mmkeras.tasks._contract import Outputs, TaskSpec
+from mmkeras.tasks._metrics import sample_weights
+from mmkeras.tasks.detection.agreement import disagree
+from mmkeras.tasks.detection.answers import answers
+from mmkeras.tasks.detection.boxes import Boxes
+from mmkeras.tasks.detection.checks import as_pose
+from mmkeras.tasks.detection.peaks import MAPS, boxes_at_peaks
+from mmkeras.tasks.detection.scores import Scores
+from mmkeras.tasks.detection.target import COLUMNS, encode_target, read_poses, read_truth
+
+__all__ = ["Spec"]
+
+
+@dataclass(frozen=True)
+class Spec(TaskSpec):
+    """3D boxes with speed from maps of h x w cells (``stride`` pixels each) over the model's image.
+
+    The primary metric is nuScenes' mean average precision over the classes that occur, on what the camera sees. The
+    targets are described in `mmkeras.tasks.detection.target`.
+    """
+
+    kind: ClassVar[str] = "detection"
+    metric: ClassVar[str] = "mAP"
+    gated_by: ClassVar[Literal["decisions", "tolerance", "metric"]] = "metric"
+
+    labels: tuple[str, ...]
+    """The classes in the order of the heatmap's channels."""
+    camera: tuple[float, ...]
+    """The model's camera: width, height, focal length, centre x and y, in pixels."""
+    camera_pose: tuple[float, ...]
+    """Camera -> ego where a frame does not say it: tx, ty, tz (m), qw, qx, qy, qz."""
+    stride: int
+    """Pixels per cell."""
+    max_objects: int
+    """Objects in a target."""
+    max_detections: int
+    """Detections of a frame."""
+    score_threshold: float
+    """Confidence from which a detection is one."""
+    class_range: tuple[float, ...]
+    """Distance (m) from the ego vehicle up to which each class is scored."""
+    count_unseen: bool = False
+    """Score objects without a radar or lidar point."""
+
+    @functools.cached_property
+    def pinhole(self) -> PinholeCamera:
+        """The model's camera."""
+        return PinholeCamera(*self.camera)
+
+    @functools.cached_property
+    def pose(self) -> Pose:
+        """Camera -> ego where a frame does not say it."""
+        return as_pose(self.camera_pose)
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Rows and columns of the maps."""
+        return math.ceil(self.camera[1] / self.stride), math.ceil(self.camera[0] / self.stride)
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """Maps (h, w, ...) float32, in the order ``heatmap``, ``box``, ``offset``, ``depth``, ``size``, ...
+
+        - ``heatmap`` (C): probability that an object of a class has its projected 3D centre in this cell.
+        - ``box`` (4): pixels from the middle of the cell to the left, top, right and bottom of the 2D box.
+        - ``offset`` (2): projected 3D centre minus the middle of the cell, right and down, in cells.
+        - ``depth`` (1): of the centre, along the camera's axis, in m.
+        - ``size`` (3): width, length, height in m.
+        - ``yaw`` (2): sine and cosine of the observation angle ``atan2(heading x, heading z) - atan2(x, z)`` in the
+          camera's frame: 0 drives straight away along the viewing ray, and to the right is positive.
+        - ``velocity`` (2): over ground, along the camera's x (right) and z (forward), in m/s.
+        """
+        rows, columns = self.cells
+        maps = {"heatmap": len(self.labels), **MAPS}
+        return tuple(TensorSpec(name, (rows, columns, channels), "float32") for name, channels in maps.items())
+
+    @property
+    def target(self) -> TensorSpec:
+        """``target`` (max_objects + 1, 20) float32: objects nearest first, then the pose camera -> ego."""
+        return TensorSpec("target", (self.max_objects + 1, COLUMNS), "float32")
+
+    def encode(self, target: Any) -> np.ndarray:
+        """Return ``{"boxes": boxes in the ego frame, "camera": pose camera -> ego}`` as an array.
+
+        `mmkeras.tasks.detection.target.encode_target` describes boxes and poses. Objects whose centre is not in the
+        image are left out.
+
+        Raises:
+            DataError: another form, an unknown class, numbers that are not finite.
+        """
+        return encode_target(target, self.labels, self.pinhole, self.pose, self.max_objects)
+
+    def classes_of(self, target: np.ndarray) -> list[str]:
+        """Return the class of every object of an encoded target, for the class balance."""
+        return [self.labels[int(row[1])] for row in target[:-1] if row[0] > 0.5]
+
+    def truth(self, targets: np.ndarray) -> Boxes:
+        """Return the objects of encoded targets (B, max_objects + 1, 20) in the ego frame of each sample."""
+        return read_truth(np.asarray(targets).reshape(-1, *self.target.shape))
+
+    def found(self, outputs: Outputs, poses: Iterable[Pose] | None = None, threshold: float = 0.0) -> Boxes:
+        """Return the detections of a batch in the ego frame, those of a sample together, best first.
+
+        Args:
+            outputs: maps (B, h, w, ...).
+            poses: camera -> ego of each sample; ``camera_pose`` for all where not given.
+            threshold: least confidence.
+        """
+        size = len(outputs["heatmap"])
+        matrices = np.stack([pose.matrix for pose in poses]) if poses is not None else self.pose.matrix[None]
+        matrices = np.broadcast_to(matrices, (size, 4, 4))
+        return self._found(outputs, matrices[:, :3, :3], matrices[:, :3, 3], threshold)
+
+    def _found(self, outputs: Outputs, rotation: np.ndarray, translation: np.ndarray, threshold: float) -> Boxes:
+        return boxes_at_peaks(
+            outputs,
+            self.labels,
+            self.pinhole,
+            self.stride,
+            rotation,
+            translation,
+            threshold=threshold,
+            count=self.max_detections,
+        )
+
+    def detections(self, outputs: Outputs, poses: Iterable[Pose] | None = None, threshold: float = 0.0) -> list[Boxes]:
+        """Return `found` as one group of boxes per sample."""
+        return self.found(outputs, poses, threshold).by_sample(len(outputs["heatmap"]))
+
+    def decode(self, outputs: Outputs, poses: Iterable[Pose] | None = None) -> list[dict[str, Any]]:
+        """Return ``{"detections": [...]}`` per sample, most confident first, from ``score_threshold`` on.
+
+        A detection is ``{"class", "score", "box": [left, top, right, bottom] in pixels of the model's image, "centre":
+        [x, y, z] m, "size": [width, length, height] m, "yaw": rad, "velocity": [vx, vy] m/s over ground, "distance": m
+        along the ground, "attribute"}``, in the ego frame. Cells that are not finite are skipped.
+
+        Args:
+            outputs: maps (B, h, w, ...).
+            poses: camera -> ego of each sample; ``camera_pose`` for all where not given.
+        """
+        boxes = self.found(outputs, poses, self.score_threshold)
+        return answers(boxes, self.labels, len(outputs["heatmap"]))
+
+    def flips(self, reference: Outputs, candidate: Outputs) -> np.ndarray:
+        """Return bool (B,): the detections from ``score_threshold`` on differ, or a map is not finite on one side.
+
+        They differ in number, in classes, by more than a centimetre in any centre, or by more than 0.001 in a score.
+        """
+        first, second = (self.found(each, threshold=self.score_threshold) for each in (reference, candidate))
+        return disagree(reference, candidate, first, second)
+
+    def score(self, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None) -> dict[str, float]:
+        """Return the nuScenes detection metrics on what the camera sees, see `mmkeras.tasks.detection.scores`.
+
+        Args:
+            targets: (B, max_objects + 1, 20).
+            outputs: maps (B, h, w, ...).
+            weights: sample weights (B,); whole numbers count like that many copies of a sample.
+
+        Raises:
+            DataError: no samples, or weights that do not fit.
+        """
+        weight = sample_weights(targets, weights)
+        return self.resampler(targets, outputs)(weight)
+
+    def resampler(self, targets: np.ndarray, outputs: Outputs) -> Callable[[np.ndarray], dict[str, float]]:
+        """Return a function from weights (B,) to what `score` gives: matching is done once, before."""
+        targets = np.asarray(targets).reshape(-1, *self.target.shape)
+        found = self._found(outputs, *read_poses(targets), threshold=0.0)
+        return Scores(self.truth(targets), found, self.labels, len(targets), self.class_range, self.count_unseen)

@@ -1,0 +1,1 @@
+"""What the pipelines share: their stages, the comparison of variants, the recorded numbers."""

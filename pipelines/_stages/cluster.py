@@ -1,0 +1,207 @@
+"""How the workers of a cluster go through a pipeline's stages together: the chief first, and only the chief writes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from mmkeras.core.command_line import parse
+from mmkeras.core.config import RunConfig
+from mmkeras.core.console import Console
+from mmkeras.core.errors import DataError, TrainingError
+from mmkeras.training.cluster.connect import ALONE, Cluster, connect
+from mmkeras.training.cluster.members import find_members
+from mmkeras.training.moved import find_data, placed
+from mmkeras.training.run import FINISHED, TRAINED
+from mmkeras.training.run_folders import claim_run, new_run_folder
+
+if TYPE_CHECKING:
+    from mmkeras.data.index import Index
+    from mmkeras.training.run import Run
+
+__all__ = ["Joined", "join", "with_cluster"]
+
+ConfigT = TypeVar("ConfigT", bound=RunConfig)
+
+SHARED_SECONDS = 30.0
+"""How long a file that the chief wrote may take to be seen on a network file system."""
+
+
+@dataclass(frozen=True)
+class Joined(Generic[ConfigT]):
+    """A pipeline's run on its devices."""
+
+    cluster: Cluster
+    """The devices."""
+    config: ConfigT
+    """The run's configuration."""
+    resumed: Path | None
+    """The run to go on with."""
+    decided: dict[str, Any]
+    """What ``auto`` settings came to."""
+    trained: bool = False
+    """Whether the training of the resumed run is over: what is left is for the chief alone."""
+    needless: bool = False
+    """Whether nothing is left for this worker."""
+
+    @contextlib.contextmanager
+    def chief_first(self, name: str) -> Iterator[None]:
+        """Let the chief do a thing, and then the others, who find it done."""
+        if not self.cluster.chief:
+            self.cluster.barrier(name)
+        yield
+        if self.cluster.chief:
+            self.cluster.barrier(name)
+
+    def converted(self) -> Index | None:
+        """Return the data that a resumed run was trained on; None for a new run, or where it is gone.
+
+        A run's own configuration holds what was found in the data, such as labels: asked for again it would be
+        converted once more.
+        """
+        from mmkeras.training.run import Run
+
+        if self.resumed is None:
+            return None
+        run = Run.open(self.resumed)
+        with contextlib.suppress(DataError, LookupError):
+            return find_data(run.folder, run.provenance)
+        return None
+
+    def open_run(
+        self, config: ConfigT, index: Index, console: Console, command: str = ""
+    ) -> tuple[Run, ConfigT, Console]:
+        """Make the run's folder, or open it where it is resumed or the chief has made it.
+
+        Args:
+            config: the configuration.
+            index: the converted data.
+            console: where progress is shown.
+            command: the command line, which a new run keeps.
+
+        Returns:
+            The run, its resolved configuration, and a console whose output the run's folder keeps.
+
+        Raises:
+            TrainingError: a worker does not see the chief's files.
+        """
+        from mmkeras.model import modality_specs, task_spec
+        from mmkeras.training.cluster.logs import keep_log
+        from mmkeras.training.coverage import measure
+        from mmkeras.training.resolve import resolve
+        from mmkeras.training.run import Run
+
+        cluster, folder = self.cluster, self.resumed
+        if folder is None and cluster.chief:
+            folder = new_run_folder(Path(config.runs), config.name)
+            config = resolve(config, index, folder)
+            specs, task = modality_specs(config.model), task_spec(config.model)
+            shares = measure(index, specs, console)
+            Run.create(folder, config, specs, task, index, self.decided, command=command, coverage=shares)
+        elif folder is not None and cluster.chief:
+            claim_run(folder)
+        told = Path(cluster.told_by_chief("run", str(Path(folder or "").resolve())))
+        if not cluster.chief:
+            _wait_for(told / "run.json", cluster)
+            if self.resumed is None:
+                config = with_cluster(type(config), told, (), config)
+        # The chief keeps the name that the user gave, for messages.
+        run = Run.open(folder if folder is not None and cluster.chief else told)
+        if cluster.members is not None:
+            console = keep_log(run.folder / "workers" / str(cluster.rank) / "log.txt", console)
+        return run, config, console
+
+    def build(self, config: ConfigT) -> tuple[Any, Any]:
+        """Return the model, in the cluster's scope, and where that spreads it a copy on this process's own device."""
+        import keras
+
+        from mmkeras.model import build_model
+
+        keras.utils.set_random_seed(config.train.seed)
+        if self.cluster.strategy is None:
+            return build_model(config.model), None
+        copy = build_model(config.model)
+        # The same names and first weights as on one device: both come from counters that begin anew here.
+        keras.utils.clear_session(free_memory=False)
+        keras.config.set_dtype_policy(self.decided["precision"])
+        keras.utils.set_random_seed(config.train.seed)
+        with self.cluster.scope():
+            return build_model(config.model), copy
+
+
+def join(config: ConfigT, resumed: Path | None, console: Console) -> Joined[ConfigT]:
+    """Join the cluster, and agree on the run to go on with.
+
+    Args:
+        config: from the command line, or that of the resumed run.
+        resumed: the run to go on with, where the user named it.
+        console: where it is told.
+
+    Raises:
+        TrainingError, ConfigError: see `mmkeras.training.cluster.connect.connect`.
+    """
+    from mmkeras.training.environment import prepare
+
+    decided = prepare(config.train)
+    known = resumed or (_unfinished(config) if config.cluster.resume_unfinished else None)
+    if known is not None and (known / TRAINED).is_file():
+        # A scheduler may start the chief anew and not those that had ended well: nobody waits for them here.
+        members = find_members(os.environ, config.cluster.port)
+        needless = members is not None and members.rank > 0
+        console.print("Training had already finished" + ("; nothing is left for this worker." if needless else "."))
+        return Joined(ALONE, with_cluster(type(config), known, (), config), known, decided, True, needless)
+    cluster = connect(config.cluster)
+    if cluster.strategy is not None:
+        console.print(f"Training on {cluster.kind}; this is number {cluster.rank}.", highlight=False)
+    if config.cluster.resume_unfinished and resumed is None:
+        found = cluster.told_by_chief("unfinished", str(_unfinished(config) or ""))
+        if found:
+            resumed = Path(found)
+            config = with_cluster(type(config), resumed, (), config)
+            console.print(f"Going on with {os.path.relpath(resumed)}, which was not finished.", highlight=False)
+    return Joined(cluster, config, resumed, {**decided, "trained_on": cluster.kind})
+
+
+def with_cluster(
+    config_class: type[ConfigT], folder: Path, arguments: Sequence[str], present: ConfigT | None = None
+) -> ConfigT:
+    """Return a run's own configuration, trained where the command line or the present configuration says.
+
+    Args:
+        config_class: the pipeline's configuration.
+        folder: the run's folder.
+        arguments: the command line; its ``--cluster.`` options count.
+        present: the configuration whose cluster counts.
+    """
+    chosen: list[str] = []
+    for position, argument in enumerate(arguments):
+        if argument.startswith("--cluster."):
+            alone = "=" not in argument and position + 1 < len(arguments)
+            chosen += [argument, arguments[position + 1]] if alone else [argument]
+    source = ["--config", str(folder / "config.toml"), *chosen]
+    config, _ = parse(config_class, source, program=folder.name, description="")
+    config = placed(config, folder)
+    return config if present is None else dataclasses.replace(config, cluster=present.cluster)
+
+
+def _unfinished(config: RunConfig) -> Path | None:
+    """Return the latest run of this name, where it can be gone on with and has not finished."""
+    folder = Path(config.runs, config.name, "latest").resolve()
+    return folder if (folder / "run.json").is_file() and not (folder / FINISHED).exists() else None
+
+
+def _wait_for(path: Path, cluster: Cluster) -> None:
+    deadline = time.monotonic() + SHARED_SECONDS
+    while not path.is_file():
+        if time.monotonic() > deadline:
+            raise TrainingError(
+                f"Worker {cluster.rank} does not see {path}, which the first worker has written. Runs and data must "
+                "lie in folders that all workers share (--runs, --data.folder)."
+            )
+        time.sleep(0.2)

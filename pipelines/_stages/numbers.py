@@ -1,0 +1,83 @@
+"""The numbers of docs/results.json: what each one means, its bar, its goal and the command that measures it.
+
+A number is declared here before a command can record it (`_stages.results.record`). Its bar and its goal stand
+nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mmkeras.core.errors import ConfigError, nearest
+
+__all__ = ["NUMBERS", "Number", "number"]
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number that the project is held to."""
+
+    meaning: str
+    """First column of README's table."""
+    unit: Literal["%", "points", "wrong"]
+    """Unit of value, interval, bar and goal; a share is given in percent."""
+    better: Literal["higher", "lower"]
+    """Which direction is better; the bar itself is reached."""
+    bar: float
+    """What must be reached."""
+    goal: float
+    """What should be reached."""
+    command: str
+    """The command that measures and records it, unless the one that records says another."""
+    counted: tuple[str, str] = ("", "")
+    """Bar and goal as counts, where the unit is a share of few trials: README shows them beside the number."""
+
+    def reaches(self, value: float, limit: float) -> bool:
+        """Return whether a value is as good as a limit."""
+        return value >= limit if self.better == "higher" else value <= limit
+
+
+_COMPARISON = "python -m pipelines.camera_radar --compare.seeds 0 1 2 --compare.once '[\"radar_as_channels\"]' --record"
+_MUTANTS = "make mutants"
+
+NUMBERS: dict[str, Number] = {
+    "vqa.accuracy": Number(
+        "easy-VQA, official test split, 9,673 questions: accuracy", "%", "higher", 97, 99.5,
+        "python -m pipelines.vqa --record",
+    ),
+    "camera_radar.fusion_gain": Number(
+        "camera + radar, simulated: mAP of the fusion, minus that of the better single sensor",
+        "points", "higher", 10, 20, _COMPARISON,
+    ),
+    "camera_radar.radar_dead": Number(
+        "camera + radar, simulated: mAP of the fusion with the radar dead, minus that of the camera alone",
+        "points", "higher", -2, 0, _COMPARISON,
+    ),
+    "mutants.int8.caught": Number(
+        "planted faults caught by the export gate or the self-test, static int8", "%", "higher", 95, 99, _MUTANTS
+    ),
+    "mutants.other.caught": Number(
+        "planted faults caught by the export gate or the self-test, all other precisions",
+        "%", "higher", 99, 100, _MUTANTS,
+    ),
+    "mutants.honest_refused": Number(
+        "honest exports of other seeds that are refused by chance", "%", "lower", 100 / 30, 0, _MUTANTS,
+        counted=("1 of 30", "0 of 100"),
+    ),
+    "threads.wrong": Number(
+        "one Predictor under 8 threads: wrong answers and foreign errors in 100,000 answers, summed over all runners",
+        "wrong", "lower", 0, 0, "python -m tests.threads --record",
+    ),
+}  # fmt: skip
+
+
+def number(name: str) -> Number:
+    """Return a declared number.
+
+    Raises:
+        ConfigError: no such name; says the nearest.
+    """
+    if name not in NUMBERS:
+        raise ConfigError(f"There is no number {name!r} in pipelines/_stages/numbers.py; {nearest(name, NUMBERS)}")
+    return NUMBERS[name]

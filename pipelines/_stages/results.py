@@ -1,0 +1,177 @@
+"""docs/results.json: the numbers that the project is held to, each written by the command that measured it.
+
+    from pipelines._stages.results import record
+
+    record("vqa.accuracy", 99.97, low=99.93, high=100.0)                  # measured just now, by the declared command
+    record("threads.wrong", 0, command="make threads")                    # by another command
+    record("vqa.accuracy", 99.97, origin=Origin.of_run(run.provenance))   # measured earlier, by a run
+
+Units, bars and goals are declared in `pipelines._stages.numbers`. Schema: mmkeras/schemas/results.schema.json.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mmkeras.core.errors import ConfigError
+from mmkeras.core.typed import read_json
+from mmkeras.storage.files import locked, write_json
+from mmkeras.training.environment import code_revision, machine
+from pipelines._stages.numbers import number
+
+__all__ = ["RESULTS", "Figure", "Origin", "Result", "describe_machine", "read_results", "record"]
+
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results.json"
+"""The file in the checkout."""
+_ROUNDING = 1e-6
+"""By how much a sum of weights may be beyond 100 %."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """Where and when a number was measured."""
+
+    commit: str
+    """Git revision of the code, with ``+changes`` where files differed from it."""
+    machine: str
+    """Cores, architecture, processor, memory and GPUs; no host name."""
+    date: str
+    """ISO 8601, UTC."""
+
+    @classmethod
+    def here(cls) -> Origin:
+        """Return this checkout, this machine and this moment."""
+        now = datetime.datetime.now(datetime.timezone.utc)
+        return cls(code_revision(), describe_machine(machine()), now.isoformat(timespec="seconds"))
+
+    @classmethod
+    def of_run(cls, provenance: Mapping[str, Any]) -> Origin:
+        """Return where and when a run was made.
+
+        Args:
+            provenance: content of run.json, or ``provenance`` of metrics.json.
+
+        Raises:
+            ConfigError: it does not say so.
+        """
+        try:
+            return cls(provenance["code_revision"], describe_machine(provenance["machine"]), provenance["created"])
+        except KeyError as error:
+            raise ConfigError(f"run.json: expected the key {error}, got none. Record from a new run") from error
+
+
+class Figure(NamedTuple):
+    """A number before it is recorded, in its declared unit."""
+
+    value: float
+    low: float | None = None
+    """Lower end of the 95 % interval; None where there is none."""
+    high: float | None = None
+    """Upper end of the 95 % interval; None where there is none."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """One entry of docs/results.json, in the unit of its `Number`."""
+
+    value: float
+    low: float | None
+    """Lower end of the 95 % interval; None where there is none."""
+    high: float | None
+    """Upper end of the 95 % interval; None where there is none."""
+    bar: float
+    goal: float
+    command: str
+    commit: str
+    machine: str
+    date: str
+
+
+def record(
+    name: str,
+    value: float,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    command: str = "",
+    origin: Origin | None = None,
+    file: Path | None = None,
+) -> Result:
+    """Write a number into docs/results.json and keep the others; wait while another command writes.
+
+    Args:
+        name: declared in `pipelines._stages.numbers`.
+        value: in the declared unit; a share in percent (99.97, not 0.9997).
+        low: lower end of the 95 % interval.
+        high: upper end of the 95 % interval.
+        command: the command that measured it; the declared one when not given.
+        origin: where and when it was measured; here and now when not given.
+        file: where to write; `RESULTS` when not given.
+
+    Raises:
+        ConfigError: no such name, or values that cannot be.
+    """
+    declared = number(name)
+    value, low, high = float(value), _as_float(low), _as_float(high)
+    _check(name, declared.unit, value, low, high)
+    origin = origin or Origin.here()
+    limits = (float(declared.bar), float(declared.goal))
+    result = Result(value, low, high, *limits, command or declared.command, **dataclasses.asdict(origin))
+    file = file or RESULTS
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Each command reads the whole file before it writes the whole file.
+    with locked(file.with_name(f".{file.name}.lock"), "which records a number"):
+        known = {**read_results(file), name: result}
+        write_json(file, {each: dataclasses.asdict(known[each]) for each in sorted(known)})
+    return result
+
+
+def read_results(file: Path | None = None) -> dict[str, Result]:
+    """Return what has been recorded, by name; nothing where there is no file.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
+    file = file or RESULTS
+    hint = "Restore it from git, then record again"
+    try:
+        return {name: Result(**entry) for name, entry in read_json(file, ConfigError, hint).items()}
+    except FileNotFoundError:
+        return {}
+    except TypeError as error:
+        raise ConfigError(
+            f"{file}: expected the keys of mmkeras/schemas/results.schema.json: {error}. {hint}"
+        ) from error
+
+
+def describe_machine(known: Mapping[str, Any]) -> str:
+    """Return one line on a machine.
+
+    Args:
+        known: from `mmkeras.training.environment.machine`; older runs lack memory and GPUs.
+    """
+    parts = [f"{known['cores']} cores", str(known["architecture"]), str(known["cpu"])]
+    if known.get("memory_gib"):
+        parts.append(f"{known['memory_gib']} GiB")
+    if "gpus" in known:
+        parts.append(" + ".join(known["gpus"]) or "no GPU")
+    return ", ".join(parts)
+
+
+def _as_float(end: float | None) -> float | None:
+    return None if end is None else float(end)
+
+
+def _check(name: str, unit: str, value: float, low: float | None, high: float | None) -> None:
+    given = [value, *(end for end in (low, high) if end is not None)]
+    if not all(math.isfinite(each) for each in given):
+        raise ConfigError(f"{name}: expected finite numbers, got {value} ({low} to {high})")
+    if (low is None) != (high is None) or (low is not None and high is not None and low > high):
+        raise ConfigError(f"{name}: expected both ends of an interval, the lower first, or none, got {low} to {high}")
+    if unit == "%" and not all(0 <= each <= 100 + _ROUNDING for each in given):
+        raise ConfigError(f"{name}: expected percent between 0 and 100, got {value} ({low} to {high})")

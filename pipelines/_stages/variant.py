@@ -1,0 +1,155 @@
+"""Trains one variant of a run with one seed, in a process of its own: ``PIPELINE RUN VARIANT SEED``.
+
+python -m pipelines._stages.variant camera_radar runs/camera_radar/latest radar_only 1
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmkeras.core.console import Console
+from mmkeras.core.terminal import utf8_program
+from mmkeras.storage.files import write_json
+from pipelines._stages.by_scene import ANSWERS, night, write_answers
+
+if TYPE_CHECKING:
+    from mmkeras.core.config import TrainConfig
+    from mmkeras.evaluation.samples import Samples
+    from mmkeras.tasks import TaskSpec
+    from mmkeras.training.run import Run
+
+__all__ = ["BATCH", "DEAD", "RISE", "SCORES", "SHOWN", "main", "measure", "training"]
+
+SHOWN = ("mAP", "NDS_front", "velocity_error")
+"""The metrics of a comparison."""
+DEAD = "mAP_{}_dead"
+"""mAP with one of the sensors dead, where there are two."""
+BATCH = 64
+"""Samples that are predicted at a time."""
+RISE = 0.05
+"""See `training`."""
+SCORES = "scores.json"
+"""Written when a variant is finished: ``all`` and ``night``, metrics on those test samples, and `training`."""
+
+
+@utf8_program
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train and score ``PIPELINE RUN VARIANT SEED``; an interrupted training goes on. Return the exit status."""
+    from mmkeras.core.command_line import parse
+    from mmkeras.evaluation.samples import read
+    from mmkeras.model import build_model, modality_specs, task_spec
+    from mmkeras.training.environment import prepare
+    from mmkeras.training.fit import fit
+    from mmkeras.training.interrupts import Interrupted
+    from mmkeras.training.moved import placed
+    from mmkeras.training.run import Run
+
+    pipeline, base, variant, seed = sys.argv[1:] if arguments is None else arguments
+    parent = Run.open(Path(base))
+    whole, _ = parse(
+        _config_class(pipeline), ["--config", str(parent.folder / "config.toml")], program="_variant", description=""
+    )
+    whole = placed(whole, parent.folder)
+    train = dataclasses.replace(whole.train, seed=int(seed))
+    config = dataclasses.replace(whole, model=whole.variant(variant), train=train)
+    index = parent.index
+    decided = prepare(train)
+    folder = parent.folder / "comparison" / f"{variant}-{seed}"
+    resume = (folder / "run.json").is_file()
+    if resume:
+        run = Run.open(folder)
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        specs, task = modality_specs(config.model), task_spec(config.model)
+        run = Run.create(folder, config, specs, task, index, decided, latest=False)
+    try:
+        fit(build_model(config.model), run, config, index, console=Console(), resume=resume)
+    except Interrupted:
+        return 130
+    samples = read(index, "test", run.specs, run.task, batch_size=config.evaluate.batch_size)
+    measure(run.model(), samples, run, config.train, folder)
+    return 0
+
+
+def _config_class(pipeline: str) -> type[Any]:
+    """Return the configuration of a pipeline, which is found by its name."""
+    from mmkeras.core.config import RunConfig
+
+    module = importlib.import_module(f"pipelines.{pipeline}")
+    classes = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, RunConfig)]
+    (own,) = [each for each in classes if each.__module__ == module.__name__]
+    return own
+
+
+def training(folder: Path, task: TaskSpec, epochs: int) -> dict[str, Any]:
+    """Return how a run's training went, from its last checkpoint.
+
+    A learning rate that falls along a cosine lifts the score to the end, so the very last best epoch says little. The
+    score counts as still improving where it rose by more than `RISE` of itself in the last quarter of the epochs.
+
+    Args:
+        folder: the run's folder.
+        task: names the metric of the score.
+        epochs: of the schedule.
+
+    Returns:
+        ``epochs`` that were run, ``scheduled`` epochs, ``best_epoch`` (from 1, by the validation score), ``late_gain``
+        (what the last quarter added to the best score; null where no score came before it) and ``still_improving``.
+    """
+    (checkpoint,) = (folder / "checkpoints").glob("step-*")
+    state = json.loads((checkpoint / "state.json").read_text("utf-8"))
+    scores = [task.metric_sign * logs.get(f"val_{task.metric}", -np.inf) for logs in state["history"]]
+    early = scores[: len(scores) - max(1, len(scores) // 4)]
+    before, best = max(early, default=-np.inf), max(scores, default=-np.inf)
+    gain = float(best - before) if np.isfinite(before) else None
+    return {
+        "epochs": len(scores),
+        "scheduled": epochs,
+        "best_epoch": state["best_epoch"],
+        "late_gain": gain,
+        "still_improving": gain is None or gain > RISE * abs(best),
+    }
+
+
+def measure(model: Any, samples: Samples, run: Run, train: TrainConfig, folder: Path) -> None:
+    """Score a model on the whole test split, with each of its sensors dead, and on its nights; keep its outputs.
+
+    Args:
+        model: the run's best model.
+        samples: the test split.
+        run: the run that the model comes from.
+        train: how it was trained.
+        folder: where `SCORES` and `ANSWERS` are written.
+    """
+    from mmkeras.evaluation.predict import Variant, predict
+
+    def scores(outputs: Mapping[str, np.ndarray], chosen: np.ndarray) -> dict[str, float | None]:
+        part = {name: value[chosen] for name, value in outputs.items()}
+        score = run.task.score(samples.targets[chosen], part, samples.weights[chosen])
+        return {name: float(score[name]) if np.isfinite(score[name]) else None for name in SHOWN}
+
+    whole, dark = np.ones(len(samples), bool), night(samples)
+    answers = {"both": predict(model, samples, run.specs, batch_size=BATCH, variant=Variant())}
+    everything = scores(answers["both"], whole)
+    for name in run.specs if len(run.specs) > 1 else ():
+        dead = predict(model, samples, run.specs, batch_size=BATCH, variant=Variant(absent=frozenset({name})))
+        everything[DEAD.format(name)] = scores(dead, whole)["mAP"]
+        answers[f"without_{name}"] = dead
+    folder.mkdir(parents=True, exist_ok=True)
+    write_answers(folder / ANSWERS, answers)
+    at_night = scores(answers["both"], dark) if dark.any() else {}
+    trained = training(run.folder, run.task, train.epochs)
+    # Last: its presence says that the variant is finished.
+    write_json(folder / SCORES, {"all": everything, "night": at_night, "training": trained})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Readers with faults, for the tests of the fuzzer."""
