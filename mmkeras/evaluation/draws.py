@@ -35,7 +35,10 @@ from scipy.special import stdtrit
 
 from mmkeras.evaluation.scales import ends, scale_of
 
-__all__ = ["Draws", "Interval", "Support"]
+__all__ = ["FEW_GROUPS", "Draws", "Interval", "Support"]
+
+FEW_GROUPS = 10
+"""Effective number of groups below which intervals are rough."""
 
 
 @dataclass(frozen=True)
