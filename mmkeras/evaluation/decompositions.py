@@ -14,12 +14,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mmkeras.evaluation.ranked import RankedPrecision
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._contract import Outputs
 
-__all__ = ["Decomposition", "class_counts", "decompositions", "matching"]
+__all__ = ["Decomposition", "class_counts", "decompositions", "matching", "reweighted"]
 
 Finish = Callable[[np.ndarray], np.ndarray]
+Reweighted = Callable[[np.ndarray], np.ndarray]
+"""Weights (R, N) -> metric (R,)."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,19 @@ def decompositions(task: TaskSpec, targets: np.ndarray, outputs: Outputs) -> dic
         truth = targets.reshape(len(targets), -1)
         values = outputs["value"].reshape(truth.shape)
         return _regression(truth, values, getattr(task, "names", ()), getattr(task, "std", ()))
+    return {}
+
+
+def reweighted(task: TaskSpec, targets: np.ndarray, outputs: Outputs) -> dict[str, Reweighted]:
+    """Return the metrics that need the ranking of all samples, and so have no decomposition, as functions of weights.
+
+    Args:
+        task: recognised by its outputs, not by its name.
+        targets: encoded targets (N, ...).
+        outputs: model outputs (N, ...) by name.
+    """
+    if "probabilities" in outputs and task.target.shape != ():
+        return {"mean_average_precision": RankedPrecision(targets > 0.5, outputs["probabilities"])}
     return {}
 
 

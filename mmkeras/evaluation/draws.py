@@ -7,11 +7,21 @@ Percentiles of few resampled groups are too narrow, and lopsided for skewed metr
 and ``t`` standard errors to each side on the metric's own scale (`mmkeras.evaluation.scales`). The standard error is
 that of the bootstrap or of the delete-a-group jackknife, whichever is larger. ``t`` is the quantile of Student's
 distribution with one degree of freedom less than the effective number of groups: by their weights, or where that is
-fewer and the metric is no share, by how much each of them moves the metric. ``python -m tests.coverage`` measures
-what such intervals cover.
+fewer by how much each of them moves the metric. The latter does not hold for a share with a decomposition, whose scale
+already widens an interval of few errors.
+
+A difference of two models is less skewed than the metric and depends less on the size of a group: the larger error and
+the fewest degrees of freedom would cover 97 to 99 % with few groups. It takes the jackknife's error, whose bias is
+upward, and an effective number of groups midway between the one above and the one that ignores their weights; ignoring
+them altogether covers 91 to 94 % with five to ten uneven groups.
+
+``python -m tests.coverage`` measures what such intervals cover. With fewer than about ten groups that weigh alike
+they tend to be too wide, up to 99 %.
 
 Sources: Cameron and Miller, A Practitioner's Guide to Cluster-Robust Inference, 2015; MacKinnon, Nielsen and Webb,
-Cluster-Robust Inference: A Guide to Empirical Practice, 2023; Clopper and Pearson, 1934.
+Cluster-Robust Inference: A Guide to Empirical Practice, 2023 (the jackknife, "CV3"); Efron and Stein, The Jackknife
+Estimate of Variance, 1981 (its bias is upward); Shao and Tu, The Jackknife and Bootstrap, 1995, section 2.3 (blocks of
+groups); Clopper and Pearson, 1934.
 """
 
 from __future__ import annotations
@@ -25,7 +35,10 @@ from scipy.special import stdtrit
 
 from mmkeras.evaluation.scales import ends, scale_of
 
-__all__ = ["Draws", "Interval", "Support"]
+__all__ = ["FEW_GROUPS", "Draws", "Interval", "Support"]
+
+FEW_GROUPS = 10
+"""Effective number of groups below which intervals are rough."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +94,7 @@ class Draws:
     supports: Mapping[str, Support] = field(default_factory=dict)
     """The groups of each metric that does not count all of them."""
     left_out: Mapping[str, np.ndarray] = field(default_factory=dict)
-    """Metrics (G,) without one group each; missing for a slow metric."""
+    """Metrics (G,) without one group each, or (B,) without one block of groups each for a slow metric."""
 
     @property
     def effective(self) -> float:
@@ -95,8 +108,11 @@ class Draws:
         if scale == "share" and (np.isclose(value, 0, atol=1e-9) or np.isclose(value, 1, rtol=0, atol=1e-9)):
             bound = self._bound(support)
             return Interval(value, bound, 1.0, "exact") if value > 0.5 else Interval(value, 0.0, 1 - bound, "exact")
+        left_out, effective = self.left_out.get(name), support.effective
         # The logit scale already widens an interval of few errors; fewer degrees of freedom would do so twice.
-        reach = self._reach(self.draws[name], self.left_out.get(name), support, by_influence=scale != "share")
+        if left_out is not None and (scale != "share" or method == "bootstrap-slow"):
+            effective = min(effective, _effective_by_influence(left_out))
+        reach = self._reach(_error(self.draws[name], left_out, support), effective)
         low, high = ends(scale, value, reach)
         return Interval(value, low, high, method)
 
@@ -116,7 +132,11 @@ class Draws:
             return Interval(value, value, value, method)
         draws, left_out = self._changes(other, name)
         support = min(self.supports.get(name, self.support), other.supports.get(name, other.support), key=_effective)
-        reach = self._reach(draws, left_out, support)
+        effective = support.effective
+        if left_out is not None and np.isfinite(left_out).all():
+            influence = _effective_by_influence(left_out)
+            effective = (min(effective, influence) + min(float(support.groups), influence)) / 2
+        reach = self._reach(_error_of_change(draws, left_out, support), effective)
         low, high = value - reach, value + reach
         if scale_of(name) != "share":
             return Interval(value, low, high, method)
@@ -128,7 +148,7 @@ class Draws:
 
     def difference_error(self, other: Draws, name: str) -> float:
         """Return the standard error of ``self - other``; NaN where a single group or hardly any resample can tell."""
-        return _error(*self._changes(other, name), self.support)
+        return _error_of_change(*self._changes(other, name), self.support)
 
     def _changes(self, other: Draws, name: str) -> tuple[np.ndarray, np.ndarray | None]:
         size = min(len(self.draws[name]), len(other.draws[name]))
@@ -141,12 +161,7 @@ class Draws:
         tail = (1 - self.confidence) / 2
         return float(tail ** (1 / support.effective)) if support.effective else 0.0
 
-    def _reach(
-        self, draws: np.ndarray, left_out: np.ndarray | None, support: Support, by_influence: bool = True
-    ) -> float:
-        error, effective = _error(draws, left_out, support), support.effective
-        if left_out is not None and by_influence:
-            effective = min(effective, _effective_by_influence(left_out))
+    def _reach(self, error: float, effective: float) -> float:
         return error * float(stdtrit(max(effective - 1, 1.0), (1 + self.confidence) / 2))
 
 
@@ -162,11 +177,21 @@ def _error(draws: np.ndarray, left_out: np.ndarray | None, support: Support) -> 
     finite = draws[np.isfinite(draws)]
     if support.groups < 2 or 2 * finite.size < draws.size:
         return float("nan")
-    groups = support.groups
-    error = float(finite.std()) * np.sqrt(groups / (groups - 1))
-    if left_out is not None:
-        error = max(error, float(np.sqrt((groups - 1) / groups * np.square(_influence(left_out)).sum())))
-    return float(error)
+    error = float(finite.std() * np.sqrt(support.groups / (support.groups - 1)))
+    return error if left_out is None else max(error, _jackknife(left_out))
+
+
+def _error_of_change(draws: np.ndarray, left_out: np.ndarray | None, support: Support) -> float:
+    """Return the standard error of a difference: the jackknife's where it exists without every group."""
+    error = _error(draws, left_out, support)
+    if left_out is None or not np.isfinite(left_out).all() or np.isnan(error):
+        return error
+    return _jackknife(left_out)
+
+
+def _jackknife(left_out: np.ndarray) -> float:
+    count = len(left_out)
+    return float(np.sqrt((count - 1) / count * np.square(_influence(left_out)).sum())) if count else 0.0
 
 
 def _influence(left_out: np.ndarray) -> np.ndarray:

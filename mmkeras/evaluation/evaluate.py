@@ -20,6 +20,7 @@ from mmkeras.evaluation import pictures
 from mmkeras.evaluation.ablation import ablate
 from mmkeras.evaluation.calibration import calibration
 from mmkeras.evaluation.classes import class_scores, confusion, per_class
+from mmkeras.evaluation.draws import FEW_GROUPS, Support
 from mmkeras.evaluation.examples import cards, scenes, wrong_samples
 from mmkeras.evaluation.intervals import SLOW_RESAMPLES, Bootstrap, Draws
 from mmkeras.evaluation.predict import Variant, predict
@@ -104,7 +105,7 @@ def evaluate(
         "confusion": confusion(task, samples.targets, outputs),
         "errors": wrong_samples(task, samples, outputs),
         "warnings": ablation.warnings + _weak_slices(slices, task),
-        "remarks": remarks,
+        "remarks": _few_groups(whole.support) + remarks,
         "provenance": json.loads(json.dumps(dict(provenance or {}), default=str)),
     }
     figures = _figures(metrics, task, cards(task, samples, specs, outputs, limit=config.pictures))
@@ -142,6 +143,15 @@ def _intervals(bootstrap: Bootstrap, whole: Draws) -> dict[str, Any]:
         "slow_resamples": min(SLOW_RESAMPLES, bootstrap.resamples),
         "slow_metrics": slow,
     }
+
+
+def _few_groups(support: Support) -> list[str]:
+    if support.groups < 2 or support.effective >= FEW_GROUPS:
+        return []
+    return [
+        f"The test samples are in {support.groups} groups that weigh as much as {support.effective:.1f} equal ones: "
+        f"the intervals of fewer than {FEW_GROUPS} are rough, too wide as a rule."
+    ]
 
 
 def _weak_slices(slices: Mapping[str, Mapping[str, Any]], task: TaskSpec) -> list[str]:

@@ -8,21 +8,25 @@ makes intervals of the draws.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mmkeras.core.errors import DataError
-from mmkeras.evaluation.decompositions import Decomposition, decompositions, matching
+from mmkeras.evaluation.decompositions import Decomposition, decompositions, matching, reweighted
 from mmkeras.evaluation.draws import Draws, Interval, Support
+from mmkeras.evaluation.members import Members, without_each
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._contract import Outputs
 
-__all__ = ["SLOW_RESAMPLES", "Bootstrap", "Draws", "Interval", "paired_error"]
+__all__ = ["BLOCKS", "SLOW_RESAMPLES", "Bootstrap", "Draws", "Interval", "paired_error"]
 
 SLOW_RESAMPLES = 100
 """Resamples of a metric that has no decomposition: the task's ``resampler`` or ``score`` computes it each time."""
+BLOCKS = 100
+"""Blocks of groups that such a metric is computed without, one at a time; each group is one where there are fewer."""
 _CHUNK = 8_000_000
+_RANKED_CHUNK = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Bootstrap:
             weights: sample weights (N,).
             groups: number of each sample's group (N,); every sample is a group of its own when not given.
         """
-        members = _Members(groups, weights)
+        members = Members(groups, weights)
         support = Support.of(members.sums(members.weights[:, None])[:, 0])
         values = {name: part.point(weights) for name, part in parts.items()}
         draws: dict[str, list[np.ndarray]] = {name: [] for name in parts}
@@ -68,7 +72,7 @@ class Bootstrap:
             ends = np.cumsum([array.shape[1] for array in arrays.values()])
             spans = {key: slice(end - arrays[key].shape[1], end) for key, end in zip(arrays, ends, strict=True)}
             sums = members.sums(np.concatenate(list(arrays.values()), axis=1) * members.weights[:, None])
-            without = _without_each(sums)
+            without = without_each(sums)
             left_out = {name: part.finish(without[:, spans[id(part.contributions)]]) for name, part in parts.items()}
             single = sums.astype(np.float32)
             for counts in self.counts(members.count):
@@ -122,11 +126,15 @@ class Bootstrap:
         values = {name: float(value) for name, value in scores.items() if not only or name in only}
         fast = self.decomposed(matching(decompositions(task, targets, outputs), values, weights), weights, groups)
         slow = [name for name in values if name not in fast.values]
-        draws = fast.draws
+        draws, left_out = fast.draws, dict(fast.left_out)
         if slow:
-            draws = draws | self._slow(weighted, task, targets, outputs, _Members(groups, weights), slow)
+            members = Members(groups, weights)
+            scored = self._slow(weighted, task, targets, outputs, members, {name: values[name] for name in slow})
+            resampled = min(self.resamples, SLOW_RESAMPLES)
+            draws = draws | {name: each[:resampled] for name, each in scored.items()}
+            left_out |= {name: each[resampled:] for name, each in scored.items()}
         methods = {**fast.methods, **dict.fromkeys(slow, "bootstrap-slow")}
-        return Draws(values, draws, methods, self.confidence, fast.support, fast.supports, fast.left_out)
+        return Draws(values, draws, methods, self.confidence, fast.support, fast.supports, left_out)
 
     def _slow(
         self,
@@ -134,26 +142,33 @@ class Bootstrap:
         task: TaskSpec,
         targets: np.ndarray,
         outputs: Outputs,
-        members: _Members,
-        names: list[str],
+        members: Members,
+        values: Mapping[str, float],
     ) -> dict[str, np.ndarray]:
-        generator = np.random.default_rng(self.seed)
-        rows: list[list[float]] = []
-        for _ in range(min(self.resamples, SLOW_RESAMPLES)):
-            # The same picks as `counts` makes, so that slow and fast metrics are compared on the same
-            # resamples.
-            picks = generator.integers(0, members.count, members.count, dtype=np.int64)
-            times = np.bincount(picks, minlength=members.count)[members.of]
+        """Return metrics (R + B,): on R resamples, then without each of B blocks of groups."""
+        # The resamples of the fast metrics, so that both kinds can be compared.
+        resamples = replace(self, resamples=min(self.resamples, SLOW_RESAMPLES)).counts(members.count)
+        times = np.concatenate([*resamples, members.without_each_block(BLOCKS, self.seed)])
+
+        def weights(rows: np.ndarray) -> np.ndarray:
+            return np.asarray(rows[..., members.of] * members.weights)
+
+        scores: dict[str, np.ndarray] = {}
+        size = max(1, _RANKED_CHUNK // len(targets))
+        for name, metric in reweighted(task, targets, outputs).items():
+            if name in values and np.isclose(metric(members.weights[None])[0], values[name], equal_nan=True):
+                blocks = (times[start : start + size] for start in range(0, len(times), size))
+                scores[name] = np.concatenate([metric(weights(block)) for block in blocks])
+        rest = [name for name in values if name not in scores]
+        rows: list[Mapping[str, float]] = []
+        for counts in times if rest else ():
             if weighted:
-                scores = weighted(times * members.weights)
+                rows.append(weighted(weights(counts)))
             else:
-                rest = np.repeat(np.arange(len(targets)), times)
-                sample = {name: value[rest] for name, value in outputs.items()}
-                scores = task.score(targets[rest], sample, members.weights[rest])
-            rows.append([scores.get(name, np.nan) for name in names])
-        return {
-            name: np.asarray(column, np.float64) for name, column in zip(names, zip(*rows, strict=True), strict=True)
-        }
+                picks = np.repeat(np.arange(len(targets)), counts[members.of].astype(np.int64))
+                sample = {name: value[picks] for name, value in outputs.items()}
+                rows.append(task.score(targets[picks], sample, members.weights[picks]))
+        return scores | {name: np.asarray([row.get(name, np.nan) for row in rows], np.float64) for name in rest}
 
 
 def paired_error(
@@ -193,32 +208,3 @@ def paired_error(
     )
     error = after.difference_error(before, task.metric)
     return error if np.isfinite(error) else 0.0
-
-
-class _Members:
-    """Which group each of N samples is in, the groups numbered from 0. Samples without weight are in no group."""
-
-    def __init__(self, groups: np.ndarray | None, weights: np.ndarray) -> None:
-        self.weights = np.asarray(weights, np.float64)
-        names = np.arange(len(weights)) if groups is None else np.asarray(groups)
-        weighs = self.weights > 0 if self.weights.any() else np.ones(len(weights), bool)
-        known, numbers = np.unique(names[weighs], return_inverse=True)
-        self.count = len(known)
-        self.of = np.zeros(len(weights), np.int64)  # what weighs nothing adds nothing to group 0
-        self.of[weighs] = numbers.reshape(-1)
-        self._order = np.argsort(self.of, kind="stable")
-        self._starts = np.searchsorted(self.of[self._order], np.arange(self.count))
-
-    def sums(self, values: np.ndarray) -> np.ndarray:
-        """Add up values (N, K) within each group, float64 (G, K)."""
-        summed: np.ndarray = np.add.reduceat(values.astype(np.float64)[self._order], self._starts, axis=0)
-        return summed
-
-
-def _without_each(sums: np.ndarray) -> np.ndarray:
-    """Return what is left of the total of sums (G, K) without each group, (G, K)."""
-    total = sums.sum(axis=0)
-    left = total - sums
-    # What rounding leaves of a sum that one group alone makes up would count as a class that is present.
-    left[np.abs(left) <= 1e-9 * np.abs(sums).sum(axis=0)] = 0.0
-    return left

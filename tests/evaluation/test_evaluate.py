@@ -1,5 +1,6 @@
 """The evaluation of a real Keras model on real pictures and questions."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from mmkeras.evaluation import Samples, evaluate
 from mmkeras.evaluation.examples import cards
 from mmkeras.evaluation.predict import Variant, predict
 from mmkeras.model import build_model, modality_specs, task_spec
+from tests.evaluation.problems import both_bits, specs, two_signals
+from tests.evaluation.problems import task as signal_task
 from tests.tiny import tiny_model_config
 
 SAMPLES = 40
@@ -47,6 +50,18 @@ def test_files_and_schema(evaluated):
     assert metrics["samples"] == SAMPLES
     pictures = {path.stem for path in (out / "pictures").iterdir()}
     assert pictures == {"ablation", "calibration", "confusion", "errors", "slices"}
+
+
+def test_intervals_of_few_groups_are_called_rough(tmp_path):
+    few = dataclasses.replace(two_signals(40), groups=np.repeat([0, 1, 2, 3], [25, 5, 5, 5]))
+    many = dataclasses.replace(few, groups=np.arange(40))
+    config = EvaluateConfig(batch_size=40, bootstrap=20, pictures=0)
+    said = [
+        evaluate(both_bits, samples, specs("left", "right"), signal_task(), config, tmp_path)["remarks"]
+        for samples in (few, many)
+    ]
+    assert "in 4 groups that weigh as much as 2.3 equal ones" in " ".join(said[0])
+    assert "equal ones" not in " ".join(said[1])
 
 
 def test_metrics_are_those_of_the_model(evaluated):

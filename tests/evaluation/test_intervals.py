@@ -8,7 +8,7 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from mmkeras.core.errors import DataError
-from mmkeras.evaluation.intervals import SLOW_RESAMPLES, Bootstrap, paired_error
+from mmkeras.evaluation.intervals import BLOCKS, SLOW_RESAMPLES, Bootstrap, paired_error
 from mmkeras.tasks.classification.spec import Spec as Classification
 from tests.evaluation.problems import numbers, numbers_task, probabilities, several, several_task
 
@@ -76,6 +76,42 @@ def test_a_task_may_weigh_instead_of_picking_rows():
     weighed = bootstrap.score(spec(3, Resampled), targets, {"probabilities": outputs})
     assert weighed.methods == slow.methods
     np.testing.assert_allclose(weighed.draws["own_f1"], slow.draws["own_f1"], atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", [SlowClassification, Resampled])
+def test_a_slow_metric_is_known_without_each_group(kind):
+    targets, outputs = probabilities(120, 3)
+    groups = np.arange(120) % 12
+    found = Bootstrap(20).score(spec(3, kind), targets, {"probabilities": outputs}, None, groups).left_out["own_f1"]
+    expected = [
+        spec(3).score(targets[groups != group], {"probabilities": outputs[groups != group]})["macro_f1"]
+        for group in range(12)
+    ]
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_a_slow_metric_is_known_without_blocks_of_many_groups():
+    targets, outputs = several(250)
+    found = Bootstrap(20).score(several_task(), targets, {"probabilities": outputs})
+    assert len(found.left_out["mean_average_precision"]) == BLOCKS
+    assert len(found.draws["mean_average_precision"]) == 20
+    error = np.sqrt((BLOCKS - 1) * found.left_out["mean_average_precision"].var())
+    assert error == pytest.approx(found.draws["mean_average_precision"].std(), rel=0.5)
+
+
+def test_the_error_of_few_groups_of_a_ranked_metric_is_not_left_to_100_resamples():
+    # One group of 40 ranks its positives last. Resamples miss it, the metric without it does not.
+    targets, outputs = several(320)
+    groups = np.arange(320) // 8
+    outputs[groups == 0] = 1 - outputs[groups == 0]
+    found = Bootstrap().score(several_task(), targets, {"probabilities": outputs}, None, groups)
+    left_out = found.left_out["mean_average_precision"]
+    jackknife = np.sqrt(39 / 40 * np.square(left_out - left_out.mean()).sum())
+    interval = found.interval("mean_average_precision")
+    value = found.values["mean_average_precision"]
+    # On the logit scale, with no more degrees of freedom than the uneven influence of the groups allows.
+    half = (np.log(interval.high / (1 - interval.high)) - np.log(interval.low / (1 - interval.low))) / 2
+    assert half * value * (1 - value) > 1.05 * stats.t.ppf(0.975, 39) * jackknife
 
 
 def test_all_right_has_an_exact_interval():
