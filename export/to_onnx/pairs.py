@@ -11,6 +11,7 @@ Source: TensorRT documentation, Working with Quantized Types, Q/DQ layer-placeme
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from export.to_onnx.layers import WeightedNode
 from export.to_onnx.ranges import LEVELS
 from mmkeras.core.errors import require
 
-__all__ = ["quantise_nodes", "weight_scales"]
+__all__ = ["pairs_problem", "quantise_nodes", "weight_scales"]
 
 
 def quantise_nodes(
@@ -49,6 +50,31 @@ def quantise_nodes(
         result.graph.node.append(copy)
     graph.drop_unused()
     return result
+
+
+def pairs_problem(path: Path) -> str:
+    """Return what is wrong with a file's pairs of QuantizeLinear and DequantizeLinear; empty where nothing is.
+
+    Both of a pair have the same scale, and a zero point of 0: TensorRT takes no other.
+
+    Args:
+        path: an ONNX file.
+    """
+    onnx = require("onnx", "export")
+    graph = onnx.load(path).graph
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    quantised = {node.output[0]: node for node in graph.node if node.op_type == "QuantizeLinear"}
+    for node in graph.node:
+        first = quantised.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
+        if first is None:
+            continue
+        missing = np.array(np.nan)
+        scales, zeros = ([arrays.get(each.input[place], missing) for each in (first, node)] for place in (1, 2))
+        if not np.array_equal(*scales):
+            return f"quantises {first.input[0]} with another scale than it is dequantised with"
+        if any(zero.any() for zero in zeros):
+            return f"quantises {first.input[0]} with a zero point other than 0"
+    return ""
 
 
 def weight_scales(weights: np.ndarray, axis: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from export.to_onnx.pairs import pairs_problem
 from mmkeras.runtime.differences.contents import Contents
 from mmkeras.runtime.differences.read import read_contents
 
@@ -32,7 +33,7 @@ def content_problem(path: Path, format: str, precision: str) -> str:
     rules = {"tflite": _TFLITE, "onnx": _ONNX}.get(format, {})
     contents = read_contents(path, format) if precision in rules else None
     if contents is None or rules[precision](contents):
-        return ""
+        return pairs_problem(path) if (format, precision) == ("onnx", "int8") else ""
     types = ", ".join(f"{size:,} bytes of {name}" for name, size in contents.types.most_common(3))
     return f"does not hold what a file in {precision} does: its constants are {types}"
 
