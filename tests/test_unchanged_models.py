@@ -57,7 +57,10 @@ def cases(folder: Path) -> Iterator[tuple[str, ModelConfig, dict[str, np.ndarray
 
 
 def described(config: ModelConfig, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Return how many weights there are, a hash of their names, and one number for each output, with everything there and with a modality missing."""
+    """Return the number of weights and a hash of their names, and one number for each output.
+
+    The outputs are those with everything there and with a modality missing from one sample.
+    """
     keras.utils.clear_session()
     keras.utils.set_random_seed(3)
     model = build_model(config)
