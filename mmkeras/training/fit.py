@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from mmkeras.batch import Losses
 from mmkeras.components import find
 from mmkeras.config import RunConfig
 from mmkeras.console import Console
@@ -19,7 +20,6 @@ from mmkeras.data.index import Index
 from mmkeras.errors import TrainingError
 from mmkeras.keras_files import copy_weights
 from mmkeras.model import learning_rate_factors, task_config
-from mmkeras.tasks._losses import Losses
 from mmkeras.training.batches import blocks, training_batches, validation_batches
 from mmkeras.training.checkpoints import Checkpoints, Diverged, State
 from mmkeras.training.cluster.agreement import Agreement

@@ -13,9 +13,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from mmkeras.batch import LossContext, Losses
 from mmkeras.errors import ConfigError, TrainingError
 from mmkeras.fusion._alone import SHARE, SUFFIX
-from mmkeras.tasks._losses import LossContext, Losses
 
 __all__ = ["ExtraOutputs", "Objective", "Value"]
 
@@ -110,7 +110,7 @@ class Objective:
         """Return the loss (B,) of each sample of a whole batch, or None where there is only one of the batch."""
         found = self.parts(outputs, targets, inputs, weights, training=False).values()
         rows = [keras.ops.convert_to_numpy(part) for part in found if len(part.shape) == 1]
-        return np.sum(rows, axis=0, dtype=np.float32) if rows else None
+        return np.asarray(sum(rows), np.float32) if rows else None
 
     # === Replaced methods ===
 

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from mmkeras.batch import LossContext
 from mmkeras.tasks._encoded import pooled, tokens_of
-from mmkeras.tasks._losses import LossContext
 from mmkeras.tokens import Encoded
 
 Tensors = Mapping[str, Any]
