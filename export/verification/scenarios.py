@@ -1,7 +1,8 @@
 """The modality scenarios that every exported file is tried in, derived from the specs.
 
 ``all`` is the samples as they are; ``without_<modality>`` takes one modality away; ``<case>_<modality>`` are the
-difficult inputs that a modality's spec names itself, such as ``empty_text`` and ``longest_text``.
+difficult inputs that a modality's spec names itself, such as ``empty_text`` and ``longest_text``. A model of one
+modality has no ``without_<modality>``: nothing would be left, and a device refuses such a sample.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ def _missing(value: Any) -> None:
 
 
 def scenarios(specs: Mapping[str, ModalitySpec]) -> tuple[Scenario, ...]:
-    """Return the scenarios of a model: all, each modality absent, and each modality's own cases."""
+    """Return the scenarios of a model: all, each of several modalities absent, and each modality's own cases."""
     found = [Scenario(ALL)]
-    found += [Scenario(f"without_{name}", name, _missing) for name in specs]
+    found += [Scenario(f"without_{name}", name, _missing) for name in specs if len(specs) > 1]
     for name, spec in specs.items():
         found += [Scenario(f"{case}_{name}", name, change) for case, change in spec.scenarios().items()]
     return tuple(found)

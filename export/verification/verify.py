@@ -93,7 +93,7 @@ class Reference:
         return {case.scenario.name: case.metric for case in self.cases}
 
     def raw_cases(self) -> list[Case]:
-        """Return cases for the raw endpoint: ``raw`` and, one modality after the other empty, ``raw_without_<name>``.
+        """Return cases for the raw endpoint: ``raw`` and, each of several modalities empty, ``raw_without_<name>``.
 
         Their reference is the Keras model on tensors decoded in TensorFlow, one sample at a time, as in training.
         """
@@ -105,7 +105,7 @@ class Reference:
         graph = tf.function(decode_batch, autograph=False)
         decoded = {name: _numpy(graph(spec, tf.constant(values[name]))) for name, spec in specs.items()}
         cases = []
-        for missing in ("", *specs):
+        for missing in ("", *(specs if len(specs) > 1 else ())):
             raw = {name: empty if name == missing else values[name] for name in specs}
             tensors: dict[str, np.ndarray] = {}
             for name, spec in specs.items():

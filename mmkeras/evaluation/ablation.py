@@ -1,7 +1,7 @@
 """What each modality is worth: removed, shuffled across samples, and with all others missing, against the whole model.
 
 ``alone`` in the results is the same model with the other modalities marked as missing. It is not a model that was
-trained on one modality, which may do better.
+trained on one modality, which may do better. A model of one modality is only scored with that modality shuffled.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def ablate(
     outputs: Outputs,
     bootstrap: Bootstrap,
 ) -> Ablation:
-    """Score the model without, with shuffled and with nothing but each modality.
+    """Score the model without, with shuffled and with nothing but each modality; a single one is only shuffled.
 
     Args:
         run: gives the outputs of one variant of the inputs.
@@ -85,10 +85,11 @@ def ablate(
         return scored[variant]
 
     names = list(specs)
+    several = names if len(names) > 1 else []
     groups: dict[str, dict[str, Draws]] = {
-        "removed": {name: score(Variant(absent=frozenset({name}))) for name in names},
+        "removed": {name: score(Variant(absent=frozenset({name}))) for name in several},
         "shuffled": {name: score(Variant(shuffled=frozenset({name}), seed=bootstrap.seed)) for name in names},
-        "alone": {name: score(Variant(absent=frozenset(names) - {name})) for name in names},
+        "alone": {name: score(Variant(absent=frozenset(names) - {name})) for name in several},
     }
     constant = baseline_outputs(task, samples.targets, outputs, samples.weights)
     baseline = bootstrap.score(task, samples.targets, constant, samples.weights, samples.groups) if constant else None
@@ -113,7 +114,7 @@ def _verdict(
     task: TaskSpec, whole: Draws, groups: Mapping[str, Mapping[str, Draws]], baseline: Draws | None
 ) -> tuple[dict[str, Any], list[str]]:
     metric, sign = task.metric, task.metric_sign
-    names = list(groups["removed"])
+    names = list(groups["shuffled"])
     verdict: dict[str, Any] = {"metric": metric, "fusion_helps": None, "best_alone": None, "gain": None}
     warnings: list[str] = []
     sentences: list[str] = []
@@ -138,11 +139,14 @@ def _verdict(
             ending = ("No modality's content is used.", "Only one modality's content is used.", "")[min(used, 2)]
             sentences.append(f"Fusion adds nothing: {comparison} {ending}".rstrip())
             warnings.append(sentences[-1])
+    else:
+        sentences.append(f"The model has one modality, {names[0]}: there is no fusion to judge.")
     costs = {}
     for name in names:
-        cost = groups["removed"][name].difference(whole, metric)
-        costs[name] = cost.to_json()
-        sentences.append(_cost(name, metric, sign, groups["removed"][name], whole, cost))
+        if name in groups["removed"]:
+            cost = groups["removed"][name].difference(whole, metric)
+            costs[name] = cost.to_json()
+            sentences.append(_cost(name, metric, sign, groups["removed"][name], whole, cost))
         if not _worse(shuffled[name], sign):
             warnings.append(
                 f"The model does not use {name}: with {name} taken from other samples, "
@@ -150,7 +154,7 @@ def _verdict(
                 f"stays at {number(metric, groups['shuffled'][name].values[metric])} "
                 f"({change(metric, shuffled[name])})."
             )
-        if baseline and len(names) > 1:
+        if baseline and name in groups["removed"]:
             below = groups["removed"][name].difference(baseline, metric)
             if _worse(below, sign):
                 warnings.append(

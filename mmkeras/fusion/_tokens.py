@@ -58,7 +58,7 @@ def align(tokens: Mapping[str, Tokens], width: int) -> dict[str, Tokens]:
     for name, each in tokens.items():
         x = keras.layers.Dense(width, name=f"fusion_{name}_dense")(clear(each.values, each.mask))
         x = keras.layers.LayerNormalization(name=f"fusion_{name}_norm")(x)
-        aligned[name] = Tokens(clear(x, each.mask), each.mask)
+        aligned[name] = Tokens(clear(x, each.mask), each.mask, of=each.of)
     return aligned
 
 
@@ -69,6 +69,7 @@ def join(tokens: Mapping[str, Tokens]) -> Tokens:
     return Tokens(
         ops.concatenate([each.values for each in tokens.values()], axis=1),
         ops.concatenate([each.mask for each in tokens.values()], axis=1),
+        of=tuple(name for each in tokens.values() for name in each.of),
     )
 
 
@@ -115,18 +116,18 @@ def expand(x: Any, inner: int, dropout: float, name: str, *, gated: bool = False
 
 
 def fused(tokens: Mapping[str, Tokens], merged: Any, layers: int, dropout: float) -> Fused:
-    """Return joined tokens and ``gelu(W merged + b)``, ``layers`` times, as the pooled vector.
+    """Return ``gelu(W merged + b)``, ``layers`` times, as the pooled vector.
 
     Args:
-        tokens: the aligned modalities.
+        tokens: the aligned modalities, whose width the vector gets.
         merged: what the fusion made of them (B, D') for any D'.
         layers: Dense layers after the merge.
         dropout: share dropped after each of them in training.
     """
-    joined = join(tokens)
+    width = int(next(iter(tokens.values())).values.shape[-1])
     for i in range(1, layers + 1):
-        merged = keras.layers.Dense(int(joined.values.shape[-1]), name=f"fusion_merged_{i}")(merged)
+        merged = keras.layers.Dense(width, name=f"fusion_merged_{i}")(merged)
         merged = ops.gelu(merged, approximate=True)
         if dropout:
             merged = keras.layers.Dropout(dropout, name=f"fusion_merged_{i}_dropout")(merged)
-    return Fused(joined.values, joined.mask, merged)
+    return Fused(merged)

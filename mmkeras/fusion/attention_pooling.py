@@ -11,7 +11,9 @@ from mmkeras.core.errors import ConfigError
 from mmkeras.fusion._tokens import align, attend, check, fused, join
 from mmkeras.layers.tokens import Fused, Tokens
 
-__all__ = ["LearnedQueries", "fuse"]
+__all__ = ["GIVES", "LearnedQueries", "fuse"]
+
+GIVES = ("pooled",)
 
 
 def fuse(
@@ -30,7 +32,7 @@ def fuse(
         dropout: share dropped from attention weights, from what is read and after each of these layers in training.
 
     Returns:
-        The aligned tokens of all modalities (B, N, D), their masks and the pooled vector (B, D).
+        The pooled vector (B, D).
 
     Raises:
         ConfigError: an option is out of range.

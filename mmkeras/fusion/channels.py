@@ -8,7 +8,9 @@ from mmkeras.core.errors import ConfigError
 from mmkeras.fusion._tokens import align, check, clear, masked_mean
 from mmkeras.layers.tokens import Fused, Tokens
 
-__all__ = ["fuse"]
+__all__ = ["GIVES", "fuse"]
+
+GIVES = ("pooled", "map")
 
 
 def fuse(tokens: dict[str, Tokens], *, layers: int = 2, dropout: float = 0.0) -> Fused:
@@ -23,7 +25,7 @@ def fuse(tokens: dict[str, Tokens], *, layers: int = 2, dropout: float = 0.0) ->
         dropout: share of the result dropped in training.
 
     Returns:
-        The mixed tokens (B, N, D), their mask and grid and the pooled vector (B, D).
+        The pooled vector (B, D) and the mixed tokens (B, N, D), which are of all modalities, with their grid.
 
     Raises:
         ConfigError: maps of different sizes, or an option out of range.
@@ -54,7 +56,8 @@ def fuse(tokens: dict[str, Tokens], *, layers: int = 2, dropout: float = 0.0) ->
     if dropout:
         x = keras.layers.Dropout(dropout, name="fusion_dropout")(x)
     x = clear(x, mask)
-    return Fused(x, mask, masked_mean(Tokens(x, mask)), grid)
+    mixed = Tokens(x, mask, grid=grid, of=tuple(name for each in tokens.values() for name in each.of))
+    return Fused(masked_mean(mixed), mixed)
 
 
 def _padded(tokens: Tokens, length: int) -> Tokens:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Literal
 
 import keras
@@ -10,7 +11,9 @@ from mmkeras.core.errors import ConfigError, nearest
 from mmkeras.fusion._tokens import align, attend, check, clear, expand, join, masked_mean
 from mmkeras.layers.tokens import Fused, Tokens
 
-__all__ = ["fuse"]
+__all__ = ["GIVES", "fuse"]
+
+GIVES = ("pooled", "map")
 
 
 def fuse(
@@ -49,7 +52,7 @@ def fuse(
             ``mean`` the mean of its real tokens.
 
     Returns:
-        The querying modality's tokens (B, N, D), its mask and the pooled vector (B, D).
+        The pooled vector (B, D) and the querying modality's tokens (B, N, D), with their places and grid.
 
     Raises:
         ConfigError: ``query`` is no modality, or an option is out of range.
@@ -63,8 +66,9 @@ def fuse(
     if asking not in tokens:
         raise ConfigError(f"query: no modality is called {query!r}; {nearest(query, tokens)}")
 
-    mask = tokens[asking].mask
-    x = clear(tokens[asking].values, mask)
+    asked = tokens[asking]
+    mask = asked.mask
+    x = clear(asked.values, mask)
     others = {name: each for name, each in tokens.items() if name != asking}
     memory = join(align(others, width)) if others else None
 
@@ -79,4 +83,5 @@ def fuse(
         x = x + expand(z, feed_forward * width, dropout, f"fusion_feed_forward_{i}", gated=gated)
 
     x = clear(keras.layers.LayerNormalization(name="fusion_norm")(x), mask)
-    return Fused(x, mask, x[:, 0] if pooling == "first" else masked_mean(Tokens(x, mask)))
+    read = dataclasses.replace(asked, values=x)
+    return Fused(x[:, 0] if pooling == "first" else masked_mean(read), read)

@@ -8,7 +8,9 @@ from keras import ops
 from mmkeras.fusion._tokens import align, check, fused, masked_mean
 from mmkeras.layers.tokens import Fused, Tokens
 
-__all__ = ["fuse"]
+__all__ = ["GIVES", "fuse"]
+
+GIVES = ("pooled",)
 
 
 def fuse(tokens: dict[str, Tokens], *, layers: int = 1, dropout: float = 0.0) -> Fused:
@@ -23,7 +25,7 @@ def fuse(tokens: dict[str, Tokens], *, layers: int = 1, dropout: float = 0.0) ->
         dropout: share dropped after each of them in training.
 
     Returns:
-        The aligned tokens of all modalities (B, N, D), their masks and the pooled vector (B, D).
+        The pooled vector (B, D).
 
     Raises:
         ConfigError: an option is out of range.

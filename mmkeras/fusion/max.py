@@ -5,7 +5,9 @@ from __future__ import annotations
 from mmkeras.fusion._tokens import align, check, fused, join, masked_max
 from mmkeras.layers.tokens import Fused, Tokens
 
-__all__ = ["fuse"]
+__all__ = ["GIVES", "fuse"]
+
+GIVES = ("pooled",)
 
 
 def fuse(tokens: dict[str, Tokens], *, layers: int = 1, dropout: float = 0.0) -> Fused:
@@ -17,7 +19,7 @@ def fuse(tokens: dict[str, Tokens], *, layers: int = 1, dropout: float = 0.0) ->
         dropout: share dropped after each of them in training.
 
     Returns:
-        The aligned tokens of all modalities (B, N, D), their masks and the pooled vector (B, D).
+        The pooled vector (B, D).
 
     Raises:
         ConfigError: an option is out of range.

@@ -7,15 +7,17 @@ from typing import Any
 import keras
 from keras import ops
 
-from mmkeras.core.errors import ConfigError, nearest
+from mmkeras.errors import ConfigError, nearest
+from mmkeras.fusion._alone import after_reading, extra_outputs
 from mmkeras.fusion._spatial import LearnedMap, SpatialAttention
 from mmkeras.fusion._tokens import align, check, clear, expand, join, masked_mean
-from mmkeras.fusion._twice import Twice
-from mmkeras.layers.tokens import Fused, Tokens
-from mmkeras.layers.waves import waves
-from mmkeras.media.geometry import cell_centres
+from mmkeras.geometry import cell_centres
+from mmkeras.tokens import Fused, Tokens
+from mmkeras.waves import waves
 
-__all__ = ["fuse"]
+__all__ = ["GIVES", "extra_outputs", "fuse"]
+
+GIVES = ("pooled", "map")
 
 
 def fuse(
@@ -47,11 +49,13 @@ def fuse(
         heads: attention heads; must divide the width.
         feed_forward: inner width of the feed-forward step, as a multiple of the width.
         dropout: share dropped from each step's result in training.
-        alone: in training, let the modality that queries also answer by itself, as if the others were missing. Its own
-            branch is run once for both. For one layer, and tasks that know `Fused.twice`.
+        alone: in training, let the modality that queries also answer by itself, as if the others were missing: every
+            output of the model gets an extra output ``<output>_alone``, which the losses see. The branch of that
+            modality is run once for both. For one layer.
 
     Returns:
-        The querying tokens (B, N, D + heads * (M + 1)) or (B, N, D), their mask and grid, and the pooled vector (B, D).
+        The pooled vector (B, D), the querying tokens (B, N, D + heads * (M + 1)) or (B, N, D) with their places and
+        grid, and guesses of their distances.
 
     Raises:
         ConfigError: ``query`` is no modality, or an option is out of range.
@@ -79,8 +83,8 @@ def fuse(
         x = x + keras.layers.Dense(width, name="fusion_position")(waves(asked.position[:, :, :2]))
     extras = _extras(asked, memory)
     joined = join(align(memory, width)) if memory else None
-    twice = alone and joined is not None and grid is None
-    before, readout, distances = x, None, None
+    answers_alone = alone and joined is not None and grid is None
+    mask, readout, distances = asked.mask, None, None
     for i in range(1, layers + 1):
         if joined is not None:
             z = keras.layers.LayerNormalization(name=f"fusion_cross_{i}_norm")(x)
@@ -88,22 +92,15 @@ def fuse(
             read, _, readout, *known = attention([z, joined.values, joined.mask, *extras])
             distances = known[0] if known else None
             x = x + read
-        if twice and i == 1:
-            x = Twice(name="fusion_twice")([x, before])
+        if answers_alone:
+            x, mask, readout, distances = after_reading(x, mask, readout, distances)
         z = keras.layers.LayerNormalization(name=f"fusion_feed_forward_{i}_norm")(x)
         x = x + expand(z, feed_forward * width, dropout, f"fusion_feed_forward_{i}", gated=True)
-    mask = asked.mask
-    if twice:
-        mask = Twice(name="fusion_twice_mask")([mask, mask])
-        readout = Twice(name="fusion_twice_readout")([readout, ops.zeros_like(readout)])
-        if distances is not None:
-            believed = ops.repeat(distances[:, :, :1], distances.shape[-1], axis=-1)
-            distances = Twice(name="fusion_twice_distances")([distances, believed])
     x = clear(keras.layers.LayerNormalization(name="fusion_norm")(x), mask)
     pooled = masked_mean(Tokens(x, mask))
     if readout is not None and len(extras) == 3:
         x = ops.concatenate([x, clear(readout, mask)], axis=-1)
-    return Fused(x, mask, pooled, asked.grid, distances, twice)
+    return Fused(pooled, Tokens(x, mask, asked.position, grid=asked.grid, of=asked.of), distances)
 
 
 def _learned(tokens: dict[str, Tokens], grid: tuple[int, int]) -> Tokens:

@@ -1,19 +1,20 @@
-"""What branches give to fusions and fusions give to heads. Holds Keras tensors, imports nothing."""
+"""What branches give to fusions, and what heads receive. Holds Keras tensors, imports nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Branch", "Fused", "Tokens"]
+__all__ = ["Branch", "Encoded", "Fused", "Tokens"]
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """A modality as a sequence in the common width."""
+    """A modality, or what a fusion made of it, as a sequence."""
 
     values: Any
-    """Float tensor (B, N, D)."""
+    """Float tensor (B, N, D). A modality has the common width; a fusion may append measurements."""
     mask: Any
     """int32 tensor (B, N): 1 where a token is real. At least one: a missing modality is one null token."""
     position: Any | None = None
@@ -23,6 +24,9 @@ class Tokens:
     """Float tensor (B, N, M): what the sensor itself measured, scaled to about 1, to be read out as it is."""
     grid: tuple[int, int] | None = None
     """Rows and columns where the tokens are a map, row by row. A missing map keeps its cells, each a null token."""
+    of: tuple[str, ...] = ()
+    """Names of the modalities whose tokens these are: one as a rule, several where a fusion stacks their maps, none
+    where a fusion has learned the queries. A branch leaves it empty; the model fills it in."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +43,22 @@ class Branch:
 class Fused:
     """The merged modalities."""
 
-    tokens: Any
-    """Float tensor (B, N, D)."""
-    mask: Any
-    """int32 tensor (B, N): 1 where a token is real."""
     pooled: Any
     """Float tensor (B, D): one vector for a sample."""
-    grid: tuple[int, int] | None = None
-    """Rows and columns where the tokens are a map, row by row; dense tasks need one."""
+    tokens: Tokens | None = None
+    """Tokens that have read the other modalities; `Tokens.of` says whose they are. None where a fusion only pools."""
     distances: Any | None = None
-    """Float32 tensor (B, N, K): guesses of how far ahead a token's object is, as logarithms of metres, for a head to
-    choose from. None where no modality measures distances."""
-    twice: bool = False
-    """In training every sample is there twice, (2 B, ...): fused, then as the modality that queries has it alone."""
+    """Float32 tensor (B, N, K): guesses of how far ahead the object of each of the tokens is, as logarithms of metres,
+    for a head to choose from. None where no modality measures distances."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What a head receives; `mmkeras.tasks._encoded` takes out what a head needs, or refuses."""
+
+    tokens: Mapping[str, Tokens]
+    """The modalities by name, each after its null token."""
+    fused: Fused | None = None
+    """What the fusion made of them; None where it leaves them apart."""
+    fusion: str = ""
+    """Name of the fusion, for messages."""

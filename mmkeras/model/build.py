@@ -14,6 +14,7 @@ from mmkeras.layers.keras_settings import check_keras
 from mmkeras.layers.tokens import Tokens
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
+from mmkeras.tokens import Encoded, Tokens
 
 __all__ = [
     "NullToken",
@@ -123,17 +124,12 @@ def build_model(config: ModelConfig) -> keras.Model:
         present = keras.Input((), dtype=spec.present.dtype, name=spec.present.name)
         inputs |= {**branch.inputs, spec.present.name: present}
         tokens[name] = _or_null(name, branch.tokens, present)
-    fused = fusion.fuse(tokens, **config.fusion.options)
-    if fused.twice and not getattr(head, "KNOWS_TWICE", False):
-        raise ConfigError(
-            f"model.fusion.options.alone: the losses of the task {config.task.name} cannot score an answer of one "
-            "modality alone; leave the option out"
-        )
-    return keras.Model(inputs, head.build(fused, task.spec(), task), name="mmkeras")
+    encoded = Encoded(tokens, fusion.fuse(tokens, **config.fusion.options), config.fusion.name)
+    return keras.Model(inputs, head.build(encoded, task.spec(), task), name="mmkeras")
 
 
 def _or_null(name: str, tokens: Tokens, present: Any) -> Tokens:
-    """Put the null token in where the modality is missing; what it would have measured becomes 0."""
+    """Put the null token in where the modality is missing; its measurements become 0."""
     null = NullToken(tokens.grid is not None, name=f"{name}_null_token")
     values, mask = null(tokens.values, tokens.mask, present)
     there = ops.reshape(ops.greater(present, 0.5), (-1, 1, 1))
@@ -141,7 +137,7 @@ def _or_null(name: str, tokens: Tokens, present: Any) -> Tokens:
     position = tokens.position
     if position is not None and tokens.grid is None:
         position = ops.where(there, position, -1.0)
-    return Tokens(values, mask, position, measured, tokens.grid)
+    return Tokens(values, mask, position, measured, tokens.grid, (name,))
 
 
 def learning_rate_factors(config: ModelConfig) -> dict[str, float]:

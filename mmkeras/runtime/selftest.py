@@ -129,7 +129,8 @@ def selftest(bundle: Bundle, *, threads: int = 1, progress: Callable[[str], None
 def _scenarios(bundle: Bundle, golden: Golden, files: list[FileCheck]) -> dict[str, str]:
     """Return the verdict on every scenario of the golden samples and of the model."""
     cases = [f"{case}_{name}" for name, spec in bundle.specs.items() for case in spec.scenarios()]
-    expected = ["all", *(f"without_{name}" for name in bundle.specs), *cases]
+    absent = [f"without_{name}" for name in bundle.specs] if len(bundle.specs) > 1 else []
+    expected = ["all", *absent, *cases]
     run = [file for file in files if file.samples]
     found = {}
     for scenario in dict.fromkeys([*expected, *golden.scenarios]):

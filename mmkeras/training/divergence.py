@@ -19,6 +19,7 @@ from mmkeras.storage.privacy import redaction
 from mmkeras.training.batches import training_batches
 from mmkeras.training.checkpoints import Checkpoints, Diverged
 from mmkeras.training.cluster.connect import Cluster
+from mmkeras.training.objective import Objective
 from mmkeras.training.run import Run
 
 __all__ = ["FiniteLoss", "explain", "save_batch"]
@@ -44,12 +45,21 @@ class FiniteLoss(keras.callbacks.Callback):
 
 
 def save_batch(
-    model: keras.Model, run: Run, config: RunConfig, index: Index, cluster: Cluster, step: int, steps_per_epoch: int
+    model: keras.Model,
+    run: Run,
+    config: RunConfig,
+    index: Index,
+    cluster: Cluster,
+    step: int,
+    steps_per_epoch: int,
+    objective: Objective | None = None,
 ) -> Path:
     """Make the batch of a step once more, which is the same one, and write it into the run's folder.
 
     The file holds ``keys`` (B,), ``inputs/<tensor>``, ``targets/<output>``, ``weights`` (B,) and, where the run has a
-    checkpoint and trains on one device, ``losses`` (B,): of each sample alone, with the weights of that checkpoint.
+    checkpoint and trains on one device, ``losses`` (B,) with the weights of that checkpoint: of each sample alone, or,
+    where a loss hook sees the whole batch (``whole``), of each sample among the others. A loss that is of the batch as
+    a whole has none. ``outputs_finite/<output>`` bool (B,) comes with that checkpoint too.
     Of inputs that ``privacy.redact`` hides, texts or all of them, it only holds ``finite/<tensor>`` bool (B,).
 
     Args:
@@ -60,6 +70,7 @@ def save_batch(
         cluster: this worker writes its own part.
         step: number of the step, from 1.
         steps_per_epoch: steps of an epoch.
+        objective: of the model where it has one, see `mmkeras.training.fit.compile_model`.
     """
     batches = training_batches(index, run, config, cluster, step=step - 1, steps_per_epoch=steps_per_epoch, clock=None)
     parts = [part for part, _ in zip(batches, range(cluster.replicas_here), strict=False)]
@@ -76,7 +87,9 @@ def save_batch(
     }
     if cluster.strategy is None and list((run.folder / "checkpoints").glob("step-*")):
         Checkpoints.load(run.folder, model)
-        found["losses"] = _losses(model, inputs, targets, weights)
+        found |= _losses(model, inputs, targets, weights, objective)
+    if objective is not None and objective.of_the_batch:
+        found["whole"] = np.array(True)
     path = run.folder / f"diverged-{step:08d}{f'-worker-{cluster.rank}' if cluster.members else ''}.npz"
     aside = path.with_name(f".{path.name}.tmp.npz")
     np.savez_compressed(aside, **found)  # type: ignore[arg-type]
@@ -122,20 +135,24 @@ def _suspects(batch: dict[str, np.ndarray], keys: Sequence[str]) -> list[str]:
     """Say which samples hold numbers that are not finite, or else which have the largest losses."""
     wrong: dict[str, list[str]] = {}
     for name, values in batch.items():
-        if name in ("keys", "losses"):
+        if name in ("keys", "losses", "whole"):
             continue
-        finite = values if name.startswith("finite/") else _finite(values)
+        finite = values if name.startswith(("finite/", "outputs_finite/")) else _finite(values)
+        shown = name.replace("outputs_finite/", "outputs/").replace("finite/", "inputs/")
         for row in np.flatnonzero(~finite):
-            wrong.setdefault(keys[int(row)], []).append(name.replace("finite/", "inputs/"))
+            wrong.setdefault(keys[int(row)], []).append(shown)
     if wrong:
         return [f"  {key}: not finite in {', '.join(names)}" for key, names in list(wrong.items())[:_SHOWN]]
+    whole = "whole" in batch
     if "losses" not in batch:
         listed = ", ".join(keys[:_SHOWN]) + (f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")
-        return [f"  Its inputs, targets and weights are finite. Samples: {listed}."]
+        of_all = ["  The loss is of the batch as a whole: no single sample can be named."] if whole else []
+        return [*of_all, f"  Its inputs, targets and weights are finite. Samples: {listed}."]
     losses = np.where(np.isfinite(batch["losses"]), batch["losses"], np.inf)
     order = np.argsort(-losses, kind="stable")[:_SHOWN]
     return [
-        "  Its inputs, targets and weights are finite. Samples by their loss at the last checkpoint:",
+        "  Its inputs, targets and weights are finite. Samples by their loss at the last checkpoint"
+        + (", which depends on the other samples of the batch too:" if whole else ":"),
         *(f"  {keys[int(row)]}: loss {batch['losses'][row]:.4g}, weight {batch['weights'][row]:.4g}" for row in order),
     ]
 
@@ -147,8 +164,16 @@ def _finite(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.isfinite(values.reshape(len(values), -1)).all(axis=1))
 
 
-def _losses(model: keras.Model, inputs: Any, targets: Any, weights: np.ndarray) -> np.ndarray:
+def _losses(
+    model: keras.Model, inputs: Any, targets: Any, weights: np.ndarray, objective: Objective | None
+) -> dict[str, np.ndarray]:
+    """Return ``outputs_finite/<output>`` (B,) and, where samples have losses, ``losses`` (B,)."""
     outputs = model(inputs, training=False)
+    arrays = {name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()}
+    found = {f"outputs_finite/{name}": _finite(value) for name, value in arrays.items()}
+    if objective is not None and objective.of_the_batch:
+        rows = objective.of_samples(outputs, targets, inputs, weights)
+        return found if rows is None else {**found, "losses": rows}
     losses = []
     for row in range(len(weights)):
         one = slice(row, row + 1)
@@ -158,7 +183,7 @@ def _losses(model: keras.Model, inputs: Any, targets: Any, weights: np.ndarray) 
             sample_weight=weights[one],
         )
         losses.append(float(keras.ops.convert_to_numpy(loss)))
-    return np.array(losses, np.float32)
+    return {**found, "losses": np.array(losses, np.float32)}
 
 
 def _joined(parts: Sequence[Any]) -> Any:

@@ -12,10 +12,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmkeras.core.components import find
-from mmkeras.core.config import RunConfig
-from mmkeras.core.console import Console
-from mmkeras.core.errors import TrainingError
+from mmkeras.batch import Losses
+from mmkeras.components import find
+from mmkeras.config import RunConfig
+from mmkeras.console import Console
 from mmkeras.data.index import Index
 from mmkeras.layers.keras_files import copy_weights
 from mmkeras.model import learning_rate_factors, task_config
@@ -33,6 +33,7 @@ from mmkeras.training.host_score import HostScore
 from mmkeras.training.input_clock import InputClock
 from mmkeras.training.interrupts import Interrupted, Interrupts
 from mmkeras.training.lost_data import LOST_DATA, report_lost, without_lost
+from mmkeras.training.objective import Objective
 from mmkeras.training.optimizer import build_optimizer, variable_factors
 from mmkeras.training.progress import TerminalProgress
 from mmkeras.training.run import Run
@@ -55,7 +56,7 @@ class Fitted:
 
 def compile_model(
     model: keras.Model, config: RunConfig, index: Index, steps: int, *, jit_compile: bool = False
-) -> None:
+) -> Objective | None:
     """Compile a model with its head's losses and metrics and the run's optimizer.
 
     Args:
@@ -64,15 +65,27 @@ def compile_model(
         index: for the class balance.
         steps: training steps of the whole run.
         jit_compile: whether XLA compiles the step.
+
+    Returns:
+        The model's objective where its head has a loss hook or its fusion has extra outputs; else None, and Keras does
+        all of it.
     """
     head = find("tasks", config.model.task.name, "head")
     task = task_config(config.model)
+    class_counts = index.splits["train"].classes
+    losses: Losses = head.losses(task.spec(), task, class_counts)
     model.compile(
         optimizer=build_optimizer(config.train, steps, variable_factors(model, learning_rate_factors(config.model))),
-        loss=head.losses(task.spec(), task, index.splits["train"].classes),
+        loss=None if callable(losses) else losses,
         weighted_metrics=head.metrics(task.spec()),
         jit_compile=jit_compile,
     )
+    graph = getattr(model, "float_model", model)
+    outputs = getattr(find("fusion", config.model.fusion.name), "extra_outputs", None)
+    extra = None if outputs is None else outputs(graph)
+    if extra is None and not callable(losses):
+        return None
+    return Objective(model, losses, class_counts or {}, extra, graph)
 
 
 def fit(
@@ -120,7 +133,7 @@ def fit(
             "Use a smaller batch or more data."
         )
     steps_per_epoch = train.steps_per_epoch or samples // train.batch_size
-    state = _prepared(model, run, config, index, cluster, steps_per_epoch, resume=resume)
+    state, objective = _prepared(model, run, config, index, cluster, steps_per_epoch, resume=resume)
     finished = state.waited >= train.early_stopping if train.early_stopping else False
     if state.step >= train.epochs * steps_per_epoch or finished:
         console.print("Training had already finished; nothing is left to resume.")
@@ -179,6 +192,9 @@ def fit(
                 callback.on_train_end()
 
         data: Any = batches()
+        if objective is not None:
+            with cluster.scope():
+                objective.prepare(data.element_spec)
         try:
             with cluster.watched(), spread(model, cluster, plan.per_replica, data.element_spec, agreement):
                 while not model.stop_training and state.step < train.epochs * steps_per_epoch:
@@ -211,7 +227,7 @@ def fit(
             ) from None
         except Diverged as error:
             end()
-            path = save_batch(model, run, config, index, cluster, error.step, steps_per_epoch)
+            path = save_batch(model, run, config, index, cluster, error.step, steps_per_epoch, objective)
             raise explain_divergence(path, error.step, 1 + (error.step - 1) // steps_per_epoch) from None
         except PeerLostError:
             end()
@@ -228,8 +244,12 @@ def _prepared(
     steps_per_epoch: int,
     *,
     resume: bool,
-) -> State:
-    """Compile the model in the cluster's scope and return the state to go on from, loaded where the run resumes."""
+) -> tuple[State, Objective | None]:
+    """Compile the model in the cluster's scope.
+
+    Returns:
+        The state to go on from, loaded where the run resumes, and the objective, see `compile_model`.
+    """
     decided = run.provenance["decided"]
     if cluster.strategy is not None and decided["precision"] == "mixed_float16":
         raise TrainingError(
@@ -237,7 +257,7 @@ def _prepared(
             "mixed_bfloat16 or float32"
         )
     with cluster.scope():
-        compile_model(
+        objective = compile_model(
             model,
             config,
             index,
@@ -252,4 +272,4 @@ def _prepared(
             f"{config.train.batch_size}. Resume on as many devices as before, or train with cluster.batch = global"
         )
     state.batch_size = config.train.batch_size
-    return state
+    return state, objective

@@ -81,7 +81,11 @@ def test_one_modality_has_no_fusion_to_judge():
     found, ran = run(left_bit, two_signals(), names=("left",))
     assert found.result["verdict"]["fusion_helps"] is None
     assert found.result["verdict"]["gain"] is None
-    assert len(ran) == 3
+    assert found.result["removed"] == found.result["alone"] == found.result["verdict"]["cost_of_missing"] == {}
+    assert list(found.result["shuffled"]) == ["left"]
+    assert "one modality, left" in found.result["verdict"]["text"]
+    assert not any(variant.absent for variant in ran)
+    assert len(ran) == 2
 
 
 def test_slices_are_sorted_flagged_and_compared():

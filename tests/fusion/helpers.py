@@ -17,16 +17,20 @@ SIZES = {"image": 6, "text": 5}
 
 
 def fusion_model(name: str, sizes: Mapping[str, int] = SIZES, **options: Any) -> keras.Model:
-    """Return a model from ``<modality>`` (B, N, D) and ``<modality>_mask`` (B, N) to tokens, mask and pooled."""
+    """Return a model from ``<modality>`` (B, N, D) and ``<modality>_mask`` (B, N) to pooled.
+
+    Where the fusion gives tokens, also to ``tokens`` and ``mask``.
+    """
     inputs: dict[str, Any] = {}
     tokens: dict[str, Tokens] = {}
     for modality, size in sizes.items():
         values = keras.Input((size, WIDTH), name=modality)
         mask = keras.Input((size,), dtype="int32", name=f"{modality}_mask")
         inputs |= {modality: values, f"{modality}_mask": mask}
-        tokens[modality] = Tokens(values, mask)
+        tokens[modality] = Tokens(values, mask, of=(modality,))
     fused = find("fusion", name).fuse(tokens, **options)
-    return keras.Model(inputs, {"tokens": fused.tokens, "mask": fused.mask, "pooled": fused.pooled})
+    read = {} if fused.tokens is None else {"tokens": fused.tokens.values, "mask": fused.tokens.mask}
+    return keras.Model(inputs, {**read, "pooled": fused.pooled})
 
 
 def random_tokens(sizes: Mapping[str, int] = SIZES, batch: int = 3, seed: int = 0) -> dict[str, np.ndarray]:

@@ -24,7 +24,7 @@ def _model(grids: dict[str, tuple[int, int] | None], cells: int = 24, **options:
         mask = keras.ops.ones_like(inputs[name][:, :, 0], dtype="int32")
         tokens[name] = Tokens(inputs[name], mask, grid=grid)
     fused = find("fusion", "channels").fuse(tokens, **options)
-    return keras.Model(inputs, {"tokens": fused.tokens, "mask": fused.mask}), fused.grid
+    return keras.Model(inputs, {"tokens": fused.tokens.values, "mask": fused.tokens.mask}), fused.tokens.grid
 
 
 def test_maps_stay_a_map_and_neighbours_mix():

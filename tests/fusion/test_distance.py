@@ -12,8 +12,9 @@ import pytest
 from mmkeras.core.components import find
 from mmkeras.core.errors import ConfigError
 from mmkeras.fusion._distance import STEPS, distances, fit
-from mmkeras.layers.tokens import Tokens
-from mmkeras.media.geometry import cell_centres
+from mmkeras.fusion.spatial_attention import extra_outputs
+from mmkeras.geometry import cell_centres
+from mmkeras.tokens import Tokens
 from tests.fusion.helpers import WIDTH, call
 
 GRID = (2, 4)
@@ -59,7 +60,7 @@ def _model(**options: Any) -> keras.Model:
         "radar": Tokens(inputs["radar"], inputs["mask"], inputs["position"], inputs["position"]),
     }
     fused = find("fusion", "spatial_attention").fuse(tokens, heads=HEADS, **options)
-    return keras.Model(inputs, {"tokens": fused.tokens, "distances": fused.distances})
+    return keras.Model(inputs, {"tokens": fused.tokens.values, "distances": 1.0 * fused.distances})
 
 
 def _inputs(column: float = 0.5) -> dict[str, Any]:
@@ -112,19 +113,23 @@ def test_what_padding_holds_has_no_influence():
             np.testing.assert_allclose(value, expected[name], rtol=1e-6, err_msg=name)
 
 
-def test_in_training_the_cells_are_also_answered_without_the_others():
+def test_the_extra_outputs_are_those_without_the_other_modalities():
     model, plain = _model(alone=True), _model()
     inputs = _inputs()
     other = inputs | {"radar": inputs["radar"] + 1, "position": inputs["position"] * 0.9}
     for name, value in call(plain, inputs).items():
         np.testing.assert_array_equal(call(model, inputs)[name], value)
-    found, moved = ({n: np.asarray(v) for n, v in model(each, training=True).items()} for each in (inputs, other))
-    for name, value in found.items():
-        assert len(value) == 2
-        np.testing.assert_allclose(value[0], call(plain, inputs)[name][0], rtol=1e-5, atol=1e-6)
-        np.testing.assert_array_equal(value[1], moved[name][1])
-        assert not np.allclose(value[0], moved[name][0])
-    np.testing.assert_array_equal(found["distances"][1], np.repeat(found["distances"][0, :, :1], 1 + HEADS, -1))
+    assert extra_outputs(plain) is None
+    both = extra_outputs(model)
+    assert both is not None
+    found, moved = ({n: np.asarray(v) for n, v in both(each).items()} for each in (inputs, other))
+    assert set(found) == {"tokens", "distances", "tokens_alone", "distances_alone"}
+    for name, value in call(plain, inputs).items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(found[f"{name}_alone"], moved[f"{name}_alone"])
+        assert not np.allclose(found[name], moved[name])
+    believed = np.repeat(found["distances"][:, :, :1], 1 + HEADS, -1)
+    np.testing.assert_array_equal(found["distances_alone"], believed)
     with pytest.raises(ConfigError, match="alone: expected one layer with it, got layers: 2"):
         _model(alone=True, layers=2)
 

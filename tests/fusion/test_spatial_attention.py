@@ -45,9 +45,10 @@ def _model(*, places: bool = True, measured: bool = True, camera: bool = True, *
         inputs["radar_measured"] if measured else None,
     )
     fused = find("fusion", "spatial_attention").fuse(tokens, heads=HEADS, **options)
-    grid = (-1, *fused.grid, fused.tokens.shape[-1]) if fused.grid else (-1, *fused.tokens.shape[1:])
-    outputs = {"tokens": fused.tokens, "mask": fused.mask, "pooled": fused.pooled}
-    return keras.Model(inputs, {**outputs, "map": keras.ops.reshape(fused.tokens, grid)})
+    read = fused.tokens
+    grid = (-1, *(read.grid or (read.values.shape[1],)), read.values.shape[-1])
+    outputs = {"tokens": read.values, "mask": read.mask, "pooled": fused.pooled}
+    return keras.Model(inputs, {**outputs, "map": keras.ops.reshape(read.values, grid)})
 
 
 def _weights(model: keras.Model, inputs: Mapping[str, np.ndarray], layer: str = "fusion_cross_1") -> np.ndarray:

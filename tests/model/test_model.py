@@ -139,28 +139,10 @@ def test_spatial_attention_can_be_read_after_reloading(drive, tmp_path):
     assert ((total >= 0) & (total <= 1 + 1e-5)).all()  # the rest was left to the null key
 
 
-def test_in_training_the_camera_also_answers_alone():
-    config = tiny_drive_config(fusion={"alone": True})
-    inputs = tiny_drive_inputs(config)
-    model = build_model(config)
-    for name, value in model(inputs, training=True).items():
-        assert value.shape[:3] == (3, 8, 8), name
-        assert np.isfinite(value).all()
-    assert {value.shape[1] for value in model(inputs, training=False).values()} == {4}
-    camera = {name: value for name, value in inputs.items() if name.startswith("camera")}
-    by_itself = build_model(tiny_drive_config(fusion={"alone": True}, without=("radar",)))
-    assert {value.shape[1] for value in by_itself(camera, training=True).values()} == {4}
-
-
-def test_only_tasks_whose_losses_know_it_are_answered_twice(config):
-    import dataclasses
-
-    from mmkeras.core.components import Choice
-
-    drive = tiny_drive_config(fusion={"alone": True})
-    other = dataclasses.replace(drive, task=Choice("classification", {"labels": ["a", "b"]}))
-    with pytest.raises(ConfigError, match=r"model\.fusion\.options\.alone: the losses of the task classification"):
-        build_model(other)
+def test_a_camera_that_asks_a_radar_by_cross_attention_keeps_its_map():
+    config = tiny_drive_config(fusion_name="cross_attention", fusion={"query": "camera", "heads": 2, "layers": 1})
+    outputs = build_model(config)(tiny_drive_inputs(config), training=False)
+    assert {value.shape[1:3] for value in outputs.values()} == {(4, 8)}
 
 
 @pytest.mark.parametrize(("without", "fusion"), [("radar", {}), ("camera", {"grid": [4, 8]})])
@@ -186,10 +168,10 @@ def test_what_is_left_out_must_be_there(config):
 
 def test_a_dense_task_says_which_fusion_gives_it_a_map():
     with pytest.raises(
-        ConfigError, match=r"map of 4 x 8 .* the fusion gives no map\. Use the fusion spatial_attention"
+        ConfigError, match=r"map of 4 x 8 .* 'concat' gives no map\. .* channels, cross_attention, spatial_attention"
     ):
         build_model(tiny_drive_config(fusion_name="concat"))
-    with pytest.raises(ConfigError, match=r"map of 4 x 8 .* the fusion gives \(2, 2\)"):
+    with pytest.raises(ConfigError, match=r"map of 4 x 8 .* 'spatial_attention' gives \(2, 2\)"):
         build_model(tiny_drive_config(fusion={"grid": [2, 2]}))
 
 

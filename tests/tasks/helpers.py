@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from mmkeras.core.components import find
-from mmkeras.layers.tokens import Fused
+from mmkeras.components import find
+from mmkeras.tokens import Encoded, Fused, Tokens
 
 WIDTH = 8
 
@@ -154,11 +154,11 @@ def head_model(name: str, **options: Any) -> keras.Model:
     head = find("tasks", name, "head")
     if grid := getattr(spec, "cells", None):
         given = {"tokens": keras.Input((math.prod(grid), WIDTH), name="tokens")}
-        fused = Fused(given["tokens"], None, None, grid)
+        fused = Fused(None, Tokens(given["tokens"], None, grid=grid))
     else:
         given = {"pooled": keras.Input((WIDTH,), name="pooled")}
-        fused = Fused(None, None, given["pooled"])
-    model = keras.Model(given, head.build(fused, spec, config))
+        fused = Fused(given["pooled"])
+    model = keras.Model(given, head.build(Encoded({}, fused), spec, config))
     losses, metrics = head.losses(spec, config, EXAMPLES[name].counts), head.metrics(spec)
     optimizer = keras.optimizers.SGD(EXAMPLES[name].learning_rate)
     model.compile(optimizer=optimizer, loss=losses, weighted_metrics=metrics, jit_compile=False)

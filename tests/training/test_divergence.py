@@ -13,8 +13,10 @@ from mmkeras.model import build_model
 from mmkeras.storage.privacy import redacting
 from mmkeras.training.checkpoints import Checkpoints, Diverged
 from mmkeras.training.cluster.connect import ALONE
-from mmkeras.training.divergence import FiniteLoss, explain, save_batch
+from mmkeras.training.divergence import FiniteLoss, _losses, explain, save_batch
+from mmkeras.training.objective import Objective
 from tests.training.tiny_run import start
+from tests.training.toys import contrastive, uniformity
 
 
 def test_training_ends_with_the_step_that_did_it(tmp_path):
@@ -68,6 +70,23 @@ def _hidden(path: Path, level: str) -> None:
     assert keys[0] in message
 
 
+@pytest.mark.parametrize(("losses", "named"), [(contrastive, True), (uniformity, False)])
+def test_samples_are_named_where_a_loss_of_the_batch_has_them(losses, named):
+    rng = np.random.default_rng(0)
+    inputs = {name: keras.Input((4,), name=name) for name in ("image", "text")}
+    outputs = {f"{name}_embedding": keras.layers.Dense(3, name=f"head_{name}")(value) for name, value in inputs.items()}
+    model = keras.Model(inputs, outputs)
+    model.compile("sgd", jit_compile=False)
+    batch = {name: rng.normal(size=(5, 4)).astype("float32") for name in inputs}
+    batch["text"][2] *= -40  # a text that looks like no picture of the batch
+    found = _losses(model, batch, {}, np.ones(5, "float32"), Objective(model, losses, {}, None))
+    assert found["outputs_finite/image_embedding"].all()
+    assert ("losses" in found) == named
+    if named:
+        assert found["losses"].shape == (5,)
+        assert np.ptp(found["losses"]) > 1
+
+
 @pytest.mark.slow
 def test_the_batch_of_a_training_is_kept(tmp_path):
     tiny = start(tmp_path)
@@ -84,8 +103,18 @@ def test_the_batch_of_a_training_is_kept(tmp_path):
         ({"finite/radar": np.array([True, False])}, "  b: not finite in inputs/radar"),
         ({"losses": np.array([0.5, np.nan])}, "  b: loss nan, weight 2\n  a: loss 0.5, weight 1"),
         ({}, "Its inputs, targets and weights are finite. Samples: a, b."),
+        ({"outputs_finite/answer": np.array([True, False])}, "  b: not finite in outputs/answer"),
+        (
+            {"whole": np.array(True)},
+            "  The loss is of the batch as a whole: no single sample can be named.\n"
+            "  Its inputs, targets and weights are finite. Samples: a, b.",
+        ),
+        (
+            {"whole": np.array(True), "losses": np.array([0.5, 2.0])},
+            "at the last checkpoint, which depends on the other samples of the batch too:\n  b: loss 2",
+        ),
     ],
-    ids=["input", "hidden", "loss", "nothing"],
+    ids=["input", "hidden", "loss", "nothing", "output", "whole", "whole with losses"],
 )
 def test_the_most_suspicious_samples_are_named(tmp_path, change, said):
     path = tmp_path / "diverged-00000007.npz"

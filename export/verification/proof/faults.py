@@ -52,7 +52,8 @@ def planted(specs: Mapping[str, ModalitySpec], task: TaskSpec) -> tuple[Fault, .
         found.append(Fault("labels rolled by one", ALL, outputs=_rolled))
     for name, spec in specs.items():
         found.append(Fault(f"{name} dead", ALL, inputs=_dead(spec)))
-        found.append(Fault(f"presence of {name} ignored", f"without_{name}", inputs=_present(spec)))
+        if len(specs) > 1:
+            found.append(Fault(f"presence of {name} ignored", f"without_{name}", inputs=_present(spec)))
         colours = [t.name for t in spec.tensors if t.dtype == "uint8" and len(t.shape) == 3 and t.shape[-1] == 3]
         if colours:
             found.append(Fault(f"channels of {name} reversed", ALL, inputs=_reversed(colours)))

@@ -9,19 +9,23 @@ import keras
 import numpy as np
 from keras import ops
 
-from mmkeras.layers.tokens import Fused
+from mmkeras.tasks._encoded import pooled
 from mmkeras.tasks._labels import class_weights
 from mmkeras.tasks.classification.spec import Config, Spec
+from mmkeras.tokens import Encoded
 
 __all__ = ["ClassificationLoss", "build", "losses", "metrics", "weights"]
 
 
-def build(fused: Fused, spec: Spec, config: Config) -> dict[str, Any]:
+def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
     """Return ``{"probabilities": (B, C) float32}`` from the pooled vector (B, D).
 
     Logits and softmax keep the full precision (floatx) under every policy.
+
+    Raises:
+        ConfigError: the fusion gives no such vector.
     """
-    x = keras.layers.Dropout(config.dropout, name="head_dropout")(fused.pooled)
+    x = keras.layers.Dropout(config.dropout, name="head_dropout")(pooled(encoded, spec.kind))
     x = keras.layers.Dense(len(spec.labels), dtype=keras.config.floatx(), name="head_logits")(x)
     return {"probabilities": keras.layers.Softmax(dtype=keras.config.floatx(), name="probabilities")(x)}
 

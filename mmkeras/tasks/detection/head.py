@@ -13,16 +13,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from mmkeras.core.errors import ConfigError
-from mmkeras.layers.tokens import Fused
-from mmkeras.tasks.detection.layers import DistanceChoice, OneBelowTheOther
+from mmkeras.tasks._encoded import fused_map
+from mmkeras.tasks.detection.layers import DistanceChoice
 from mmkeras.tasks.detection.losses import HeatmapLoss, MapLoss
 from mmkeras.tasks.detection.spec import Config, Spec
+from mmkeras.tokens import Encoded
 
-__all__ = ["KNOWS_TWICE", "build", "losses", "metrics", "weights"]
-
-KNOWS_TWICE = True
-"""The losses understand what `mmkeras.layers.tokens.Fused.twice` makes of the outputs in training."""
+__all__ = ["build", "losses", "metrics", "weights"]
 
 SIZE = (1.8, 3.0, 1.7)
 """Width, length and height (m) that the size map starts from: between a person and a lorry."""
@@ -34,7 +31,7 @@ PRIOR = 0.05
 """Probability that the heatmap starts from: most cells are empty."""
 
 
-def build(fused: Fused, spec: Spec, config: Config) -> dict[str, Any]:
+def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
     """Return the maps (B, h, w, ...) float32 by output name from a fused map of the same cells.
 
     Last layers keep the full precision (floatx) under every policy. They see the features and, past them, the fused
@@ -45,14 +42,10 @@ def build(fused: Fused, spec: Spec, config: Config) -> dict[str, Any]:
         ConfigError: the fusion gives no map, or one of another size.
     """
     rows, columns = spec.cells
-    if fused.grid != (rows, columns):
-        raise ConfigError(
-            f"detection asks every cell of a map of {rows} x {columns} (camera {spec.camera[1]:g} x {spec.camera[0]:g} "
-            f"at stride {spec.stride}), the fusion gives {'no map' if fused.grid is None else fused.grid}. Use the "
-            "fusion spatial_attention or channels with an image whose option pyramid is on and whose level fits the "
-            "stride"
-        )
-    tokens = keras.layers.Reshape((rows, columns, fused.tokens.shape[-1]), name="head_map")(fused.tokens)
+    where = f"detection (camera {spec.camera[1]:g} x {spec.camera[0]:g} at stride {spec.stride})"
+    advice = "The image needs the option pyramid and a level that fits the stride"
+    fused, read = fused_map(encoded, (rows, columns), where, advice)
+    tokens = keras.layers.Reshape((rows, columns, read.values.shape[-1]), name="head_map")(read.values)
     x = keras.layers.Conv2D(config.channels, 1, name="head_projection")(tokens)
     for number in range(1, config.convolutions + 1):
         conv = keras.layers.SeparableConv2D(
@@ -83,7 +76,7 @@ def build(fused: Fused, spec: Spec, config: Config) -> dict[str, Any]:
         )(x)
 
     def named(name: str, value: Any) -> Any:
-        return OneBelowTheOther(fused.twice, dtype=keras.config.floatx(), name=name)(value)
+        return keras.layers.Identity(dtype=keras.config.floatx(), name=name)(value)
 
     # SIZE is multiplied as numpy: a tensor would become an input of the ONNX graph.
     # Clipped, so that float16 files cannot overflow: e**3 times a size is far beyond every road user.

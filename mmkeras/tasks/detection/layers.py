@@ -1,4 +1,4 @@
-"""Layers of the detection head: a choice between guesses of a distance, and maps that are there twice in training."""
+"""A layer of the detection head: the choice between guesses of a distance."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-__all__ = ["DistanceChoice", "OneBelowTheOther"]
+__all__ = ["DistanceChoice"]
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -47,33 +47,3 @@ class DistanceChoice(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {**super().get_config(), "drop": self.drop}
-
-
-@keras.saving.register_keras_serializable("mmkeras")
-class OneBelowTheOther(keras.layers.Layer):
-    """In training, where samples are there twice (`Fused.twice`): (2 B, h, w, K) -> (B, 2 h, w, K), float32.
-
-    The losses take such maps apart again.
-
-    Args:
-        twice: without it, and outside training, nothing is changed.
-    """
-
-    def __init__(self, twice: bool, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.twice = twice
-
-    def call(self, maps: Any, training: bool | None = None) -> Any:
-        """Put a sample's second map below its first."""
-        if not (training and self.twice):
-            return maps
-        half = ops.shape(maps)[0] // 2
-        return ops.concatenate([maps[:half], maps[half:]], axis=1)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the shape outside training."""
-        return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "twice": self.twice}

@@ -8,7 +8,6 @@ Objects that no sensor has a point of are no targets. Backend-neutral.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,8 +24,6 @@ SPREAD = 0.1
 """Standard deviation of a heatmap's bump, as a share of the object's width and height in the picture."""
 NARROWEST, WIDEST = 0.35, 2.0
 """Cells between which that deviation stays."""
-ALONE = 0.5
-"""What the answers of one modality alone count, beside those of all."""
 SMALLEST = 1e-3
 """Metres from which logarithms are taken: a map of zeros must not make a batch's loss infinite."""
 LOG_SCALE = 4.0
@@ -49,20 +46,6 @@ class _TargetLoss(keras.losses.Loss):
         self.camera = tuple(float(number) for number in camera)
         self.stride = stride
         self.weight = weight
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the loss of every sample (B,).
-
-        In training a map may hold a second one below (`mmkeras.layers.tokens.Fused.twice`), which counts `ALONE` times.
-        """
-        rows = math.ceil(self.camera[1] / self.stride)
-        if y_pred.shape[1] == 2 * rows:
-            return self.one(y_true, y_pred[:, :rows]) + ALONE * self.one(y_true, y_pred[:, rows:])
-        return self.one(y_true, y_pred)
-
-    def one(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the loss (B,) of one map (B, h, w, K)."""
-        raise NotImplementedError
 
     def objects(self, y_true: Any) -> Any:
         """Return float (B, M): 1 for an object that some sensor has a point of."""
@@ -124,8 +107,8 @@ class HeatmapLoss(_TargetLoss):
         maps = [ops.max(bump * ops.expand_dims(ops.expand_dims(each, -1), -1), axis=1) for each in ofclass]
         return ops.stack(maps, axis=-1), objects
 
-    def one(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the loss (B,) of one map."""
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of every sample (B,)."""
         bumps, objects = self.heatmap(y_true, y_pred.shape[1], y_pred.shape[2])
         p = ops.clip(y_pred, 1e-4, 1.0 - 1e-4)
         centre = ops.cast(ops.greater(bumps, 0.999), p.dtype)
@@ -155,8 +138,8 @@ class MapLoss(_TargetLoss):
         super().__init__(camera, stride, weight, **{"name": f"{output}_loss", **kwargs})
         self.output = output
 
-    def one(self, y_true: Any, y_pred: Any) -> Any:
-        """Return the loss (B,) of one map."""
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of every sample (B,)."""
         objects = self.objects(y_true)
         u, v = self.places(y_true)
         rows, width = y_pred.shape[1], y_pred.shape[2]

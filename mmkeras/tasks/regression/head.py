@@ -8,19 +8,23 @@ from typing import Any
 import keras
 from keras import ops
 
-from mmkeras.core.errors import ConfigError
-from mmkeras.layers.tokens import Fused
+from mmkeras.errors import ConfigError
+from mmkeras.tasks._encoded import pooled
 from mmkeras.tasks.regression.spec import Config, Spec
+from mmkeras.tokens import Encoded
 
 __all__ = ["RegressionLoss", "RelativeError", "build", "losses", "metrics", "weights"]
 
 
-def build(fused: Fused, spec: Spec, config: Config) -> dict[str, Any]:
+def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
     """Return ``{"value": (B, K) float32}`` in the target's own units from the pooled vector (B, D).
 
     The last Dense layer works in standard deviations around the mean of the training targets.
+
+    Raises:
+        ConfigError: the fusion gives no such vector.
     """
-    x = keras.layers.Dropout(config.dropout, name="head_dropout")(fused.pooled)
+    x = keras.layers.Dropout(config.dropout, name="head_dropout")(pooled(encoded, spec.kind))
     x = keras.layers.Dense(len(spec.names), dtype=keras.config.floatx(), name="head_standardised")(x)
     scale = keras.layers.Rescaling(list(spec.std), list(spec.mean), dtype=keras.config.floatx(), name="value")
     return {"value": scale(x)}

@@ -2,7 +2,8 @@
 
 - Batch normalization takes its moments over all replicas.
 - Random numbers (dropout) are those that a sample would get in the whole batch on one device.
-- Losses that count something in the batch count it in the whole (`mmkeras.layers.batch`).
+- Losses that count something in the batch count it in the whole, and those that compare samples compare all of them
+  (`mmkeras.batch`).
 
 The sums of gradients over replicas are in `mmkeras.training.optimizer`. What is left is the order of
 floating-point sums.
@@ -35,7 +36,7 @@ def whole_batches(model: keras.Model, per_replica: int) -> Iterator[None]:
     for layer in layers:
         vars(layer)["_moments"] = _moments_of(layer, layer._moments)
     try:
-        with _random_numbers(per_replica), spread_over(_mean):
+        with _random_numbers(per_replica), spread_over(_Replicas()):
             yield
     finally:
         for layer in layers:
@@ -48,13 +49,36 @@ def _replicas() -> tf.distribute.ReplicaContext | None:
     return context if context is not None and context.num_replicas_in_sync > 1 else None
 
 
-def _mean(values: tf.Tensor) -> tf.Tensor:
-    context = _replicas()
-    if context is None:
-        return tf.reduce_mean(values)
-    total = tf.stack([tf.reduce_sum(values), tf.cast(tf.size(values), values.dtype)])
-    total = context.all_reduce(tf.distribute.ReduceOp.SUM, total)
-    return total[0] / total[1]
+class _Replicas:
+    """The replicas of a strategy, as `mmkeras.batch` asks them; outside of them, one device with the whole batch."""
+
+    def mean(self, values: tf.Tensor) -> tf.Tensor:
+        context = _replicas()
+        if context is None:
+            return tf.reduce_mean(values)
+        total = tf.stack([tf.reduce_sum(values), tf.cast(tf.size(values), values.dtype)])
+        total = context.all_reduce(tf.distribute.ReduceOp.SUM, total)
+        return total[0] / total[1]
+
+    def rows(self, values: tf.Tensor) -> tf.Tensor:
+        context = _replicas()
+        values = tf.convert_to_tensor(values)
+        if context is None:
+            return values
+        if values.dtype == tf.bool:
+            return tf.cast(self.rows(tf.cast(values, tf.int32)), tf.bool)
+        # A sum in which each replica has its own rows, since the gradient of a sum reaches all of them. `all_gather`
+        # would ask for the sizes first.
+        count, replicas = tf.shape(values)[0], context.num_replicas_in_sync
+        before = self.first(count)
+        rows = [[before, replicas * count - count - before], *([0, 0] for _ in values.shape[1:])]
+        whole = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.pad(values, rows))
+        known = values.shape[0]
+        return tf.ensure_shape(whole, (None if known is None else replicas * known, *values.shape[1:]))
+
+    def first(self, count: Any) -> Any:
+        context = _replicas()
+        return 0 if context is None else context.replica_id_in_sync_group * count
 
 
 # === Batch normalization ===

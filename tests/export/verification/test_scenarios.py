@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from export.proof.faults import planted
+from export.scenarios import ALL, ScenarioInputs, scenarios
 from export.source import Source
 from export.verification.scenarios import ALL, ScenarioInputs, scenarios
 
@@ -11,6 +13,12 @@ from export.verification.scenarios import ALL, ScenarioInputs, scenarios
 def test_every_modality_is_taken_away_and_every_difficult_case_is_there(source: Source) -> None:
     names = [scenario.name for scenario in scenarios(source.specs)]
     assert names == [ALL, "without_image", "without_text", "empty_text", "longest_text"]
+
+
+def test_the_only_modality_is_never_taken_away(source: Source) -> None:
+    specs = {"text": source.specs["text"]}
+    assert [scenario.name for scenario in scenarios(specs)] == [ALL, "empty_text", "longest_text"]
+    assert not [fault for fault in planted(specs, source.task) if fault.scenario.startswith("without_")]
 
 
 def test_inputs_are_what_the_device_would_preprocess(source: Source) -> None:

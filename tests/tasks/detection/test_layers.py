@@ -1,4 +1,4 @@
-"""The layers of the detection head."""
+"""The layer of the detection head."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmkeras.tasks.detection.layers import DistanceChoice, OneBelowTheOther
+from mmkeras.tasks.detection.layers import DistanceChoice
 
 SHAPE = (2, 40, 50, 3)
 
@@ -69,13 +69,3 @@ def test_it_is_saved(tmp_path: Path):
     np.testing.assert_array_equal(
         again.predict([scores, guesses], verbose=0), model.predict([scores, guesses], verbose=0)
     )
-
-
-def test_a_second_half_of_the_batch_goes_below_the_first_in_training_alone():
-    maps = np.random.default_rng(0).normal(size=(6, 2, 4, 3)).astype("float32")
-    found = np.asarray(OneBelowTheOther(True)(maps, training=True))
-    assert found.shape == (3, 4, 4, 3)
-    np.testing.assert_array_equal(found[:, :2], maps[:3])
-    np.testing.assert_array_equal(found[:, 2:], maps[3:])
-    for twice, training in ((True, False), (False, True)):
-        np.testing.assert_array_equal(OneBelowTheOther(twice)(maps, training=training), maps)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmkeras.core.components import find
-from mmkeras.layers.tokens import Fused
-from mmkeras.tasks.detection.losses import ALONE, HeatmapLoss, MapLoss
+from mmkeras.components import find
+from mmkeras.tasks.detection.losses import HeatmapLoss, MapLoss
 from mmkeras.tasks.detection.peaks import MAPS
 from mmkeras.tasks.detection.spec import Config
+from mmkeras.tokens import Encoded, Fused, Tokens
 from tests.tasks.detection.maps import perfect_maps, random_boxes, spec
 
 CAMERA = (128.0, 64.0, 90.0, 64.0, 24.0)
@@ -212,7 +212,8 @@ def test_certain_and_wild_answers_have_finite_losses_and_gradients(name: str):
 def _head(channels: int = 24) -> tuple[keras.Model, Config]:
     config = Config(camera=CAMERA, max_objects=10, channels=channels, dropout=0.0)
     head, tokens = find("tasks", "detection", "head"), keras.Input((ROWS * COLUMNS, 8), name="tokens")
-    model = keras.Model({"tokens": tokens}, head.build(Fused(tokens, None, None, TASK.cells), config.spec(), config))
+    encoded = Encoded({}, Fused(None, Tokens(tokens, None, grid=TASK.cells)))
+    model = keras.Model({"tokens": tokens}, head.build(encoded, config.spec(), config))
     model.compile(keras.optimizers.Adam(1e-2), loss=head.losses(config.spec(), config), jit_compile=False)
     return model, config
 
@@ -241,16 +242,3 @@ def test_the_head_learns_a_handful_of_samples_until_the_answer_is_right():
     assert score["AP50_2d"] > best["AP50_2d"] - 0.05
     for error, most in (("mATE", 0.1), ("mASE", 0.03), ("mAOE", 0.03), ("velocity_error", 0.5)):
         assert score[error] < best[error] + most
-
-
-def test_a_map_with_a_second_one_below_costs_both():
-    targets, upper, lower = _targets(), _random_maps(4), _random_maps(4, seed=1)
-    for name in upper:
-        kind = (
-            HeatmapLoss(CAMERA, TASK.stride, len(TASK.labels))
-            if name == "heatmap"
-            else MapLoss(name, CAMERA, TASK.stride)
-        )
-        both = kind.call(targets, tf.constant(np.concatenate([upper[name], lower[name]], axis=1)))
-        apart = [np.asarray(kind.call(targets, tf.constant(each[name]))) for each in (upper, lower)]
-        np.testing.assert_allclose(both, apart[0] + ALONE * apart[1], rtol=1e-5)

@@ -19,3 +19,15 @@ def test_two_replicas_take_the_steps_of_one(accumulate):
     assert found["loss"][1] != found["loss"][0]
     assert found["weights"] < 1e-12
     assert found["logs"] < 1e-12
+
+
+def test_losses_of_the_whole_batch_are_those_of_one_device():
+    """Negatives, places and numbers of the batch as a whole, weights of 0, accumulated gradients, validation."""
+    command = [sys.executable, "-m", "tests.training.cluster.towers_worker"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for found in json.loads(done.stdout.splitlines()[-1]):
+        assert {"image_loss", "val_uniformity_loss", "apart_loss"} <= set(found["names"])
+        assert found["loss"][1] < found["loss"][0]
+        assert found["weights"] < 1e-10
+        assert found["logs"] < 1e-10

@@ -1,0 +1,88 @@
+"""In training, a modality that reads the others also answers by itself: an extra output beside each output of a model.
+
+The graph of a model has no such outputs. After the reading stand layers of the class `keras.layers.Identity`: they
+compute nothing, are in no exported file, and are found by their names in a saved model too. In training, what follows
+the reading runs once for both answers, (2 B, ...), so that batch statistics are those of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+__all__ = ["SHARE", "SUFFIX", "after_reading", "extra_outputs"]
+
+SUFFIX = "_alone"
+"""Ending of the names of the extra outputs."""
+SHARE = 0.5
+"""Weight of their losses, beside those of the outputs."""
+
+_READER = "fusion_cross_1_norm"
+"""Name of the layer that the tokens enter first, before they have read anything."""
+
+_PREFIX = "fusion_alone_"
+_PARTS = ("values", "mask", "readout", "distances")
+
+
+def after_reading(values: Any, mask: Any, readout: Any, distances: Any | None) -> tuple[Any, Any, Any, Any | None]:
+    """Return everything that the layers after the reading depend on as it is, with names.
+
+    Args:
+        values: tokens that have read the others, (B, N, D).
+        mask: of the tokens, int32 (B, N).
+        readout: measurements of what they read, (B, N, M).
+        distances: the guess of each token itself, then those that were read, (B, N, K); or None.
+    """
+    found = None if distances is None else _named(distances, "distances")
+    return _named(values, "values"), _named(mask, "mask"), _named(readout, "readout"), found
+
+
+def extra_outputs(model: keras.Model) -> Callable[[Any], dict[str, Any]] | None:
+    """Return a function from inputs to the outputs in training and, beside each, one ``<output>_alone``.
+
+    Args:
+        model: a functional model from `mmkeras.model.build_model`, also one that was saved and loaded. Its layers are
+            shared.
+
+    Returns:
+        The function, or None where the modality does not answer alone.
+    """
+    names = {layer.name for layer in model.layers}
+    # Parts that no output depends on are not in the model.
+    parts = [part for part in _PARTS if _PREFIX + part in names]
+    if not parts:
+        return None
+    tensors = {part: model.get_layer(_PREFIX + part).output for part in parts}
+    unread = model.get_layer(_READER).input
+    reading = keras.Model(model.input, {**tensors, "unread": unread}, name="reading")
+    answering = keras.Model([tensors[part] for part in parts], model.output, name="answering")
+
+    def outputs(inputs: Any) -> dict[str, Any]:
+        read = reading(inputs, training=True)
+        alone = _alone(read)
+        both = answering([ops.concatenate([read[part], alone[part]], axis=0) for part in parts], training=True)
+        samples = ops.shape(read["values"])[0]
+        first = {name: value[:samples] for name, value in both.items()}
+        return {**first, **{f"{name}{SUFFIX}": value[samples:] for name, value in both.items()}}
+
+    return outputs
+
+
+def _alone(read: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts as they are where nothing is read: no measurement, and the token's own guess of the distance."""
+    parts = {**read, "values": read["unread"]}
+    if "readout" in read:
+        parts["readout"] = ops.zeros_like(read["readout"])
+    if "distances" in read:
+        distances = read["distances"]
+        parts["distances"] = ops.repeat(distances[:, :, :1], distances.shape[-1], axis=-1)
+    return parts
+
+
+def _named(value: Any, part: str) -> Any:
+    # A layer of a mixed policy would round what is in full precision.
+    full = keras.config.floatx() if value.dtype == keras.config.floatx() else None
+    return keras.layers.Identity(dtype=full, name=_PREFIX + part)(value)

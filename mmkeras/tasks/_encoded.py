@@ -1,0 +1,73 @@
+"""Takes out of `Encoded` what a head needs, or says which fusion would give it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmkeras.components import find, names
+from mmkeras.errors import ConfigError, nearest
+from mmkeras.tokens import Encoded, Fused, Tokens
+
+__all__ = ["fused_map", "pooled", "tokens_of"]
+
+
+def pooled(encoded: Encoded, task: str) -> Any:
+    """Return one vector (B, D) for a sample.
+
+    Args:
+        encoded: what the head receives.
+        task: name of the task, for the message.
+
+    Raises:
+        ConfigError: the fusion gives none.
+    """
+    if encoded.fused is None:
+        raise ConfigError(
+            f"model.fusion.name: the task {task} needs one vector for a sample, which the fusion {encoded.fusion!r} "
+            f"does not give. These give one: {_giving('pooled')}"
+        )
+    return encoded.fused.pooled
+
+
+def fused_map(encoded: Encoded, cells: tuple[int, int], task: str, advice: str) -> tuple[Fused, Tokens]:
+    """Return what the fusion made, and its tokens, which are a map of cells.
+
+    Args:
+        encoded: what the head receives.
+        cells: rows and columns of the map.
+        task: what needs it, for the message.
+        advice: what makes a map of this size, for the message.
+
+    Raises:
+        ConfigError: the fusion gives no map, or one of another size.
+    """
+    fused = encoded.fused
+    tokens = None if fused is None else fused.tokens
+    if fused is None or tokens is None or tokens.grid != cells:
+        got = "no map" if tokens is None or tokens.grid is None else tokens.grid
+        raise ConfigError(
+            f"model.fusion.name: {task} needs a map of {cells[0]} x {cells[1]} cells, the fusion {encoded.fusion!r} "
+            f"gives {got}. These give a map where a modality has one: {_giving('map')}. {advice}"
+        )
+    return fused, tokens
+
+
+def tokens_of(encoded: Encoded, name: str, key: str) -> Tokens:
+    """Return the tokens of one modality: those that have read the others where the fusion gives them, or else its own.
+
+    Args:
+        encoded: what the head receives.
+        name: the modality.
+        key: the key of the configuration that names it, for the message.
+
+    Raises:
+        ConfigError: no modality has this name.
+    """
+    if name not in encoded.tokens:
+        raise ConfigError(f"{key}: no modality is called {name!r}; {nearest(name, encoded.tokens)}")
+    fused = encoded.fused.tokens if encoded.fused is not None else None
+    return fused if fused is not None and fused.of == (name,) else encoded.tokens[name]
+
+
+def _giving(what: str) -> str:
+    return ", ".join(name for name in names("fusion") if what in find("fusion", name).GIVES)
