@@ -17,8 +17,8 @@ import keras
 import numpy as np
 import pytest
 
-from mmkeras.components import Choice, names
-from mmkeras.config import ModelConfig
+from mmkeras.core.components import Choice, names
+from mmkeras.core.config import ModelConfig
 from mmkeras.model import build_model
 from tests.tiny import tiny_drive_config, tiny_drive_inputs, tiny_inputs, tiny_model_config
 

@@ -12,6 +12,6 @@ configuration can set. It returns None where it leaves the modalities apart.
 ``map``, fused tokens with a grid where a modality has one. Messages to users name fusions by it.
 
 Optional: ``extra_outputs(model)`` returns a function from a model's inputs to its outputs in training and further ones,
-such as ``<output>_alone``, or None where the model has no such outputs. Losses see them (`mmkeras.batch`); the
+such as ``<output>_alone``, or None where the model has no such outputs. Losses see them (`mmkeras.layers.batch`); the
 model's own graph, and so every saved and exported file, is without them.
 """

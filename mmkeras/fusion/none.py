@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mmkeras.fusion._tokens import check
-from mmkeras.tokens import Tokens
+from mmkeras.layers.tokens import Tokens
 
 __all__ = ["GIVES", "fuse"]
 

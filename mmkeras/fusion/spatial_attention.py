@@ -7,13 +7,13 @@ from typing import Any
 import keras
 from keras import ops
 
-from mmkeras.errors import ConfigError, nearest
+from mmkeras.core.errors import ConfigError, nearest
 from mmkeras.fusion._alone import after_reading, extra_outputs
 from mmkeras.fusion._spatial import LearnedMap, SpatialAttention
 from mmkeras.fusion._tokens import align, check, clear, expand, join, masked_mean
-from mmkeras.geometry import cell_centres
-from mmkeras.tokens import Fused, Tokens
-from mmkeras.waves import waves
+from mmkeras.layers.tokens import Fused, Tokens
+from mmkeras.layers.waves import waves
+from mmkeras.media.geometry import cell_centres
 
 __all__ = ["GIVES", "extra_outputs", "fuse"]
 

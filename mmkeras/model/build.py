@@ -11,10 +11,9 @@ from mmkeras.core.components import check_options, find
 from mmkeras.core.config import ModelConfig, modality_configs
 from mmkeras.core.errors import ConfigError
 from mmkeras.layers.keras_settings import check_keras
-from mmkeras.layers.tokens import Tokens
+from mmkeras.layers.tokens import Encoded, Tokens
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
-from mmkeras.tokens import Encoded, Tokens
 
 __all__ = [
     "NullToken",

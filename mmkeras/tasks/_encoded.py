@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmkeras.components import find, names
-from mmkeras.errors import ConfigError, nearest
-from mmkeras.tokens import Encoded, Fused, Tokens
+from mmkeras.core.components import find, names
+from mmkeras.core.errors import ConfigError, nearest
+from mmkeras.layers.tokens import Encoded, Fused, Tokens
 
 __all__ = ["fused_map", "pooled", "tokens_of"]
 

@@ -12,11 +12,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmkeras.batch import Losses
-from mmkeras.components import find
-from mmkeras.config import RunConfig
-from mmkeras.console import Console
+from mmkeras.core.components import find
+from mmkeras.core.config import RunConfig
+from mmkeras.core.console import Console
+from mmkeras.core.errors import TrainingError
 from mmkeras.data.index import Index
+from mmkeras.layers.batch import Losses
 from mmkeras.layers.keras_files import copy_weights
 from mmkeras.model import learning_rate_factors, task_config
 from mmkeras.training.batches import blocks, training_batches, validation_batches

@@ -13,9 +13,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from mmkeras.batch import LossContext, Losses
-from mmkeras.errors import ConfigError, TrainingError
+from mmkeras.core.errors import ConfigError, TrainingError
 from mmkeras.fusion._alone import SHARE, SUFFIX
+from mmkeras.layers.batch import LossContext, Losses
 
 __all__ = ["ExtraOutputs", "Objective", "Value"]
 

@@ -13,9 +13,9 @@ import pytest
 from export.run import export_source
 from export.source import Source
 from mmkeras.bundle import Bundle
-from mmkeras.config import ExportConfig
-from mmkeras.console import Console
-from mmkeras.errors import DataError
+from mmkeras.core.config import ExportConfig
+from mmkeras.core.console import Console
+from mmkeras.core.errors import DataError
 from mmkeras.model import build_model, modality_specs, task_spec
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.runtime.selftest import selftest

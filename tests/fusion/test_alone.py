@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmkeras.components import Choice, find
+from mmkeras.core.components import Choice, find
 from mmkeras.fusion.spatial_attention import extra_outputs
 from mmkeras.model import build_model, task_config
 from mmkeras.training.objective import Objective

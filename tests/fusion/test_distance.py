@@ -13,8 +13,8 @@ from mmkeras.core.components import find
 from mmkeras.core.errors import ConfigError
 from mmkeras.fusion._distance import STEPS, distances, fit
 from mmkeras.fusion.spatial_attention import extra_outputs
-from mmkeras.geometry import cell_centres
-from mmkeras.tokens import Tokens
+from mmkeras.layers.tokens import Tokens
+from mmkeras.media.geometry import cell_centres
 from tests.fusion.helpers import WIDTH, call
 
 GRID = (2, 4)

@@ -7,11 +7,11 @@ from pathlib import Path
 import keras
 import pytest
 
-from mmkeras.components import Choice
-from mmkeras.errors import ConfigError
+from mmkeras.core.components import Choice
+from mmkeras.core.errors import ConfigError
 from mmkeras.fusion.none import fuse
+from mmkeras.layers.tokens import Tokens
 from mmkeras.model import build_model
-from mmkeras.tokens import Tokens
 from tests.tiny import tiny_drive_config, tiny_model_config
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from mmkeras.components import find
-from mmkeras.tokens import Encoded, Fused, Tokens
+from mmkeras.core.components import find
+from mmkeras.layers.tokens import Encoded, Fused, Tokens
 
 WIDTH = 8
 

@@ -12,8 +12,8 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from mmkeras.errors import ConfigError, TrainingError
-from mmkeras.tokens import Encoded, Fused, Tokens
+from mmkeras.core.errors import ConfigError, TrainingError
+from mmkeras.layers.tokens import Encoded, Fused, Tokens
 from mmkeras.training.objective import Objective
 from tests.training import toys
 

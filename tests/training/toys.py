@@ -8,9 +8,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from mmkeras.batch import LossContext
+from mmkeras.layers.batch import LossContext
+from mmkeras.layers.tokens import Encoded
 from mmkeras.tasks._encoded import pooled, tokens_of
-from mmkeras.tokens import Encoded
 
 Tensors = Mapping[str, Any]
 

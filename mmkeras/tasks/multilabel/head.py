@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from mmkeras.layers.tokens import Encoded
 from mmkeras.tasks._encoded import pooled
 from mmkeras.tasks._labels import class_weights
 from mmkeras.tasks.multilabel.spec import Config, Spec
-from mmkeras.tokens import Encoded
 
 __all__ = ["MicroF1", "MultilabelLoss", "build", "losses", "metrics", "weights"]
 

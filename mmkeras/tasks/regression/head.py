@@ -8,10 +8,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from mmkeras.errors import ConfigError
+from mmkeras.core.errors import ConfigError
+from mmkeras.layers.tokens import Encoded
 from mmkeras.tasks._encoded import pooled
 from mmkeras.tasks.regression.spec import Config, Spec
-from mmkeras.tokens import Encoded
 
 __all__ = ["RegressionLoss", "RelativeError", "build", "losses", "metrics", "weights"]
 

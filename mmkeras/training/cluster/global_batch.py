@@ -3,7 +3,7 @@
 - Batch normalization takes its moments over all replicas.
 - Random numbers (dropout) are those that a sample would get in the whole batch on one device.
 - Losses that count something in the batch count it in the whole, and those that compare samples compare all of them
-  (`mmkeras.batch`).
+  (`mmkeras.layers.batch`).
 
 The sums of gradients over replicas are in `mmkeras.training.optimizer`. What is left is the order of
 floating-point sums.
@@ -50,7 +50,7 @@ def _replicas() -> tf.distribute.ReplicaContext | None:
 
 
 class _Replicas:
-    """The replicas of a strategy, as `mmkeras.batch` asks them; outside of them, one device with the whole batch."""
+    """The replicas of a strategy, for `mmkeras.layers.batch`; outside of them, one device with the whole batch."""
 
     def mean(self, values: tf.Tensor) -> tf.Tensor:
         context = _replicas()

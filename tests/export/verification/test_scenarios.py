@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from export.proof.faults import planted
-from export.scenarios import ALL, ScenarioInputs, scenarios
 from export.source import Source
+from export.verification.proof.faults import planted
 from export.verification.scenarios import ALL, ScenarioInputs, scenarios
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmkeras.components import find
+from mmkeras.core.components import find
+from mmkeras.layers.tokens import Encoded, Fused, Tokens
 from mmkeras.tasks.detection.losses import HeatmapLoss, MapLoss
 from mmkeras.tasks.detection.peaks import MAPS
 from mmkeras.tasks.detection.spec import Config
-from mmkeras.tokens import Encoded, Fused, Tokens
 from tests.tasks.detection.maps import perfect_maps, random_boxes, spec
 
 CAMERA = (128.0, 64.0, 90.0, 64.0, 24.0)

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from mmkeras.config import ClusterConfig, TrainConfig
-from mmkeras.tokens import Encoded, Tokens
+from mmkeras.core.config import ClusterConfig, TrainConfig
+from mmkeras.layers.tokens import Encoded, Tokens
 from mmkeras.training.cluster.connect import ALONE, Cluster, connect
 from mmkeras.training.cluster.spread import handed_out, spread
 from mmkeras.training.objective import Objective
