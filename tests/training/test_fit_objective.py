@@ -8,8 +8,8 @@ import keras
 import pytest
 from keras import ops
 
-from mmkeras.errors import TrainingError
-from mmkeras.keras_files import load_model
+from mmkeras.core.errors import TrainingError
+from mmkeras.layers.keras_files import load_model
 from mmkeras.tasks.classification import head
 from tests.training.tiny_run import start
 
