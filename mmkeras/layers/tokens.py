@@ -54,7 +54,7 @@ class Fused:
 
 @dataclass(frozen=True)
 class Encoded:
-    """What a head receives; `mmkeras.tasks._encoded` takes out what a head needs, or refuses."""
+    """What a head receives; `mmkeras.layers.encoded` takes out what a head needs, or refuses."""
 
     tokens: Mapping[str, Tokens]
     """The modalities by name, each after its null token."""

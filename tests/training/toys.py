@@ -9,8 +9,8 @@ import keras
 from keras import ops
 
 from mmkeras.layers.batch import LossContext
+from mmkeras.layers.encoded import pooled, tokens_of
 from mmkeras.layers.tokens import Encoded
-from mmkeras.tasks._encoded import pooled, tokens_of
 
 Tensors = Mapping[str, Any]
 

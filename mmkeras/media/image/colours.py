@@ -52,10 +52,14 @@ def to_rgb(image: Image.Image, name: str, deep: bool = False) -> Image.Image:
         raise DataError(
             f"{name}: colour mode {image.mode}; expected grey, RGB or palette. Convert the file to RGB first"
         )
+    known = "transparency" in image.info
     try:
         image.load()
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged data
         raise DataError(f"{name}: broken or truncated: {error}") from None
+    if not known:
+        # A transparent colour behind the pixels: the PNG standard wants it before them, and other decoders ignore it.
+        image.info.pop("transparency", None)
     if 0 in image.size:
         raise DataError(f"{name}: the image has no pixels")
     rgb = _converted(image, name, grey, deep)

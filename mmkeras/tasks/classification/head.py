@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from mmkeras.layers.encoded import pooled
 from mmkeras.layers.tokens import Encoded
-from mmkeras.tasks._encoded import pooled
 from mmkeras.tasks._labels import class_weights
 from mmkeras.tasks.classification.spec import Config, Spec
 

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from mmkeras.layers.encoded import fused_map
 from mmkeras.layers.tokens import Encoded
-from mmkeras.tasks._encoded import fused_map
 from mmkeras.tasks.detection.layers import DistanceChoice
 from mmkeras.tasks.detection.losses import HeatmapLoss, MapLoss
 from mmkeras.tasks.detection.spec import Config, Spec

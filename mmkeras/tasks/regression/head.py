@@ -9,8 +9,8 @@ import keras
 from keras import ops
 
 from mmkeras.core.errors import ConfigError
+from mmkeras.layers.encoded import pooled
 from mmkeras.layers.tokens import Encoded
-from mmkeras.tasks._encoded import pooled
 from mmkeras.tasks.regression.spec import Config, Spec
 
 __all__ = ["RegressionLoss", "RelativeError", "build", "losses", "metrics", "weights"]
