@@ -35,6 +35,8 @@ _AT_ONCE = 8
 def encode(spec: Config | Spec, value: RawImage) -> bytes:
     """Check an image and return the bytes that a record holds: the file as it is, or a PNG of pixels.
 
+    Of a PNG file with a transparent colour these are the pixels, blended over white.
+
     Of a DICOM file the record holds one frame and no other element: a PNG as people see it, or what
     `mmkeras.media.dicom.frames.anonymous` makes of it.
 
@@ -50,9 +52,15 @@ def encode(spec: Config | Spec, value: RawImage) -> bytes:
         if is_dicom(data):
             frame = open_frame(data, describe(value), split_frame(value)[1])
             return anonymous(frame) if spec.dicom == "graph" else as_png(frame)
-        read_rgb(value)
-        return data
+        image = read_rgb(value)
+        # Decoders disagree on a damaged transparent colour, so the record holds its pixels blended already.
+        return _png(image) if _has_colour_key(data) else data
     return _png(value)
+
+
+def _has_colour_key(data: bytes) -> bool:
+    """Whether a file may be a grey or RGB PNG with a transparent colour."""
+    return data.startswith(PNG) and data[25:26] in (b"\0", b"\2") and b"tRNS" in data
 
 
 def proven(spec: Config | Spec, records: Sequence[bytes]) -> list[bytes]:
