@@ -105,10 +105,10 @@ def examine_model(
     if litert is not None:
         called = called or litert.scopes.layers
         found.insert(0, litert.finish())
-    return tuple(found), _worth_telling(called, found), parts(model)
+    return tuple(found), _worth_showing(called, found), parts(model)
 
 
-def _worth_telling(called: Sequence[Layer], found: Sequence[Examination]) -> dict[str, str]:
+def _worth_showing(called: Sequence[Layer], found: Sequence[Examination]) -> dict[str, str]:
     """Return the layers that have operations or findings, or no layers within."""
     paths = {layer.path for layer in called}
     holders = {path.rpartition("/")[0] for path in paths}

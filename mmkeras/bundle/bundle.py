@@ -100,7 +100,7 @@ class Bundle:
             return cls._read(found)
         unpacked = Unpacked(Archive.open(found, key))
         try:
-            with unpacked.telling():
+            with unpacked.naming_the_archive():
                 unpacked.get_description()
                 return dataclasses.replace(cls._read(unpacked.folder), packed=unpacked)
         except BaseException:
@@ -183,7 +183,7 @@ class Bundle:
             BundleError: missing, altered, or without an input or output of the model.
         """
         self._load_golden("golden.npz")
-        with self._telling():
+        with self._naming_the_archive():
             golden = read_golden(self.folder)
         check_tensors(golden, self.inputs, self.task.outputs, str(self.place / "golden.npz"))
         return golden
@@ -197,7 +197,7 @@ class Bundle:
         for path in self.manifest.golden.files:
             if path.startswith("golden/"):
                 self._load_golden(path)
-        with self._telling():
+        with self._naming_the_archive():
             return read_raw(self.folder)
 
     def golden_answers(self) -> dict[str, Any] | None:
@@ -209,7 +209,7 @@ class Bundle:
         if ANSWERS not in self.manifest.golden.files:
             return None
         self._load_golden(ANSWERS)
-        with self._telling():
+        with self._naming_the_archive():
             return read_answers(self.folder)
 
     def verify(self) -> dict[str, str]:
@@ -232,8 +232,8 @@ class Bundle:
             raise BundleError(f"{self.place / MANIFEST_NAME}: golden.files: {path} is missing. Export it again.")
         return self.load(path, self.manifest.golden.files[path])
 
-    def _telling(self) -> AbstractContextManager[None]:
-        return self.packed.telling() if self.packed else nullcontext()
+    def _naming_the_archive(self) -> AbstractContextManager[None]:
+        return self.packed.naming_the_archive() if self.packed else nullcontext()
 
     def _members(self, path: str) -> list[str]:
         """Return the members of a packed bundle that make up a file or the SavedModel (``.``)."""

@@ -114,7 +114,7 @@ class TrainConfig:
     early_stopping: int | None = None
     """Stop after so many epochs without a better validation score."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16", "float64"] = "auto"
-    """Computation dtype; auto is mixed_bfloat16 on a GPU that has it, else float32. float64 bares rounding."""
+    """Computation dtype; auto is mixed_bfloat16 on a GPU that has it, else float32. float64 shows rounding errors."""
     xla: Literal["auto", "on", "off"] = "auto"
     """Compile the step with XLA; auto does so on a GPU only, since it slows CPU steps tenfold."""
     seed: int = 0
@@ -196,7 +196,7 @@ class ClusterConfig:
 
 @dataclass(frozen=True)
 class PrivacyConfig:
-    """What of the samples may leave by the side door: reports, logs, TensorBoard, quarantine, bundles."""
+    """What of the samples may be written elsewhere: reports, logs, TensorBoard, quarantine, bundles."""
 
     redact: Literal["none", "text", "all"] = "none"
     """text: no texts of samples, and no words of them in messages. all: no pictures of them either, and hashes in place

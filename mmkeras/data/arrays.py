@@ -97,7 +97,7 @@ def load_arrays(
 
 
 def _no_sample(index: Index, split: str, error: Exception) -> DataError:
-    said = getattr(error, "message", "its bytes are none")
+    said = getattr(error, "message", "its bytes cannot be decoded")
     return DataError(
         f"{index.folder}: a record of the split {split} holds something else than a sample ({said[:200]}). Delete the "
         "folder and convert again"

@@ -20,7 +20,7 @@ from mmkeras.modalities import TensorSpec
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["Record", "iterate_samples", "read_samples", "read_targets", "telling"]
+__all__ = ["Record", "iterate_samples", "read_samples", "read_targets", "explained_errors"]
 
 _HINT = "Delete the folder and convert again"
 RECORDS = 64
@@ -106,7 +106,7 @@ def read_targets(index: Index, split: str) -> np.ndarray:
     target = task_from_json(index.task).target
     feature = {"target": tf.io.FixedLenFeature((int(np.prod(target.shape)),), tf.float32)}
     check_lengths(index, split)
-    with telling(index):
+    with explained_errors(index):
         batches = tf.data.TFRecordDataset(index.files(split)).batch(1024)
         values = [tf.io.parse_example(batch, feature)["target"].numpy() for batch in batches]
     if not values:
@@ -119,18 +119,20 @@ def _examples(index: Index, split: str) -> Iterator[tf.train.Example]:
     from google.protobuf.message import DecodeError
 
     check_lengths(index, split)
-    with telling(index):
+    with explained_errors(index):
         # A step of the iterator costs more than most records: it takes many at once.
         for batch in tf.data.TFRecordDataset(index.files(split)).batch(RECORDS).as_numpy_iterator():
             try:
                 yield from map(tf.train.Example.FromString, batch)
             except DecodeError as error:
-                raise DataError(f"{index.folder}: a record of the split {split} is none ({error}). {_HINT}") from None
+                raise DataError(
+                    f"{index.folder}: a record of the split {split} is not a valid tf.train.Example ({error}). {_HINT}"
+                ) from None
 
 
 @contextmanager
-def telling(index: Index) -> Iterator[None]:
-    """Let what TensorFlow says of damaged shards be said by mmkeras.
+def explained_errors(index: Index) -> Iterator[None]:
+    """Turn TensorFlow's errors about damaged shards into errors that say what to do.
 
     Raises:
         DataError: a shard is damaged or gone, or holds records of another form.
@@ -142,4 +144,6 @@ def telling(index: Index) -> Iterator[None]:
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
         raise DataError(f"{index.folder}: a shard is damaged ({error.message[:400]}). {_HINT}") from None
     except UnicodeDecodeError:  # TensorFlow quotes the record in a message that it then cannot read
-        raise DataError(f"{index.folder}: a shard holds a record that is none. {_HINT}") from None
+        raise DataError(
+            f"{index.folder}: a shard holds a record that is not a valid tf.train.Example. {_HINT}"
+        ) from None

@@ -1,4 +1,4 @@
-"""The two ways to make batches of shuffled passes without an end: gathered from arrays, or read from the shards."""
+"""The two ways to make endless batches of shuffled passes: gathered from arrays, or read from the shards."""
 
 from __future__ import annotations
 

@@ -191,8 +191,8 @@ def read(index: Any, split: str, specs: Mapping[str, Any], task: TaskSpec, *, ba
         DataError: no samples in the split, or a damaged shard.
     """
     from mmkeras.data.dataset import eval_dataset
-    from mmkeras.data.read import read_samples, telling
+    from mmkeras.data.read import explained_errors, read_samples
 
-    with telling(index):
+    with explained_errors(index):
         batches = eval_dataset(index, split, specs, task, batch_size=batch_size)
         return collect(batches, task, read_samples(index, split))

@@ -1,6 +1,6 @@
 """How far away: what a query believes of its own object, and what it reads of the keys that measure it.
 
-A belief is spread over steps of the logarithm of the distance, so that it can have two minds: a man at 12 m or a lorry
+A belief is spread over steps of the logarithm of the distance, so that it can hold two guesses: a man at 12 m, a lorry
 at 40 m. A point that measures a distance fits a belief as well as the steps on both sides of it do.
 """
 
@@ -32,7 +32,7 @@ class DistanceBelief(layers.Layer):
         self._outer.build((*input_shape[:-1], inner))
 
     def call(self, queries: Any) -> Any:
-        """Believe."""
+        """Return the logits of each distance step."""
         return self._outer(ops.gelu(self._inner(queries), approximate=True))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

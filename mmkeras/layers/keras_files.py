@@ -142,7 +142,7 @@ def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
         name = member.filename
         inside = name.startswith("assets/") and ".." not in name.split("/") and "\\" not in name
         if name not in _MEMBERS and not inside:
-            raise DataError(f"{path}: the member {name[:80]!r} is none that Keras writes. {_HELP}")
+            raise DataError(f"{path}: the member {name[:80]!r} is not one that Keras writes. {_HELP}")
         if member.file_size > _GROWTH * size + (1 << 20):
             raise DataError(f"{path}: the member {name[:80]!r} would grow to {member.file_size:,} bytes. {_HELP}")
         if names.count(name) > 1:

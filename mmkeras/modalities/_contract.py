@@ -125,15 +125,15 @@ def spec_from_json(value: dict[str, Any], folder: Path) -> ModalitySpec:
 
 
 def check_shapes(name: str, tensors: tuple[TensorSpec, ...]) -> None:
-    """Use once what was read: dataclasses take a value of any type, and the first use would stumble over it.
+    """Check what was read from a file: dataclasses take a value of any type.
 
     Args:
         name: of the modality or task.
         tensors: its inputs or outputs.
 
     Raises:
-        TypeError: a name that is no text.
-        ValueError: a shape that is none.
+        TypeError: a name that is not a string.
+        ValueError: a shape that is not a tuple of positive whole numbers.
     """
     if not isinstance(name, str):
         raise TypeError(f"its name is {name!r:.40}")

@@ -77,7 +77,7 @@ def _read(stream: IO[bytes], size: int) -> np.ndarray:
     if dtype.hasobject:
         raise ValueError("it holds pickled objects, which are never loaded")
     if not all(type(side) is int and side >= 0 for side in shape) or len(shape) > 32:
-        raise ValueError(f"the shape {shape!s:.80} is none")
+        raise ValueError(f"the shape {shape!s:.80} is not a shape")
     if not dtype.itemsize:
         raise ValueError(f"its values of the dtype {dtype} have no bytes: any number of them would fit into the file")
     wanted = math.prod(shape) * dtype.itemsize

@@ -27,7 +27,7 @@ from mmkeras.training.cluster.batch_plan import plan_batch
 from mmkeras.training.cluster.connect import ALONE, Cluster
 from mmkeras.training.cluster.input_wait import InputWait
 from mmkeras.training.cluster.peers import PeerLostError
-from mmkeras.training.cluster.spread import handed_out, spread
+from mmkeras.training.cluster.spread import distributed, spread
 from mmkeras.training.divergence import FiniteLoss, save_batch
 from mmkeras.training.divergence import explain as explain_divergence
 from mmkeras.training.host_score import HostScore
@@ -203,11 +203,11 @@ def fit(
                     data = batches() if data is None else data
                     try:
                         model.fit(
-                            handed_out(cluster, data),
+                            distributed(cluster, data),
                             initial_epoch=first,
                             epochs=last,
                             steps_per_epoch=steps,
-                            validation_data=None if validation is None else handed_out(cluster, validation),
+                            validation_data=None if validation is None else distributed(cluster, validation),
                             callbacks=callbacks,
                             shuffle=False,
                             verbose=0,

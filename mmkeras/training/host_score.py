@@ -76,7 +76,7 @@ class HostScore(keras.callbacks.Callback):
             here = self._cluster.replicas_here
             steps = range(0, len(parts), here)
             found = self._score([part for first in steps for mine in whole for part in mine[first : first + here]])
-        logs.update(json.loads(self._cluster.told_by_chief(f"score/{self._scored}", json.dumps(found))))
+        logs.update(json.loads(self._cluster.from_chief(f"score/{self._scored}", json.dumps(found))))
 
     def _score(self, parts: list[dict[str, np.ndarray]]) -> dict[str, float]:
         whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -132,7 +132,7 @@ class Run:
             specs = [spec_from_json(s, folder) for s in json.loads((folder / "specs.json").read_text("utf-8"))]
             task = task_from_json(read_json(folder / "task.json", TrainingError, "Take the file of the run."))
             provenance = read_json(folder / "run.json", TrainingError, "Take the file of the run.")
-            # Used once: dataclasses take a value of any type, and the first use would stumble over it.
+            # Used once here, so that a value of a wrong type is found now: dataclasses take any.
             for spec in specs:
                 check_shapes(spec.name, (*spec.tensors, spec.present))
             check_shapes(task.kind, task.outputs)

@@ -47,7 +47,7 @@ class Joined(Generic[ConfigT]):
     """What ``auto`` settings came to."""
     trained: bool = False
     """Whether the training of the resumed run is over: what is left is for the chief alone."""
-    needless: bool = False
+    nothing_left: bool = False
     """Whether nothing is left for this worker."""
 
     @contextlib.contextmanager
@@ -106,7 +106,7 @@ class Joined(Generic[ConfigT]):
             Run.create(folder, config, specs, task, index, self.decided, command=command, coverage=shares)
         elif folder is not None and cluster.chief:
             claim_run(folder)
-        told = Path(cluster.told_by_chief("run", str(Path(folder or "").resolve())))
+        told = Path(cluster.from_chief("run", str(Path(folder or "").resolve())))
         if not cluster.chief:
             _wait_for(told / "run.json", cluster)
             if self.resumed is None:
@@ -153,14 +153,14 @@ def join(config: ConfigT, resumed: Path | None, console: Console) -> Joined[Conf
     if known is not None and (known / TRAINED).is_file():
         # A scheduler may start the chief anew and not those that had ended well: nobody waits for them here.
         members = find_members(os.environ, config.cluster.port)
-        needless = members is not None and members.rank > 0
-        console.print("Training had already finished" + ("; nothing is left for this worker." if needless else "."))
-        return Joined(ALONE, with_cluster(type(config), known, (), config), known, decided, True, needless)
+        nothing_left = members is not None and members.rank > 0
+        console.print("Training had already finished" + ("; nothing is left for this worker." if nothing_left else "."))
+        return Joined(ALONE, with_cluster(type(config), known, (), config), known, decided, True, nothing_left)
     cluster = connect(config.cluster)
     if cluster.strategy is not None:
         console.print(f"Training on {cluster.kind}; this is number {cluster.rank}.", highlight=False)
     if config.cluster.resume_unfinished and resumed is None:
-        found = cluster.told_by_chief("unfinished", str(_unfinished(config) or ""))
+        found = cluster.from_chief("unfinished", str(_unfinished(config) or ""))
         if found:
             resumed = Path(found)
             config = with_cluster(type(config), resumed, (), config)

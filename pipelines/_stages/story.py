@@ -156,7 +156,7 @@ def _run(config: ConfigT, resumed: Path | None, plan: _Plan, console: Console, s
     began = time.monotonic()
     joined = join(config, resumed, console)
     cluster, config = joined.cluster, joined.config
-    if joined.needless:
+    if joined.nothing_left:
         return 0
     with stage(console, "Data"), joined.chief_first("data"):
         config = story.prepare(config, console)

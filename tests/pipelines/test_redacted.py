@@ -1,4 +1,4 @@
-"""The whole story with ``privacy.redact=all``: no text and no name of a sample leaves by the side door."""
+"""The whole story with ``privacy.redact=all``: no text and no name of a sample is written elsewhere."""
 
 from __future__ import annotations
 

@@ -15,12 +15,12 @@ _RATIO = 1000
 
 
 def diagnose(file: BinaryIO, where: str, finding: str) -> ArchiveError:
-    """Return the error to raise: the most telling of what is wrong.
+    """Return the error to raise: the one that explains most.
 
     Args:
         file: the open file, at any place.
         where: the file, for the message.
-        finding: what the reader stumbled over, to be read after "the file".
+        finding: what the reader found wrong, to be read after "the file".
     """
     told = f"{where} {finding}. It was altered or not written by `mmkeras pack`: copy or pack the bundle again."
     try:

@@ -68,7 +68,7 @@ class Unpacked:
         self.get(name for name in names if name.endswith((".json", ".txt", ".md")))
 
     @contextmanager
-    def telling(self) -> Iterator[None]:
+    def naming_the_archive(self) -> Iterator[None]:
         """Let messages name the packed bundle in place of the folder that its files were unpacked to."""
         try:
             yield

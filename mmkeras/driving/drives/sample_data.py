@@ -110,7 +110,7 @@ class SampleData:
         """Return the camera matrix (3, 3).
 
         Raises:
-            DataError: there is none, or it is broken.
+            DataError: there is no such file, or it is damaged.
         """
         record = self._calibrations.row(int(self.table.columns["calibrated_sensor_token"][row]))
         try:

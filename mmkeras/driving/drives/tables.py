@@ -93,7 +93,7 @@ class Table:
         """Return the number of the record with a token.
 
         Raises:
-            DataError: there is none, or the token is no text.
+            DataError: there is no such record, or the token is not a string.
         """
         if not isinstance(token, str):
             raise DataError(f"{self.path}: expected a token, got {token!r:.60}")

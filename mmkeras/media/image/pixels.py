@@ -153,7 +153,7 @@ def read_bytes(value: RawImage) -> bytes:
     if isinstance(value, (str, os.PathLike)):
         try:
             path = Path(split_frame(value)[0])
-            # A device or a pipe would be read without an end.
+            # Reading a device or a pipe might never end.
             if path.exists() and not path.is_file():
                 raise DataError(f"{describe(value)}: cannot be read: expected a file, got a folder or a device")
             data = path.read_bytes()

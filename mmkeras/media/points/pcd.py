@@ -73,7 +73,7 @@ def read_pcd(source: str | os.PathLike[str] | bytes) -> Cloud:
         name = named(source)
         try:
             path = Path(source)
-            # A device or a pipe would be read without an end.
+            # Reading a device or a pipe might never end.
             if path.exists() and not path.is_file():
                 raise DataError(f"{name}: cannot be read: expected a file, got a folder or a device")
             data = path.read_bytes()

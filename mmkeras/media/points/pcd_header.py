@@ -56,7 +56,7 @@ def read_header(data: bytes, name: str) -> Header:
     """Read and check a header.
 
     Raises:
-        DataError: it is none, or not one of format 0.7; names the file and the line.
+        DataError: it is not a PCD header, or not one of format 0.7; names the file and the line.
     """
     values: dict[str, tuple[int, list[str]]] = {}
     position = line = 0

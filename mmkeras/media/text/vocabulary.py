@@ -68,7 +68,7 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
         ConfigError: the file is missing, is not UTF-8 or is no vocabulary.
     """
     try:
-        # A device or a pipe would be read without an end.
+        # Reading a device or a pipe might never end.
         if path.exists() and not path.is_file():
             raise ConfigError(f"{path} can't be read as a vocabulary: expected a file, got a folder or a device.")
         if (size := path.stat().st_size) > LARGEST_FILE:

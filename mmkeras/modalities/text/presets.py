@@ -109,7 +109,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _part(value: dict[str, Any], key: str) -> dict[str, Any]:
-    """Return an object inside another; empty where it is none."""
+    """Return an object inside another; empty where there is no such object."""
     part = value.get(key)
     return part if isinstance(part, dict) else {}
 

@@ -48,7 +48,7 @@ ATTRIBUTES = (
     "vehicle.parked",
     "vehicle.stopped",
 )
-"""Attributes by index; index 0 is none."""
+"""Attributes by index; index 0 stands for no attribute."""
 NO_ORIENTATION = ("traffic_cone",)
 """Classes whose orientation is not scored."""
 NO_VELOCITY = ("traffic_cone", "barrier")

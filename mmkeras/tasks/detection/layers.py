@@ -29,7 +29,7 @@ class DistanceChoice(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Choose."""
+        """Return the weighted mean of the guesses."""
         scores, guesses = inputs
         if not training or not self.drop:
             return ops.sum(ops.softmax(scores, axis=-1) * guesses, axis=-1, keepdims=True)

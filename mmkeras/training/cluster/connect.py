@@ -89,8 +89,8 @@ class Cluster:
         with self.watched():
             context.context().wait_at_barrier(f"mmkeras/{name}", _DAY)
 
-    def told_by_chief(self, key: str, value: str = "") -> str:
-        """Return what the chief says; only its own ``value`` counts.
+    def from_chief(self, key: str, value: str = "") -> str:
+        """Return the chief's ``value`` on every worker; that of the others does not count.
 
         Raises:
             PeerLostError: the chief has died.
@@ -102,8 +102,8 @@ class Cluster:
         with self.watched():
             if self.chief:
                 context.context().set_config_key_value(f"mmkeras/{key}", value)
-            # A key alone is waited for forever; at the barrier a chief that dies before it spoke is noticed.
-            self.barrier(f"told/{key}")
+            # Waiting for a key never ends; the barrier notices a chief that dies before it has set the value.
+            self.barrier(f"from_chief/{key}")
             return str(context.context().get_config_key_value(f"mmkeras/{key}"))
 
     def watched(self) -> contextlib.AbstractContextManager[None]:

@@ -68,7 +68,7 @@ def expand_nodes(text: str) -> list[str]:
     ``scontrol show hostnames``.
 
     Raises:
-        ConfigError: brackets that do not close, a range that is none, or more than `MOST_NODES`.
+        ConfigError: brackets that do not close, a range whose end comes before its start, or more than `MOST_NODES`.
     """
     names: list[str] = []
     for entry in _split(text):

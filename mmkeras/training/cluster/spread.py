@@ -14,7 +14,7 @@ from mmkeras.training.cluster.connect import Cluster
 from mmkeras.training.cluster.global_batch import whole_batches
 from mmkeras.training.cluster.keras_faults import cured, replaced_methods
 
-__all__ = ["handed_out", "spread"]
+__all__ = ["distributed", "spread"]
 
 
 @contextlib.contextmanager
@@ -43,7 +43,7 @@ def spread(
         yield
 
 
-def handed_out(cluster: Cluster, dataset: tf.data.Dataset) -> Any:
+def distributed(cluster: Cluster, dataset: tf.data.Dataset) -> Any:
     """Return what ``fit`` takes for a dataset whose elements are the batches of this worker's replicas, one by one.
 
     Args:

@@ -18,7 +18,7 @@ from keras import ops
 from mmkeras.core.config import ClusterConfig, TrainConfig
 from mmkeras.layers.batch import batch_mean
 from mmkeras.training.cluster.connect import ALONE, Cluster, connect
-from mmkeras.training.cluster.spread import handed_out, spread
+from mmkeras.training.cluster.spread import distributed, spread
 from mmkeras.training.optimizer import build_optimizer
 
 BATCH, STEPS = 12, 15
@@ -105,8 +105,8 @@ def fit(cluster: Cluster, accumulate: int) -> tuple[list[np.ndarray], dict[str, 
         model = build(accumulate)
     with spread(model, cluster, size, data.element_spec, None):
         history = model.fit(
-            handed_out(cluster, data),
-            validation_data=handed_out(cluster, check),
+            distributed(cluster, data),
+            validation_data=distributed(cluster, check),
             steps_per_epoch=STEPS,
             epochs=2,
             shuffle=False,

@@ -17,7 +17,7 @@ def test_one_machine_without_a_gpu_is_one_device():
     assert connect(ClusterConfig(strategy="one_device"), {}) is ALONE
     assert ALONE.chief
     assert (ALONE.workers, ALONE.replicas, ALONE.replicas_here, ALONE.rank) == (1, 1, 1, 0)
-    assert ALONE.told_by_chief("anything", "said") == "said"
+    assert ALONE.from_chief("anything", "said") == "said"
     ALONE.barrier("anything")
 
 

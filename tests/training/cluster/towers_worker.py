@@ -16,7 +16,7 @@ import tensorflow as tf
 from mmkeras.core.config import ClusterConfig, TrainConfig
 from mmkeras.layers.tokens import Encoded, Tokens
 from mmkeras.training.cluster.connect import ALONE, Cluster, connect
-from mmkeras.training.cluster.spread import handed_out, spread
+from mmkeras.training.cluster.spread import distributed, spread
 from mmkeras.training.objective import Objective
 from mmkeras.training.optimizer import build_optimizer
 from tests.training.toys import contrastive, towers, two_losses, uniformity
@@ -53,8 +53,8 @@ def fit(cluster: Cluster, accumulate: int) -> tuple[list[np.ndarray], dict[str, 
         objective.prepare(batches.element_spec)
     with spread(model, cluster, size, batches.element_spec, None):
         history = model.fit(
-            handed_out(cluster, batches),
-            validation_data=handed_out(cluster, data.take(24).batch(size)),
+            distributed(cluster, batches),
+            validation_data=distributed(cluster, data.take(24).batch(size)),
             steps_per_epoch=STEPS,
             epochs=2,
             shuffle=False,
