@@ -129,7 +129,7 @@ def test_pickles_are_never_read(plain: Path, tmp_path: Path, marker: Path):
     code = pickle.dumps(_Exploding(str(marker)))
     for member in ("model.pkl", "model.weights.npz", "../../evil.pkl", "/tmp/evil.pkl", "assets/../../evil.pkl"):
         path = _rebuilt(plain, tmp_path / "pickle.keras", lambda m, member=member: m.update({member: code}))  # type: ignore[misc]
-        with pytest.raises(DataError, match=r"none that Keras writes"):
+        with pytest.raises(DataError, match=r"not one that Keras writes"):
             load_model(path)
     stored = io.BytesIO()
     np.savez(stored, weights=np.array([_Exploding(str(marker))], object))
