@@ -18,12 +18,15 @@ from PIL import Image
 
 from mmkeras.core.errors import DataError
 
-__all__ = ["DARKEST", "WHITE", "to_rgb"]
+__all__ = ["DARKEST", "LONGEST_SIDE", "WHITE", "to_rgb"]
 
 WHITE = 255
 """What shows through transparent parts."""
 DARKEST = 64
 """An image of 16 bits reaches this level in 8 bits, or it is taken for one of 14 or fewer bits that is not scaled."""
+
+LONGEST_SIDE = 1_000_000
+"""Pixels; libpng, which TensorFlow decodes with, refuses a picture with a longer side."""
 
 _PLAIN = ("1", "L", "P", "RGB", "RGBX")
 _ALPHA = ("LA", "PA", "RGBA")
@@ -62,6 +65,11 @@ def to_rgb(image: Image.Image, name: str, deep: bool = False) -> Image.Image:
         image.info.pop("transparency", None)
     if 0 in image.size:
         raise DataError(f"{name}: the image has no pixels")
+    if max(image.size) > LONGEST_SIDE:
+        raise DataError(
+            f"{name}: {image.width}x{image.height} pixels; expected sides of at most {LONGEST_SIDE:,}, since training "
+            "cannot decode longer ones. Cut or scale it first"
+        )
     rgb = _converted(image, name, grey, deep)
     if (deep or grey) and (_flat(rgb) or max(high for _, high in _extrema(rgb)) < DARKEST):
         highest = max(high for _, high in _extrema(rgb))

@@ -252,7 +252,7 @@ def _from_array(value: np.ndarray) -> Image.Image:
         raise DataError(
             f"Expected a uint8 array (H, W, 3), (H, W, 1) or (H, W), got {value.dtype} {value.shape}{_cure(value)}"
         )
-    return Image.fromarray(np.ascontiguousarray(value)).convert("RGB")
+    return to_rgb(Image.fromarray(np.ascontiguousarray(value)), describe(value))
 
 
 def _cure(value: np.ndarray) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mmkeras.media.image.colours import LONGEST_SIDE
+
 
 def picture(height: int = 60, width: int = 80, seed: int = 0) -> Image.Image:
     """Return a smooth random RGB picture."""
@@ -117,6 +119,7 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "grey_key_of_16_bits": (file(Image.fromarray(dark * 16), transparency=16), "transparent colour"),
         "white_on_nothing": (file(white), "one colour"),
         "cmyk": (file(base.convert("CMYK"), "JPEG"), "CMYK"),
+        "too_long": (file(Image.new("L", (1, LONGEST_SIDE + 1))), "sides of at most"),
         "animated": (file(base, save_all=True, append_images=[base.rotate(90)]), "animated"),
         "jpeg_half": (jpeg[: len(jpeg) // 2], "truncated"),
         "jpeg_without_end": (jpeg[:-2], "truncated"),
