@@ -46,7 +46,7 @@ def constants_problem(small: Sequence[Constant], float32: Sequence[Constant]) ->
         good = [other for other, found in zip(wanted[constant.values.size], distances, strict=True) if not found.beyond]
         used.update(map(id, good))
         if not good:
-            problems.append(_told(constant, distances))
+            problems.append(_explain(constant, distances))
         elif wrong := _of_another_layer(constant, good, wanted[constant.values.size]):
             problems.append(wrong)
         elif constant.coarse:
@@ -96,7 +96,7 @@ def _layer(constant: Constant) -> str:
     return keras_layer(constant.name.split(";")[0])
 
 
-def _told(constant: Constant, distances: Sequence[_Distance]) -> str:
+def _explain(constant: Constant, distances: Sequence[_Distance]) -> str:
     size = constant.values.size
     if not distances:
         return f"holds a constant {constant.name} of {size} numbers that the float32 file does not have"

@@ -28,8 +28,7 @@ class _Pair:
 def onnx_constants(path: Path) -> list[Constant]:
     """Return float constants, and integers that become floats, after their scale and zero point.
 
-    A float constant in front of QuantizeLinear and DequantizeLinear is what the two make of it, where nothing else
-    reads it.
+    A float constant in front of QuantizeLinear and DequantizeLinear is listed as what the two make of it.
 
     Args:
         path: an ONNX file.
@@ -39,7 +38,7 @@ def onnx_constants(path: Path) -> list[Constant]:
     arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     pairs = list(_pairs(graph.node, arrays))
     parameters = {name for pair in pairs for name in (pair.scale, pair.zero_point)}
-    parameters |= _parameters_of_values(graph.node, arrays)
+    parameters |= _parameters_of_activations(graph.node, arrays)
     found = [constant for pair in pairs for constant in _dequantised(pair, arrays)]
     quantised = {pair.numbers for pair in pairs}
     for name, values in arrays.items():
@@ -71,8 +70,8 @@ def _pairs(nodes: Any, arrays: Mapping[str, np.ndarray]) -> Iterator[_Pair]:
             yield _Pair(name, f"{stem}_scale", f"{stem}_zero_point", None)
 
 
-def _parameters_of_values(nodes: Any, arrays: Mapping[str, np.ndarray]) -> set[str]:
-    """Return scales and zero points of values that are no constants."""
+def _parameters_of_activations(nodes: Any, arrays: Mapping[str, np.ndarray]) -> set[str]:
+    """Return scales and zero points of activations."""
     kinds = ("QuantizeLinear", "DequantizeLinear")
     return {name for node in nodes if node.op_type in kinds for name in node.input[1:] if name in arrays}
 
