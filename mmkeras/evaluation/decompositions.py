@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmkeras.evaluation.ranked import RankedPrecision
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._contract import Outputs
+from mmkeras.tasks._metrics import RankedPrecision
 
 __all__ = ["Decomposition", "class_counts", "decompositions", "matching", "reweighted"]
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from mmkeras.core.errors import DataError
 
-__all__ = ["average_precision", "f1", "mean_of_known", "r2", "sample_weights", "weighted_mean"]
+__all__ = ["RankedPrecision", "f1", "mean_of_known", "r2", "sample_weights", "weighted_mean"]
 
 
 def sample_weights(targets: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
@@ -57,24 +57,37 @@ def r2(targets: np.ndarray, values: np.ndarray, share: np.ndarray) -> float:
     return float(np.mean(np.where(constant, np.where(np.isnan(left), np.nan, left == 0), explained)))
 
 
-def average_precision(targets: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> float:
-    """Return the average precision of one label: precision times the rise in recall, ties together.
+class RankedPrecision:
+    """Mean average precision under many weightings of the same samples; the ranking, which is slow, is made once.
+
+    The average precision of a label is precision times the rise in recall, ties together. The mean is over the labels
+    that have a positive.
 
     Args:
-        targets: (B,) 0 or 1.
-        scores: (B,) confidence; NaN ranks last.
-        weights: (B,) sample weights.
-
-    Returns:
-        Average precision, or NaN when no target is positive.
+        truth: bool (N, C).
+        scores: (N, C) confidence; NaN ranks last.
     """
-    scores = np.nan_to_num(scores.astype(np.float64), nan=-np.inf, posinf=np.inf, neginf=-np.inf)
-    order = np.argsort(-scores, kind="stable")
-    positive = np.cumsum((targets[order] > 0) * weights[order])
-    total = np.cumsum(weights[order])
-    if positive[-1] == 0:
-        return float("nan")
-    last = np.append(scores[order][1:] != scores[order][:-1], True)
-    positive, total = positive[last], total[last]
-    precision = np.divide(positive, total, out=np.zeros_like(total), where=total > 0)
-    return float(np.sum(np.diff(positive, prepend=0.0) * precision) / positive[-1])
+
+    def __init__(self, truth: np.ndarray, scores: np.ndarray) -> None:
+        known = np.nan_to_num(scores.astype(np.float64), nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+        orders = np.argsort(-known, axis=0, kind="stable").T
+        self._labels = []
+        for label, order in enumerate(orders):
+            ranked = known[order, label]
+            # Of samples of equal confidence only the last is read, so that they count together.
+            ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+            self._labels.append((order, truth[order, label], ends))
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        """Return the metric (R,) under weights (R, N); NaN where no label has a positive."""
+        total, labels = np.zeros(len(weights)), np.zeros(len(weights))
+        for order, positive, ends in self._labels:
+            ranked = weights[:, order].astype(np.float64)
+            every = np.cumsum(ranked, axis=1)[:, ends]
+            hits = np.cumsum(ranked * positive, axis=1)[:, ends]
+            precision = np.divide(hits, every, out=np.zeros_like(every), where=every > 0)
+            area = (np.diff(hits, prepend=0.0, axis=1) * precision).sum(axis=1)
+            present = hits[:, -1] > 0
+            total += np.divide(area, hits[:, -1], out=np.zeros_like(area), where=present)
+            labels += present
+        return np.divide(total, labels, out=np.full(len(total), np.nan), where=labels > 0)

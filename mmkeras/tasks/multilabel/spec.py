@@ -13,7 +13,7 @@ from mmkeras.core.errors import ConfigError, DataError, nearest
 from mmkeras.modalities import TensorSpec
 from mmkeras.tasks._contract import Outputs, TaskSpec
 from mmkeras.tasks._labels import as_labels, check_gamma, check_share, check_weights, label_index
-from mmkeras.tasks._metrics import average_precision, f1, mean_of_known, sample_weights, weighted_mean
+from mmkeras.tasks._metrics import RankedPrecision, f1, mean_of_known, sample_weights, weighted_mean
 
 __all__ = ["Config", "Spec"]
 
@@ -167,10 +167,9 @@ class Spec(TaskSpec):
         decided = self.decisions(outputs)
         hit, predicted, actual = (weight @ each for each in (truth & decided, decided, truth))
         probabilities = np.asarray(outputs["probabilities"])
-        precisions = [average_precision(truth[:, i], probabilities[:, i], weight) for i in range(len(self.labels))]
         return {
             "micro_f1": float(np.nan_to_num(f1(hit.sum(), predicted.sum(), actual.sum()))),
             "macro_f1": mean_of_known(f1(hit, predicted, actual)),
-            "mean_average_precision": mean_of_known(np.array(precisions)),
+            "mean_average_precision": float(RankedPrecision(truth, probabilities)(weight[None])[0]),
             "exact_match": weighted_mean((truth == decided).all(axis=1), weight),
         }

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import metrics as sk
 
-from mmkeras.evaluation.ranked import RankedPrecision
+from mmkeras.tasks._metrics import RankedPrecision
 from mmkeras.tasks.multilabel.spec import Spec as Multilabel
 
 
@@ -26,6 +27,13 @@ def test_every_row_is_the_metric_under_its_weights(samples, steps, seed):
     found = RankedPrecision(truth, scores)(weights)
     expected = [_score(truth, scores, row) for row in weights]
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+    for row, value in zip(weights, found, strict=True):
+        theirs = [
+            sk.average_precision_score(truth[:, i], scores[:, i], sample_weight=row)
+            for i in range(3)
+            if (truth[:, i] * row).any()
+        ]
+        assert value == pytest.approx(np.mean(theirs) if theirs else np.nan, nan_ok=True)
 
 
 @pytest.mark.parametrize("strange", [np.nan, np.inf, -np.inf])
@@ -36,6 +44,13 @@ def test_confidence_that_is_not_finite_ranks_as_in_the_score(strange):
         warnings.simplefilter("error")
         found = RankedPrecision(truth, scores)(np.ones((1, 3)))
     assert found[0] == pytest.approx(_score(truth, scores, np.ones(3)))
+
+
+@pytest.mark.parametrize("strange", [np.nan, np.inf, -np.inf])
+def test_confidences_that_are_not_finite_are_ties(strange):
+    truth, scores = np.asarray([[1], [0], [1], [0]], bool), np.asarray([[strange], [strange], [0.5], [0.5]])
+    finite = np.where(np.isfinite(scores), scores, 9.0 if strange == np.inf else -9.0)
+    assert RankedPrecision(truth, scores)(np.ones((1, 4))) == RankedPrecision(truth, finite)(np.ones((1, 4)))
 
 
 def test_no_positive_has_no_precision():
