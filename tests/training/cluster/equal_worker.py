@@ -22,6 +22,8 @@ from mmkeras.training.cluster.spread import distributed, spread
 from mmkeras.training.optimizer import build_optimizer
 
 BATCH, STEPS = 12, 15
+Trained = tuple[list[np.ndarray], dict[str, list[float]]]
+"""All variables of a trained model, and the history."""
 
 
 class CountingLoss(keras.losses.Loss):
@@ -87,7 +89,7 @@ def build(accumulate: int) -> keras.Model:
     return model
 
 
-def fit(cluster: Cluster, accumulate: int) -> tuple[list[np.ndarray], dict[str, list[float]]]:
+def fit(cluster: Cluster, accumulate: int) -> Trained:
     """Train, and return all variables and the history."""
     keras.utils.clear_session()
     rng = np.random.default_rng(0)
@@ -103,17 +105,32 @@ def fit(cluster: Cluster, accumulate: int) -> tuple[list[np.ndarray], dict[str, 
     check = check.take(20).batch(10 // cluster.replicas)
     with cluster.scope():
         model = build(accumulate)
+    return trained(model, cluster, size, data, check, STEPS)
+
+
+def trained(
+    model: keras.Model, cluster: Cluster, size: int, data: tf.data.Dataset, check: tf.data.Dataset, steps: int
+) -> Trained:
+    """Train for two epochs, ``size`` samples for each replica in a step, and return all variables and the history."""
     with spread(model, cluster, size, data.element_spec, None):
         history = model.fit(
             distributed(cluster, data),
             validation_data=distributed(cluster, check),
-            steps_per_epoch=STEPS,
+            steps_per_epoch=steps,
             epochs=2,
             shuffle=False,
             verbose=0,
         ).history
     variables = model.variables + model.optimizer.variables
     return [np.asarray(v.numpy(), "float64") for v in variables if "seed" not in v.path], history
+
+
+def differences(one: Trained, two: Trained) -> dict[str, float]:
+    """Return the largest difference of variables, relative to the largest number of each, and of logged numbers."""
+    (first, history), (second, other) = one, two
+    weights = max(float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-30)) for a, b in zip(first, second, strict=True))
+    logs = max(abs(a - b) for name in history for a, b in zip(history[name], other[name], strict=True))
+    return {"weights": weights, "logs": logs}
 
 
 def main() -> None:
@@ -123,10 +140,8 @@ def main() -> None:
     assert two.replicas == 2
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
-    (first, history), (second, other) = fit(ALONE, accumulate), fit(two, accumulate)
-    weights = max(float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-30)) for a, b in zip(first, second, strict=True))
-    logs = max(abs(a - b) for name in history for a, b in zip(history[name], other[name], strict=True))
-    print(json.dumps({"weights": weights, "logs": logs, "loss": history["loss"]}))
+    alone, spread_out = fit(ALONE, accumulate), fit(two, accumulate)
+    print(json.dumps({**differences(alone, spread_out), "loss": alone[1]["loss"]}))
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ import tensorflow as tf
 from mmkeras.core.config import ClusterConfig, TrainConfig
 from mmkeras.layers.tokens import Encoded, Tokens
 from mmkeras.training.cluster.connect import ALONE, Cluster, connect
-from mmkeras.training.cluster.spread import distributed, spread
 from mmkeras.training.objective import Objective
 from mmkeras.training.optimizer import build_optimizer
+from tests.training.cluster.equal_worker import Trained, differences, trained
 from tests.training.toys import contrastive, towers, two_losses, uniformity
 
 BATCH, STEPS, WIDTH = 12, 10, 6
@@ -29,7 +29,7 @@ def losses(*seen: Any) -> dict[str, Any]:
     return {**two_losses(*seen), **contrastive(*seen), **uniformity(*seen)}
 
 
-def fit(cluster: Cluster, accumulate: int) -> tuple[list[np.ndarray], dict[str, list[float]]]:
+def fit(cluster: Cluster, accumulate: int) -> Trained:
     """Train, and return all variables and the history."""
     keras.utils.clear_session()
     keras.utils.set_random_seed(1)
@@ -51,17 +51,7 @@ def fit(cluster: Cluster, accumulate: int) -> tuple[list[np.ndarray], dict[str, 
         objective = Objective(model, losses, {}, None)
         batches = data.batch(size, drop_remainder=True).repeat()
         objective.prepare(batches.element_spec)
-    with spread(model, cluster, size, batches.element_spec, None):
-        history = model.fit(
-            distributed(cluster, batches),
-            validation_data=distributed(cluster, data.take(24).batch(size)),
-            steps_per_epoch=STEPS,
-            epochs=2,
-            shuffle=False,
-            verbose=0,
-        ).history
-    variables = model.variables + model.optimizer.variables
-    return [np.asarray(v.numpy(), "float64") for v in variables if "seed" not in v.path], history
+    return trained(model, cluster, size, batches, data.take(24).batch(size), STEPS)
 
 
 def main() -> None:
@@ -72,12 +62,9 @@ def main() -> None:
     keras.config.set_dtype_policy("float64")
     found = []
     for accumulate in (1, 2):
-        (first, history), (second, other) = fit(ALONE, accumulate), fit(two, accumulate)
-        weights = max(
-            float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-30)) for a, b in zip(first, second, strict=True)
-        )
-        logs = max(abs(a - b) for name in history for a, b in zip(history[name], other[name], strict=True))
-        found.append({"weights": weights, "logs": logs, "loss": history["loss"], "names": sorted(history)})
+        alone, spread_out = fit(ALONE, accumulate), fit(two, accumulate)
+        history = alone[1]
+        found.append({**differences(alone, spread_out), "loss": history["loss"], "names": sorted(history)})
     print(json.dumps(found))
 
 
