@@ -23,7 +23,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mmkeras.core.command_line import Flag
 from mmkeras.core.components import Choice
@@ -40,7 +40,7 @@ from pipelines._stages.contract import Evaluated, Story
 from pipelines._stages.results import Figure
 from pipelines._stages.story import run_story, stage
 
-__all__ = ["CameraRadarConfig", "CameraRadarModel", "CameraRadarStory", "CompareConfig", "ViewConfig", "main"]
+__all__ = ["CameraRadarConfig", "CameraRadarModel", "CameraRadarStory", "CompareConfig", "main"]
 
 NOTICE = (
     "Simulated: these drives come from mmkeras' own simulator. The numbers compare models; they say nothing of roads."
@@ -49,23 +49,6 @@ _COMPARED = ("cross_attention", "camera_only", "radar_only")
 """Variants that the numbers of docs/results.json need."""
 _RECORDED = ("fusion_gain", "radar_dead")
 """Those numbers: in ``gains`` of metrics.json as shares of mAP, in docs/results.json in points."""
-
-
-@dataclass(frozen=True)
-class ViewConfig:
-    """The camera that the model is built for: every real camera is cropped and scaled to it."""
-
-    size: tuple[int, int] = (64, 192)
-    """Height and width of the model's image."""
-    focal: float = 215.0
-    """Focal length in pixels of that image; a larger one sees less and further."""
-    centre: tuple[float, float] = (96.0, 20.0)
-    """Column and row of the optical axis; a level camera has its horizon there."""
-
-    @property
-    def camera(self) -> tuple[float, float, float, float, float]:
-        """Width, height, focal length and centre, as `PinholeCamera` takes them."""
-        return (float(self.size[1]), float(self.size[0]), self.focal, *self.centre)
 
 
 @dataclass(frozen=True)
@@ -84,9 +67,13 @@ class CompareConfig:
 
 @dataclass(frozen=True)
 class CameraRadarModel(ModelConfig):
-    """A camera and radars."""
+    """A camera and radars.
 
-    camera: ImageConfig = field(default_factory=ImageConfig)
+    Every real camera is cropped and scaled to that of ``camera``. The radar, the task and the source take it from it.
+    """
+
+    task: Choice = field(default_factory=lambda: Choice("detection"))
+    camera: ImageConfig = field(default_factory=lambda: ImageConfig(size=(64, 192), focal=215.0, centre=(96.0, 20.0)))
     radar: RadarConfig = field(default_factory=RadarConfig)
 
 
@@ -94,51 +81,18 @@ class CameraRadarModel(ModelConfig):
 class CameraRadarConfig(RunConfig):
     """A run of the camera and radar pipeline."""
 
+    moved: ClassVar[Mapping[str, str]] = {
+        "view": "model.camera",
+        "view.size": "model.camera.size",
+        "view.focal": "model.camera.focal",
+        "view.centre": "model.camera.centre",
+    }
+
     name: str = "camera_radar"
     """Name of the run's folder and of the saved model."""
-    view: ViewConfig = field(default_factory=ViewConfig)
     simulate: SimulationConfig = field(default_factory=SimulationConfig)
     compare: CompareConfig = field(default_factory=CompareConfig)
     model: CameraRadarModel = field(default_factory=CameraRadarModel)
-
-    def __post_init__(self) -> None:
-        """Tell every part the one camera, and the radar how many sweeps the source gives.
-
-        Raises:
-            ConfigError: a part is told another one.
-        """
-        sweeps = int(self.data.source.options.get("sweeps", RadarConfig().sweeps))
-        self._check_told(sweeps)
-        model = dataclasses.replace(
-            self.model,
-            camera=dataclasses.replace(self.model.camera, size=self.view.size),
-            radar=dataclasses.replace(self.model.radar, camera=self.view.camera, grid=self.grid, sweeps=sweeps),
-            task=Choice(self.model.task.name, {**self.model.task.options, "camera": list(self.view.camera)}),
-        )
-        object.__setattr__(self, "model", model)
-        options = {**self.data.source.options, "model_camera": list(self.view.camera)}
-        object.__setattr__(self, "data", dataclasses.replace(self.data, source=Choice(self.data.source.name, options)))
-
-    def _check_told(self, sweeps: int) -> None:
-        image, radar, view = ImageConfig(), RadarConfig(), "view.size, view.focal or view.centre"
-        for key, told, fitting, default, source in (
-            ("camera.size", self.model.camera.size, self.view.size, image.size, view),
-            ("radar.camera", self.model.radar.camera, self.view.camera, radar.camera, view),
-            ("radar.grid", self.model.radar.grid, self.grid, radar.grid, view),
-            ("radar.sweeps", (self.model.radar.sweeps,), (sweeps,), (radar.sweeps,), "data.source.options.sweeps"),
-        ):
-            # A written configuration repeats what follows from elsewhere; a default was not set by anyone.
-            if tuple(told) not in (tuple(fitting), tuple(default)):
-                raise ConfigError(
-                    f"model.{key}: expected {tuple(fitting)}, which follows from {source}, got {tuple(told)}. Leave it "
-                    f"out and change {source}"
-                )
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of the maps."""
-        stride = int(self.model.task.options.get("stride", 8))
-        return (-(-self.view.size[0] // stride), -(-self.view.size[1] // stride))
 
     @property
     def simulated(self) -> bool:
@@ -153,6 +107,8 @@ class CameraRadarConfig(RunConfig):
         Raises:
             ConfigError: no such variant.
         """
+        from mmkeras.model import task_spec
+
         model = self.model
         if name == "cross_attention":
             return model
@@ -163,7 +119,8 @@ class CameraRadarConfig(RunConfig):
         if name == "camera_only":
             return dataclasses.replace(model, without=("radar",))
         if name == "radar_only":
-            fusion = Choice(model.fusion.name, {**options, "grid": list(self.grid)})
+            # Learned queries stand for the cells of the camera's map.
+            fusion = Choice(model.fusion.name, {**options, "grid": list(task_spec(model).outputs[0].shape[:2])})
             return dataclasses.replace(model, without=("camera",), fusion=fusion)
         raise ConfigError(f"compare.variants: {name!r} is unknown; {nearest(name, CompareConfig().variants)}")
 

@@ -81,7 +81,7 @@ def read_traits(
         labels.append(labels_of(task, sample.target))
         present.append([sample.values.get(name) is not None for name in specs])
         if not labels[-1]:
-            numbers.append(np.ravel(sample.target))
+            numbers.append(_numbers(sample.target))
         for name, measure in measures.items():
             value = sample.values.get(name)
             lengths[f"{name}_length"].append(0 if value is None else measure(value))
@@ -95,13 +95,18 @@ def read_traits(
     return Traits(tuple(labels), kinds, np.asarray(present, bool), found)
 
 
+def _numbers(target: np.ndarray) -> np.ndarray:
+    """Return the numbers that samples without labels are divided by: none of a mask, or of several targets."""
+    return np.zeros(1) if np.ndim(target) > 1 or target.dtype.names else np.ravel(target)
+
+
 def labels_of(task: TaskSpec, target: np.ndarray) -> tuple[str, ...]:
     """Return the labels in an encoded target, one for each object; none for a number."""
     classes: Callable[[Any], list[str]] | None = getattr(task, "classes_of", None)
     if classes is not None:
         return tuple(classes(target))
     labels: tuple[str, ...] = getattr(task, "labels", ())
-    if not labels:
+    if not labels or not task.reads_labels:
         return ()
     if np.ndim(target) == 0:
         return (labels[int(target)],)

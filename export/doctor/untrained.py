@@ -91,9 +91,17 @@ def model_of_run(run: Run, work: Path) -> keras.Model:
     config: Any = parse(whole, ["--config", str(kept)], program=str(where), description="")[0]
     changes = {}
     for name, modality in modality_configs(config.model).items():
+        # What was derived from a modality that the run was made without, such as the camera of a radar alone.
+        spec = run.specs[name]
+        derived: dict[str, Any] = {
+            each.name: getattr(spec, each.name, ())
+            for each in dataclasses.fields(modality)
+            if getattr(modality, each.name) == ()
+        }
         vocabulary = run.folder / f"{name}_vocabulary.txt"
         if vocabulary.is_file():  # the recorded path starts from where the run was started
-            changes[name] = dataclasses.replace(modality, vocabulary=str(vocabulary))
+            derived["vocabulary"] = str(vocabulary)
+        changes[name] = dataclasses.replace(modality, **derived)
     return _build(dataclasses.replace(config.model, **changes))
 
 
@@ -105,6 +113,7 @@ class _Table:
 def _complete(model: Any, work: Path) -> tuple[Any, tuple[str, ...]]:
     """Fill in what only the data knows, as `mmkeras.training.resolve` does from data."""
     from mmkeras.data.encode import room as room_of
+    from mmkeras.modalities import Facts
     from mmkeras.model import task_config
 
     notes = []
@@ -116,7 +125,7 @@ def _complete(model: Any, work: Path) -> tuple[Any, tuple[str, ...]]:
             if changes[name] != modality:
                 notes.append(f"{name}: what is learned from data is made up; table sizes differ")
     task = task_config(model)
-    completed = task.completed(_LABELS, None)
+    completed = task.completed(Facts(_LABELS))
     options = dict(model.task.options)
     for each in dataclasses.fields(completed):
         value = getattr(completed, each.name)

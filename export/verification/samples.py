@@ -83,7 +83,9 @@ def stratum(task: TaskSpec, target: np.ndarray) -> tuple[Any, ...]:
     classes_of = getattr(task, "classes_of", None)
     if classes_of is not None:
         return tuple(sorted(classes_of(target)))
-    return tuple(np.asarray(target).reshape(-1).tolist())
+    value = np.asarray(target)
+    # A mask or several targets have no order that a class would be found by.
+    return tuple(value.reshape(-1).tolist()) if value.ndim < 2 and value.dtype.names is None else ()
 
 
 def _sample(record: Record) -> Sample:

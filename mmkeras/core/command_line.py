@@ -71,11 +71,12 @@ def parse(
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     keys = dict(_keys(config_class))
-    problems = _check_arguments(arguments, keys, flags)
+    moved: Mapping[str, str] = getattr(config_class, "moved", {})
+    problems = _check_arguments(arguments, keys, flags, moved)
     files = [defaults] if defaults else []
     files += [Path(path) for path in _values_of("--config", arguments)]
     for file in files:
-        problems += _check_file(file, keys)
+        problems += _check_file(file, keys, moved)
     if problems:
         raise ConfigError("\n".join(problems))
 
@@ -196,23 +197,27 @@ def _hint(key: str, keys: Mapping[str, Any]) -> str:
     return nearest(key, siblings.values() or [k for k in keys if "." not in k])
 
 
-def _check_arguments(arguments: Sequence[str], keys: Mapping[str, Any], flags: Sequence[Flag]) -> list[str]:
+def _check_arguments(
+    arguments: Sequence[str], keys: Mapping[str, Any], flags: Sequence[Flag], moved: Mapping[str, str]
+) -> list[str]:
     own = {"config", "print_config", "help", *(flag.name for flag in flags)}
     problems = []
     for argument in arguments:
         if not argument.startswith("--") or argument == "--":
             continue
         key = argument[2:].split("=", 1)[0]
-        if key not in own and not _known(key, keys):
+        if key in moved:
+            problems.append(f"--{key}: is now --{moved[key]}")
+        elif key not in own and not _known(key, keys):
             problems.append(f"--{key}: unknown option; {_hint(key, {**keys, **dict.fromkeys(own)})}")
     return problems
 
 
-def _check_file(path: Path, keys: Mapping[str, Any]) -> list[str]:
+def _check_file(path: Path, keys: Mapping[str, Any], moved: Mapping[str, str]) -> list[str]:
     def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
         for name, value in table.items():
             key = prefix + name
-            if isinstance(value, Mapping) and dataclasses.is_dataclass(keys.get(key)):
+            if isinstance(value, Mapping) and (key in moved or dataclasses.is_dataclass(keys.get(key))):
                 yield from leaves(value, key + ".")
             elif dataclasses.is_dataclass(keys.get(key)):
                 wrong.append(f"{key}: expected a table of options, got {value!r:.80} ({type(value).__name__})")
@@ -224,7 +229,9 @@ def _check_file(path: Path, keys: Mapping[str, Any]) -> list[str]:
     wrong: list[str] = []
     problems = []
     for key, value in leaves(read_toml(path)):
-        if not _known(key, keys):
+        if key in moved:
+            problems.append(f"{path}: {key}: is now {moved[key]}")
+        elif not _known(key, keys):
             problems.append(f"{path}: {key}: unknown key; {_hint(key, keys)}")
         elif key in keys and (complaint := _wrong_type(key, value, keys[key])):
             problems.append(f"{path}: {complaint}")

@@ -7,6 +7,7 @@ sub-package in it is one component. A configuration names a component and its op
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from typing import Any
 
 from mmkeras.core.errors import ConfigError, nearest
 
-__all__ = ["Choice", "check_options", "find", "names"]
+__all__ = ["Choice", "check_options", "find", "has", "names"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ def find(family: str, name: str, room: str = "") -> ModuleType:
     if name not in valid:
         raise ConfigError(f"No {family.rsplit('.', 1)[-1]} component is called {name!r}; {nearest(name, valid)}")
     return importlib.import_module(f"mmkeras.{family}.{name}" + (f".{room}" if room else ""))
+
+
+def has(family: str, name: str, room: str) -> bool:
+    """Say whether a component's package has a module, for those that are optional."""
+    return importlib.util.find_spec(f"mmkeras.{family}.{name}.{room}") is not None
 
 
 def check_options(target: Callable[..., Any], options: Mapping[str, Any], where: str) -> None:

@@ -9,6 +9,7 @@ A class names those of its fields that are paths: ``reads`` must be there, ``wri
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -24,6 +25,7 @@ __all__ = [
     "PrivacyConfig",
     "RunConfig",
     "TrainConfig",
+    "declared_modalities",
     "modality_configs",
 ]
 
@@ -208,6 +210,8 @@ class RunConfig:
     """A whole run."""
 
     writes: ClassVar[tuple[str, ...]] = ("runs",)
+    moved: ClassVar[Mapping[str, str]] = {}
+    """Keys of earlier versions and those to use in their place; `mmkeras.core.command_line` refuses the old ones."""
     name: str = "model"
     """Name of the run's folder and of the saved model."""
     runs: str = "runs"
@@ -221,17 +225,22 @@ class RunConfig:
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
 
 
+def declared_modalities(model: ModelConfig) -> dict[str, Any]:
+    """Return the modality configurations of a model by name, those among them that it is built without."""
+    return {
+        f.name: value
+        for f in dataclasses.fields(model)
+        if type(value := getattr(model, f.name)).__module__.startswith("mmkeras.modalities.")
+    }
+
+
 def modality_configs(model: ModelConfig) -> dict[str, Any]:
     """Return the modality configurations of a model by name, in the order of its fields.
 
     Raises:
         ConfigError: ``without`` names something that is no modality of the model.
     """
-    every = {
-        f.name: value
-        for f in dataclasses.fields(model)
-        if type(value := getattr(model, f.name)).__module__.startswith("mmkeras.modalities.")
-    }
+    every = declared_modalities(model)
     for name in model.without:
         if name not in every:
             raise ConfigError(f"model.without: no modality is called {name!r}; {nearest(name, every)}")

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,18 @@ import tensorflow as tf
 from mmkeras.core.components import find
 from mmkeras.core.errors import DataError
 from mmkeras.data.encode import room
-from mmkeras.data.features import parse
+from mmkeras.data.features import decode_targets, parse
 from mmkeras.data.index import Index
-from mmkeras.modalities import ModalitySpec
+from mmkeras.data.targets import rows_at_once
+from mmkeras.modalities import ModalitySpec, TensorSpec
 from mmkeras.storage.files import held, sweep
 from mmkeras.tasks import TaskSpec
 
 __all__ = ["Arrays", "load_arrays"]
 
 DECODE_ROWS = 64
+ROWS = 1024
+"""Records parsed at once."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class Arrays:
     """(U + 1, ...) by tensor name."""
     rows: dict[str, np.ndarray]
     """int32 (N,) by modality: the row of each sample in the tables of that modality."""
-    targets: np.ndarray
-    """Encoded targets (N, ...)."""
+    targets: dict[str, np.ndarray]
+    """(N, ...) by name, each in its own dtype."""
     weights: np.ndarray
     """float32 (N,)."""
 
@@ -59,39 +62,41 @@ def load_arrays(
         index: the converted data.
         split: ``train``, ``validation`` or ``test``.
         specs: what to decode, and how.
-        task: names shape and dtype of the targets.
-        on_disk: keep tables in ``<index.folder>/decoded``, mapped into memory; they are made once for a spec.
+        task: names shape, dtype and encoding of the targets.
+        on_disk: keep tables, and targets of more than `targets.BATCH_BYTES`, in ``<index.folder>/decoded``, mapped into
+            memory; they are made once for a spec.
 
     Raises:
         DataError: the tables do not fit into memory.
     """
     raw: dict[str, dict[bytes, int]] = {name: {} for name in specs}
     rows: dict[str, list[np.ndarray]] = {name: [] for name in specs}
-    targets, weights = [], []
-    dataset = tf.data.TFRecordDataset(index.files(split)).batch(1024)
+    weights = []
+    dataset = tf.data.TFRecordDataset(index.files(split)).batch(ROWS)
     for serialised in dataset:
         try:
             batch = parse(specs, task, serialised)
         except (tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
             raise _no_sample(index, split, error) from None
-        targets.append(batch.target.numpy())
         weights.append(batch.weight.numpy())
         for name in specs:
             seen = raw[name]
             values = zip(batch.raw[name].numpy(), batch.present[name].numpy(), strict=True)
             rows[name].append(np.array([seen.setdefault(v, len(seen)) if here else -1 for v, here in values], np.int32))
     tables: dict[str, np.ndarray] = {}
+    count = sum(map(len, weights))
     if not on_disk:
-        _check_memory(index, specs, raw)
+        _check_memory(index, specs, raw, task, count)
     try:
         for name, spec in specs.items():
             tables.update(_tables(index, split, spec, list(raw[name]), on_disk))
+        targets = _targets(index, split, task, count, on_disk)
     except (tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
         raise _no_sample(index, split, error) from None
     return Arrays(
         tables=tables,
         rows={name: _missing_last(np.concatenate(parts), len(raw[name])) for name, parts in rows.items()},
-        targets=np.concatenate(targets),
+        targets=targets,
         weights=np.concatenate(weights),
     )
 
@@ -109,29 +114,47 @@ def _missing_last(rows: np.ndarray, distinct: int) -> np.ndarray:
 
 
 def _tables(index: Index, split: str, spec: ModalitySpec, raw: list[bytes], on_disk: bool) -> dict[str, np.ndarray]:
-    if not on_disk:
-        tables = {t.name: np.zeros((len(raw) + 1, *t.shape), t.dtype) for t in spec.tensors}
-        _fill(tables, spec, raw)
-        return tables
-    described = json.dumps(spec.to_json(), sort_keys=True, default=str).encode()
+    folder = _folder(index, f"{split}-{spec.name}", spec.to_json()) if on_disk else None
+    return _made(folder, spec.tensors, len(raw) + 1, lambda tables: _fill(tables, spec, raw))
+
+
+def _targets(index: Index, split: str, task: TaskSpec, count: int, on_disk: bool) -> dict[str, np.ndarray]:
+    described = {target.name: str(target) for target in task.targets}
+    # Small ones stay in memory: a batch from a file takes longer than one from a tensor.
+    large = count > rows_at_once(task.targets, count)
+    folder = _folder(index, f"{split}-targets", described) if on_disk and large else None
+    return _made(folder, task.targets, count, lambda tables: _fill_targets(tables, index, split, task))
+
+
+def _folder(index: Index, name: str, described: Any) -> Path:
+    text = json.dumps(described, sort_keys=True, default=str).encode()
     # What is left of damaged shards has other rows than the whole ones.
-    described += "".join(row.origin for row in index.damaged).encode()
-    folder = index.folder / "decoded" / f"{split}-{spec.name}-{hashlib.sha256(described).hexdigest()[:12]}"
+    text += "".join(row.origin for row in index.damaged).encode()
+    return index.folder / "decoded" / f"{name}-{hashlib.sha256(text).hexdigest()[:12]}"
+
+
+def _made(
+    folder: Path | None, specs: Sequence[TensorSpec], count: int, fill: Callable[[dict[str, np.ndarray]], None]
+) -> dict[str, np.ndarray]:
+    """Return filled tables (count, ...) by name: in memory, or in a folder, where they are made once."""
+    if folder is None:
+        tables = {t.name: np.zeros((count, *t.shape), t.dtype) for t in specs}
+        fill(tables)
+        return tables
     if not folder.is_dir():
         sweep(folder.parent.glob(f"{folder.name}.*.tmp"))
         beside = folder.with_name(f"{folder.name}.{os.getpid()}-{threading.get_native_id()}.tmp")
         try:
             beside.mkdir(parents=True, exist_ok=True)
             with held(beside):
-                sizes = {t.name: (len(raw) + 1, *t.shape) for t in spec.tensors}
-                tables = {t.name: _open(beside / f"{t.name}.npy", sizes[t.name], t.dtype) for t in spec.tensors}
-                _fill(tables, spec, raw)
+                tables = {t.name: _open(beside / f"{t.name}.npy", (count, *t.shape), t.dtype) for t in specs}
+                fill(tables)
                 del tables
                 if not folder.is_dir():  # else another process was first, with the same content
                     os.replace(beside, folder)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
-    return {t.name: np.load(folder / f"{t.name}.npy", mmap_mode="r") for t in spec.tensors}
+    return {t.name: np.load(folder / f"{t.name}.npy", mmap_mode="r") for t in specs}
 
 
 def _open(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
@@ -161,13 +184,29 @@ def _fill(tables: Mapping[str, np.ndarray], spec: ModalitySpec, raw: list[bytes]
         start += count
 
 
-def _check_memory(index: Index, specs: Mapping[str, ModalitySpec], raw: Mapping[str, Mapping[bytes, int]]) -> None:
+def _fill_targets(tables: Mapping[str, np.ndarray], index: Index, split: str, task: TaskSpec) -> None:
+    if not tables:
+        return
+
+    @tf.autograph.experimental.do_not_convert
+    def one_batch(serialised: tf.Tensor) -> dict[str, tf.Tensor]:
+        return decode_targets(task, parse({}, task, serialised))
+
+    records = tf.data.TFRecordDataset(index.files(split)).batch(rows_at_once(task.targets, ROWS))
+    start = 0
+    for batch in records.map(one_batch, num_parallel_calls=2, deterministic=True).as_numpy_iterator():
+        for name, value in batch.items():
+            tables[name][start : start + len(value)] = value
+        start += len(value)
+
+
+def _check_memory(
+    index: Index, specs: Mapping[str, ModalitySpec], raw: Mapping[str, Mapping[bytes, int]], task: TaskSpec, count: int
+) -> None:
     """Refuse tables that would fill more than 80 % of the memory, before they do."""
-    needed = sum(
-        len(raw[name]) * int(np.prod(tensor.shape)) * np.dtype(tensor.dtype).itemsize
-        for name, spec in specs.items()
-        for tensor in spec.tensors
-    )
+    parts = [(len(raw[name]), tensor) for name, spec in specs.items() for tensor in spec.tensors]
+    parts += [(count, target) for target in task.targets]
+    needed = sum(rows * int(np.prod(spec.shape)) * np.dtype(spec.dtype).itemsize for rows, spec in parts)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > 0.8 * memory:
         raise DataError(

@@ -7,6 +7,7 @@ ends in ``.partial``; a run that was killed leaves its finished shards there, an
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib.metadata
 import math
 import os
@@ -18,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmkeras.core.components import check_options, find
+from mmkeras.core.components import Choice, check_options, find
 from mmkeras.core.config import DataConfig
 from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.data.encode import room
@@ -31,6 +32,7 @@ from mmkeras.data.shards import ShardReport, ShardWork
 from mmkeras.data.sources import Sample, SourceBase
 from mmkeras.data.splits import SPLITS
 from mmkeras.data.workers import write_shards
+from mmkeras.modalities import Facts, ModalitySpec, specs_of
 from mmkeras.storage.files import locked
 from mmkeras.tasks import TaskSpec
 
@@ -56,9 +58,10 @@ def convert(config: DataConfig, modalities: Mapping[str, Any], task: Any, consol
         DataError: the source cannot be read, its splits leak, or too many rows are bad.
         ConfigError: options that the source does not have, or a modality with a reserved name.
     """
-    source = _source(config)
     _check_names(modalities)
-    shaped = shaped_by(config, modalities, task)
+    specs = specs_of(modalities, before_data=True)
+    source, config = _source(config, specs)
+    shaped = shaped_by(config, specs, task)
     inputs = source.fingerprint_inputs()
     digest = fingerprint(inputs, shaped)
     folder = Path(config.folder) / f"{config.source.name}-{digest[:16]}"
@@ -71,14 +74,14 @@ def convert(config: DataConfig, modalities: Mapping[str, Any], task: Any, consol
             return _loaded(folder, console)
         samples = list(source.samples())
         notes: list[str] = []
-        if hasattr(task, "labels"):
+        if _reads_labels(task):
             samples, notes = tidy_labels(samples, task.labels)
-        labels, spec = _complete(task, samples)
-        plan = make_plan(samples, config, [name for name, modality in modalities.items() if room(modality) != "text"])
-        _check_present(samples, modalities)
+        labels, spec = _complete(task, samples, specs)
+        plan = make_plan(samples, config, [name for name, modality in specs.items() if room(modality) != "text"])
+        _check_present(samples, specs)
         plan = replace(plan, notes=(*notes, *plan.notes))
         index_parts = {"fingerprint": digest, "inputs": inputs, "shaped_by": shaped, "labels": labels}
-        return _write(folder, config, modalities, spec, plan, index_parts, console)
+        return _write(folder, config, specs, spec, plan, index_parts, console)
 
 
 def _loaded(folder: Path, console: Console | None) -> Index:
@@ -89,11 +92,23 @@ def _loaded(folder: Path, console: Console | None) -> Index:
     return index
 
 
-def _source(config: DataConfig) -> SourceBase:
+def _source(config: DataConfig, specs: Mapping[str, ModalitySpec]) -> tuple[SourceBase, DataConfig]:
+    """Return the source for the modalities, and the configuration with its derived options."""
     cls = find("data.sources", config.source.name).Source
     check_options(cls, config.source.options, "data.source.options")
-    source: SourceBase = cls(**config.source.options)
-    return source
+    given: SourceBase = cls(**config.source.options)
+    source = given.derived(specs)
+    changed = {
+        field.name: value
+        for field in dataclasses.fields(source)
+        if (value := getattr(source, field.name)) != getattr(given, field.name)
+    }
+    return source, replace(config, source=Choice(config.source.name, {**config.source.options, **changed}))
+
+
+def _reads_labels(task: Any) -> bool:
+    """Say whether the raw targets of a task, by configuration or spec, are labels."""
+    return hasattr(task, "labels") and find("tasks", room(task), "spec").Spec.reads_labels
 
 
 def _check_names(modalities: Mapping[str, Any]) -> None:
@@ -136,14 +151,14 @@ def _locked(path: Path, console: Console | None) -> Iterator[None]:
         yield
 
 
-def _complete(task: Any, samples: list[Sample]) -> tuple[tuple[str, ...], TaskSpec]:
+def _complete(task: Any, samples: list[Sample], specs: Mapping[str, ModalitySpec]) -> tuple[tuple[str, ...], TaskSpec]:
     """Return the labels and the spec that encodes targets."""
     if isinstance(task, TaskSpec):
         return tuple(getattr(task, "labels", ())), task
     labels = tuple(getattr(task, "labels", ()))
-    if not labels and hasattr(task, "labels"):
+    if not labels and _reads_labels(task):
         labels = _labels(samples)
-    spec: TaskSpec = task.completed(labels).spec() if hasattr(task, "completed") else task.spec()
+    spec: TaskSpec = task.spec(specs, Facts(labels))
     return tuple(getattr(spec, "labels", ())), spec
 
 
@@ -161,7 +176,7 @@ def _labels(samples: list[Sample]) -> tuple[str, ...]:
 def _write(
     folder: Path,
     config: DataConfig,
-    modalities: Mapping[str, Any],
+    modalities: Mapping[str, ModalitySpec],
     spec: TaskSpec,
     plan: Plan,
     index_parts: dict[str, Any],
@@ -186,6 +201,7 @@ def _write(
         folder=folder,
         modalities={name: room(modality) for name, modality in modalities.items()},
         task=spec.to_json(),
+        targets={target.name: str(target) for target in spec.targets},
         columns=plan.columns,
         splits=splits,
         unassigned=len(plan.bad),

@@ -18,11 +18,12 @@ import tensorflow as tf
 
 from mmkeras.core.errors import DataError
 from mmkeras.data.arrays import load_arrays
-from mmkeras.data.features import check_specs, decode, parse, to_elements
+from mmkeras.data.features import check_specs, decode, decode_targets, parse, to_elements
 from mmkeras.data.index import Index
+from mmkeras.data.moves import check_moves
 from mmkeras.data.seeds import derive
 from mmkeras.data.streams import Position, from_arrays, from_shards
-from mmkeras.data.transforms import augment as augment_inputs
+from mmkeras.data.transforms import augment as augment_samples
 from mmkeras.data.transforms import drop_modalities
 from mmkeras.layers.draws import part_of_batch
 from mmkeras.modalities import ModalitySpec
@@ -76,8 +77,11 @@ def train_dataset(
 
     Raises:
         DataError: no training samples, or specs that do not fit the data.
+        ConfigError: an augmentation that a part of the samples cannot follow.
     """
     check_specs(index, specs, task_spec)
+    if augment:
+        check_moves(specs, configs, task_spec, task_spec.kind)
     if not 0 <= shard < num_shards:
         raise DataError(f"Expected a shard from 0 to {num_shards - 1}, got {shard}")
     at = Position(batch_size, seed, start_step, num_shards, shard)
@@ -89,13 +93,15 @@ def train_dataset(
 
     @tf.autograph.experimental.do_not_convert
     def finish(step: tf.Tensor, batch: Any) -> Any:
-        inputs, target, weight = batch
+        inputs, targets, weight = batch
         with part_of_batch(shard * batch_size):
             if augment:
-                inputs = augment_inputs(inputs, specs, configs, derive(seed, step, 0, AUGMENT))
+                inputs, targets = augment_samples(
+                    inputs, targets, specs, configs, task_spec, derive(seed, step, 0, AUGMENT)
+                )
             rate = tf.where(step >= modality_dropout_start, modality_dropout, 0.0)
             inputs = drop_modalities(inputs, specs, rate, derive(seed, step, 0, DROP))
-        return to_elements(inputs, task_spec, target, weight, batch_size)
+        return to_elements(inputs, task_spec, targets, weight, batch_size)
 
     steps = tf.data.Dataset.counter(start_step)
     return _ready(tf.data.Dataset.zip(steps, stream).map(finish, num_parallel_calls=tf.data.AUTOTUNE))
@@ -131,7 +137,7 @@ def eval_dataset(
     @tf.autograph.experimental.do_not_convert
     def read(serialised: tf.Tensor) -> Any:
         batch = parse(specs, task_spec, serialised)
-        return to_elements(decode(specs, batch), task_spec, batch.target, batch.weight, None)
+        return to_elements(decode(specs, batch), task_spec, decode_targets(task_spec, batch), batch.weight, None)
 
     dataset = tf.data.TFRecordDataset(index.files(split)).batch(batch_size)
     dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

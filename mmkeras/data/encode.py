@@ -15,8 +15,9 @@ from mmkeras.core.errors import DataError
 from mmkeras.data.quarantine import BadRow
 from mmkeras.data.sources import Sample
 from mmkeras.tasks import TaskSpec
+from mmkeras.tasks._targets import as_rows
 
-__all__ = ["Encoded", "Encoder", "room"]
+__all__ = ["Encoded", "Encoder", "room", "target_key"]
 
 CACHE_BYTES = 256 * 2**20
 
@@ -28,19 +29,25 @@ class Encoded:
     key: str
     values: dict[str, bytes | None]
     """Encoded value by modality; ``None`` where it is missing."""
-    target: list[float]
+    targets: dict[str, bytes]
+    """Encoded target by name."""
     weight: float
     group: int
     """Number of the sample's group within its split."""
     columns: bytes
     """JSON object."""
     labels: list[str]
-    """The labels of the target, for the class balance."""
+    """The labels of the targets, for the class balance."""
 
 
 def room(config: Any) -> str:
     """Return the room of a modality's or task's configuration or spec, for example ``"image"``."""
     return type(config).__module__.split(".")[2]
+
+
+def target_key(name: str) -> str:
+    """Return the feature of a record that holds a target; no modality can be called so."""
+    return f"target/{name}"
 
 
 class Encoder:
@@ -66,16 +73,16 @@ class Encoder:
         return result
 
     def _sample(self, sample: Sample) -> Encoded:
-        target = self._target(sample)
+        targets = self._targets(sample)
         values = self._values(sample)
         return Encoded(
             key=sample.key,
             values=values,
-            target=target.reshape(-1).astype(np.float32).tolist(),
+            targets={spec.name: spec.to_bytes(targets[spec.name]) for spec in self._spec.targets},
             weight=sample.weight,
             group=sample.group_number,
             columns=json.dumps(sample.columns).encode(),
-            labels=self._labels_of(target),
+            labels=self._labels_of(as_rows(self._spec.targets, targets)),
         )
 
     def _values(self, sample: Sample) -> dict[str, bytes | None]:
@@ -91,25 +98,32 @@ class Encoder:
             raise DataError("no modality is present", "row")
         return result
 
-    def _target(self, sample: Sample) -> np.ndarray:
-        """Encode the target; the errors carry the part of the row as second argument."""
+    def _targets(self, sample: Sample) -> dict[str, np.ndarray]:
+        """Encode the targets, each in its own dtype; the errors carry the part of the row as second argument."""
         if isinstance(sample.target, Exception):
             raise DataError(str(sample.target), "row")
         if not (math.isfinite(sample.weight) and sample.weight >= 0):
             raise DataError(f"expected a finite weight of at least 0, got {sample.weight}", "row")
         try:
-            target = np.asarray(self._spec.encode(sample.target))
+            encoded = self._spec.encode(sample.target)
         except DataError as error:
             raise DataError(str(error), "target") from None
-        if not np.isfinite(target).all():
-            raise DataError(f"expected finite numbers, got {sample.target!r}", "target")
-        return target
+        given = encoded if isinstance(encoded, Mapping) else {self._spec.target.name: encoded}
+        targets = {}
+        for spec in self._spec.targets:
+            value = np.asarray(given[spec.name])
+            if value.dtype.kind == "f" and not np.isfinite(value).all():
+                raise DataError(f"expected finite numbers, got {sample.target!r:.300}", "target")
+            if value.shape != spec.shape:
+                raise DataError(f"expected {spec.name} of shape {spec.shape}, got {value.shape}", "target")
+            targets[spec.name] = value.astype(spec.dtype)
+        return targets
 
     def _labels_of(self, target: np.ndarray) -> list[str]:
         """Return the labels of an encoded target."""
         if hasattr(self._spec, "classes_of"):
             return list(self._spec.classes_of(target))
-        if not self._labels:
+        if not self._labels or not self._spec.reads_labels:
             return []
         if target.ndim == 0:
             return [self._labels[int(target)]]

@@ -10,13 +10,14 @@ import tensorflow as tf
 
 from mmkeras.core.components import find
 from mmkeras.core.errors import DataError
-from mmkeras.data.encode import room
+from mmkeras.data.encode import room, target_key
 from mmkeras.data.fingerprint import ENCODING
 from mmkeras.data.index import Index
+from mmkeras.data.targets import decode_target
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
 
-__all__ = ["Batch", "check_specs", "decode", "parse", "to_elements"]
+__all__ = ["Batch", "check_specs", "decode", "decode_targets", "parse", "to_elements"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Batch:
     """string (B,) by modality; empty where it is missing."""
     present: dict[str, tf.Tensor]
     """bool (B,) by modality."""
-    target: tf.Tensor
-    """Encoded targets (B, ...) of the task."""
+    targets: dict[str, tf.Tensor]
+    """string (B,) by target: its encoded bytes."""
     weight: tf.Tensor
     """float32 (B,)."""
 
@@ -37,8 +38,8 @@ def check_specs(index: Index, specs: Mapping[str, ModalitySpec], task: TaskSpec)
     """Check that the data has what a model wants.
 
     Raises:
-        DataError: a modality that the data does not have, or labels (names of numbers, a camera) other than those that
-            the targets were encoded with.
+        DataError: a modality that the data does not have, targets in another encoding, or labels (names of numbers, a
+            camera) other than those that the targets were encoded with.
     """
     got = {name: room(spec) for name, spec in specs.items()}
     missing = {name: kind for name, kind in got.items() if index.modalities.get(name) != kind}
@@ -51,6 +52,12 @@ def check_specs(index: Index, specs: Mapping[str, ModalitySpec], task: TaskSpec)
                 f"{index.folder}: the targets were encoded with the {key} {converted}, the task has {wanted}. "
                 "Take what the index says, or convert again"
             )
+    targets = {target.name: str(target) for target in task.targets}
+    if index.targets != targets:
+        raise DataError(
+            f"{index.folder}: the records hold the targets {index.targets}, the task {task.kind} has {targets}. "
+            "Convert again"
+        )
 
 
 def _plain(value: Any) -> Any:
@@ -60,13 +67,9 @@ def _plain(value: Any) -> Any:
 
 def parse(specs: Mapping[str, ModalitySpec], task: TaskSpec, serialised: tf.Tensor) -> Batch:
     """Parse serialised records, string (B,)."""
-    size = 1
-    for side in task.target.shape:
-        size *= side
-    features: dict[str, Any] = {
-        "target": tf.io.FixedLenFeature((size,), tf.float32),
-        "weight": tf.io.FixedLenFeature((), tf.float32),
-    }
+    features: dict[str, Any] = {"weight": tf.io.FixedLenFeature((), tf.float32)}
+    for target in task.targets:
+        features[target_key(target.name)] = tf.io.FixedLenFeature((), tf.string)
     for name in specs:
         features[name] = tf.io.FixedLenFeature((), tf.string)
         features[f"{name}_present"] = tf.io.FixedLenFeature((), tf.int64)
@@ -74,7 +77,7 @@ def parse(specs: Mapping[str, ModalitySpec], task: TaskSpec, serialised: tf.Tens
     return Batch(
         raw={name: parsed[name] for name in specs},
         present={name: parsed[f"{name}_present"] > 0 for name in specs},
-        target=tf.cast(tf.reshape(parsed["target"], (-1, *task.target.shape)), task.target.dtype),
+        targets={target.name: parsed[target_key(target.name)] for target in task.targets},
         weight=parsed["weight"],
     )
 
@@ -94,13 +97,23 @@ def decode(specs: Mapping[str, ModalitySpec], batch: Batch) -> dict[str, tf.Tens
     return inputs
 
 
+def decode_targets(task: TaskSpec, batch: Batch) -> dict[str, tf.Tensor]:
+    """Decode every target, (B, ...) by name in its own dtype."""
+    return {target.name: decode_target(target, batch.targets[target.name]) for target in task.targets}
+
+
 def to_elements(
-    inputs: dict[str, tf.Tensor], task: TaskSpec, target: tf.Tensor, weight: tf.Tensor, batch_size: int | None
+    inputs: dict[str, tf.Tensor],
+    task: TaskSpec,
+    targets: Mapping[str, tf.Tensor],
+    weight: tf.Tensor,
+    batch_size: int | None,
 ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], tf.Tensor]:
     """Return what ``fit`` takes: inputs, targets by output name, weights, all with a static batch size."""
 
     def sized(value: tf.Tensor) -> tf.Tensor:
         return tf.ensure_shape(value, (batch_size, *value.shape[1:]))
 
-    targets = {output.name: sized(target) for output in task.outputs}
-    return {name: sized(value) for name, value in inputs.items()}, targets, sized(weight)
+    names = {output.name: task.target_of(output.name) for output in task.outputs}
+    by_output = {output: sized(targets[name]) for output, name in names.items() if name is not None}
+    return {name: sized(value) for name, value in inputs.items()}, by_output, sized(weight)

@@ -14,7 +14,7 @@ from mmkeras.storage.files import write_json
 
 __all__ = ["INDEX_FILE", "QUARANTINE_FILE", "SCHEMA_VERSION", "Index", "Shard", "Split"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Changes when shards or index change their form; older folders are then converted anew."""
 INDEX_FILE = "index.json"
 QUARANTINE_FILE = "quarantine.csv"
@@ -66,6 +66,8 @@ class Index:
     """Room by modality name, for example ``{"image": "image", "text": "text"}``."""
     task: dict[str, Any]
     """The task's spec at conversion, as JSON."""
+    targets: dict[str, str]
+    """Dtype, shape and encoding of each target in the records, for example ``{"mask": "uint8 [360, 480] png"}``."""
     labels: tuple[str, ...]
     """The classes in order: the task's own, or those found in the data, sorted; empty for a regression."""
     columns: tuple[str, ...]
@@ -136,8 +138,12 @@ class Index:
             value = read_json(path, DataError, hint)
         except FileNotFoundError:
             raise DataError(f"{path}: no such file. Expected the folder of a converted dataset") from None
-        if value.pop("schema_version", None) != SCHEMA_VERSION:
-            raise DataError(f"{path}: written by another version. {hint}")
+        version = value.pop("schema_version", None)
+        if version != SCHEMA_VERSION:
+            raise DataError(
+                f"{path}: converted by another version of mmkeras (format {version!r:.20}, this version reads "
+                f"{SCHEMA_VERSION}). {hint}"
+            )
         index = Checked(str(path), DataError, hint).build(cls, value, folder=Path(folder), damaged=())
         for shard in (shard for split in index.splits.values() for shard in split.shards):
             if Path(shard.file).name != shard.file or "\0" in shard.file or len(shard.file) > 200:

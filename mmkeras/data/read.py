@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,11 @@ import numpy as np
 
 from mmkeras.core.components import find
 from mmkeras.core.errors import DataError
+from mmkeras.data.encode import target_key
 from mmkeras.data.index import Index
 from mmkeras.data.lengths import check_lengths
-from mmkeras.modalities import TensorSpec
+from mmkeras.tasks import TargetSpec, task_from_json
+from mmkeras.tasks._targets import as_rows
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -25,6 +27,9 @@ __all__ = ["Record", "iterate_samples", "read_samples", "read_targets", "explain
 _HINT = "Delete the folder and convert again"
 RECORDS = 64
 """Records read at once."""
+_PARSED = 1024
+"""Records of which `read_targets` parses the targets at once; its batches are larger where they are small."""
+_TARGET_ROWS = 65_536
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Record:
     values: dict[str, bytes | str | None]
     """Raw value by modality: the bytes of a file, a text, or ``None`` where it is missing."""
     target: np.ndarray
-    """Encoded target, of the shape and dtype of the task's spec."""
+    """Encoded target, of the shape and dtype of the task's spec; of several a record array of one row, by name."""
     weight: float
     """Weight in loss and metrics."""
     columns: dict[str, str]
@@ -61,14 +66,12 @@ def read_samples(index: Index, split: str, limit: int | None = None) -> list[Rec
 
 def iterate_samples(index: Index, split: str) -> Iterator[Record]:
     """Yield the samples of a split one by one."""
-    from mmkeras.tasks import task_from_json
-
-    target = task_from_json(index.task).target
+    targets = _targets_of(index)
     # A room whose raw values are not bytes says how to get them back from a record.
     raws = {name: getattr(find("modalities", room, "records"), "raw", bytes) for name, room in index.modalities.items()}
     for example in _examples(index, split):
         try:
-            record = _record(example, raws, target)
+            record = _record(example, raws, targets)
         except (LookupError, ValueError, TypeError, RecursionError) as error:
             raise DataError(
                 f"{index.folder}: a record of the split {split} holds something else than a sample "
@@ -77,7 +80,9 @@ def iterate_samples(index: Index, split: str) -> Iterator[Record]:
         yield record
 
 
-def _record(example: tf.train.Example, raws: Mapping[str, Callable[[bytes], Any]], target: TensorSpec) -> Record:
+def _record(
+    example: tf.train.Example, raws: Mapping[str, Callable[[bytes], Any]], targets: Sequence[TargetSpec]
+) -> Record:
     feature = example.features.feature
     values: dict[str, bytes | str | None] = {}
     for name, raw in raws.items():
@@ -90,28 +95,61 @@ def _record(example: tf.train.Example, raws: Mapping[str, Callable[[bytes], Any]
     return Record(
         key=feature["key"].bytes_list.value[0].decode(),
         values=values,
-        target=np.array(feature["target"].float_list.value, target.dtype).reshape(target.shape),
+        target=as_rows(
+            targets, {spec.name: spec.from_bytes(_bytes(feature[target_key(spec.name)])) for spec in targets}
+        ),
         weight=feature["weight"].float_list.value[0],
         columns={str(name): str(value) for name, value in columns.items()},
         group=feature["group"].int64_list.value[0],
     )
 
 
-def read_targets(index: Index, split: str) -> np.ndarray:
-    """Return the encoded targets of a split (N, ...), without its raw values."""
+def _bytes(feature: Any) -> bytes:
+    return bytes(feature.bytes_list.value[0])
+
+
+def _targets_of(index: Index) -> tuple[TargetSpec, ...]:
+    """Return the targets that the records hold.
+
+    Raises:
+        DataError: the index and its task name other targets.
+    """
+    targets = task_from_json(index.task).targets
+    if index.targets != {spec.name: str(spec) for spec in targets}:
+        raise DataError(f"{index.folder}: its index names the targets {index.targets}, not those of its task. {_HINT}")
+    return targets
+
+
+def read_targets(index: Index, split: str) -> Iterator[np.ndarray]:
+    """Yield the encoded targets of a split in batches (n, ...), without its raw values.
+
+    A batch holds all rows of a split whose targets are small, and fewer the larger they are.
+
+    Raises:
+        DataError: no samples in the split, or a damaged shard.
+    """
     import tensorflow as tf
 
-    from mmkeras.tasks import task_from_json
+    from mmkeras.data.features import decode_targets, parse
+    from mmkeras.data.targets import rows_at_once
 
-    target = task_from_json(index.task).target
-    feature = {"target": tf.io.FixedLenFeature((int(np.prod(target.shape)),), tf.float32)}
+    targets = _targets_of(index)
+    task = task_from_json(index.task)
+
+    @tf.autograph.experimental.do_not_convert
+    def read(serialised: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        batch = parse({}, task, serialised)
+        return decode_targets(task, batch), batch.weight
+
     check_lengths(index, split)
+    rows = 0
     with explained_errors(index):
-        batches = tf.data.TFRecordDataset(index.files(split)).batch(1024)
-        values = [tf.io.parse_example(batch, feature)["target"].numpy() for batch in batches]
-    if not values:
+        batches = tf.data.TFRecordDataset(index.files(split)).batch(rows_at_once(targets, _PARSED)).map(read)
+        for values, weights in batches.rebatch(rows_at_once(targets, _TARGET_ROWS)).as_numpy_iterator():
+            rows += len(weights)
+            yield as_rows(targets, values, len(weights))
+    if not rows:
         raise DataError(f"{index.folder}: the shards of the split {split} hold no records. {_HINT}")
-    return np.concatenate(values).reshape(-1, *target.shape).astype(target.dtype)
 
 
 def _examples(index: Index, split: str) -> Iterator[tf.train.Example]:

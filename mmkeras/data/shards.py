@@ -1,7 +1,8 @@
 """One shard: a TFRecord file and the report that says it is complete.
 
-The features of a record: a bytes feature per modality with its encoded value, ``<modality>_present`` int64, ``target``
-float list, ``weight`` float, ``group`` int64, ``key`` bytes, and ``columns`` bytes, a JSON object.
+The features of a record: a bytes feature per modality with its encoded value, ``<modality>_present`` int64, a bytes
+feature ``target/<name>`` per target (`mmkeras.tasks.TargetSpec` encodes it), ``weight`` float, ``group`` int64, ``key``
+bytes, and ``columns`` bytes, a JSON object.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from mmkeras.core.errors import DataError
 from mmkeras.core.typed import Checked, read_json
-from mmkeras.data.encode import Encoded
+from mmkeras.data.encode import Encoded, target_key
 from mmkeras.data.quarantine import BadRow
 from mmkeras.data.sources import Sample
 from mmkeras.storage.files import write_json
@@ -106,19 +107,17 @@ def _record(row: Encoded) -> bytes:
     def from_bytes(value: bytes) -> Any:
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 
-    def from_floats(value: list[float]) -> Any:
-        return tf.train.Feature(float_list=tf.train.FloatList(value=value))
-
     def from_integer(value: int) -> Any:
         return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
 
     features = {
-        "target": from_floats(row.target),
-        "weight": from_floats([row.weight]),
+        "weight": tf.train.Feature(float_list=tf.train.FloatList(value=[row.weight])),
         "group": from_integer(row.group),
         "key": from_bytes(row.key.encode(errors="backslashreplace")),
         "columns": from_bytes(row.columns),
     }
+    for name, target in row.targets.items():
+        features[target_key(name)] = from_bytes(target)
     for name, value in row.values.items():
         features[name] = from_bytes(value or b"")
         features[f"{name}_present"] = from_integer(int(value is not None))

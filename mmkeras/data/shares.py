@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmkeras.core.errors import DataError
-from mmkeras.data.features import check_specs, decode, parse, to_elements
+from mmkeras.data.features import check_specs, decode, decode_targets, parse, to_elements
 from mmkeras.data.index import Index
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
@@ -87,7 +87,7 @@ def shared_dataset(
     @tf.autograph.experimental.do_not_convert
     def read(start: tf.Tensor, length: tf.Tensor) -> tuple:
         batch = parse(specs, task, kept[start : start + length])
-        return to_elements(decode(specs, batch), task, batch.target, batch.weight, None)
+        return to_elements(decode(specs, batch), task, decode_targets(task, batch), batch.weight, None)
 
     dataset = tf.data.Dataset.from_tensor_slices((place[starts], stops - starts))
     dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).cache()

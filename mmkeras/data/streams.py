@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmkeras.data.arrays import Arrays
-from mmkeras.data.features import decode, parse
+from mmkeras.data.features import decode, decode_targets, parse
 from mmkeras.data.index import Index
 from mmkeras.data.seeds import derive, shuffled_positions
 from mmkeras.modalities import ModalitySpec
@@ -38,12 +38,16 @@ class Position:
 
 
 def from_arrays(arrays: Arrays, specs: Mapping[str, ModalitySpec], at: Position) -> tf.data.Dataset:
-    """Gather batches (inputs, target, weight). All workers walk one order and take their part of every global batch."""
+    """Gather batches (inputs, targets by name, weight).
+
+    All workers walk one order and take their part of every global batch.
+    """
     global_batch = at.batch_size * at.num_shards
     take = {tensor.name: _taker(arrays.tables[tensor.name]) for spec in specs.values() for tensor in spec.tensors}
     rows = {name: _taker(value) for name, value in arrays.rows.items()}
     present = {name: _taker(arrays.present(name, spec.tensors[0].name)) for name, spec in specs.items()}
-    targets, weights = _taker(arrays.targets), _taker(arrays.weights)
+    targets = {name: _taker(value) for name, value in arrays.targets.items()}
+    weights = _taker(arrays.weights)
 
     @tf.autograph.experimental.do_not_convert
     def gather(positions: tf.Tensor) -> Any:
@@ -53,9 +57,9 @@ def from_arrays(arrays: Arrays, specs: Mapping[str, ModalitySpec], at: Position)
             row = rows[name](chosen)
             inputs.update({tensor.name: take[tensor.name](row) for tensor in spec.tensors})
             inputs[spec.present.name] = present[name](chosen)
-        return inputs, targets(chosen), weights(chosen)
+        return inputs, {name: target(chosen) for name, target in targets.items()}, weights(chosen)
 
-    positions = shuffled_positions(len(arrays.targets), at.seed, at.start_step * global_batch)
+    positions = shuffled_positions(len(arrays.weights), at.seed, at.start_step * global_batch)
     batches = positions.batch(global_batch, drop_remainder=True)
     return batches.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
@@ -78,7 +82,7 @@ def _taker(array: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
 def from_shards(
     index: Index, specs: Mapping[str, ModalitySpec], task: TaskSpec, at: Position, shuffle_buffer: int
 ) -> tf.data.Dataset:
-    """Read batches (inputs, target, weight) from the shards.
+    """Read batches (inputs, targets by name, weight) from the shards.
 
     Records are shuffled in blocks of the buffer's size: a tf.data shuffle would also depend on the global seed. What is
     left out at the start is read within its pass, but not decoded. Every worker reads all records, so that the batches
@@ -88,7 +92,7 @@ def from_shards(
     @tf.autograph.experimental.do_not_convert
     def read(serialised: tf.Tensor) -> Any:
         batch = parse(specs, task, serialised[at.shard * at.batch_size : (at.shard + 1) * at.batch_size])
-        return decode(specs, batch), batch.target, batch.weight
+        return decode(specs, batch), decode_targets(task, batch), batch.weight
 
     batches = shuffled_records(index, at, shuffle_buffer)
     return batches.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

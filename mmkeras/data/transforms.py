@@ -1,4 +1,4 @@
-"""Operations on a batch of model inputs: dict in, dict out, eagerly and in tf.data alike."""
+"""Operations on a batch of model inputs and targets: dict in, dict out, eagerly and in tf.data alike."""
 
 from __future__ import annotations
 
@@ -7,33 +7,62 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmkeras.core.components import find
+from mmkeras.core.components import find, has
 from mmkeras.data.encode import room
+from mmkeras.data.moves import leader
 from mmkeras.data.seeds import derive
 from mmkeras.layers.draws import uniform
 from mmkeras.modalities import ModalitySpec
+from mmkeras.modalities._moves import Move
+from mmkeras.modalities.image.moving import move_picture
+from mmkeras.tasks import TaskSpec
 
 __all__ = ["augment", "drop_modalities", "zero_missing"]
 
 
 def augment(
     inputs: dict[str, tf.Tensor],
+    targets: dict[str, tf.Tensor],
     specs: Mapping[str, ModalitySpec],
     configs: Mapping[str, Any],
+    task: TaskSpec,
     seed: tf.Tensor,
-) -> dict[str, tf.Tensor]:
-    """Augment every modality of a batch in its own way.
+) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+    """Move whole samples of a batch, then augment every modality in its own way.
 
     Args:
         inputs: tensors (B, ...) by name.
+        targets: (B, ...) by name.
         specs: the modalities.
-        configs: their configurations, which say what is done.
+        configs: their configurations, which say what is done; `check_moves` has checked them.
+        task: says how the targets move.
         seed: int32 (2,).
+
+    Returns:
+        Inputs and targets.
     """
-    for number, (name, spec) in enumerate(specs.items()):
-        records = find("modalities", room(spec), "records")
-        inputs = records.augment(configs[name], spec, inputs, derive(seed[0], seed[1], number))
-    return inputs
+    seeds = {name: derive(seed[0], seed[1], number) for number, name in enumerate(specs)}
+    records = {name: find("modalities", room(spec), "records") for name, spec in specs.items()}
+    first, _ = leader(specs, configs)
+    if first:
+        count = tf.shape(inputs[specs[first].tensors[0].name])[0]
+        move = records[first].draw_move(configs[first], count, seeds[first])
+        for name, spec in specs.items():
+            if hasattr(records[name], "move"):  # else it has no place in the picture
+                inputs = records[name].move(spec, inputs, move)
+        targets = _moved(task, targets, move)
+    for name, spec in specs.items():
+        inputs = records[name].augment(configs[name], spec, inputs, seeds[name])
+    return inputs, targets
+
+
+def _moved(task: TaskSpec, targets: dict[str, tf.Tensor], move: Move) -> dict[str, tf.Tensor]:
+    pictures = {spec.name for spec in task.targets if spec.encoding == "png"}
+    targets = {name: move_picture(value, move) if name in pictures else value for name, value in targets.items()}
+    if not has("tasks", task.kind, "records"):  # the others have no place in the picture
+        return targets
+    moved: dict[str, tf.Tensor] = find("tasks", task.kind, "records").move(task, targets, move)
+    return moved
 
 
 def drop_modalities(

@@ -46,7 +46,7 @@ class Samples:
     inputs: dict[str, np.ndarray]
     """Model inputs (N, ...) by name, presence inputs among them."""
     targets: np.ndarray
-    """Encoded targets (N, ...)."""
+    """Encoded targets (N, ...); of several a record array."""
     weights: np.ndarray
     """Sample weights (N,) float32."""
     keys: tuple[str, ...] = ()
@@ -130,7 +130,7 @@ def collect(batches: Iterable[Any], task: TaskSpec, records: Sequence[RawRecord]
 
     Args:
         batches: ``(inputs, {output: target}, weights)`` with an optional weight, as ``eval_dataset`` yields.
-        task: the targets of its first output are used.
+        task: says which target an output is trained on.
         records: the same samples in the same order; they bring keys, columns, groups and raw values.
 
     Raises:
@@ -141,7 +141,7 @@ def collect(batches: Iterable[Any], task: TaskSpec, records: Sequence[RawRecord]
     output = task.outputs[0].name
     for batch in batches:
         tensors, target = batch[0], batch[1]
-        target = np.asarray(target[output] if isinstance(target, Mapping) else target)
+        target = task.rows_of(target) if isinstance(target, Mapping) else np.asarray(target)
         weight = batch[2] if len(batch) > 2 else np.ones(len(target))
         weight = weight[output] if isinstance(weight, Mapping) else weight
         for name, value in tensors.items():
@@ -167,14 +167,23 @@ def collect(batches: Iterable[Any], task: TaskSpec, records: Sequence[RawRecord]
 def _check_records(records: Sequence[RawRecord], targets: np.ndarray) -> None:
     if not records:
         return
-    given = np.asarray([np.asarray(record.target, np.float32).reshape(-1) for record in records], np.float32)
-    wanted = targets.reshape(len(targets), -1).astype(np.float32)
-    if given.shape != wanted.shape or not np.allclose(given, wanted, atol=1e-6, equal_nan=True):
+    if len(records) != len(targets) or not all(map(_same, (record.target for record in records), targets)):
         raise DataError(
             f"Expected raw records and batches of the same samples in the same order, got {len(records)} "
             f"records "
             f"for {len(targets)} samples with other targets. Read both from the same index and split."
         )
+
+
+def _same(given: Any, wanted: np.ndarray) -> bool:
+    if wanted.dtype.names:
+        return all(_same(given[name], wanted[name]) for name in wanted.dtype.names)
+    given = np.asarray(given)
+    if given.size != wanted.size:
+        return False
+    if wanted.dtype.kind != "f":
+        return bool(np.array_equal(given.reshape(wanted.shape), wanted))
+    return bool(np.allclose(given.reshape(wanted.shape), wanted, atol=1e-6, equal_nan=True))
 
 
 def read(index: Any, split: str, specs: Mapping[str, Any], task: TaskSpec, *, batch_size: int = 256) -> Samples:

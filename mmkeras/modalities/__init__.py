@@ -10,6 +10,28 @@ A room ``mmkeras/modalities/<name>/`` holds
 `Spec` objects are what all three, the exporters and the device runtime agree on.
 """
 
-from mmkeras.modalities._contract import ModalitySpec, TensorSpec, check_shapes, spec_from_json
+from mmkeras.modalities._contract import (
+    NO_FACTS,
+    NO_MODALITIES,
+    Facts,
+    ModalitySpec,
+    TensorSpec,
+    camera_of,
+    check_shapes,
+    off_centre,
+    spec_from_json,
+    specs_of,
+)
 
-__all__ = ["ModalitySpec", "TensorSpec", "check_shapes", "spec_from_json"]
+__all__ = [
+    "NO_FACTS",
+    "NO_MODALITIES",
+    "Facts",
+    "ModalitySpec",
+    "TensorSpec",
+    "camera_of",
+    "check_shapes",
+    "off_centre",
+    "spec_from_json",
+    "specs_of",
+]

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 
 from mmkeras.core.components import find
+from mmkeras.core.errors import ConfigError
+from mmkeras.modalities._moves import UNSAID
 
-__all__ = ["ModalitySpec", "TensorSpec", "check_shapes", "spec_from_json"]
+__all__ = [
+    "NO_FACTS",
+    "NO_MODALITIES",
+    "Facts",
+    "ModalitySpec",
+    "TensorSpec",
+    "camera_of",
+    "check_shapes",
+    "off_centre",
+    "spec_from_json",
+    "specs_of",
+]
 
 
 @dataclass(frozen=True)
@@ -33,6 +47,20 @@ class TensorSpec:
 
 
 @dataclass(frozen=True)
+class Facts:
+    """What only the data knows, for the specs that depend on it."""
+
+    labels: tuple[str, ...] = ()
+    """The labels in the data, sorted."""
+    targets: Callable[[], Iterator[np.ndarray]] | None = None
+    """Gives the encoded training targets in batches (n, ...), one after the other; None before the conversion."""
+
+
+NO_FACTS = Facts()
+"""Nothing is known of the data yet, or everything stands in the configuration."""
+
+
+@dataclass(frozen=True)
 class ModalitySpec(ABC):
     """A modality's tensors and its host-side preprocessing, serialised into every bundle.
 
@@ -41,6 +69,10 @@ class ModalitySpec(ABC):
     """
 
     kind: ClassVar[str]
+    shapes_records: ClassVar[tuple[str, ...]] = ()
+    """Fields of the spec that change what records hold: with another value the data is converted again."""
+    follows: ClassVar[tuple[str, ...]] = ()
+    """Moves of a picture that the tensors follow, with ``move`` in ``records.py``, or that do not concern them."""
 
     name: str
     """Name of the modality in this model; prefix of its tensors."""
@@ -49,6 +81,18 @@ class ModalitySpec(ABC):
     def present(self) -> TensorSpec:
         """The presence input: 1.0 where the modality is there, 0.0 where it is missing."""
         return TensorSpec(f"{self.name}_present", (), "float32")
+
+    @property
+    def camera(self) -> tuple[float, ...]:
+        """The pinhole camera of its picture: width, height, focal length and centre in pixels; empty where unknown.
+
+        Here there is none. Parts that need one take it from here, see `camera_of`.
+        """
+        return ()
+
+    def cannot_follow(self, move: str) -> str:
+        """Return why the tensors cannot follow a move of the picture (`MIRROR`, `SHIFT`); empty where they can."""
+        return "" if move in self.follows else UNSAID
 
     @property
     @abstractmethod
@@ -114,6 +158,46 @@ class ModalitySpec(ABC):
         return cls(**given)
 
 
+NO_MODALITIES: Mapping[str, ModalitySpec] = MappingProxyType({})
+"""The specs that a configuration sees whose own spec is asked for by itself."""
+
+
+def camera_of(modalities: Mapping[str, ModalitySpec], given: tuple[float, ...], key: str) -> tuple[float, ...]:
+    """Return the one camera that a model is built for.
+
+    Args:
+        modalities: specs by name; those that know a camera say it.
+        given: what the configuration of the part that needs it says; empty takes that of the modalities.
+        key: configuration key of ``given``, for messages.
+
+    Raises:
+        ConfigError: no camera, several, or another one than the given.
+    """
+    found = {name: spec.camera for name, spec in modalities.items() if spec.camera}
+    for name, camera in found.items():
+        if given and camera != given:
+            raise ConfigError(
+                f"{key}: expected {camera}, the camera of the modality {name}, got {given}. Leave it out, and change "
+                f"size, focal and centre of {name}"
+            )
+    cameras = {given} if given else set(found.values())
+    if len(cameras) != 1:
+        got = f"those of {', '.join(found)} differ" if found else "no picture knows its camera"
+        raise ConfigError(
+            f"{key}: expected one camera (width, height, focal length, centre x and y), but {got}. Set focal of the "
+            f"picture, for example model.camera.focal, or {key}"
+        )
+    return cameras.pop()
+
+
+def off_centre(camera: tuple[float, ...]) -> str:
+    """Return why the mirrored picture of a camera is not one of the same camera; empty where it is."""
+    width, _, _, centre, _ = camera
+    if 2.0 * centre == width:
+        return ""
+    return f"the camera's centre stands in column {centre:g}, not in the middle of its {width:g} columns"
+
+
 def spec_from_json(value: dict[str, Any], folder: Path) -> ModalitySpec:
     """Rebuild any modality's spec from its JSON object.
 
@@ -122,6 +206,28 @@ def spec_from_json(value: dict[str, Any], folder: Path) -> ModalitySpec:
     """
     spec: ModalitySpec = find("modalities", value["kind"], "spec").Spec.from_json(value, folder)
     return spec
+
+
+def specs_of(configs: Mapping[str, Any], *, before_data: bool = False) -> dict[str, ModalitySpec]:
+    """Return the specs of modalities by name. Each sees the specs of those before it, and may derive its own from them.
+
+    Args:
+        configs: configurations by name; a spec among them stays as it is.
+        before_data: what the data teaches (a vocabulary) is not known yet. Names, shapes and dtypes of the tensors are
+            final even so; a configuration that cannot give its spec then has a method ``spec_before_data(name)``.
+
+    Raises:
+        ConfigError: a modality cannot be specified.
+    """
+    specs: dict[str, ModalitySpec] = {}
+    for name, config in configs.items():
+        if isinstance(config, ModalitySpec):
+            specs[name] = config
+        elif before_data and hasattr(config, "spec_before_data"):
+            specs[name] = config.spec_before_data(name)
+        else:
+            specs[name] = config.spec(name, dict(specs))
+    return specs
 
 
 def check_shapes(name: str, tensors: tuple[TensorSpec, ...]) -> None:

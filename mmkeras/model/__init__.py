@@ -4,8 +4,10 @@ from mmkeras.model.build import (
     NullToken,
     attention_model,
     build_model,
+    check_augmentation,
     learning_rate_factors,
     modality_specs,
+    specs_before_data,
     task_config,
     task_spec,
 )
@@ -14,8 +16,10 @@ __all__ = [
     "NullToken",
     "attention_model",
     "build_model",
+    "check_augmentation",
     "learning_rate_factors",
     "modality_specs",
+    "specs_before_data",
     "task_config",
     "task_spec",
 ]

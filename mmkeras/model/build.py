@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import keras
 from keras import layers, ops
 
 from mmkeras.core.components import check_options, find
-from mmkeras.core.config import ModelConfig, modality_configs
+from mmkeras.core.config import ModelConfig, declared_modalities, modality_configs
 from mmkeras.core.errors import ConfigError
+from mmkeras.data.moves import check_moves
 from mmkeras.layers.keras_settings import check_keras
 from mmkeras.layers.tokens import Encoded, Tokens
-from mmkeras.modalities import ModalitySpec
+from mmkeras.modalities import ModalitySpec, specs_of
 from mmkeras.tasks import TaskSpec
 
 __all__ = [
     "NullToken",
     "attention_model",
     "build_model",
+    "check_augmentation",
     "learning_rate_factors",
     "modality_specs",
+    "specs_before_data",
     "task_config",
     "task_spec",
 ]
@@ -71,10 +75,27 @@ def modality_specs(config: ModelConfig) -> dict[str, ModalitySpec]:
     Raises:
         ConfigError: the model has no modality, or a modality cannot be specified yet (a vocabulary not trained).
     """
-    configs = modality_configs(config)
-    if not configs:
+    return _specs(config, before_data=False)
+
+
+def specs_before_data(config: ModelConfig) -> dict[str, ModalitySpec]:
+    """Return the specs of a model's modalities as far as they are known without data, for its conversion.
+
+    Raises:
+        ConfigError: the model has no modality, or one that cannot be specified.
+    """
+    return _specs(config, before_data=True)
+
+
+def _specs(config: ModelConfig, before_data: bool) -> dict[str, ModalitySpec]:
+    built = modality_configs(config)
+    if not built:
         raise ConfigError(f"{type(config).__name__} has no modality: give it a field such as `image: image.Config`")
-    return {name: modality.spec(name) for name, modality in configs.items()}
+    # The others may derive from a modality that the model is built without: a radar alone still has the camera's size.
+    every = declared_modalities(config)
+    early = specs_of({name: each for name, each in every.items() if name not in built}, before_data=True)
+    specs = specs_of({name: early.get(name, each) for name, each in every.items()}, before_data=before_data)
+    return {name: specs[name] for name in built}
 
 
 def task_config(config: ModelConfig) -> Any:
@@ -90,9 +111,22 @@ def task_config(config: ModelConfig) -> Any:
 
 
 def task_spec(config: ModelConfig) -> TaskSpec:
-    """Return the task's spec."""
-    spec: TaskSpec = task_config(config).spec()
+    """Return the task's spec, derived from those of the modalities."""
+    spec: TaskSpec = task_config(config).spec(specs_before_data(config))
     return spec
+
+
+def check_augmentation(config: ModelConfig) -> None:
+    """Check, before the data is, that whole samples can follow the augmentation that a configuration asks for.
+
+    Raises:
+        ConfigError: names the options and the modalities and targets that cannot follow.
+    """
+    specs = specs_before_data(config)
+    task: TaskSpec | None = None
+    with contextlib.suppress(ConfigError):  # such as labels that only the data knows
+        task = task_config(config).spec(specs)
+    check_moves(specs, modality_configs(config), task, config.task.name)
 
 
 def build_model(config: ModelConfig) -> keras.Model:
@@ -124,7 +158,7 @@ def build_model(config: ModelConfig) -> keras.Model:
         inputs |= {**branch.inputs, spec.present.name: present}
         tokens[name] = _or_null(name, branch.tokens, present)
     encoded = Encoded(tokens, fusion.fuse(tokens, **config.fusion.options), config.fusion.name)
-    return keras.Model(inputs, head.build(encoded, task.spec(), task), name="mmkeras")
+    return keras.Model(inputs, head.build(encoded, task_spec(config), task), name="mmkeras")
 
 
 def _or_null(name: str, tokens: Tokens, present: Any) -> Tokens:

@@ -9,5 +9,6 @@ A room ``mmkeras/tasks/<name>/`` holds
 """
 
 from mmkeras.tasks._contract import TaskSpec, task_from_json
+from mmkeras.tasks._targets import TargetSpec
 
-__all__ = ["TaskSpec", "task_from_json"]
+__all__ = ["TargetSpec", "TaskSpec", "task_from_json"]

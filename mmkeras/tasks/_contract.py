@@ -11,7 +11,10 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from mmkeras.core.components import find
+from mmkeras.core.errors import DataError
 from mmkeras.modalities import TensorSpec
+from mmkeras.modalities._moves import UNSAID
+from mmkeras.tasks._targets import TargetSpec, as_rows
 
 __all__ = ["Outputs", "TaskSpec", "task_from_json"]
 
@@ -33,6 +36,12 @@ class TaskSpec(ABC):
     """
 
     kind: ClassVar[str]
+    reads_labels: ClassVar[bool] = True
+    """Whether raw targets are names of ``labels``, if the task has some: spellings are then merged, and labels that
+    the configuration does not list are found in the data. Not so where a target is the path of a mask."""
+    follows: ClassVar[tuple[str, ...]] = ()
+    """Moves of the picture in training that the targets follow, or that do not concern them, such as a label's. PNG
+    targets move with the picture; others need a function ``move`` in the task's ``records.py``."""
     metric: ClassVar[str]
     """Name of the primary metric in `score`'s result; higher is better unless `metric_sign` is -1."""
     metric_sign: ClassVar[int] = 1
@@ -47,13 +56,52 @@ class TaskSpec(ABC):
         """The model outputs, without the batch dimension."""
 
     @property
-    @abstractmethod
-    def target(self) -> TensorSpec:
-        """The encoded target of one sample, as records and metrics hold it."""
+    def target(self) -> TargetSpec:
+        """The encoded target of one sample, as records and metrics hold it; of a task with a single target.
+
+        Raises:
+            TypeError: the task has several targets or none.
+        """
+        raise TypeError(
+            f"the task {self.kind} has the targets {[spec.name for spec in self.targets]}, not a single one"
+        )
+
+    @property
+    def targets(self) -> tuple[TargetSpec, ...]:
+        """The encoded targets of one sample. A task with another number of targets than one overrides it."""
+        return (self.target,)
+
+    def target_of(self, output: str) -> str | None:
+        """Return the name of the target that an output is trained on.
+
+        Here it is the only target, or among several the one of the output's name.
+        """
+        names = [spec.name for spec in self.targets]
+        return names[0] if len(names) == 1 else output if output in names else None
+
+    def rows_of(self, by_output: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the targets of a batch as `score` takes them.
+
+        Args:
+            by_output: target (B, ...) by output, as datasets give them.
+
+        Raises:
+            DataError: a target that no output is trained on.
+        """
+        found = {self.target_of(output): np.asarray(value) for output, value in by_output.items()}
+        values = {spec.name: found[spec.name] for spec in self.targets if spec.name in found}
+        if len(values) < len(self.targets):
+            missing = [spec.name for spec in self.targets if spec.name not in values]
+            raise DataError(f"Expected an output for every target of the task {self.kind}, got none for {missing}")
+        return as_rows(self.targets, values, len(next(iter(values.values()), ())))
+
+    def cannot_follow(self, move: str) -> str:
+        """Return why the targets cannot follow a move of the picture (`MIRROR`, `SHIFT`); empty where they can."""
+        return "" if move in self.follows else UNSAID
 
     @abstractmethod
-    def encode(self, target: Any) -> np.ndarray:
-        """Turn a raw target (a label, labels, a number) into the array of `target`.
+    def encode(self, target: Any) -> np.ndarray | Mapping[str, np.ndarray]:
+        """Turn a raw target (a label, labels, a number) into the array of `target`, or arrays by name of `targets`.
 
         Raises:
             DataError: an unknown label or a wrong type.
@@ -77,7 +125,11 @@ class TaskSpec(ABC):
 
     @abstractmethod
     def score(self, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None) -> dict[str, float]:
-        """Return the task metrics of a batch, the primary one among them."""
+        """Return the task metrics of a batch, the primary one among them.
+
+        ``targets`` holds the encoded targets (B, ...); of several targets it is a record array, and
+        ``targets["mask"]`` is the one of that name.
+        """
 
     def spread(self, outputs: Outputs) -> dict[str, np.ndarray]:
         """Return how much each output varies, so that differences of outputs in other units can be compared.

@@ -19,7 +19,7 @@ from mmkeras.core.errors import TrainingError
 from mmkeras.data.index import Index
 from mmkeras.layers.batch import Losses
 from mmkeras.layers.keras_files import copy_weights
-from mmkeras.model import learning_rate_factors, task_config
+from mmkeras.model import learning_rate_factors, task_config, task_spec
 from mmkeras.training.batches import blocks, training_batches, validation_batches
 from mmkeras.training.checkpoints import Checkpoints, Diverged, State
 from mmkeras.training.cluster.agreement import Agreement
@@ -72,13 +72,13 @@ def compile_model(
         all of it.
     """
     head = find("tasks", config.model.task.name, "head")
-    task = task_config(config.model)
+    task, spec = task_config(config.model), task_spec(config.model)
     class_counts = index.splits["train"].classes
-    losses: Losses = head.losses(task.spec(), task, class_counts)
+    losses: Losses = head.losses(spec, task, class_counts)
     model.compile(
         optimizer=build_optimizer(config.train, steps, variable_factors(model, learning_rate_factors(config.model))),
         loss=None if callable(losses) else losses,
-        weighted_metrics=head.metrics(task.spec()),
+        weighted_metrics=head.metrics(spec),
         jit_compile=jit_compile,
     )
     graph = getattr(model, "float_model", model)

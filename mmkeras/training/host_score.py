@@ -58,7 +58,7 @@ class HostScore(keras.callbacks.Callback):
         parts: list[dict[str, np.ndarray]] = []
         for inputs, target, weight in self._validation:
             outputs = {f"output/{name}": value for name, value in model.predict_on_batch(inputs).items()}
-            parts.append({**outputs, "target": next(iter(target.values())).numpy(), "weight": weight.numpy()})
+            parts.append({**outputs, "target": self._task.rows_of(target), "weight": weight.numpy()})
         if self._cluster.members is None:
             logs.update(self._score(parts))
             return

@@ -11,6 +11,7 @@ from mmkeras.core.config import RunConfig, modality_configs
 from mmkeras.data.encode import room as room_of
 from mmkeras.data.index import Index
 from mmkeras.data.read import iterate_samples, read_targets
+from mmkeras.modalities import Facts
 from mmkeras.model import task_config
 
 __all__ = ["resolve"]
@@ -22,7 +23,7 @@ def resolve(config: ConfigT, index: Index, folder: Path) -> ConfigT:
     """Return the configuration with labels, target statistics and vocabularies filled in.
 
     A modality that learns something from its training data has a function ``resolve(config, values, folder)`` in its
-    package; a task has a method ``completed(labels, targets)`` on its configuration.
+    package; a task has a method ``completed(facts)`` on its configuration.
 
     Args:
         config: as the user wrote it.
@@ -38,7 +39,7 @@ def resolve(config: ConfigT, index: Index, folder: Path) -> ConfigT:
             values = (value for record in records if (value := record.values[name]) is not None)
             changes[name] = room.resolve(modality, values, folder / name)
     task = task_config(config.model)
-    completed = task.completed(index.labels, read_targets(index, "train"))
+    completed = task.completed(Facts(index.labels, lambda: read_targets(index, "train")))
     options = dict(config.model.task.options)
     for field in dataclasses.fields(completed):
         value = getattr(completed, field.name)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from mmkeras.core.command_line import Flag, parse
-from mmkeras.core.config import modality_configs
 from mmkeras.core.console import Console
 from mmkeras.core.errors import ConfigError, MmkerasError
 from mmkeras.storage.disk import explain
@@ -158,15 +157,18 @@ def _run(config: ConfigT, resumed: Path | None, plan: _Plan, console: Console, s
     cluster, config = joined.cluster, joined.config
     if joined.nothing_left:
         return 0
+    from mmkeras.model import check_augmentation
+
+    check_augmentation(config.model)
     with stage(console, "Data"), joined.chief_first("data"):
         config = story.prepare(config, console)
         from mmkeras.data.convert import convert
         from mmkeras.data.salvage import usable
-        from mmkeras.model import task_config
+        from mmkeras.model import specs_before_data, task_config
 
         index = joined.converted()
         if index is None:
-            index = convert(config.data, modality_configs(config.model), task_config(config.model), console)
+            index = convert(config.data, specs_before_data(config.model), task_config(config.model), console)
         index = usable(index, config.data.max_bad_records, console)
 
     with stage(console, "Model"):

@@ -94,14 +94,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure(config: VqaConfig, only: Sequence[str], rounds: int, console: Console) -> dict[str, Any]:
-    from mmkeras.core.config import modality_configs
     from mmkeras.data.convert import convert
-    from mmkeras.model import build_model, modality_specs, task_config, task_spec
+    from mmkeras.model import build_model, modality_specs, specs_before_data, task_config, task_spec
     from mmkeras.training.environment import prepare
     from mmkeras.training.resolve import resolve
     from mmkeras.training.run import Run
 
-    index = convert(config.data, modality_configs(config.model), task_config(config.model), console)
+    index = convert(config.data, specs_before_data(config.model), task_config(config.model), console)
     decided = prepare(config.train)
     results = {}
     with tempfile.TemporaryDirectory() as temporary:

@@ -45,9 +45,20 @@ def test_an_option_takes_several_values_or_a_list(values: list[str], expected: t
 
 
 def test_the_command_of_the_comparison_is_understood():
-    told = ["--compare.seeds", "0", "1", "2", "--compare.once", '["radar_as_channels"]', "--view.focal", "9"]
+    told = [
+        "--compare.seeds",
+        "0",
+        "1",
+        "2",
+        "--compare.once",
+        '["radar_as_channels"]',
+        "--model.camera.centre",
+        "9",
+        "5",
+    ]
     config, _ = parse(CameraRadarConfig, told, program="t", description="")
-    assert (config.compare.seeds, config.compare.once, config.view.focal) == ((0, 1, 2), ("radar_as_channels",), 9.0)
+    assert (config.compare.seeds, config.compare.once) == ((0, 1, 2), ("radar_as_channels",))
+    assert config.model.camera.centre == (9.0, 5.0)
     with pytest.raises(ConfigError, match=r"compare\.seeds"):
         parse(CameraRadarConfig, ["--compare.seeds", "0", "one"], program="t", description="")
 

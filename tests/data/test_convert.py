@@ -20,6 +20,7 @@ from mmkeras.data.dataset import eval_dataset
 from mmkeras.data.plan import make_plan
 from mmkeras.data.read import read_samples, read_targets
 from mmkeras.data.sources import Sample
+from mmkeras.modalities import Facts
 from mmkeras.tasks.classification.spec import Config as TaskConfig
 from mmkeras.tasks.multilabel import spec as multilabel
 from mmkeras.tasks.regression import spec as regression
@@ -175,16 +176,17 @@ def test_several_labels_and_numbers(tmp_path):
     assert several.labels == ("a", "b", "c")
     classes = several.splits["train"].classes
     assert classes["a"] == classes["b"] == several.samples("train") - classes["c"]
-    assert read_targets(several, "train").shape == (several.samples("train"), 3)
+    (targets,) = read_targets(several, "train")
+    assert targets.shape == (several.samples("train"), 3)
 
     task = regression.Config(names=("x", "y"))
     config = table_config(path, tmp_path / "out", {"target": ["x", "y"]}, max_bad_share=0.1)
     numbers = convert(config, configs, task)
     assert (numbers.labels, numbers.splits["train"].classes, numbers.quarantined) == ((), {}, 1)
-    targets = read_targets(numbers, "train")
+    (targets,) = read_targets(numbers, "train")
     np.testing.assert_array_equal(targets, np.stack([r.target for r in read_samples(numbers, "train")]))
     assert targets.shape == (numbers.samples("train"), 2)
-    completed = task.completed(numbers.labels, targets[:, :1].repeat(2, axis=1))
+    completed = task.completed(Facts(targets=lambda: iter([targets[:, :1].repeat(2, axis=1)])))
     specs = {name: config.spec(name) for name, config in configs.items()}
     batch = next(iter(eval_dataset(numbers, "train", specs, completed.spec(), batch_size=4)))
     np.testing.assert_array_equal(batch[1]["value"], targets[:4])
@@ -234,6 +236,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from mmkeras.data import convert
+from mmkeras.modalities import Facts
 from mmkeras.tasks.classification.spec import Config as TaskConfig
 from tests.data.tables import modality_configs, table_config
 if __name__ == "__main__":

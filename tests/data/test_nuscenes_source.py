@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from mmkeras.core.components import Choice
 from mmkeras.core.config import DataConfig
 from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.data.convert import convert
-from mmkeras.data.sources.nuscenes import OLD, OLD_ALL, Source, describe_scene
+from mmkeras.data.sources import nuscenes
+from mmkeras.data.sources.nuscenes import OLD, OLD_ALL, describe_scene
 from mmkeras.media.points.radar_cloud import RadarFilter
 from mmkeras.modalities.image.spec import Config as Image
 from mmkeras.modalities.radar.spec import Config as Radar
@@ -19,6 +21,7 @@ from mmkeras.tasks.detection.spec import Config as Detection
 from tests.driving.drives import tiny_nuscenes as tiny
 
 CAMERA = (64.0, 32.0, 60.0, 32.0, 16.0)
+Source = functools.partial(nuscenes.Source, model_camera=CAMERA)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +30,7 @@ def folder(tmp_path_factory):
 
 
 def test_samples(folder):
-    samples = list(Source(str(folder), model_camera=CAMERA).samples())
+    samples = list(Source(str(folder)).samples())
     assert [s.key for s in samples] == [f"{name}-p{n}" for name in tiny.SCENES for n in range(tiny.SAMPLES)]
     first, night = samples[1], samples[-1]
     assert (first.split, first.group, night.split, night.group) == ("train", "scene-0061", "test", "scene-0103")
@@ -57,6 +60,11 @@ def test_options(folder):
     ):
         with pytest.raises(ConfigError, match=f"nuscenes: .*{'name' if 'radar_name' in wrong else next(iter(wrong))}"):
             Source(str(folder), **wrong)
+
+
+def test_a_source_without_a_camera_says_so(folder):
+    with pytest.raises(ConfigError, match="nuscenes: model_camera: expected width, height, focal"):
+        next(nuscenes.Source(str(folder)).samples())
 
 
 def with_gaps(folder: Path, *channels: str) -> Path:

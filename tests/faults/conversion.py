@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 
 from mmkeras.core.command_line import parse
-from mmkeras.core.config import modality_configs
 from mmkeras.core.console import Console
 from mmkeras.core.errors import MmkerasError
 from mmkeras.core.terminal import utf8_program
@@ -26,9 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         config, _ = parse(VqaConfig, arguments, program="python -m tests.faults.conversion", description=__doc__ or "")
         from mmkeras.data.convert import convert
-        from mmkeras.model import task_config
+        from mmkeras.model import specs_before_data, task_config
 
-        convert(config.data, modality_configs(config.model), task_config(config.model), console)
+        convert(config.data, specs_before_data(config.model), task_config(config.model), console)
     except MmkerasError as error:
         console.print(f"{type(error).__name__}: {error}", markup=False, highlight=False, soft_wrap=True)
         return 2

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -21,12 +22,13 @@ from mmkeras.core.config import modality_configs
 from mmkeras.core.console import Console
 from mmkeras.core.errors import ConfigError
 from mmkeras.data.convert import convert
+from mmkeras.data.sources.nuscenes import Source
 from mmkeras.evaluation.predict import Variant, predict
 from mmkeras.evaluation.samples import read
-from mmkeras.model import build_model, modality_specs, task_config, task_spec
+from mmkeras.model import build_model, modality_specs, specs_before_data, task_config, task_spec
 from mmkeras.training.fit import fit
 from mmkeras.training.run import Run
-from pipelines.camera_radar import CameraRadarConfig, CameraRadarStory, ViewConfig
+from pipelines.camera_radar import CameraRadarConfig, CameraRadarStory
 from tests.conftest import REPOSITORY
 
 DEFAULTS = REPOSITORY / "pipelines" / "configs" / "camera_radar.toml"
@@ -38,10 +40,6 @@ runs = "{folder}/runs"
 [data]
 folder = "{folder}/data"
 workers = 1
-[view]
-size = [32, 64]
-focal = 50.0
-centre = [32.0, 12.0]
 [simulate]
 train_scenes = 3
 validation_scenes = 1
@@ -63,6 +61,9 @@ heads = 2
 channels = 8
 max_objects = 8
 [model.camera]
+size = [32, 64]
+focal = 50.0
+centre = [32.0, 12.0]
 width_factor = 0.25
 depth_factor = 0.3
 [model.radar]
@@ -109,7 +110,7 @@ def test_from_simulated_drives_to_answers(config: Path, console: Console):
     told, _ = parse(CameraRadarConfig, ["--config", str(config)], program="t", description="", defaults=DEFAULTS)
     told = CameraRadarStory().prepare(told, console)
     assert told == CameraRadarStory().prepare(told, console)
-    index = convert(told.data, modality_configs(told.model), task_config(told.model), console)
+    index = convert(told.data, specs_before_data(told.model), task_config(told.model), console)
     assert {split: index.samples(split) for split in ("train", "validation", "test")} == {
         "train": 8,
         "validation": 4,
@@ -146,43 +147,58 @@ def test_mistakes_are_answered_in_one_line_without_a_traceback(config: Path, arg
 # === Configuration ===
 
 
-def test_one_camera_is_told_to_every_part():
-    config = CameraRadarConfig(view=ViewConfig(size=(64, 128), focal=90.0, centre=(64.0, 20.0)))
+def _parsed(*arguments: str) -> CameraRadarConfig:
+    return parse(CameraRadarConfig, list(arguments), program="t", description="", defaults=DEFAULTS)[0]
+
+
+def test_every_part_takes_the_camera_and_the_sweeps_from_the_modalities():
     camera = (128.0, 64.0, 90.0, 64.0, 20.0)
-    assert config.view.camera == config.model.radar.camera == camera
-    assert tuple(config.model.task.options["camera"]) == tuple(config.data.source.options["model_camera"]) == camera
-    assert config.model.camera.size == (64, 128)
-    assert config.grid == config.model.radar.grid == (8, 16)
+    model = _parsed(
+        *("--model.camera.size", "64", "128", "--model.camera.focal", "90", "--model.camera.centre", "64", "20"),
+        *("--model.radar.sweeps", "5"),
+    ).model
+    for without in ((), ("camera",)):
+        specs: dict[str, Any] = modality_specs(replace(model, without=without))
+        task: Any = task_spec(replace(model, without=without))
+        assert specs["radar"].camera == camera
+        assert specs["radar"].grid == (8, 16)
+        assert task.camera == camera
+        source = Source("drives").derived(specs)
+        assert (source.model_camera, source.sweeps) == (camera, 5)
 
 
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
-        ("camera.size", "[32, 32]", r"model\.camera\.size: expected \(64, 192\), .* got \(32, 32\)"),
-        ("radar.camera", "[9, 9, 9, 9, 9]", r"model\.radar\.camera: expected \(192\.0, 64\.0, 215\.0"),
-        ("radar.grid", "[3, 3]", r"model\.radar\.grid: expected \(8, 24\)"),
-        (
-            "radar.sweeps",
-            "5",
-            r"model\.radar\.sweeps: expected \(3,\), which follows from data\.source\.options\.sweeps, got \(5,\)",
-        ),
+        ("camera", (9.0, 9.0, 9.0, 9.0, 9.0), r"model\.radar\.camera: expected \(192\.0, 64\.0, 215\.0, .*focal and"),
+        ("sweeps", 5, r"data\.source\.options\.sweeps: expected 5, .* got 3\. .* set model\.radar\.sweeps = 3"),
     ],
 )
-def test_what_follows_from_the_view_cannot_be_set_otherwise(key: str, value: str, expected: str):
-    told = [f"--model.{key}", value]
+def test_two_parts_that_differ_are_named(key: str, value: Any, expected: str):
+    model = _parsed().model
     with pytest.raises(ConfigError, match=expected):
-        parse(CameraRadarConfig, told, program="t", description="", defaults=DEFAULTS)
+        Source("drives", sweeps=3).derived(modality_specs(replace(model, radar=replace(model.radar, **{key: value}))))
+
+
+def test_the_view_of_earlier_versions_is_refused_by_name(tmp_path: Path):
+    path = tmp_path / "old.toml"
+    path.write_text("[view]\nsize = [32, 64]\nfocal = 50.0\n")
+    with pytest.raises(ConfigError) as error:
+        _parsed("--config", str(path), "--view.centre", "1", "2")
+    for key in ("size", "focal", "centre"):
+        assert f"view.{key}: is now " in str(error.value)
+        assert f"model.camera.{key}" in str(error.value)
 
 
 def test_variants_differ_in_what_they_compare_alone():
-    config = CameraRadarConfig()
+    config = _parsed()
     fusion = Choice("spatial_attention", {"query": "camera", "heads": 4})
     config = replace(config, model=replace(config.model, fusion=fusion))
     variants = {name: config.variant(name) for name in config.compare.variants}
     assert variants["cross_attention"] == config.model
     assert set(modality_configs(variants["camera_only"])) == {"camera"}
     assert set(modality_configs(variants["radar_only"])) == {"radar"}
-    assert variants["radar_only"].fusion.options == {"heads": 4, "grid": list(config.grid)}
+    assert variants["radar_only"].fusion.options == {"heads": 4, "grid": [8, 24]}
     assert variants["radar_as_channels"].radar.form == "channels"
     assert variants["radar_as_channels"].fusion == Choice("channels")
     for model in variants.values():
@@ -200,7 +216,6 @@ def test_reports_on_simulated_drives_say_so(folder: str, simulated: bool):
     config = replace(config, data=replace(config.data, source=source))
     assert config.simulated == simulated
     assert bool(CameraRadarStory().provenance(config)) == simulated
-    assert np.isfinite(config.data.source.options["model_camera"]).all()
 
 
 # === The whole story ===

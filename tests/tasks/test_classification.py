@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
 from mmkeras.core.errors import ConfigError
+from mmkeras.modalities import Facts
 from mmkeras.tasks.classification.head import ClassificationLoss, weights
 from mmkeras.tasks.classification.spec import Config, Spec
 from tests.tasks.helpers import head_model, task
@@ -27,8 +28,8 @@ def _loss(**options) -> np.ndarray:
 
 
 def test_labels_come_from_the_data_unless_they_are_given():
-    assert Config().completed(["b", "a"]).spec().labels == ("b", "a")
-    assert Config(labels=("x", "y")).completed(["a", "b"]).spec().labels == ("x", "y")
+    assert Config().completed(Facts(("b", "a"))).spec().labels == ("b", "a")
+    assert Config(labels=("x", "y")).completed(Facts(("a", "b"))).spec().labels == ("x", "y")
     with pytest.raises(ConfigError, match="at least two, got \\[\\]"):
         Config().spec()
 

@@ -71,7 +71,7 @@ def test_options_that_do_not_fit(name: str):
 
 def test_targets_are_encoded_as_the_spec_says(name: str, spec: TaskSpec):
     for target in EXAMPLES[name].targets:
-        encoded = spec.encode(target)
+        encoded = np.asarray(spec.encode(target))
         assert (encoded.shape, encoded.dtype) == (spec.target.shape, np.dtype(spec.target.dtype))
 
 

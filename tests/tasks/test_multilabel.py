@@ -11,6 +11,7 @@ import tensorflow as tf
 from hypothesis import strategies as st
 
 from mmkeras.core.errors import ConfigError
+from mmkeras.modalities import Facts
 from mmkeras.tasks.multilabel.head import MicroF1, MultilabelLoss
 from mmkeras.tasks.multilabel.spec import Config, Spec
 from tests.tasks.helpers import head_model, task
@@ -25,8 +26,8 @@ def _loss(**options) -> np.ndarray:
 
 
 def test_labels_come_from_the_data_unless_they_are_given():
-    assert Config().completed(["b", "a"]).spec().labels == ("b", "a")
-    assert Config(labels=("x",)).completed(["a", "b"]).spec().labels == ("x",)
+    assert Config().completed(Facts(("b", "a"))).spec().labels == ("b", "a")
+    assert Config(labels=("x",)).completed(Facts(("a", "b"))).spec().labels == ("x",)
     with pytest.raises(ConfigError, match="at least one, got none"):
         Config().spec()
 
@@ -35,7 +36,7 @@ def test_thresholds_by_label():
     assert Config(labels=("a", "b"), thresholds={"b": 0.2}).spec().thresholds == (0.5, 0.2)
     assert Config(labels=("a", "b"), thresholds=0.4).spec().thresholds == (0.4, 0.4)
     with pytest.raises(ConfigError, match="no label is called 'lable'; did you mean 'label'"):
-        Config(thresholds={"lable": 0.2}).completed(["label"])
+        Config(thresholds={"lable": 0.2}).completed(Facts(("label",)))
 
 
 def test_encoding_and_answer():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import hypothesis
 import keras
@@ -12,6 +12,7 @@ import sklearn.metrics as sk
 from hypothesis import strategies as st
 
 from mmkeras.core.errors import ConfigError
+from mmkeras.modalities import Facts
 from mmkeras.tasks.regression.head import RegressionLoss, losses
 from mmkeras.tasks.regression.spec import Config, Spec
 from tests.tasks.helpers import WIDTH, call, head_model, task
@@ -21,18 +22,23 @@ VALUES = np.array([[55.0, 2.0], [30.0, 1.25]], "float32")
 ERROR = np.array([[0.5, 0.0], [-3.0, 0.5]])
 
 
+def _facts(*batches: Any) -> Facts:
+    return Facts(targets=lambda: iter([np.asarray(batch) for batch in batches]))
+
+
 def test_mean_and_spread_come_from_the_training_targets():
-    config = Config(names=("a", "b")).completed(targets=np.array([[1.0, 10.0], [3.0, 30.0]]))
+    config = Config(names=("a", "b")).completed(_facts([[1.0, 10.0], [3.0, 30.0]]))
     assert (config.mean, config.std) == ((2.0, 20.0), (1.0, 10.0))
-    assert config.completed(targets=np.zeros((3, 2))) == config
+    assert config.completed(_facts(np.zeros((3, 2)))) == config
+    assert Config(names=("a", "b")).spec(facts=_facts([[1.0, 10.0]], [[3.0, 30.0]])).std == (1.0, 10.0)
     assert Config().spec().std == (1.0,)
 
 
 def test_targets_that_cannot_be_standardised():
     with pytest.raises(ConfigError, match="nothing to learn: b has the same value in all 2"):
-        Config(names=("a", "b")).completed(targets=np.array([[1.0, 5.0], [2.0, 5.0]]))
+        Config(names=("a", "b")).completed(_facts([[1.0, 5.0], [2.0, 5.0]]))
     with pytest.raises(ConfigError, match=r"training targets \(N, 1\)"):
-        Config().completed(targets=np.zeros((3, 2)))
+        Config().completed(_facts(np.zeros((3, 2))))
 
 
 def test_training_without_mean_and_spread_is_refused():

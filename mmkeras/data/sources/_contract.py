@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
+
+from mmkeras.modalities import ModalitySpec
 
 __all__ = ["Sample", "SourceBase"]
 
@@ -42,6 +44,15 @@ class SourceBase(ABC):
 
     reads: ClassVar[tuple[str, ...]] = ()
     """Options that are paths."""
+
+    def derived(self, modalities: Mapping[str, ModalitySpec]) -> SourceBase:
+        """Return the source for a model of these modalities; options that follow from their specs are filled in.
+
+        Raises:
+            ConfigError: an option that says something else.
+        """
+        del modalities
+        return self
 
     @abstractmethod
     def samples(self) -> Iterator[Sample]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -21,11 +21,14 @@ from mmkeras.driving.drives.times import MAX_AGE, MAX_SKEW
 from mmkeras.media.geometry import PinholeCamera
 from mmkeras.media.image.pixels import Window
 from mmkeras.media.points.radar_cloud import NUSCENES_FILTER, RadarFilter
+from mmkeras.modalities import ModalitySpec, camera_of
 
 __all__ = ["Source", "describe_scene"]
 
 SPLITS = ("test", "train", "validation")
 SPLIT_FILE = "splits.json"
+SWEEPS = 6
+"""Sweeps of each radar where neither the options nor a modality says how many."""
 TABLES = (
     *("attribute", "calibrated_sensor", "category", "ego_pose", "instance", "sample", "sample_annotation"),
     *("sample_data", "scene", "sensor", "visibility"),
@@ -57,14 +60,15 @@ class Source(SourceBase):
     """Channel of the camera."""
     radars: tuple[str, ...] = ()
     """Channels of the radars; those that look where the camera does when empty."""
-    sweeps: int = 6
-    """Sweeps of each radar, up to the time of the frame."""
+    sweeps: int | None = None
+    """Sweeps of each radar, up to the time of the frame; as many as the radar's modality takes when not given."""
     max_skew: int = MAX_SKEW
     """Microseconds by which a radar's newest sweep may be off the frame; a radar beyond it is absent, as in use."""
     max_age: int = MAX_AGE
     """Microseconds by which a sweep may be older than the frame; older ones are left out, as in a stream."""
-    model_camera: tuple[float, float, float, float, float] = (256.0, 96.0, 200.0, 128.0, 48.0)
-    """The camera that pictures are cropped and scaled to: width, height, focal length and centre in pixels."""
+    model_camera: tuple[float, ...] = ()
+    """The camera that pictures are cropped and scaled to: width, height, focal length and centre in pixels; that of the
+    camera's modality when empty."""
     valid_only: bool = True
     """Leave out clusters that the radar itself calls invalid."""
     known_dynamics_only: bool = True
@@ -86,7 +90,7 @@ class Source(SourceBase):
         Raises:
             ConfigError: a number out of range or an unknown word.
         """
-        if self.sweeps < 1:
+        if self.sweeps is not None and self.sweeps < 1:
             raise ConfigError(f"nuscenes: sweeps: expected at least 1, got {self.sweeps}")
         if not 1000 <= self.max_skew <= self.max_age:
             raise ConfigError(
@@ -96,19 +100,37 @@ class Source(SourceBase):
         for option, words in (("empty_cloud", ("keep", "quarantine")), ("official_val", ("test", "validation"))):
             if getattr(self, option) not in words:
                 raise ConfigError(f"nuscenes: {option}: {nearest(str(getattr(self, option)), words)}")
-        if len(self.model_camera) != 5 or min(self.model_camera[:3]) <= 0:
+        if self.model_camera and (len(self.model_camera) != 5 or min(self.model_camera[:3]) <= 0):
             raise ConfigError(
                 f"nuscenes: model_camera: expected width, height, focal, centre_x, centre_y, got {self.model_camera}"
             )
         if self.camera_name == self.radar_name:
             raise ConfigError(f"nuscenes: camera_name and radar_name are both {self.camera_name!r}")
 
+    def derived(self, modalities: Mapping[str, ModalitySpec]) -> Source:
+        """Return the source with the camera of the model's modalities, and the sweeps that its radar takes.
+
+        Raises:
+            ConfigError: ``model_camera`` or ``sweeps`` says something else, or no modality knows its camera.
+        """
+        camera = camera_of(modalities, tuple(self.model_camera), "data.source.options.model_camera")
+        taken = getattr(modalities.get(self.radar_name), "sweeps", None)
+        if taken is not None and self.sweeps not in (None, taken):
+            raise ConfigError(
+                f"data.source.options.sweeps: expected {taken}, as many as model.{self.radar_name}.sweeps, got "
+                f"{self.sweeps}. Leave it out and set model.{self.radar_name}.sweeps = {self.sweeps}"
+            )
+        return replace(self, model_camera=camera, sweeps=self.sweeps if taken is None else taken)
+
     def samples(self) -> Iterator[Sample]:
         """Yield the samples scene by scene in the order of time; a bad one has a `DataError` as its target.
 
         Raises:
             DataError: tables that cannot be read or do not fit together, or a split file that is not one.
+            ConfigError: no ``model_camera``.
         """
+        if not self.model_camera:
+            raise ConfigError("nuscenes: model_camera: expected width, height, focal, centre_x, centre_y, got none")
         drive = NuScenes(self.folder, self.version)
         splits = self._splits(drive)
         for scene in drive.scenes:
@@ -150,9 +172,10 @@ class Source(SourceBase):
     def _sample(self, drive: NuScenes, scene: Scene, token: str, split: str | None, origin: str) -> Sample:
         frame = drive.frame(token, self.camera)
         camera = PinholeCamera(*self.model_camera)
+        sweeps = SWEEPS if self.sweeps is None else self.sweeps
         window = Window(frame.path, camera.window(frame.intrinsic), (round(camera.height), round(camera.width)))
         limits, keep = (self.max_skew, self.max_age), self.empty_cloud == "keep"
-        radar = drive.recipe(frame, self.radars, self.sweeps, self.filter, allow_empty=keep, limits=limits)
+        radar = drive.recipe(frame, self.radars, sweeps, self.filter, allow_empty=keep, limits=limits)
         boxes = [box for box in drive.boxes(token, self.camera) if box.category == RACK or _is_ahead(box, frame)]
         return Sample(
             key=token,

@@ -19,14 +19,16 @@ from mmkeras.media.dicom.header import is_dicom
 from mmkeras.media.image.orientation import JPEG, PNG
 from mmkeras.media.image.pixels import RawImage, describe, read_bytes, read_rgb
 from mmkeras.media.image.resizing import TIE, fit
+from mmkeras.modalities._moves import Move
 from mmkeras.modalities.image.dicom_graph import decode_dicom
 from mmkeras.modalities.image.file_graph import decode_file, is_file
+from mmkeras.modalities.image.moving import move_picture
 from mmkeras.modalities.image.spec import Config, Spec
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["augment", "decode", "encode", "proven"]
+__all__ = ["augment", "decode", "draw_move", "encode", "move", "proven"]
 
 _AT_ONCE = 8
 """Images that `proven` decodes at the same time."""
@@ -155,8 +157,34 @@ def _decode(spec: Spec, raw: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(image, (spec.height, spec.width, 3))
 
 
+def draw_move(config: Config, count: tf.Tensor, seed: tf.Tensor) -> Move:
+    """Draw how samples are mirrored and moved, each in its own way.
+
+    Args:
+        config: strengths; at least one of them is not 0.
+        count: samples.
+        seed: int32 (2,), as `augment` gets it: both read the same draws.
+    """
+    draws = _draws(count, seed)
+    shifted = bool(config.translate)
+    return Move(
+        mirror=draws[:, 2] < 0 if config.flip else None,
+        up=draws[:, 0] * config.translate if shifted else None,
+        left=draws[:, 1] * config.translate if shifted else None,
+    )
+
+
+def _draws(count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    return uniform((count, 5), seed, -1.0, 1.0)
+
+
+def move(spec: Spec, inputs: dict[str, tf.Tensor], move: Move) -> dict[str, tf.Tensor]:
+    """Move the images of a batch; other inputs are passed through."""
+    return {**inputs, spec.name: move_picture(inputs[spec.name], move)}
+
+
 def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Mirror, move, change brightness and contrast and corrupt, each image of a batch in its own way.
+    """Change brightness and contrast and corrupt, each image of a batch in its own way.
 
     Args:
         config: strengths; with all of them 0 the inputs come back as they are.
@@ -164,17 +192,15 @@ def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.T
         inputs: uint8 (height, width, 3) or (B, height, width, 3) by tensor name; others are passed through.
         seed: int32 (2,); the same seed gives the same result.
     """
-    strengths = (config.flip, config.translate, config.brightness, config.contrast, config.corruption)
-    if not any(strengths):
+    if not any((config.brightness, config.contrast, config.corruption)):
         return inputs
     import tensorflow as tf
 
     image = tf.convert_to_tensor(inputs[spec.name])
     if single := image.shape.rank == 3:
         image = image[None]
-    draws = uniform((tf.shape(image)[0], 5), seed, -1.0, 1.0)
-    image = _move(config, spec, image, draws[:, :3])
     if config.brightness or config.contrast:
+        draws = _draws(tf.shape(image)[0], seed)
         # Flattened: broadcasting over one axis takes half the time of broadcasting over three.
         values = tf.cast(tf.reshape(image, (-1, spec.height * spec.width * 3)), tf.float32)
         mean = tf.reduce_mean(values, axis=1, keepdims=True)
@@ -185,24 +211,6 @@ def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.T
     if config.corruption:
         image = _corrupt(config, spec, image, seed + 1)
     return {**inputs, spec.name: image[0] if single else image}
-
-
-def _move(config: Config, spec: Spec, image: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
-    """Translate by whole pixels and mirror."""
-    import tensorflow as tf
-
-    if config.translate:
-        rows = tf.cast(tf.round(draws[:, 0, None] * config.translate * spec.height), tf.int32)
-        rows = tf.clip_by_value(np.arange(spec.height, dtype=np.int32) + rows, 0, spec.height - 1)
-        columns = tf.cast(tf.round(draws[:, 1, None] * config.translate * spec.width), tf.int32)
-        columns = tf.clip_by_value(np.arange(spec.width, dtype=np.int32) + columns, 0, spec.width - 1)
-        image = tf.gather(tf.gather(image, rows, axis=1, batch_dims=1), columns, axis=2, batch_dims=1)
-    if config.flip:
-        # Picked whole from both versions: much quicker than a condition per pixel, as is reverse than a slice of -1.
-        count = tf.shape(image)[0]
-        mirrored = tf.where(draws[:, 2] < 0, count, 0)
-        image = tf.gather(tf.concat([image, tf.reverse(image, [2])], axis=0), tf.range(count) + mirrored)
-    return image
 
 
 def _corrupt(config: Config, spec: Spec, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from mmkeras.core.errors import ConfigError, nearest, require
-from mmkeras.modalities import ModalitySpec, TensorSpec
+from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
+from mmkeras.modalities._moves import MIRROR, MOVES, SHIFT
 
 if TYPE_CHECKING:
     from mmkeras.media.image.pixels import RawImage
@@ -30,11 +33,16 @@ DICOM = ("picture", "graph")
 class Config:
     """An image input and its encoder."""
 
-    shapes_records: ClassVar[tuple[str, ...]] = ("dicom",)
     reads: ClassVar[tuple[str, ...]] = ("weights",)
 
     size: tuple[int, int] = (224, 224)
     """Height and width that every image is resized to."""
+    focal: float = 0.0
+    """Focal length in pixels of that image, for parts that place things in 3D; a larger one sees less and further. 0
+    where it is unknown."""
+    centre: tuple[float, ...] = ()
+    """Column and row of the optical axis in pixels of that image; a level camera has its horizon there. Empty for the
+    middle."""
     resize: Literal["stretch", "letterbox", "center_crop"] = "stretch"
     """stretch ignores the aspect ratio, letterbox adds black bars, center_crop cuts the longer side."""
     architecture: str = "EfficientNetB0"
@@ -61,13 +69,14 @@ class Config:
     position_embedding: bool = True
     """Add a learned embedding of the position to every token."""
     flip: bool = False
-    """Augmentation: mirror half of the images left to right."""
+    """Augmentation: mirror half of the samples left to right, with masks, boxes and radar points. Texts and labels stay
+    as they are: leave it off where they tell left from right."""
     brightness: float = 0.0
     """Augmentation: brightness changes by up to this share of the full range."""
     contrast: float = 0.0
     """Augmentation: contrast changes by up to this factor, for example 0.2 for 0.8 to 1.2."""
     translate: float = 0.0
-    """Augmentation: the image moves by up to this share of its size; the edge pixels fill the gap."""
+    """Augmentation: the image moves by up to this share of its size, masks with it; the edge pixels fill the gap."""
     corruption: float = 0.0
     """Augmentation: chance that the camera sees badly: in the dark, through fog, or with part of the lens covered."""
     dicom: Literal["picture", "graph"] = "picture"
@@ -83,6 +92,10 @@ class Config:
         problems = []
         if len(self.size) != 2 or any(side < 8 for side in self.size):
             problems.append(f"size: expected height and width of at least 8, got {self.size}")
+        if not 0 <= self.focal < math.inf:
+            problems.append(f"focal: expected pixels, or 0 where it is unknown, got {self.focal}")
+        if self.centre and not (self.focal and len(self.centre) == 2 and all(map(math.isfinite, self.centre))):
+            problems.append(f"centre: expected column and row in pixels beside a focal length, got {self.centre}")
         if self.resize not in RESIZES:
             problems.append(f"resize: {self.resize!r} is unknown; {nearest(self.resize, RESIZES)}")
         if self.architecture not in ARCHITECTURES:
@@ -111,9 +124,22 @@ class Config:
         if problems:
             raise ConfigError("\n".join(f"image {problem}" for problem in problems))
 
-    def spec(self, name: str) -> Spec:
-        """Return what the device needs of this configuration."""
-        return Spec(name, height=self.size[0], width=self.size[1], resize=self.resize, dicom=self.dicom)
+    def moves(self) -> dict[str, str]:
+        """Return the moves that are asked for, by the option."""
+        asked = {"flip": (self.flip, MIRROR), "translate": (self.translate, SHIFT)}
+        return {option: move for option, (value, move) in asked.items() if value}
+
+    def spec(self, name: str, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
+        """Return what the device needs of this configuration; other modalities and facts do not change it."""
+        del modalities, facts
+        height, width = self.size
+        camera: tuple[float, ...] = ()
+        if self.focal:
+            centre = self.centre or (width / 2, height / 2)
+            camera = (float(width), float(height), float(self.focal), *map(float, centre))
+        # Rows and columns of the map that the branch gives.
+        grid = (height >> self.level, width >> self.level) if self.pyramid else ()
+        return Spec(name, height, width, self.resize, self.dicom, camera, grid)
 
 
 @dataclass(frozen=True)
@@ -121,6 +147,8 @@ class Spec(ModalitySpec):
     """One uint8 RGB tensor (height, width, 3), 0..255; the model normalises it."""
 
     kind: ClassVar[str] = "image"
+    follows: ClassVar[tuple[str, ...]] = MOVES
+    shapes_records: ClassVar[tuple[str, ...]] = ("dicom",)
 
     height: int = 224
     """Rows of the model input."""
@@ -130,6 +158,10 @@ class Spec(ModalitySpec):
     """``stretch``, ``letterbox`` or ``center_crop``; bilinear, antialiased, rounded to whole levels."""
     dicom: str = "picture"
     """Whether records and the SavedModel's raw endpoint hold DICOM files (``graph``) or none."""
+    camera: tuple[float, ...] = ()
+    """Width, height, focal length and centre of the camera, in pixels; empty where it is unknown."""
+    grid: tuple[int, ...] = ()
+    """Rows and columns of the map that the fusion is given; empty where it is given no map."""
 
     @property
     def tensors(self) -> tuple[TensorSpec, ...]:

@@ -54,10 +54,10 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
 
     Returns:
         A branch with inputs ``<name>_points`` (B, N, 9) and ``<name>_mask`` (B, N). As points: N + 1 tokens with
-        positions and what was measured. As channels: a map of ``config.grid``.
+        positions and what was measured. As channels: a map of ``spec.grid``.
 
     Raises:
-        ConfigError: heads that do not divide the width.
+        ConfigError: heads that do not divide the width, or channels without a grid.
     """
     if config.form == "points" and config.layers and width % config.heads:
         raise ConfigError(f"radar.heads: expected a divisor of the width {width}, got {config.heads}")
@@ -69,7 +69,12 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
     scaled = ops.where(real, points, 0.0) / SCALES
     measured = ops.where(real, (points - CENTRES) / UNITS, 0.0)
     if config.form == "channels":
-        return Branch(inputs, _drawn(scaled, mask, config, width, spec.name))
+        if not spec.grid:
+            raise ConfigError(
+                f"radar.grid: the form 'channels' draws the points on a map, and no picture gives the size of one. Set "
+                f"model.{spec.name}.grid to its rows and columns"
+            )
+        return Branch(inputs, _drawn(scaled, mask, spec, width))
     return Branch(inputs, _points(scaled, measured, _ahead(points, real), mask, config, width, spec.name))
 
 
@@ -110,9 +115,9 @@ def _mix(x: Any, valid: Any, heads: int, width: int, name: str) -> Any:
     return x + layers.Dense(width, name=f"{name}_outer")(z)
 
 
-def _drawn(scaled: Any, mask: Any, config: Config, width: int, name: str) -> Tokens:
+def _drawn(scaled: Any, mask: Any, spec: Spec, width: int) -> Tokens:
     """Draw the points and let a small convolutional network look at the picture."""
-    rows, columns = config.grid
+    name, (rows, columns) = spec.name, spec.grid
     given, valid = keras.Input(scaled.shape[1:]), keras.Input((scaled.shape[1],), dtype="int32")
     x = DrawnPoints(rows, columns, name=f"{name}_drawing")([given, valid])
     for number in (1, 2):

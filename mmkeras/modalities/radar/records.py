@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from mmkeras.layers.draws import uniform
 from mmkeras.media.points.pcd import header_length, write_pcd
 from mmkeras.media.points.radar_cloud import POINT_FIELDS
+from mmkeras.modalities._moves import Move
 from mmkeras.modalities.radar.spec import MARGIN, NEAREST, Config, RawPoints, Spec, read_points
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["augment", "decode", "encode"]
+__all__ = ["augment", "decode", "encode", "move"]
 
 
 def encode(spec: Config | Spec, value: RawPoints) -> bytes:
@@ -63,6 +64,25 @@ def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
     features = tf.where(real[..., None], features, 0.0)
     result = {f"{spec.name}_points": features, f"{spec.name}_mask": mask}
     return {name: value[0] for name, value in result.items()} if single else result
+
+
+def move(spec: Spec, inputs: dict[str, tf.Tensor], move: Move) -> dict[str, tf.Tensor]:
+    """Mirror the points of some samples: what is to the right, its speed too, is to the left.
+
+    Args:
+        spec: names the tensors; its camera's centre is in the middle of the picture.
+        inputs: float32 (B, max_points, 9) and the mask by tensor name; others are passed through.
+        move: how each sample is moved.
+    """
+    if move.mirror is None:
+        return inputs
+    import tensorflow as tf
+
+    points = inputs[f"{spec.name}_points"]
+    x, z, u, v, rcs, vx, vz, dt, away = tf.unstack(points, axis=-1)
+    real = inputs[f"{spec.name}_mask"] > 0
+    mirrored = tf.stack([-x, z, tf.where(real, 1.0 - u, 0.0), v, rcs, -vx, vz, dt, away], axis=-1)
+    return {**inputs, f"{spec.name}_points": tf.where(move.mirror[:, None, None], mirrored, points)}
 
 
 def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:

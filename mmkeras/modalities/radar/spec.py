@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -17,7 +17,8 @@ import numpy as np
 from mmkeras.core.errors import ConfigError, DataError, named, nearest
 from mmkeras.media.points.pcd import read_pcd
 from mmkeras.media.points.radar_cloud import POINT_FIELDS
-from mmkeras.modalities import ModalitySpec, TensorSpec
+from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec, camera_of, off_centre
+from mmkeras.modalities._moves import MIRROR
 
 __all__ = ["FEATURES", "Config", "RawPoints", "Spec", "read_points", "rotated", "staled", "thinned"]
 
@@ -45,12 +46,13 @@ class Config:
     """Metres ahead of the camera beyond which points are left out."""
     sweeps: int = 6
     """Sweeps of each radar that a sample is made of at most; a vehicle's stream uses as many."""
-    camera: tuple[float, float, float, float, float] = (256.0, 96.0, 200.0, 128.0, 48.0)
-    """The model's camera, to tell where a point is in the picture: width, height, focal length and centre in pixels."""
+    camera: tuple[float, ...] = ()
+    """The model's camera, to tell where a point is in the picture: width, height, focal length and centre in pixels.
+    Empty takes that of the picture."""
     form: Literal["points", "channels"] = "points"
     """Give the fusion points, or draw them as channels of a picture, as CRF-Net does."""
-    grid: tuple[int, int] = (12, 32)
-    """Rows and columns of the drawn picture; those of the camera's map."""
+    grid: tuple[int, ...] = ()
+    """Rows and columns of the drawn picture. Empty takes those of the picture's map."""
     layers: int = 1
     """Transformer layers in which the points see each other."""
     heads: int = 4
@@ -66,8 +68,6 @@ class Config:
     lose: float = 0.5
     """Augmentation: a disturbed radar loses up to this share of its points."""
 
-    shapes_records: ClassVar[tuple[str, ...]] = ("camera", "max_points", "max_range")
-
     def __post_init__(self) -> None:
         """Check the values, all at once.
 
@@ -82,9 +82,11 @@ class Config:
             problems.append(f"form: {self.form!r} is unknown; {nearest(self.form, FORMS)}")
         if self.max_range <= NEAREST:
             problems.append(f"max_range: expected metres beyond {NEAREST}, got {self.max_range}")
-        if len(self.camera) != 5 or not all(math.isfinite(v) for v in self.camera) or min(self.camera[:3]) <= 0:
+        if self.camera and not (
+            len(self.camera) == 5 and all(map(math.isfinite, self.camera)) and min(self.camera[:3]) > 0
+        ):
             problems.append(f"camera: expected width, height, focal length and centre in pixels, got {self.camera}")
-        if len(self.grid) != 2 or min(self.grid) < 1:
+        if self.grid and (len(self.grid) != 2 or min(self.grid) < 1):
             problems.append(f"grid: expected rows and columns, got {self.grid}")
         for name in ("disturb", "lose"):
             if not 0 <= getattr(self, name) <= 1:
@@ -95,9 +97,25 @@ class Config:
         if problems:
             raise ConfigError("\n".join(f"radar {problem}" for problem in problems))
 
-    def spec(self, name: str) -> Spec:
-        """Return what the device needs of this configuration."""
-        return Spec(name, self.max_points, self.max_range, self.camera, self.sweeps)
+    def spec(self, name: str, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
+        """Return what the device needs of this configuration.
+
+        Args:
+            name: of the modality.
+            modalities: the picture among them whose camera is known gives the camera, and the size of its map.
+            facts: not used.
+
+        Raises:
+            ConfigError: no camera, or another one than that of the picture.
+        """
+        del facts
+        camera = camera_of(modalities, self.camera, f"model.{name}.camera")
+        return Spec(name, self.max_points, self.max_range, camera, self.sweeps, self.grid or _grid(modalities))
+
+
+def _grid(modalities: Mapping[str, ModalitySpec]) -> tuple[int, ...]:
+    """Return rows and columns of the first map among the modalities; empty where there is none."""
+    return next((grid for spec in modalities.values() if (grid := tuple(getattr(spec, "grid", ())))), ())
 
 
 @dataclass(frozen=True)
@@ -105,15 +123,19 @@ class Spec(ModalitySpec):
     """``<name>_points`` float32 (max_points, 9) in physical units and ``<name>_mask`` int32 (max_points,)."""
 
     kind: ClassVar[str] = "radar"
+    follows: ClassVar[tuple[str, ...]] = (MIRROR,)
+    shapes_records: ClassVar[tuple[str, ...]] = ("camera", "max_points", "max_range")
 
     max_points: int = 128
     """Points a sample holds at most."""
     max_range: float = 80.0
     """Metres ahead of the camera."""
-    camera: tuple[float, float, float, float, float] = (256.0, 96.0, 200.0, 128.0, 48.0)
+    camera: tuple[float, ...] = (256.0, 96.0, 200.0, 128.0, 48.0)
     """Width, height, focal length and centre of the model's camera, in pixels."""
     sweeps: int = 6
     """Sweeps of each radar that a sample is made of at most."""
+    grid: tuple[int, ...] = ()
+    """Rows and columns of the drawn picture, for the form ``channels``."""
 
     @property
     def tensors(self) -> tuple[TensorSpec, ...]:
@@ -122,6 +144,12 @@ class Spec(ModalitySpec):
             TensorSpec(f"{self.name}_points", (self.max_points, len(FEATURES)), "float32"),
             TensorSpec(f"{self.name}_mask", (self.max_points,), "int32"),
         )
+
+    def cannot_follow(self, move: str) -> str:
+        """Return why the points cannot follow a move: a shift of the picture would change their places in space."""
+        if move == MIRROR:
+            return off_centre(self.camera)
+        return "its points have places in space, not in the picture alone"
 
     def preprocess(self, value: RawPoints) -> dict[str, np.ndarray]:
         """Select points and compute their features; no point at all is a valid sweep.

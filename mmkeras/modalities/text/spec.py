@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from mmkeras.media.text.vocabulary import (
     CLS,
     PAD,
     SEP,
+    SPECIAL_TOKENS,
     UNK,
     check_vocabulary,
     read_vocabulary,
@@ -29,7 +30,8 @@ from mmkeras.media.text.vocabulary import (
     write_vocabulary,
 )
 from mmkeras.media.text.wordpiece import pieces
-from mmkeras.modalities._contract import ModalitySpec, TensorSpec
+from mmkeras.modalities._contract import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
+from mmkeras.modalities._moves import MOVES
 
 __all__ = ["Config", "Spec", "check_text"]
 
@@ -91,13 +93,18 @@ class Config:
         if problems:
             raise ConfigError("text: " + "; ".join(problems) + ".")
 
-    def spec(self, name: str) -> Spec:
-        """Return the modality's spec; reads the vocabulary file.
+    def spec_before_data(self, name: str) -> Spec:
+        """Return the spec with a vocabulary of special tokens alone, for what does not depend on its words."""
+        return Spec(name=name, max_length=self.max_length, vocabulary=SPECIAL_TOKENS, lowercase=self.lowercase)
+
+    def spec(self, name: str, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
+        """Return the modality's spec; reads the vocabulary file. Other modalities and facts do not change it.
 
         Raises:
             ConfigError: ``vocabulary`` is empty (`mmkeras.modalities.text.presets.resolve` fills it) or no
             vocabulary.
         """
+        del modalities, facts
         vocabulary = read_vocabulary(Path(self.vocabulary)) if self.vocabulary else ()
         return Spec(name=name, max_length=self.max_length, vocabulary=vocabulary, lowercase=self.lowercase)
 
@@ -111,6 +118,7 @@ class Spec(ModalitySpec):
     """Text as token ids and padding mask."""
 
     kind: ClassVar[str] = "text"
+    follows: ClassVar[tuple[str, ...]] = MOVES
 
     max_length: int
     """Tokens of every sample, [CLS], [SEP] and padding included."""

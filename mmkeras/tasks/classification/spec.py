@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from mmkeras.core.errors import ConfigError
-from mmkeras.modalities import TensorSpec
+from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
+from mmkeras.modalities._moves import MOVES
 from mmkeras.tasks._contract import Outputs, TaskSpec
 from mmkeras.tasks._labels import as_labels, check_gamma, check_share, check_weights, label_index, ranked
 from mmkeras.tasks._metrics import f1, mean_of_known, sample_weights, weighted_mean
+from mmkeras.tasks._targets import TargetSpec
 
 __all__ = ["Config", "Spec"]
 
@@ -47,23 +49,27 @@ class Config:
                 f"Got {self.label_smoothing} and {self.focal_gamma}; set one of them to 0"
             )
 
-    def completed(self, labels: Iterable[str], targets: np.ndarray | None = None) -> Config:
+    def completed(self, facts: Facts) -> Config:
         """Return this configuration with what only the data knows: the labels, unless they are given here."""
-        del targets
-        return self if self.labels else dataclasses.replace(self, labels=tuple(labels))
+        return self if self.labels else dataclasses.replace(self, labels=facts.labels)
 
-    def spec(self) -> Spec:
+    def spec(self, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
         """Return the task's spec.
+
+        Args:
+            modalities: not used: labels do not depend on them.
+            facts: give the labels that are not listed here.
 
         Raises:
             ConfigError: fewer than two labels.
         """
-        if len(self.labels) < 2:
+        del modalities
+        labels = self.completed(facts).labels
+        if len(labels) < 2:
             raise ConfigError(
-                f"labels: classification needs at least two, got {list(self.labels)}. "
-                "Convert the data first, or list them"
+                f"labels: classification needs at least two, got {list(labels)}. Convert the data first, or list them"
             )
-        return Spec(labels=self.labels)
+        return Spec(labels=labels)
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,7 @@ class Spec(TaskSpec):
     """One label out of several, from softmax probabilities ``probabilities`` (B, C)."""
 
     kind: ClassVar[str] = "classification"
+    follows: ClassVar[tuple[str, ...]] = MOVES
     metric: ClassVar[str] = "accuracy"
 
     labels: tuple[str, ...]
@@ -82,9 +89,9 @@ class Spec(TaskSpec):
         return (TensorSpec("probabilities", (len(self.labels),), "float32"),)
 
     @property
-    def target(self) -> TensorSpec:
+    def target(self) -> TargetSpec:
         """``target`` () int32: the index of the label."""
-        return TensorSpec("target", (), "int32")
+        return TargetSpec("target", (), "int32")
 
     def encode(self, target: Any) -> np.ndarray:
         """Return the index of a label (text, whole number or boolean) as int32 ().

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from mmkeras.core.errors import ConfigError
+from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, camera_of
 from mmkeras.tasks._labels import as_labels, check_share
 from mmkeras.tasks.detection.checks import camera_problems, range_problems
 from mmkeras.tasks.detection.classes import CLASS_RANGE, DEFAULT_RANGE
@@ -26,7 +25,7 @@ class Config:
     """The classes in the order of the heatmap's channels."""
     camera: tuple[float, ...] = ()
     """The model's camera as `PinholeCamera` takes it: width, height, focal length, centre x and y, in pixels of the
-    image that the model sees. It must be given."""
+    image that the model sees. Empty takes that of the picture, whose options size, focal and centre describe it."""
     camera_pose: tuple[float, ...] = (1.7, 0.0, 1.5, 0.5, -0.5, 0.5, -0.5)
     """Camera -> ego where a frame does not say it: tx, ty, tz (m), qw, qx, qy, qz. The default looks straight ahead."""
     stride: int = 8
@@ -87,23 +86,27 @@ class Config:
         """Return the weight in the loss of every map but the heatmap."""
         return {name: getattr(self, f"{name}_weight") for name in MAPS}
 
-    def completed(self, labels: Iterable[str] = (), targets: np.ndarray | None = None) -> Config:
+    def completed(self, facts: Facts) -> Config:
         """Return this configuration: the data adds nothing to it."""
-        del labels, targets
+        del facts
         return self
 
-    def spec(self) -> Spec:
+    def spec(self, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
         """Return the task's spec.
 
+        Args:
+            modalities: the picture among them whose camera is known gives the camera, unless it is given here.
+            facts: not used.
+
         Raises:
-            ConfigError: no camera.
+            ConfigError: no camera, or another one than that of the picture.
         """
-        if not self.camera:
-            raise ConfigError("camera: detection needs the model's camera: width, height, focal length, centre x and y")
+        del facts
+        camera = camera_of(modalities, self.camera, "model.task.options.camera")
         ranges = {**CLASS_RANGE, **self.class_range}
         return Spec(
             labels=self.labels,
-            camera=self.camera,
+            camera=camera,
             camera_pose=self.camera_pose,
             stride=self.stride,
             max_objects=self.max_objects,

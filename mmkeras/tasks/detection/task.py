@@ -11,9 +11,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from mmkeras.media.geometry import PinholeCamera, Pose
-from mmkeras.modalities import TensorSpec
+from mmkeras.modalities import TensorSpec, off_centre
+from mmkeras.modalities._moves import MIRROR
 from mmkeras.tasks._contract import Outputs, TaskSpec
 from mmkeras.tasks._metrics import sample_weights
+from mmkeras.tasks._targets import TargetSpec
 from mmkeras.tasks.detection.agreement import disagree
 from mmkeras.tasks.detection.answers import answers
 from mmkeras.tasks.detection.boxes import Boxes
@@ -34,6 +36,7 @@ class Spec(TaskSpec):
     """
 
     kind: ClassVar[str] = "detection"
+    follows: ClassVar[tuple[str, ...]] = (MIRROR,)
     metric: ClassVar[str] = "mAP"
     gated_by: ClassVar[Literal["decisions", "tolerance", "metric"]] = "metric"
 
@@ -89,9 +92,15 @@ class Spec(TaskSpec):
         return tuple(TensorSpec(name, (rows, columns, channels), "float32") for name, channels in maps.items())
 
     @property
-    def target(self) -> TensorSpec:
+    def target(self) -> TargetSpec:
         """``target`` (max_objects + 1, 20) float32: objects nearest first, then the pose camera -> ego."""
-        return TensorSpec("target", (self.max_objects + 1, COLUMNS), "float32")
+        return TargetSpec("target", (self.max_objects + 1, COLUMNS), "float32")
+
+    def cannot_follow(self, move: str) -> str:
+        """Return why the boxes cannot follow a move: a shift of the picture would change their places in space."""
+        if move == MIRROR:
+            return off_centre(self.camera)
+        return "its boxes have places in space, not in the picture alone"
 
     def encode(self, target: Any) -> np.ndarray:
         """Return ``{"boxes": boxes in the ego frame, "camera": pose camera -> ego}`` as an array.

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from mmkeras.core.errors import ConfigError, DataError, nearest
-from mmkeras.modalities import TensorSpec
+from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
+from mmkeras.modalities._moves import MOVES
 from mmkeras.tasks._contract import Outputs, TaskSpec
 from mmkeras.tasks._labels import as_labels, check_gamma, check_share, check_weights, label_index
 from mmkeras.tasks._metrics import RankedPrecision, f1, mean_of_known, sample_weights, weighted_mean
+from mmkeras.tasks._targets import TargetSpec
 
 __all__ = ["Config", "Spec"]
 
@@ -43,21 +45,26 @@ class Config:
         check_weights(self.class_weights, self.labels, "class_weights")
         _check_thresholds(self.thresholds, self.labels)
 
-    def completed(self, labels: Iterable[str], targets: np.ndarray | None = None) -> Config:
+    def completed(self, facts: Facts) -> Config:
         """Return this configuration with what only the data knows: the labels, unless they are given here."""
-        del targets
-        return self if self.labels else dataclasses.replace(self, labels=tuple(labels))
+        return self if self.labels else dataclasses.replace(self, labels=facts.labels)
 
-    def spec(self) -> Spec:
+    def spec(self, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
         """Return the task's spec.
+
+        Args:
+            modalities: not used: labels do not depend on them.
+            facts: give the labels that are not listed here.
 
         Raises:
             ConfigError: no labels.
         """
-        if not self.labels:
+        del modalities
+        labels = self.completed(facts).labels
+        if not labels:
             raise ConfigError("labels: multilabel needs at least one, got none. Convert the data first, or list them")
-        given = self.thresholds if isinstance(self.thresholds, Mapping) else dict.fromkeys(self.labels, self.thresholds)
-        return Spec(labels=self.labels, thresholds=tuple(float(given.get(label, 0.5)) for label in self.labels))
+        given = self.thresholds if isinstance(self.thresholds, Mapping) else dict.fromkeys(labels, self.thresholds)
+        return Spec(labels=labels, thresholds=tuple(float(given.get(label, 0.5)) for label in labels))
 
 
 def _check_thresholds(thresholds: float | Mapping[str, float], labels: tuple[str, ...]) -> None:
@@ -86,6 +93,7 @@ class Spec(TaskSpec):
     """
 
     kind: ClassVar[str] = "multilabel"
+    follows: ClassVar[tuple[str, ...]] = MOVES
     metric: ClassVar[str] = "micro_f1"
 
     labels: tuple[str, ...]
@@ -99,9 +107,9 @@ class Spec(TaskSpec):
         return (TensorSpec("probabilities", (len(self.labels),), "float32"),)
 
     @property
-    def target(self) -> TensorSpec:
+    def target(self) -> TargetSpec:
         """``target`` (C,) float32: 1 where a label is set."""
-        return TensorSpec("target", (len(self.labels),), "float32")
+        return TargetSpec("target", (len(self.labels),), "float32")
 
     def encode(self, target: Any) -> np.ndarray:
         """Return a list of labels, or a single one, as 0 and 1, float32 (C,). An empty list sets none.

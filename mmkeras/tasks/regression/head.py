@@ -50,7 +50,7 @@ def losses(spec: Spec, config: Config, class_counts: Mapping[str, int] | None = 
     if not config.std:
         raise ConfigError(
             "mean and std of the training targets are not known, so training could not tell a large error from a small "
-            "one. Fill them with Config.completed(targets=...), or set mean = 0 and std = 1 for standardised targets"
+            "one. Fill them with Config.completed(facts), or set mean = 0 and std = 1 for standardised targets"
         )
     return {"value": RegressionLoss(std=spec.std, kind=config.loss)}
 

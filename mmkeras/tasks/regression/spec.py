@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from mmkeras.core.errors import ConfigError, DataError
-from mmkeras.modalities import TensorSpec
+from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
+from mmkeras.modalities._moves import MOVES
 from mmkeras.tasks._contract import Outputs, TaskSpec
 from mmkeras.tasks._labels import as_labels, check_share
 from mmkeras.tasks._metrics import r2, sample_weights
+from mmkeras.tasks._moments import moments
+from mmkeras.tasks._targets import TargetSpec
 
 __all__ = ["Config", "Spec"]
 
@@ -62,34 +65,39 @@ class Config:
         if problems:
             raise ConfigError("\n".join(problems))
 
-    def completed(self, labels: Iterable[str] = (), targets: np.ndarray | None = None) -> Config:
+    def completed(self, facts: Facts) -> Config:
         """Return this configuration with what only the data knows: mean and spread, unless they are given here.
 
         Args:
-            labels: not used; the other tasks take their labels here.
-            targets: encoded training targets (N, K).
+            facts: their targets (n, K) are read once.
 
         Raises:
             ConfigError: a number that is the same in every sample, or targets of another size.
         """
-        del labels
-        if self.mean or targets is None:
+        if self.mean or facts.targets is None:
             return self
-        targets = np.asarray(targets, np.float64)
-        if targets.ndim != 2 or targets.shape[1] != len(self.names) or len(targets) == 0:
-            raise ConfigError(f"Expected training targets (N, {len(self.names)}) for {self.names}, got {targets.shape}")
-        std = targets.std(axis=0)
+        count, mean, std = moments(facts.targets())
+        if mean.shape != (len(self.names),):
+            got = (count, *mean.shape)
+            raise ConfigError(f"Expected training targets (N, {len(self.names)}) for {self.names}, got {got}")
         if constant := [name for name, value in zip(self.names, std, strict=True) if not value > 0]:
             raise ConfigError(
-                f"There is nothing to learn: {', '.join(constant)} has the same value in all {len(targets)} training "
+                f"There is nothing to learn: {', '.join(constant)} has the same value in all {count} training "
                 "samples. Check the column, or leave it out of names"
             )
-        return dataclasses.replace(self, mean=tuple(targets.mean(axis=0).tolist()), std=tuple(std.tolist()))
+        return dataclasses.replace(self, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
 
-    def spec(self) -> Spec:
-        """Return the task's spec; mean 0 and standard deviation 1 where they are not known yet."""
+    def spec(self, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
+        """Return the task's spec; mean 0 and standard deviation 1 where they are not known yet.
+
+        Args:
+            modalities: not used: the numbers do not depend on them.
+            facts: give mean and standard deviation where they are not given here.
+        """
+        del modalities
+        own = self.completed(facts)
         count = len(self.names)
-        return Spec(self.names, self.units, self.mean or (0.0,) * count, self.std or (1.0,) * count, self.tolerance)
+        return Spec(self.names, self.units, own.mean or (0.0,) * count, own.std or (1.0,) * count, self.tolerance)
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,7 @@ class Spec(TaskSpec):
     """
 
     kind: ClassVar[str] = "regression"
+    follows: ClassVar[tuple[str, ...]] = MOVES
     metric: ClassVar[str] = "relative_mae"
     metric_sign: ClassVar[int] = -1
     gated_by: ClassVar[Literal["decisions", "tolerance", "metric"]] = "tolerance"
@@ -122,9 +131,9 @@ class Spec(TaskSpec):
         return (TensorSpec("value", (len(self.names),), "float32"),)
 
     @property
-    def target(self) -> TensorSpec:
+    def target(self) -> TargetSpec:
         """``target`` (K,) float32."""
-        return TensorSpec("target", (len(self.names),), "float32")
+        return TargetSpec("target", (len(self.names),), "float32")
 
     def encode(self, target: Any) -> np.ndarray:
         """Return a number, a list of K numbers or a dict by name as float32 (K,). Text that reads as a number will do.

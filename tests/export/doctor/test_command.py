@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,16 @@ def test_a_run_made_without_a_modality(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(to_toml(RunConfig(model=config)), "utf-8")
     model = model_of_run(Run(tmp_path, modality_specs(config), task_spec(config), {}), tmp_path)
     assert [tensor.name for tensor in model.inputs] == ["camera", "camera_present"]
+
+
+def test_a_run_of_a_radar_alone_keeps_the_camera_that_it_took_from_the_picture(tmp_path: Path) -> None:
+    config = tiny_drive_config(without=("camera",), fusion={"grid": [4, 8]})
+    camera = replace(config.camera, focal=50.0, centre=(32.0, 12.0))
+    task = Choice("detection", {"channels": 8, "max_objects": 4})
+    config = replace(config, camera=camera, radar=replace(config.radar, camera=(), grid=()), task=task)
+    (tmp_path / "config.toml").write_text(to_toml(RunConfig(model=config)), "utf-8")
+    model = model_of_run(Run(tmp_path, modality_specs(config), task_spec(config), {}), tmp_path)
+    assert {tensor.name for tensor in model.inputs} == {"radar_points", "radar_mask", "radar_present"}
 
 
 def test_a_bundle_is_examined_with_its_own_model(report: Report, tmp_path: Path) -> None:

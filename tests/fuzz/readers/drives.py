@@ -26,7 +26,8 @@ from tests.fuzz.reader import Reader
 
 __all__ = ["READERS", "simulated"]
 
-_MODALITIES = {"camera": ImageConfig(size=(32, 64)), "radar": RadarConfig(max_points=8)}
+_CAMERA = (64.0, 32.0, 50.0, 32.0, 12.0)
+_MODALITIES = {"camera": ImageConfig(size=(32, 64)), "radar": RadarConfig(max_points=8, camera=_CAMERA)}
 
 
 @functools.cache
@@ -51,9 +52,9 @@ def _write_nuscenes(folder: Path) -> None:
 
 
 def _read_source(folder: Path) -> object:
-    source = Source(str(folder))
+    source = Source(str(folder), model_camera=_CAMERA)
     source.fingerprint_inputs()
-    task = DetectionConfig(labels=("car", "pedestrian"), max_objects=4, camera=(64, 32, 50, 32, 12)).spec()
+    task = DetectionConfig(labels=("car", "pedestrian"), max_objects=4, camera=_CAMERA).spec()
     return Encoder(_MODALITIES, task).encode(list(source.samples()), "train")
 
 

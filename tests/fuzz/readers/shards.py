@@ -58,7 +58,7 @@ def _read(folder: Path) -> object:
     index = Index.load(folder)
     task = task_from_json(index.task)
     read_samples(index, "train")
-    read_targets(index, "validation")
+    list(read_targets(index, "validation"))
     load_arrays(index, "train", _SPECS, task)
     return samples.read(index, "test", _SPECS, task, batch_size=2)
 

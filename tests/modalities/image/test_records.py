@@ -122,7 +122,7 @@ def test_encode_keeps_files_and_writes_pixels_as_png(tmp_path):
         records.encode(Config(), tmp_path / "b.jpg")
 
 
-ALL = Config(size=(24, 20), flip=True, brightness=0.2, contrast=0.3, translate=0.2)
+ALL = Config(size=(24, 20), brightness=0.2, contrast=0.3)
 
 
 def batch(count: int = 16) -> dict[str, tf.Tensor]:
@@ -155,9 +155,14 @@ def test_nothing_configured_changes_nothing():
     assert records.augment(config, config.spec("image"), inputs, [1, 2]) is inputs
 
 
+def moved(config: Config, inputs: dict[str, tf.Tensor], seed: list[int]) -> np.ndarray:
+    move = records.draw_move(config, len(inputs["image"]), seed)
+    return records.move(config.spec("image"), inputs, move)["image"].numpy()
+
+
 def test_flip_alone_mirrors_about_half():
     config, inputs = Config(size=(24, 20), flip=True), batch(64)
-    result = records.augment(config, config.spec("image"), inputs, [3, 4])["image"].numpy()
+    result = moved(config, inputs, [3, 4])
     plain = inputs["image"].numpy()
     kept = (result == plain).all(axis=(1, 2, 3))
     mirrored = (result == plain[:, :, ::-1]).all(axis=(1, 2, 3))
@@ -166,15 +171,19 @@ def test_flip_alone_mirrors_about_half():
 
 
 def test_translation_moves_by_whole_pixels_within_its_share():
-    config = Config(size=(20, 20), translate=0.1)
     dot = np.zeros((32, 20, 20, 3), np.uint8)
     dot[:, 10, 10] = 255
-    moved = records.augment(config, config.spec("image"), {"image": tf.constant(dot)}, [0, 1])["image"]
-    samples, rows, columns = np.nonzero(moved.numpy()[..., 0])
+    result = moved(Config(size=(20, 20), translate=0.1), {"image": tf.constant(dot)}, [0, 1])
+    samples, rows, columns = np.nonzero(result[..., 0])
     assert sorted(samples) == list(range(32))
     assert set(rows) <= set(range(8, 13))
     assert set(columns) <= set(range(8, 13))
     assert len(set(rows)) > 2
+
+
+def test_the_options_that_move_pictures_say_so():
+    assert Config(flip=True, translate=0.1).moves() == {"flip": "mirror", "translate": "shift"}
+    assert Config(brightness=0.1, corruption=0.1).moves() == {}
 
 
 def test_corruption_darkens_fogs_or_covers_the_share_that_is_asked_for():

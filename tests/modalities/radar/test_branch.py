@@ -17,11 +17,12 @@ from tests.modalities.radar.points import random_points
 
 WIDTH = 16
 ROWS, COLUMNS = 6, 16
+CAMERA = (256.0, 96.0, 200.0, 128.0, 48.0)
 FORMS = ("points", "channels")
 
 
 def _config(**options: Any) -> Config:
-    return Config(**{"max_points": 20, "grid": (ROWS, COLUMNS), "heads": 2, **options})
+    return Config(**{"max_points": 20, "camera": CAMERA, "grid": (ROWS, COLUMNS), "heads": 2, **options})
 
 
 def _spec() -> Spec:

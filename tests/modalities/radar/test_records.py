@@ -8,7 +8,8 @@ from mmkeras.modalities.radar.records import augment, decode, encode
 from mmkeras.modalities.radar.spec import FEATURES, Config, rotated, staled
 from tests.modalities.radar.points import random_points
 
-CONFIG = Config(max_points=40)
+CAMERA = (256.0, 96.0, 200.0, 128.0, 48.0)
+CONFIG = Config(max_points=40, camera=CAMERA)
 SPEC = CONFIG.spec("radar")
 
 
@@ -45,7 +46,7 @@ def test_nothing_configured_changes_nothing():
 
 def test_a_disturbed_radar_is_a_late_and_turned_one():
     points = SPEC.select(random_points(60))
-    config = Config(max_points=40, disturb=1.0, stale=0.3, misalign=5.0, lose=0.0)
+    config = Config(max_points=40, camera=CAMERA, disturb=1.0, stale=0.3, misalign=5.0, lose=0.0)
     got = _disturbed(config, points)
     real = got["radar_mask"] == 1
     before, after = points[real[: len(points)]], got["radar_points"][real]
@@ -63,7 +64,7 @@ def test_a_disturbed_radar_is_a_late_and_turned_one():
 
 
 def test_a_disturbed_radar_loses_points_and_lost_ones_are_zero():
-    config = Config(max_points=40, disturb=1.0, stale=0.0, misalign=0.0, lose=1.0)
+    config = Config(max_points=40, camera=CAMERA, disturb=1.0, stale=0.0, misalign=0.0, lose=1.0)
     before = SPEC.preprocess(random_points(300))
     counts = []
     for seed in range(20):
@@ -76,7 +77,7 @@ def test_a_disturbed_radar_loses_points_and_lost_ones_are_zero():
 
 
 def test_only_the_share_that_is_asked_for_is_disturbed():
-    config = Config(max_points=40, disturb=0.3, lose=0.0)
+    config = Config(max_points=40, camera=CAMERA, disturb=0.3, lose=0.0)
     one = SPEC.preprocess(random_points(300))
     batch = {name: tf.constant(np.repeat(value[None], 500, axis=0)) for name, value in one.items()}
     got = augment(config, SPEC, batch, tf.constant([3, 4]))["radar_points"].numpy()

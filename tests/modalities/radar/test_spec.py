@@ -11,7 +11,8 @@ from mmkeras.modalities import spec_from_json
 from mmkeras.modalities.radar.spec import FEATURES, Config, read_points, rotated, staled, thinned
 from tests.modalities.radar.points import random_points
 
-SPEC = Config(max_points=24, max_range=60.0).spec("radar")
+CAMERA = (256.0, 96.0, 200.0, 128.0, 48.0)
+SPEC = Config(max_points=24, max_range=60.0, camera=CAMERA).spec("radar")
 
 
 def _features(points: np.ndarray) -> dict[str, np.ndarray]:

@@ -27,7 +27,7 @@ def test_objects_are_counted_by_class():
     sample = Sample(key="a", values={"text": "rain"}, target=target, split=None, group=None, columns={}, origin="a:1")
     (encoded,) = Encoder({"text": TextConfig()}, TASK.spec()).encode([sample], "train")
     assert isinstance(encoded, Encoded)
-    truth = TASK.spec().truth(np.asarray(encoded.target, np.float32))
+    truth = TASK.spec().truth(TASK.spec().target.from_bytes(encoded.targets["target"]))
     assert encoded.labels == [TASK.labels[i] for i in truth.label]
     assert 1 < len(encoded.labels) <= 8
 
@@ -51,7 +51,11 @@ def test_what_shapes_a_target_shapes_the_data(change: dict[str, Any], same: bool
 def test_a_model_gets_the_targets_it_was_made_for(tmp_path: Path):
     from mmkeras.data.features import check_specs
 
-    index: Any = SimpleNamespace(folder=tmp_path, modalities={}, task=json.loads(json.dumps(TASK.spec().to_json())))
+    spec = TASK.spec()
+    task = json.loads(json.dumps(spec.to_json()))
+    index: Any = SimpleNamespace(
+        folder=tmp_path, modalities={}, task=task, targets={spec.target.name: str(spec.target)}
+    )
     check_specs(index, {}, TASK.spec())
     check_specs(index, {}, dataclasses.replace(TASK, stride=16).spec())
     for change in ({"camera": (256, 96, 200, 128, 40)}, {"max_objects": 8}):

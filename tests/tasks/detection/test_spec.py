@@ -8,6 +8,7 @@ import pytest
 
 from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.evaluation.intervals import Bootstrap
+from mmkeras.modalities import NO_FACTS
 from mmkeras.tasks import task_from_json
 from mmkeras.tasks.detection import scores
 from mmkeras.tasks.detection.classes import attributes_by_speed
@@ -36,7 +37,7 @@ def test_json_and_tuples():
     task = Config(**given).spec()
     assert task.class_range == (60.0, 50.0)
     assert task_from_json(json.loads(json.dumps(task.to_json()))) == task
-    assert Config(**given).completed([], None).spec() == task
+    assert Config(**given).completed(NO_FACTS).spec() == task
     hash(task)
 
 
@@ -50,7 +51,7 @@ def test_outputs_follow_camera_and_stride():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"camera": []}, "needs the model's camera"),
+        ({"camera": []}, "camera: expected one camera .* no picture knows its camera. Set focal"),
         ({"camera": [1, 2, 3]}, "camera: expected width"),
         ({"camera": [256, 96, 0, 1, 1]}, "camera: expected width"),
         ({"camera_pose": [0] * 7}, "camera_pose: expected"),
