@@ -20,7 +20,6 @@ from mmkeras.core.errors import DataError
 from mmkeras.data.arrays import load_arrays
 from mmkeras.data.features import check_specs, decode, decode_targets, parse, to_elements
 from mmkeras.data.index import Index
-from mmkeras.data.moves import check_moves
 from mmkeras.data.seeds import derive
 from mmkeras.data.streams import Position, from_arrays, from_shards
 from mmkeras.data.transforms import augment as augment_samples
@@ -28,6 +27,7 @@ from mmkeras.data.transforms import drop_modalities
 from mmkeras.layers.draws import part_of_batch
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
+from mmkeras.tasks._moves import check_moves
 
 __all__ = ["eval_dataset", "train_dataset"]
 

@@ -9,13 +9,13 @@ import tensorflow as tf
 
 from mmkeras.core.components import find, has
 from mmkeras.data.encode import room
-from mmkeras.data.moves import leader
 from mmkeras.data.seeds import derive
 from mmkeras.layers.draws import uniform
 from mmkeras.modalities import ModalitySpec
 from mmkeras.modalities._moves import Move
 from mmkeras.modalities.image.moving import move_picture
 from mmkeras.tasks import TaskSpec
+from mmkeras.tasks._moves import leader
 
 __all__ = ["augment", "drop_modalities", "zero_missing"]
 

@@ -11,11 +11,11 @@ from keras import layers, ops
 from mmkeras.core.components import check_options, find
 from mmkeras.core.config import ModelConfig, declared_modalities, modality_configs
 from mmkeras.core.errors import ConfigError
-from mmkeras.data.moves import check_moves
 from mmkeras.layers.keras_settings import check_keras
 from mmkeras.layers.tokens import Encoded, Tokens
 from mmkeras.modalities import ModalitySpec, specs_of
 from mmkeras.tasks import TaskSpec
+from mmkeras.tasks._moves import check_moves
 
 __all__ = [
     "NullToken",

@@ -11,10 +11,10 @@ from PIL import Image as Pillow
 
 from mmkeras.core.components import Choice
 from mmkeras.core.errors import ConfigError
-from mmkeras.data.moves import check_moves
 from mmkeras.data.transforms import augment
 from mmkeras.media.geometry import Pose
 from mmkeras.model import check_augmentation, specs_before_data, task_spec
+from mmkeras.tasks._moves import check_moves
 from tests.tiny import TinyDrive, tiny_drive_config, tiny_model_config
 
 POSE = Pose.from_matrix(Pose((1.5, 0.4, 1.6), (0.52, -0.47, 0.51, -0.498)).matrix)
