@@ -102,15 +102,7 @@ def _numbers(target: np.ndarray) -> np.ndarray:
 
 def labels_of(task: TaskSpec, target: np.ndarray) -> tuple[str, ...]:
     """Return the labels in an encoded target, one for each object; none for a number."""
-    classes: Callable[[Any], list[str]] | None = getattr(task, "classes_of", None)
-    if classes is not None:
-        return tuple(classes(target))
-    labels: tuple[str, ...] = getattr(task, "labels", ())
-    if not labels or not task.reads_labels:
-        return ()
-    if np.ndim(target) == 0:
-        return (labels[int(target)],)
-    return tuple(label for label, value in zip(labels, target, strict=True) if value > 0)
+    return tuple(task.classes_of(target))
 
 
 def mask_of(spec: ModalitySpec) -> TensorSpec | None:

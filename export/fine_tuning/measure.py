@@ -19,7 +19,7 @@ from export.to_litert.int8 import LiteRTQuantizer
 from export.verification.runners import opened
 from export.verification.scenarios import ALL
 from export.verification.standard_error import metric_error
-from export.verification.verify import Reference, run_batches
+from export.verification.verify import Reference
 from mmkeras.core.errors import ExportError
 
 __all__ = ["Measured", "change_error", "measure"]
@@ -41,14 +41,12 @@ class Measured:
     """The int8 file's task metric by scenario."""
     flips: dict[str, int]
     """Decisions that differ between the two, by scenario."""
-    targets: np.ndarray
-    """Encoded targets (N, ...)."""
     weights: np.ndarray
     """Weights (N,) of the samples in the metric."""
     groups: np.ndarray
     """Number of each sample's group (N,)."""
-    answers: dict[str, np.ndarray]
-    """Outputs (N, ...) of the int8 file in the scenario ``all``."""
+    evidence: dict[str, np.ndarray]
+    """The task's evidence of the int8 file in the scenario ``all``."""
 
     @property
     def whole(self) -> tuple[float, float]:
@@ -88,33 +86,31 @@ def measure(
         kept = [layer.name for layer in quantizer.layers if any(fnmatch(layer.layer, pattern) for pattern in keep)]
         path = Path(folder, f"int8.{format}")
         quantizer.write(path, kept)
-        scores, flips, answers = {}, {}, {}
+        scores, flips, evidence = {}, {}, {}
         with opened(format, path) as file:
             for case in reference.cases:
                 name = case.scenario.name
                 step(f"int8, {name}")
-                outputs = run_batches(file.infer, case.inputs, file.size)
-                scored = source.task.score(reference.targets, outputs, reference.weights)
-                scores[name] = float(scored[source.task.metric])
-                flips[name] = int(np.sum(source.task.flips(case.outputs, outputs)))
+                found = reference.reduced(case, file.infer, file.size)
+                scores[name] = source.task.finish(found.evidence, reference.weights)[source.task.metric]
+                flips[name] = int(found.flips.sum())
                 if name == ALL:
-                    answers = outputs
+                    evidence = found.evidence
     return Measured(
         samples=len(reference.keys),
         layers=len(quantizer.layers) - len(kept),
         float32={name: float(value) for name, value in reference.metrics.items()},
         int8=scores,
         flips=flips,
-        targets=reference.targets,
         weights=reference.weights,
         groups=reference.groups,
-        answers=answers,
+        evidence=evidence,
     )
 
 
 def change_error(source: Source, before: Measured, after: Measured) -> float:
     """Return the standard error of the int8 files' difference in the metric, for samples drawn anew."""
-    return metric_error(source.task, after.targets, after.weights, after.groups, before.answers, after.answers)
+    return metric_error(source.task, after.weights, after.groups, before.evidence, after.evidence)
 
 
 def _quantizer(format: str, float32: Path, inputs: dict[str, np.ndarray]) -> Quantizer:

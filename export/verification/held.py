@@ -42,8 +42,7 @@ def hold_to_evaluation(source: Source, reference: Reference) -> None:
     case = next(case for case in reference.cases if case.scenario.name == ALL)
     allowed = SAME * max(1.0, abs(evaluated))
     if not whole:
-        known = reference.targets, reference.weights, reference.groups
-        error = level_error(task, *known, case.outputs)
+        error = level_error(task, reference.weights, reference.groups, case.evidence)
         if 0 <= evaluated <= 1 and task.metric_sign > 0:
             # A few samples that are all right would tell nothing of how far a share moves by chance.
             error = max(error, math.sqrt(evaluated * (1 - evaluated) / len(np.unique(reference.groups))))

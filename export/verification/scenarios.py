@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from export.verification.training_path import TrainingPath, check_host
+from export.verification.training_path import BATCH, HostCheck, TrainingPath
 from mmkeras.modalities import ModalitySpec
 
 __all__ = ["ALL", "Scenario", "ScenarioInputs", "scenarios"]
@@ -51,7 +51,11 @@ class ScenarioInputs:
     """Model inputs of the same samples in any scenario, decoded as in training; each modality is decoded once."""
 
     def __init__(
-        self, specs: Mapping[str, ModalitySpec], values: Sequence[Mapping[str, Any]], keys: Sequence[str] = ()
+        self,
+        specs: Mapping[str, ModalitySpec],
+        values: Sequence[Mapping[str, Any]],
+        keys: Sequence[str] = (),
+        allocate: Callable[[int, np.ndarray], Any] = lambda count, like: np.empty((count, *like.shape[1:]), like.dtype),
     ) -> None:
         """Decode the samples as they are, and hold the host's preprocessing to that.
 
@@ -59,6 +63,8 @@ class ScenarioInputs:
             specs: modality specs by name.
             values: raw values by modality, one mapping per sample; ``None`` is a missing modality.
             keys: names of the samples, for messages; their positions when not given.
+            allocate: gives room for N rows like those of a batch, see `export.verification.rows`; in memory when not
+                given.
 
         Raises:
             DataError: a raw value cannot be used.
@@ -67,20 +73,31 @@ class ScenarioInputs:
         self._specs = dict(specs)
         self._values = values
         self._keys = keys or [str(place) for place in range(len(values))]
+        self._allocate = allocate
         self._training = {name: TrainingPath(spec) for name, spec in specs.items()}
         self._base = {name: self._stack(name, Scenario(ALL)) for name in specs}
 
-    def inputs(self, scenario: Scenario) -> dict[str, np.ndarray]:
+    def inputs(self, scenario: Scenario) -> dict[str, Any]:
         """Return every tensor and presence input (N, ...) by name. Arrays are shared between scenarios."""
         parts = dict(self._base)
         if scenario.modality:
             parts[scenario.modality] = self._stack(scenario.modality, scenario)
         return {name: array for part in parts.values() for name, array in part.items()}
 
-    def _stack(self, name: str, scenario: Scenario) -> dict[str, np.ndarray]:
-        values = [sample.get(name) for sample in self._values]
-        if (change := scenario.change) is not None:
-            values = [None if value is None else change(value) for value in values]
-        inputs = self._training[name].inputs(values)
-        check_host(self._specs[name], values, self._keys, inputs, scenario.name)
-        return inputs
+    def _stack(self, name: str, scenario: Scenario) -> dict[str, Any]:
+        change, count = scenario.change, len(self._values)
+        check = HostCheck(self._specs[name], scenario.name)
+        found: dict[str, Any] = {}
+        for start in range(0, count, BATCH):
+            rows = slice(start, min(start + BATCH, count))
+            values = [sample.get(name) for sample in self._values[rows]]
+            if change is not None:
+                values = [None if value is None else change(value) for value in values]
+            inputs = self._training[name].inputs(values)
+            check.add(values, self._keys[rows], inputs)
+            for tensor, array in inputs.items():
+                if tensor not in found:
+                    found[tensor] = self._allocate(count, array)
+                found[tensor][rows] = array
+        check.finish()
+        return found

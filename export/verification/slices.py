@@ -10,7 +10,7 @@ from export.verification.results import SliceResult
 from export.verification.standard_error import metric_error
 from mmkeras.evaluation.slices import FEW_SAMPLES, group_column
 from mmkeras.tasks import TaskSpec
-from mmkeras.tasks._contract import Outputs
+from mmkeras.tasks._evidence import Evidence, rows_of
 
 __all__ = ["Slices"]
 
@@ -22,7 +22,6 @@ class Slices:
         self,
         task: TaskSpec,
         columns: Sequence[Mapping[str, str]],
-        targets: np.ndarray,
         weights: np.ndarray,
         depends: np.ndarray,
     ) -> None:
@@ -31,11 +30,10 @@ class Slices:
         Args:
             task: scores.
             columns: of each sample, value by column.
-            targets: encoded targets (N, ...).
             weights: sample weights (N,).
             depends: number of each sample's group (N,): those that depend on each other.
         """
-        self._task, self._targets, self._weights, self._depends = task, targets, weights, depends
+        self._task, self._weights, self._depends = task, weights, depends
         self._groups: dict[str, np.ndarray] = {}
         for column in sorted({name for each in columns for name in each}):
             groups, _ = group_column(column, np.array([each.get(column, "") for each in columns]))
@@ -45,31 +43,25 @@ class Slices:
                 if FEW_SAMPLES <= inside.sum() < len(groups) and weights[inside].sum() > 0:
                     self._groups[f"{column} = {value}"] = inside
 
-    def compare(self, reference: Outputs, outputs: Outputs) -> tuple[SliceResult, ...]:
+    def compare(self, reference: Evidence, evidence: Evidence, flips: np.ndarray) -> tuple[SliceResult, ...]:
         """Score every slice, the one that lost most first.
 
         Args:
-            reference: outputs (N, ...) of the Keras model.
-            outputs: outputs (N, ...) of the file.
+            reference: evidence of the Keras model.
+            evidence: evidence of the file.
+            flips: bool (N,): changed decisions.
         """
-        flips = self._task.flips(reference, outputs)
         sign = self._task.metric_sign
         results = []
         for name, inside in self._groups.items():
-            metric = self._score(outputs, inside)
+            sides = [rows_of(each, inside) for each in (reference, evidence)]
+            weights = self._weights[inside]
+            before, metric = (self._task.finish(side, weights)[self._task.metric] for side in sides)
             # A slice without a changed decision has not lost anything.
-            before = self._score(reference, inside) if flips[inside].any() else metric
+            before = before if flips[inside].any() else metric
             # A slice without any object has no metric to lose.
             if not np.isnan(before):
-                sides = [
-                    {key: np.asarray(value)[inside] for key, value in each.items()} for each in (reference, outputs)
-                ]
-                known = self._targets[inside], self._weights[inside], self._depends[inside]
-                error = metric_error(self._task, *known, *sides) if metric != before else 0.0
+                error = metric_error(self._task, weights, self._depends[inside], *sides) if metric != before else 0.0
                 flipped = int(flips[inside].sum())
                 results.append(SliceResult(name, int(inside.sum()), flipped, metric, metric - before, error))
         return tuple(sorted(results, key=lambda result: sign * result.metric_change))
-
-    def _score(self, outputs: Outputs, inside: np.ndarray) -> float:
-        part = {name: np.asarray(value)[inside] for name, value in outputs.items()}
-        return float(self._task.score(self._targets[inside], part, self._weights[inside])[self._task.metric])

@@ -6,7 +6,7 @@ import numpy as np
 
 from mmkeras.evaluation.intervals import Bootstrap, paired_error
 from mmkeras.tasks import TaskSpec
-from mmkeras.tasks._contract import Outputs
+from mmkeras.tasks._evidence import Evidence
 
 __all__ = ["level_error", "metric_error"]
 
@@ -15,12 +15,7 @@ RESAMPLES = 100
 
 
 def metric_error(
-    task: TaskSpec,
-    targets: np.ndarray,
-    weights: np.ndarray,
-    groups: np.ndarray,
-    reference: Outputs,
-    outputs: Outputs,
+    task: TaskSpec, weights: np.ndarray, groups: np.ndarray, reference: Evidence, evidence: Evidence
 ) -> float:
     """Return the standard error of the difference of the task's metric between the Keras model and a file.
 
@@ -28,11 +23,10 @@ def metric_error(
 
     Args:
         task: scores.
-        targets: encoded targets (N, ...).
         weights: sample weights (N,).
         groups: number of each sample's group (N,).
-        reference: outputs (N, ...) of the Keras model.
-        outputs: outputs (N, ...) of the file.
+        reference: evidence of the Keras model.
+        evidence: evidence of the file.
 
     Returns:
         The error in the metric's unit; 0 where it cannot be told, which leaves the gate at its bare limit.
@@ -40,13 +34,11 @@ def metric_error(
     if not weights.sum() > 0:
         return 0.0
     drawn = groups if len(np.unique(groups)) > 1 else np.arange(len(groups))
-    return paired_error(task, targets, weights, drawn, reference, outputs, resamples=RESAMPLES)
+    return paired_error(task, reference, evidence, weights, drawn, resamples=RESAMPLES)
 
 
-def level_error(
-    task: TaskSpec, targets: np.ndarray, weights: np.ndarray, groups: np.ndarray, outputs: Outputs
-) -> float:
+def level_error(task: TaskSpec, weights: np.ndarray, groups: np.ndarray, evidence: Evidence) -> float:
     """Return the standard error of one model's metric. See `metric_error`."""
-    draws = Bootstrap(RESAMPLES).score(task, targets, outputs, weights, groups, only=(task.metric,)).draws[task.metric]
+    draws = Bootstrap(RESAMPLES).score(task, evidence, weights, groups, only=(task.metric,)).draws[task.metric]
     known = draws[np.isfinite(draws)]
     return float(known.std()) if len(known) >= RESAMPLES / 2 else 0.0

@@ -1,7 +1,8 @@
 """Holds exported files to the Keras model: on the same real samples, in every modality scenario.
 
 The Keras model runs once per scenario, on inputs decoded as in training, and is remembered; every file is then run by
-the same Runner that the device uses.
+the same Runner that the device uses. Outputs are compared and reduced block by block, so that memory does not grow with
+their size; inputs and the Keras model's outputs wait in temporary files where they are large.
 """
 
 from __future__ import annotations
@@ -9,21 +10,26 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
 
 from export.source import Source
 from export.to_saved_model.endpoints import decode_batch
-from export.verification.results import OutputDifference, ScenarioResult, max_or_nan
+from export.verification.differences import Difference, Reduced, channels
+from export.verification.results import ScenarioResult, max_or_nan
+from export.verification.rows import Rows, allocate
 from export.verification.samples import groups_of
 from export.verification.scenarios import ALL, Scenario, ScenarioInputs, scenarios
 from export.verification.slices import Slices
 from export.verification.standard_error import metric_error
 from mmkeras.core.errors import ExportError
 from mmkeras.evaluation.calibration import calibration
-from mmkeras.tasks._contract import Outputs
+from mmkeras.tasks import TaskSpec
+from mmkeras.tasks._evidence import Evidence, joined
+from mmkeras.tasks._moments import Moments
 
 __all__ = [
     "BATCH",
@@ -39,9 +45,10 @@ Infer = Callable[[dict[str, Any]], Mapping[str, Any]]
 """Runs a batch: arrays (B, ...) by input name -> arrays (B, ...) by output name."""
 
 BATCH = 64
-"""Samples in one forward pass."""
+"""Samples in one forward pass, fewer where their outputs are large."""
 CLOSE = 0.05
 """Margin, in the unit of the task's confidence, up to which a changed decision was a near tie of the Keras model."""
+_BLOCK_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -50,10 +57,14 @@ class Case:
 
     scenario: Scenario
     """What was done to the samples."""
-    inputs: dict[str, Any]
+    inputs: Mapping[str, Rows]
     """Model inputs (N, ...) by tensor name, or raw values (N,) by modality for the raw endpoint."""
-    outputs: dict[str, np.ndarray]
+    outputs: Mapping[str, Rows]
     """Outputs (N, ...) of the Keras model."""
+    evidence: dict[str, np.ndarray]
+    """The task's evidence of them."""
+    moments: dict[str, Moments]
+    """Of each output over all samples, by channel (C,)."""
     metric: float
     """The Keras model's task metric."""
 
@@ -74,46 +85,93 @@ class Reference:
         """
         self._source = source
         self.keys = tuple(sample.key for sample in source.samples)
-        self.targets = np.stack([np.asarray(sample.target) for sample in source.samples])
+        self.targets = [np.asarray(sample.target) for sample in source.samples]
         self.weights = np.array([sample.weight for sample in source.samples], np.float64)
         self.groups = groups_of(source.samples)
         self.infer = keras_infer(source.model)
+        self.block = _block(source.task)
+        """Samples that are looked at at once."""
         columns = [sample.columns for sample in source.samples]
-        self._slices = Slices(source.task, columns, self.targets, self.weights, self.groups)
-        inputs = ScenarioInputs(source.specs, [sample.values for sample in source.samples], self.keys)
+        self._slices = Slices(source.task, columns, self.weights, self.groups)
+        inputs = ScenarioInputs(source.specs, [sample.values for sample in source.samples], self.keys, allocate)
         self.cases: list[Case] = []
         for scenario in scenarios(source.specs):
             step(scenario.name)
-            self.cases.append(self._case(scenario, inputs.inputs(scenario)))
-        self.spread = source.task.spread(self.cases[0].outputs)
+            self.cases.append(self.case(scenario, inputs.inputs(scenario), self.infer))
+        self.spread = source.task.spread(self.cases[0].moments)
+
+    @property
+    def task(self) -> TaskSpec:
+        """The task."""
+        return self._source.task
+
+    def parts(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Return rows in parts that are small enough to be looked at at once."""
+        return [rows[start : start + self.block] for start in range(0, len(rows), self.block)]
 
     @property
     def metrics(self) -> dict[str, float]:
         """The Keras model's task metric by scenario."""
         return {case.scenario.name: case.metric for case in self.cases}
 
-    def raw_cases(self) -> list[Case]:
-        """Return cases for the raw endpoint: ``raw`` and, each of several modalities empty, ``raw_without_<name>``.
+    def raw_cases(self) -> Iterator[Case]:
+        """Yield cases for the raw endpoint: ``raw`` and, each of several modalities empty, ``raw_without_<name>``.
 
         Their reference is the Keras model on tensors decoded in TensorFlow, one sample at a time, as in training.
         """
         import tensorflow as tf
 
         specs = self._source.specs
-        values = {name: [_as_bytes(sample.values.get(name)) for sample in self._source.samples] for name in specs}
-        empty = [b""] * len(self.keys)
         graph = tf.function(decode_batch, autograph=False)
-        decoded = {name: _numpy(graph(spec, tf.constant(values[name]))) for name, spec in specs.items()}
-        cases = []
-        for missing in ("", *(specs if len(specs) > 1 else ())):
-            raw = {name: empty if name == missing else values[name] for name in specs}
+
+        def infer(raw: dict[str, Any]) -> Mapping[str, Any]:
             tensors: dict[str, np.ndarray] = {}
             for name, spec in specs.items():
-                tensors |= _numpy(graph(spec, tf.constant(empty))) if name == missing else decoded[name]
-            scenario = Scenario(f"raw_without_{missing}" if missing else "raw")
-            case = self._case(scenario, tensors)
-            cases.append(Case(scenario, {k: np.array(v, object) for k, v in raw.items()}, case.outputs, case.metric))
-        return cases
+                tensors |= _numpy(graph(spec, tf.constant(list(raw[name]))))
+            return self.infer(tensors)
+
+        values = {name: [_as_bytes(sample.values.get(name)) for sample in self._source.samples] for name in specs}
+        empty = [b""] * len(self.keys)
+        for missing in ("", *(specs if len(specs) > 1 else ())):
+            raw = {name: np.array(empty if name == missing else values[name], object) for name in specs}
+            yield self.case(Scenario(f"raw_without_{missing}" if missing else "raw"), raw, infer)
+
+    def case(self, scenario: Scenario, inputs: Mapping[str, Rows], infer: Infer) -> Case:
+        """Return a scenario with the answers of the Keras model.
+
+        Args:
+            scenario: for messages.
+            inputs: (N, ...) by name.
+            infer: the Keras model.
+
+        Raises:
+            ExportError: an output is NaN or infinite.
+        """
+        task, outputs, parts = self.task, {}, []
+        moments: dict[str, list[Moments]] = {}
+        bad: dict[str, list[str]] = {}
+        for rows, found in _blocks(infer, inputs, BATCH, self.block):
+            for name, value in found.items():
+                if name not in outputs:
+                    outputs[name] = allocate(len(self.keys), value)
+                outputs[name][rows] = value
+                finite = np.isfinite(value).reshape(len(value), -1).all(axis=1)
+                if finite.all():
+                    moments.setdefault(name, []).append(Moments.of(channels(value)))
+                else:
+                    known = zip(self.keys[rows], finite, strict=True)
+                    bad.setdefault(name, []).extend(key for key, good in known if not good)
+            if not bad:
+                parts.append(task.evidence(self._targets(rows), found))
+        for name, keys in bad.items():
+            raise ExportError(
+                f"The Keras model itself gives NaN or infinity in {name!r}, scenario {scenario.name!r}, on "
+                f"{len(keys)} samples such as {keys[0]!r}. Nothing can be held to it: train it again."
+            )
+        evidence = joined(parts)
+        metric = task.finish(evidence, self.weights)[task.metric]
+        whole = {name: reduce(add, each) for name, each in moments.items()}
+        return Case(scenario, inputs, outputs, evidence, whole, metric)
 
     def measure(self, case: Case, infer: Infer, size: int = BATCH, *, brief: bool = False) -> ScenarioResult:
         """Run a file in one case, ``size`` samples at a time, and compare it with the Keras model.
@@ -123,115 +181,82 @@ class Reference:
             infer: runs the file.
             size: samples at a time.
             brief: leave out the slices and the metric's standard error, which take most of the time.
-        """
-        outputs = run_batches(infer, case.inputs, size)
-        result = self.compare(case, outputs, brief=brief)
-        if not brief and case.scenario.name == ALL and result.flips:
-            result = dataclasses.replace(result, slices=self._slices.compare(case.outputs, outputs))
-        return result
-
-    def compare(self, case: Case, outputs: Outputs, *, brief: bool = False) -> ScenarioResult:
-        """Compare a file's outputs with the Keras model's.
-
-        Args:
-            case: the Keras model's outputs (N, ...).
-            outputs: the file's outputs (N, ...).
-            brief: leave out the standard error of the metric.
 
         Raises:
             ExportError: an output is missing or has another shape.
         """
-        task = self._source.task
-        differences = {
-            name: _difference(name, reference, outputs.get(name), self.spread[name], sorted(outputs))
-            for name, reference in case.outputs.items()
-        }
-        flips = task.flips(case.outputs, outputs)
-        close = flips & (task.margins(case.outputs, outputs) <= CLOSE)
-        metric = held = task.score(self.targets, outputs, self.weights)[task.metric]
-        held_outputs = outputs
+        reduced = self.reduced(case, infer, size)
+        result = self._result(case, reduced, brief=brief)
+        if not brief and case.scenario.name == ALL and result.flips:
+            slices = self._slices.compare(case.evidence, reduced.evidence, reduced.flips)
+            result = dataclasses.replace(result, slices=slices)
+        return result
+
+    def reduced(self, case: Case, infer: Infer, size: int = BATCH) -> Reduced:
+        """Run a file in one case and keep what is measured of its outputs; see `measure`."""
+        task = self.task
+        differences = {name: Difference(name, case.moments[name], self.spread[name]) for name in case.outputs}
+        parts, flips, close = [], [], []
+        for rows, found in _blocks(infer, case.inputs, size, self.block):
+            expected = {name: values[rows] for name, values in case.outputs.items()}
+            for name, difference in differences.items():
+                difference.add(expected[name], found)
+            flips.append(np.asarray(task.flips(expected, found)))
+            close.append(flips[-1] & (task.margins(expected, found) <= CLOSE))
+            parts.append(task.evidence(self._targets(rows), found))
+        return Reduced(joined(parts), np.concatenate(flips), np.concatenate(close), differences)
+
+    def _result(self, case: Case, reduced: Reduced, *, brief: bool) -> ScenarioResult:
+        task, flips, close = self.task, reduced.flips, reduced.close
+        evidence, differences = reduced.evidence, reduced.differences
+        metric = held = task.finish(evidence, self.weights)[task.metric]
         if close.any() and case.scenario.name != ALL:
-            held_outputs = {name: _with_rows(outputs[name], case.outputs[name], close) for name in case.outputs}
-            held = task.score(self.targets, held_outputs, self.weights)[task.metric]
+            evidence = {name: _with_rows(value, case.evidence[name], close) for name, value in evidence.items()}
+            held = task.finish(evidence, self.weights)[task.metric]
         error = None
         if not brief:
             moved = (flips & ~close).any() or held != case.metric
-            given = self.targets, self.weights, self.groups, case.outputs, held_outputs
-            error = metric_error(task, *given) if moved else 0.0
+            error = metric_error(task, self.weights, self.groups, case.evidence, evidence) if moved else 0.0
         return ScenarioResult(
             samples=len(self.keys),
-            max_abs_diff=max_or_nan([found.max_abs for found, _, _ in differences.values()]),
-            mean_abs_diff=float(np.mean([mean for _, mean, _ in differences.values()])),
+            max_abs_diff=max_or_nan([each.result.max_abs for each in differences.values()]),
+            mean_abs_diff=float(np.mean([each.mean for each in differences.values()])),
             flipped=tuple(key for key, flip in zip(self.keys, flips, strict=True) if flip),
             metric=metric,
             close=int(close.sum()),
             metric_change=metric - case.metric,
             held_change=None if held == metric else held - case.metric,
-            not_finite=sum(bad for _, _, bad in differences.values()),
-            outputs={name: found for name, (found, _, _) in differences.items()},
+            not_finite=sum(each.not_finite for each in differences.values()),
+            outputs={name: each.result for name, each in differences.items()},
             metric_error=error,
-            calibration_change=self._calibration_change(case, outputs),
+            calibration_change=self._calibration_change(case, reduced),
         )
 
-    @cached_property
-    def _confident(self) -> bool:
-        found = calibration(self._source.task, self.targets, self.cases[0].outputs, self.weights)
-        return found is not None and "ece" in found
-
-    def _calibration_change(self, case: Case, outputs: Outputs) -> float | None:
-        if not self._confident:
+    def _calibration_change(self, case: Case, reduced: Reduced) -> float | None:
+        """Return how the expected calibration error changed; NaN where a confidence is not finite."""
+        if self.task.confidences_of(case.evidence) is None:
             return None
-        return self._calibration(outputs) - self._calibration(case.outputs)
-
-    def _calibration(self, outputs: Outputs) -> float:
-        """Return the expected calibration error; NaN where a confidence is not finite."""
-        if not all(np.isfinite(value).all() for value in outputs.values()):
+        if any(each.not_finite for each in reduced.differences.values()):
             return float("nan")
-        found = calibration(self._source.task, self.targets, outputs, self.weights)
+        return self._calibration(reduced.evidence) - self._calibration(case.evidence)
+
+    def _calibration(self, evidence: Evidence) -> float:
+        found = calibration(self.task, evidence, self.weights)
         return float("nan") if found is None else float(found["ece"])
 
-    def _case(self, scenario: Scenario, inputs: dict[str, Any]) -> Case:
-        outputs = run_batches(self.infer, inputs)
-        for name, value in outputs.items():
-            if not np.isfinite(value).all():
-                bad = [key for key, row in zip(self.keys, value, strict=True) if not np.isfinite(row).all()]
-                raise ExportError(
-                    f"The Keras model itself gives NaN or infinity in {name!r}, scenario {scenario.name!r}, on "
-                    f"{len(bad)} samples such as {bad[0]!r}. Nothing can be held to it: train it again."
-                )
-        score = self._source.task.score(self.targets, outputs, self.weights)
-        return Case(scenario, inputs, outputs, score[self._source.task.metric])
+    def _targets(self, rows: slice) -> np.ndarray:
+        return np.stack(self.targets[rows])
+
+
+def _block(task: TaskSpec) -> int:
+    """Return how many samples are looked at at once, so that a block of their outputs is small."""
+    size = sum(int(np.prod(output.shape, dtype=np.int64)) * np.dtype(output.dtype).itemsize for output in task.outputs)
+    return int(np.clip(_BLOCK_BYTES // max(size, 1), 1, BATCH))
 
 
 def _with_rows(values: np.ndarray, others: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return values (N, ...) with those of the Keras model where ``rows`` (N,) is true."""
     return np.where(rows.reshape(-1, *[1] * (values.ndim - 1)), others, values)
-
-
-def _difference(
-    name: str, reference: np.ndarray, got: Any, spread: np.ndarray, names: list[str]
-) -> tuple[OutputDifference, float, int]:
-    """Return how an output differs from the Keras model's, its mean absolute difference, and its values not finite."""
-    if got is None or np.shape(got) != reference.shape:
-        found = f"only {names}" if got is None else f"shape {np.shape(got)}"
-        raise ExportError(f"expected the output {name!r} with shape {reference.shape}, got {found}")
-    if bad := int((~np.isfinite(got)).sum()):
-        return OutputDifference(float("nan"), float("nan"), float("nan")), float("nan"), bad
-    # In float64: the difference of two float32 numbers is rounded again otherwise.
-    expected = np.float64(reference)
-    difference = np.abs(np.float64(got) - expected)
-    channels = tuple(range(expected.ndim - 1)) if expected.ndim > 1 else None
-    # Four times the root mean square: a sum of large terms is rounded as they are, however small it is itself.
-    size = np.maximum(np.maximum(np.abs(expected), 4 * np.sqrt(np.mean(expected**2, axis=channels))), 1.0)
-    return (
-        OutputDifference(
-            max_abs=float(difference.max()),
-            relative=float((difference / size).max()),
-            noise=float(np.sqrt(np.mean((difference / spread) ** 2, axis=channels)).max()),
-        ),
-        float(difference.mean()),
-        0,
-    )
 
 
 def keras_infer(model: Any) -> Infer:
@@ -248,14 +273,24 @@ def keras_infer(model: Any) -> Infer:
 
 def run_batches(infer: Infer, inputs: Mapping[str, Any], size: int = BATCH) -> dict[str, np.ndarray]:
     """Run N samples in batches, the last one smaller, and put the outputs together."""
-    parts = [dict(infer(batch)) for batch in _batches(inputs, size)]
-    return {name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]}
-
-
-def _batches(inputs: Mapping[str, Any], size: int) -> Iterator[dict[str, Any]]:
     count = len(next(iter(inputs.values())))
-    for start in range(0, count, size):
-        yield {name: value[start : start + size] for name, value in inputs.items()}
+    parts = [
+        {name: np.asarray(value) for name, value in infer({k: v[at : at + size] for k, v in inputs.items()}).items()}
+        for at in range(0, count, size)
+    ]
+    return joined(parts)
+
+
+def _blocks(
+    infer: Infer, inputs: Mapping[str, Rows], size: int, block: int
+) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
+    """Yield rows and the outputs on them, a block of whole batches at a time."""
+    size = min(size, block)
+    step = block // size * size
+    count = len(next(iter(inputs.values())))
+    for start in range(0, count, step):
+        rows = slice(start, min(start + step, count))
+        yield rows, run_batches(infer, {name: value[rows] for name, value in inputs.items()}, size)
 
 
 def _numpy(tensors: Mapping[str, Any]) -> dict[str, np.ndarray]:

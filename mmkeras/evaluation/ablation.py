@@ -10,17 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from mmkeras.evaluation.intervals import Bootstrap, Draws, Interval
 from mmkeras.evaluation.predict import Variant
 from mmkeras.evaluation.samples import Samples
 from mmkeras.evaluation.words import amount, change, number
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
-from mmkeras.tasks._contract import Outputs
+from mmkeras.tasks._evidence import Evidence
 
-__all__ = ["Ablation", "ablate", "baseline_outputs"]
+__all__ = ["Ablation", "ablate"]
 
 
 @dataclass(frozen=True)
@@ -33,47 +31,22 @@ class Ablation:
     """Findings that need a decision, in plain words."""
 
 
-def baseline_outputs(
-    task: TaskSpec, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None
-) -> dict[str, np.ndarray] | None:
-    """Return the outputs of the best answer that looks at no input, or ``None`` for an unknown task.
-
-    One label: always the most frequent class. Several labels: the share of each. Numbers: the mean. Samples count with
-    their weights (N,), alike when not given.
-    """
-    if "probabilities" in outputs and task.target.shape == ():
-        classes = outputs["probabilities"].shape[1]
-        share = np.bincount(targets.astype(np.int64), weights, minlength=classes) / _total(targets, weights)
-        return {"probabilities": np.tile(share.astype(np.float32), (len(targets), 1))}
-    if "probabilities" in outputs or "value" in outputs:
-        name = "probabilities" if "probabilities" in outputs else "value"
-        mean = np.average(targets.reshape(len(targets), -1).astype(np.float64), 0, weights).astype(np.float32)
-        return {name: np.tile(mean, (len(targets), 1)).reshape(outputs[name].shape)}
-    return None
-
-
-def _total(targets: np.ndarray, weights: np.ndarray | None) -> float:
-    return float(len(targets)) if weights is None else float(weights.sum(dtype=np.float64))
-
-
 def ablate(
-    run: Callable[[Variant], Outputs],
+    run: Callable[[Variant], Evidence],
     samples: Samples,
     specs: Mapping[str, ModalitySpec],
     task: TaskSpec,
     whole: Draws,
-    outputs: Outputs,
     bootstrap: Bootstrap,
 ) -> Ablation:
     """Score the model without, with shuffled and with nothing but each modality; a single one is only shuffled.
 
     Args:
-        run: gives the outputs of one variant of the inputs.
+        run: gives the evidence on one variant of the inputs.
         samples: the samples.
         specs: modality specs by name.
         task: gives the metrics.
         whole: scores of the whole model on the same samples with the same seed.
-        outputs: outputs of the whole model.
         bootstrap: settings of the resampling.
     """
     scored: dict[Variant, Draws] = {Variant(): whole}
@@ -81,7 +54,7 @@ def ablate(
     def score(variant: Variant) -> Draws:
         # With two modalities, "without one" and "the other alone" are the same pass.
         if variant not in scored:
-            scored[variant] = bootstrap.score(task, samples.targets, run(variant), samples.weights, samples.groups)
+            scored[variant] = bootstrap.score(task, run(variant), samples.weights, samples.groups)
         return scored[variant]
 
     names = list(specs)
@@ -91,8 +64,9 @@ def ablate(
         "shuffled": {name: score(Variant(shuffled=frozenset({name}), seed=bootstrap.seed)) for name in names},
         "alone": {name: score(Variant(absent=frozenset(names) - {name})) for name in several},
     }
-    constant = baseline_outputs(task, samples.targets, outputs, samples.weights)
-    baseline = bootstrap.score(task, samples.targets, constant, samples.weights, samples.groups) if constant else None
+    constant = task.constant_outputs(samples.targets, samples.weights)
+    found = None if constant is None else task.evidence(samples.targets, constant)
+    baseline = None if found is None else bootstrap.score(task, found, samples.weights, samples.groups)
     result: dict[str, Any] = {
         group: {name: _entry(draws, whole) for name, draws in members.items()} for group, members in groups.items()
     }

@@ -58,7 +58,9 @@ def attention_figures(
     scores = np.asarray(attention.predict(inputs, verbose=0)[sorted(layers)[-1]])
     scores = scores[..., start : start + height * width]
     outputs = {name: np.asarray(value) for name, value in model.predict(inputs, verbose=0).items()}
-    said, true = answers(task, outputs), truths(task, samples.targets[chosen])
+    targets = samples.targets[chosen]
+    evidence = task.evidence(targets, outputs)
+    said, true = answers(task, outputs, evidence), truths(task, targets, evidence)
     figures = {}
     for row, position in enumerate(chosen):
         raw = samples.raw[position].get(query) if samples.raw else None

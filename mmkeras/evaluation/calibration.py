@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.evaluation.classes import label_names
 from mmkeras.tasks import TaskSpec
-from mmkeras.tasks._contract import Outputs
+from mmkeras.tasks._evidence import Evidence
 
 __all__ = ["BINS", "calibration", "reliability"]
 
@@ -52,44 +51,39 @@ def reliability(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray
     return {"ece": ece, "mce": float(gaps.max()), "bins": entries}
 
 
-def calibration(task: TaskSpec, targets: np.ndarray, outputs: Outputs, weights: np.ndarray) -> dict[str, Any] | None:
+def calibration(task: TaskSpec, evidence: Evidence, weights: np.ndarray) -> dict[str, Any] | None:
     """Return the calibration of a task.
 
     One label: of the chosen class's probability. Several labels: of each label's probability, with their
     mean. Numbers: the weighted distribution of the residuals and a sample of them to draw. ``None`` for other tasks.
 
     Args:
-        task: recognised by its outputs.
-        targets: encoded targets (N, ...).
-        outputs: model outputs (N, ...).
+        task: reads the evidence.
+        evidence: of N samples.
         weights: sample weights (N,).
     """
-    if "probabilities" in outputs and task.target.shape == ():
-        probabilities = outputs["probabilities"]
-        found = reliability(probabilities.max(1), probabilities.argmax(1) == targets, weights)
-        mean = float(np.average(probabilities.max(1), weights=weights))
-        share = float(np.average(probabilities.argmax(1) == targets, weights=weights))
+    if sure := task.confidences_of(evidence):
+        columns = list(zip(sure.confidence.T, sure.right.T, strict=True))
+        if sure.labels:
+            labels = {name: reliability(*each, weights) for name, each in zip(sure.labels, columns, strict=True)}
+            ece = float(np.mean([entry["ece"] for entry in labels.values()]))
+            return {"kind": "per_label", "ece": ece, "labels": labels}
+        mean, share = (float(np.average(each, weights=weights)) for each in columns[0])
+        found = reliability(*columns[0], weights)
         return {"kind": "confidence", **found, "mean_confidence": mean, "mean_accuracy": share}
-    if "probabilities" in outputs:
-        pairs = zip(label_names(task), outputs["probabilities"].T, (targets > 0.5).T, strict=True)
-        labels = {name: reliability(p, t, weights) for name, p, t in pairs}
-        ece = float(np.mean([entry["ece"] for entry in labels.values()]))
-        return {"kind": "per_label", "ece": ece, "labels": labels}
-    if "value" in outputs:
-        truth = targets.reshape(len(targets), -1).astype(np.float64)
-        error = outputs["value"].reshape(truth.shape) - truth
-        units = getattr(task, "units", ())
+    if numbers := task.numbers_of(evidence):
+        error = numbers.value - numbers.truth
         step = max(1, len(error) // _POINTS)
         return {
             "kind": "residuals",
             "numbers": {
                 name: {
-                    "unit": units[i] if units else "",
+                    "unit": numbers.units[i] if numbers.units else "",
                     **_distribution(error[:, i], weights),
-                    "truth": [float(x) for x in truth[::step, i]],
+                    "truth": [float(x) for x in numbers.truth[::step, i]],
                     "residual": [float(x) for x in error[::step, i]],
                 }
-                for i, name in enumerate(label_names(task))
+                for i, name in enumerate(numbers.names)
             },
         }
     return None

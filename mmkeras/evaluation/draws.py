@@ -7,8 +7,8 @@ Percentiles of few resampled groups are too narrow, and lopsided for skewed metr
 and ``t`` standard errors to each side on the metric's own scale (`mmkeras.evaluation.scales`). The standard error is
 that of the bootstrap or of the delete-a-group jackknife, whichever is larger. ``t`` is the quantile of Student's
 distribution with one degree of freedom less than the effective number of groups: by their weights, or where that is
-fewer by how much each of them moves the metric. The latter does not hold for a share with a decomposition, whose scale
-already widens an interval of few errors.
+fewer by how much each of them moves the metric. The latter does not hold for a share that is a function of sums, whose
+scale already widens an interval of few errors.
 
 A difference of two models is less skewed than the metric and depends less on the size of a group: the larger error and
 the fewest degrees of freedom would cover 97 to 99 % with few groups. It takes the jackknife's error, whose bias is

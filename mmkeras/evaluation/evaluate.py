@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from rich.progress import Progress
 
@@ -23,7 +24,7 @@ from mmkeras.evaluation.classes import class_scores, confusion, per_class
 from mmkeras.evaluation.draws import FEW_GROUPS, Support
 from mmkeras.evaluation.examples import cards, scenes, wrong_samples
 from mmkeras.evaluation.intervals import SLOW_RESAMPLES, Bootstrap, Draws
-from mmkeras.evaluation.predict import Variant, predict
+from mmkeras.evaluation.predict import Variant, predict, predict_evidence
 from mmkeras.evaluation.report import write_report
 from mmkeras.evaluation.samples import Samples
 from mmkeras.evaluation.slices import slice_metrics
@@ -33,6 +34,7 @@ from mmkeras.modalities import ModalitySpec
 from mmkeras.storage.files import write_json
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._contract import Outputs
+from mmkeras.tasks._evidence import Evidence
 
 __all__ = ["SCHEMA_VERSION", "evaluate"]
 
@@ -83,14 +85,17 @@ def evaluate(
         steps = passes * -(-len(samples) // min(config.batch_size, len(samples)))
         watch = _watch(progress, steps)
 
-        def run(variant: Variant) -> Outputs:
+        def run(variant: Variant) -> Evidence:
             size = config.batch_size
-            return predict(model, samples, specs, batch_size=size, variant=variant, progress=watch)
+            return predict_evidence(model, samples, specs, task, batch_size=size, variant=variant, progress=watch)
 
-        outputs = run(Variant())
-        whole = bootstrap.score(task, samples.targets, outputs, samples.weights, samples.groups)
-        ablation = ablate(run, samples, specs, task, whole, outputs, bootstrap)
-    slices, remarks = slice_metrics(samples, outputs, task, whole, bootstrap, config.slices)
+        def answered(rows: np.ndarray) -> Outputs:
+            return predict(model, samples, specs, batch_size=config.batch_size, rows=rows)
+
+        evidence = run(Variant())
+        whole = bootstrap.score(task, evidence, samples.weights, samples.groups)
+        ablation = ablate(run, samples, specs, task, whole, bootstrap)
+    slices, remarks = slice_metrics(samples, evidence, task, whole, bootstrap, config.slices)
     metrics = {
         "schema_version": SCHEMA_VERSION,
         "task": {"kind": task.kind, "metric": task.metric, "metric_sign": task.metric_sign},
@@ -100,18 +105,19 @@ def evaluate(
         "ablation": ablation.result,
         "slices": slices,
         "per_class": class_scores(task, samples.targets, whole)
-        or per_class(task, samples.targets, outputs, samples.weights, bootstrap, samples.groups),
-        "calibration": calibration(task, samples.targets, outputs, samples.weights),
-        "confusion": confusion(task, samples.targets, outputs),
-        "errors": wrong_samples(task, samples, outputs),
+        or per_class(task, evidence, samples.weights, bootstrap, samples.groups),
+        "calibration": calibration(task, evidence, samples.weights),
+        "confusion": confusion(task, evidence),
+        "errors": wrong_samples(task, samples, evidence, answered),
         "warnings": ablation.warnings + _weak_slices(slices, task),
         "remarks": _few_groups(whole.support) + remarks,
         "provenance": json.loads(json.dumps(dict(provenance or {}), default=str)),
     }
-    figures = _figures(metrics, task, cards(task, samples, specs, outputs, limit=config.pictures))
-    if worst := scenes(task, samples, specs, outputs, limit=min(config.pictures, 6)):
+    shows = task, samples, specs, evidence, answered
+    figures = _figures(metrics, task, cards(*shows, limit=config.pictures))
+    if worst := scenes(*shows, limit=min(config.pictures, 6)):
         figures["errors"] = pictures.gallery_figure(worst, "Most missed or false detections first")
-    if shown := scenes(task, samples, specs, outputs, range(0, len(samples), -(-len(samples) // 4))):
+    if shown := scenes(*shows, range(0, len(samples), -(-len(samples) // 4))):
         figures["samples"] = pictures.gallery_figure(shown, "Samples from all over the split")
     write_json(out / "metrics.json", metrics)
     write_report(out, {**figures, **(extra_pictures or {})})

@@ -3,30 +3,35 @@
 A modality says how it is drawn in ``mmkeras/modalities/<kind>/picture.py``: ``image(value) -> uint8 (H, W,
 3)`` or ``caption(value) -> str``. One without that file is left out of the pictures.
 
-A task whose answers are neither labels nor numbers says in ``mmkeras/tasks/<kind>/review.py`` how wrong a sample is,
-what is true and what was answered in words, and how a sample is drawn: see `mmkeras.tasks.detection.review`.
+A task whose answers are neither labels nor numbers says in ``mmkeras/tasks/<kind>/review.py`` what is true and what was
+answered in words, and how a sample is drawn: see `mmkeras.tasks.detection.review`.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from mmkeras.core.rounding import percent
-from mmkeras.evaluation.classes import label_names, thresholds
 from mmkeras.evaluation.pictures.gallery import Scene
 from mmkeras.evaluation.pictures.samples import Card
 from mmkeras.evaluation.samples import Samples
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._contract import Outputs
+from mmkeras.tasks._evidence import Evidence, rows_of
 
-__all__ = ["answers", "cards", "review", "right", "scenes", "truths", "wrong_samples", "wrongness"]
+__all__ = ["Answered", "answers", "cards", "review", "scenes", "truths", "wrong_samples"]
+
+Answered = Callable[[np.ndarray], Outputs]
+"""Positions (n,) of samples -> outputs (n, ...) of the model on them."""
+_LONGEST = 80
 
 
 def review(task: TaskSpec) -> ModuleType | None:
@@ -37,61 +42,38 @@ def review(task: TaskSpec) -> ModuleType | None:
     return importlib.import_module(f"{room}.review")
 
 
-def right(task: TaskSpec, targets: np.ndarray, outputs: Outputs) -> np.ndarray | None:
+def _right(task: TaskSpec, evidence: Evidence) -> np.ndarray | None:
     """Return bool (N,) where the decision equals the truth; ``None`` for a task whose answers are numbers."""
-    if review(task):
-        return np.asarray(wrongness(task, targets, outputs) == 0)
-    if "probabilities" not in outputs:
-        return None
-    probabilities = outputs["probabilities"]
-    if task.target.shape == ():
-        return np.asarray(probabilities.argmax(1) == targets)
-    return np.asarray(((probabilities >= thresholds(task)) == (targets > 0.5)).all(1))
+    if decisions := task.decisions_of(evidence):
+        return np.asarray((decisions.truth == decisions.decided).all(axis=1))
+    return np.asarray(task.wrongness(evidence) == 0) if review(task) else None
 
 
-def wrongness(task: TaskSpec, targets: np.ndarray, outputs: Outputs) -> np.ndarray:
-    """Return how far each sample is from its truth, float (N,): the larger, the worse.
-
-    One label: 1 - the probability of the true class. Several: the largest distance of a label. Numbers: the
-    mean absolute error, each number in units of its standard deviation. Other tasks say it themselves.
-    """
-    if own := review(task):
-        return np.asarray(own.wrongness(task, targets, outputs))
-    if "probabilities" in outputs and task.target.shape == ():
-        picked = np.take_along_axis(outputs["probabilities"], targets[:, None].astype(np.int64), 1)[:, 0]
-        return np.asarray(1.0 - picked.astype(np.float64))
-    if "probabilities" in outputs:
-        return np.asarray(np.abs(targets - outputs["probabilities"]).max(1))
-    truth = targets.reshape(len(targets), -1).astype(np.float64)
-    spread = np.maximum(truth.std(0), 1e-12)
-    value = next(iter(outputs.values())).reshape(truth.shape)
-    return np.asarray((np.abs(value - truth) / spread).mean(1))
-
-
-def truths(task: TaskSpec, targets: np.ndarray) -> list[str]:
-    """Return what is true of each sample, in words."""
+def truths(task: TaskSpec, targets: np.ndarray, evidence: Evidence) -> list[str]:
+    """Return what is true of each sample, in words; empty for a task that has no words for it."""
     if own := review(task):
         return list(own.truths(task, targets))
-    names = label_names(task)
-    if task.target.shape == () and task.target.dtype.startswith("int"):
-        return [names[int(i)] for i in targets]
-    rows = targets.reshape(len(targets), -1)
-    if task.outputs[0].name == "probabilities":
-        return [_listed(names, row > 0.5) for row in rows]
-    return [_numbers(names, row) for row in rows]
+    if decisions := task.decisions_of(evidence):
+        return [_listed(decisions.labels, row) for row in decisions.truth]
+    if numbers := task.numbers_of(evidence):
+        return [_numbers(numbers.names, row) for row in numbers.truth]
+    return [""] * len(targets)
 
 
-def answers(task: TaskSpec, outputs: Outputs) -> list[str]:
+def answers(task: TaskSpec, outputs: Outputs, evidence: Evidence) -> list[str]:
     """Return what the model says of each sample, in words, with its confidence where it has one."""
     if own := review(task):
         return list(own.answers(task, outputs))
-    names = label_names(task)
-    if "probabilities" not in outputs:
-        return [_numbers(names, row) for row in next(iter(outputs.values())).reshape(-1, len(names))]
-    probabilities = outputs["probabilities"]
-    if task.target.shape == ():
-        return [f"{names[int(row.argmax())]} ({percent(float(row.max()), 0)} %)" for row in probabilities]
-    return [_listed(names, row) for row in probabilities >= thresholds(task)]
+    if decisions := task.decisions_of(evidence):
+        said = [_listed(decisions.labels, row) for row in decisions.decided]
+        sure = task.confidences_of(evidence)
+        if sure is None or sure.labels:
+            return said
+        return [f"{each} ({percent(float(p), 0)} %)" for each, (p,) in zip(said, sure.confidence, strict=True)]
+    if numbers := task.numbers_of(evidence):
+        return [_numbers(numbers.names, row) for row in numbers.value]
+    said = [json.dumps(answer, ensure_ascii=False) for answer in task.decode(outputs)]
+    return [each if len(each) <= _LONGEST else f"{each[:_LONGEST]} ..." for each in said]
 
 
 def _listed(names: Sequence[str], chosen: np.ndarray) -> str:
@@ -104,34 +86,45 @@ def _numbers(names: Sequence[str], row: np.ndarray) -> str:
     return ", ".join(f"{name} {value:.4g}" for name, value in zip(names, row, strict=True))
 
 
-def wrong_samples(task: TaskSpec, samples: Samples, outputs: Outputs, limit: int = 50) -> list[dict[str, Any]]:
+def wrong_samples(
+    task: TaskSpec, samples: Samples, evidence: Evidence, answered: Answered, limit: int = 50
+) -> list[dict[str, Any]]:
     """Return the worst samples for ``metrics.json``: wrong ones only where answers are right or wrong.
 
     Returns:
         ``[{"key", "truth", "prediction", "wrongness"}]``, the worst first.
     """
-    worst = _worst(task, samples, outputs)[:limit]
-    part = {name: value[worst] for name, value in outputs.items()}
-    amount = wrongness(task, samples.targets[worst], part) if len(worst) else np.zeros(0)
+    worst = _worst(task, evidence)[:limit]
+    if not len(worst):
+        return []
+    amount = task.wrongness(evidence)[worst]
+    texts = _texts(task, samples, rows_of(evidence, worst), worst, answered(worst))
     return [
         {"key": samples.key(int(i)), "truth": truth, "prediction": answer, "wrongness": float(distance)}
-        for i, truth, answer, distance in zip(
-            worst, truths(task, samples.targets[worst]), answers(task, part), amount, strict=True
-        )
+        for i, (truth, answer), distance in zip(worst, texts, amount, strict=True)
     ]
 
 
-def _worst(task: TaskSpec, samples: Samples, outputs: Outputs) -> np.ndarray:
-    order = np.argsort(-wrongness(task, samples.targets, outputs), kind="stable")
-    good = right(task, samples.targets, outputs)
+def _worst(task: TaskSpec, evidence: Evidence) -> np.ndarray:
+    order = np.argsort(-task.wrongness(evidence), kind="stable")
+    good = _right(task, evidence)
     return order if good is None else order[~good[order]]
+
+
+def _texts(
+    task: TaskSpec, samples: Samples, evidence: Evidence, chosen: np.ndarray, outputs: Outputs
+) -> list[tuple[str, str]]:
+    """Return what is true and what was answered, of the chosen samples."""
+    true, said = truths(task, samples.targets[chosen], evidence), answers(task, outputs, evidence)
+    return list(zip(true, said, strict=True))
 
 
 def cards(
     task: TaskSpec,
     samples: Samples,
     specs: Mapping[str, ModalitySpec],
-    outputs: Outputs,
+    evidence: Evidence,
+    answered: Answered,
     positions: Sequence[int] | None = None,
     limit: int = 12,
 ) -> list[Card]:
@@ -141,19 +134,21 @@ def cards(
         task: the task spec.
         samples: with raw values; without them there are no cards.
         specs: modality specs by name; their kinds say how values are drawn.
-        outputs: outputs of the model.
+        evidence: of the model on the samples.
+        answered: gives the model's outputs on some of them.
         positions: samples to show; the worst ones when not given.
         limit: cards at most.
     """
     if not samples.raw or review(task):
         return []
-    chosen = np.asarray(_worst(task, samples, outputs) if positions is None else positions, np.int64)[:limit]
-    part = {name: value[chosen] for name, value in outputs.items()}
-    good = right(task, samples.targets[chosen], part)
-    texts = zip(truths(task, samples.targets[chosen]), answers(task, part), strict=True)
+    chosen = np.asarray(_worst(task, evidence) if positions is None else positions, np.int64)[:limit]
+    if not len(chosen):
+        return []
+    part = rows_of(evidence, chosen)
+    good = _right(task, part)
     result = []
-    for place, (i, (truth, answer)) in enumerate(zip(chosen, texts, strict=True)):
-        images, captions = _drawn(samples.raw[int(i)], specs)
+    for place, (truth, answer) in enumerate(_texts(task, samples, part, chosen, answered(chosen))):
+        images, captions = _drawn(samples.raw[int(chosen[place])], specs)
         result.append(Card(images, captions, truth, answer, None if good is None else bool(good[place])))
     return result
 
@@ -162,7 +157,8 @@ def scenes(
     task: TaskSpec,
     samples: Samples,
     specs: Mapping[str, ModalitySpec],
-    outputs: Outputs,
+    evidence: Evidence,
+    answered: Answered,
     positions: Sequence[int] | None = None,
     limit: int = 6,
 ) -> list[Scene]:
@@ -172,22 +168,24 @@ def scenes(
         task: the task spec.
         samples: with raw values; without them there are no pictures.
         specs: modality specs by name.
-        outputs: outputs of the model.
+        evidence: of the model on the samples.
+        answered: gives the model's outputs on some of them.
         positions: samples to show; the worst ones when not given.
         limit: samples at most.
     """
     own = review(task)
     if own is None or not samples.raw:
         return []
-    chosen = np.asarray(_worst(task, samples, outputs) if positions is None else positions, np.int64)[:limit]
-    part = {name: value[chosen] for name, value in outputs.items()}
-    texts = zip(truths(task, samples.targets[chosen]), answers(task, part), strict=True)
+    chosen = np.asarray(_worst(task, evidence) if positions is None else positions, np.int64)[:limit]
+    if not len(chosen):
+        return []
+    outputs = answered(chosen)
     result = []
-    for row, (i, (truth, answer)) in enumerate(zip(chosen, texts, strict=True)):
-        frame = {name: value[row] for name, value in part.items()}
-        drawn = own.sample_pictures(task, specs, samples.raw[int(i)], samples.targets[i], frame)
-        caption = f"{samples.key(int(i))}: true {truth}; found {answer}"
-        result.append(Scene(tuple(drawn), caption))
+    for row, (truth, answer) in enumerate(_texts(task, samples, rows_of(evidence, chosen), chosen, outputs)):
+        i = int(chosen[row])
+        frame = {name: value[row] for name, value in outputs.items()}
+        drawn = own.sample_pictures(task, specs, samples.raw[i], samples.targets[i], frame)
+        result.append(Scene(tuple(drawn), f"{samples.key(i)}: true {truth}; found {answer}"))
     return result
 
 

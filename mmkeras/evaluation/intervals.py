@@ -13,20 +13,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mmkeras.core.errors import DataError
-from mmkeras.evaluation.decompositions import Decomposition, decompositions, matching, reweighted
 from mmkeras.evaluation.draws import Draws, Interval, Support
 from mmkeras.evaluation.members import Members, without_each
 from mmkeras.tasks import TaskSpec
-from mmkeras.tasks._contract import Outputs
+from mmkeras.tasks._evidence import Evidence
+from mmkeras.tasks._metrics import weighted_sums
 
 __all__ = ["BLOCKS", "SLOW_RESAMPLES", "Bootstrap", "Draws", "Interval", "paired_error"]
 
 SLOW_RESAMPLES = 100
-"""Resamples of a metric that has no decomposition: the task's ``resampler`` or ``score`` computes it each time."""
+"""Resamples of a metric that is no function of sums, see `TaskSpec.of_rows`."""
 BLOCKS = 100
 """Blocks of groups that such a metric is computed without, one at a time; each group is one where there are fewer."""
 _CHUNK = 8_000_000
-_RANKED_CHUNK = 2_000_000
+_ROWS_CHUNK = 2_000_000
+OfSums = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+"""Sums (R, ...) by name -> metrics (R,) by name, see `TaskSpec.of_sums`."""
 
 
 @dataclass(frozen=True)
@@ -51,64 +53,61 @@ class Bootstrap:
             flat = np.bincount(picks.ravel(), minlength=block * groups)
             yield flat.reshape(block, groups).astype(np.float32)
 
-    def decomposed(
-        self, parts: Mapping[str, Decomposition], weights: np.ndarray, groups: np.ndarray | None = None
+    def summed(
+        self,
+        rows: Mapping[str, np.ndarray],
+        of_sums: OfSums,
+        weights: np.ndarray,
+        groups: np.ndarray | None = None,
+        counted: Mapping[str, np.ndarray] | None = None,
     ) -> Draws:
-        """Score and resample decomposed metrics.
+        """Score and resample metrics that are functions of sums over samples.
 
         Args:
-            parts: metrics over the same N samples.
+            rows: what each of N samples adds to the sums, (N, ...) by name.
+            of_sums: the metrics.
             weights: sample weights (N,).
             groups: number of each sample's group (N,); every sample is a group of its own when not given.
+            counted: by metric, how much each sample (N,) counts in it; all alike in metrics that are not named.
         """
         members = Members(groups, weights)
-        support = Support.of(members.sums(members.weights[:, None])[:, 0])
-        values = {name: part.point(weights) for name, part in parts.items()}
-        draws: dict[str, list[np.ndarray]] = {name: [] for name in parts}
-        left_out: dict[str, np.ndarray] = {}
-        # Several metrics share their sums (the class counts above all): multiply each array once.
-        arrays = {id(part.contributions): part.contributions for part in parts.values()}
-        if arrays:
-            ends = np.cumsum([array.shape[1] for array in arrays.values()])
-            spans = {key: slice(end - arrays[key].shape[1], end) for key, end in zip(arrays, ends, strict=True)}
-            sums = members.sums(np.concatenate(list(arrays.values()), axis=1) * members.weights[:, None])
-            without = without_each(sums)
-            left_out = {name: part.finish(without[:, spans[id(part.contributions)]]) for name, part in parts.items()}
-            single = sums.astype(np.float32)
-            for counts in self.counts(members.count):
-                block = (counts @ single).astype(np.float64)
-                for name, part in parts.items():
-                    draws[name].append(part.finish(block[:, spans[id(part.contributions)]]))
-        supports = {
-            name: Support.of(members.sums((part.counted * members.weights)[:, None])[:, 0])
-            for name, part in parts.items()
-            if part.counted is not None
-        }
+        flat = np.concatenate([value.reshape(len(value), -1) for value in rows.values()], axis=1)
+        sums = members.sums(flat * members.weights[:, None])
+        ends = np.cumsum([int(np.prod(value.shape[1:])) for value in rows.values()])
+
+        def finished(block: np.ndarray) -> Mapping[str, np.ndarray]:
+            parts = zip(rows.items(), np.split(block, ends[:-1], axis=1), strict=True)
+            return of_sums({name: part.reshape(len(block), *value.shape[1:]) for (name, value), part in parts})
+
+        single = sums.astype(np.float32)
+        blocks = [finished((counts @ single).astype(np.float64)) for counts in self.counts(members.count)]
+        exact = of_sums({name: weighted_sums(members.weights[None], value) for name, value in rows.items()})
         return Draws(
-            values=values,
-            draws={name: np.concatenate(blocks) for name, blocks in draws.items()},
-            methods=dict.fromkeys(parts, "bootstrap"),
+            values={name: float(value[0]) for name, value in exact.items()},
+            draws={name: np.concatenate([block[name] for block in blocks]) for name in exact},
+            methods=dict.fromkeys(exact, "bootstrap"),
             confidence=self.confidence,
-            support=support,
-            supports=supports,
-            left_out=left_out,
+            support=Support.of(members.sums(members.weights[:, None])[:, 0]),
+            supports={
+                name: Support.of(members.sums((value * members.weights)[:, None])[:, 0])
+                for name, value in (counted or {}).items()
+            },
+            left_out=dict(finished(without_each(sums))),
         )
 
     def score(
         self,
         task: TaskSpec,
-        targets: np.ndarray,
-        outputs: Outputs,
+        evidence: Evidence,
         weights: np.ndarray | None = None,
         groups: np.ndarray | None = None,
         only: Collection[str] = (),
     ) -> Draws:
-        """Score outputs and every resample of them.
+        """Score samples and every resample of them.
 
         Args:
             task: gives the metrics.
-            targets: encoded targets (N, ...).
-            outputs: model outputs (N, ...) by name.
+            evidence: of N samples, see `TaskSpec.evidence`.
             weights: sample weights (N,); ones when not given.
             groups: number of each sample's group (N,); every sample is a group of its own when not given.
             only: names of the metrics that are wanted; all when empty.
@@ -116,68 +115,51 @@ class Bootstrap:
         Raises:
             DataError: there are no samples.
         """
-        if not len(targets):
+        count = len(next(iter(evidence.values())))
+        if not count:
             raise DataError("Expected at least one sample to evaluate, got none. Check the split and its conversion.")
         if weights is None:
-            weights = np.ones(len(targets), np.float32)
-        resampler = getattr(task, "resampler", None)
-        weighted = resampler(targets, outputs) if resampler else None
-        scores = weighted(weights) if weighted else task.score(targets, outputs, weights)
-        values = {name: float(value) for name, value in scores.items() if not only or name in only}
-        fast = self.decomposed(matching(decompositions(task, targets, outputs), values, weights), weights, groups)
-        slow = [name for name in values if name not in fast.values]
-        draws, left_out = fast.draws, dict(fast.left_out)
-        if slow:
-            members = Members(groups, weights)
-            scored = self._slow(weighted, task, targets, outputs, members, {name: values[name] for name in slow})
-            resampled = min(self.resamples, SLOW_RESAMPLES)
-            draws = draws | {name: each[:resampled] for name, each in scored.items()}
-            left_out |= {name: each[resampled:] for name, each in scored.items()}
-        methods = {**fast.methods, **dict.fromkeys(slow, "bootstrap-slow")}
-        return Draws(values, draws, methods, self.confidence, fast.support, fast.supports, left_out)
+            weights = np.ones(count, np.float32)
+        members = Members(groups, weights)
+        rows = task.sums(evidence)
+        if rows:
+            found = self.summed(rows, task.of_sums, weights, groups, task.counted(evidence))
+        else:
+            support = Support.of(members.sums(members.weights[:, None])[:, 0])
+            found = Draws({}, {}, {}, self.confidence, support)
+        if not only or set(only) - set(found.values):
+            found = self._with_rows(found, task, evidence, members)
+        wanted = [name for name in found.values if not only or name in only]
+        return replace(found, values={name: found.values[name] for name in wanted})
 
-    def _slow(
-        self,
-        weighted: Callable[[np.ndarray], Mapping[str, float]] | None,
-        task: TaskSpec,
-        targets: np.ndarray,
-        outputs: Outputs,
-        members: Members,
-        values: Mapping[str, float],
-    ) -> dict[str, np.ndarray]:
-        """Return metrics (R + B,): on R resamples, then without each of B blocks of groups."""
-        # The resamples of the fast metrics, so that both kinds can be compared.
-        resamples = replace(self, resamples=min(self.resamples, SLOW_RESAMPLES)).counts(members.count)
+    def _with_rows(self, found: Draws, task: TaskSpec, evidence: Evidence, members: Members) -> Draws:
+        """Add the metrics that need the rows themselves: on fewer resamples, and without each block of groups."""
+        # The resamples of the other metrics, so that both kinds can be compared.
+        resampled = min(self.resamples, SLOW_RESAMPLES)
+        resamples = replace(self, resamples=resampled).counts(members.count)
         times = np.concatenate([*resamples, members.without_each_block(BLOCKS, self.seed)])
-
-        def weights(rows: np.ndarray) -> np.ndarray:
-            return np.asarray(rows[..., members.of] * members.weights)
-
-        scores: dict[str, np.ndarray] = {}
-        size = max(1, _RANKED_CHUNK // len(targets))
-        for name, metric in reweighted(task, targets, outputs).items():
-            if name in values and np.isclose(metric(members.weights[None])[0], values[name], equal_nan=True):
-                blocks = (times[start : start + size] for start in range(0, len(times), size))
-                scores[name] = np.concatenate([metric(weights(block)) for block in blocks])
-        rest = [name for name in values if name not in scores]
-        rows: list[Mapping[str, float]] = []
-        for counts in times if rest else ():
-            if weighted:
-                rows.append(weighted(weights(counts)))
-            else:
-                picks = np.repeat(np.arange(len(targets)), counts[members.of].astype(np.int64))
-                sample = {name: value[picks] for name, value in outputs.items()}
-                rows.append(task.score(targets[picks], sample, members.weights[picks]))
-        return scores | {name: np.asarray([row.get(name, np.nan) for row in rows], np.float64) for name in rest}
+        size = max(1, _ROWS_CHUNK // len(members.of))
+        blocks = [
+            task.of_rows(evidence, times[start : start + size][:, members.of] * members.weights)
+            for start in range(0, len(times), size)
+        ]
+        scores = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+        exact = task.of_rows(evidence, members.weights[None]) if scores else {}
+        return replace(
+            found,
+            values=found.values | {name: float(value[0]) for name, value in exact.items()},
+            draws=found.draws | {name: each[:resampled] for name, each in scores.items()},
+            methods=found.methods | dict.fromkeys(scores, "bootstrap-slow"),
+            left_out=dict(found.left_out) | {name: each[resampled:] for name, each in scores.items()},
+        )
 
 
 def paired_error(
     task: TaskSpec,
-    targets: np.ndarray,
-    weights: np.ndarray | None,
-    groups: np.ndarray | None,
-    reference: Outputs,
-    outputs: Outputs,
+    reference: Evidence,
+    evidence: Evidence,
+    weights: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
     *,
     resamples: int = 200,
     seed: int = 0,
@@ -186,13 +168,12 @@ def paired_error(
 
     Args:
         task: scores.
-        targets: encoded targets (N, ...).
+        reference: evidence of one model on N samples.
+        evidence: evidence of the other model.
         weights: sample weights (N,); ones when not given.
         groups: number of each sample's group (N,), see `mmkeras.evaluation.Samples`; every sample is a group of its own
             when not given.
-        reference: outputs (N, ...) of one model.
-        outputs: outputs (N, ...) of the other model.
-        resamples: draws of the groups; at most `SLOW_RESAMPLES` of a metric without a decomposition.
+        resamples: draws of the groups; at most `SLOW_RESAMPLES` of a metric that is no function of sums.
         seed: of the draws.
 
     Returns:
@@ -204,7 +185,7 @@ def paired_error(
     """
     bootstrap = Bootstrap(resamples, seed=seed)
     before, after = (
-        bootstrap.score(task, targets, each, weights, groups, only=(task.metric,)) for each in (reference, outputs)
+        bootstrap.score(task, each, weights, groups, only=(task.metric,)) for each in (reference, evidence)
     )
     error = after.difference_error(before, task.metric)
     return error if np.isfinite(error) else 0.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,10 @@ import numpy as np
 from mmkeras.core.errors import DataError
 from mmkeras.evaluation.samples import Samples
 from mmkeras.modalities import ModalitySpec
+from mmkeras.tasks import TaskSpec
+from mmkeras.tasks._evidence import joined
 
-__all__ = ["Variant", "derangement", "predict", "prediction_function"]
+__all__ = ["Variant", "derangement", "predict", "predict_evidence", "prediction_function"]
 
 PredictFunction = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
 
@@ -59,9 +61,10 @@ def predict(
     *,
     batch_size: int,
     variant: Variant | None = None,
+    rows: np.ndarray | None = None,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> dict[str, np.ndarray]:
-    """Run the model over all samples.
+    """Run the model over samples.
 
     Every batch has the same size (the last one is filled up and cut), so that the model is traced once.
 
@@ -71,6 +74,7 @@ def predict(
         specs: modality specs by name; they say what a removed modality looks like.
         batch_size: samples in a pass.
         variant: what is removed or shuffled; nothing when not given.
+        rows: positions of the samples to run on; all when not given.
         progress: wraps the batch starts, to show a bar.
 
     Returns:
@@ -79,28 +83,59 @@ def predict(
     Raises:
         DataError: an output is NaN or infinite.
     """
+    wanted = np.arange(len(samples)) if rows is None else rows
+    return joined([outputs for _, outputs in _batches(model, samples, specs, batch_size, variant, wanted, progress)])
+
+
+def predict_evidence(
+    model: Any,
+    samples: Samples,
+    specs: Mapping[str, ModalitySpec],
+    task: TaskSpec,
+    *,
+    batch_size: int,
+    variant: Variant | None = None,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> dict[str, np.ndarray]:
+    """Run the model over all samples and return the task's evidence; outputs are dropped batch by batch.
+
+    See `predict`.
+    """
+    batches = _batches(model, samples, specs, batch_size, variant, np.arange(len(samples)), progress)
+    return joined([task.evidence(samples.targets[rows], outputs) for rows, outputs in batches])
+
+
+def _batches(
+    model: Any,
+    samples: Samples,
+    specs: Mapping[str, ModalitySpec],
+    batch_size: int,
+    variant: Variant | None,
+    wanted: np.ndarray,
+    progress: Callable[[Iterable[int]], Iterable[int]],
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """Yield positions of samples and the outputs on them."""
     variant = variant or Variant()
     function = prediction_function(model)
     size = min(batch_size, len(samples))
     shuffle = derangement(len(samples), variant.seed) if variant.shuffled else np.arange(len(samples))
-    collected: dict[str, list[np.ndarray]] = {}
-    for start in progress(range(0, len(samples), size)):
-        positions = np.arange(start, start + size) % len(samples)
-        outputs = function(_inputs(samples, specs, variant, positions, shuffle))
+    bad: dict[str, list[int]] = {}
+    for start in progress(range(0, len(wanted), size)):
+        filled = wanted[np.arange(start, start + size) % len(wanted)]
+        rows = wanted[start : start + size]
+        found = function(_inputs(samples, specs, variant, filled, shuffle))
+        outputs = {name: np.asarray(value)[: len(rows)] for name, value in found.items()}
         for name, value in outputs.items():
-            collected.setdefault(name, []).append(np.asarray(value)[: len(samples) - start])
-    stacked = {name: np.concatenate(parts) for name, parts in collected.items()}
-    for name, value in stacked.items():
-        bad = np.logical_not(np.isfinite(value).reshape(len(value), -1).all(axis=1)).reshape(-1)
-        if bad.any():
-            first = samples.key(int(bad.argmax()))
+            finite = np.isfinite(value).reshape(len(rows), -1).all(axis=1)
+            bad.setdefault(name, []).extend(rows[~finite].tolist())
+        yield rows, outputs
+    for name, broken in bad.items():
+        if broken:
             raise DataError(
-                f"Expected finite outputs, got NaN or infinity in {name!r} of {int(bad.sum())} of "
-                f"{len(bad)} samples "
-                f"(the first is {first!r}). The model has diverged, or an input holds NaN: look at the "
-                f"training loss."
+                f"Expected finite outputs, got NaN or infinity in {name!r} of {len(broken)} of "
+                f"{len(wanted)} samples (the first is {samples.key(broken[0])!r}). The model has diverged, or an input "
+                "holds NaN: look at the training loss."
             )
-    return stacked
 
 
 def _inputs(

@@ -12,7 +12,7 @@ from mmkeras.core.errors import ConfigError, nearest
 from mmkeras.evaluation.intervals import Bootstrap, Draws
 from mmkeras.evaluation.samples import Samples
 from mmkeras.tasks import TaskSpec
-from mmkeras.tasks._contract import Outputs
+from mmkeras.tasks._evidence import Evidence, rows_of
 
 __all__ = ["FEW_SAMPLES", "MAX_VALUES", "group_column", "slice_metrics"]
 
@@ -71,7 +71,7 @@ def _as_numbers(values: np.ndarray) -> np.ndarray | None:
 
 def slice_metrics(
     samples: Samples,
-    outputs: Outputs,
+    evidence: Evidence,
     task: TaskSpec,
     whole: Draws,
     bootstrap: Bootstrap,
@@ -81,7 +81,7 @@ def slice_metrics(
 
     Args:
         samples: the samples.
-        outputs: outputs of the whole model (N, ...).
+        evidence: of the whole model on them.
         task: gives the metrics.
         whole: scores on all samples.
         bootstrap: settings of the resampling.
@@ -113,10 +113,8 @@ def slice_metrics(
             if not samples.weights[inside].sum() > 0:
                 remarks.append(f"{column} = {value} is not reported: its samples weigh nothing.")
                 continue
-            part = {name: array[inside] for name, array in outputs.items()}
-            draws = bootstrap.score(
-                task, samples.targets[inside], part, samples.weights[inside], samples.groups[inside]
-            )
+            part = rows_of(evidence, inside)
+            draws = bootstrap.score(task, part, samples.weights[inside], samples.groups[inside])
             entries[str(value)] = _entry(draws, int(inside.sum()), task, whole)
         result[column] = dict(sorted(entries.items(), key=lambda item: _order(item[1], task)))
     return result, remarks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from mmkeras.evaluation.pictures import confusion_figure, figure_to_array, galle
 from mmkeras.evaluation.samples import Samples
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
+from mmkeras.tasks._evidence import rows_of
 
 __all__ = ["EpochPictures"]
 
@@ -50,12 +52,14 @@ class EpochPictures:
     def __call__(self, model: Any) -> dict[str, np.ndarray]:
         """Return pictures uint8 (H, W, 3) by name."""
         outputs = {k: np.asarray(v) for k, v in model.predict(self._samples.inputs, batch_size=256, verbose=0).items()}
+        evidence = self._task.evidence(self._samples.targets, outputs)
         figures = {}
-        if (matrix := confusion(self._task, self._samples.targets, outputs)) is not None:
+        if (matrix := confusion(self._task, evidence)) is not None:
             figures["confusion"] = confusion_figure(matrix)
-        if shown := cards(self._task, self._samples, self._specs, outputs, range(self._shown)):
+        shows = self._task, self._samples, self._specs, evidence, partial(rows_of, outputs)
+        if shown := cards(*shows, range(self._shown)):
             figures["samples"] = samples_figure(shown, "Validation samples")
-        if drawn := scenes(self._task, self._samples, self._specs, outputs, range(min(4, self._shown))):
+        if drawn := scenes(*shows, range(min(4, self._shown))):
             figures["samples"] = gallery_figure(drawn, "Validation samples")
         figures |= {
             title.lower().replace(" ", "_"): figure

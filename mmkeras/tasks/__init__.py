@@ -3,9 +3,9 @@
 A room ``mmkeras/tasks/<name>/`` holds
 
 - ``spec.py``: a frozen ``Config`` (what a user chooses) and a frozen ``Spec`` (outputs, decoding, decisions and
-  metrics on the host). numpy only; no TensorFlow, no Keras.
-- ``head.py``: its Keras head, losses and metrics: ``build(encoded, spec, config)`` (`mmkeras.layers.tokens.Encoded`),
-  ``losses(spec, config, class_counts)`` (`mmkeras.layers.batch`) and ``metrics(spec)``.
+  metrics). numpy only; no TensorFlow, no Keras.
+- ``head.py``: its Keras head and losses: ``build(encoded, spec, config)`` (`mmkeras.layers.tokens.Encoded`) and
+  ``losses(spec, config, class_counts)`` (`mmkeras.layers.batch`).
 """
 
 from mmkeras.tasks._contract import TaskSpec, task_from_json

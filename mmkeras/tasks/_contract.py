@@ -14,6 +14,9 @@ from mmkeras.core.components import find
 from mmkeras.core.errors import DataError
 from mmkeras.modalities import TensorSpec
 from mmkeras.modalities._moves import UNSAID
+from mmkeras.tasks._evidence import Confidences, Decisions, Evidence, Numbers
+from mmkeras.tasks._metrics import sample_weights, weighted_sums
+from mmkeras.tasks._moments import Moments
 from mmkeras.tasks._targets import TargetSpec, as_rows
 
 __all__ = ["Outputs", "TaskSpec", "task_from_json"]
@@ -26,13 +29,10 @@ Outputs = Mapping[str, np.ndarray]
 class TaskSpec(ABC):
     """A task's outputs, how they are decided on and how they are scored; serialised into every bundle.
 
-    Two more methods are optional:
-
-    - ``resampler(targets, outputs)`` returns a function from weights (B,) to what ``score`` would give under them. A
-      task whose score does work that no weight changes (matching boxes) does it once there; the bootstrap then calls
-      the function instead of ``score`` with rows picked anew. A whole weight must count like that many copies.
-    - ``classes_of(target)`` returns the labels in one encoded target, for the class balance, where the target is
-      neither the position of a label nor a 0 or 1 for each.
+    Metrics are computed in two steps. `evidence` reduces targets and outputs to one small row per sample; rows of
+    different batches, processes and files can be concatenated. Weighted rows then give the metrics: those that need
+    nothing but sums over samples come from `sums` and `of_sums`, so that thousands of resamples are one matrix
+    product, and the others from `of_rows`. A whole weight counts like that many copies of a sample.
     """
 
     kind: ClassVar[str]
@@ -95,6 +95,18 @@ class TaskSpec(ABC):
             raise DataError(f"Expected an output for every target of the task {self.kind}, got none for {missing}")
         return as_rows(self.targets, values, len(next(iter(values.values()), ())))
 
+    def classes_of(self, target: np.ndarray) -> list[str]:
+        """Return the labels in one encoded target, for the class balance; none of a task without labels.
+
+        Here the target is the position of a label, or a 0 or 1 for each.
+        """
+        labels: tuple[str, ...] = getattr(self, "labels", ())
+        if not labels or not self.reads_labels or target.dtype.names:
+            return []
+        if np.ndim(target) == 0:
+            return [labels[int(target)]]
+        return [label for label, value in zip(labels, target, strict=True) if value > 0]
+
     def cannot_follow(self, move: str) -> str:
         """Return why the targets cannot follow a move of the picture (`MIRROR`, `SHIFT`); empty where they can."""
         return "" if move in self.follows else UNSAID
@@ -123,33 +135,118 @@ class TaskSpec(ABC):
         """
         return np.where(self.flips(reference, candidate), np.inf, 0.0)
 
-    @abstractmethod
-    def score(self, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None) -> dict[str, float]:
-        """Return the task metrics of a batch, the primary one among them.
+    # === Metrics ===
 
-        ``targets`` holds the encoded targets (B, ...); of several targets it is a record array, and
-        ``targets["mask"]`` is the one of that name.
+    @abstractmethod
+    def evidence(self, targets: np.ndarray, outputs: Outputs) -> dict[str, np.ndarray]:
+        """Return what the metrics need of each sample, arrays (B, ...) by name.
+
+        Args:
+            targets: encoded targets (B, ...); of several targets a record array, ``targets["mask"]`` is the one of that
+                name.
+            outputs: model outputs (B, ...) by name; they may hold NaN or infinity.
         """
 
-    def spread(self, outputs: Outputs) -> dict[str, np.ndarray]:
+    def sums(self, evidence: Evidence) -> dict[str, np.ndarray]:
+        """Return what each sample adds to the sums that `of_sums` reads, (N, ...) by name; here nothing."""
+        del evidence
+        return {}
+
+    def of_sums(self, sums: Evidence) -> dict[str, np.ndarray]:
+        """Return the metrics (R,) that are functions of weighted sums over samples, (R, ...) by name."""
+        del sums
+        return {}
+
+    def of_rows(self, evidence: Evidence, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the metrics (R,) that need the rows themselves, such as a ranking, under R weightings (R, N)."""
+        del evidence, weights
+        return {}
+
+    def counted(self, evidence: Evidence) -> dict[str, np.ndarray]:
+        """Return how much each sample (N,) counts in a metric, by metrics in which not all samples count alike."""
+        del evidence
+        return {}
+
+    def finish(self, evidence: Evidence, weights: np.ndarray | None = None) -> dict[str, float]:
+        """Return all task metrics, the primary one among them; NaN where one does not exist.
+
+        Args:
+            evidence: of N samples.
+            weights: sample weights (N,); ones when not given.
+
+        Raises:
+            DataError: no samples, or weights that do not fit.
+        """
+        rows = sample_weights(next(iter(evidence.values())), weights)[None]
+        found = self.of_sums({name: weighted_sums(rows, value) for name, value in self.sums(evidence).items()})
+        return {name: float(value[0]) for name, value in (found | self.of_rows(evidence, rows)).items()}
+
+    def score(self, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None) -> dict[str, float]:
+        """Return all task metrics of a batch: `finish` of its `evidence`.
+
+        Raises:
+            DataError: no samples, or weights that do not fit.
+        """
+        return self.finish(self.evidence(targets, outputs), weights)
+
+    # === What a report shows beside the metrics; a task has none of it unless it says so ===
+
+    def decisions_of(self, evidence: Evidence) -> Decisions | None:
+        """Return true and chosen labels, for the table by class and the confusions."""
+        del evidence
+        return None
+
+    def confidences_of(self, evidence: Evidence) -> Confidences | None:
+        """Return probabilities and whether they came true, for the calibration."""
+        del evidence
+        return None
+
+    def numbers_of(self, evidence: Evidence) -> Numbers | None:
+        """Return predicted numbers, for the table by number and the residuals."""
+        del evidence
+        return None
+
+    def class_metrics(self) -> dict[str, str]:
+        """Return the name of the metric of each class that is scored by itself, such as ``AP_car`` of ``car``."""
+        return {}
+
+    def constant_outputs(self, targets: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray] | None:
+        """Return the outputs (N, ...) of the best answer that looks at no input.
+
+        Args:
+            targets: encoded targets (N, ...).
+            weights: sample weights (N,).
+        """
+        del targets, weights
+        return None
+
+    def wrongness(self, evidence: Evidence) -> np.ndarray:
+        """Return how far each sample is from its truth, float (N,): the larger, the worse.
+
+        Here it is the primary metric of each sample by itself.
+        """
+        found = self.of_sums(self.sums(evidence))
+        if self.metric not in found:
+            found = self.of_rows(evidence, np.eye(len(next(iter(evidence.values())))))
+        return np.nan_to_num(-self.metric_sign * found[self.metric], nan=0.0)
+
+    def spread(self, moments: Mapping[str, Moments]) -> dict[str, np.ndarray]:
         """Return how much each output varies, so that differences of outputs in other units can be compared.
 
         Here it is the root mean square deviation from the mean of each channel, over all channels of an output, at
         least a tenth of the largest value. A task whose channels have units of their own gives one for each.
 
         Args:
-            outputs: of one model on many samples, each (N, ..., C).
+            moments: of each output of one model on many samples, by channel (C,).
 
         Returns:
             float64 () or (C,) by output; never 0.
         """
-        found = {}
-        for name, value in outputs.items():
-            value = np.asarray(value, np.float64)
-            middle = value.reshape(-1, value.shape[-1]).mean(0) if value.ndim > 1 else value.mean()
-            deviation = np.sqrt(np.mean((value - middle) ** 2))
-            found[name] = np.maximum(np.maximum(deviation, np.abs(value).max() / 10), np.finfo(np.float32).tiny)
-        return found
+        least = np.finfo(np.float32).tiny
+        return {
+            name: np.maximum(np.maximum(np.sqrt(np.mean(each.variance)), each.largest.max() / 10), least)
+            for name, each in moments.items()
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object that `task_from_json` reads back."""

@@ -6,7 +6,16 @@ import numpy as np
 
 from mmkeras.core.errors import DataError
 
-__all__ = ["RankedPrecision", "f1", "mean_of_known", "r2", "sample_weights", "weighted_mean"]
+__all__ = [
+    "RankedPrecision",
+    "class_counts",
+    "f1",
+    "mean_of_known",
+    "r2",
+    "ratio",
+    "sample_weights",
+    "weighted_sums",
+]
 
 
 def sample_weights(targets: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
@@ -23,38 +32,49 @@ def sample_weights(targets: np.ndarray, weights: np.ndarray | None) -> np.ndarra
     return result
 
 
-def weighted_mean(values: np.ndarray, weights: np.ndarray) -> float:
-    """Return the mean of values (B,) under weights (B,)."""
-    return float(np.sum(values * weights) / np.sum(weights))
+def weighted_sums(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the sums (R, ...) of rows (N, ...) under R weightings (R, N)."""
+    return np.asarray((weights @ rows.reshape(len(rows), -1)).reshape(len(weights), *rows.shape[1:]))
+
+
+def ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    """Divide; NaN where the divisor is not positive."""
+    shape = np.broadcast(top, bottom).shape
+    return np.asarray(np.divide(top, bottom, out=np.full(shape, np.nan), where=np.asarray(bottom) > 0))
+
+
+def class_counts(truth: np.ndarray, decided: np.ndarray) -> np.ndarray:
+    """Stack true positives, predicted and actual indicators, float32 (N, 3, C), of truth and decision, bool (N, C)."""
+    return np.stack([truth & decided, decided, truth], axis=1).astype(np.float32)
 
 
 def f1(true_positive: np.ndarray, predicted: np.ndarray, actual: np.ndarray) -> np.ndarray:
-    """Return F1 per class from weighted counts; NaN where a class is neither predicted nor present."""
-    total = predicted + actual
-    return np.where(total > 0, 2 * true_positive / np.where(total > 0, total, 1), np.nan)
+    """Return F1 from weighted counts; NaN where a class is neither predicted nor present."""
+    return ratio(2 * true_positive, predicted + actual)
 
 
-def mean_of_known(values: np.ndarray) -> float:
-    """Return the mean of the values that are not NaN; NaN where all are."""
-    known = values[~np.isnan(values)]
-    return float(np.mean(known)) if len(known) else float("nan")
+def mean_of_known(values: np.ndarray) -> np.ndarray:
+    """Return the mean (...) of the values (..., K) that are not NaN; NaN where all are."""
+    known = ~np.isnan(values)
+    return ratio(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1))
 
 
-def r2(targets: np.ndarray, values: np.ndarray, share: np.ndarray) -> float:
-    """Return the mean of the numbers' coefficients of determination.
+def r2(squares: np.ndarray, first: np.ndarray, second: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """Return the coefficient of determination (...) from sums over samples.
 
     Where a target is constant: 1 if it is met exactly, else 0, as in scikit-learn.
 
     Args:
-        targets: float64 (B, K).
-        values: float64 (B, K).
-        share: sample weights (B,) that sum to 1.
+        squares: sum of the squared errors (...).
+        first: sum of the targets, less a number near their mean (...).
+        second: sum of their squares (...).
+        total: sum of the weights (...).
     """
-    left = share @ (targets - values) ** 2
-    spread = share @ (targets - share @ targets) ** 2
-    constant = np.ptp(targets, axis=0) == 0
-    explained = 1 - left / np.where(constant, 1, spread)
-    return float(np.mean(np.where(constant, np.where(np.isnan(left), np.nan, left == 0), explained)))
+    spread = second - ratio(first**2, total)
+    # Rounding leaves up to a millionth of the squares of a constant, in sums of float32.
+    constant = spread <= 1e-6 * second
+    explained = 1 - squares / np.where(constant, 1, spread)
+    return np.where(constant, np.where(np.isnan(squares), np.nan, squares == 0), explained)
 
 
 class RankedPrecision:

@@ -3,17 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["moments"]
+__all__ = ["Moments", "moments"]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean and squared deviations of the columns of many rows.
+
+    Batches are merged as Chan, Golub and LeVeque (1983, Algorithms for computing the sample variance) do, which does
+    not lose digits where the mean is large.
+    """
+
+    count: int
+    """Rows."""
+    mean: np.ndarray
+    """float64 (...)."""
+    squares: np.ndarray
+    """float64 (...): sum of the squared deviations from the mean."""
+    largest: np.ndarray
+    """float64 (...): largest absolute value."""
+
+    @classmethod
+    def of(cls, rows: np.ndarray) -> Moments:
+        """Return the moments of rows (n, ...); there must be one at least."""
+        values = np.asarray(rows, np.float64)
+        mean = values.mean(axis=0)
+        return cls(len(values), mean, ((values - mean) ** 2).sum(axis=0), np.abs(values).max(axis=0))
+
+    def __add__(self, other: Moments) -> Moments:
+        """Return the moments of the rows of both."""
+        total, apart = self.count + other.count, other.mean - self.mean
+        squares = self.squares + other.squares + apart**2 * (self.count * other.count / total)
+        mean = self.mean + apart * (other.count / total)
+        return Moments(total, mean, squares, np.maximum(self.largest, other.largest))
+
+    @property
+    def variance(self) -> np.ndarray:
+        """Mean squared deviation (...)."""
+        return self.squares / self.count
+
+    @property
+    def mean_square(self) -> np.ndarray:
+        """Mean square (...)."""
+        return np.asarray(self.variance + self.mean**2)
 
 
 def moments(batches: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:
     """Return the number of rows, and mean and standard deviation of every column, in float64.
 
-    A single batch gives exactly what numpy gives. Batches are merged as Chan, Golub and LeVeque (1983, Algorithms for
-    computing the sample variance) do, which does not lose digits where the mean is large.
+    A single batch gives exactly what numpy gives.
 
     Args:
         batches: each (n, ...), read once.
@@ -21,18 +63,9 @@ def moments(batches: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]
     Returns:
         The count, and mean and standard deviation (...); both empty where there is no row.
     """
-    count, mean, squares = 0, np.zeros(0), np.zeros(0)
+    whole: Moments | None = None
     for batch in batches:
-        values = np.asarray(batch, np.float64)
-        if not len(values):
-            continue
-        own_mean = values.mean(axis=0)
-        own_squares = ((values - own_mean) ** 2).sum(axis=0)
-        if not count:
-            count, mean, squares = len(values), own_mean, own_squares
-            continue
-        total, apart = count + len(values), own_mean - mean
-        squares = squares + own_squares + apart**2 * (count * len(values) / total)
-        mean = mean + apart * (len(values) / total)
-        count = total
-    return count, mean, np.sqrt(squares / max(count, 1))
+        if len(batch):
+            own = Moments.of(batch)
+            whole = own if whole is None else whole + own
+    return (0, np.zeros(0), np.zeros(0)) if whole is None else (whole.count, whole.mean, np.sqrt(whole.variance))

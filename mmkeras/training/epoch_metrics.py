@@ -1,6 +1,6 @@
-"""The metrics of an epoch that was broken off count from its first step when it goes on.
+"""The loss of an epoch that was broken off counts from its first step when it goes on, with its parts.
 
-Keras begins them anew with every call of ``fit``. All of them are sums over samples, which can be added up.
+Keras begins its metrics anew with every call of ``fit``. All of them are sums over samples, which can be added up.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class Fitted:
 def compile_model(
     model: keras.Model, config: RunConfig, index: Index, steps: int, *, jit_compile: bool = False
 ) -> Objective | None:
-    """Compile a model with its head's losses and metrics and the run's optimizer.
+    """Compile a model with its head's losses and the run's optimizer.
 
     Args:
         model: from `build_model`.
@@ -78,7 +78,6 @@ def compile_model(
     model.compile(
         optimizer=build_optimizer(config.train, steps, variable_factors(model, learning_rate_factors(config.model))),
         loss=None if callable(losses) else losses,
-        weighted_metrics=head.metrics(spec),
         jit_compile=jit_compile,
     )
     graph = getattr(model, "float_model", model)
@@ -162,10 +161,7 @@ def fit(
         copy_weights(trained, copy)
         return copy
 
-    # A task whose metric Keras cannot keep has it computed from decoded answers.
-    scored = find("tasks", config.model.task.name, "head").metrics(run.task)
-    by_keras = any(metric.name == run.task.metric for each in scored.values() for metric in each)
-    host = [] if by_keras or validation is None else [HostScore(validation, run.task, own, cluster, run.folder)]
+    host = [] if validation is None else [HostScore(validation, run.task, own, cluster, run.folder)]
     pictures = None if draw is None else lambda trained: draw(own(trained))
     agreement = Agreement(every=10 if tf.config.list_physical_devices("GPU") else 1) if cluster.members else None
     watching: list[keras.callbacks.Callback] = []
@@ -217,6 +213,8 @@ def fit(
                         index = without_lost(error, index, config, cluster, checkpoints, steps_per_epoch, console)
                         report_lost(index, run, watching)
                         validation = validation_batches(index, run, config, cluster)
+                        for each in host:
+                            each.validation = validation
                     data = None
                 cluster.barrier("trained")
         except Interrupted as stop:

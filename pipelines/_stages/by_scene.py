@@ -75,24 +75,16 @@ def scene_draws(
     weights = counts[:, number] * samples.weights
     result: Draws = {}
     for state in (each for each in STATES if each in answers):
-        outputs = answers[state]
-        resampler = getattr(task, "resampler", None)
-        score = resampler(samples.targets, outputs) if resampler else _plain(task, samples, outputs)
-        rows = [score(row) for row in weights]
-        name = "mAP" if state == "both" else f"mAP_{state}"
-        result[name] = np.asarray([row["mAP"] for row in rows])
+        evidence = task.evidence(samples.targets, answers[state])
+        found = task.of_rows(evidence, weights)
+        result["mAP" if state == "both" else f"mAP_{state}"] = found["mAP"]
         if state == "both":
-            result["velocity_error"] = np.asarray([row["velocity_error"] for row in rows])
+            result["velocity_error"] = found["velocity_error"]
             dark = night(samples)
             if dark.any():
-                # A resample may hold no scene at night.
-                seen = [row * dark for row in weights]
-                result["mAP_night"] = np.asarray([score(row)["mAP"] if row.any() else np.nan for row in seen])
+                # A resample may hold no scene at night; its mAP is NaN.
+                result["mAP_night"] = task.of_rows(evidence, weights * dark)["mAP"]
     return result
-
-
-def _plain(task: TaskSpec, samples: Samples, outputs: Mapping[str, np.ndarray]) -> Any:
-    return lambda weights: task.score(samples.targets, dict(outputs), weights)
 
 
 def gains(draws: Mapping[str, Mapping[str, Draws]], confidence: float) -> dict[str, Any]:

@@ -94,8 +94,8 @@ class Bench:
         self.source, self.bundle, self.other, self.models = source, bundle, other, models
         self.config, self.seed = config, seed
         self.reference = Reference(source)
-        raw = self.reference.raw_cases()
-        self.reference.raw_cases = lambda: raw  # type: ignore[method-assign]
+        raw = list(self.reference.raw_cases())
+        self.reference.raw_cases = lambda: iter(raw)  # type: ignore[method-assign]
         self._memory: dict[Any, dict[str, np.ndarray]] = {}
         self._honest: dict[tuple[str, str], list[dict[str, np.ndarray]]] = {}
         accepted = [file for file in Bundle.open(bundle).files if file.accepted]

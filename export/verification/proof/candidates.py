@@ -9,7 +9,7 @@ import numpy as np
 
 from export.verification.proof.faults import Fault
 from export.verification.proof.probes import PROBES
-from export.verification.verify import Case, Reference, run_batches
+from export.verification.verify import Case, Reference
 
 __all__ = ["REACTS", "Candidates", "candidates", "spread_over"]
 
@@ -60,13 +60,15 @@ def candidates(reference: Reference, cases: Sequence[Case], faults: Sequence[Fau
 
 def _effect(reference: Reference, case: Case, fault: Fault, rows: np.ndarray) -> np.ndarray:
     """Return by how much a fault moves the Keras model's outputs (n,), as a share of their spread."""
-    inputs = fault.inputs({name: value[rows] for name, value in case.inputs.items()})
-    outputs = fault.outputs(run_batches(reference.infer, inputs))
-    moved = []
-    for name, value in outputs.items():
-        share = np.abs(np.float64(value) - np.float64(case.outputs[name][rows])) / reference.spread[name]
-        moved.append(np.nan_to_num(share, nan=0.0, posinf=0.0).reshape(len(rows), -1).max(1))
-    return np.asarray(np.max(moved, axis=0))
+    effects = []
+    for part in reference.parts(rows):
+        inputs = fault.inputs({name: value[part] for name, value in case.inputs.items()})
+        moved = []
+        for name, value in fault.outputs(reference.infer(inputs)).items():
+            share = np.abs(np.float64(value) - np.float64(case.outputs[name][part])) / reference.spread[name]
+            moved.append(np.nan_to_num(share, nan=0.0, posinf=0.0).reshape(len(part), -1).max(1))
+        effects.append(np.max(moved, axis=0))
+    return np.concatenate(effects)
 
 
 def spread_over(count: int, wanted: int) -> np.ndarray:

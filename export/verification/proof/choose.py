@@ -89,11 +89,8 @@ def tolerances(trial: FileTrial, chosen: Chosen) -> dict[str, dict[str, list[flo
 
 def _margin(trial: FileTrial, fault: Fault) -> np.ndarray:
     """Return by how many times a fault exceeds what would be allowed on each candidate alone (R,)."""
-    honest = trial.outputs[fault.scenario]
     margins = []
-    for name, faulty in trial.faulty[fault.name].items():
-        moved = np.abs(np.float64(faulty) - np.float64(honest[name]))
-        moved = moved.reshape(len(moved), -1, moved.shape[-1]).max(1)
+    for name, moved in trial.moved[fault.name].items():
         difference, floor = trial.differences[fault.scenario][name], trial.floors[name]
         if floor.size == 1:
             moved, difference = moved.max(1, keepdims=True), difference.max(1, keepdims=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from export.verification.scenarios import Scenario
-from export.verification.training_path import TrainingPath, check_host
+from export.verification.training_path import HostCheck, TrainingPath
 from export.verification.verify import Case, Infer, run_batches
 from mmkeras.modalities import ModalitySpec
 
@@ -42,7 +42,9 @@ def probe_case(
     inputs: dict[str, np.ndarray] = {}
     for name, spec in specs.items():
         found = TrainingPath(spec).inputs(raw[name])
-        check_host(spec, raw[name], [f"probe {place}" for place in range(count)], found, PROBES)
+        check = HostCheck(spec, PROBES)
+        check.add(raw[name], [f"probe {place}" for place in range(count)], found)
+        check.finish()
         inputs |= found
     outputs = run_batches(infer, inputs)
     # What no sample looks like may give anything; only finite answers can be compared.
@@ -54,6 +56,8 @@ def probe_case(
         Scenario(PROBES),
         {name: value[rows] for name, value in inputs.items()},
         {name: value[rows] for name, value in outputs.items()},
-        float("nan"),
+        evidence={},
+        moments={},
+        metric=float("nan"),
     )
     return case, [{name: raw[name][row] for name in specs} for row in rows]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from export.verification.proof.choose import Chosen, choose_rows, tolerances
 from export.verification.proof.faults import Fault, planted
 from export.verification.proof.probes import PROBES, probe_case
 from export.verification.proof.trial import FileTrial, floors, try_file
+from export.verification.rows import Rows
 from export.verification.runners import opened
-from export.verification.verify import Case, Reference
+from export.verification.verify import Case, Reference, run_batches
 from mmkeras.bundle.golden import Golden
 from mmkeras.runtime.replay import replay
 
@@ -65,7 +66,7 @@ def prove(
             step(f"golden samples: {each.label}")
             with opened(each.format.name, each.path) as file:
                 limits = floors(each.result.precision, each.format.tolerance, reference)
-                trials[each.path] = try_file(file.infer, file.size, cases, found, faults, source.task, limits)
+                trials[each.path] = try_file(file, cases, found, faults, reference, limits)
     chosen = choose_rows(list(trials.values()), found, faults, reference.spread)
     raw = {case.scenario.name: probes[1] if probes and case.scenario.name == PROBES else values for case in cases}
     golden, raw_values = _golden(cases, chosen.rows(found), reference, raw)
@@ -85,25 +86,19 @@ def _judged(
 ) -> Tried:
     """Return a file with its tolerances, rejected where its self-test would let a fault pass."""
     trial = trials.get(each.path) if each.path is not None else None
-    if trial is None:
+    if trial is None or each.path is None:
         return each
     limits = tolerances(trial, chosen)
-    honest = _outputs(trial, chosen, golden)
-    flipped = [int(row) for row in np.flatnonzero(source.task.flips(golden.outputs, honest))]
     escaped = []
-    for fault in faults:
-        if found.reacts[fault.name]:
-            faulty = {
-                name: np.concatenate(
-                    [
-                        trial.faulty[fault.name][name][places]
-                        if scenario == fault.scenario
-                        else trial.outputs[scenario][name][places]
-                        for scenario, places in chosen.places.items()
-                    ]
-                )
-                for name in golden.outputs
-            }
+    with opened(each.format.name, each.path) as file:
+        honest = run_batches(file.infer, golden.inputs, file.size)
+        flipped = [int(row) for row in np.flatnonzero(source.task.flips(golden.outputs, honest))]
+        for fault in (fault for fault in faults if found.reacts[fault.name]):
+            rows = np.flatnonzero(np.array(golden.scenarios) == fault.scenario)
+            inputs = fault.inputs({name: value[rows] for name, value in golden.inputs.items()})
+            faulty = {name: value.copy() for name, value in honest.items()}
+            for name, value in fault.outputs(run_batches(file.infer, inputs, file.size)).items():
+                faulty[name][rows] = value
             if not replay(source.task, golden, faulty, limits, flipped).reason:
                 escaped.append(fault.name)
     result = dataclasses.replace(each.result, tolerances=limits, flipped=tuple(flipped))
@@ -113,21 +108,12 @@ def _judged(
     return dataclasses.replace(each, result=dataclasses.replace(result, accepted=not reason, reason=reason))
 
 
-def _outputs(trial: FileTrial, chosen: Chosen, golden: Golden) -> dict[str, np.ndarray]:
-    return {
-        name: np.concatenate([trial.outputs[scenario][name][places] for scenario, places in chosen.places.items()])
-        for name in golden.outputs
-    }
-
-
 def _golden(
     cases: Sequence[Case], rows: dict[str, np.ndarray], reference: Reference, raw: dict[str, Any]
 ) -> tuple[Golden, list[dict[str, Any]]]:
-    def stacked(pick: Callable[[Case], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    def stacked(pick: Callable[[Case], Mapping[str, Rows]]) -> dict[str, np.ndarray]:
         parts = [(pick(case), rows[case.scenario.name]) for case in cases]
-        return {
-            name: np.concatenate([np.asarray(part[name])[chosen] for part, chosen in parts]) for name in parts[0][0]
-        }
+        return {name: np.concatenate([part[name][chosen] for part, chosen in parts]) for name in parts[0][0]}
 
     keys, names, targets, values = [], [], [], []
     for case in cases:

@@ -9,8 +9,10 @@ import numpy as np
 
 from export.verification.proof.candidates import Candidates
 from export.verification.proof.faults import Fault
-from export.verification.verify import Case, Infer, Reference, run_batches
-from mmkeras.tasks import TaskSpec
+from export.verification.runners import Opened
+from export.verification.verify import Case, Reference, run_batches
+from mmkeras.tasks._contract import Outputs
+from mmkeras.tasks._evidence import joined
 
 __all__ = ["FileTrial", "floors", "try_file"]
 
@@ -23,12 +25,10 @@ TIMES = 2.0
 
 @dataclass(frozen=True)
 class FileTrial:
-    """One file's outputs on the candidates."""
+    """What is measured of one file on the candidates."""
 
-    outputs: dict[str, dict[str, np.ndarray]]
-    """By scenario and output, (R, ...)."""
-    faulty: dict[str, dict[str, np.ndarray]]
-    """By fault and output, (R, ...): on the candidates of the fault's scenario."""
+    moved: dict[str, dict[str, np.ndarray]]
+    """By fault and output, how far the fault moves each row and channel of its scenario at most, float64 (R, C)."""
     differences: dict[str, dict[str, np.ndarray]]
     """By scenario and output, the largest difference to the Keras model of each row and channel, float64 (R, C)."""
     floors: dict[str, np.ndarray]
@@ -62,8 +62,8 @@ def floors(precision: str, tolerance: float, reference: Reference) -> dict[str, 
     found = {}
     for name, spread in reference.spread.items():
         if precision == "float32":
-            sizes = [np.abs(case.outputs[name]).reshape(-1, case.outputs[name].shape[-1]) for case in reference.cases]
-            largest = np.max([size.max(0) if np.size(spread) > 1 else size.max() for size in sizes], axis=0)
+            sizes = [case.moments[name].largest for case in reference.cases]
+            largest = np.max([size if np.size(spread) > 1 else size.max() for size in sizes], axis=0)
             found[name] = np.atleast_1d(tolerance * np.maximum(1.0, np.asarray(largest, np.float64)))
         else:
             found[name] = np.atleast_1d(FLOORS.get(precision, _INT8_FLOOR) * np.asarray(spread, np.float64))
@@ -71,52 +71,48 @@ def floors(precision: str, tolerance: float, reference: Reference) -> dict[str, 
 
 
 def try_file(
-    infer: Infer,
-    size: int,
+    file: Opened,
     cases: Sequence[Case],
     chosen: Candidates,
     faults: Sequence[Fault],
-    task: TaskSpec,
+    reference: Reference,
     limits: dict[str, np.ndarray],
 ) -> FileTrial:
-    """Run a file on the candidates.
+    """Run a file on the candidates, a few at a time.
 
     Args:
-        infer: runs the file.
-        size: samples at a time.
+        file: runs a batch.
         cases: the Keras model's scenarios and the probes.
         chosen: rows by scenario.
         faults: what is planted.
-        task: decides.
+        reference: the Keras model.
         limits: the file's `floors`.
     """
-    by_name = {case.scenario.name: case for case in cases}
-    outputs = {name: run_batches(infer, _inputs(by_name[name], rows), size) for name, rows in chosen.rows.items()}
-    expected = {
-        name: {output: value[rows] for output, value in by_name[name].outputs.items()}
-        for name, rows in chosen.rows.items()
-    }
-    faulty = {}
-    for fault in faults:
-        inputs = fault.inputs(_inputs(by_name[fault.scenario], chosen.rows[fault.scenario]))
-        faulty[fault.name] = fault.outputs(run_batches(infer, inputs, size))
-    return FileTrial(
-        outputs=outputs,
-        faulty=faulty,
-        differences={
-            name: {output: _by_channel(expected[name][output], got[output]) for output in expected[name]}
-            for name, got in outputs.items()
-        },
-        floors=limits,
-        flipped={name: np.asarray(task.flips(expected[name], got)) for name, got in outputs.items()},
-    )
+    moved: dict[str, dict[str, np.ndarray]] = {}
+    differences: dict[str, dict[str, np.ndarray]] = {}
+    flipped: dict[str, np.ndarray] = {}
+    for case in cases:
+        name, flips, apart = case.scenario.name, [], []
+        own = [fault for fault in faults if fault.scenario == name]
+        shifts: dict[str, list[dict[str, np.ndarray]]] = {fault.name: [] for fault in own}
+        for rows in reference.parts(chosen.rows[name]):
+            inputs, expected = ({k: v[rows] for k, v in each.items()} for each in (case.inputs, case.outputs))
+            size = min(file.size, len(rows))
+            got = run_batches(file.infer, inputs, size)
+            apart.append(_by_channel(expected, got))
+            flips.append(np.asarray(reference.task.flips(expected, got)))
+            for fault in own:
+                faulty = fault.outputs(run_batches(file.infer, fault.inputs(inputs), size))
+                shifts[fault.name].append(_by_channel(got, faulty))
+        differences[name], flipped[name] = joined(apart), np.concatenate(flips)
+        moved |= {fault: joined(parts) for fault, parts in shifts.items()}
+    return FileTrial(moved, differences, limits, flipped)
 
 
-def _inputs(case: Case, rows: np.ndarray) -> dict[str, np.ndarray]:
-    return {name: value[rows] for name, value in case.inputs.items()}
-
-
-def _by_channel(expected: np.ndarray, got: np.ndarray) -> np.ndarray:
-    """Return the largest difference of each row and channel, float64 (R, C)."""
-    difference = np.abs(np.float64(got) - np.float64(expected))
-    return difference.reshape(len(difference), -1, difference.shape[-1]).max(1)
+def _by_channel(expected: Outputs, got: Outputs) -> dict[str, np.ndarray]:
+    """Return the largest difference of each row and channel, float64 (R, C) by output."""
+    found = {}
+    for name, value in expected.items():
+        difference = np.abs(np.asarray(got[name], np.float64) - np.asarray(value, np.float64))
+        found[name] = difference.reshape(len(difference), -1, difference.shape[-1]).max(axis=1)
+    return found

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from mmkeras.core.errors import DataError
-from mmkeras.evaluation.predict import Variant, predict
+from mmkeras.evaluation.predict import Variant, predict_evidence
 from mmkeras.evaluation.samples import Samples
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
+from mmkeras.tasks._evidence import rows_of
 
 __all__ = ["SCENARIOS", "SHOWN", "Scenario", "degradation"]
 
@@ -91,7 +92,7 @@ def degradation(
         DataError: no raw values to apply a fault to, or outputs that are not finite.
     """
     result: dict[str, dict[str, Any]] = {}
-    whole: dict[str, np.ndarray] | None = None
+    whole: dict[str, np.ndarray] | None = None  # evidence of the samples as they are
     for scenario in scenarios:
         chosen = _chosen(scenario, samples)
         variant, changed = Variant(), samples
@@ -104,13 +105,13 @@ def degradation(
             continue
         progress(scenario.title)
         if unchanged and whole is None:
-            whole = predict(infer, samples, specs, batch_size=batch_size)
-        outputs = (
-            whole if unchanged and whole else predict(infer, changed, specs, batch_size=batch_size, variant=variant)
+            whole = predict_evidence(infer, samples, specs, task, batch_size=batch_size)
+        evidence = (
+            whole
+            if unchanged and whole
+            else predict_evidence(infer, changed, specs, task, batch_size=batch_size, variant=variant)
         )
-        score = task.score(
-            samples.targets[chosen], {name: array[chosen] for name, array in outputs.items()}, samples.weights[chosen]
-        )
+        score = task.finish(rows_of(evidence, chosen), samples.weights[chosen])
         numbers = {name: float(score[name]) if np.isfinite(score[name]) else None for name in metrics}
         result[scenario.name] = {**numbers, "samples": int(chosen.sum())}
     return result

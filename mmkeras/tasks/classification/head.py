@@ -1,4 +1,4 @@
-"""Keras head of the classification task with its loss and metrics."""
+"""Keras head of the classification task with its loss."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmkeras.layers.tokens import Encoded
 from mmkeras.tasks._labels import class_weights
 from mmkeras.tasks.classification.spec import Config, Spec
 
-__all__ = ["ClassificationLoss", "build", "losses", "metrics", "weights"]
+__all__ = ["ClassificationLoss", "build", "losses", "weights"]
 
 
 def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
@@ -55,16 +55,6 @@ def losses(spec: Spec, config: Config, class_counts: Mapping[str, int] | None = 
             focal_gamma=config.focal_gamma,
             class_weights=None if per_class is None else per_class.tolist(),
         )
-    }
-
-
-def metrics(spec: Spec) -> dict[str, list[keras.metrics.Metric]]:
-    """Return the training metrics by output name; the primary one carries the name ``spec.metric``."""
-    return {
-        "probabilities": [
-            keras.metrics.SparseCategoricalAccuracy(name=spec.metric),
-            keras.metrics.SparseCategoricalCrossentropy(name="cross_entropy"),
-        ]
     }
 
 

@@ -14,8 +14,9 @@ from mmkeras.core.errors import ConfigError
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
 from mmkeras.modalities._moves import MOVES
 from mmkeras.tasks._contract import Outputs, TaskSpec
+from mmkeras.tasks._evidence import Confidences, Decisions, Evidence
 from mmkeras.tasks._labels import as_labels, check_gamma, check_share, check_weights, label_index, ranked
-from mmkeras.tasks._metrics import f1, mean_of_known, sample_weights, weighted_mean
+from mmkeras.tasks._metrics import class_counts, f1, mean_of_known, ratio
 from mmkeras.tasks._targets import TargetSpec
 
 __all__ = ["Config", "Spec"]
@@ -134,34 +135,64 @@ class Spec(TaskSpec):
         margins = probabilities[rows, np.maximum(first, 0)] - probabilities[rows, np.maximum(second, 0)]
         return np.where(known, margins, np.inf)
 
-    def score(self, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None) -> dict[str, float]:
-        """Return accuracy, macro F1, balanced accuracy and cross-entropy, as scikit-learn defines them.
+    def evidence(self, targets: np.ndarray, outputs: Outputs) -> dict[str, np.ndarray]:
+        """Return ``truth`` and ``decided`` class, largest probability and that of the true class, each (B,).
 
-        A sample without finite probabilities counts as wrong, with probability 0 for its class. Probabilities
-        are clipped at 1e-7 in the cross-entropy. Macro F1 averages the classes that are present or predicted.
+        A sample without finite probabilities counts as wrong, with probability 0 for its class.
 
         Args:
             targets: int (B,).
             outputs: ``probabilities`` (B, C).
-            weights: sample weights (B,).
-
-        Raises:
-            DataError: no samples, or weights that do not fit.
         """
-        targets = np.asarray(targets).reshape(-1).astype(np.int64)
-        weight = sample_weights(targets, weights)
-        decided = self.decisions(outputs)
-        correct = decided == targets
-        classes = len(self.labels)
-        actual = np.bincount(targets, weight, classes)
-        predicted = np.bincount(decided[decided >= 0], weight[decided >= 0], classes)
-        hit = np.bincount(targets[correct], weight[correct], classes)
-        present = actual > 0
-        chosen = np.take_along_axis(np.asarray(outputs["probabilities"], np.float64), targets[:, None], axis=1)[:, 0]
-        chosen = np.where(decided < 0, 0.0, chosen)
+        truth = np.asarray(targets).reshape(-1).astype(np.int64)
+        probabilities, decided = np.asarray(outputs["probabilities"]), self.decisions(outputs)
+        own = np.take_along_axis(probabilities.astype(np.float64), truth[:, None], axis=1)[:, 0]
         return {
-            "accuracy": weighted_mean(correct, weight),
-            "macro_f1": mean_of_known(f1(hit, predicted, actual)),
-            "balanced_accuracy": float(np.mean(hit[present] / actual[present])),
-            "cross_entropy": weighted_mean(-np.log(np.clip(chosen, 1e-7, 1.0)), weight),
+            "truth": truth,
+            "decided": decided,
+            "confidence": probabilities.max(axis=1),
+            "own": np.where(decided < 0, 0.0, own),
         }
+
+    def sums(self, evidence: Evidence) -> dict[str, np.ndarray]:
+        """Return counts by class, the negative logarithm of the true class's probability, clipped at 1e-7, and 1."""
+        found = self.decisions_of(evidence)
+        surprise = -np.log(np.clip(evidence["own"], 1e-7, 1.0))
+        return {
+            "counts": class_counts(found.truth, found.decided),
+            "surprise": surprise,
+            "total": np.ones(len(surprise)),
+        }
+
+    def of_sums(self, sums: Evidence) -> dict[str, np.ndarray]:
+        """Return accuracy, macro F1, balanced accuracy and cross-entropy, as scikit-learn defines them.
+
+        Macro F1 averages the classes that are present or predicted, balanced accuracy those that are present.
+        """
+        hit, predicted, actual = np.moveaxis(sums["counts"], 1, 0)
+        return {
+            "accuracy": ratio(hit.sum(axis=1), sums["total"]),
+            "macro_f1": mean_of_known(f1(hit, predicted, actual)),
+            "balanced_accuracy": mean_of_known(ratio(hit, actual)),
+            "cross_entropy": ratio(sums["surprise"], sums["total"]),
+        }
+
+    def decisions_of(self, evidence: Evidence) -> Decisions:
+        """Return the true and the chosen label."""
+        classes = np.arange(len(self.labels))
+        truth, decided = (evidence[side][:, None] == classes for side in ("truth", "decided"))
+        return Decisions(self.labels, truth, decided, exclusive=True)
+
+    def confidences_of(self, evidence: Evidence) -> Confidences:
+        """Return the probability of the chosen label."""
+        right = evidence["decided"] == evidence["truth"]
+        return Confidences(evidence["confidence"][:, None], right[:, None])
+
+    def constant_outputs(self, targets: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the share of each class, of which the most frequent one is chosen."""
+        share = np.bincount(targets.astype(np.int64), weights, len(self.labels)) / weights.sum(dtype=np.float64)
+        return {"probabilities": np.tile(share.astype(np.float32), (len(targets), 1))}
+
+    def wrongness(self, evidence: Evidence) -> np.ndarray:
+        """Return 1 - the probability of the true class."""
+        return np.asarray(1.0 - evidence["own"])

@@ -37,6 +37,8 @@ class CocoMatches:
     """bool (10, n), by `OVERLAPS`."""
     truth: np.ndarray
     """int (S,): objects in each sample."""
+    row: np.ndarray
+    """int (n,): position of each detection among those given to `coco_match`."""
 
 
 def available() -> bool:
@@ -66,11 +68,13 @@ def coco_match(
         seen = [(i, each) for i, each in enumerate(entries) if each is not None]
         sample = np.concatenate([np.full(len(each["dtScores"]), i) for i, each in seen] or [np.zeros(0)])
         score = np.concatenate([np.asarray(each["dtScores"]) for _, each in seen] or [np.zeros(0)])
+        row = np.concatenate([np.asarray(each["dtIds"]) - 1 for _, each in seen] or [np.zeros(0)])
         hit = np.concatenate([each["dtMatches"] > 0 for _, each in seen] or [np.zeros((len(OVERLAPS), 0))], axis=1)
         order = np.argsort(-score, kind="stable")
         objects = truth.sample[(truth.label == label) & _has_area(truth)]
         count = np.bincount(objects, minlength=samples)
-        result.append(CocoMatches(sample[order].astype(np.int64), hit[:, order].astype(bool), count))
+        places = sample[order].astype(np.int64), row[order].astype(np.int64)
+        result.append(CocoMatches(places[0], hit[:, order].astype(bool), count, places[1]))
     return tuple(result)
 
 

@@ -19,7 +19,7 @@ from mmkeras.tasks.detection.layers import DistanceChoice
 from mmkeras.tasks.detection.losses import HeatmapLoss, MapLoss
 from mmkeras.tasks.detection.spec import Config, Spec
 
-__all__ = ["build", "losses", "metrics", "weights"]
+__all__ = ["build", "losses", "weights"]
 
 SIZE = (1.8, 3.0, 1.7)
 """Width, length and height (m) that the size map starts from: between a person and a lorry."""
@@ -113,9 +113,3 @@ def losses(spec: Spec, config: Config, class_counts: Mapping[str, int] | None = 
     for name, weight in config.loss_weights().items():
         result[name] = MapLoss(name, camera, stride, weight=weight)
     return result
-
-
-def metrics(spec: Spec) -> dict[str, list[keras.metrics.Metric]]:
-    """Return no training metrics: `mmkeras.training.host_score` scores decoded boxes after every epoch."""
-    del spec
-    return {}

@@ -17,13 +17,26 @@ import numpy as np
 from mmkeras.tasks.detection.boxes import Boxes
 from mmkeras.tasks.detection.classes import NO_ORIENTATION, NO_VELOCITY
 
-__all__ = ["DISTANCES", "ERRORS", "ClassMatches", "Matches", "Summary", "match", "scored", "summarise"]
+__all__ = [
+    "DISTANCES",
+    "ERRORS",
+    "ERROR_DISTANCE",
+    "ClassMatches",
+    "Matches",
+    "Summary",
+    "best_first",
+    "counts",
+    "match",
+    "scored",
+    "summarise",
+]
 
 DISTANCES = (0.5, 1.0, 2.0, 4.0)
 """Centre distances (m) below which a detection may match."""
 ERRORS = ("trans_err", "scale_err", "orient_err", "vel_err", "attr_err")
 """Errors of true positives: m, 1 - IOU of aligned boxes, rad, m/s, 1 - accuracy."""
 ERROR_DISTANCE = 2.0
+"""Centre distance (m) below which errors are measured."""
 _MIN_RECALL = 10  # per cent
 _MIN_PRECISION = 0.1
 _RECALLS = np.linspace(0, 1, 101)
@@ -44,6 +57,8 @@ class ClassMatches:
     """float (5, n): `ERRORS` of those that met one within 2 m; NaN for the others and where an error is not known."""
     truth: np.ndarray
     """int (S,): objects in each sample."""
+    row: np.ndarray
+    """int (n,): position of each detection among those given to `match`."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +107,8 @@ class Summary:
         return self.truth > 0 if present_only else np.ones(len(self.truth), bool)
 
 
-def scored(boxes: Boxes, ranges: Sequence[float], count_unseen: bool = False) -> Boxes:
-    """Return the boxes that count: nearer than the range of their class, and not without any sensor point.
+def counts(boxes: Boxes, ranges: Sequence[float], count_unseen: bool = False) -> np.ndarray:
+    """Return bool (n,): a box counts, being nearer than the range of its class and not without any sensor point.
 
     Args:
         boxes: truth or detections; the number of points of a detection is -1.
@@ -101,7 +116,12 @@ def scored(boxes: Boxes, ranges: Sequence[float], count_unseen: bool = False) ->
         count_unseen: keep boxes with 0 points too.
     """
     near = boxes.distance < np.asarray(ranges, np.float64)[boxes.label]
-    return boxes.take(near if count_unseen else near & (boxes.points != 0))
+    return np.asarray(near if count_unseen else near & (boxes.points != 0))
+
+
+def scored(boxes: Boxes, ranges: Sequence[float], count_unseen: bool = False) -> Boxes:
+    """Return the boxes that count, see `counts`."""
+    return boxes.take(counts(boxes, ranges, count_unseen))
 
 
 def match(truth: Boxes, found: Boxes, labels: Sequence[str], samples: int) -> Matches:
@@ -119,14 +139,20 @@ def match(truth: Boxes, found: Boxes, labels: Sequence[str], samples: int) -> Ma
     return Matches(
         labels=tuple(labels),
         classes=tuple(
-            _match_class(truth.take(truth.label == i), found.take(found.label == i), name, samples)
+            _match_class(truth.take(truth.label == i), found, np.flatnonzero(found.label == i), name, samples)
             for i, name in enumerate(labels)
         ),
     )
 
 
-def _match_class(truth: Boxes, found: Boxes, name: str, samples: int) -> ClassMatches:
-    found = found.take(np.argsort(found.score, kind="stable")[::-1])
+def best_first(score: np.ndarray) -> np.ndarray:
+    """Return the order (n,) in which detections are matched and counted: of equal scores the later one comes first."""
+    return np.argsort(score, kind="stable")[::-1]
+
+
+def _match_class(truth: Boxes, found: Boxes, rows: np.ndarray, name: str, samples: int) -> ClassMatches:
+    own = rows[best_first(found.score[rows])]
+    found = found.take(own)
     partner = np.full((len(DISTANCES), len(found)), -1)
     # Rows of each sample; those of the detections stay in the order of their scores.
     of_truth, of_found = (np.argsort(each.sample, kind="stable") for each in (truth, found))
@@ -147,7 +173,7 @@ def _match_class(truth: Boxes, found: Boxes, name: str, samples: int) -> ClassMa
     hits = np.flatnonzero(met >= 0)
     errors[:, hits] = _errors(truth.take(met[hits]), found.take(hits), name)
     count = np.bincount(truth.sample, minlength=samples)
-    return ClassMatches(found.sample, found.score, partner >= 0, errors, count)
+    return ClassMatches(found.sample, found.score, partner >= 0, errors, count, own)
 
 
 def _greedy(distance: np.ndarray, limit: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Frames to look at: how wrong each is, what is true and what was found in words, and their pictures.
+"""Frames to look at: what is true and what was found in words, and their pictures.
 
 The evaluation of any task looks for this file in the task's room, see `mmkeras.evaluation.examples`.
 """
@@ -18,26 +18,12 @@ from mmkeras.modalities.radar.spec import read_points
 from mmkeras.tasks._contract import Outputs
 from mmkeras.tasks.detection.answers import answers as as_answers
 from mmkeras.tasks.detection.boxes import Boxes
-from mmkeras.tasks.detection.nuscenes_metric import scored
 from mmkeras.tasks.detection.picture import beside, birds_eye, camera_picture
 from mmkeras.tasks.detection.spec import Spec
 
-__all__ = ["answers", "sample_pictures", "truths", "wrongness"]
+__all__ = ["answers", "sample_pictures", "truths"]
 
-NEAR = 2.0
-"""Metres between centres within which an object counts as found."""
 _WIDTH, _HEIGHT = 768, 420
-
-
-def wrongness(task: Spec, targets: np.ndarray, outputs: Outputs) -> np.ndarray:
-    """Return missed objects plus false detections of each frame, float (N,).
-
-    Objects and detections out of their class's range do not count, nor objects without a sensor's point on them.
-    """
-    found = scored(_found(task, targets, outputs), task.class_range, task.count_unseen)
-    truth = scored(task.truth(targets), task.class_range, task.count_unseen)
-    pairs = zip(truth.by_sample(len(targets)), found.by_sample(len(targets)), strict=True)
-    return np.asarray([len(t) + len(f) - 2 * _matched(t, f) for t, f in pairs], np.float64)
 
 
 def truths(task: Spec, targets: np.ndarray) -> list[str]:
@@ -83,25 +69,9 @@ def sample_pictures(
     return [beside(left, right)]
 
 
-def _found(task: Spec, targets: np.ndarray, outputs: Outputs) -> Boxes:
-    return task.found(outputs, _poses(targets), task.score_threshold)
-
-
 def _poses(targets: np.ndarray) -> list[Pose]:
     rows = np.asarray(targets, np.float64)[:, -1, :7]
     return [Pose(tuple(row[:3].tolist()), tuple(row[3:].tolist())) for row in rows]
-
-
-def _matched(truth: Boxes, found: Boxes) -> int:
-    """Return how many objects are found, each detection, best first, taking the nearest that is left."""
-    apart = np.linalg.norm(found.centre[:, None, :2] - truth.centre[None, :, :2], axis=-1)
-    apart[found.label[:, None] != truth.label[None]] = np.inf
-    count = 0
-    for row in np.argsort(-found.score, kind="stable"):
-        if len(truth) and apart[row].min() < NEAR:
-            apart[:, int(apart[row].argmin())] = np.inf
-            count += 1
-    return count
 
 
 def _listed(task: Spec, boxes: Boxes) -> str:

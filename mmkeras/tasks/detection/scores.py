@@ -20,48 +20,112 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmkeras.tasks._evidence import Evidence
 from mmkeras.tasks.detection.boxes import Boxes
-from mmkeras.tasks.detection.coco_metric import available, coco_match, coco_precision
-from mmkeras.tasks.detection.nuscenes_metric import match, scored, summarise
+from mmkeras.tasks.detection.coco_metric import OVERLAPS, CocoMatches, available, coco_match, coco_precision
+from mmkeras.tasks.detection.nuscenes_metric import (
+    DISTANCES,
+    ERRORS,
+    ClassMatches,
+    Matches,
+    best_first,
+    counts,
+    match,
+    scored,
+    summarise,
+)
 
-__all__ = ["Scores"]
+__all__ = ["box_evidence", "box_scores"]
 
 _MEANS = ("mATE", "mASE", "mAOE", "mAVE", "mAAE")
 
 
-class Scores:
-    """Matches detections with truth once; a call then gives the numbers under weights (S,)."""
+def box_evidence(
+    truth: Boxes,
+    found: Boxes,
+    labels: Sequence[str],
+    samples: int,
+    detections: int,
+    ranges: Sequence[float],
+    count_unseen: bool = False,
+) -> dict[str, np.ndarray]:
+    """Match detections with truth and return what `box_scores` needs of each sample.
 
-    def __init__(
-        self,
-        truth: Boxes,
-        found: Boxes,
-        labels: Sequence[str],
-        samples: int,
-        ranges: Sequence[float],
-        count_unseen: bool = False,
-    ) -> None:
-        self._labels = tuple(labels)
-        counted = [scored(each, ranges, count_unseen) for each in (truth, found)]
-        self._matches = match(counted[0], counted[1], labels, samples)
-        self._flat = None
-        if available():
-            seen = truth if count_unseen else truth.take(truth.points != 0)
-            self._flat = coco_match(seen, found, len(self._labels), samples)
+    Args:
+        truth: objects.
+        found: detections, those of a sample together.
+        labels: the classes (C,).
+        samples: B.
+        detections: D, the most of a sample; rows of fewer are filled up with class -1.
+        ranges: by class, in m.
+        count_unseen: score objects without a sensor's point.
 
-    def __call__(self, weights: np.ndarray | None = None) -> dict[str, float]:
-        """Return every number under sample weights (S,); whole ones count like that many copies."""
-        summary = summarise(self._matches, weights)
-        flat = {} if self._flat is None else _flat(coco_precision(self._flat, weights))
-        by_class = zip(self._labels, summary.average_precision.mean(axis=1), summary.truth > 0, strict=True)
-        return {
-            "mAP": summary.mean_ap(present_only=True),
-            "NDS_front": summary.detection_score(present_only=True),
-            **dict(zip(_MEANS, summary.errors(present_only=True).tolist(), strict=True)),
-            "velocity_error": summary.velocity_error,
-            **{f"AP_{name}": float(value) if present else float("nan") for name, value, present in by_class},
-            **flat,
-        }
+    Returns:
+        ``label`` and ``score`` (B, D), ``near`` (B, D) for detections within the range, ``hit`` (B, D, 4) and
+        ``errors`` (B, D, 5) as in `ClassMatches`, ``objects`` (B, C); with pycocotools ``flat`` (B, D), ``flat_hit``
+        (B, D, 10) and ``flat_objects`` (B, C) of the 2D boxes.
+    """
+    place = found.sample, np.arange(len(found)) - np.searchsorted(found.sample, found.sample)
+    shape = (samples, detections)
+    rows: dict[str, np.ndarray] = {
+        "label": np.full(shape, -1, np.int16),
+        "score": np.zeros(shape),
+        "near": np.zeros(shape, bool),
+        "hit": np.zeros((*shape, len(DISTANCES)), bool),
+        "errors": np.full((*shape, len(ERRORS)), np.nan),
+    }
+    rows["label"][place], rows["score"][place] = found.label, found.score
+    kept = np.flatnonzero(counts(found, ranges, count_unseen))
+    matches = match(scored(truth, ranges, count_unseen), found.take(kept), labels, samples)
+    for each in matches.classes:
+        own = tuple(axis[kept[each.row]] for axis in place)
+        rows["near"][own], rows["hit"][own], rows["errors"][own] = True, each.hit.T, each.errors.T
+    rows["objects"] = np.stack([each.truth for each in matches.classes], axis=1)
+    if available():
+        seen = truth if count_unseen else truth.take(truth.points != 0)
+        rows |= {"flat": np.zeros(shape, bool), "flat_hit": np.zeros((*shape, len(OVERLAPS)), bool)}
+        flat = coco_match(seen, found, len(labels), samples)
+        for found_flat in flat:
+            own = tuple(axis[found_flat.row] for axis in place)
+            rows["flat"][own], rows["flat_hit"][own] = True, found_flat.hit.T
+        rows["flat_objects"] = np.stack([each.truth for each in flat], axis=1)
+    return rows
+
+
+def box_scores(evidence: Evidence, labels: Sequence[str], weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Return every number (R,) under R weightings (R, N); whole weights count like that many copies of a sample."""
+    matches = Matches(tuple(labels), tuple(_matches(evidence, i) for i in range(len(labels))))
+    flat = [_flat_matches(evidence, i) for i in range(len(labels))] if "flat" in evidence else []
+    found = [_scores(matches, flat, row) for row in weights]
+    return {name: np.asarray([each[name] for each in found]) for name in found[0]}
+
+
+def _matches(evidence: Evidence, label: int) -> ClassMatches:
+    sample, place = np.nonzero((evidence["label"] == label) & evidence["near"])
+    order = best_first(evidence["score"][sample, place])
+    own = sample[order], place[order]
+    score, hit, errors = (evidence[name][own] for name in ("score", "hit", "errors"))
+    return ClassMatches(own[0], score, hit.T, errors.T, evidence["objects"][:, label], order)
+
+
+def _flat_matches(evidence: Evidence, label: int) -> CocoMatches:
+    sample, place = np.nonzero((evidence["label"] == label) & evidence["flat"])
+    order = np.argsort(-evidence["score"][sample, place], kind="stable")
+    hit = evidence["flat_hit"][sample[order], place[order]]
+    return CocoMatches(sample[order], hit.T, evidence["flat_objects"][:, label], order)
+
+
+def _scores(matches: Matches, flat: Sequence[CocoMatches], weights: np.ndarray) -> dict[str, float]:
+    summary = summarise(matches, weights)
+    by_class = zip(matches.labels, summary.average_precision.mean(axis=1), summary.truth > 0, strict=True)
+    return {
+        "mAP": summary.mean_ap(present_only=True),
+        "NDS_front": summary.detection_score(present_only=True),
+        **dict(zip(_MEANS, summary.errors(present_only=True).tolist(), strict=True)),
+        "velocity_error": summary.velocity_error,
+        **{f"AP_{name}": float(value) if present else float("nan") for name, value, present in by_class},
+        **(_flat(coco_precision(flat, weights)) if flat else {}),
+    }
 
 
 def _flat(precision: np.ndarray) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -14,14 +14,15 @@ from mmkeras.media.geometry import PinholeCamera, Pose
 from mmkeras.modalities import TensorSpec, off_centre
 from mmkeras.modalities._moves import MIRROR
 from mmkeras.tasks._contract import Outputs, TaskSpec
-from mmkeras.tasks._metrics import sample_weights
+from mmkeras.tasks._evidence import Evidence
 from mmkeras.tasks._targets import TargetSpec
 from mmkeras.tasks.detection.agreement import disagree
 from mmkeras.tasks.detection.answers import answers
 from mmkeras.tasks.detection.boxes import Boxes
 from mmkeras.tasks.detection.checks import as_pose
+from mmkeras.tasks.detection.nuscenes_metric import DISTANCES, ERROR_DISTANCE
 from mmkeras.tasks.detection.peaks import MAPS, boxes_at_peaks
-from mmkeras.tasks.detection.scores import Scores
+from mmkeras.tasks.detection.scores import box_evidence, box_scores
 from mmkeras.tasks.detection.target import COLUMNS, encode_target, read_poses, read_truth
 
 __all__ = ["Spec"]
@@ -172,22 +173,31 @@ class Spec(TaskSpec):
         first, second = (self.found(each, threshold=self.score_threshold) for each in (reference, candidate))
         return disagree(reference, candidate, first, second)
 
-    def score(self, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None) -> dict[str, float]:
-        """Return the nuScenes detection metrics on what the camera sees, see `mmkeras.tasks.detection.scores`.
+    def evidence(self, targets: np.ndarray, outputs: Outputs) -> dict[str, np.ndarray]:
+        """Return the detections of each sample and how they met its objects, see `mmkeras.tasks.detection.scores`.
 
         Args:
             targets: (B, max_objects + 1, 20).
             outputs: maps (B, h, w, ...).
-            weights: sample weights (B,); whole numbers count like that many copies of a sample.
-
-        Raises:
-            DataError: no samples, or weights that do not fit.
         """
-        weight = sample_weights(targets, weights)
-        return self.resampler(targets, outputs)(weight)
-
-    def resampler(self, targets: np.ndarray, outputs: Outputs) -> Callable[[np.ndarray], dict[str, float]]:
-        """Return a function from weights (B,) to what `score` gives: matching is done once, before."""
         targets = np.asarray(targets).reshape(-1, *self.target.shape)
         found = self._found(outputs, *read_poses(targets), threshold=0.0)
-        return Scores(self.truth(targets), found, self.labels, len(targets), self.class_range, self.count_unseen)
+        most, ranges = self.max_detections, self.class_range
+        return box_evidence(self.truth(targets), found, self.labels, len(targets), most, ranges, self.count_unseen)
+
+    def of_rows(self, evidence: Evidence, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the nuScenes detection metrics on what the camera sees, see `mmkeras.tasks.detection.scores`."""
+        return box_scores(evidence, self.labels, weights)
+
+    def wrongness(self, evidence: Evidence) -> np.ndarray:
+        """Return missed objects plus false detections of each frame, float (N,).
+
+        Only objects and detections that are scored count, and of those the detections from ``score_threshold`` on.
+        """
+        shown = evidence["near"] & (evidence["score"] >= np.float32(self.score_threshold))
+        hits = shown & evidence["hit"][..., DISTANCES.index(ERROR_DISTANCE)]
+        return np.asarray(evidence["objects"].sum(axis=1) + shown.sum(axis=1) - 2.0 * hits.sum(axis=1))
+
+    def class_metrics(self) -> dict[str, str]:
+        """Return the name of each class's average precision."""
+        return {label: f"AP_{label}" for label in self.labels}

@@ -1,4 +1,4 @@
-"""Keras head of the multilabel task with its loss and metrics."""
+"""Keras head of the multilabel task with its loss."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmkeras.layers.tokens import Encoded
 from mmkeras.tasks._labels import class_weights
 from mmkeras.tasks.multilabel.spec import Config, Spec
 
-__all__ = ["MicroF1", "MultilabelLoss", "build", "losses", "metrics", "weights"]
+__all__ = ["MultilabelLoss", "build", "losses", "weights"]
 
 
 def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
@@ -54,16 +54,6 @@ def losses(spec: Spec, config: Config, class_counts: Mapping[str, int] | None = 
             focal_gamma=config.focal_gamma,
             class_weights=None if per_label is None else per_label.tolist(),
         )
-    }
-
-
-def metrics(spec: Spec) -> dict[str, list[keras.metrics.Metric]]:
-    """Return the training metrics by output name; the primary one carries the name ``spec.metric``."""
-    return {
-        "probabilities": [
-            MicroF1(thresholds=spec.thresholds, name=spec.metric),
-            keras.metrics.BinaryCrossentropy(name="cross_entropy"),
-        ]
     }
 
 
@@ -115,38 +105,3 @@ class MultilabelLoss(keras.losses.Loss):
             "focal_gamma": self.focal_gamma,
             "class_weights": self.class_weights,
         }
-
-
-@keras.saving.register_keras_serializable("mmkeras")
-class MicroF1(keras.metrics.Metric):
-    """F1 over all decisions of all labels, each label with its own threshold (keras.metrics.F1Score has only one).
-
-    Args:
-        thresholds: confidence from which each label is set (C,).
-    """
-
-    def __init__(self, thresholds: Sequence[float], name: str = "micro_f1", dtype: Any = None) -> None:
-        super().__init__(name=name, dtype=dtype)
-        self.thresholds = [float(threshold) for threshold in thresholds]
-        self.hits = self.add_variable((), "zeros", name="hits")
-        self.total = self.add_variable((), "zeros", name="total")
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Count a batch: targets and probabilities (B, C), weights (B,)."""
-        truth = ops.cast(ops.greater(y_true, 0.5), self.dtype)
-        chosen = ops.greater_equal(y_pred, ops.convert_to_tensor(self.thresholds, dtype=y_pred.dtype))
-        decided = ops.cast(chosen, self.dtype)
-        hits, total = ops.sum(truth * decided, axis=-1), ops.sum(truth + decided, axis=-1)
-        if sample_weight is not None:
-            weight = ops.reshape(ops.cast(sample_weight, self.dtype), (-1,))
-            hits, total = hits * weight, total * weight
-        self.hits.assign_add(ops.sum(hits))
-        self.total.assign_add(ops.sum(total))
-
-    def result(self) -> Any:
-        """Return F1, 0 while nothing is present or predicted."""
-        return ops.divide_no_nan(2.0 * self.hits, self.total)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {"name": self.name, "dtype": self.dtype, "thresholds": self.thresholds}

@@ -13,8 +13,9 @@ from mmkeras.core.errors import ConfigError, DataError, nearest
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
 from mmkeras.modalities._moves import MOVES
 from mmkeras.tasks._contract import Outputs, TaskSpec
+from mmkeras.tasks._evidence import Confidences, Decisions, Evidence
 from mmkeras.tasks._labels import as_labels, check_gamma, check_share, check_weights, label_index
-from mmkeras.tasks._metrics import RankedPrecision, f1, mean_of_known, sample_weights, weighted_mean
+from mmkeras.tasks._metrics import RankedPrecision, class_counts, f1, mean_of_known, ratio
 from mmkeras.tasks._targets import TargetSpec
 
 __all__ = ["Config", "Spec"]
@@ -156,28 +157,59 @@ class Spec(TaskSpec):
         known = np.isfinite(first) & np.isfinite(second)
         return np.where(known, distance, np.inf).max(axis=-1)
 
-    def score(self, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None) -> dict[str, float]:
-        """Return micro and macro F1, mean average precision and the share of samples with every label right.
-
-        As scikit-learn defines them, averaged over the labels that are present (or, for F1, predicted); NaN where no
-        label is. Micro F1 is 0 where nothing is present or predicted.
+    def evidence(self, targets: np.ndarray, outputs: Outputs) -> dict[str, np.ndarray]:
+        """Return ``truth``, ``decided`` and ``probabilities``, each (B, C).
 
         Args:
             targets: 0 or 1 (B, C).
             outputs: ``probabilities`` (B, C).
-            weights: sample weights (B,).
-
-        Raises:
-            DataError: no samples, or weights that do not fit.
         """
         truth = np.asarray(targets).reshape(-1, len(self.labels)) > 0.5
-        weight = sample_weights(truth, weights)
-        decided = self.decisions(outputs)
-        hit, predicted, actual = (weight @ each for each in (truth & decided, decided, truth))
-        probabilities = np.asarray(outputs["probabilities"])
         return {
-            "micro_f1": float(np.nan_to_num(f1(hit.sum(), predicted.sum(), actual.sum()))),
-            "macro_f1": mean_of_known(f1(hit, predicted, actual)),
-            "mean_average_precision": float(RankedPrecision(truth, probabilities)(weight[None])[0]),
-            "exact_match": weighted_mean((truth == decided).all(axis=1), weight),
+            "truth": truth,
+            "decided": self.decisions(outputs),
+            "probabilities": np.asarray(outputs["probabilities"]),
         }
+
+    def sums(self, evidence: Evidence) -> dict[str, np.ndarray]:
+        """Return counts by label, whether every label is right, and 1."""
+        truth, decided = evidence["truth"], evidence["decided"]
+        exact = (truth == decided).all(axis=1)
+        return {"counts": class_counts(truth, decided), "exact": exact, "total": np.ones(len(exact))}
+
+    def of_sums(self, sums: Evidence) -> dict[str, np.ndarray]:
+        """Return micro and macro F1 and the share of samples with every label right, as scikit-learn defines them.
+
+        Macro F1 averages the labels that are present or predicted, NaN where none is. Micro F1 is then 0.
+        """
+        counts = np.moveaxis(sums["counts"], 1, 0)
+        return {
+            "micro_f1": np.nan_to_num(f1(*counts.sum(axis=2))),
+            "macro_f1": mean_of_known(f1(*counts)),
+            "exact_match": ratio(sums["exact"], sums["total"]),
+        }
+
+    def of_rows(self, evidence: Evidence, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the mean average precision of the labels that are present."""
+        return {"mean_average_precision": RankedPrecision(evidence["truth"], evidence["probabilities"])(weights)}
+
+    def counted(self, evidence: Evidence) -> dict[str, np.ndarray]:
+        """Return the samples that micro F1 counts: those with a label."""
+        return {"micro_f1": np.asarray((evidence["truth"] | evidence["decided"]).any(axis=1))}
+
+    def decisions_of(self, evidence: Evidence) -> Decisions:
+        """Return the true and the set labels."""
+        return Decisions(self.labels, evidence["truth"], evidence["decided"])
+
+    def confidences_of(self, evidence: Evidence) -> Confidences:
+        """Return the probability of each label."""
+        return Confidences(evidence["probabilities"], evidence["truth"], self.labels)
+
+    def constant_outputs(self, targets: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the share of each label."""
+        share = np.average(targets.astype(np.float64), 0, weights).astype(np.float32)
+        return {"probabilities": np.tile(share, (len(targets), 1))}
+
+    def wrongness(self, evidence: Evidence) -> np.ndarray:
+        """Return the largest distance of a label's probability from 0 or 1."""
+        return np.asarray(np.abs(evidence["truth"] - evidence["probabilities"]).max(axis=1))

@@ -1,4 +1,4 @@
-"""Keras head of the regression task with its loss and metrics."""
+"""Keras head of the regression task with its loss."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmkeras.layers.encoded import pooled
 from mmkeras.layers.tokens import Encoded
 from mmkeras.tasks.regression.spec import Config, Spec
 
-__all__ = ["RegressionLoss", "RelativeError", "build", "losses", "metrics", "weights"]
+__all__ = ["RegressionLoss", "build", "losses", "weights"]
 
 
 def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
@@ -55,11 +55,6 @@ def losses(spec: Spec, config: Config, class_counts: Mapping[str, int] | None = 
     return {"value": RegressionLoss(std=spec.std, kind=config.loss)}
 
 
-def metrics(spec: Spec) -> dict[str, list[keras.metrics.Metric]]:
-    """Return the training metrics by output name; the primary one carries the name ``spec.metric``."""
-    return {"value": [RelativeError(std=spec.std, name=spec.metric), keras.metrics.MeanAbsoluteError(name="mae")]}
-
-
 @keras.saving.register_keras_serializable("mmkeras")
 class RegressionLoss(keras.losses.Loss):
     """Error of values (B, K) in standard deviations, averaged over the K numbers.
@@ -95,25 +90,3 @@ class RegressionLoss(keras.losses.Loss):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {**super().get_config(), "std": self.std, "kind": self.kind}
-
-
-@keras.saving.register_keras_serializable("mmkeras")
-class RelativeError(keras.metrics.Mean):
-    """Mean absolute error in standard deviations, averaged over the numbers.
-
-    Args:
-        std: standard deviation of each number (K,).
-    """
-
-    def __init__(self, std: Sequence[float], name: str = "relative_mae", dtype: Any = None) -> None:
-        super().__init__(name=name, dtype=dtype)
-        self.std = [float(value) for value in std]
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Count a batch: targets and values (B, K), weights (B,)."""
-        error = ops.abs(y_pred - ops.cast(y_true, y_pred.dtype)) / ops.convert_to_tensor(self.std, dtype=y_pred.dtype)
-        super().update_state(ops.mean(error, axis=-1), sample_weight=sample_weight)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "std": self.std}

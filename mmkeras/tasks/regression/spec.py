@@ -13,9 +13,10 @@ from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
 from mmkeras.modalities._moves import MOVES
 from mmkeras.tasks._contract import Outputs, TaskSpec
+from mmkeras.tasks._evidence import Evidence, Numbers
 from mmkeras.tasks._labels import as_labels, check_share
-from mmkeras.tasks._metrics import r2, sample_weights
-from mmkeras.tasks._moments import moments
+from mmkeras.tasks._metrics import r2, ratio
+from mmkeras.tasks._moments import Moments, moments
 from mmkeras.tasks._targets import TargetSpec
 
 __all__ = ["Config", "Spec"]
@@ -169,9 +170,9 @@ class Spec(TaskSpec):
             for row in np.asarray(outputs["value"], np.float64)
         ]
 
-    def spread(self, outputs: Outputs) -> dict[str, np.ndarray]:
+    def spread(self, moments: Mapping[str, Moments]) -> dict[str, np.ndarray]:
         """Return the standard deviation of each number over the training samples, float64 (K,)."""
-        del outputs
+        del moments
         return {"value": np.asarray(self.std, np.float64)}
 
     def flips(self, reference: Outputs, candidate: Outputs) -> np.ndarray:
@@ -181,31 +182,50 @@ class Spec(TaskSpec):
         difference = np.abs(np.where(known, first, 0.0) - np.where(known, second, 0.0))
         return ~np.all(known & (difference <= self.tolerance * np.asarray(self.std)), axis=-1)
 
-    def score(self, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None) -> dict[str, float]:
-        """Return relative MAE, MAE, RMSE and R2, averaged over the numbers, and ``mae_<name>`` when there are several.
-
-        RMSE is the mean of the numbers' own RMSE, and R2 that of their own R2, as in scikit-learn. A value that is not
-        finite makes the metrics NaN.
+    def evidence(self, targets: np.ndarray, outputs: Outputs) -> dict[str, np.ndarray]:
+        """Return ``truth`` and ``value``, float64 (B, K); a value that is not finite is NaN, as the metrics then are.
 
         Args:
             targets: float (B, K).
             outputs: ``value`` (B, K).
-            weights: sample weights (B,).
-
-        Raises:
-            DataError: no samples, or weights that do not fit.
         """
-        targets = np.asarray(targets, np.float64).reshape(-1, len(self.names))
-        weight = sample_weights(targets, weights)
-        values = np.asarray(outputs["value"], np.float64)
-        values = np.where(np.isfinite(values), values, np.nan)
-        share = weight / weight.sum()
-        mae = share @ np.abs(targets - values)
-        each = {f"mae_{n}": float(e) for n, e in zip(self.names, mae, strict=True)} if len(self.names) > 1 else {}
+        truth = np.asarray(targets, np.float64).reshape(-1, len(self.names))
+        value = np.asarray(outputs["value"], np.float64).reshape(truth.shape)
+        return {"truth": truth, "value": np.where(np.isfinite(value), value, np.nan)}
+
+    def sums(self, evidence: Evidence) -> dict[str, np.ndarray]:
+        """Return absolute and squared errors, the targets less their mean with their squares, and 1."""
+        truth = evidence["truth"]
+        error, centred = truth - evidence["value"], truth - truth.mean(axis=0)
         return {
-            "relative_mae": float(np.mean(mae / np.asarray(self.std))),
-            "mae": float(np.mean(mae)),
-            "rmse": float(np.mean(np.sqrt(share @ (targets - values) ** 2))),
-            "r2": r2(targets, values, share),
-            **each,
+            "absolute": np.abs(error),
+            "squares": error**2,
+            "first": centred,
+            "second": centred**2,
+            "total": np.ones((len(truth), 1)),
         }
+
+    def of_sums(self, sums: Evidence) -> dict[str, np.ndarray]:
+        """Return relative MAE, MAE, RMSE and R2, averaged over the numbers, and ``mae_<name>`` when there are several.
+
+        RMSE is the mean of the numbers' own RMSE, and R2 that of their own R2, as in scikit-learn.
+        """
+        total = sums["total"]
+        mae = ratio(sums["absolute"], total)
+        several = self.names if len(self.names) > 1 else ()
+        return {
+            "relative_mae": (mae / np.asarray(self.std)).mean(axis=1),
+            "mae": mae.mean(axis=1),
+            "rmse": np.sqrt(ratio(sums["squares"], total)).mean(axis=1),
+            "r2": r2(sums["squares"], sums["first"], sums["second"], total).mean(axis=1),
+            **{f"mae_{name}": mae[:, i] for i, name in enumerate(several)},
+        }
+
+    def numbers_of(self, evidence: Evidence) -> Numbers:
+        """Return the predicted numbers."""
+        return Numbers(self.names, self.units, evidence["truth"], evidence["value"])
+
+    def constant_outputs(self, targets: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the mean of each number."""
+        mean = np.average(targets.astype(np.float64), 0, weights).astype(np.float32)
+        return {"value": np.tile(mean, (len(targets), 1))}

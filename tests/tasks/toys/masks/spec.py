@@ -12,6 +12,8 @@ from PIL import Image
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
 from mmkeras.modalities._moves import MOVES
 from mmkeras.tasks import TargetSpec, TaskSpec
+from mmkeras.tasks._evidence import Evidence
+from mmkeras.tasks._metrics import mean_of_known, ratio
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Config:
 @dataclass(frozen=True)
 class Spec(TaskSpec):
     kind: ClassVar[str] = "masks"
-    metric: ClassVar[str] = "pixel_accuracy"
+    metric: ClassVar[str] = "mean_iou"
     follows: ClassVar[tuple[str, ...]] = MOVES
     reads_labels: ClassVar[bool] = False
     labels: tuple[str, ...]
@@ -52,6 +54,28 @@ class Spec(TaskSpec):
     def flips(self, reference: Any, candidate: Any) -> np.ndarray:
         return np.asarray((reference["mask"].argmax(-1) != candidate["mask"].argmax(-1)).any(axis=(1, 2)))
 
-    def score(self, targets: np.ndarray, outputs: Any, weights: np.ndarray | None = None) -> dict[str, float]:
-        right = (outputs["mask"].argmax(-1) == targets).mean(axis=(1, 2))
-        return {"pixel_accuracy": float(np.average(right, weights=weights))}
+    def evidence(self, targets: np.ndarray, outputs: Any) -> dict[str, np.ndarray]:
+        """Return ``counts`` (B, C, C): pixels by true and predicted class."""
+        classes, samples = len(self.labels), len(targets)
+        pairs = targets.astype(np.int64) * classes + outputs["mask"].argmax(-1)
+        pairs += np.arange(samples)[:, None, None] * classes**2
+        return {"counts": np.bincount(pairs.ravel(), minlength=samples * classes**2).reshape(-1, classes, classes)}
+
+    def sums(self, evidence: Evidence) -> dict[str, np.ndarray]:
+        return dict(evidence)
+
+    def of_sums(self, sums: Evidence) -> dict[str, np.ndarray]:
+        counts = sums["counts"]
+        hit = np.diagonal(counts, axis1=1, axis2=2)
+        iou = ratio(hit, counts.sum(axis=1) + counts.sum(axis=2) - hit)
+        return {
+            "mean_iou": mean_of_known(iou),
+            "pixel_accuracy": ratio(hit.sum(axis=1), counts.sum(axis=(1, 2))),
+            **{f"iou_{label}": iou[:, i] for i, label in enumerate(self.labels)},
+        }
+
+    def class_metrics(self) -> dict[str, str]:
+        return {label: f"iou_{label}" for label in self.labels}
+
+    def classes_of(self, target: np.ndarray) -> list[str]:
+        return [self.labels[i] for i in np.unique(target)]

@@ -10,6 +10,8 @@ import numpy as np
 
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
 from mmkeras.tasks import TargetSpec, TaskSpec
+from mmkeras.tasks._evidence import Evidence
+from mmkeras.tasks._metrics import ratio
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,12 @@ class Spec(TaskSpec):
     def flips(self, reference: Any, candidate: Any) -> np.ndarray:
         return np.asarray(reference["what"].argmax(-1) != candidate["what"].argmax(-1))
 
-    def score(self, targets: np.ndarray, outputs: Any, weights: np.ndarray | None = None) -> dict[str, float]:
+    def evidence(self, targets: np.ndarray, outputs: Any) -> dict[str, np.ndarray]:
         right = outputs["what"].argmax(-1) == targets["what"]
-        error = np.abs(outputs["where"] - targets["where"]).mean(axis=1)
-        return {name: float(np.average(each, weights=weights)) for name, each in (("accuracy", right), ("mae", error))}
+        return {"right": right, "error": np.abs(outputs["where"] - targets["where"]).mean(axis=1)}
+
+    def sums(self, evidence: Evidence) -> dict[str, np.ndarray]:
+        return {**evidence, "total": np.ones(len(evidence["right"]))}
+
+    def of_sums(self, sums: Evidence) -> dict[str, np.ndarray]:
+        return {"accuracy": ratio(sums["right"], sums["total"]), "mae": ratio(sums["error"], sums["total"])}

@@ -11,6 +11,8 @@ import numpy as np
 from mmkeras.core.errors import DataError
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
 from mmkeras.tasks import TargetSpec, TaskSpec
+from mmkeras.tasks._evidence import Evidence
+from mmkeras.tasks._metrics import ratio
 
 PADDING = -1
 
@@ -50,6 +52,15 @@ class Spec(TaskSpec):
     def flips(self, reference: Any, candidate: Any) -> np.ndarray:
         return np.asarray((reference["tags"].argmax(-1) != candidate["tags"].argmax(-1)).any(axis=1))
 
-    def score(self, targets: np.ndarray, outputs: Any, weights: np.ndarray | None = None) -> dict[str, float]:
-        real = targets != PADDING
-        return {"accuracy": float((outputs["tags"].argmax(-1) == targets)[real].mean())}
+    def evidence(self, targets: np.ndarray, outputs: Any) -> dict[str, np.ndarray]:
+        right = outputs["tags"].argmax(-1) == targets
+        return {"right": right.sum(axis=1), "words": (targets != PADDING).sum(axis=1)}
+
+    def sums(self, evidence: Evidence) -> dict[str, np.ndarray]:
+        return dict(evidence)
+
+    def of_sums(self, sums: Evidence) -> dict[str, np.ndarray]:
+        return {"accuracy": ratio(sums["right"], sums["words"])}
+
+    def classes_of(self, target: np.ndarray) -> list[str]:
+        return [self.tags[i] for i in np.unique(target[target != PADDING])]
