@@ -152,7 +152,10 @@ def _evaluated(problem: str, setting: Setting, seed: int, repetition: int) -> di
     drawn, of = _drawn(problem, setting, np.random.default_rng([seed, 1 + repetition]))
     bootstrap = Bootstrap(seed=repetition)
     ones = np.ones(len(of), np.float32)
-    first, second = (bootstrap.score(drawn.task, drawn.targets, each, ones, of) for each in (drawn.first, drawn.second))
+    first, second = (
+        bootstrap.score(drawn.task, drawn.task.evidence(drawn.targets, each), ones, of)
+        for each in (drawn.first, drawn.second)
+    )
     found = {name: first.interval(name) for name in first.values}
     found |= {f"difference of {name}": second.difference(first, name) for name in first.values}
     return {name: (each.value, each.low, each.high) for name, each in found.items()}

@@ -11,7 +11,9 @@ import numpy as np
 
 from mmkeras.tasks.classification.spec import Spec as Classification
 from mmkeras.tasks.detection.boxes import Boxes
-from mmkeras.tasks.detection.nuscenes_metric import match, summarise
+from mmkeras.tasks.detection.scores import space_evidence
+from mmkeras.tasks.detection.spec import Config as DetectionConfig
+from mmkeras.tasks.detection.spec import Spec as Detection
 from mmkeras.tasks.multilabel.spec import Spec as Multilabel
 from mmkeras.tasks.regression.spec import Spec as Regression
 
@@ -81,35 +83,27 @@ def _regression(rng: np.random.Generator, of: np.ndarray, spread: float) -> Eval
     return Evaluation(task, truth.astype(np.float32), first, second)
 
 
-class _Detection:
-    """Scores boxes that are drawn, not found in maps; only what the bootstrap asks of a task."""
+class _Detection(Detection):
+    """Scores boxes that are drawn, not found in maps."""
 
-    metric, metric_sign = "mAP", 1
-    labels = ("car", "pedestrian", "truck")
-    target = dataclasses.make_dataclass("target", ["shape"])((1,))
+    def evidence(self, targets: np.ndarray, outputs: Outputs) -> dict[str, np.ndarray]:
+        found, samples = _boxes(outputs["boxes"]), len(outputs["samples"])
+        most = int(np.bincount(found.sample).max())
+        return space_evidence(_boxes(targets), found, self.labels, samples, most, self.class_range)
 
-    def score(self, targets: np.ndarray, outputs: Outputs) -> dict[str, float]:
-        return self.resampler(targets, outputs)(np.ones(len(outputs["samples"])))
+    def of_rows(self, evidence: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str, np.ndarray]:
+        names = ("mAP", "NDS_front", "velocity_error", *self.class_metrics().values())
+        found = super().of_rows(evidence, weights)
+        return {name: found[name] for name in names}
 
-    def resampler(self, targets: np.ndarray, outputs: Outputs) -> Callable[[np.ndarray], dict[str, float]]:
-        matches = match(_boxes(targets), _boxes(outputs["boxes"]), self.labels, len(outputs["samples"]))
 
-        def scores(weights: np.ndarray) -> dict[str, float]:
-            summary = summarise(matches, weights)
-            precision = np.where(summary.truth > 0, summary.average_precision.mean(axis=1), np.nan)
-            each = zip(self.labels, precision, strict=True)
-            return {
-                "mAP": summary.mean_ap(present_only=True),
-                "NDS_front": summary.detection_score(present_only=True),
-                "velocity_error": summary.velocity_error,
-                **{f"AP_{label}": float(value) for label, value in each},
-            }
-
-        return scores
+_SPEC = DetectionConfig(labels=("car", "pedestrian", "truck"), camera=(64.0, 32.0, 40.0, 32.0, 12.0)).spec()
+_DETECTION = _Detection(**vars(dataclasses.replace(_SPEC, class_range=(np.inf,) * 3)))
 
 
 def _boxes(rows: np.ndarray) -> Boxes:
     """Return boxes from rows (B, 8): sample, label, score, x, y, yaw, speed along x and y."""
+    rows = rows[np.argsort(rows[:, 0], kind="stable")]
     count = len(rows)
     return Boxes(
         sample=rows[:, 0].astype(np.int64),
@@ -145,7 +139,7 @@ def _detection(rng: np.random.Generator, of: np.ndarray, spread: float) -> Evalu
         false[:, 2] = rng.beta(2, 4, len(false))
         false[:, 3:5] = rng.uniform((3, -15), (35, 15), (len(false), 2))
         found.append({"boxes": np.concatenate([rows, false]), "samples": np.arange(count)})
-    return Evaluation(_Detection(), truth, *found)
+    return Evaluation(_DETECTION, truth, *found)
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

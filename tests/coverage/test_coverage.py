@@ -19,8 +19,8 @@ def test_intervals_of_grouped_data_cover(problem, setting):
 
 def test_intervals_that_ignore_groups_do_not_cover(monkeypatch):
     class Ungrouped(Bootstrap):
-        def score(self, task, targets, outputs, weights=None, groups=None, only=()):
-            return super().score(task, targets, outputs, weights, None, only)
+        def score(self, task, evidence, weights=None, groups=None, only=()):
+            return super().score(task, evidence, weights, None, only)
 
     monkeypatch.setattr(program, "Bootstrap", Ungrouped)
     monkeypatch.setattr(program, "MANY", (400, 3000))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from mmkeras.evaluation import Samples
+from mmkeras.evaluation.intervals import Bootstrap, Draws
 from mmkeras.modalities import ModalitySpec, TensorSpec
+from mmkeras.tasks import TaskSpec
 from mmkeras.tasks.classification.spec import Spec as Classification
 from mmkeras.tasks.multilabel.spec import Spec as Multilabel
 from mmkeras.tasks.regression.spec import Spec as Regression
@@ -106,6 +109,18 @@ def numbers(samples: int = 300, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     targets = (rng.normal(size=(samples, 2)) * [10, 1] + [5000, 0]).astype(np.float32)
     return targets, (targets + rng.normal(size=targets.shape) * [2, 0.5] + [1, 0]).astype(np.float32)
+
+
+def scored(
+    bootstrap: Bootstrap,
+    spec: TaskSpec,
+    targets: np.ndarray,
+    outputs: Mapping[str, np.ndarray],
+    *others: Any,
+    **named: Any,
+) -> Draws:
+    """Return the scores of outputs and of every resample of them."""
+    return bootstrap.score(spec, spec.evidence(targets, outputs), *others, **named)
 
 
 def known(value: dict[str, Any] | None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import pytest
 from mmkeras.core.errors import ConfigError
 from mmkeras.evaluation.ablation import ablate
 from mmkeras.evaluation.intervals import Bootstrap
-from mmkeras.evaluation.predict import Variant, predict
+from mmkeras.evaluation.predict import Variant, predict, predict_evidence
 from mmkeras.evaluation.slices import FEW_SAMPLES, group_column, slice_metrics
 from tests.evaluation.problems import both_bits, left_bit, specs, task, two_signals
 
@@ -18,11 +18,10 @@ def run(model, samples, names=("left", "right")):
 
     def one(variant):
         ran.append(variant)
-        return predict(model, samples, chosen, batch_size=128, variant=variant)
+        return predict_evidence(model, samples, chosen, task(), batch_size=128, variant=variant)
 
-    outputs = one(Variant())
-    whole = BOOTSTRAP.score(task(), samples.targets, outputs, samples.weights)
-    return ablate(one, samples, chosen, task(), whole, outputs, BOOTSTRAP), ran
+    whole = BOOTSTRAP.score(task(), one(Variant()), samples.weights)
+    return ablate(one, samples, chosen, task(), whole, BOOTSTRAP), ran
 
 
 def test_fusion_that_helps():
@@ -93,8 +92,9 @@ def test_slices_are_sorted_flagged_and_compared():
     outputs = predict(both_bits, samples, SPECS, batch_size=128)
     low = np.flatnonzero(samples.targets < 2)[:60]
     outputs["probabilities"][low] = outputs["probabilities"][low][:, ::-1]
-    whole = BOOTSTRAP.score(task(), samples.targets, outputs, samples.weights)
-    slices, remarks = slice_metrics(samples, outputs, task(), whole, BOOTSTRAP)
+    evidence = task().evidence(samples.targets, outputs)
+    whole = BOOTSTRAP.score(task(), evidence, samples.weights)
+    slices, remarks = slice_metrics(samples, evidence, task(), whole, BOOTSTRAP)
     assert not remarks
     assert list(slices["half"]) == ["low", "high"]
     assert slices["half"]["low"]["worse"] is True
@@ -104,10 +104,10 @@ def test_slices_are_sorted_flagged_and_compared():
     assert slices["rare"]["yes"]["few"] is True
     expected = (outputs["probabilities"].argmax(1) == samples.targets)[samples.columns["half"] == "low"].mean()
     assert slices["half"]["low"]["accuracy"]["value"] == pytest.approx(expected)
-    chosen, _ = slice_metrics(samples, outputs, task(), whole, BOOTSTRAP, ["rare"])
+    chosen, _ = slice_metrics(samples, evidence, task(), whole, BOOTSTRAP, ["rare"])
     assert list(chosen) == ["rare"]
     with pytest.raises(ConfigError, match="did you mean 'half'"):
-        slice_metrics(samples, outputs, task(), whole, BOOTSTRAP, ["hallf"])
+        slice_metrics(samples, evidence, task(), whole, BOOTSTRAP, ["hallf"])
 
 
 def test_columns_become_few_groups():

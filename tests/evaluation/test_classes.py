@@ -3,11 +3,20 @@ import pytest
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
-from mmkeras.evaluation.ablation import baseline_outputs
 from mmkeras.evaluation.calibration import BINS, calibration, reliability
 from mmkeras.evaluation.classes import confusion, per_class
 from mmkeras.evaluation.intervals import SLOW_RESAMPLES, Bootstrap
-from tests.evaluation.problems import LABELS, known, numbers, numbers_task, probabilities, several, several_task, task
+from tests.evaluation.problems import (
+    LABELS,
+    known,
+    numbers,
+    numbers_task,
+    probabilities,
+    scored,
+    several,
+    several_task,
+    task,
+)
 
 BOOTSTRAP = Bootstrap(100)
 THRESHOLDS = np.asarray(several_task().thresholds, np.float32)
@@ -16,7 +25,7 @@ THRESHOLDS = np.asarray(several_task().thresholds, np.float32)
 def test_per_class_equals_scikit_learn_and_starts_with_the_worst():
     targets, outputs = probabilities(400, 4)
     weights = np.random.default_rng(1).random(400).astype(np.float32)
-    found = per_class(task(), targets, {"probabilities": outputs}, weights, BOOTSTRAP)
+    found = per_class(task(), task().evidence(targets, {"probabilities": outputs}), weights, BOOTSTRAP)
     oracle = sk.precision_recall_fscore_support(targets, outputs.argmax(1), sample_weight=weights)
     for i, label in enumerate(LABELS):
         for metric, expected in zip(("precision", "recall", "f1"), oracle, strict=False):
@@ -31,7 +40,7 @@ def test_per_class_equals_scikit_learn_and_starts_with_the_worst():
 def test_a_class_that_is_never_said_has_no_precision():
     targets = np.zeros(40, np.int32)
     outputs = np.tile(np.asarray([0.9, 0.1, 0, 0], np.float32), (40, 1))
-    found = per_class(task(), targets, {"probabilities": outputs}, np.ones(40, np.float32), BOOTSTRAP)
+    found = per_class(task(), task().evidence(targets, {"probabilities": outputs}), np.ones(40, np.float32), BOOTSTRAP)
     assert found[LABELS[1]]["precision"]["value"] is None
     assert found[LABELS[1]]["few"] is True
     assert found[LABELS[0]]["recall"]["value"] == 1.0
@@ -39,7 +48,7 @@ def test_a_class_that_is_never_said_has_no_precision():
 
 def test_confusion_equals_scikit_learn():
     targets, outputs = probabilities(300, 4)
-    found = known(confusion(task(), targets, {"probabilities": outputs}))
+    found = known(confusion(task(), task().evidence(targets, {"probabilities": outputs})))
     oracle = sk.confusion_matrix(targets, outputs.argmax(1))
     assert found["matrix"] == oracle.tolist()
     wrong = oracle - np.diag(oracle.diagonal())
@@ -49,15 +58,16 @@ def test_confusion_equals_scikit_learn():
 
 def test_several_labels_equal_scikit_learn():
     targets, outputs = several()
-    found = Bootstrap(200).score(several_task(), targets, {"probabilities": outputs})
+    found = scored(Bootstrap(200), several_task(), targets, {"probabilities": outputs})
     assert [n for n, m in found.methods.items() if m == "bootstrap-slow"] == ["mean_average_precision"]
     assert len(found.draws["mean_average_precision"]) == SLOW_RESAMPLES
-    cells = known(confusion(several_task(), targets, {"probabilities": outputs}))["per_label"]
+    evidence = several_task().evidence(targets, {"probabilities": outputs})
+    cells = known(confusion(several_task(), evidence))["per_label"]
     oracle = sk.multilabel_confusion_matrix(targets, outputs >= THRESHOLDS)
     for i, label in enumerate(LABELS):
         tn, fp, fn, tp = oracle[i].ravel()
         assert cells[label] == {"tp": tp, "fp": fp, "fn": fn, "tn": tn}
-    classes = per_class(several_task(), targets, {"probabilities": outputs}, np.ones(300, np.float32), BOOTSTRAP)
+    classes = per_class(several_task(), evidence, np.ones(300, np.float32), BOOTSTRAP)
     f1 = sk.f1_score(targets, outputs >= THRESHOLDS, average=None)
     assert {label: entry["f1"]["value"] for label, entry in classes.items()} == pytest.approx(
         dict(zip(LABELS, f1, strict=True))
@@ -67,17 +77,18 @@ def test_several_labels_equal_scikit_learn():
 def test_numbers_equal_scikit_learn_in_every_draw():
     targets, value = numbers()
     bootstrap = Bootstrap(5)
-    found = bootstrap.score(numbers_task(), targets, {"value": value})
+    found = scored(bootstrap, numbers_task(), targets, {"value": value})
     assert set(found.methods.values()) == {"bootstrap"}
     for i, counts in enumerate(np.concatenate(list(bootstrap.counts(300))).astype(int)):
         pair = np.repeat(targets, counts, axis=0), np.repeat(value, counts, axis=0)
         assert found.draws["mae"][i] == pytest.approx(sk.mean_absolute_error(*pair), rel=1e-4)
         assert found.draws["rmse"][i] == pytest.approx(sk.root_mean_squared_error(*pair), rel=1e-4)
         assert found.draws["r2"][i] == pytest.approx(sk.r2_score(*pair), abs=1e-3)
-    assert confusion(numbers_task(), targets, {"value": value}) is None
-    each = per_class(numbers_task(), targets, {"value": value}, np.ones(300, np.float32), BOOTSTRAP)
+    evidence, ones = numbers_task().evidence(targets, {"value": value}), np.ones(300, np.float32)
+    assert confusion(numbers_task(), evidence) is None
+    each = per_class(numbers_task(), evidence, ones, BOOTSTRAP)
     assert each["distance"]["bias"]["value"] == pytest.approx((value - targets)[:, 0].mean(), rel=1e-3)
-    residuals = known(calibration(numbers_task(), targets, {"value": value}, np.ones(300, np.float32)))
+    residuals = known(calibration(numbers_task(), evidence, ones))
     assert residuals["numbers"]["distance"]["mean"] == pytest.approx(1, abs=0.3)
 
 
@@ -126,7 +137,8 @@ def test_a_whole_weight_counts_like_copies_everywhere(kind):
     weights = (np.arange(len(targets)) * 7 % 4).astype(np.float32)
     copies = np.repeat(np.arange(len(targets)), weights.astype(int))
     ones = np.ones(len(copies), np.float32)
-    weighed, copied = (targets, {output: values}, weights), (targets[copies], {output: values[copies]}, ones)
+    weighed = spec.evidence(targets, {output: values}), weights
+    copied = spec.evidence(targets[copies], {output: values[copies]}), ones
     scores = [Bootstrap(3).score(spec, *each).values for each in (weighed, copied)]
     assert scores[0] == pytest.approx(scores[1], rel=1e-5)
     assert scores[0] != pytest.approx(spec.score(targets, {output: values}), rel=1e-3)
@@ -142,7 +154,7 @@ def test_a_whole_weight_counts_like_copies_everywhere(kind):
     assert found == pytest.approx(again, rel=1e-4)
     one, other = (_numbers(known(calibration(spec, *each))) for each in (weighed, copied))
     assert one == pytest.approx(other, rel=1e-4)
-    lines = [baseline_outputs(spec, each[0], each[1], each[2]) for each in (weighed, copied)]
+    lines = [spec.constant_outputs(*each) for each in ((targets, weights), (targets[copies], ones))]
     np.testing.assert_allclose(known(lines[0])[output][0], known(lines[1])[output][0], rtol=1e-5)
 
 

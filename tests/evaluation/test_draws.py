@@ -10,6 +10,7 @@ from mmkeras.evaluation.intervals import Bootstrap
 from tests.coverage import __main__ as program
 from tests.coverage.__main__ import Setting, coverage
 from tests.coverage.grouped_data import PROBLEMS, Evaluation, group_sizes
+from tests.evaluation.problems import scored
 
 AP = "mean_average_precision"
 
@@ -28,7 +29,7 @@ def test_mean_average_precision_of_few_groups_is_covered():
     held = {"as it is": 0, "of the resamples alone": 0}
     for seed in range(150):
         drawn, of = several_labels(20, seed)
-        draws = Bootstrap(100, seed=seed).score(drawn.task, drawn.targets, drawn.first, None, of, only=(AP,))
+        draws = scored(Bootstrap(100, seed=seed), drawn.task, drawn.targets, drawn.first, None, of, only=(AP,))
         for name, each in zip(held, (draws, replace(draws, left_out={})), strict=True):
             interval = each.interval(AP)
             held[name] += interval.low <= truth <= interval.high

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 
 import jsonschema
@@ -14,6 +15,7 @@ from mmkeras.evaluation import Samples, evaluate
 from mmkeras.evaluation.examples import cards
 from mmkeras.evaluation.predict import Variant, predict
 from mmkeras.model import build_model, modality_specs, task_spec
+from mmkeras.tasks._evidence import rows_of
 from tests.evaluation.problems import both_bits, specs, two_signals
 from tests.evaluation.problems import task as signal_task
 from tests.tiny import tiny_model_config
@@ -86,7 +88,8 @@ def test_a_small_last_batch_changes_nothing(evaluated):
 def test_samples_are_drawn_by_their_modalities(evaluated):
     model, specs, task, samples, *_ = evaluated
     outputs = predict(model, samples, specs, batch_size=16)
-    drawn = cards(task, samples, specs, outputs, positions=[0, 3])
+    evidence = task.evidence(samples.targets, outputs)
+    drawn = cards(task, samples, specs, evidence, partial(rows_of, outputs), positions=[0, 3])
     assert drawn[0].images[0].shape == (64, 64, 3)
     assert drawn[0].captions == ("what is the color ?",)
     assert drawn[1].captions == ("(text missing)",)

@@ -20,22 +20,21 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
 
 def classified():
     targets, outputs = probabilities(300, 4)
-    return task(), targets, {"probabilities": outputs}
+    return task(), task().evidence(targets, {"probabilities": outputs})
 
 
 def labelled():
     targets, outputs = several()
-    return several_task(), targets, {"probabilities": outputs}
+    return several_task(), several_task().evidence(targets, {"probabilities": outputs})
 
 
 def measured():
     targets, value = numbers()
-    return numbers_task(), targets, {"value": value}
+    return numbers_task(), numbers_task().evidence(targets, {"value": value})
 
 
 def calibrated(problem):
-    spec, targets, outputs = problem
-    return known(calibration(spec, targets, outputs, ONES))
+    return known(calibration(*problem, ONES))
 
 
 def card(**changes):

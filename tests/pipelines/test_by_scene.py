@@ -12,6 +12,7 @@ import pytest
 
 from mmkeras.evaluation.intervals import Bootstrap
 from mmkeras.evaluation.samples import Samples
+from mmkeras.tasks._metrics import ratio
 from pipelines._stages.by_scene import gains, read_answers, scene_draws, write_answers
 from pipelines._stages.variant import training
 
@@ -28,11 +29,11 @@ def _samples(frames: int = FRAMES, **columns: np.ndarray) -> Samples:
 def _task() -> Any:
     """A task whose mAP and velocity error are weighted means of an output."""
 
-    def score(targets: np.ndarray, outputs: dict[str, np.ndarray], weights: np.ndarray) -> dict[str, float]:
-        mean = float(np.average(outputs["good"], weights=weights))
+    def of_rows(evidence: dict[str, np.ndarray], weights: np.ndarray) -> dict[str, np.ndarray]:
+        mean = ratio(weights @ evidence["good"], weights.sum(axis=1))
         return {"mAP": mean, "velocity_error": 1 - mean}
 
-    return SimpleNamespace(score=score)
+    return SimpleNamespace(evidence=lambda targets, outputs: outputs, of_rows=of_rows)
 
 
 def test_frames_of_a_scene_are_drawn_together():

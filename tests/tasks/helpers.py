@@ -29,8 +29,6 @@ class Example:
     """Options that must be refused."""
     counts: dict[str, int] = field(default_factory=dict)
     """Training samples by label."""
-    host_scored: bool = False
-    """The primary metric is scored on the host after an epoch: Keras has no metric that could keep it."""
     unknown: tuple[str, ...] = ()
     """Numbers of the score that are NaN as long as a model finds nothing."""
     learning_rate: float = 0.1
@@ -100,7 +98,6 @@ EXAMPLES = {
             {"depth_weight": -1.0},
             {"channels": 0},
         ],
-        host_scored=True,
         unknown=("velocity_error",),
         learning_rate=0.01,
     ),
@@ -159,9 +156,8 @@ def head_model(name: str, **options: Any) -> keras.Model:
         given = {"pooled": keras.Input((WIDTH,), name="pooled")}
         fused = Fused(given["pooled"])
     model = keras.Model(given, head.build(Encoded({}, fused), spec, config))
-    losses, metrics = head.losses(spec, config, EXAMPLES[name].counts), head.metrics(spec)
     optimizer = keras.optimizers.SGD(EXAMPLES[name].learning_rate)
-    model.compile(optimizer=optimizer, loss=losses, weighted_metrics=metrics, jit_compile=False)
+    model.compile(optimizer=optimizer, loss=head.losses(spec, config, EXAMPLES[name].counts), jit_compile=False)
     return model
 
 

@@ -18,6 +18,8 @@ import tensorflow as tf
 from mmkeras.core.components import check_options, find, names
 from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.tasks import TaskSpec, task_from_json
+from mmkeras.tasks._evidence import joined, rows_of
+from mmkeras.tasks._metrics import weighted_sums
 from mmkeras.training.host_score import HostScore
 from tests.tasks.helpers import EXAMPLES, batch, call, head_model, task
 
@@ -137,33 +139,44 @@ def test_a_score_needs_samples_and_fitting_weights(name: str, spec: TaskSpec):
             spec.score(target, outputs, weights)
 
 
-def test_training_metric_equals_the_score(name: str, spec: TaskSpec):
+def test_rows_of_batches_give_what_the_whole_gives(name: str, spec: TaskSpec):
+    inputs, targets = batch(name)
+    outputs, target = call(head_model(name), inputs), next(iter(targets.values()))
+    weights = np.array([1.0, 2.0, 3.0, 0.5])
+    whole = spec.evidence(target, outputs)
+    rows = np.array([2, 0])
+    parts = [
+        spec.evidence(target[at], {k: v[at] for k, v in outputs.items()})
+        for at in (slice(0, 1), slice(1, 1), slice(1, 4))
+    ]
+    for key, value in joined(parts).items():
+        np.testing.assert_array_equal(value, whole[key])
+    assert spec.finish(joined(parts), weights) == pytest.approx(spec.score(target, outputs, weights), nan_ok=True)
+    picked = spec.score(target[rows], {k: v[rows] for k, v in outputs.items()})
+    assert spec.finish(rows_of(whole, rows)) == pytest.approx(picked, nan_ok=True)
+
+
+def test_weightings_at_once_give_what_each_gives(name: str, spec: TaskSpec):
+    inputs, targets = batch(name)
+    evidence = spec.evidence(next(iter(targets.values())), call(head_model(name), inputs))
+    weights = np.array([[1.0, 2.0, 3.0, 0.5], [1, 1, 1, 1], [3, 0, 1, 0]])
+    sums = {key: weighted_sums(weights, value) for key, value in spec.sums(evidence).items()}
+    found = spec.of_sums(sums) | spec.of_rows(evidence, weights)
+    for row, each in enumerate(weights):
+        expected = spec.finish(evidence, each)
+        assert {key: value[row] for key, value in found.items()} == pytest.approx(expected, nan_ok=True)
+
+
+def test_validation_of_training_logs_the_score(name: str, spec: TaskSpec):
     model = head_model(name)
     inputs, targets = batch(name)
     weights = np.array([1.0, 2.0, 3.0, 0.5])
     scored = spec.score(next(iter(targets.values())), call(model, inputs), weights)
-    kept = find("tasks", name, "head").metrics(spec)
-    by_keras = any(metric.name == spec.metric for metrics in kept.values() for metric in metrics)
-    assert by_keras != EXAMPLES[name].host_scored
-    if by_keras:
-        found = model.evaluate(inputs, targets, sample_weight=weights, return_dict=True, verbose=0)
-        named = {key.removeprefix(f"{spec.outputs[0].name}_"): value for key, value in found.items()}
-    else:
-        named = _scored_on_host(model, spec, inputs, targets, weights)
-        assert named.keys() >= scored.keys() - set(EXAMPLES[name].unknown)
-    assert named[spec.metric] == pytest.approx(scored[spec.metric], rel=1e-5)
-    for other in ("mae", "cross_entropy") if by_keras else named:
-        if other in named and other in scored:
-            assert named[other] == pytest.approx(scored[other], rel=1e-5)
-
-
-def _scored_on_host(model: keras.Model, spec: TaskSpec, *batch: Any) -> dict[str, float]:
-    """Return what training logs of the validation metrics, from batches of three samples and one."""
-    callback = HostScore(tf.data.Dataset.from_tensor_slices(batch).batch(3), spec)
+    callback = HostScore(tf.data.Dataset.from_tensor_slices((inputs, targets, weights)).batch(3), spec)
     callback.set_model(model)
     logs: dict[str, float] = {}
     callback.on_epoch_end(0, logs)
-    return {key.removeprefix("val_"): value for key, value in logs.items()}
+    assert logs == pytest.approx({f"val_{key}": v for key, v in scored.items() if np.isfinite(v)}, rel=1e-5)
 
 
 def _with_options() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -177,14 +190,13 @@ def _with_options() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize(("name", "options"), list(_with_options()))
-def test_a_compiled_model_is_saved_with_loss_and_metrics(name: str, options: dict[str, Any], tmp_path: Path):
+def test_a_compiled_model_is_saved_with_its_loss(name: str, options: dict[str, Any], tmp_path: Path):
     model = head_model(name, **options)
     inputs, targets = batch(name)
     model.fit(inputs, targets, verbose=0)
     model.save(tmp_path / "model.keras")
     reloaded = keras.models.load_model(tmp_path / "model.keras")
-    expected = model.evaluate(inputs, targets, return_dict=True, verbose=0)
-    assert reloaded.evaluate(inputs, targets, return_dict=True, verbose=0) == expected
+    assert reloaded.evaluate(inputs, targets, verbose=0) == model.evaluate(inputs, targets, verbose=0)
     for key, value in call(model, inputs).items():
         np.testing.assert_array_equal(call(reloaded, inputs)[key], value)
 

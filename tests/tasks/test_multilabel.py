@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mmkeras.core.errors import ConfigError
 from mmkeras.modalities import Facts
-from mmkeras.tasks.multilabel.head import MicroF1, MultilabelLoss
+from mmkeras.tasks.multilabel.head import MultilabelLoss
 from mmkeras.tasks.multilabel.spec import Config, Spec
 from tests.tasks.helpers import head_model, task
 
@@ -151,10 +151,10 @@ def test_score_equals_scikit_learn(seed: int, samples: int, labels: int):
         assert score["micro_f1"] == pytest.approx(sk.f1_score(targets, decided, average="micro", **options))
 
 
-def test_micro_f1_metric_has_thresholds_by_label():
-    metric = MicroF1(thresholds=[0.5, 0.9])
-    metric.update_state(np.array([[1, 0]]), np.array([[0.6, 0.8]]))
-    metric.update_state(np.array([[1, 1]]), np.array([[0.4, 0.95]]), sample_weight=np.array([2.0]))
-    assert float(metric.result()) == pytest.approx(2 * 3 / (1 + 1 + 2 * 3))
-    metric.reset_state()
-    assert float(metric.result()) == 0.0
+def test_micro_f1_has_thresholds_by_label():
+    spec = Spec(labels=("a", "b"), thresholds=(0.5, 0.9))
+    outputs = {"probabilities": np.array([[0.6, 0.8], [0.4, 0.95]])}
+    score = spec.score(np.array([[1, 0], [1, 1]]), outputs, np.array([1.0, 2.0]))
+    assert score["micro_f1"] == pytest.approx(2 * 3 / (1 + 1 + 2 * 3))
+    nothing = {"probabilities": np.zeros((2, 2))}
+    assert spec.score(np.zeros((2, 2)), nothing)["micro_f1"] == 0.0

@@ -35,12 +35,12 @@ from mmkeras.tasks.detection.nuscenes_metric import (
     summarise,
 )
 
-__all__ = ["box_evidence", "box_scores"]
+__all__ = ["box_scores", "picture_evidence", "space_evidence"]
 
 _MEANS = ("mATE", "mASE", "mAOE", "mAVE", "mAAE")
 
 
-def box_evidence(
+def space_evidence(
     truth: Boxes,
     found: Boxes,
     labels: Sequence[str],
@@ -49,11 +49,11 @@ def box_evidence(
     ranges: Sequence[float],
     count_unseen: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Match detections with truth and return what `box_scores` needs of each sample.
+    """Match detections with truth by the distance of their centres.
 
     Args:
         truth: objects.
-        found: detections, those of a sample together.
+        found: detections in the order of the samples.
         labels: the classes (C,).
         samples: B.
         detections: D, the most of a sample; rows of fewer are filled up with class -1.
@@ -62,11 +62,9 @@ def box_evidence(
 
     Returns:
         ``label`` and ``score`` (B, D), ``near`` (B, D) for detections within the range, ``hit`` (B, D, 4) and
-        ``errors`` (B, D, 5) as in `ClassMatches`, ``objects`` (B, C); with pycocotools ``flat`` (B, D), ``flat_hit``
-        (B, D, 10) and ``flat_objects`` (B, C) of the 2D boxes.
+        ``errors`` (B, D, 5) as in `ClassMatches`, ``objects`` (B, C).
     """
-    place = found.sample, np.arange(len(found)) - np.searchsorted(found.sample, found.sample)
-    shape = (samples, detections)
+    shape, (sample, place) = (samples, detections), _places(found)
     rows: dict[str, np.ndarray] = {
         "label": np.full(shape, -1, np.int16),
         "score": np.zeros(shape),
@@ -74,22 +72,37 @@ def box_evidence(
         "hit": np.zeros((*shape, len(DISTANCES)), bool),
         "errors": np.full((*shape, len(ERRORS)), np.nan),
     }
-    rows["label"][place], rows["score"][place] = found.label, found.score
+    rows["label"][sample, place], rows["score"][sample, place] = found.label, found.score
     kept = np.flatnonzero(counts(found, ranges, count_unseen))
     matches = match(scored(truth, ranges, count_unseen), found.take(kept), labels, samples)
     for each in matches.classes:
-        own = tuple(axis[kept[each.row]] for axis in place)
+        own = sample[kept[each.row]], place[kept[each.row]]
         rows["near"][own], rows["hit"][own], rows["errors"][own] = True, each.hit.T, each.errors.T
-    rows["objects"] = np.stack([each.truth for each in matches.classes], axis=1)
-    if available():
-        seen = truth if count_unseen else truth.take(truth.points != 0)
-        rows |= {"flat": np.zeros(shape, bool), "flat_hit": np.zeros((*shape, len(OVERLAPS)), bool)}
-        flat = coco_match(seen, found, len(labels), samples)
-        for found_flat in flat:
-            own = tuple(axis[found_flat.row] for axis in place)
-            rows["flat"][own], rows["flat_hit"][own] = True, found_flat.hit.T
-        rows["flat_objects"] = np.stack([each.truth for each in flat], axis=1)
-    return rows
+    return {**rows, "objects": np.stack([each.truth for each in matches.classes], axis=1)}
+
+
+def picture_evidence(
+    truth: Boxes, found: Boxes, classes: int, samples: int, detections: int, count_unseen: bool = False
+) -> dict[str, np.ndarray]:
+    """Match detections with truth by their 2D boxes; empty without pycocotools. See `space_evidence`.
+
+    Returns:
+        ``flat`` (B, D) for detections that COCO counts, ``flat_hit`` (B, D, 10) and ``flat_objects`` (B, C).
+    """
+    if not available():
+        return {}
+    shape, (sample, place) = (samples, detections), _places(found)
+    flat, hit = np.zeros(shape, bool), np.zeros((*shape, len(OVERLAPS)), bool)
+    matches = coco_match(truth if count_unseen else truth.take(truth.points != 0), found, classes, samples)
+    for each in matches:
+        own = sample[each.row], place[each.row]
+        flat[own], hit[own] = True, each.hit.T
+    return {"flat": flat, "flat_hit": hit, "flat_objects": np.stack([each.truth for each in matches], axis=1)}
+
+
+def _places(found: Boxes) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sample of each detection (n,) and its place among those of the sample."""
+    return found.sample, np.arange(len(found)) - np.searchsorted(found.sample, found.sample)
 
 
 def box_scores(evidence: Evidence, labels: Sequence[str], weights: np.ndarray) -> dict[str, np.ndarray]:

@@ -22,7 +22,7 @@ from mmkeras.tasks.detection.boxes import Boxes
 from mmkeras.tasks.detection.checks import as_pose
 from mmkeras.tasks.detection.nuscenes_metric import DISTANCES, ERROR_DISTANCE
 from mmkeras.tasks.detection.peaks import MAPS, boxes_at_peaks
-from mmkeras.tasks.detection.scores import box_evidence, box_scores
+from mmkeras.tasks.detection.scores import box_scores, picture_evidence, space_evidence
 from mmkeras.tasks.detection.target import COLUMNS, encode_target, read_poses, read_truth
 
 __all__ = ["Spec"]
@@ -182,8 +182,11 @@ class Spec(TaskSpec):
         """
         targets = np.asarray(targets).reshape(-1, *self.target.shape)
         found = self._found(outputs, *read_poses(targets), threshold=0.0)
-        most, ranges = self.max_detections, self.class_range
-        return box_evidence(self.truth(targets), found, self.labels, len(targets), most, ranges, self.count_unseen)
+        truth, size, unseen = self.truth(targets), (len(targets), self.max_detections), self.count_unseen
+        return {
+            **space_evidence(truth, found, self.labels, *size, self.class_range, unseen),
+            **picture_evidence(truth, found, len(self.labels), *size, unseen),
+        }
 
     def of_rows(self, evidence: Evidence, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Return the nuScenes detection metrics on what the camera sees, see `mmkeras.tasks.detection.scores`."""

@@ -10,7 +10,7 @@ from PIL import ImageColor
 from mmkeras.media.canvas import Canvas, class_colour, depth_colour
 from mmkeras.media.geometry import PinholeCamera, Pose
 from mmkeras.tasks.detection.picture import beside, birds_eye, camera_picture, corners
-from mmkeras.tasks.detection.review import answers, sample_pictures, truths, wrongness
+from mmkeras.tasks.detection.review import answers, sample_pictures, truths
 from tests.evaluation.frames import frames, specs, task
 from tests.tasks.detection.maps import perfect_maps
 
@@ -112,15 +112,17 @@ def test_labels_never_cover_each_other():
 def test_frames_are_judged_by_what_is_missed_and_what_is_not_there():
     own, samples = task(), frames(6)
     maps = perfect_maps(own, samples.targets)
-    counted = wrongness(own, samples.targets, maps)
+    counted = own.wrongness(own.evidence(samples.targets, maps))
     assert counted.shape == (6,)
     nothing = {name: np.zeros_like(value) for name, value in maps.items()}
-    missed = wrongness(own, samples.targets, nothing)
+    missed = own.wrongness(own.evidence(samples.targets, nothing))
     assert (missed >= counted).all()
     assert missed.sum() > 6
     twice = {name: value.copy() for name, value in maps.items()}
     twice["depth"] += 10.0
-    assert wrongness(own, samples.targets, twice).sum() > missed.sum(), "moved objects are missed and false at once"
+    assert own.wrongness(own.evidence(samples.targets, twice)).sum() > missed.sum(), (
+        "moved objects are missed and false at once"
+    )
     assert answers(own, nothing) == ["nothing"] * 6
     assert len(truths(own, samples.targets)) == 6
 
