@@ -44,6 +44,11 @@ class FileRows:
         # Unbuffered: Python's own buffer would copy every row once more.
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
 
+    def __del__(self) -> None:
+        """Give the room back."""
+        if hasattr(self, "_file"):
+            self._file.close()
+
     @property
     def ndim(self) -> int:
         """Number of dimensions."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from export.verification.training_path import BATCH, HostCheck, TrainingPath
+from export.verification.training_path import HostCheck, TrainingPath
 from mmkeras.modalities import ModalitySpec
 
 __all__ = ["ALL", "Scenario", "ScenarioInputs", "scenarios"]
@@ -85,15 +85,15 @@ class ScenarioInputs:
         return {name: array for part in parts.values() for name, array in part.items()}
 
     def _stack(self, name: str, scenario: Scenario) -> dict[str, Any]:
-        change, count = scenario.change, len(self._values)
+        change, count, path = scenario.change, len(self._values), self._training[name]
         check = HostCheck(self._specs[name], scenario.name)
         found: dict[str, Any] = {}
-        for start in range(0, count, BATCH):
-            rows = slice(start, min(start + BATCH, count))
+        for start in range(0, count, path.batch):
+            rows = slice(start, min(start + path.batch, count))
             values = [sample.get(name) for sample in self._values[rows]]
             if change is not None:
                 values = [None if value is None else change(value) for value in values]
-            inputs = self._training[name].inputs(values)
+            inputs = path.inputs(values)
             check.add(values, self._keys[rows], inputs)
             for tensor, array in inputs.items():
                 if tensor not in found:

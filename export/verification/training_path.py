@@ -17,10 +17,10 @@ from mmkeras.core.errors import ExportError
 from mmkeras.modalities import ModalitySpec
 from mmkeras.runtime.inputs import input_difference
 
-__all__ = ["BATCH", "HostCheck", "TrainingPath"]
+__all__ = ["HostCheck", "TrainingPath"]
 
-BATCH = 64
-"""Samples that are decoded at a time."""
+_BATCH = 64
+_BATCH_BYTES = 4 * 2**20
 
 
 class TrainingPath:
@@ -30,6 +30,9 @@ class TrainingPath:
         """Name the modality."""
         self._spec = spec
         self._records = find("modalities", spec.kind, "records")
+        size = max(tensor.zeros().nbytes for tensor in spec.tensors)
+        self.batch = max(1, min(_BATCH, _BATCH_BYTES // size))
+        """Samples that are decoded at a time."""
 
     def inputs(self, values: Sequence[Any]) -> dict[str, np.ndarray]:
         """Return every tensor of the modality (N, ...) and its presence (N,); zeros where a value is missing.
@@ -44,8 +47,8 @@ class TrainingPath:
         inputs = {tensor.name: tensor.zeros(len(values)) for tensor in spec.tensors}
         there = np.array([value is not None for value in values])
         rows = np.flatnonzero(there)
-        for start in range(0, len(rows), BATCH):
-            chosen = rows[start : start + BATCH]
+        for start in range(0, len(rows), self.batch):
+            chosen = rows[start : start + self.batch]
             decoded = self._decode([self._record(values[row]) for row in chosen])
             for tensor in spec.tensors:
                 inputs[tensor.name][chosen] = decoded[tensor.name].numpy()

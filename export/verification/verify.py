@@ -48,7 +48,7 @@ BATCH = 64
 """Samples in one forward pass, fewer where their outputs are large."""
 CLOSE = 0.05
 """Margin, in the unit of the task's confidence, up to which a changed decision was a near tie of the Keras model."""
-_BLOCK_BYTES = 16 * 2**20
+_BLOCK_BYTES = 8 * 2**20
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ __all__ = ["Scale", "ends", "is_share", "scale_of"]
 
 Scale = Literal["share", "error", "explained", "plain"]
 
-_SHARES = ("accuracy", "f1", "precision", "recall", "match", "auc", "average_precision", "hamming")
+_SHARES = ("accuracy", "f1", "precision", "recall", "match", "auc", "average_precision", "hamming", "iou")
 _ERRORS = ("mae", "mse", "rmse", "relative_mae", "log_loss", "cross_entropy", "mATE", "mASE", "mAOE", "mAVE", "mAAE")
 
 

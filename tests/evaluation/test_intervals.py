@@ -282,7 +282,7 @@ def test_intervals_are_ordered_and_in_range(samples, classes, seed, confidence):
 
 def test_no_samples_is_an_error():
     with pytest.raises(DataError, match="at least one sample"):
-        Bootstrap().score(spec(2), np.zeros(0, np.int32), {"probabilities": np.zeros((0, 2), np.float32)})
+        scored(Bootstrap(), spec(2), np.zeros(0, np.int32), {"probabilities": np.zeros((0, 2), np.float32)})
 
 
 def test_ten_thousand_samples_take_seconds():

@@ -98,9 +98,9 @@ def boxes_at_peaks(
         rows = slice(start, start + _CHUNK)
         part = {name: np.asarray(outputs[name][rows]) for name in ("heatmap", *MAPS)}
         sample, cell, label, score = find_peaks(part["heatmap"], {name: part[name] for name in MAPS}, threshold, count)
-        width = part["heatmap"].shape[2]
+        height, width = part["heatmap"].shape[1:3]
         at = {
-            name: part[name].reshape(len(part[name]), -1, MAPS[name])[sample, cell].astype(np.float64) for name in MAPS
+            name: part[name].reshape(-1, height * width, MAPS[name])[sample, cell].astype(np.float64) for name in MAPS
         }
         corner = np.stack([cell % width, cell // width], axis=1)
         found = _boxes(at, corner, sample, label, score, labels, camera, stride, rotation[rows], translation[rows])

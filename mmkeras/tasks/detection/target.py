@@ -208,7 +208,7 @@ class _Given:
 def read_poses(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return rotation (B, 3, 3) and translation (B, 3), camera -> ego, of encoded targets (B, M + 1, 20)."""
     poses = targets[:, -1, :7].astype(np.float64)
-    return np.stack([quaternion_matrix(q) for q in poses[:, 3:]]), poses[:, :3]
+    return np.array([quaternion_matrix(q) for q in poses[:, 3:]]).reshape(-1, 3, 3), poses[:, :3]
 
 
 def read_truth(targets: np.ndarray) -> Boxes:
@@ -218,7 +218,7 @@ def read_truth(targets: np.ndarray) -> Boxes:
     """
     sample, row = np.nonzero(targets[:, :-1, VALID] > 0.5)
     rows = targets[sample, row].astype(np.float64)
-    rotations, translations = read_poses(targets) if len(targets) else (np.zeros((0, 3, 3)), np.zeros((0, 3)))
+    rotations, translations = read_poses(targets)
     rotation = rotations[sample]
     heading = to_ego_plane(rows[:, HEADING], rotation)
     extra = rows[:, EXTRA].astype(np.int64)
