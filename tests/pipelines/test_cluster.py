@@ -120,7 +120,7 @@ def test_detection_counts_objects_and_scores_boxes_over_all_workers(tmp_path):
         assert {name: ours[name] for name in losses} == pytest.approx({name: theirs[name] for name in losses}, rel=1e-4)
     runs = tmp_path / "runs"
     assert largest_difference(runs / "one" / "latest", runs / "two" / "latest").relative < 1e-9
-    assert not list((runs / "two").rglob("answers.npz"))
+    assert not list((runs / "two").rglob("evidence.npz"))
 
 
 @pytest.mark.slow

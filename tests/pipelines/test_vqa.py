@@ -91,7 +91,6 @@ def test_tensorboard_shows_scalars_pictures_and_hparams(story):
         "speed/samples_per_second",
         "speed/input_wait_share",
         "epoch/loss",
-        "epoch/accuracy",
     } <= set(train.Tags()["tensors"])
     assert {"epoch/accuracy", "confusion", "samples", "attention_1"} <= set(validation.Tags()["tensors"])
     assert "_hparams_/session_start_info" in train.Tags()["tensors"]

@@ -29,13 +29,13 @@ ROLLED = Fault("labels rolled by one", ALL, outputs=lambda out: {k: np.roll(v, 1
 
 def trial(expected: np.ndarray, noise: np.ndarray, floor: float = 0.01) -> FileTrial:
     """A file whose probabilities on the candidates of ``all`` are off by ``noise`` (R,)."""
-    outputs = {"probabilities": expected + noise[:, None] * np.array([1, -1, 0])}
+    outputs = expected + noise[:, None] * np.array([1, -1, 0])
+    rolled = ROLLED.outputs({"probabilities": outputs})["probabilities"]
     return FileTrial(
-        outputs={ALL: outputs},
-        faulty={ROLLED.name: ROLLED.outputs(outputs)},
-        differences={ALL: {"probabilities": np.abs(outputs["probabilities"] - expected)}},
+        moved={ROLLED.name: {"probabilities": np.abs(rolled - outputs)}},
+        differences={ALL: {"probabilities": np.abs(outputs - expected)}},
         floors={"probabilities": np.array([floor])},
-        flipped={ALL: outputs["probabilities"].argmax(-1) != expected.argmax(-1)},
+        flipped={ALL: outputs.argmax(-1) != expected.argmax(-1)},
     )
 
 
