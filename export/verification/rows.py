@@ -22,7 +22,7 @@ _SPARE = 2**30
 
 
 class FileRows:
-    """Rows (N, ...) in a temporary file, which vanishes with the object. Slices and positions of rows are arrays."""
+    """Rows (N, ...) in a temporary file, which vanishes with the object. Slices and positions (n,) give arrays."""
 
     def __init__(self, count: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         """Make room.
@@ -49,11 +49,6 @@ class FileRows:
         if hasattr(self, "_file"):
             self._file.close()
 
-    @property
-    def ndim(self) -> int:
-        """Number of dimensions."""
-        return len(self.shape)
-
     def __len__(self) -> int:
         return self.shape[0]
 
@@ -66,19 +61,9 @@ class FileRows:
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
         if isinstance(rows, slice):
-            start, stop, step = rows.indices(len(self))
-            if step == 1:
-                return self._read(start, max(stop - start, 0))
-            rows = np.arange(start, stop, step)
-        places = np.flatnonzero(rows) if np.asarray(rows).dtype == bool else np.asarray(rows, np.int64)
-        found = np.empty((len(places), *self.shape[1:]), self.dtype)
-        for i, place in enumerate(places):
-            found[i] = self._read(int(place), 1)[0]
-        return found
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        del copy
-        return self[:] if dtype is None else self[:].astype(dtype)
+            start, stop, _ = rows.indices(len(self))
+            return self._read(start, max(stop - start, 0))
+        return np.concatenate([self._read(int(row), 1) for row in rows] or [self._read(0, 0)])
 
     def _read(self, start: int, count: int) -> np.ndarray:
         found = np.empty((count, *self.shape[1:]), self.dtype)

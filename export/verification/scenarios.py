@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from export.verification.training_path import HostCheck, TrainingPath
+from export.verification.training_path import TrainingPath, check_host
 from mmkeras.modalities import ModalitySpec
 
 __all__ = ["ALL", "Scenario", "ScenarioInputs", "scenarios"]
@@ -86,7 +86,6 @@ class ScenarioInputs:
 
     def _stack(self, name: str, scenario: Scenario) -> dict[str, Any]:
         change, count, path = scenario.change, len(self._values), self._training[name]
-        check = HostCheck(self._specs[name], scenario.name)
         found: dict[str, Any] = {}
         for start in range(0, count, path.batch):
             rows = slice(start, min(start + path.batch, count))
@@ -94,10 +93,9 @@ class ScenarioInputs:
             if change is not None:
                 values = [None if value is None else change(value) for value in values]
             inputs = path.inputs(values)
-            check.add(values, self._keys[rows], inputs)
+            check_host(self._specs[name], values, self._keys[rows], inputs, scenario.name)
             for tensor, array in inputs.items():
                 if tensor not in found:
                     found[tensor] = self._allocate(count, array)
                 found[tensor][rows] = array
-        check.finish()
         return found

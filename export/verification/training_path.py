@@ -17,7 +17,7 @@ from mmkeras.core.errors import ExportError
 from mmkeras.modalities import ModalitySpec
 from mmkeras.runtime.inputs import input_difference
 
-__all__ = ["HostCheck", "TrainingPath"]
+__all__ = ["TrainingPath", "check_host"]
 
 _BATCH = 64
 _BATCH_BYTES = 4 * 2**20
@@ -69,53 +69,37 @@ class TrainingPath:
         return lambda records: graph(tf.constant(records, tf.string))
 
 
-class HostCheck:
-    """Holds the host's preprocessing to the inputs of training, batch by batch."""
+def check_host(
+    spec: ModalitySpec, values: Sequence[Any], keys: Sequence[str], inputs: dict[str, np.ndarray], scenario: str
+) -> None:
+    """Hold the host's preprocessing to the inputs of training, on a batch.
 
-    def __init__(self, spec: ModalitySpec, scenario: str) -> None:
-        """Begin with no sample.
+    Args:
+        spec: the modality; its `preprocess` runs on devices.
+        values: raw values (B,), ``None`` for a missing one.
+        keys: names of the samples (B,).
+        inputs: what `TrainingPath.inputs` gives for them.
+        scenario: for the message.
 
-        Args:
-            spec: the modality; its `preprocess` runs on devices.
-            scenario: for the message.
-        """
-        self._spec, self._scenario = spec, scenario
-        self._worst: tuple[float, str] = (0.0, "")
-        self._differ, self._samples = 0, 0
-
-    def add(self, values: Sequence[Any], keys: Sequence[str], inputs: dict[str, np.ndarray]) -> None:
-        """Check a batch.
-
-        Args:
-            values: raw values (B,), ``None`` for a missing one.
-            keys: names of the samples (B,).
-            inputs: what `TrainingPath.inputs` gives for them.
-
-        Raises:
-            DataError: the host refuses a value.
-        """
-        for row, (key, value) in enumerate(zip(keys, values, strict=True)):
-            bad = False
-            for name, got in self._spec.inputs(value).items():
-                difference, limit = input_difference(inputs[name][row], np.asarray(got))
-                if not difference <= limit:
-                    bad = True
-                    shown = f"{name} of sample {key!r} differs by {difference:.3g}, allowed {limit:.3g}"
-                    self._worst = max(self._worst, (difference, shown))
-            self._differ += bad
-        self._samples += len(keys)
-
-    def finish(self) -> None:
-        """End the check.
-
-        Raises:
-            ExportError: a tensor of a sample differs; names the one that differs most.
-        """
-        if self._differ:
-            kind = self._spec.kind
-            raise ExportError(
-                "Preprocessing on a device would not give the inputs that the model was trained on: in the scenario "
-                f"{self._scenario!r}, {self._differ} of {self._samples} samples differ; {self._worst[1]}. Nothing is "
-                f"exported: `preprocess` in modalities/{kind}/spec.py and `decode` in modalities/{kind}/records.py "
-                "must agree."
-            )
+    Raises:
+        ExportError: a tensor of a sample differs; names the one that differs most.
+        DataError: the host refuses a value.
+    """
+    worst: tuple[float, str] = (0.0, "")
+    differ = 0
+    for row, (key, value) in enumerate(zip(keys, values, strict=True)):
+        bad = False
+        for name, got in spec.inputs(value).items():
+            expected = inputs[name][row]
+            difference, limit = input_difference(expected, np.asarray(got))
+            if not difference <= limit:
+                bad = True
+                shown = f"{name} of sample {key!r} differs by {difference:.3g}, allowed {limit:.3g}"
+                worst = max(worst, (difference, shown))
+        differ += bad
+    if differ:
+        raise ExportError(
+            f"Preprocessing on a device would not give the inputs that the model was trained on: in the scenario "
+            f"{scenario!r}, {differ} of {len(keys)} samples differ; {worst[1]}. Nothing is exported: `preprocess` in "
+            f"modalities/{spec.kind}/spec.py and `decode` in modalities/{spec.kind}/records.py must agree."
+        )

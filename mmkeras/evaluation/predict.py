@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from mmkeras.core.errors import DataError
 from mmkeras.evaluation.samples import Samples
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
+from mmkeras.tasks._contract import Outputs
 from mmkeras.tasks._evidence import joined
 
 __all__ = ["Variant", "derangement", "predict", "predict_evidence", "prediction_function"]
@@ -62,6 +63,7 @@ def predict(
     batch_size: int,
     variant: Variant | None = None,
     rows: np.ndarray | None = None,
+    keep: Callable[[np.ndarray, Outputs], Mapping[str, np.ndarray]] = lambda rows, outputs: outputs,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> dict[str, np.ndarray]:
     """Run the model over samples.
@@ -75,60 +77,31 @@ def predict(
         batch_size: samples in a pass.
         variant: what is removed or shuffled; nothing when not given.
         rows: positions of the samples to run on; all when not given.
+        keep: positions and outputs of a batch -> what is kept of it, (B, ...) by name; the outputs when not given.
         progress: wraps the batch starts, to show a bar.
 
     Returns:
-        Outputs float32 (N, ...) by name.
+        Outputs float32 (N, ...) by name, or what is kept of them.
 
     Raises:
         DataError: an output is NaN or infinite.
     """
-    wanted = np.arange(len(samples)) if rows is None else rows
-    return joined([outputs for _, outputs in _batches(model, samples, specs, batch_size, variant, wanted, progress)])
-
-
-def predict_evidence(
-    model: Any,
-    samples: Samples,
-    specs: Mapping[str, ModalitySpec],
-    task: TaskSpec,
-    *,
-    batch_size: int,
-    variant: Variant | None = None,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
-) -> dict[str, np.ndarray]:
-    """Run the model over all samples and return the task's evidence; outputs are dropped batch by batch.
-
-    See `predict`.
-    """
-    batches = _batches(model, samples, specs, batch_size, variant, np.arange(len(samples)), progress)
-    return joined([task.evidence(samples.targets[rows], outputs) for rows, outputs in batches])
-
-
-def _batches(
-    model: Any,
-    samples: Samples,
-    specs: Mapping[str, ModalitySpec],
-    batch_size: int,
-    variant: Variant | None,
-    wanted: np.ndarray,
-    progress: Callable[[Iterable[int]], Iterable[int]],
-) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """Yield positions of samples and the outputs on them."""
     variant = variant or Variant()
     function = prediction_function(model)
     size = min(batch_size, len(samples))
+    wanted = np.arange(len(samples)) if rows is None else rows
     shuffle = derangement(len(samples), variant.seed) if variant.shuffled else np.arange(len(samples))
+    kept: list[Mapping[str, np.ndarray]] = []
     bad: dict[str, list[int]] = {}
     for start in progress(range(0, len(wanted), size)):
         filled = wanted[np.arange(start, start + size) % len(wanted)]
-        rows = wanted[start : start + size]
         found = function(_inputs(samples, specs, variant, filled, shuffle))
-        outputs = {name: np.asarray(value)[: len(rows)] for name, value in found.items()}
+        batch = wanted[start : start + size]
+        outputs = {name: np.asarray(value)[: len(batch)] for name, value in found.items()}
         for name, value in outputs.items():
-            finite = np.isfinite(value).reshape(len(rows), -1).all(axis=1)
-            bad.setdefault(name, []).extend(rows[~finite].tolist())
-        yield rows, outputs
+            finite = np.isfinite(value).reshape(len(batch), -1).all(axis=1)
+            bad.setdefault(name, []).extend(batch[~finite].tolist())
+        kept.append(keep(batch, outputs))
     for name, broken in bad.items():
         if broken:
             raise DataError(
@@ -136,6 +109,18 @@ def _batches(
                 f"{len(wanted)} samples (the first is {samples.key(broken[0])!r}). The model has diverged, or an input "
                 "holds NaN: look at the training loss."
             )
+    return joined(kept)
+
+
+def predict_evidence(
+    model: Any, samples: Samples, specs: Mapping[str, ModalitySpec], task: TaskSpec, **options: Any
+) -> dict[str, np.ndarray]:
+    """Return the task's evidence of a model; outputs are dropped batch by batch. See `predict`."""
+
+    def keep(rows: np.ndarray, outputs: Outputs) -> dict[str, np.ndarray]:
+        return task.evidence(samples.targets[rows], outputs)
+
+    return predict(model, samples, specs, keep=keep, **options)
 
 
 def _inputs(

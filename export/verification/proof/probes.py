@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from export.verification.scenarios import Scenario
-from export.verification.training_path import HostCheck, TrainingPath
+from export.verification.training_path import TrainingPath, check_host
 from export.verification.verify import Case, Infer, run_batches
 from mmkeras.modalities import ModalitySpec
 
@@ -42,9 +42,7 @@ def probe_case(
     inputs: dict[str, np.ndarray] = {}
     for name, spec in specs.items():
         found = TrainingPath(spec).inputs(raw[name])
-        check = HostCheck(spec, PROBES)
-        check.add(raw[name], [f"probe {place}" for place in range(count)], found)
-        check.finish()
+        check_host(spec, raw[name], [f"probe {place}" for place in range(count)], found, PROBES)
         inputs |= found
     outputs = run_batches(infer, inputs)
     # What no sample looks like may give anything; only finite answers can be compared.
