@@ -20,7 +20,7 @@ from export.source import Source
 from export.to_saved_model.endpoints import decode_batch
 from export.verification.differences import Difference, Reduced, channels
 from export.verification.results import ScenarioResult, max_or_nan
-from export.verification.rows import Rows, allocate
+from export.verification.rows import allocate
 from export.verification.samples import groups_of
 from export.verification.scenarios import ALL, Scenario, ScenarioInputs, scenarios
 from export.verification.slices import Slices
@@ -57,10 +57,11 @@ class Case:
 
     scenario: Scenario
     """What was done to the samples."""
-    inputs: Mapping[str, Rows]
-    """Model inputs (N, ...) by tensor name, or raw values (N,) by modality for the raw endpoint."""
-    outputs: Mapping[str, Rows]
-    """Outputs (N, ...) of the Keras model."""
+    inputs: dict[str, Any]
+    """Model inputs (N, ...) by tensor name, or raw values (N,) by modality for the raw endpoint: arrays, or `FileRows`
+    where they are large."""
+    outputs: dict[str, Any]
+    """Outputs (N, ...) of the Keras model, alike."""
     evidence: dict[str, np.ndarray]
     """The task's evidence of them."""
     moments: dict[str, Moments]
@@ -136,7 +137,7 @@ class Reference:
             raw = {name: np.array(empty if name == missing else values[name], object) for name in specs}
             yield self.case(Scenario(f"raw_without_{missing}" if missing else "raw"), raw, infer)
 
-    def case(self, scenario: Scenario, inputs: Mapping[str, Rows], infer: Infer) -> Case:
+    def case(self, scenario: Scenario, inputs: dict[str, Any], infer: Infer) -> Case:
         """Return a scenario with the answers of the Keras model.
 
         Args:
@@ -147,7 +148,8 @@ class Reference:
         Raises:
             ExportError: an output is NaN or infinite.
         """
-        task, outputs, parts = self.task, {}, []
+        task, parts = self.task, []
+        outputs: dict[str, Any] = {}
         moments: dict[str, list[Moments]] = {}
         bad: dict[str, list[str]] = {}
         for rows, found in _blocks(infer, inputs, BATCH, self.block):
@@ -282,7 +284,7 @@ def run_batches(infer: Infer, inputs: Mapping[str, Any], size: int = BATCH) -> d
 
 
 def _blocks(
-    infer: Infer, inputs: Mapping[str, Rows], size: int, block: int
+    infer: Infer, inputs: Mapping[str, Any], size: int, block: int
 ) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
     """Yield rows and the outputs on them, a block of whole batches at a time."""
     size = min(size, block)

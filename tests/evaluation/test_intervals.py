@@ -156,12 +156,12 @@ def test_copies_within_a_group_tell_nothing_new(kind):
             (found.value, found.low, found.high), (interval.value, interval.low, interval.high), rtol=2e-3, atol=1e-5
         )
     changed = values[::-1]
-    pair = [task.evidence(targets, {output: each}) for each in (values, changed)]
-    error = paired_error(task, *pair, resamples=60)
+    one, other = (task.evidence(targets, {output: each}) for each in (values, changed))
+    error = paired_error(task, one, other, resamples=60)
     assert error > 0
-    grouped = [rows_of(each, copies) for each in pair]
+    grouped = rows_of(one, copies), rows_of(other, copies)
     assert paired_error(task, *grouped, 1 / times[copies], copies, resamples=60) == pytest.approx(error, rel=2e-3)
-    assert paired_error(task, pair[0], pair[0]) == 0.0
+    assert paired_error(task, one, one) == 0.0
 
 
 def test_groups_of_like_samples_widen_an_interval():
@@ -190,8 +190,8 @@ def test_one_group_has_no_interval_and_no_error():
     groups = np.zeros(50, np.int64)
     found = scored(Bootstrap(50), spec(3), targets, {"probabilities": outputs}, None, groups).intervals()
     assert {interval.to_json()["low"] for interval in found.values()} == {None}
-    pair = [spec(3).evidence(targets, {"probabilities": each}) for each in (outputs, outputs[::-1])]
-    assert paired_error(spec(3), *pair, None, groups) == 0
+    one, other = (spec(3).evidence(targets, {"probabilities": each}) for each in (outputs, outputs[::-1]))
+    assert paired_error(spec(3), one, other, None, groups) == 0
 
 
 def test_all_right_in_few_groups_says_little():

@@ -34,7 +34,8 @@ def measured():
 
 
 def calibrated(problem):
-    return known(calibration(*problem, ONES))
+    spec, evidence = problem
+    return known(calibration(spec, evidence, ONES))
 
 
 def card(**changes):

@@ -17,7 +17,6 @@ from export.verification.proof.choose import Chosen, choose_rows, tolerances
 from export.verification.proof.faults import Fault, planted
 from export.verification.proof.probes import PROBES, probe_case
 from export.verification.proof.trial import FileTrial, floors, try_file
-from export.verification.rows import Rows
 from export.verification.runners import opened
 from export.verification.verify import Case, Reference, run_batches
 from mmkeras.bundle.golden import Golden
@@ -111,7 +110,7 @@ def _judged(
 def _golden(
     cases: Sequence[Case], rows: dict[str, np.ndarray], reference: Reference, raw: dict[str, Any]
 ) -> tuple[Golden, list[dict[str, Any]]]:
-    def stacked(pick: Callable[[Case], Mapping[str, Rows]]) -> dict[str, np.ndarray]:
+    def stacked(pick: Callable[[Case], Mapping[str, Any]]) -> dict[str, np.ndarray]:
         parts = [(pick(case), rows[case.scenario.name]) for case in cases]
         return {name: np.concatenate([part[name][chosen] for part, chosen in parts]) for name in parts[0][0]}
 

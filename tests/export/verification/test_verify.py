@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from export.verification.verify import Infer, Reference
 from mmkeras.core.errors import ExportError
 
 
-def answering(outputs: dict[str, np.ndarray]) -> Infer:
+def answering(outputs: Mapping[str, np.ndarray]) -> Infer:
     """Return what answers with rows of the outputs, batch after batch from the first sample on."""
     at = 0
 
@@ -94,5 +95,6 @@ def test_outputs_that_are_not_finite_are_counted_and_nothing_else_is_said_of_the
     bad["probabilities"][3] = np.nan
     found = reference.measure(case, answering(bad), 4)
     assert found.not_finite == bad["probabilities"].shape[1]
+    assert found.calibration_change is not None
     assert np.isnan([found.max_abs_diff, found.mean_abs_diff, found.calibration_change]).all()
     assert reference.keys[3] in found.flipped
