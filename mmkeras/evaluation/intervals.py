@@ -17,7 +17,6 @@ from mmkeras.evaluation.draws import Draws, Interval, Support
 from mmkeras.evaluation.members import Members, without_each
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._evidence import Evidence
-from mmkeras.tasks._metrics import weighted_sums
 
 __all__ = ["BLOCKS", "SLOW_RESAMPLES", "Bootstrap", "Draws", "Interval", "paired_error"]
 
@@ -81,7 +80,7 @@ class Bootstrap:
 
         single = sums.astype(np.float32)
         blocks = [finished((counts @ single).astype(np.float64)) for counts in self.counts(members.count)]
-        exact = of_sums({name: weighted_sums(members.weights[None], value) for name, value in rows.items()})
+        exact = finished(sums.sum(axis=0, keepdims=True))
         return Draws(
             values={name: float(value[0]) for name, value in exact.items()},
             draws={name: np.concatenate([block[name] for block in blocks]) for name in exact},

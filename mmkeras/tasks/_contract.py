@@ -223,12 +223,14 @@ class TaskSpec(ABC):
     def wrongness(self, evidence: Evidence) -> np.ndarray:
         """Return how far each sample is from its truth, float (N,): the larger, the worse.
 
-        Here it is the primary metric of each sample by itself.
+        Here it is the primary metric of each sample by itself; a sample without one is as good as the best.
         """
         found = self.of_sums(self.sums(evidence))
         if self.metric not in found:
             found = self.of_rows(evidence, np.eye(len(next(iter(evidence.values())))))
-        return np.nan_to_num(-self.metric_sign * found[self.metric], nan=0.0)
+        far = -self.metric_sign * found[self.metric]
+        known = ~np.isnan(far)
+        return np.where(known, far, far[known].min(initial=0.0))
 
     def spread(self, moments: Mapping[str, Moments]) -> dict[str, np.ndarray]:
         """Return how much each output varies, so that differences of outputs in other units can be compared.

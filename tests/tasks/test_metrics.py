@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from mmkeras.tasks._metrics import RankedPrecision
+from mmkeras.tasks._metrics import RankedPrecision, mean_of_known, r2, ratio
 from mmkeras.tasks.multilabel.spec import Spec as Multilabel
 
 
@@ -55,3 +55,18 @@ def test_confidences_that_are_not_finite_are_ties(strange):
 
 def test_no_positive_has_no_precision():
     assert np.isnan(RankedPrecision(np.zeros((4, 2), bool), np.ones((4, 2)))(np.ones((1, 4)))).all()
+
+
+def test_a_mean_of_what_is_known():
+    values = np.array([[1.0, np.nan, 3.0], [np.nan, np.nan, np.nan]])
+    np.testing.assert_array_equal(mean_of_known(values), [2.0, np.nan])
+    np.testing.assert_array_equal(ratio(np.array([1.0, 1.0]), np.array([2.0, 0.0])), [0.5, np.nan])
+
+
+@pytest.mark.parametrize(("error", "expected"), [(0.0, 1.0), (0.5, 0.0)])
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_r2_of_a_resample_whose_targets_are_all_alike(error, expected, kind):
+    """Rounding of the sums leaves a spread that is not 0."""
+    weights, target = np.full(50, 0.1, kind), np.full(50, 0.3, kind)
+    sums = [np.asarray(weights @ each, np.float64) for each in (np.full(50, error**2, kind), target, target**2)]
+    assert r2(*sums, np.asarray(weights.sum(), np.float64)) == expected

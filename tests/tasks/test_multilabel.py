@@ -137,6 +137,7 @@ def test_score_equals_scikit_learn(seed: int, samples: int, labels: int):
         for i in range(labels)
         if targets[:, i].any() or decided[:, i].any()
     ]
+    own = np.clip(np.where(targets > 0.5, probabilities, 1.0 - probabilities.astype(np.float64)), 1e-7, 1.0)
     hits, both = (weight @ (targets * decided)).sum(), (weight @ (targets + decided)).sum()
     assert score == pytest.approx(
         {
@@ -144,6 +145,7 @@ def test_score_equals_scikit_learn(seed: int, samples: int, labels: int):
             "macro_f1": np.mean(f1) if f1 else np.nan,
             "mean_average_precision": np.mean(precisions) if precisions else np.nan,
             "exact_match": np.average((targets == decided).all(1), weights=weight),
+            "cross_entropy": np.average(-np.log(own).mean(1), weights=weight),
         },
         nan_ok=True,
     )

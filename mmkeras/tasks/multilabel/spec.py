@@ -172,21 +172,28 @@ class Spec(TaskSpec):
         }
 
     def sums(self, evidence: Evidence) -> dict[str, np.ndarray]:
-        """Return counts by label, whether every label is right, and 1."""
-        truth, decided = evidence["truth"], evidence["decided"]
-        exact = (truth == decided).all(axis=1)
-        return {"counts": class_counts(truth, decided), "exact": exact, "total": np.ones(len(exact))}
+        """Return counts by label, whether every label is right, the mean negative logarithm of what is true, and 1."""
+        truth, decided, given = evidence["truth"], evidence["decided"], evidence["probabilities"].astype(np.float64)
+        own = np.where(np.isfinite(given), np.where(truth, given, 1.0 - given), 0.0)
+        return {
+            "counts": class_counts(truth, decided),
+            "exact": (truth == decided).all(axis=1),
+            "surprise": -np.log(np.clip(own, 1e-7, 1.0)).mean(axis=1),
+            "total": np.ones(len(truth)),
+        }
 
     def of_sums(self, sums: Evidence) -> dict[str, np.ndarray]:
-        """Return micro and macro F1 and the share of samples with every label right, as scikit-learn defines them.
+        """Return micro and macro F1, the share of samples with every label right, and binary cross-entropy.
 
-        Macro F1 averages the labels that are present or predicted, NaN where none is. Micro F1 is then 0.
+        As scikit-learn defines them. Macro F1 averages the labels that are present or predicted, NaN where none is; micro
+        F1 is then 0. A probability that is not finite counts as 0 for what is true in the cross-entropy.
         """
         counts = np.moveaxis(sums["counts"], 1, 0)
         return {
             "micro_f1": np.nan_to_num(f1(*counts.sum(axis=2))),
             "macro_f1": mean_of_known(f1(*counts)),
             "exact_match": ratio(sums["exact"], sums["total"]),
+            "cross_entropy": ratio(sums["surprise"], sums["total"]),
         }
 
     def of_rows(self, evidence: Evidence, weights: np.ndarray) -> dict[str, np.ndarray]:
