@@ -27,8 +27,8 @@ class Objective:
     """The losses of one model's training.
 
     Args:
-        model: compiled, with ``losses`` where those are Keras losses and without metrics. Its methods ``call`` and
-            ``compute_loss`` are replaced.
+        model: compiled, with ``losses`` where those are Keras losses. Its methods ``call``, ``compute_loss`` and
+            ``compute_metrics`` are replaced.
         losses: of the head.
         class_counts: training samples by label.
         extra: the fusion's extra outputs in training, or None.
@@ -49,9 +49,9 @@ class Objective:
         self._parts: dict[str, keras.metrics.Mean] = {}
         graph = graph or model
         self._outputs = list(graph.output)
-        self._keras_loss = model.compute_loss
+        self._keras_loss, self._keras_metrics = model.compute_loss, model.compute_metrics
         # In the instance's own dictionary: Keras would track an attribute that is set.
-        vars(model).update(compute_loss=self._compute_loss)
+        vars(model).update(compute_loss=self._compute_loss, compute_metrics=self._compute_metrics)
         if extra is not None:
             vars(graph)["call"] = _with_extra(graph.call, extra)
 
@@ -119,8 +119,7 @@ class Objective:
     ) -> Any:
         if callable(self.losses):
             return self._of_hook(x, y, y_pred, sample_weight, training)
-        own = {name: y_pred[name] for name in self._outputs}
-        total = self._keras_loss(x, y, own, sample_weight, training=training)
+        total = self._keras_loss(x, y, self._own(y_pred), sample_weight, training=training)
         for name, loss in self.losses.items():
             if name + SUFFIX in y_pred:
                 total = total + SHARE * loss(y[name], y_pred[name + SUFFIX], sample_weight)
@@ -139,6 +138,12 @@ class Objective:
         for loss in self._model.losses:
             total = total + _reduced(loss, weights)
         return total
+
+    def _compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        return self._keras_metrics(x, y, self._own(y_pred), sample_weight)
+
+    def _own(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: outputs[name] for name in self._outputs}
 
 
 def _with_extra(call: Callable[..., Any], extra: ExtraOutputs) -> Callable[..., Any]:

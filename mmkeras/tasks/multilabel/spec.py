@@ -185,8 +185,8 @@ class Spec(TaskSpec):
     def of_sums(self, sums: Evidence) -> dict[str, np.ndarray]:
         """Return micro and macro F1, the share of samples with every label right, and binary cross-entropy.
 
-        As scikit-learn defines them. Macro F1 averages the labels that are present or predicted, NaN where none is; micro
-        F1 is then 0. A probability that is not finite counts as 0 for what is true in the cross-entropy.
+        As scikit-learn defines them. Macro F1 averages the labels that are present or predicted, NaN where none is;
+        micro F1 is then 0. A probability that is not finite counts as 0 for what is true in the cross-entropy.
         """
         counts = np.moveaxis(sums["counts"], 1, 0)
         return {
