@@ -28,7 +28,7 @@ ROWS: list[dict[str, Any]] = [
 
 
 def source(path: Path, **options: Any) -> table.Source:
-    return table.Source(path=str(path), columns=COLUMNS, **options)
+    return table.Source(path=str(path), columns=COLUMNS, files=("image",), **options)
 
 
 def test_line_numbers_are_those_of_an_editor(tmp_path):

@@ -152,6 +152,7 @@ class Spec(ModalitySpec):
     """One uint8 RGB tensor (height, width, 3), 0..255; the model normalises it."""
 
     kind: ClassVar[str] = "image"
+    reads_files: ClassVar[bool] = True
     follows: ClassVar[tuple[str, ...]] = MOVES
     shapes_records: ClassVar[tuple[str, ...]] = ("dicom",)
 

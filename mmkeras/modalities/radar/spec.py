@@ -135,6 +135,7 @@ class Spec(ModalitySpec):
     """``<name>_points`` float32 (max_points, 9) in physical units and ``<name>_mask`` int32 (max_points,)."""
 
     kind: ClassVar[str] = "radar"
+    reads_files: ClassVar[bool] = True
     follows: ClassVar[tuple[str, ...]] = (MIRROR,)
     shapes_records: ClassVar[tuple[str, ...]] = ("camera", "max_points", "max_range")
 
