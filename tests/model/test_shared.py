@@ -18,6 +18,7 @@ from mmkeras.modalities.radar.spec import Config as RadarConfig
 from mmkeras.modalities.text.spec import Config as TextConfig
 from mmkeras.model import build_model, learning_rate_factors
 from mmkeras.training.optimizer import variable_factors
+from mmkeras.training.summary import parts
 from tests.tiny import CAMERA, IMAGE, tiny_model_config
 
 TASK = Choice("classification", {"labels": ["no", "yes"]})
@@ -64,6 +65,7 @@ def test_both_read_with_the_same_variables(configs: dict[str, Any], kind: str, t
     branch = model.get_layer("left_branch")
     assert len(branch.variables) == len(apart.get_layer("right_branch").variables)
     assert len(model.variables) == len(apart.variables) - len(branch.variables)
+    assert parts(model)[0].flops == sum(part.flops for part in parts(apart)[:2])
 
     inputs = _inputs(model)
     inputs |= {key.replace("left", "right", 1): value for key, value in inputs.items() if key.startswith("left")}
