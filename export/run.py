@@ -1,27 +1,26 @@
-"""One export from beginning to end: convert, verify, judge, describe, publish."""
+"""One export from beginning to end: convert, verify, judge, describe, publish.
+
+A model whose head names submodels gives one bundle for each of them beside its own, with the same version:
+``saved_models/<name>.<submodel>/<version>``, which TensorFlow Serving and every command of mmkeras take as they are.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import shutil
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeElapsedColumn
-
-from export.attempt import Tried, attempt, place
-from export.bundles import build_folder, next_version, publish, write_description
-from export.card.model_card import write_card
-from export.formats import Format, Job, plan
+from export.build import build
+from export.bundles import build_folder, next_version, publish
+from export.formats import Format, plan
 from export.source import Source, load_source, source_from_run
-from export.verification.gates import RULES, gates_of
-from export.verification.held import hold_to_evaluation
-from export.verification.proof.proof import prove
+from export.submodels import on_samples, submodel_sources
+from export.verification.gates import gates_of
 from export.verification.results import Report
 from export.verification.table import print_report
-from export.verification.verify import Reference
 from mmkeras.core.config import ExportConfig
-from mmkeras.core.console import Console, DescriptionColumn
+from mmkeras.core.console import Console
 from mmkeras.core.errors import ConfigError
 from mmkeras.data.coverage import coverage, warnings
 from mmkeras.training.run import Run
@@ -42,7 +41,7 @@ def export_run(run: Run | Path, config: ExportConfig | None = None, *, console: 
 
     Returns:
         What was written and how it behaves; ``accepted`` is False when a file missed its gate, or with a ladder when
-        every rung did.
+        every rung did, in the bundle of the model or of one of its submodels.
 
     Raises:
         ConfigError: an unknown format or precision, or too few samples asked for.
@@ -60,66 +59,50 @@ def export_source(source: Source, config: ExportConfig, *, console: Console | No
     _check(config)
     console = console or Console()
     targets = _targets(config)
+    # A submodel's bundle that is exported anew: the data holds the targets of the whole model.
+    source = on_samples(source, source.samples)
+    parts = submodel_sources(source)
+    if parts:
+        names = [part.name for part in parts.values()]
+        source = dataclasses.replace(source, provenance={**source.provenance, "submodels": names})
     # Before the work begins: a budget out of range.
-    gates = gates_of(source.task, config.max_metric_drop, config.max_flips)
+    gates_of(source.task, config.max_metric_drop, config.max_flips)
     if len(source.samples) < ENOUGH:
         console.print(f"Verified on {len(source.samples)} test samples; {ENOUGH} or more say more.", style="yellow")
     shares = coverage(source.specs, (sample.values for sample in source.samples))
     for line in warnings(shares, "the verification samples"):
         console.print(line, style="yellow", highlight=False, soft_wrap=True)
-    progress = Progress(DescriptionColumn(), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console)
-    root = Path(config.folder)
-    with build_folder(root, source.name) as folder, progress:
-        bar = progress.add_task("Keras reference", total=None)
-        reference = Reference(source, lambda name: progress.update(bar, description=f"Keras, {name}"))
-        hold_to_evaluation(source, reference)
-        progress.update(bar, total=sum(len(precisions) for _, precisions in targets), description="export")
-        work = folder / ".work"
-        work.mkdir()
-        job = Job(source, work, config)
-        tried: list[Tried] = []
-        for format, precisions in targets:
-            for rung, precision in enumerate(precisions, 1):
-                label = f"{format.name} {precision}"
-                progress.update(bar, description=f"{label}: converting")
-                job.step = partial(_show, progress, bar, label)
-                tried.append(attempt(job, format, precision, reference, progress, rung=rung if config.ladder else 0))
-                progress.advance(bar)
-                if config.ladder and tried[-1].result.accepted:
-                    progress.advance(bar, len(precisions) - rung)
-                    break
-        proof = prove(source, reference, tried, lambda line: progress.update(bar, description=line))
-        results = [place(each, folder, source) for each in proof.tried]
-        shutil.rmtree(work)
-        version = next_version(folder.parent)
-        calibration = job.calibration_used
-        report = Report(
-            folder=folder.parent / str(version),
-            name=source.name,
-            version=version,
-            metric=source.task.metric,
-            reference=reference.metrics,
-            files=tuple(results),
-            budget={
-                "max_metric_drop": config.max_metric_drop,
-                "max_flips": config.max_flips,
-                "ladder": config.ladder,
-            },
-            calibration=calibration.to_json() if calibration else {},
-            gates={**{name: dataclasses.asdict(gate) for name, gate in gates.items()}, "rules": RULES},
-            faults=proof.faults,
-            coverage=shares,
-        )
-        write_description(folder, source, version, results, proof, report.calibration)
-        report.write(folder)
-        write_card(folder)
-        publish(folder, version)
-    print_report(report, console)
+    with ExitStack() as stack:
+        built = []
+        for each in (source, *parts.values()):
+            if parts:
+                console.print(f"Exporting {each.name}", highlight=False)
+            folder = stack.enter_context(build_folder(Path(config.folder), each.name))
+            seen = {name: found for name, found in shares.items() if name in each.specs}
+            built.append(build(folder, each, config, targets, seen, console))
+        version = max(next_version(bundle.folder.parent) for bundle in built)
+        whole, *others = built
+        submodels = tuple(bundle.report(version) for bundle in others)
+        report = whole.report(version, submodels)
+        for bundle, described in zip(built, (report, *submodels), strict=True):
+            bundle.describe(described)
+        # The whole model last: where its bundle is, those of its submodels are.
+        _publish([bundle.folder for bundle in (*others, whole)], version)
+    for described in (report, *submodels):
+        print_report(described, console)
     return report
 
 
-def _show(progress: Progress, bar: TaskID, label: str, line: str) -> None:
-    progress.update(bar, description=f"{label}: {line}")
+def _publish(folders: list[Path], version: int) -> None:
+    """Move finished builds to their places, all of them or none."""
+    done: list[Path] = []
+    try:
+        for folder in folders:
+            done.append(publish(folder, version))
+    except BaseException:
+        for place in done:
+            shutil.rmtree(place, ignore_errors=True)
+        raise
 
 
 def _targets(config: ExportConfig) -> list[tuple[Format, list[str]]]:

@@ -42,13 +42,16 @@ class Source:
     """Test samples to verify on."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """``config``, ``data_fingerprint``, ``data_folder``, ``data_samples``, ``code_revision``, ``packages``, ``metrics``
-    and, where the run has one, its ``notice``."""
+    and, where the run has one, its ``notice``; the names of its ``submodels``, or for a submodel what it is
+    ``part_of``."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """The whole evaluation of the Keras model, metrics.json; empty without one."""
     index: Index | None = None
     """The converted data that the model was trained on, for calibration; None where it is not at hand."""
     training: Sequence[Sample] = ()
     """Training samples in memory, to calibrate on where there is no index."""
+    held_to_itself: bool = False
+    """Whether it is a submodel, whose targets are its own float32 outputs; see `export.submodels`."""
 
     def __post_init__(self) -> None:
         """Check that model, specs and task belong together and that there is something to verify on.
@@ -191,6 +194,7 @@ def _from_bundle(path: Path, samples: int) -> Source:
         provenance=provenance,
         metrics=read_metrics(bundle.folder),
         index=index,
+        held_to_itself="part_of" in provenance,
     )
 
 

@@ -18,13 +18,14 @@ from mmkeras.storage.numpy_files import read_npz
 __all__ = ["load_calibration", "save_calibration"]
 
 
-def load_calibration(path: Path, specs: Mapping[str, ModalitySpec]) -> Calibration:
+def load_calibration(path: Path, specs: Mapping[str, ModalitySpec], *, part: bool = False) -> Calibration:
     """Read a calibration set that a user made, or that `save_calibration` wrote.
 
     Args:
         path: a ``.npz`` file with one array (N, ...) for every input of the model, presence inputs too, and no other.
             Another dtype is taken where every value stays the same.
         specs: modality specs by name.
+        part: the model is a part of one that the file was made for: arrays of other inputs are left out.
 
     Raises:
         DataError: no such file, damaged, pickled objects, names or shapes other than the model's, no samples, numbers
@@ -40,7 +41,7 @@ def load_calibration(path: Path, specs: Mapping[str, ModalitySpec]) -> Calibrati
             f"{path}: the inputs {missing} are missing; it has {sorted(arrays)}. Expected one array (N, ...) for every "
             f"input: {_wanted(tensors)}. <name>_present is 1.0 where the modality is there and 0.0 where it is not."
         )
-    if extra:
+    if extra and not part:
         raise DataError(f"{path}: {extra[0]!r} is no input of the model; {nearest(extra[0], tensors)}")
     inputs = {name: _checked(path, tensor, arrays[name]) for name, tensor in tensors.items()}
     sizes = {name: len(array) for name, array in inputs.items()}

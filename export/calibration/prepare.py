@@ -50,7 +50,7 @@ def prepare_calibration(
 
 def _samples(source: Source, config: CalibrationChoice, step: Callable[[str], None]) -> Calibration:
     if config.calibration:
-        return load_calibration(Path(config.calibration), source.specs)
+        return load_calibration(Path(config.calibration), source.specs, part=source.held_to_itself)
     count = config.calibration_samples
     if source.index is not None:
         return choose_calibration(source.index, source.specs, source.task, count, step=step)

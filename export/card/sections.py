@@ -53,6 +53,13 @@ def _model(measured: Measured) -> str:
     lines = [f"Task: {plain(task['kind'])}."]
     if isinstance(labels, list):
         lines.append(f"Labels: {', '.join(plain(label) for label in labels)}.")
+    if whole := mapping(measured.manifest.provenance, "part_of"):
+        lines.append(
+            f"It is the part of the model {plain(whole.get('name'))} that is called {plain(whole.get('submodel'))}; "
+            "its metric is the agreement with its own float32 Keras outputs."
+        )
+    if parts := measured.manifest.provenance.get("submodels"):
+        lines.append(f"Parts that are exported by themselves: {', '.join(map(plain, parts))}.")
     rows = []
     for spec in measured.manifest.modalities:
         details = {k: v for k, v in spec.items() if k not in ("name", "kind") and not isinstance(v, dict | list)}

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from export.doctor.words import reason
 from mmkeras.core.command_line import parse, read_toml, to_toml
 from mmkeras.core.components import Choice, find
-from mmkeras.core.config import ModelConfig, RunConfig, modality_configs
+from mmkeras.core.config import ModelConfig, RunConfig, declared_modalities
 from mmkeras.core.errors import ConfigError, MmkerasError
+from mmkeras.core.sharing import branches, follow
 
 if TYPE_CHECKING:
     import keras
@@ -85,12 +86,18 @@ def model_of_run(run: Run, work: Path) -> keras.Model:
     recorded: Any = dataclasses.make_dataclass("RecordedModel", fields, bases=(ModelConfig,), frozen=True)
     # Modalities that the run was made without have no spec.
     known = {each.name for each in dataclasses.fields(recorded)} - {"without"}
+    # Some share weights with one that the run was made without: its table says its kind.
+    known |= {key for key, value in table.items() if isinstance(value, dict) and "kind" in value}
+    unbuilt = [name for name in table.get("without", []) if name in known]
     whole = dataclasses.make_dataclass("Recorded", [("model", recorded, field(default_factory=recorded))], frozen=True)
     kept = work / "model.toml"
-    kept.write_text(to_toml(_Table({key: value for key, value in table.items() if key in known})), encoding="utf-8")
+    model = {"without": unbuilt, **{key: value for key, value in table.items() if key in known}}
+    kept.write_text(to_toml(_Table(model)), encoding="utf-8")
     config: Any = parse(whole, ["--config", str(kept)], program=str(where), description="")[0]
-    changes = {}
-    for name, modality in modality_configs(config.model).items():
+    changes: dict[str, Any] = {}
+    every = declared_modalities(config.model)
+    for name, group in branches(config.model).items():
+        modality = every[name]
         # What was derived from a modality that the run was made without, such as the camera of a radar alone.
         spec = run.specs[name]
         derived: dict[str, Any] = {
@@ -102,6 +109,7 @@ def model_of_run(run: Run, work: Path) -> keras.Model:
         if vocabulary.is_file():  # the recorded path starts from where the run was started
             derived["vocabulary"] = str(vocabulary)
         changes[name] = dataclasses.replace(modality, **derived)
+        changes |= {other: follow(every[other], changes[name]) for other in group if other != name}
     return _build(dataclasses.replace(config.model, **changes))
 
 
@@ -118,10 +126,13 @@ def _complete(model: Any, work: Path) -> tuple[Any, tuple[str, ...]]:
 
     notes = []
     changes: dict[str, Any] = {}
-    for name, modality in modality_configs(model).items():
+    every = declared_modalities(model)
+    for name, group in branches(model).items():
+        modality = every[name]
         room = find("modalities", room_of(modality))
         if hasattr(room, "resolve"):
             changes[name] = room.resolve(modality, iter(_CORPUS), work / name)
+            changes |= {other: follow(every[other], changes[name]) for other in group if other != name}
             if changes[name] != modality:
                 notes.append(f"{name}: what is learned from data is made up; table sizes differ")
     task = task_config(model)
@@ -143,7 +154,7 @@ def _build(model: ModelConfig) -> keras.Model:
     keras.config.set_dtype_policy("float32")
     random = {
         name: dataclasses.replace(modality, weights="none")
-        for name, modality in modality_configs(model).items()
+        for name, modality in declared_modalities(model).items()
         if getattr(modality, "weights", "none") != "none"  # pretrained weights would be downloaded for nothing
     }
     try:

@@ -5,7 +5,6 @@ Such a module writes one format and ends with ``FORMAT``, a `Format`.
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +19,7 @@ from export.quantization.layers import Quantizer
 from export.quantization.search import Search
 from export.quantization.trial import Trial, tuning_samples
 from export.source import Source
+from export.submodels import on_samples
 from export.to_saved_model.endpoints import write_static
 from export.verification.constants.constant import Constant
 from export.verification.gates import gates_of, tightened
@@ -78,7 +78,7 @@ class Job:
             ExportError: there are none.
         """
         samples, split = tuning_samples(self.source, min(self.config.samples, TUNING_SAMPLES))
-        source = dataclasses.replace(self.source, samples=samples)
+        source = on_samples(self.source, samples)
         return Reference(source, lambda name: self.step(f"Keras on {split} samples, {name}")), split
 
     def search(self, quantizer: Quantizer, format: str, precision: str, path: Path) -> Costs:

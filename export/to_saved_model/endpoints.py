@@ -36,7 +36,7 @@ def write_saved_model(source: Source, folder: Path) -> None:
     import tensorflow as tf
 
     specs = list(source.specs.values())
-    archive = _archive(source)
+    archive = _archive()
     raw = {spec.name: tf.TensorSpec((None,), tf.string, name=spec.name) for spec in specs}
 
     @tf.autograph.experimental.do_not_convert
@@ -55,7 +55,7 @@ def write_saved_model(source: Source, folder: Path) -> None:
 
 def write_static(source: Source, folder: Path) -> None:
     """Write a SavedModel with the one endpoint ``serving_default``: every model input with static batch 1."""
-    archive = _archive(source)
+    archive = _archive()
     archive.add_endpoint(RAW_ENDPOINT, _forward(source.model), input_signature=[_signature(source, 1)])
     archive.write_out(str(folder), verbose=False)
 
@@ -88,12 +88,14 @@ def decode_batch(spec: ModalitySpec, raw: Any) -> dict[str, Any]:
     return {**tensors, spec.present.name: tf.cast(tf.strings.length(raw) > 0, tf.float32)}
 
 
-def _archive(source: Source) -> Any:
+def _archive() -> Any:
+    """Return an archive that holds the variables of its endpoints.
+
+    The model is not tracked besides: Keras would store each weight twice, as its own variable and as TensorFlow's.
+    """
     import keras
 
-    archive = keras.export.ExportArchive()
-    archive.track(source.model)
-    return archive
+    return keras.export.ExportArchive()
 
 
 def _forward(model: Any) -> Any:

@@ -235,10 +235,17 @@ class Report:
     """By planted fault: ``caught`` by the self-test of every file, or ``no effect`` on the model's outputs."""
     coverage: dict[str, dict[str, float]] = field(default_factory=dict)
     """By modality, which shares of the verification samples the model does not see, from `mmkeras.data.coverage`."""
+    submodels: tuple[Report, ...] = ()
+    """The exports of the model's submodels, each in a bundle of its own."""
 
     @property
     def accepted(self) -> bool:
-        """Whether every file passed; with a ladder, whether one of each format did."""
+        """Whether every file passed, those of submodels among them; with a ladder, whether one of each format did."""
+        return self.files_accepted and all(part.accepted for part in self.submodels)
+
+    @property
+    def files_accepted(self) -> bool:
+        """The same of the files in this bundle alone."""
         if self.budget.get("ladder"):
             formats = {file.format for file in self.files}
             return bool(formats) and formats == {file.format for file in self.files if file.accepted}
@@ -258,11 +265,16 @@ class Report:
             "faults": self.faults,
             **({"coverage": self.coverage} if self.coverage else {}),
             "files": [file.to_json() for file in self.files],
+            **({"submodels": [_named(part) for part in self.submodels]} if self.submodels else {}),
         }
 
     def write(self, folder: Path) -> Path:
         """Write ``export.json`` into a folder."""
         return write_json(folder / REPORT_NAME, self.to_json())
+
+
+def _named(part: Report) -> dict[str, Any]:
+    return {"name": part.name, "version": part.version, "accepted": part.accepted}
 
 
 def max_or_nan(values: list[float]) -> float:

@@ -34,7 +34,7 @@ def print_report(report: Report, console: Console) -> None:
     console.print(table)
     for file in report.files:
         if not file.accepted:
-            style, onward = ("yellow", "; on to the next rung") if report.accepted else ("red", "")
+            style, onward = ("yellow", "; on to the next rung") if report.files_accepted else ("red", "")
             where = f", kept as {report.folder / file.path}" if file.path else ""
             console.print(f"{file.format} {file.precision}: {file.reason}{where}{onward}", markup=False, style=style)
     print_costs(report, console)

@@ -1,7 +1,8 @@
 """Reads a configuration from TOML files and dotted command-line options into frozen dataclasses.
 
 jsonargparse does the parsing, the help texts and ``--print_config``. What is added here: all problems are reported at
-once, and an unknown key is answered with the nearest valid name.
+once, an unknown key is answered with the nearest valid name, and a configuration may name modalities of its own
+(`mmkeras.core.declared`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ from typing import Any, TypeVar
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
-from mmkeras.core.errors import ConfigError, nearest
+from mmkeras.core.config import ModelConfig
+from mmkeras.core.declared import declare
+from mmkeras.core.errors import ConfigError
+from mmkeras.core.given import as_table, check_arguments, check_table, given_keys, keys_of, values_of
+from mmkeras.core.sharing import take_over, taken_over
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -53,6 +58,7 @@ def parse(
     """Parse a program's arguments.
 
     Later sources win: the class's defaults, the program's own file, ``--config`` files and options in the order given.
+    A table ``[model.<name>]`` with a ``kind``, or an option ``--model.<name>.kind``, adds a modality to the model.
 
     Args:
         config_class: frozen dataclass whose fields, nested dataclasses included, are the options.
@@ -63,29 +69,55 @@ def parse(
         flags: further options.
 
     Returns:
-        The configuration and the values of the flags.
+        The configuration, of a class derived from the given one where modalities were added, and the values of the
+        flags.
 
     Raises:
         ConfigError: every unknown key and wrong value, with the nearest valid names.
         SystemExit: after ``--help`` or ``--print_config``.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    keys = dict(_keys(config_class))
-    moved: Mapping[str, str] = getattr(config_class, "moved", {})
-    problems = _check_arguments(arguments, keys, flags, moved)
     files = [defaults] if defaults else []
-    files += [Path(path) for path in _values_of("--config", arguments)]
-    for file in files:
-        problems += _check_file(file, keys, moved)
+    files += [Path(path) for path in values_of("--config", arguments)]
+    tables = {file: read_toml(file) for file in files}
+    sources = [*tables.values(), as_table(arguments)]
+    declared = declare(config_class, sources)
+    config_class = declared.config_class
+    keys = dict(keys_of(config_class))
+    moved: Mapping[str, str] = getattr(config_class, "moved", {})
+    problems = check_arguments(arguments, keys, [flag.name for flag in flags], moved, declared)
+    for file, table in tables.items():
+        problems += check_table(file, table, keys, moved, declared)
     if problems:
-        raise ConfigError("\n".join(problems))
+        raise ConfigError("\n".join(dict.fromkeys(problems)))
 
     chosen, rest = _take_flags(arguments, flags)
     parser = _parser(config_class, program, description, flags)
     if defaults:
         parser.default_config_files = [str(defaults)]
+    wanted = list(_with_lists(rest, keys))
+    printed = [argument for argument in wanted if argument.startswith("--print_config")]
+    values = _values(parser, [argument for argument in wanted if argument not in printed])
+    fields = {f.name for f in dataclasses.fields(typing.cast(Any, config_class))}
+    values = {name: value for name, value in values.items() if name in fields}
+    for name, value in values.items():
+        if isinstance(value, ModelConfig):
+            values[name] = take_over(value, given_keys(sources, f"{name}."))
+            parser.set_defaults({f"{name}.{key}": each for key, each in taken_over(value, values[name]).items()})
+    if printed:
+        _values(parser, wanted)  # ends the program
+    return config_class(**values), chosen
+
+
+def _values(parser: ArgumentParser, arguments: Sequence[str]) -> dict[str, Any]:
+    """Return what a parser makes of a command line.
+
+    Raises:
+        ConfigError: a value that does not fit.
+        SystemExit: after ``--help`` or ``--print_config``.
+    """
     try:
-        namespace = parser.parse_args(list(_with_lists(rest, keys)))
+        namespace = parser.parse_args(list(arguments))
         values = parser.instantiate(namespace).as_dict() if hasattr(parser, "instantiate") else None
         if values is None:  # jsonargparse < 4.49
             values = parser.instantiate_classes(namespace).as_dict()
@@ -93,8 +125,7 @@ def parse(
         raise ConfigError(" ".join(str(error).split())) from error
     except OverflowError as error:
         raise ConfigError("an option: expected a number that a float can hold, got one too large") from error
-    fields = {f.name for f in dataclasses.fields(typing.cast(Any, config_class))}
-    return config_class(**{k: v for k, v in values.items() if k in fields}), chosen
+    return dict(values)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -165,94 +196,3 @@ def _with_lists(arguments: Sequence[str], keys: Mapping[str, Any]) -> Iterator[s
         elif values:
             plain = {int, float, Ellipsis}.issuperset(typing.get_args(kind))
             yield f"[{', '.join(value if plain else json.dumps(value) for value in values)}]"
-
-
-def _keys(config_class: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every valid dotted key with its type; groups too."""
-    hints = typing.get_type_hints(config_class)
-    for field in dataclasses.fields(config_class):
-        key, kind = prefix + field.name, hints[field.name]
-        yield key, kind
-        if dataclasses.is_dataclass(kind):
-            yield from _keys(kind, key + ".")
-
-
-def _known(key: str, keys: Mapping[str, Any]) -> bool:
-    """Say whether a key exists; below a dict-valued key every name does (components check their own options)."""
-    parents = [key.rsplit(".", n)[0] for n in range(1, key.count(".") + 1)]
-    return key in keys or any(typing.get_origin(keys.get(parent)) is dict for parent in parents)
-
-
-def _hint(key: str, keys: Mapping[str, Any]) -> str:
-    """Name the nearest key, first among those whose last part is alike."""
-    import difflib
-
-    last = key.rsplit(".", 1)[-1]
-    group = key.rsplit(".", 1)[0] if "." in key else ""
-    siblings = {k.rsplit(".", 1)[-1]: k for k in keys if (k.rsplit(".", 1)[0] if "." in k else "") == group}
-    anywhere = {k.rsplit(".", 1)[-1]: k for k in keys}
-    for candidates in (siblings, anywhere):
-        if close := difflib.get_close_matches(last, candidates, n=1, cutoff=0.6):
-            return f"did you mean {candidates[close[0]]!r}?"
-    return nearest(key, siblings.values() or [k for k in keys if "." not in k])
-
-
-def _check_arguments(
-    arguments: Sequence[str], keys: Mapping[str, Any], flags: Sequence[Flag], moved: Mapping[str, str]
-) -> list[str]:
-    own = {"config", "print_config", "help", *(flag.name for flag in flags)}
-    problems = []
-    for argument in arguments:
-        if not argument.startswith("--") or argument == "--":
-            continue
-        key = argument[2:].split("=", 1)[0]
-        if key in moved:
-            problems.append(f"--{key}: is now --{moved[key]}")
-        elif key not in own and not _known(key, keys):
-            problems.append(f"--{key}: unknown option; {_hint(key, {**keys, **dict.fromkeys(own)})}")
-    return problems
-
-
-def _check_file(path: Path, keys: Mapping[str, Any], moved: Mapping[str, str]) -> list[str]:
-    def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-        for name, value in table.items():
-            key = prefix + name
-            if isinstance(value, Mapping) and (key in moved or dataclasses.is_dataclass(keys.get(key))):
-                yield from leaves(value, key + ".")
-            elif dataclasses.is_dataclass(keys.get(key)):
-                wrong.append(f"{key}: expected a table of options, got {value!r:.80} ({type(value).__name__})")
-            elif isinstance(value, Mapping) and key not in keys and not _known(key, keys):
-                yield key, None
-            else:
-                yield key, value
-
-    wrong: list[str] = []
-    problems = []
-    for key, value in leaves(read_toml(path)):
-        if key in moved:
-            problems.append(f"{path}: {key}: is now {moved[key]}")
-        elif not _known(key, keys):
-            problems.append(f"{path}: {key}: unknown key; {_hint(key, keys)}")
-        elif key in keys and (complaint := _wrong_type(key, value, keys[key])):
-            problems.append(f"{path}: {complaint}")
-    return problems + [f"{path}: {complaint}" for complaint in wrong]
-
-
-def _wrong_type(key: str, value: Any, kind: Any) -> str | None:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--value", type=kind)
-    try:
-        parser.parse_object({"value": value})
-    except (argparse.ArgumentError, TypeError, ValueError, OverflowError):  # a whole number may have no float
-        expected = getattr(kind, "__name__", None) if isinstance(kind, type) else None
-        expected = expected or str(kind).replace("typing.", "")
-        return f"{key}: expected {expected}, got {value!r:.80} ({type(value).__name__})"
-    return None
-
-
-def _values_of(option: str, arguments: Sequence[str]) -> Iterator[str]:
-    for position, argument in enumerate(arguments):
-        if argument == option and position + 1 < len(arguments):
-            yield arguments[position + 1]
-        elif argument.startswith(option + "="):
-            yield argument.split("=", 1)[1]

@@ -44,7 +44,9 @@ def attention_figures(
     if review(task) or not samples.drawable:
         return {}
     query = query or list(specs)[-1]
-    image = next((name for name, spec in specs.items() if spec.kind == "image" and name != query), None)
+    # A picture that shares the weights of another has no branch of its own to take the size of the map from.
+    own = {layer.name.removesuffix("_branch") for layer in model.layers if layer.name.endswith("_branch")}
+    image = next((name for name, spec in specs.items() if spec.kind == "image" and name in own - {query}), None)
     attention = attention_model(model)
     layers = [name for name in (attention.output if attention else {}) if name.startswith("fusion_cross")]
     if attention is None or image is None or not layers or not positions:

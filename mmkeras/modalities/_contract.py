@@ -71,6 +71,8 @@ class ModalitySpec(ABC):
     kind: ClassVar[str]
     shapes_records: ClassVar[tuple[str, ...]] = ()
     """Fields of the spec that change what records hold: with another value the data is converted again."""
+    reads_files: ClassVar[bool] = False
+    """Whether a raw value that is text is the path of a file."""
     follows: ClassVar[tuple[str, ...]] = ()
     """Moves of a picture that the tensors follow, with ``move`` in ``records.py``, or that do not concern them."""
 

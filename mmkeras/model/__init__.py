@@ -11,15 +11,18 @@ from mmkeras.model.build import (
     task_config,
     task_spec,
 )
+from mmkeras.model.submodels import Submodel, submodels
 
 __all__ = [
     "NullToken",
+    "Submodel",
     "attention_model",
     "build_model",
     "check_augmentation",
     "learning_rate_factors",
     "modality_specs",
     "specs_before_data",
+    "submodels",
     "task_config",
     "task_spec",
 ]

@@ -11,9 +11,11 @@ from keras import layers, ops
 from mmkeras.core.components import check_options, find
 from mmkeras.core.config import ModelConfig, declared_modalities, modality_configs
 from mmkeras.core.errors import ConfigError
+from mmkeras.core.sharing import branches
 from mmkeras.layers.keras_settings import check_keras
-from mmkeras.layers.tokens import Encoded, Tokens
+from mmkeras.layers.tokens import Branch, Encoded, Tokens
 from mmkeras.modalities import ModalitySpec, specs_of
+from mmkeras.model.shared import read_again
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._moves import check_moves
 
@@ -90,12 +92,26 @@ def specs_before_data(config: ModelConfig) -> dict[str, ModalitySpec]:
 def _specs(config: ModelConfig, before_data: bool) -> dict[str, ModalitySpec]:
     built = modality_configs(config)
     if not built:
-        raise ConfigError(f"{type(config).__name__} has no modality: give it a field such as `image: image.Config`")
+        raise ConfigError(
+            f"{type(config).__name__} has no modality. Name one in the configuration, such as [model.image] with "
+            'kind = "image", or give the class a field such as `image: image.Config`'
+        )
     # The others may derive from a modality that the model is built without: a radar alone still has the camera's size.
     every = declared_modalities(config)
     early = specs_of({name: each for name, each in every.items() if name not in built}, before_data=True)
     specs = specs_of({name: early.get(name, each) for name, each in every.items()}, before_data=before_data)
-    return {name: specs[name] for name in built}
+    found = {name: specs[name] for name in built}
+    _check_names(found)
+    return found
+
+
+def _check_names(specs: dict[str, ModalitySpec]) -> None:
+    """Check that no two modalities have a tensor of one name, as ``left`` and ``left_present`` may have."""
+    owners: dict[str, str] = {}
+    for name, spec in specs.items():
+        for tensor in (*spec.tensors, spec.present):
+            if (other := owners.setdefault(tensor.name, name)) != name:
+                raise ConfigError(f"model.{name}: {other} has an input {tensor.name!r}, too; give one another name")
 
 
 def task_config(config: ModelConfig) -> Any:
@@ -144,7 +160,6 @@ def build_model(config: ModelConfig) -> keras.Model:
     check_keras()
     keras.config.set_image_data_format("channels_last")
     specs = modality_specs(config)
-    configs = modality_configs(config)
     fusion = find("fusion", config.fusion.name)
     check_options(fusion.fuse, config.fusion.options, "model.fusion.options")
     head = find("tasks", config.task.name, "head")
@@ -152,13 +167,26 @@ def build_model(config: ModelConfig) -> keras.Model:
 
     inputs: dict[str, Any] = {}
     tokens: dict[str, Tokens] = {}
+    read = _branches(config, specs)
     for name, spec in specs.items():
-        branch = find("modalities", spec.kind, "branch").build(spec, configs[name], config.width)
+        branch = read[name]
         present = keras.Input((), dtype=spec.present.dtype, name=spec.present.name)
         inputs |= {**branch.inputs, spec.present.name: present}
         tokens[name] = _or_null(name, branch.tokens, present)
     encoded = Encoded(tokens, fusion.fuse(tokens, **config.fusion.options), config.fusion.name)
     return keras.Model(inputs, head.build(encoded, task_spec(config), task), name="mmkeras")
+
+
+def _branches(config: ModelConfig, specs: dict[str, ModalitySpec]) -> dict[str, Branch]:
+    """Return the branch of each modality; modalities that share weights have the layers of one."""
+    configs = modality_configs(config)
+    read: dict[str, Branch] = {}
+    for name, group in branches(config).items():
+        read[name] = find("modalities", specs[name].kind, "branch").build(specs[name], configs[name], config.width)
+        for other in group:
+            if other != name and other in specs:
+                read[other] = read_again(read[name], specs[name], specs[other])
+    return read
 
 
 def _or_null(name: str, tokens: Tokens, present: Any) -> Tokens:
@@ -175,10 +203,11 @@ def _or_null(name: str, tokens: Tokens, present: Any) -> Tokens:
 
 def learning_rate_factors(config: ModelConfig) -> dict[str, float]:
     """Return the learning-rate factor by branch layer, for branches whose factor is not 1."""
+    configs = modality_configs(config)
     return {
-        f"{name}_branch": modality.learning_rate_factor
-        for name, modality in modality_configs(config).items()
-        if modality.learning_rate_factor != 1.0
+        f"{name}_branch": configs[name].learning_rate_factor
+        for name in branches(config)
+        if configs[name].learning_rate_factor != 1.0
     }
 
 

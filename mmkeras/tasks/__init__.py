@@ -5,10 +5,12 @@ A room ``mmkeras/tasks/<name>/`` holds
 - ``spec.py``: a frozen ``Config`` (what a user chooses) and a frozen ``Spec`` (outputs, decoding, decisions and
   metrics). numpy only; no TensorFlow, no Keras.
 - ``head.py``: its Keras head and losses: ``build(encoded, spec, config)`` (`mmkeras.layers.tokens.Encoded`) and
-  ``losses(spec, config, class_counts)`` (`mmkeras.layers.batch`).
+  ``losses(spec, config, class_counts)`` (`mmkeras.layers.batch`); where parts of the model are exported by themselves,
+  ``submodels(model, spec)``.
 """
 
 from mmkeras.tasks._contract import TaskSpec, task_from_json
+from mmkeras.tasks._submodels import NamesSubmodels, SubmodelOutputs
 from mmkeras.tasks._targets import TargetSpec
 
-__all__ = ["TargetSpec", "TaskSpec", "task_from_json"]
+__all__ = ["NamesSubmodels", "SubmodelOutputs", "TargetSpec", "TaskSpec", "task_from_json"]

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mmkeras.core.components import Choice, find
-from mmkeras.core.config import RunConfig, modality_configs
+from mmkeras.core.config import RunConfig, declared_modalities
+from mmkeras.core.sharing import branches, follow
 from mmkeras.data.encode import room as room_of
 from mmkeras.data.index import Index
 from mmkeras.data.read import iterate_samples, read_targets
@@ -31,13 +32,15 @@ def resolve(config: ConfigT, index: Index, folder: Path) -> ConfigT:
         folder: the run's folder; what is learned (a vocabulary) is written there.
     """
     changes: dict[str, Any] = {}
-    for name, modality in modality_configs(config.model).items():
-        room = find("modalities", room_of(modality))
+    every = declared_modalities(config.model)
+    for name, group in branches(config.model).items():
+        room = find("modalities", room_of(every[name]))
         if hasattr(room, "resolve"):
             # Read only as far as the room asks for them.
             records = iterate_samples(index, "train")
-            values = (value for record in records if (value := record.values[name]) is not None)
-            changes[name] = room.resolve(modality, values, folder / name)
+            values = (value for record in records for each in group if (value := record.values.get(each)) is not None)
+            changes[name] = room.resolve(every[name], values, folder / name)
+            changes |= {other: follow(every[other], changes[name]) for other in group if other != name}
     task = task_config(config.model)
     completed = task.completed(Facts(index.labels, lambda: read_targets(index, "train")))
     options = dict(config.model.task.options)

@@ -29,7 +29,9 @@ class Part:
 def parts(model: keras.Model) -> list[Part]:
     """Return the parts of a model from `build_model`, the total last."""
     branches = [layer for layer in model.layers if layer.name.endswith("_branch")]
-    found = [Part(b.name.replace("_branch", " branch"), *_weights(b), _flops(b)) for b in branches]
+    # A branch that several modalities share is called once for each.
+    calls = {branch.name: len(branch._inbound_nodes) for branch in branches}
+    found = [Part(b.name.replace("_branch", " branch"), *_weights(b), calls[b.name] * _flops(b)) for b in branches]
     total = Part("total", *_weights(model), _flops(model))
     rest = Part(
         "fusion and head",

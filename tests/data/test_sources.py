@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import shutil
@@ -16,6 +17,9 @@ from mmkeras.core.config import DataConfig
 from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.data.fingerprint import fingerprint, shaped_by
 from mmkeras.data.sources import _rows, easy_vqa, table
+from mmkeras.modalities import specs_of
+from mmkeras.modalities.image.spec import Config as ImageConfig
+from mmkeras.modalities.text.spec import Config as TextConfig
 from mmkeras.tasks.classification.spec import Config as TaskConfig
 from tests.data.tables import COLUMNS, write_csv
 
@@ -28,7 +32,7 @@ ROWS: list[dict[str, Any]] = [
 
 
 def source(path: Path, **options: Any) -> table.Source:
-    return table.Source(path=str(path), columns=COLUMNS, **options)
+    return table.Source(path=str(path), columns=COLUMNS, files=("image",), **options)
 
 
 def test_line_numbers_are_those_of_an_editor(tmp_path):
@@ -250,3 +254,10 @@ def test_easy_vqa_question_types(text, columns):
 def test_rows_are_not_a_source():
     assert {"easy_vqa", "table"} <= set(names("data.sources"))
     assert not [name for name in names("data.sources") if name.startswith("_")]
+
+
+def test_cells_of_every_modality_that_reads_files_are_paths():
+    specs = specs_of({"left": ImageConfig(), "right": ImageConfig(), "words": TextConfig()}, before_data=True)
+    source = table.Source(path="t.csv", columns={"left": "a", "right": "b", "words": "c"})
+    assert source.derived(specs).files == ("left", "right")
+    assert dataclasses.replace(source, files=("left",)).derived(specs).files == ("left",)

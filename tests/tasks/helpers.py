@@ -101,6 +101,13 @@ EXAMPLES = {
         unknown=("velocity_error",),
         learning_rate=0.01,
     ),
+    "embedding": Example(
+        options={"size": 3},
+        targets=[[1, 0, 0], ("0", "2e0", "-1"), np.array([0.5, 0.5, 0.5]), [0, 0, -1]],
+        bad_targets=[None, 1.0, "1 0 0", [1, 2], [1, 2, "x"], [1, 2, float("nan")], [0, 0, 0], [1, 2, 1e39], {"a": 1}],
+        bad_options=[*SHARED_BAD, {"size": 0}, {"tolerance": 0.0}, {"tolerance": 2.0}],
+        learning_rate=0.5,
+    ),
     "multilabel": Example(
         options={"labels": LABELS, "thresholds": {"red": 0.3}},
         targets=[["yes", "red"], [], "no", ("no", "red", "yes")],

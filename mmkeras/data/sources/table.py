@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import math
 import stat
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -21,6 +21,7 @@ from mmkeras.data.sources._files import look_into
 from mmkeras.data.sources._names import Folder
 from mmkeras.data.sources._rows import Row, Table, read_table
 from mmkeras.media.dicom.frames import split_frame
+from mmkeras.modalities import ModalitySpec
 
 __all__ = ["Source"]
 
@@ -41,8 +42,9 @@ class Source(SourceBase):
     """Column of the label, labels or number; several columns give a list of numbers."""
     separator: str = ""
     """Splits a target cell into several labels, for example ";"."""
-    files: tuple[str, ...] = ("image",)
-    """Modalities whose cells are paths of files; a cell such as "scan.dcm#3" is the third frame of a DICOM file.
+    files: tuple[str, ...] | None = None
+    """Modalities whose cells are paths of files; those of the model that read files, such as pictures, when not given.
+    A cell such as "scan.dcm#3" is the third frame of a DICOM file.
 
     A path that does not exist is looked for with / for each backslash, and in other forms of its Unicode letters.
     """
@@ -70,6 +72,12 @@ class Source(SourceBase):
         if self.missing not in ("quarantine", "absent"):
             raise ConfigError(f"table: missing: {self.missing!r}; {nearest(self.missing, ('quarantine', 'absent'))}")
 
+    def derived(self, modalities: Mapping[str, ModalitySpec]) -> Source:
+        """Return the source with ``files``, the modalities whose raw values are files."""
+        if self.files is not None:
+            return self
+        return replace(self, files=tuple(name for name in self.columns if _is_file(modalities.get(name))))
+
     def samples(self) -> Iterator[Sample]:
         """Yield every row in the order of the file; a bad row has a `DataError` as its target.
 
@@ -95,7 +103,7 @@ class Source(SourceBase):
         path = Path(self.path)
         result = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
         folder = Folder(self._folder)
-        for modality in (m for m in self.files if m in self.columns):
+        for modality in (m for m in self.files or () if m in self.columns):
             cells = (row.cells.get(tidy(self.columns[modality])) for row in table.rows)
             digest = hashlib.sha256()
             names = sorted({cell for cell in cells if isinstance(cell, str)})
@@ -145,7 +153,7 @@ class Source(SourceBase):
         values, remarks = {}, [row.remark] if row.remark else []
         for modality, column in self.columns.items():
             value = self._value(row, column)
-            if modality in self.files and isinstance(value, str):
+            if modality in (self.files or ()) and isinstance(value, str):
                 value, remark = folder.find(value)
                 remarks += [remark] if remark else []
             values[modality] = value
@@ -179,6 +187,10 @@ class Source(SourceBase):
         if self.separator and isinstance(cell, str):
             return [label for part in cell.split(self.separator) if (label := part.strip())]
         return cell
+
+
+def _is_file(spec: ModalitySpec | None) -> bool:
+    return spec is not None and spec.reads_files
 
 
 def _cell(row: Row, column: str) -> Any:

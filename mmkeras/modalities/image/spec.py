@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from mmkeras.core.errors import ConfigError, nearest, require
-from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
+from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalityConfig, ModalitySpec, TensorSpec
 from mmkeras.modalities._moves import MIRROR, MOVES, SHIFT
 
 if TYPE_CHECKING:
@@ -30,11 +30,16 @@ DICOM = ("picture", "graph")
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(ModalityConfig):
     """An image input and its encoder."""
 
     reads: ClassVar[tuple[str, ...]] = ("weights",)
-
+    apart: ClassVar[tuple[str, ...]] = (
+        *("focal", "centre", "resize", "dicom"),
+        *("flip", "brightness", "contrast", "translate", "corruption"),
+    )
+    kind: Literal["image"] = field(default="image", kw_only=True)
+    """Kind of the modality."""
     size: tuple[int, int] = (224, 224)
     """Height and width that every image is resized to."""
     focal: float = 0.0
@@ -147,6 +152,7 @@ class Spec(ModalitySpec):
     """One uint8 RGB tensor (height, width, 3), 0..255; the model normalises it."""
 
     kind: ClassVar[str] = "image"
+    reads_files: ClassVar[bool] = True
     follows: ClassVar[tuple[str, ...]] = MOVES
     shapes_records: ClassVar[tuple[str, ...]] = ("dicom",)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -17,7 +17,16 @@ import numpy as np
 from mmkeras.core.errors import ConfigError, DataError, named, nearest
 from mmkeras.media.points.pcd import read_pcd
 from mmkeras.media.points.radar_cloud import POINT_FIELDS
-from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec, camera_of, off_centre
+from mmkeras.modalities import (
+    NO_FACTS,
+    NO_MODALITIES,
+    Facts,
+    ModalityConfig,
+    ModalitySpec,
+    TensorSpec,
+    camera_of,
+    off_centre,
+)
 from mmkeras.modalities._moves import MIRROR
 
 __all__ = ["FEATURES", "Config", "RawPoints", "Spec", "read_points", "rotated", "staled", "thinned"]
@@ -37,9 +46,12 @@ MARGIN = 0.1
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(ModalityConfig):
     """A radar input and its encoder."""
 
+    apart: ClassVar[tuple[str, ...]] = ("max_range", "sweeps", "camera", "disturb", "stale", "misalign", "lose")
+    kind: Literal["radar"] = field(default="radar", kw_only=True)
+    """Kind of the modality."""
     max_points: int = 128
     """Points a sample holds at most: the newest first, and of one sweep the nearest."""
     max_range: float = 80.0
@@ -123,6 +135,7 @@ class Spec(ModalitySpec):
     """``<name>_points`` float32 (max_points, 9) in physical units and ``<name>_mask`` int32 (max_points,)."""
 
     kind: ClassVar[str] = "radar"
+    reads_files: ClassVar[bool] = True
     follows: ClassVar[tuple[str, ...]] = (MIRROR,)
     shapes_records: ClassVar[tuple[str, ...]] = ("camera", "max_points", "max_range")
 

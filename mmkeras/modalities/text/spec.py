@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from mmkeras.media.text.vocabulary import (
     write_vocabulary,
 )
 from mmkeras.media.text.wordpiece import pieces
+from mmkeras.modalities._config import ModalityConfig
 from mmkeras.modalities._contract import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
 from mmkeras.modalities._moves import MOVES
 
@@ -37,10 +38,13 @@ __all__ = ["Config", "Spec", "check_text"]
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(ModalityConfig):
     """A text read by a BERT encoder."""
 
     reads: ClassVar[tuple[str, ...]] = ("preset", "vocabulary")
+    apart: ClassVar[tuple[str, ...]] = ("mask_rate",)
+    kind: Literal["text"] = field(default="text", kw_only=True)
+    """Kind of the modality."""
     max_length: int = 32
     """Tokens, [CLS] and [SEP] included; longer texts are cut."""
     preset: str = ""

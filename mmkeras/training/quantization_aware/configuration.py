@@ -29,9 +29,11 @@ def read_config(run: Run) -> RunConfig:
     """
     content = read_toml(run.folder / "config.toml")
     base = {field.name for field in dataclasses.fields(ModelConfig)}
-    model = {key: value for key, value in content.get("model", {}).items() if key in base or key in run.specs}
-    # What the model was built without has no spec.
-    model.pop("without", None)
+    table = content.get("model", {})
+    # What the model was built without has no spec; its table says its kind.
+    kinds = {key for key, value in table.items() if isinstance(value, dict) and "kind" in value}
+    model = {key: value for key, value in table.items() if key in base or key in run.specs or key in kinds}
+    model["without"] = [name for name in table.get("without", []) if name in kinds]
     kept = {field.name for field in dataclasses.fields(RunConfig)}
     whole = {**{key: value for key, value in content.items() if key in kept}, "model": model}
     with tempfile.TemporaryDirectory() as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -102,3 +103,9 @@ def test_server_and_device_take_the_same_files_and_see_the_same_pixels(tmp_path:
         if data:  # an empty string is a missing picture
             with pytest.raises(tf.errors.InvalidArgumentError):
                 serve(tf.constant([data]))
+
+
+def test_every_weight_is_stored_once(source: Source, report: Report):
+    saved = tf.train.list_variables(str(report.folder / "variables" / "variables"))
+    stored = sum(math.prod(shape) for name, shape in saved if name.endswith("VARIABLE_VALUE"))
+    assert stored == source.model.count_params()

@@ -50,7 +50,7 @@ def _write(folder: Path, suffix: str) -> None:
 
 def _read(path: Path) -> object:
     columns = {"image": "picture", "text": "question"}
-    source = Source(str(path), columns=columns, target="answer", weight="weight")
+    source = Source(str(path), columns=columns, target="answer", weight="weight", files=("image",))
     source.fingerprint_inputs()
     modalities = {"image": ImageConfig(size=(8, 8)), "text": TextConfig()}
     rows = Encoder(modalities, Spec(labels=("no", "yes"))).encode(list(source.samples()), "train")

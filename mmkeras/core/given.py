@@ -1,0 +1,160 @@
+"""Reads which options files and a command line set, and checks their keys and types, all at once."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import typing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser
+
+from mmkeras.core.declared import Declared
+from mmkeras.core.errors import nearest
+
+__all__ = ["as_table", "check_arguments", "check_table", "given_keys", "keys_of", "values_of"]
+
+
+def keys_of(config_class: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every valid dotted key with its type; groups too."""
+    hints = typing.get_type_hints(config_class)
+    for field in dataclasses.fields(config_class):
+        key, kind = prefix + field.name, hints[field.name]
+        yield key, kind
+        if dataclasses.is_dataclass(kind):
+            yield from keys_of(kind, key + ".")
+
+
+def _known(key: str, keys: Mapping[str, Any]) -> bool:
+    """Say whether a key exists; below a dict-valued key every name does (components check their own options)."""
+    parents = [key.rsplit(".", n)[0] for n in range(1, key.count(".") + 1)]
+    return key in keys or any(typing.get_origin(keys.get(parent)) is dict for parent in parents)
+
+
+def _hint(key: str, keys: Mapping[str, Any]) -> str:
+    """Name the nearest key, first among those whose last part is alike."""
+    import difflib
+
+    last = key.rsplit(".", 1)[-1]
+    group = key.rsplit(".", 1)[0] if "." in key else ""
+    siblings = {k.rsplit(".", 1)[-1]: k for k in keys if (k.rsplit(".", 1)[0] if "." in k else "") == group}
+    anywhere = {k.rsplit(".", 1)[-1]: k for k in keys}
+    for candidates in (siblings, anywhere):
+        if close := difflib.get_close_matches(last, candidates, n=1, cutoff=0.6):
+            return f"did you mean {candidates[close[0]]!r}?"
+    return nearest(key, siblings.values() or [k for k in keys if "." not in k])
+
+
+def check_arguments(
+    arguments: Sequence[str],
+    keys: Mapping[str, Any],
+    flags: Iterable[str],
+    moved: Mapping[str, str],
+    declared: Declared,
+) -> list[str]:
+    """Return what is wrong with the names of a command line's options.
+
+    Args:
+        arguments: the command line.
+        keys: from `keys_of`.
+        flags: names of the options that are not part of the configuration.
+        moved: keys of earlier versions and those to use in their place.
+        declared: the modalities that the sources name.
+    """
+    own = {"config", "print_config", "help", *flags}
+    problems = []
+    for argument in arguments:
+        if not argument.startswith("--") or argument == "--":
+            continue
+        key = argument[2:].split("=", 1)[0]
+        if key in moved:
+            problems.append(f"--{key}: is now --{moved[key]}")
+        elif found := declared.problem(key):
+            problems.append(f"--{found}")
+        elif key not in own and not _known(key, keys):
+            problems.append(f"--{key}: unknown option; {_hint(key, {**keys, **dict.fromkeys(own)})}")
+    return problems
+
+
+def check_table(
+    path: Path, table: Mapping[str, Any], keys: Mapping[str, Any], moved: Mapping[str, str], declared: Declared
+) -> list[str]:
+    """Return what is wrong with the keys and types of a file; see `check_arguments`."""
+
+    def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+        for name, value in table.items():
+            key = prefix + name
+            if isinstance(value, Mapping) and (key in moved or dataclasses.is_dataclass(keys.get(key))):
+                yield from leaves(value, key + ".")
+            elif dataclasses.is_dataclass(keys.get(key)):
+                wrong.append(f"{key}: expected a table of options, got {value!r:.80} ({type(value).__name__})")
+            elif isinstance(value, Mapping) and key not in keys and not _known(key, keys):
+                yield key, None
+            else:
+                yield key, value
+
+    wrong: list[str] = []
+    problems = []
+    for key, value in leaves(table):
+        if key in moved:
+            problems.append(f"{path}: {key}: is now {moved[key]}")
+        elif found := declared.problem(key):
+            problems.append(f"{path}: {found}")
+        elif not _known(key, keys):
+            problems.append(f"{path}: {key}: unknown key; {_hint(key, keys)}")
+        elif key in keys and (complaint := _wrong_type(key, value, keys[key])):
+            problems.append(f"{path}: {complaint}")
+    return problems + [f"{path}: {complaint}" for complaint in wrong]
+
+
+def _wrong_type(key: str, value: Any, kind: Any) -> str | None:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--value", type=kind)
+    try:
+        parser.parse_object({"value": value})
+    except (argparse.ArgumentError, TypeError, ValueError, OverflowError):  # a whole number may have no float
+        expected = getattr(kind, "__name__", None) if isinstance(kind, type) else None
+        expected = expected or str(kind).replace("typing.", "")
+        return f"{key}: expected {expected}, got {value!r:.80} ({type(value).__name__})"
+    return None
+
+
+def as_table(arguments: Sequence[str]) -> dict[str, Any]:
+    """Return the options of a command line as nested tables, their values as text."""
+    table: dict[str, Any] = {}
+    for position, argument in enumerate(arguments):
+        if not argument.startswith("--") or argument in ("--", "--config"):
+            continue
+        key, equals, value = argument[2:].partition("=")
+        value = value if equals else next(iter(arguments[position + 1 : position + 2]), "")
+        *groups, last = key.split(".")
+        inner: Any = table
+        for group in groups:
+            inner = inner.setdefault(group, {}) if isinstance(inner, dict) else None
+        if isinstance(inner, dict):
+            inner[last] = value
+    return table
+
+
+def given_keys(sources: Sequence[Mapping[str, Any]], prefix: str) -> set[str]:
+    """Return the dotted keys that sources set below a prefix, without it."""
+
+    def leaves(table: Mapping[str, Any], above: str = "") -> Iterator[str]:
+        for name, value in table.items():
+            yield above + name
+            if isinstance(value, Mapping):
+                yield from leaves(value, f"{above}{name}.")
+
+    keys = (key for source in sources for key in leaves(source))
+    return {key.removeprefix(prefix) for key in keys if key.startswith(prefix)}
+
+
+def values_of(option: str, arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the values that a command line gives an option."""
+    for position, argument in enumerate(arguments):
+        if argument == option and position + 1 < len(arguments):
+            yield arguments[position + 1]
+        elif argument.startswith(option + "="):
+            yield argument.split("=", 1)[1]

@@ -1,0 +1,29 @@
+"""Reads several modalities with the layers of one branch, each with the same weights."""
+
+from __future__ import annotations
+
+import keras
+
+from mmkeras.layers.tokens import Branch, Tokens
+from mmkeras.modalities import ModalitySpec
+
+__all__ = ["read_again"]
+
+_TENSORS = ("values", "mask", "position", "measured")
+
+
+def read_again(branch: Branch, spec: ModalitySpec, own: ModalitySpec) -> Branch:
+    """Return the branch of another modality of the same kind, whose tokens come from the layers of a given branch.
+
+    Every layer and operation between the inputs and the tokens is called once more, so that weights exist once and the
+    graph has no further level of nested models.
+
+    Args:
+        branch: the branch whose layers are used.
+        spec: the modality that it was built for.
+        own: the other modality; its tensors have the same shapes and dtypes, in the same order.
+    """
+    inputs = {tensor.name: keras.Input(tensor.shape, dtype=tensor.dtype, name=tensor.name) for tensor in own.tensors}
+    given = {name: tensor for name in _TENSORS if (tensor := getattr(branch.tokens, name)) is not None}
+    layers = keras.Function([branch.inputs[tensor.name] for tensor in spec.tensors], given)
+    return Branch(inputs, Tokens(**layers.call(list(inputs.values())), grid=branch.tokens.grid))

@@ -1,0 +1,73 @@
+"""The parts of a model that its head names, as Keras models that share its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import keras
+
+from mmkeras.core.components import find, has, names
+from mmkeras.core.errors import ConfigError, nearest
+from mmkeras.modalities import ModalitySpec
+from mmkeras.tasks import TaskSpec
+from mmkeras.tasks._submodels import NamesSubmodels, SubmodelOutputs
+
+__all__ = ["Submodel", "submodels"]
+
+
+@dataclass(frozen=True)
+class Submodel:
+    """A part of a model."""
+
+    model: keras.Model
+    """Its layers are those of the whole model."""
+    specs: dict[str, ModalitySpec]
+    """Specs of the modalities that it reads, by name."""
+    task: TaskSpec
+    """Decodes and scores its outputs."""
+
+
+def submodels(model: keras.Model, specs: Mapping[str, ModalitySpec], task: TaskSpec) -> dict[str, Submodel]:
+    """Return the submodels of a model by name; none where its head names none.
+
+    Args:
+        model: from `mmkeras.model.build_model`, also one that was saved and loaded.
+        specs: modality specs by name.
+        task: the task that the model was built for.
+
+    Raises:
+        ConfigError: the head names a modality that the model does not have, or outputs that do not fit.
+    """
+    if task.kind not in names("tasks") or not has("tasks", task.kind, "head"):
+        return {}
+    head = find("tasks", task.kind, "head")
+    if not hasattr(head, "submodels"):
+        return {}
+    found = cast(NamesSubmodels, head).submodels(model, task)
+    return {name: _submodel(model, specs, f"{task.kind}.submodels: {name}", name, part) for name, part in found.items()}
+
+
+def _submodel(
+    model: keras.Model, specs: Mapping[str, ModalitySpec], where: str, name: str, part: SubmodelOutputs
+) -> Submodel:
+    if not name.isidentifier():
+        raise ConfigError(f"{where}: expected a name of letters, digits and underscores")
+    for modality in part.modalities:
+        if modality not in specs:
+            raise ConfigError(f"{where}: the model has no modality {modality!r}; {nearest(modality, specs)}")
+    expected = {tensor.name: tensor.shape for tensor in part.task.outputs}
+    got = {output: tuple(tensor.shape[1:]) for output, tensor in part.outputs.items()}
+    if expected != got:
+        raise ConfigError(f"{where}: expected the outputs of the task {part.task.kind}, {expected}, got {got}")
+    own = {modality: specs[modality] for modality in specs if modality in part.modalities}
+    tensors = {tensor.name: tensor for tensor in model.inputs}
+    inputs = {t.name: tensors[t.name] for spec in own.values() for t in (*spec.tensors, spec.present)}
+    try:
+        built = keras.Model(inputs, dict(part.outputs), name=model.name)
+    except ValueError as error:
+        raise ConfigError(
+            f"{where}: its outputs cannot be computed from {', '.join(own) or 'no modality'} alone ({error!s:.200})"
+        ) from error
+    return Submodel(built, own, part.task)

@@ -1,0 +1,1 @@
+"""A vector of unit length for every sample."""

@@ -1,0 +1,124 @@
+"""Takes a toy through the whole chain in this process: conversion, training, evaluation, export, a packed bundle."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from export.run import export_run
+from export.verification.results import Report
+from mmkeras.bundle import Bundle
+from mmkeras.core.config import ExportConfig, RunConfig
+from mmkeras.core.console import Console
+from mmkeras.runtime.cli import main as mmkeras_main
+from mmkeras.runtime.packing import pack_bundle
+from mmkeras.training.run import Run
+from pipelines._stages.story import run_story
+
+__all__ = ["Chain", "components", "run_chain"]
+
+_DEFAULTS = """
+name = "toy"
+runs = "{folder}/runs"
+[data]
+folder = "{folder}/data"
+workers = 1
+split_by_group = false
+keep_together = "none"
+[data.source]
+name = "table"
+[data.source.options]
+path = "{table}"
+columns = {{ {columns} }}
+target = "answer"
+split = "side"
+[train]
+epochs = 1
+batch_size = 8
+[evaluate]
+bootstrap = 20
+pictures = 2
+"""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What a toy has left behind."""
+
+    folder: Path
+    """Holds the defaults, runs, data and saved models."""
+    run: Path
+    """The run's folder."""
+    report: Report
+    """The export."""
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Content of metrics.json."""
+        found: dict[str, Any] = json.loads((self.run / "metrics.json").read_text("utf-8"))
+        return found
+
+    def bundle(self, submodel: str = "") -> Path:
+        """Return the folder of the model's bundle, or of a submodel's."""
+        name = f"toy.{submodel}" if submodel else "toy"
+        return self.folder / "saved_models" / name / str(self.report.version)
+
+    def packed(self, submodel: str = "") -> Path:
+        """Return the packed bundle of the model, or of a submodel."""
+        path = self.folder / f"{submodel or 'whole'}.mmk"
+        if not path.is_file():
+            with Bundle.open(self.bundle(submodel)) as bundle:
+                pack_bundle(bundle, path)
+        return path
+
+
+def run_chain(
+    folder: Path, table: Path, columns: Mapping[str, str], config: str, formats: Sequence[str] = ("tflite", "onnx")
+) -> Chain:
+    """Run a toy.
+
+    Args:
+        folder: an empty folder.
+        table: a CSV file with the columns ``answer`` and ``side`` (``train``, ``validation`` or ``test``).
+        columns: column by modality.
+        config: TOML on top of the toys' defaults; it names the modalities and the task.
+        formats: to export, in float32.
+    """
+    program = folder / "toy.py"
+    defaults = folder / "configs" / "toy.toml"
+    defaults.parent.mkdir()
+    named = ", ".join(f'{name} = "{column}"' for name, column in columns.items())
+    defaults.write_text(_DEFAULTS.format(folder=folder, table=table, columns=named), encoding="utf-8")
+    own = folder / "own.toml"
+    own.write_text(config, encoding="utf-8")
+    status = run_story(RunConfig, ["--config", str(own), "--skip_export"], program=program, description="A toy.")
+    assert status == 0
+    run = Run.open(folder / "runs" / "toy" / "latest")
+    settings = ExportConfig(folder=str(folder / "saved_models"), formats=tuple(formats), precisions=("float32",))
+    report = export_run(run, settings, console=Console(file=io.StringIO(), width=200))
+    return Chain(folder, run.folder, report)
+
+
+def command(*arguments: str | Path) -> tuple[int, str]:
+    """Run ``mmkeras`` in this process and return its exit status and output."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        status = mmkeras_main([str(argument) for argument in arguments])
+    return status, output.getvalue()
+
+
+@contextlib.contextmanager
+def components(family: str) -> Iterator[None]:
+    """Let the components of ``tests/toys/<family>`` be found as those of ``mmkeras/<family>``."""
+    package = importlib.import_module(f"mmkeras.{family}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(package, "__path__", [*package.__path__, str(Path(__file__).parent / family)])
+        yield

@@ -1,0 +1,53 @@
+"""Tables of red and blue pictures for toys; a quarter is the test split, a quarter validation."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+__all__ = ["picture", "write_captions", "write_pairs"]
+
+SIDES = ("train", "train", "validation", "test")
+
+
+def picture(path: Path, colour: str, seed: int) -> str:
+    """Write a dark picture with a square of a colour and return its name."""
+    pixels = np.random.default_rng(seed).integers(0, 60, (32, 32, 3)).astype("uint8")
+    pixels[8:24, 8:24, 0 if colour == "red" else 2] = 250
+    Image.fromarray(pixels).save(path)
+    return path.name
+
+
+def write_pairs(folder: Path, rows: int = 96) -> Path:
+    """Write pairs of pictures; the answer is whether both have one colour."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for row in range(rows):
+        colours = rng.choice(("red", "blue"), 2)
+        names = [
+            picture(folder / f"{row}{side}.png", str(colour), row) for side, colour in zip("lr", colours, strict=True)
+        ]
+        lines.append([*names, "same" if colours[0] == colours[1] else "other", SIDES[row % 4]])
+    return _write(folder, ["first", "second", "answer", "side"], lines)
+
+
+def write_captions(folder: Path, rows: int = 96) -> Path:
+    """Write pictures with captions; the answer is whether the caption says the picture's colour."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for row in range(rows):
+        shown, said = rng.choice(("red", "blue"), 2)
+        name = picture(folder / f"{row}.png", str(shown), row)
+        lines.append([name, f"a {said} square", "yes" if shown == said else "no", SIDES[row % 4]])
+    return _write(folder, ["picture", "caption", "answer", "side"], lines)
+
+
+def _write(folder: Path, header: Sequence[str], lines: Sequence[Sequence[str]]) -> Path:
+    path = folder / "table.csv"
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([header, *lines])
+    return path

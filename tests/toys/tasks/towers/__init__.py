@@ -1,0 +1,1 @@
+"""Two towers that say whether a picture and its caption belong together."""
