@@ -7,6 +7,7 @@ once, and an unknown key is answered with the nearest valid name.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import sys
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
+from mmkeras.core.components import wrong_type
 from mmkeras.core.errors import ConfigError, nearest
 
 if sys.version_info >= (3, 11):
@@ -177,6 +179,16 @@ def _keys(config_class: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from _keys(kind, key + ".")
 
 
+def _unknown_in(key: str, value: Any, kind: Any) -> list[str]:
+    """Return the complaints about unknown keys in a list of tables, such as ``[[stages]]``."""
+    item = next(iter(typing.get_args(kind)), None)
+    if not isinstance(value, list) or typing.get_origin(kind) is not tuple or not dataclasses.is_dataclass(item):
+        return []
+    own = dict(_keys(item))
+    unknown = (each for row in value if isinstance(row, Mapping) for each in row if each not in own)
+    return [f"{key}.{each}: unknown key; {nearest(each, own)}" for each in unknown]
+
+
 def _known(key: str, keys: Mapping[str, Any]) -> bool:
     """Say whether a key exists; below a dict-valued key every name does (components check their own options)."""
     parents = [key.rsplit(".", n)[0] for n in range(1, key.count(".") + 1)]
@@ -210,6 +222,9 @@ def _check_arguments(
             problems.append(f"--{key}: is now --{moved[key]}")
         elif key not in own and not _known(key, keys):
             problems.append(f"--{key}: unknown option; {_hint(key, {**keys, **dict.fromkeys(own)})}")
+        for text in _values_of(f"--{key}", arguments):
+            with contextlib.suppress(ValueError):
+                problems += [f"--{each}" for each in _unknown_in(key, json.loads(text), keys.get(key))]
     return problems
 
 
@@ -219,6 +234,8 @@ def _check_file(path: Path, keys: Mapping[str, Any], moved: Mapping[str, str]) -
             key = prefix + name
             if isinstance(value, Mapping) and (key in moved or dataclasses.is_dataclass(keys.get(key))):
                 yield from leaves(value, key + ".")
+            elif unknown := _unknown_in(key, value, keys.get(key)):
+                wrong.extend(unknown)
             elif dataclasses.is_dataclass(keys.get(key)):
                 wrong.append(f"{key}: expected a table of options, got {value!r:.80} ({type(value).__name__})")
             elif isinstance(value, Mapping) and key not in keys and not _known(key, keys):
@@ -233,21 +250,9 @@ def _check_file(path: Path, keys: Mapping[str, Any], moved: Mapping[str, str]) -
             problems.append(f"{path}: {key}: is now {moved[key]}")
         elif not _known(key, keys):
             problems.append(f"{path}: {key}: unknown key; {_hint(key, keys)}")
-        elif key in keys and (complaint := _wrong_type(key, value, keys[key])):
+        elif key in keys and (complaint := wrong_type(key, value, keys[key])):
             problems.append(f"{path}: {complaint}")
     return problems + [f"{path}: {complaint}" for complaint in wrong]
-
-
-def _wrong_type(key: str, value: Any, kind: Any) -> str | None:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--value", type=kind)
-    try:
-        parser.parse_object({"value": value})
-    except (argparse.ArgumentError, TypeError, ValueError, OverflowError):  # a whole number may have no float
-        expected = getattr(kind, "__name__", None) if isinstance(kind, type) else None
-        expected = expected or str(kind).replace("typing.", "")
-        return f"{key}: expected {expected}, got {value!r:.80} ({type(value).__name__})"
-    return None
 
 
 def _values_of(option: str, arguments: Sequence[str]) -> Iterator[str]:

@@ -10,7 +10,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from mmkeras.core.config import RunConfig
 from mmkeras.core.errors import TrainingError
 from mmkeras.data.index import Index
 from mmkeras.data.keys import batch_keys
@@ -21,6 +20,7 @@ from mmkeras.training.checkpoints import Checkpoints, Diverged
 from mmkeras.training.cluster.connect import Cluster
 from mmkeras.training.objective import Objective
 from mmkeras.training.run import Run
+from mmkeras.training.stages import Stage
 
 __all__ = ["FiniteLoss", "explain", "save_batch"]
 
@@ -46,17 +46,16 @@ class FiniteLoss(keras.callbacks.Callback):
 
 def save_batch(
     model: keras.Model,
-    run: Run,
-    config: RunConfig,
+    stage: Stage,
     index: Index,
     cluster: Cluster,
     step: int,
     steps_per_epoch: int,
     objective: Objective | None = None,
 ) -> Path:
-    """Make the batch of a step once more, which is the same one, and write it into the run's folder.
+    """Make the batch of a step once more, which is the same one, and write it into the stage's folder.
 
-    The file holds ``keys`` (B,), ``inputs/<tensor>``, ``targets/<output>``, ``weights`` (B,) and, where the run has a
+    The file holds ``keys`` (B,), ``inputs/<tensor>``, ``targets/<output>``, ``weights`` (B,) and, where the stage has a
     checkpoint and trains on one device, ``losses`` (B,) with the weights of that checkpoint: of each sample alone, or,
     where a loss hook sees the whole batch (``whole``), of each sample among the others. A loss that is of the batch as
     a whole has none. ``outputs_finite/<output>`` bool (B,) comes with that checkpoint too.
@@ -64,15 +63,15 @@ def save_batch(
 
     Args:
         model: the diverged model; the checkpoint is loaded into it.
-        run: the run's folder.
-        config: of the run; ``train.batch_size`` is that of all replicas.
+        stage: its ``train.batch_size`` is that of all replicas.
         index: the converted data.
         cluster: this worker writes its own part.
         step: number of the step, from 1.
         steps_per_epoch: steps of an epoch.
-        objective: of the model where it has one, see `mmkeras.training.fit.compile_model`.
+        objective: of the model where it has one, see `mmkeras.training.compiling.compile_model`.
     """
-    batches = training_batches(index, run, config, cluster, step=step - 1, steps_per_epoch=steps_per_epoch, clock=None)
+    config, folder = stage.config, stage.folder
+    batches = training_batches(index, stage, cluster, step=step - 1, steps_per_epoch=steps_per_epoch, clock=None)
     parts = [part for part, _ in zip(batches, range(cluster.replicas_here), strict=False)]
     inputs, targets, weights = (_joined([part[place] for part in parts]) for place in range(3))
     at = Position(
@@ -82,15 +81,15 @@ def save_batch(
     found: dict[str, np.ndarray] = {
         "keys": np.array([now.name(key) for key in batch_keys(index, config.data, at)]),
         "weights": weights,
-        **_shown(inputs, run),
+        **_shown(inputs, stage.run),
         **{f"targets/{name}": value for name, value in targets.items()},
     }
-    if cluster.strategy is None and list((run.folder / "checkpoints").glob("step-*")):
-        Checkpoints.load(run.folder, model)
+    if cluster.strategy is None and list((folder / "checkpoints").glob("step-*")):
+        Checkpoints.load(folder, model)
         found |= _losses(model, inputs, targets, weights, objective)
     if objective is not None and objective.of_the_batch:
         found["whole"] = np.array(True)
-    path = run.folder / f"diverged-{step:08d}{f'-worker-{cluster.rank}' if cluster.members else ''}.npz"
+    path = folder / f"diverged-{step:08d}{f'-worker-{cluster.rank}' if cluster.members else ''}.npz"
     aside = path.with_name(f".{path.name}.tmp.npz")
     np.savez_compressed(aside, **found)  # type: ignore[arg-type]
     os.replace(aside, path)

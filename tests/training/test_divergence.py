@@ -44,7 +44,7 @@ def _kept(path: Path, message: str) -> None:
 
 def test_the_batch_of_a_step_is_made_once_more_with_its_keys(tmp_path):
     tiny = start(tmp_path)
-    path = save_batch(build_model(tiny.config.model), tiny.run, tiny.config, tiny.index, ALONE, 3, 6)
+    path = save_batch(build_model(tiny.config.model), tiny.stage, tiny.index, ALONE, 3, 6)
     assert path == tiny.run.folder / "diverged-00000003.npz"
     _kept(path, str(explain(path, 3, 1)))
     assert not list(tiny.run.folder.glob(".*.tmp*"))
@@ -55,7 +55,7 @@ def test_what_is_hidden_is_not_in_it(tmp_path):
     model = build_model(tiny.config.model)
     for level in ("text", "all"):
         with redacting(level):
-            _hidden(save_batch(model, tiny.run, tiny.config, tiny.index, ALONE, 3, 6), level)
+            _hidden(save_batch(model, tiny.stage, tiny.index, ALONE, 3, 6), level)
 
 
 def _hidden(path: Path, level: str) -> None:

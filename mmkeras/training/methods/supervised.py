@@ -1,0 +1,47 @@
+"""Supervised training: the run's model learns the targets with the losses of its head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import keras
+
+from mmkeras.core.components import find
+from mmkeras.fusion._contract import fusion_of
+from mmkeras.layers.batch import Losses
+from mmkeras.model import task_config
+from mmkeras.training.methods._contract import StageContext, TrainingMethod
+from mmkeras.training.objective import ExtraOutputs
+
+__all__ = ["Method"]
+
+
+@dataclass(frozen=True)
+class Method(TrainingMethod):
+    """Train on the task's targets; the task's metric picks the best epoch."""
+
+    answers: ClassVar[bool] = True
+
+    def losses(self, context: StageContext) -> Losses:
+        """Return the losses of the task's head."""
+        losses: Losses = find("tasks", context.task.kind, "head").losses(
+            context.task, task_config(context.config.model), context.class_counts
+        )
+        return losses
+
+    def extra_outputs(self, graph: keras.Model, context: StageContext) -> ExtraOutputs | None:
+        """Return those of the fusion."""
+        return fusion_of(context.config.model.fusion.name).extra_outputs(graph)
+
+    def metrics(self, context: StageContext) -> Mapping[str, Sequence[keras.metrics.Metric]]:
+        """Return the metrics of the task's head."""
+        metrics: Mapping[str, Sequence[keras.metrics.Metric]] = find("tasks", context.task.kind, "head").metrics(
+            context.task
+        )
+        return metrics
+
+    def monitor(self, context: StageContext) -> tuple[str, int]:
+        """Return the task's metric on the validation split."""
+        return f"val_{context.task.metric}", context.task.metric_sign
