@@ -13,7 +13,7 @@ import numpy as np
 from mmkeras.modalities import ModalitySpec, TensorSpec
 from mmkeras.tasks import TaskSpec
 
-__all__ = ["RawSample", "Traits", "labels_of", "length_bins", "mask_of", "read_traits"]
+__all__ = ["RawSample", "Traits", "length_bins", "mask_of", "read_traits"]
 
 NOTHING = "none"
 """Kind of a sample whose target holds no label."""
@@ -78,7 +78,7 @@ def read_traits(
     for position, sample in enumerate(samples):
         if position % 1000 == 0:
             step(f"calibration: {position} samples read")
-        labels.append(labels_of(task, sample.target))
+        labels.append(tuple(task.classes_of(sample.target)))
         present.append([sample.values.get(name) is not None for name in specs])
         if not labels[-1]:
             numbers.append(_numbers(sample.target))
@@ -98,19 +98,6 @@ def read_traits(
 def _numbers(target: np.ndarray) -> np.ndarray:
     """Return the numbers that samples without labels are divided by: none of a mask, or of several targets."""
     return np.zeros(1) if np.ndim(target) > 1 or target.dtype.names else np.ravel(target)
-
-
-def labels_of(task: TaskSpec, target: np.ndarray) -> tuple[str, ...]:
-    """Return the labels in an encoded target, one for each object; none for a number."""
-    classes: Callable[[Any], list[str]] | None = getattr(task, "classes_of", None)
-    if classes is not None:
-        return tuple(classes(target))
-    labels: tuple[str, ...] = getattr(task, "labels", ())
-    if not labels or not task.reads_labels:
-        return ()
-    if np.ndim(target) == 0:
-        return (labels[int(target)],)
-    return tuple(label for label, value in zip(labels, target, strict=True) if value > 0)
 
 
 def mask_of(spec: ModalitySpec) -> TensorSpec | None:

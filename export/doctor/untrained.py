@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.doctor.words import reason
 from mmkeras.core.command_line import parse, read_toml, to_toml
-from mmkeras.core.components import Choice, find
+from mmkeras.core.components import find
 from mmkeras.core.config import ModelConfig, RunConfig, modality_configs
 from mmkeras.core.errors import ConfigError, MmkerasError
 
@@ -28,7 +28,6 @@ __all__ = ["UNTRAINED", "model_of_pipeline", "model_of_run", "pipelines"]
 UNTRAINED = "the weights are random: the run has not finished an epoch"
 _ROOT = Path(__file__).resolve().parents[2]
 _LABELS = ("first", "second", "third")
-_CORPUS = ("a few words stand in for a corpus", "the words change nothing but the size of a table")
 
 
 def pipelines() -> dict[str, Path]:
@@ -89,19 +88,8 @@ def model_of_run(run: Run, work: Path) -> keras.Model:
     kept = work / "model.toml"
     kept.write_text(to_toml(_Table({key: value for key, value in table.items() if key in known})), encoding="utf-8")
     config: Any = parse(whole, ["--config", str(kept)], program=str(where), description="")[0]
-    changes = {}
-    for name, modality in modality_configs(config.model).items():
-        # What was derived from a modality that the run was made without, such as the camera of a radar alone.
-        spec = run.specs[name]
-        derived: dict[str, Any] = {
-            each.name: getattr(spec, each.name, ())
-            for each in dataclasses.fields(modality)
-            if getattr(modality, each.name) == ()
-        }
-        vocabulary = run.folder / f"{name}_vocabulary.txt"
-        if vocabulary.is_file():  # the recorded path starts from where the run was started
-            derived["vocabulary"] = str(vocabulary)
-        changes[name] = dataclasses.replace(modality, **derived)
+    specs = run.specs
+    changes = {name: each.recorded(specs[name], run.folder) for name, each in modality_configs(config.model).items()}
     return _build(dataclasses.replace(config.model, **changes))
 
 
@@ -111,28 +99,22 @@ class _Table:
 
 
 def _complete(model: Any, work: Path) -> tuple[Any, tuple[str, ...]]:
-    """Fill in what only the data knows, as `mmkeras.training.resolve` does from data."""
-    from mmkeras.data.encode import room as room_of
+    """Fill in what only the data knows: modalities learn from the values that they probe themselves with."""
     from mmkeras.modalities import Facts
-    from mmkeras.model import task_config
+    from mmkeras.model import specs_before_data
+    from mmkeras.training.resolve import resolve_model
 
-    notes = []
-    changes: dict[str, Any] = {}
-    for name, modality in modality_configs(model).items():
-        room = find("modalities", room_of(modality))
-        if hasattr(room, "resolve"):
-            changes[name] = room.resolve(modality, iter(_CORPUS), work / name)
-            if changes[name] != modality:
-                notes.append(f"{name}: what is learned from data is made up; table sizes differ")
-    task = task_config(model)
-    completed = task.completed(Facts(_LABELS))
-    options = dict(model.task.options)
-    for each in dataclasses.fields(completed):
-        value = getattr(completed, each.name)
-        if value != getattr(task, each.name):
-            options[each.name] = list(value) if isinstance(value, tuple) else value
-            notes.append(f"{each.name}: made up, as only the data has them")
-    return dataclasses.replace(model, task=Choice(model.task.name, options), **changes), tuple(notes)
+    specs = specs_before_data(model)
+
+    def values(name: str) -> Iterator[Any]:
+        yield from specs[name].probes()
+
+    made = resolve_model(model, values, Facts(_LABELS), work)
+    before, after = modality_configs(model), modality_configs(made)
+    learned = [name for name in before if after[name] != before[name]]
+    options = [key for key, value in made.task.options.items() if model.task.options.get(key) != value]
+    notes = [f"{name}: what is learned from data is made up; table sizes differ" for name in learned]
+    return made, (*notes, *(f"{key}: made up, as only the data has them" for key in options))
 
 
 def _build(model: ModelConfig) -> keras.Model:
@@ -141,11 +123,8 @@ def _build(model: ModelConfig) -> keras.Model:
     from mmkeras.model import build_model
 
     keras.config.set_dtype_policy("float32")
-    random = {
-        name: dataclasses.replace(modality, weights="none")
-        for name, modality in modality_configs(model).items()
-        if getattr(modality, "weights", "none") != "none"  # pretrained weights would be downloaded for nothing
-    }
+    # Pretrained weights would be downloaded for nothing.
+    random = {name: modality.untrained() for name, modality in modality_configs(model).items()}
     try:
         return build_model(dataclasses.replace(model, **random))
     except MmkerasError:

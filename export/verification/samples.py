@@ -80,9 +80,8 @@ def spread_rows(order: Sequence[tuple[Any, ...]], limit: int) -> np.ndarray:
 
 def stratum(task: TaskSpec, target: np.ndarray) -> tuple[Any, ...]:
     """Return what samples are divided by: a class, a set of labels, the classes of objects, or the size of a number."""
-    classes_of = getattr(task, "classes_of", None)
-    if classes_of is not None:
-        return tuple(sorted(classes_of(target)))
+    if type(task).classes_of is not TaskSpec.classes_of:
+        return tuple(sorted(task.classes_of(target)))
     value = np.asarray(target)
     # A mask or several targets have no order that a class would be found by.
     return tuple(value.reshape(-1).tolist()) if value.ndim < 2 and value.dtype.names is None else ()

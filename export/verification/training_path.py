@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.core.components import find
 from mmkeras.core.errors import ExportError
+from mmkeras.data.modules import records_of
 from mmkeras.modalities import ModalitySpec
 from mmkeras.runtime.inputs import input_difference
 
@@ -28,7 +28,7 @@ class TrainingPath:
     def __init__(self, spec: ModalitySpec) -> None:
         """Name the modality."""
         self._spec = spec
-        self._records = find("modalities", spec.kind, "records")
+        self._records = records_of(spec.kind)
 
     def inputs(self, values: Sequence[Any]) -> dict[str, np.ndarray]:
         """Return every tensor of the modality (N, ...) and its presence (N,); zeros where a value is missing.

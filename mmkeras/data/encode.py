@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.core.components import find
 from mmkeras.core.errors import DataError
+from mmkeras.data.modules import records_of
 from mmkeras.data.quarantine import BadRow
 from mmkeras.data.sources import Sample
 from mmkeras.tasks import TaskSpec
@@ -56,8 +56,7 @@ class Encoder:
     def __init__(self, modalities: Mapping[str, Any], task: TaskSpec) -> None:
         self._modalities = modalities
         self._spec = task
-        self._labels: tuple[str, ...] = getattr(task, "labels", ())
-        self._encode = {name: find("modalities", room(config), "records").encode for name, config in modalities.items()}
+        self._encode = {name: records_of(room(config)).encode for name, config in modalities.items()}
         self._seen: dict[tuple[str, str], bytes | DataError] = {}
         self._seen_bytes = 0
 
@@ -82,7 +81,7 @@ class Encoder:
             weight=sample.weight,
             group=sample.group_number,
             columns=json.dumps(sample.columns).encode(),
-            labels=self._labels_of(as_rows(self._spec.targets, targets)),
+            labels=self._spec.classes_of(as_rows(self._spec.targets, targets)),
         )
 
     def _values(self, sample: Sample) -> dict[str, bytes | None]:
@@ -118,16 +117,6 @@ class Encoder:
                 raise DataError(f"expected {spec.name} of shape {spec.shape}, got {value.shape}", "target")
             targets[spec.name] = value.astype(spec.dtype)
         return targets
-
-    def _labels_of(self, target: np.ndarray) -> list[str]:
-        """Return the labels of an encoded target."""
-        if hasattr(self._spec, "classes_of"):
-            return list(self._spec.classes_of(target))
-        if not self._labels or not self._spec.reads_labels:
-            return []
-        if target.ndim == 0:
-            return [self._labels[int(target)]]
-        return [label for label, value in zip(self._labels, target, strict=True) if value > 0]
 
     def _once(self, name: str, value: Any) -> bytes:
         if not isinstance(value, str):

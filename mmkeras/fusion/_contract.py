@@ -37,7 +37,8 @@ class FusionModule(Protocol):
     def extra_outputs(self, model: keras.Model) -> Callable[[Any], dict[str, Any]] | None:
         """Return a function from a model's inputs to its outputs in training and further ones; here None.
 
-        Further ones are such as ``<output>_alone``. Losses see them (`mmkeras.layers.batch`); the model's own graph, and so every exported file, is without them.
+        A further output is for example ``<output>_alone``. Losses see them (`mmkeras.layers.batch`); the model's own
+        graph, and so every exported file, is without them.
         """
         del model
         return None

@@ -20,6 +20,7 @@ __all__ = [
     "NO_FACTS",
     "NO_MODALITIES",
     "Facts",
+    "ModalityConfig",
     "ModalitySpec",
     "TensorSpec",
     "camera_of",
@@ -88,6 +89,11 @@ class ModalitySpec(ABC):
 
         Here there is none. Parts that need one take it from here, see `camera_of`.
         """
+        return ()
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Rows and columns of the map that its branch makes of a picture; empty where there is none, as here."""
         return ()
 
     def cannot_follow(self, move: str) -> str:
@@ -162,6 +168,54 @@ NO_MODALITIES: Mapping[str, ModalitySpec] = MappingProxyType({})
 """The specs that a configuration sees whose own spec is asked for by itself."""
 
 
+@dataclass(frozen=True)
+class ModalityConfig:
+    """What a user chooses about a modality; ``Config`` of every ``spec.py`` derives from it."""
+
+    def spec(
+        self, name: str, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS
+    ) -> ModalitySpec:
+        """Return the modality's spec; required.
+
+        Args:
+            name: of the modality in the model.
+            modalities: specs of the modalities before it, from which it may derive its own.
+            facts: what only the data knows.
+
+        Raises:
+            ConfigError: the modality cannot be specified.
+        """
+        raise NotImplementedError
+
+    def spec_before_data(self, name: str, modalities: Mapping[str, ModalitySpec]) -> ModalitySpec:
+        """Return the spec as far as it is known without data: names, shapes and dtypes of the tensors are final.
+
+        Here it is `spec`. A modality that learns from the data (a vocabulary) gives one that nothing was learned for.
+        """
+        return self.spec(name, modalities)
+
+    def untrained(self) -> ModalityConfig:
+        """Return the configuration of the same encoder with random weights; here it is this one."""
+        return self
+
+    def recorded(self, spec: Any, folder: Path) -> ModalityConfig:
+        """Return the configuration with what the spec of a run has beyond it.
+
+        Here these are fields that are empty because another modality gave them, such as the camera of a radar alone.
+
+        Args:
+            spec: of this modality, read from the run's folder.
+            folder: holds the files of `ModalitySpec.save_files`.
+        """
+        del folder
+        empty = (each.name for each in dataclasses.fields(self) if getattr(self, each.name) == ())
+        return dataclasses.replace(self, **{name: getattr(spec, name, ()) for name in empty})
+
+    def moves(self) -> dict[str, str]:
+        """Return the moves of whole samples that are asked for, by the option; here none."""
+        return {}
+
+
 def camera_of(modalities: Mapping[str, ModalitySpec], given: tuple[float, ...], key: str) -> tuple[float, ...]:
     """Return the one camera that a model is built for.
 
@@ -214,7 +268,7 @@ def specs_of(configs: Mapping[str, Any], *, before_data: bool = False) -> dict[s
     Args:
         configs: configurations by name; a spec among them stays as it is.
         before_data: what the data teaches (a vocabulary) is not known yet. Names, shapes and dtypes of the tensors are
-            final even so; a configuration that cannot give its spec then has a method ``spec_before_data(name)``.
+            final even so.
 
     Raises:
         ConfigError: a modality cannot be specified.
@@ -223,8 +277,8 @@ def specs_of(configs: Mapping[str, Any], *, before_data: bool = False) -> dict[s
     for name, config in configs.items():
         if isinstance(config, ModalitySpec):
             specs[name] = config
-        elif before_data and hasattr(config, "spec_before_data"):
-            specs[name] = config.spec_before_data(name)
+        elif before_data:
+            specs[name] = config.spec_before_data(name, dict(specs))
         else:
             specs[name] = config.spec(name, dict(specs))
     return specs

@@ -8,7 +8,7 @@ A room ``mmkeras/tasks/<name>/`` holds
   ``losses(spec, config, class_counts)`` (`mmkeras.layers.batch`) and ``metrics(spec)``.
 """
 
-from mmkeras.tasks._contract import TaskSpec, task_from_json
+from mmkeras.tasks._contract import TaskConfig, TaskSpec, task_from_json
 from mmkeras.tasks._targets import TargetSpec
 
-__all__ = ["TargetSpec", "TaskSpec", "task_from_json"]
+__all__ = ["TargetSpec", "TaskConfig", "TaskSpec", "task_from_json"]

@@ -12,33 +12,55 @@ import numpy as np
 
 from mmkeras.core.components import find
 from mmkeras.core.errors import DataError
-from mmkeras.modalities import TensorSpec
+from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
 from mmkeras.modalities._moves import UNSAID
 from mmkeras.tasks._targets import TargetSpec, as_rows
 
-__all__ = ["Outputs", "TaskSpec", "task_from_json"]
+__all__ = ["Outputs", "TaskConfig", "TaskSpec", "task_from_json"]
 
 Outputs = Mapping[str, np.ndarray]
 """Model outputs of a batch by name, each (B, ...)."""
 
 
 @dataclass(frozen=True)
+class TaskConfig:
+    """What a user chooses about a task; ``Config`` of every ``spec.py`` derives from it."""
+
+    def completed(self, facts: Facts) -> TaskConfig:
+        """Return this configuration with what only the data knows, such as labels; here the data adds nothing."""
+        del facts
+        return self
+
+    def spec(self, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> TaskSpec:
+        """Return the task's spec; required.
+
+        Args:
+            modalities: their specs, from which it may derive sizes.
+            facts: what only the data knows.
+
+        Raises:
+            ConfigError: something that is needed is not known.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
 class TaskSpec(ABC):
     """A task's outputs, how they are decided on and how they are scored; serialised into every bundle.
 
-    Two more methods are optional:
-
-    - ``resampler(targets, outputs)`` returns a function from weights (B,) to what ``score`` would give under them. A
-      task whose score does work that no weight changes (matching boxes) does it once there; the bootstrap then calls
-      the function instead of ``score`` with rows picked anew. A whole weight must count like that many copies.
-    - ``classes_of(target)`` returns the labels in one encoded target, for the class balance, where the target is
-      neither the position of a label nor a 0 or 1 for each.
+    One more method is optional: ``resampler(targets, outputs)`` returns a function from weights (B,) to what ``score``
+    would give under them. A task whose score does work that no weight changes (matching boxes) does it once there; the
+    bootstrap then calls the function instead of ``score`` with rows picked anew. A whole weight must count like that
+    many copies.
     """
 
     kind: ClassVar[str]
     reads_labels: ClassVar[bool] = True
     """Whether raw targets are names of ``labels``, if the task has some: spellings are then merged, and labels that
     the configuration does not list are found in the data. Not so where a target is the path of a mask."""
+    shapes_records: ClassVar[tuple[str, ...]] = ()
+    """Fields of the spec that encoded targets depend on: with another value the data is converted again. A field of
+    the same name in the configuration counts where the spec is not known before the data is."""
     follows: ClassVar[tuple[str, ...]] = ()
     """Moves of the picture in training that the targets follow, or that do not concern them, such as a label's. PNG
     targets move with the picture; others need a function ``move`` in the task's ``records.py``."""
@@ -70,6 +92,23 @@ class TaskSpec(ABC):
     def targets(self) -> tuple[TargetSpec, ...]:
         """The encoded targets of one sample. A task with another number of targets than one overrides it."""
         return (self.target,)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels in order; here the field ``labels`` where a task has one, else none."""
+        return tuple(getattr(self, "labels", ()))
+
+    def classes_of(self, target: np.ndarray) -> list[str]:
+        """Return the labels in one encoded target, for the class balance and for what samples are divided by.
+
+        Here the target is the position of a label, or a 0 or 1 for each of them. There are no labels in the target of
+        a task that has none, or that does not read them.
+        """
+        if not self.label_names or not self.reads_labels:
+            return []
+        if np.ndim(target) == 0:
+            return [self.label_names[int(target)]]
+        return [label for label, value in zip(self.label_names, target, strict=True) if value > 0]
 
     def target_of(self, output: str) -> str | None:
         """Return the name of the target that an output is trained on.

@@ -57,8 +57,9 @@ def save_batch(
 
     The file holds ``keys`` (B,), ``inputs/<tensor>``, ``targets/<output>``, ``weights`` (B,) and, where the stage has a
     checkpoint and trains on one device, ``losses`` (B,) with the weights of that checkpoint: of each sample alone, or,
-    where a loss hook sees the whole batch (``whole``), of each sample among the others. A loss that is of the batch as
-    a whole has none. ``outputs_finite/<output>`` bool (B,) comes with that checkpoint too.
+    where a loss hook sees the whole batch (``whole``), of each sample among the others. Where the loss is of the batch
+    as a whole there are ``influences`` (B,) instead: what each sample adds to it. ``outputs_finite/<output>`` bool (B,)
+    comes with that checkpoint too.
     Of inputs that ``privacy.redact`` hides, texts or all of them, it only holds ``finite/<tensor>`` bool (B,).
 
     Args:
@@ -134,7 +135,7 @@ def _suspects(batch: dict[str, np.ndarray], keys: Sequence[str]) -> list[str]:
     """Say which samples hold numbers that are not finite, or else which have the largest losses."""
     wrong: dict[str, list[str]] = {}
     for name, values in batch.items():
-        if name in ("keys", "losses", "whole"):
+        if name in ("keys", "losses", "influences", "whole"):
             continue
         finite = values if name.startswith(("finite/", "outputs_finite/")) else _finite(values)
         shown = name.replace("outputs_finite/", "outputs/").replace("finite/", "inputs/")
@@ -142,18 +143,19 @@ def _suspects(batch: dict[str, np.ndarray], keys: Sequence[str]) -> list[str]:
             wrong.setdefault(keys[int(row)], []).append(shown)
     if wrong:
         return [f"  {key}: not finite in {', '.join(names)}" for key, names in list(wrong.items())[:_SHOWN]]
-    whole = "whole" in batch
-    if "losses" not in batch:
+    said = "  Its inputs, targets and weights are finite. Samples"
+    name = next((each for each in ("losses", "influences") if each in batch), "")
+    if not name:
         listed = ", ".join(keys[:_SHOWN]) + (f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")
-        of_all = ["  The loss is of the batch as a whole: no single sample can be named."] if whole else []
-        return [*of_all, f"  Its inputs, targets and weights are finite. Samples: {listed}."]
-    losses = np.where(np.isfinite(batch["losses"]), batch["losses"], np.inf)
-    order = np.argsort(-losses, kind="stable")[:_SHOWN]
-    return [
-        "  Its inputs, targets and weights are finite. Samples by their loss at the last checkpoint"
-        + (", which depends on the other samples of the batch too:" if whole else ":"),
-        *(f"  {keys[int(row)]}: loss {batch['losses'][row]:.4g}, weight {batch['weights'][row]:.4g}" for row in order),
-    ]
+        return [f"{said}: {listed}."]
+    order = np.argsort(-np.where(np.isfinite(batch[name]), batch[name], np.inf), kind="stable")[:_SHOWN]
+    how, word = " by their loss at the last checkpoint", "loss"
+    if name == "influences":
+        how, word = " by what they add to the loss of the batch as a whole at the last checkpoint", "adds"
+    elif "whole" in batch:
+        how += ", which depends on the other samples of the batch too"
+    rows = (f"  {keys[int(row)]}: {word} {batch[name][row]:.4g}, weight {batch['weights'][row]:.4g}" for row in order)
+    return [f"{said}{how}:", *rows]
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
@@ -166,13 +168,15 @@ def _finite(values: np.ndarray) -> np.ndarray:
 def _losses(
     model: keras.Model, inputs: Any, targets: Any, weights: np.ndarray, objective: Objective | None
 ) -> dict[str, np.ndarray]:
-    """Return ``outputs_finite/<output>`` (B,) and, where samples have losses, ``losses`` (B,)."""
+    """Return ``outputs_finite/<output>`` (B,) and ``losses``, or ``influences`` where no sample has a loss, (B,)."""
     outputs = model(inputs, training=False)
     arrays = {name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()}
     found = {f"outputs_finite/{name}": _finite(value) for name, value in arrays.items()}
     if objective is not None and objective.of_the_batch:
         rows = objective.of_samples(outputs, targets, inputs, weights)
-        return found if rows is None else {**found, "losses": rows}
+        if rows is None:
+            return {**found, "influences": objective.influences(outputs, targets, inputs, weights)}
+        return {**found, "losses": rows}
     losses = []
     for row in range(len(weights)):
         one = slice(row, row + 1)

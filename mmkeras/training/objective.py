@@ -131,6 +131,26 @@ class Objective:
         rows = [keras.ops.convert_to_numpy(part) for part in found if len(part.shape) == 1]
         return np.asarray(sum(rows), np.float32) if rows else None
 
+    def influences(self, outputs: Any, targets: Any, inputs: Any, weights: Any) -> np.ndarray:
+        """Return how much (B,) each sample adds to the loss of a whole batch: the loss less that without the sample.
+
+        It is infinite for a sample without which a loss that is not finite is finite, and 0 where that cannot be told.
+        """
+        batch = [outputs, targets, inputs, weights]
+        every = np.arange(len(weights))
+
+        def loss(rows: np.ndarray) -> float:
+            taken = keras.tree.map_structure(lambda value: ops.take(value, rows, axis=0), batch)
+            found = self.parts(*taken, training=False).values()
+            return float(sum(np.mean(ops.convert_to_numpy(part)) for part in found))
+
+        whole = loss(every)
+        if len(every) == 1:
+            return np.array([whole], np.float32)
+        without = np.array([loss(np.delete(every, row)) for row in every])
+        found = np.inf if not np.isfinite(whole) else whole - without
+        return np.asarray(np.where(np.isfinite(without), found, 0.0), np.float32)
+
     # === Replaced methods ===
 
     def _compute_loss(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from mmkeras.core.errors import ConfigError, nearest, require
-from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
+from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalityConfig, ModalitySpec, TensorSpec
 from mmkeras.modalities._moves import MIRROR, MOVES, SHIFT
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ DICOM = ("picture", "graph")
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(ModalityConfig):
     """An image input and its encoder."""
 
     reads: ClassVar[tuple[str, ...]] = ("weights",)
@@ -123,6 +124,10 @@ class Config:
                 problems.append(f"{name}: expected 0 or more and less than 1, got {getattr(self, name)}")
         if problems:
             raise ConfigError("\n".join(f"image {problem}" for problem in problems))
+
+    def untrained(self) -> Config:
+        """Return the same encoder without pretrained weights."""
+        return dataclasses.replace(self, weights="none")
 
     def moves(self) -> dict[str, str]:
         """Return the moves that are asked for, by the option."""

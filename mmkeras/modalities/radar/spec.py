@@ -17,7 +17,16 @@ import numpy as np
 from mmkeras.core.errors import ConfigError, DataError, named, nearest
 from mmkeras.media.points.pcd import read_pcd
 from mmkeras.media.points.radar_cloud import POINT_FIELDS
-from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec, camera_of, off_centre
+from mmkeras.modalities import (
+    NO_FACTS,
+    NO_MODALITIES,
+    Facts,
+    ModalityConfig,
+    ModalitySpec,
+    TensorSpec,
+    camera_of,
+    off_centre,
+)
 from mmkeras.modalities._moves import MIRROR
 
 __all__ = ["FEATURES", "Config", "RawPoints", "Spec", "read_points", "rotated", "staled", "thinned"]
@@ -37,7 +46,7 @@ MARGIN = 0.1
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(ModalityConfig):
     """A radar input and its encoder."""
 
     max_points: int = 128
@@ -115,7 +124,7 @@ class Config:
 
 def _grid(modalities: Mapping[str, ModalitySpec]) -> tuple[int, ...]:
     """Return rows and columns of the first map among the modalities; empty where there is none."""
-    return next((grid for spec in modalities.values() if (grid := tuple(getattr(spec, "grid", ())))), ())
+    return next((grid for spec in modalities.values() if (grid := tuple(spec.grid))), ())
 
 
 @dataclass(frozen=True)

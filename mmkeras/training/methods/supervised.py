@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import keras
 
-from mmkeras.core.components import find
 from mmkeras.fusion._contract import fusion_of
 from mmkeras.layers.batch import Losses
 from mmkeras.model import task_config
+from mmkeras.model.modules import head_of
 from mmkeras.training.methods._contract import StageContext, TrainingMethod
 from mmkeras.training.objective import ExtraOutputs
 
@@ -26,10 +26,8 @@ class Method(TrainingMethod):
 
     def losses(self, context: StageContext) -> Losses:
         """Return the losses of the task's head."""
-        losses: Losses = find("tasks", context.task.kind, "head").losses(
-            context.task, task_config(context.config.model), context.class_counts
-        )
-        return losses
+        config = task_config(context.config.model)
+        return head_of(context.task.kind).losses(context.task, config, context.class_counts)
 
     def extra_outputs(self, graph: keras.Model, context: StageContext) -> ExtraOutputs | None:
         """Return those of the fusion."""
@@ -37,10 +35,7 @@ class Method(TrainingMethod):
 
     def metrics(self, context: StageContext) -> Mapping[str, Sequence[keras.metrics.Metric]]:
         """Return the metrics of the task's head."""
-        metrics: Mapping[str, Sequence[keras.metrics.Metric]] = find("tasks", context.task.kind, "head").metrics(
-            context.task
-        )
-        return metrics
+        return head_of(context.task.kind).metrics(context.task)
 
     def monitor(self, context: StageContext) -> tuple[str, int]:
         """Return the task's metric on the validation split."""

@@ -8,7 +8,7 @@ import pytest
 
 from export.calibration.choose import assign_scenarios, choose_calibration, choose_samples
 from export.calibration.spread import choose_positions, fill
-from export.calibration.traits import Traits, labels_of, length_bins, read_traits
+from export.calibration.traits import Traits, length_bins, read_traits
 from export.source import Sample
 from export.verification.scenarios import scenarios
 from mmkeras.core.errors import ConfigError, ExportError
@@ -148,5 +148,5 @@ def test_kinds_of_several_labels_and_of_numbers():
     assert found.lengths["objects"].tolist() == [2, 1, 1, 0, 3]
     number = RegressionSpec(("price", "days"), ("EUR", "d"), (0.0, 0.0), (1.0, 1.0), 0.1)
     numbers = [Sample(str(n), {}, np.array([1000 * n, n / 10], "float32")) for n in range(10)]
-    assert labels_of(number, numbers[0].target) == ()
+    assert number.classes_of(numbers[0].target) == []
     assert set(Counter(read_traits(numbers, {}, number).kinds).values()) == {2}

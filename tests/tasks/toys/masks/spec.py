@@ -11,11 +11,11 @@ from PIL import Image
 
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
 from mmkeras.modalities._moves import MOVES
-from mmkeras.tasks import TargetSpec, TaskSpec
+from mmkeras.tasks import TargetSpec, TaskConfig, TaskSpec
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(TaskConfig):
     labels: tuple[str, ...] = ("road", "car")
     stride: int = 1
 
@@ -27,6 +27,7 @@ class Config:
 @dataclass(frozen=True)
 class Spec(TaskSpec):
     kind: ClassVar[str] = "masks"
+    shapes_records: ClassVar[tuple[str, ...]] = ("labels",)
     metric: ClassVar[str] = "pixel_accuracy"
     follows: ClassVar[tuple[str, ...]] = MOVES
     reads_labels: ClassVar[bool] = False
