@@ -13,6 +13,7 @@ from export.calibration.calibration import Calibration, Strata
 from export.calibration.traits import length_bins, mask_of
 from mmkeras.core.errors import DataError, nearest
 from mmkeras.modalities import ModalitySpec, TensorSpec
+from mmkeras.modalities.text.spec import Spec as TextSpec
 from mmkeras.storage.numpy_files import read_npz
 
 __all__ = ["load_calibration", "save_calibration"]
@@ -55,7 +56,7 @@ def load_calibration(path: Path, specs: Mapping[str, ModalitySpec], *, part: boo
                 raise DataError(
                     f"{path}: {name}: expected 0 and 1 only, got {inputs[name].min()}..{inputs[name].max()}."
                 )
-        tokens = len(getattr(spec, "vocabulary", ()))
+        tokens = len(spec.vocabulary) if isinstance(spec, TextSpec) else 0
         for tensor in spec.tensors:
             ids = inputs[tensor.name]
             if tokens and tensor != mask_of(spec) and (ids.min() < 0 or ids.max() >= tokens):

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.doctor.words import reason
 from mmkeras.core.command_line import parse, read_toml, to_toml
-from mmkeras.core.components import Choice, find
-from mmkeras.core.config import ModelConfig, RunConfig, declared_modalities
+from mmkeras.core.components import find
+from mmkeras.core.config import ModelConfig, RunConfig, declared_modalities, modality_configs
 from mmkeras.core.errors import ConfigError, MmkerasError
 from mmkeras.core.sharing import branches, follow
 
@@ -29,7 +29,6 @@ __all__ = ["UNTRAINED", "model_of_pipeline", "model_of_run", "pipelines"]
 UNTRAINED = "the weights are random: the run has not finished an epoch"
 _ROOT = Path(__file__).resolve().parents[2]
 _LABELS = ("first", "second", "third")
-_CORPUS = ("a few words stand in for a corpus", "the words change nothing but the size of a table")
 
 
 def pipelines() -> dict[str, Path]:
@@ -97,18 +96,7 @@ def model_of_run(run: Run, work: Path) -> keras.Model:
     changes: dict[str, Any] = {}
     every = declared_modalities(config.model)
     for name, group in branches(config.model).items():
-        modality = every[name]
-        # What was derived from a modality that the run was made without, such as the camera of a radar alone.
-        spec = run.specs[name]
-        derived: dict[str, Any] = {
-            each.name: getattr(spec, each.name, ())
-            for each in dataclasses.fields(modality)
-            if getattr(modality, each.name) == ()
-        }
-        vocabulary = run.folder / f"{name}_vocabulary.txt"
-        if vocabulary.is_file():  # the recorded path starts from where the run was started
-            derived["vocabulary"] = str(vocabulary)
-        changes[name] = dataclasses.replace(modality, **derived)
+        changes[name] = every[name].recorded(run.specs[name], run.folder)
         changes |= {other: follow(every[other], changes[name]) for other in group if other != name}
     return _build(dataclasses.replace(config.model, **changes))
 
@@ -119,31 +107,24 @@ class _Table:
 
 
 def _complete(model: Any, work: Path) -> tuple[Any, tuple[str, ...]]:
-    """Fill in what only the data knows, as `mmkeras.training.resolve` does from data."""
-    from mmkeras.data.encode import room as room_of
+    """Fill in what only the data knows: modalities learn from the values that they probe themselves with."""
     from mmkeras.modalities import Facts
-    from mmkeras.model import task_config
+    from mmkeras.model import specs_before_data
+    from mmkeras.training.resolve import resolve_model
 
-    notes = []
-    changes: dict[str, Any] = {}
-    every = declared_modalities(model)
-    for name, group in branches(model).items():
-        modality = every[name]
-        room = find("modalities", room_of(modality))
-        if hasattr(room, "resolve"):
-            changes[name] = room.resolve(modality, iter(_CORPUS), work / name)
-            changes |= {other: follow(every[other], changes[name]) for other in group if other != name}
-            if changes[name] != modality:
-                notes.append(f"{name}: what is learned from data is made up; table sizes differ")
-    task = task_config(model)
-    completed = task.completed(Facts(_LABELS))
-    options = dict(model.task.options)
-    for each in dataclasses.fields(completed):
-        value = getattr(completed, each.name)
-        if value != getattr(task, each.name):
-            options[each.name] = list(value) if isinstance(value, tuple) else value
-            notes.append(f"{each.name}: made up, as only the data has them")
-    return dataclasses.replace(model, task=Choice(model.task.name, options), **changes), tuple(notes)
+    specs = specs_before_data(model)
+
+    def values(names: Sequence[str]) -> Iterator[Any]:
+        for name in names:
+            if name in specs:
+                yield from specs[name].probes()
+
+    made = resolve_model(model, values, Facts(_LABELS), work)
+    before, after = modality_configs(model), modality_configs(made)
+    learned = [name for name in before if after[name] != before[name]]
+    options = [key for key, value in made.task.options.items() if model.task.options.get(key) != value]
+    notes = [f"{name}: what is learned from data is made up; table sizes differ" for name in learned]
+    return made, (*notes, *(f"{key}: made up, as only the data has them" for key in options))
 
 
 def _build(model: ModelConfig) -> keras.Model:
@@ -152,11 +133,8 @@ def _build(model: ModelConfig) -> keras.Model:
     from mmkeras.model import build_model
 
     keras.config.set_dtype_policy("float32")
-    random = {
-        name: dataclasses.replace(modality, weights="none")
-        for name, modality in declared_modalities(model).items()
-        if getattr(modality, "weights", "none") != "none"  # pretrained weights would be downloaded for nothing
-    }
+    # Pretrained weights would be downloaded for nothing.
+    random = {name: modality.untrained() for name, modality in declared_modalities(model).items()}
     try:
         return build_model(dataclasses.replace(model, **random))
     except MmkerasError:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from export.source import Source
-from mmkeras.core.components import find
+from mmkeras.data.modules import records_of
 from mmkeras.modalities import ModalitySpec
 
 __all__ = ["RAW_ENDPOINT", "SAVED_MODEL", "TENSOR_ENDPOINT", "decode_batch", "write_saved_model", "write_static"]
@@ -72,7 +72,7 @@ def decode_batch(spec: ModalitySpec, raw: Any) -> dict[str, Any]:
     """
     import tensorflow as tf
 
-    decode = find("modalities", spec.kind, "records").decode
+    decode = records_of(spec.kind).decode
     absent = spec.absent()
     raw = tf.convert_to_tensor(raw, tf.string)
 
@@ -116,7 +116,7 @@ def _labels(source: Source, outputs: dict[str, Any]) -> dict[str, Any]:
     """Return the chosen label (B,) as text where the task is to choose one."""
     import tensorflow as tf
 
-    labels = getattr(source.task, "labels", ())
+    labels = source.task.label_names
     if source.task.kind != "classification" or not labels:
         return {}
     return {"label": tf.gather(tf.constant(list(labels)), tf.argmax(outputs["probabilities"], axis=-1))}

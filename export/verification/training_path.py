@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.core.components import find
 from mmkeras.core.errors import ExportError
+from mmkeras.data.modules import records_of
 from mmkeras.modalities import ModalitySpec
 from mmkeras.runtime.inputs import input_difference
 
@@ -29,7 +29,7 @@ class TrainingPath:
     def __init__(self, spec: ModalitySpec) -> None:
         """Name the modality."""
         self._spec = spec
-        self._records = find("modalities", spec.kind, "records")
+        self._records = records_of(spec.kind)
         size = max(tensor.zeros().nbytes for tensor in spec.tensors)
         self.batch = max(1, min(_BATCH, _BATCH_BYTES // size))
         """Samples that are decoded at a time."""

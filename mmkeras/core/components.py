@@ -13,11 +13,13 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from mmkeras.core.errors import ConfigError, nearest
 
-__all__ = ["Choice", "check_options", "find", "has", "names"]
+__all__ = ["Choice", "check_options", "component", "find", "has", "names", "wrong_type"]
+
+P = TypeVar("P")
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,35 @@ def find(family: str, name: str, room: str = "") -> ModuleType:
     return importlib.import_module(f"mmkeras.{family}.{name}" + (f".{room}" if room else ""))
 
 
+def component(protocol: type[P], family: str, name: str, room: str = "") -> P:
+    """Return a component's module as a protocol that says which functions it has.
+
+    A method of the protocol that is abstract is required. What the module leaves out of the others is that of the
+    protocol: its default. Each family has one typed function for it, such as `mmkeras.fusion.fusion_of`.
+
+    Args:
+        protocol: class of the module's functions and constants.
+        family: see `find`.
+        name: see `find`.
+        room: see `find`.
+
+    Raises:
+        ConfigError: no such component, or one without a required function.
+    """
+    module = find(family, name, room)
+    public = {key for key in dir(protocol) if not key.startswith("_")} | set(protocol.__annotations__)
+    own = {
+        key: staticmethod(value) if inspect.isfunction(value) else value
+        for key, value in vars(module).items()
+        if key in public
+    }
+    made = type(protocol.__name__, (protocol,), own)
+    if missing := sorted(made.__abstractmethods__):  # type: ignore[attr-defined]
+        raise ConfigError(f"{module.__name__}: expected the functions {', '.join(missing)}, got none")
+    found: P = made()
+    return found
+
+
 def has(family: str, name: str, room: str) -> bool:
     """Say whether a component's package has a module, for those that are optional."""
     return importlib.util.find_spec(f"mmkeras.{family}.{name}.{room}") is not None
@@ -75,32 +106,30 @@ def check_options(target: Callable[..., Any], options: Mapping[str, Any], where:
     Raises:
         ConfigError: unknown options or wrong types.
     """
-    from jsonargparse import ArgumentError, ArgumentParser
-
-    parameters = {
-        name: parameter
-        for name, parameter in inspect.signature(target).parameters.items()
+    kinds = {
+        name: parameter.annotation
+        for name, parameter in inspect.signature(target, eval_str=True).parameters.items()
         if inspect.isclass(target) or parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
-    problems = [
-        f"{where}.{key}: unknown option; {nearest(key, parameters)}" for key in options if key not in parameters
-    ]
-    for key, value in options.items():
-        if key not in parameters:
-            continue
-        parser = ArgumentParser(exit_on_error=False)
-        add = parser.add_class_arguments if inspect.isclass(target) else parser.add_function_arguments
-        add(
-            target,
-            skip={name for name in inspect.signature(target).parameters if name != key},
-            fail_untyped=False,
-        )
-        try:
-            parser.parse_object({key: value})
-        except (ArgumentError, TypeError, ValueError) as error:
-            annotation = parameters[key].annotation
-            expected = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
-            problems.append(f"{where}.{key}: expected {expected}, got {value!r} ({type(value).__name__})")
-            del error
-    if problems:
+    problems = [f"{where}.{key}: unknown option; {nearest(key, kinds)}" for key in options if key not in kinds]
+    found = (wrong_type(f"{where}.{key}", value, kinds[key]) for key, value in options.items() if key in kinds)
+    if problems := [*problems, *filter(None, found)]:
         raise ConfigError("\n".join(problems))
+
+
+def wrong_type(key: str, value: Any, kind: Any) -> str | None:
+    """Return what is wrong with the value of a key, expected and got, or None where it is of its type.
+
+    This is the one check of values that a user configures, from files and command lines; jsonargparse does it.
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--value", type=kind)
+    try:
+        parser.parse_object({"value": value})
+    except (ArgumentError, TypeError, ValueError, OverflowError):  # a whole number may have no float
+        expected = getattr(kind, "__name__", None) if isinstance(kind, type) else None
+        expected = expected or str(kind).replace("typing.", "")
+        return f"{key}: expected {expected}, got {value!r:.80} ({type(value).__name__})"
+    return None

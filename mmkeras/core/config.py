@@ -24,6 +24,7 @@ __all__ = [
     "ModelConfig",
     "PrivacyConfig",
     "RunConfig",
+    "StageConfig",
     "TrainConfig",
     "declared_modalities",
     "modality_configs",
@@ -128,6 +129,20 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class StageConfig:
+    """One stage of a training."""
+
+    name: str
+    """Name of the stage, for its folder, messages and reports."""
+    method: str = "supervised"
+    """Training method by module name in mmkeras/training/methods."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Options of the method; its docstring describes them."""
+    train: dict[str, Any] = field(default_factory=dict)
+    """Keys of [train] that are different in this stage."""
+
+
+@dataclass(frozen=True)
 class EvaluateConfig:
     """How the test split is evaluated."""
 
@@ -219,6 +234,8 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    stages: tuple[StageConfig, ...] = ()
+    """Stages of the training, one after the other; empty is one supervised stage with [train]."""
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
+import contextlib
 import dataclasses
+import json
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser
-
+from mmkeras.core.components import wrong_type
 from mmkeras.core.declared import Declared
 from mmkeras.core.errors import nearest
 
@@ -25,6 +25,16 @@ def keys_of(config_class: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield key, kind
         if dataclasses.is_dataclass(kind):
             yield from keys_of(kind, key + ".")
+
+
+def _unknown_in(key: str, value: Any, kind: Any) -> list[str]:
+    """Return the complaints about unknown keys in a list of tables, such as ``[[stages]]``."""
+    item = next(iter(typing.get_args(kind)), None)
+    if not isinstance(value, list) or typing.get_origin(kind) is not tuple or not dataclasses.is_dataclass(item):
+        return []
+    own = dict(keys_of(item))
+    unknown = (each for row in value if isinstance(row, Mapping) for each in row if each not in own)
+    return [f"{key}.{each}: unknown key; {nearest(each, own)}" for each in unknown]
 
 
 def _known(key: str, keys: Mapping[str, Any]) -> bool:
@@ -75,6 +85,9 @@ def check_arguments(
             problems.append(f"--{found}")
         elif key not in own and not _known(key, keys):
             problems.append(f"--{key}: unknown option; {_hint(key, {**keys, **dict.fromkeys(own)})}")
+        for text in values_of(f"--{key}", arguments):
+            with contextlib.suppress(ValueError):
+                problems += [f"--{each}" for each in _unknown_in(key, json.loads(text), keys.get(key))]
     return problems
 
 
@@ -88,6 +101,8 @@ def check_table(
             key = prefix + name
             if isinstance(value, Mapping) and (key in moved or dataclasses.is_dataclass(keys.get(key))):
                 yield from leaves(value, key + ".")
+            elif unknown := _unknown_in(key, value, keys.get(key)):
+                wrong.extend(unknown)
             elif dataclasses.is_dataclass(keys.get(key)):
                 wrong.append(f"{key}: expected a table of options, got {value!r:.80} ({type(value).__name__})")
             elif isinstance(value, Mapping) and key not in keys and not _known(key, keys):
@@ -104,21 +119,9 @@ def check_table(
             problems.append(f"{path}: {found}")
         elif not _known(key, keys):
             problems.append(f"{path}: {key}: unknown key; {_hint(key, keys)}")
-        elif key in keys and (complaint := _wrong_type(key, value, keys[key])):
+        elif key in keys and (complaint := wrong_type(key, value, keys[key])):
             problems.append(f"{path}: {complaint}")
     return problems + [f"{path}: {complaint}" for complaint in wrong]
-
-
-def _wrong_type(key: str, value: Any, kind: Any) -> str | None:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--value", type=kind)
-    try:
-        parser.parse_object({"value": value})
-    except (argparse.ArgumentError, TypeError, ValueError, OverflowError):  # a whole number may have no float
-        expected = getattr(kind, "__name__", None) if isinstance(kind, type) else None
-        expected = expected or str(kind).replace("typing.", "")
-        return f"{key}: expected {expected}, got {value!r:.80} ({type(value).__name__})"
-    return None
 
 
 def as_table(arguments: Sequence[str]) -> dict[str, Any]:

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from mmkeras.core.components import find
 from mmkeras.core.errors import DataError
 from mmkeras.data.encode import room
 from mmkeras.data.features import decode_targets, parse
 from mmkeras.data.index import Index
+from mmkeras.data.modules import records_of
 from mmkeras.data.targets import rows_at_once
 from mmkeras.modalities import ModalitySpec, TensorSpec
 from mmkeras.storage.files import held, sweep
@@ -168,7 +168,7 @@ def _open(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
 def _fill(tables: Mapping[str, np.ndarray], spec: ModalitySpec, raw: list[bytes]) -> None:
     if not raw:
         return
-    decode = find("modalities", room(spec), "records").decode
+    decode = records_of(room(spec)).decode
 
     @tf.autograph.experimental.do_not_convert
     def one_batch(values: tf.Tensor) -> dict[str, Any]:

@@ -154,12 +154,12 @@ def _locked(path: Path, console: Console | None) -> Iterator[None]:
 def _complete(task: Any, samples: list[Sample], specs: Mapping[str, ModalitySpec]) -> tuple[tuple[str, ...], TaskSpec]:
     """Return the labels and the spec that encodes targets."""
     if isinstance(task, TaskSpec):
-        return tuple(getattr(task, "labels", ())), task
+        return task.label_names, task
     labels = tuple(getattr(task, "labels", ()))
     if not labels and _reads_labels(task):
         labels = _labels(samples)
     spec: TaskSpec = task.spec(specs, Facts(labels))
-    return tuple(getattr(spec, "labels", ())), spec
+    return spec.label_names, spec
 
 
 def _labels(samples: list[Sample]) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.core.components import find
 from mmkeras.core.errors import DataError
+from mmkeras.data.modules import records_of
 from mmkeras.data.quarantine import BadRow
 from mmkeras.data.sources import Sample
 from mmkeras.tasks import TaskSpec
@@ -56,7 +56,7 @@ class Encoder:
     def __init__(self, modalities: Mapping[str, Any], task: TaskSpec) -> None:
         self._modalities = modalities
         self._spec = task
-        self._encode = {name: find("modalities", room(config), "records").encode for name, config in modalities.items()}
+        self._encode = {name: records_of(room(config)).encode for name, config in modalities.items()}
         self._seen: dict[tuple[str, str], bytes | DataError] = {}
         self._seen_bytes = 0
 

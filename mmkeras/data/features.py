@@ -8,11 +8,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmkeras.core.components import find
 from mmkeras.core.errors import DataError
 from mmkeras.data.encode import room, target_key
-from mmkeras.data.fingerprint import ENCODING
 from mmkeras.data.index import Index
+from mmkeras.data.modules import records_of
 from mmkeras.data.targets import decode_target
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
@@ -45,8 +44,8 @@ def check_specs(index: Index, specs: Mapping[str, ModalitySpec], task: TaskSpec)
     missing = {name: kind for name, kind in got.items() if index.modalities.get(name) != kind}
     if missing:
         raise DataError(f"{index.folder}: expected the modalities {missing}, got {index.modalities}. Convert again")
-    for key in ENCODING:
-        converted, wanted = _plain(index.task.get(key)), _plain(getattr(task, key, None))
+    for key in task.shapes_records:
+        converted, wanted = _plain(index.task.get(key)), _plain(getattr(task, key))
         if converted != wanted:
             raise DataError(
                 f"{index.folder}: the targets were encoded with the {key} {converted}, the task has {wanted}. "
@@ -87,7 +86,7 @@ def decode(specs: Mapping[str, ModalitySpec], batch: Batch) -> dict[str, tf.Tens
     inputs: dict[str, tf.Tensor] = {}
     for name, spec in specs.items():
         rows = tf.where(batch.present[name])
-        decoded = find("modalities", room(spec), "records").decode(spec, tf.gather_nd(batch.raw[name], rows))
+        decoded = records_of(room(spec)).decode(spec, tf.gather_nd(batch.raw[name], rows))
         count = tf.size(batch.weight, tf.int64)
         for tensor in spec.tensors:
             shape = tf.concat([[count], tf.constant(tensor.shape, tf.int64)], axis=0)

@@ -16,25 +16,24 @@ from mmkeras.data.index import SCHEMA_VERSION
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
 
-__all__ = ["ENCODING", "fingerprint", "shaped_by"]
+__all__ = ["fingerprint", "shaped_by"]
 
 SHAPING = (
     *("source", "train_share", "validation_share", "split_by_group", "keep_together", "split_seed"),
     *("samples_per_shard", "limit"),
 )
 """Fields of `DataConfig` that change what is written; the others change how."""
-ENCODING = ("labels", "names", "max_objects", "camera", "camera_pose")
-"""Options of a task that its encoded targets depend on; the others belong to its head."""
 
 
 def shaped_by(config: DataConfig, modalities: Mapping[str, ModalitySpec], task: Any) -> dict[str, Any]:
     """Return the configuration that shapes shards, as JSON values.
 
-    Records keep images at their own size and text as text, so a modality counts with its kind alone, and with what its
-    spec names in ``shapes_records``.
+    Records keep images at their own size and text as text, so a modality counts with its kind alone. What the specs of
+    modalities and task name in ``shapes_records`` counts too.
     """
     spec = _early(task, modalities)
-    options = {key: getattr(spec or task, key) for key in ENCODING if hasattr(spec or task, key)}
+    shaping = find("tasks", room(task), "spec").Spec.shapes_records
+    options = {key: getattr(spec or task, key) for key in shaping if spec or key in vars(task)}
     every = dataclasses.asdict(config)
     # Where the dataset lies does not count: what is in it does, by `SourceBase.fingerprint_inputs`.
     reads = find("data.sources", config.source.name).Source.reads

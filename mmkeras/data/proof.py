@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmkeras.core.components import find
 from mmkeras.data.encode import Encoded, room
+from mmkeras.data.modules import records_of
 from mmkeras.data.quarantine import BadRow
 
 __all__ = ["Proof"]
@@ -23,8 +24,9 @@ class Proof:
 
     def __init__(self, modalities: Mapping[str, Any]) -> None:
         self._configs = dict(modalities)
-        records = {name: find("modalities", room(config), "records") for name, config in modalities.items()}
-        self._proven = {name: each.proven for name, each in records.items() if hasattr(each, "proven")}
+        proven = {name: records_of(room(config)).proven for name, config in modalities.items()}
+        # The default reads every record: nothing of it need be remembered.
+        self._proven = {name: each for name, each in proven.items() if inspect.isfunction(each)}
         self._replaced: dict[tuple[str, bytes], bytes | None] = {}
 
     def proven(self, rows: Sequence[Encoded | BadRow]) -> list[Encoded | BadRow]:

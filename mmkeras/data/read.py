@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmkeras.core.components import find
 from mmkeras.core.errors import DataError
 from mmkeras.data.encode import target_key
 from mmkeras.data.index import Index
 from mmkeras.data.lengths import check_lengths
+from mmkeras.data.modules import records_of
 from mmkeras.tasks import TargetSpec, task_from_json
 from mmkeras.tasks._targets import as_rows
 
@@ -67,8 +67,7 @@ def read_samples(index: Index, split: str, limit: int | None = None) -> list[Rec
 def iterate_samples(index: Index, split: str) -> Iterator[Record]:
     """Yield the samples of a split one by one."""
     targets = _targets_of(index)
-    # A room whose raw values are not bytes says how to get them back from a record.
-    raws = {name: getattr(find("modalities", room, "records"), "raw", bytes) for name, room in index.modalities.items()}
+    raws = {name: records_of(room).raw for name, room in index.modalities.items()}
     for example in _examples(index, split):
         try:
             record = _record(example, raws, targets)

@@ -7,8 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmkeras.core.components import find, has
 from mmkeras.data.encode import room
+from mmkeras.data.modules import records_of, target_records_of
 from mmkeras.data.seeds import derive
 from mmkeras.layers.draws import uniform
 from mmkeras.modalities import ModalitySpec
@@ -42,14 +42,13 @@ def augment(
         Inputs and targets.
     """
     seeds = {name: derive(seed[0], seed[1], number) for number, name in enumerate(specs)}
-    records = {name: find("modalities", room(spec), "records") for name, spec in specs.items()}
+    records = {name: records_of(room(spec)) for name, spec in specs.items()}
     first, _ = leader(specs, configs)
     if first:
         count = tf.shape(inputs[specs[first].tensors[0].name])[0]
         move = records[first].draw_move(configs[first], count, seeds[first])
         for name, spec in specs.items():
-            if hasattr(records[name], "move"):  # else it has no place in the picture
-                inputs = records[name].move(spec, inputs, move)
+            inputs = records[name].move(spec, inputs, move)
         targets = _moved(task, targets, move)
     for name, spec in specs.items():
         inputs = records[name].augment(configs[name], spec, inputs, seeds[name])
@@ -59,10 +58,7 @@ def augment(
 def _moved(task: TaskSpec, targets: dict[str, tf.Tensor], move: Move) -> dict[str, tf.Tensor]:
     pictures = {spec.name for spec in task.targets if spec.encoding == "png"}
     targets = {name: move_picture(value, move) if name in pictures else value for name, value in targets.items()}
-    if not has("tasks", task.kind, "records"):  # the others have no place in the picture
-        return targets
-    moved: dict[str, tf.Tensor] = find("tasks", task.kind, "records").move(task, targets, move)
-    return moved
+    return target_records_of(task.kind).move(task, targets, move)
 
 
 def drop_modalities(

@@ -18,6 +18,7 @@ import numpy as np
 from keras import layers, ops
 
 from mmkeras.fusion._distance import DistanceBelief, distances, fit, placed
+from mmkeras.layers.attention import KeepsScores
 
 __all__ = ["LearnedMap", "SpatialAttention"]
 
@@ -26,7 +27,7 @@ NARROWEST, WIDEST = 0.025, 0.25
 
 
 @keras.saving.register_keras_serializable("mmkeras")
-class SpatialAttention(layers.Layer):
+class SpatialAttention(KeepsScores, layers.Layer):
     """Multi-head attention with a learned reach, one learned null key and a readout of measurements.
 
     Inputs: queries (B, T, D), keys (B, S, D), valid int (B, S); optionally the positions of both, (B, T, 2) and
@@ -44,8 +45,6 @@ class SpatialAttention(layers.Layer):
         heads: attention heads; must divide D.
         dropout: share dropped from what was read in training.
     """
-
-    returns_attention_scores = True
 
     def __init__(self, heads: int, dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -102,7 +102,8 @@ LossHook = Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any], Lo
 """``losses(outputs, targets, inputs, context)`` returns the parts of the loss by name, which are added up.
 
 A part is a tensor (B,) with a loss of each of this replica's samples, weighted and averaged over the whole batch, or a
-tensor () for the batch as a whole, the same on all replicas. Only a part (B,) can name the samples of a bad batch."""
+tensor () for the batch as a whole, the same on all replicas. The samples of a bad batch are named by their parts (B,),
+or else by what the loss is without each of them."""
 
 Losses = Mapping[str, keras.losses.Loss] | LossHook
 """What ``losses(spec, config, class_counts)`` of a head returns: a Keras loss of single samples for each output, which

@@ -84,15 +84,21 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
 
     Args:
         model: built as the one that the weights were saved from.
-        path: a ``.weights.h5`` file, or an ``.h5`` file of keras.applications.
+        path: a ``.weights.h5`` file, an ``.h5`` file of keras.applications, or a ``.keras`` file, of which the weights
+            alone are read.
 
     Raises:
         DataError: no such file, damaged, of another model, or one that reaches out of itself.
     """
     path = Path(path)
     try:
-        with path.open("rb") as stream:
-            _check_arrays(stream, str(path))
+        if path.suffix == ".keras":
+            with zipfile.ZipFile(path) as archive:
+                _check_members(archive, path)
+                _check_arrays(io.BytesIO(archive.read("model.weights.h5")), f"{path}: model.weights.h5")
+        else:
+            with path.open("rb") as stream:
+                _check_arrays(stream, str(path))
         model.load_weights(str(path))
     except FileNotFoundError:
         raise DataError(f"{path}: no such file. Expected weights that Keras saved.") from None

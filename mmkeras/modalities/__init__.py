@@ -10,11 +10,11 @@ A room ``mmkeras/modalities/<name>/`` holds
 `Spec` objects are what all three, the exporters and the device runtime agree on.
 """
 
-from mmkeras.modalities._config import ModalityConfig
 from mmkeras.modalities._contract import (
     NO_FACTS,
     NO_MODALITIES,
     Facts,
+    ModalityConfig,
     ModalitySpec,
     TensorSpec,
     camera_of,

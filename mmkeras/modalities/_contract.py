@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -20,6 +20,7 @@ __all__ = [
     "NO_FACTS",
     "NO_MODALITIES",
     "Facts",
+    "ModalityConfig",
     "ModalitySpec",
     "TensorSpec",
     "camera_of",
@@ -90,6 +91,11 @@ class ModalitySpec(ABC):
 
         Here there is none. Parts that need one take it from here, see `camera_of`.
         """
+        return ()
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Rows and columns of the map that its branch makes of a picture; empty where there is none, as here."""
         return ()
 
     def cannot_follow(self, move: str) -> str:
@@ -164,6 +170,67 @@ NO_MODALITIES: Mapping[str, ModalitySpec] = MappingProxyType({})
 """The specs that a configuration sees whose own spec is asked for by itself."""
 
 
+@dataclass(frozen=True)
+class ModalityConfig:
+    """What a user chooses about a modality; ``Config`` of every ``spec.py`` derives from it.
+
+    A ``Config`` gives ``kind`` the name of its package, as its type and default, and names in ``apart`` those of its
+    options that its branch does not depend on.
+    """
+
+    apart: ClassVar[tuple[str, ...]] = ()
+    """Options of the input, such as augmentation, that may differ between modalities that share weights."""
+    kind: str = field(default="", kw_only=True)
+    """Kind of the modality: its package in mmkeras/modalities."""
+    shares_weights_with: str = field(default="", kw_only=True)
+    """Name of another modality of this kind whose branch reads this one too, with the same weights. Its options hold
+    for both; options of the input, such as augmentation, may differ."""
+
+    def spec(
+        self, name: str, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS
+    ) -> ModalitySpec:
+        """Return the modality's spec; required.
+
+        Args:
+            name: of the modality in the model.
+            modalities: specs of the modalities before it, from which it may derive its own.
+            facts: what only the data knows.
+
+        Raises:
+            ConfigError: the modality cannot be specified.
+        """
+        raise NotImplementedError
+
+    def spec_before_data(self, name: str, modalities: Mapping[str, ModalitySpec]) -> ModalitySpec:
+        """Return the spec as far as it is known without data: names, shapes and dtypes of the tensors are final.
+
+        Here it is `spec`. A modality that learns from the data (a vocabulary) gives one that nothing was learned for.
+        """
+        return self.spec(name, modalities)
+
+    def untrained(self) -> ModalityConfig:
+        """Return the configuration of the same encoder with random weights; here it is this one."""
+        return self
+
+    def recorded(self, spec: Any, folder: Path) -> ModalityConfig:
+        """Return the configuration with what the spec of a run has beyond it.
+
+        Here these are fields that are empty because another modality gave them, such as the camera of a radar alone.
+
+        Args:
+            spec: of this modality, read from the run's folder.
+            folder: holds the files of `ModalitySpec.save_files`.
+        """
+        del folder
+        empty = (each.name for each in dataclasses.fields(self) if getattr(self, each.name) == ())
+        given: dict[str, Any] = {name: getattr(spec, name, ()) for name in empty}
+        return dataclasses.replace(self, **given)
+
+    def moves(self) -> dict[str, str]:
+        """Return the moves of whole samples that are asked for, by the option; here none."""
+        return {}
+
+
 def camera_of(modalities: Mapping[str, ModalitySpec], given: tuple[float, ...], key: str) -> tuple[float, ...]:
     """Return the one camera that a model is built for.
 
@@ -216,7 +283,7 @@ def specs_of(configs: Mapping[str, Any], *, before_data: bool = False) -> dict[s
     Args:
         configs: configurations by name; a spec among them stays as it is.
         before_data: what the data teaches (a vocabulary) is not known yet. Names, shapes and dtypes of the tensors are
-            final even so; a configuration that cannot give its spec then has a method ``spec_before_data(name)``.
+            final even so.
 
     Raises:
         ConfigError: a modality cannot be specified.
@@ -225,8 +292,8 @@ def specs_of(configs: Mapping[str, Any], *, before_data: bool = False) -> dict[s
     for name, config in configs.items():
         if isinstance(config, ModalitySpec):
             specs[name] = config
-        elif before_data and hasattr(config, "spec_before_data"):
-            specs[name] = config.spec_before_data(name)
+        elif before_data:
+            specs[name] = config.spec_before_data(name, dict(specs))
         else:
             specs[name] = config.spec(name, dict(specs))
     return specs

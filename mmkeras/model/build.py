@@ -12,9 +12,12 @@ from mmkeras.core.components import check_options, find
 from mmkeras.core.config import ModelConfig, declared_modalities, modality_configs
 from mmkeras.core.errors import ConfigError
 from mmkeras.core.sharing import branches
+from mmkeras.fusion._contract import fusion_of
+from mmkeras.layers.attention import KeepsScores
 from mmkeras.layers.keras_settings import check_keras
 from mmkeras.layers.tokens import Branch, Encoded, Tokens
 from mmkeras.modalities import ModalitySpec, specs_of
+from mmkeras.model.modules import head_of
 from mmkeras.model.shared import read_again
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._moves import check_moves
@@ -160,9 +163,9 @@ def build_model(config: ModelConfig) -> keras.Model:
     check_keras()
     keras.config.set_image_data_format("channels_last")
     specs = modality_specs(config)
-    fusion = find("fusion", config.fusion.name)
+    fusion = fusion_of(config.fusion.name)
     check_options(fusion.fuse, config.fusion.options, "model.fusion.options")
-    head = find("tasks", config.task.name, "head")
+    head = head_of(config.task.name)
     task = task_config(config)
 
     inputs: dict[str, Any] = {}
@@ -221,6 +224,6 @@ def attention_model(model: keras.Model) -> keras.Model | None:
         layer.name: layer.output[1]
         for layer in model.layers
         if (isinstance(layer, layers.MultiHeadAttention) and isinstance(layer.output, list | tuple))
-        or getattr(layer, "returns_attention_scores", False)
+        or isinstance(layer, KeepsScores)
     }
     return keras.Model(model.inputs, scores, name="attention") if scores else None

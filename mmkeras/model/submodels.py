@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
 import keras
 
-from mmkeras.core.components import find, has, names
+from mmkeras.core.components import has, names
 from mmkeras.core.errors import ConfigError, nearest
 from mmkeras.modalities import ModalitySpec
-from mmkeras.tasks import TaskSpec
-from mmkeras.tasks._submodels import NamesSubmodels, SubmodelOutputs
+from mmkeras.model.modules import head_of
+from mmkeras.tasks import SubmodelOutputs, TaskSpec
 
 __all__ = ["Submodel", "submodels"]
 
@@ -42,10 +41,7 @@ def submodels(model: keras.Model, specs: Mapping[str, ModalitySpec], task: TaskS
     """
     if task.kind not in names("tasks") or not has("tasks", task.kind, "head"):
         return {}
-    head = find("tasks", task.kind, "head")
-    if not hasattr(head, "submodels"):
-        return {}
-    found = cast(NamesSubmodels, head).submodels(model, task)
+    found = head_of(task.kind).submodels(model, task)
     return {name: _submodel(model, specs, f"{task.kind}.submodels: {name}", name, part) for name, part in found.items()}
 
 

@@ -12,17 +12,39 @@ import numpy as np
 
 from mmkeras.core.components import find
 from mmkeras.core.errors import DataError
-from mmkeras.modalities import TensorSpec
+from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
 from mmkeras.modalities._moves import UNSAID
 from mmkeras.tasks._evidence import Confidences, Decisions, Evidence, Numbers
 from mmkeras.tasks._metrics import sample_weights, weighted_sums
 from mmkeras.tasks._moments import Moments
 from mmkeras.tasks._targets import TargetSpec, as_rows
 
-__all__ = ["Outputs", "TaskSpec", "task_from_json"]
+__all__ = ["Outputs", "TaskConfig", "TaskSpec", "task_from_json"]
 
 Outputs = Mapping[str, np.ndarray]
 """Model outputs of a batch by name, each (B, ...)."""
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """What a user chooses about a task; ``Config`` of every ``spec.py`` derives from it."""
+
+    def completed(self, facts: Facts) -> TaskConfig:
+        """Return this configuration with what only the data knows, such as labels; here the data adds nothing."""
+        del facts
+        return self
+
+    def spec(self, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> TaskSpec:
+        """Return the task's spec; required.
+
+        Args:
+            modalities: their specs, from which it may derive sizes.
+            facts: what only the data knows.
+
+        Raises:
+            ConfigError: something that is needed is not known.
+        """
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -39,6 +61,9 @@ class TaskSpec(ABC):
     reads_labels: ClassVar[bool] = True
     """Whether raw targets are names of ``labels``, if the task has some: spellings are then merged, and labels that
     the configuration does not list are found in the data. Not so where a target is the path of a mask."""
+    shapes_records: ClassVar[tuple[str, ...]] = ()
+    """Fields of the spec that encoded targets depend on: with another value the data is converted again. A field of
+    the same name in the configuration counts where the spec is not known before the data is."""
     follows: ClassVar[tuple[str, ...]] = ()
     """Moves of the picture in training that the targets follow, or that do not concern them, such as a label's. PNG
     targets move with the picture; others need a function ``move`` in the task's ``records.py``."""
@@ -71,6 +96,23 @@ class TaskSpec(ABC):
         """The encoded targets of one sample. A task with another number of targets than one overrides it."""
         return (self.target,)
 
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels in order; here the field ``labels`` where a task has one, else none."""
+        return tuple(getattr(self, "labels", ()))
+
+    def classes_of(self, target: np.ndarray) -> list[str]:
+        """Return the labels in one encoded target, for the class balance and for what samples are divided by.
+
+        Here the target is the position of a label, or a 0 or 1 for each of them. There are no labels in the target of
+        a task that has none, or that does not read them.
+        """
+        if not self.label_names or not self.reads_labels or target.dtype.names:
+            return []
+        if np.ndim(target) == 0:
+            return [self.label_names[int(target)]]
+        return [label for label, value in zip(self.label_names, target, strict=True) if value > 0]
+
     def target_of(self, output: str) -> str | None:
         """Return the name of the target that an output is trained on.
 
@@ -94,18 +136,6 @@ class TaskSpec(ABC):
             missing = [spec.name for spec in self.targets if spec.name not in values]
             raise DataError(f"Expected an output for every target of the task {self.kind}, got none for {missing}")
         return as_rows(self.targets, values, len(next(iter(values.values()), ())))
-
-    def classes_of(self, target: np.ndarray) -> list[str]:
-        """Return the labels in one encoded target, for the class balance; none of a task without labels.
-
-        Here the target is the position of a label, or a 0 or 1 for each.
-        """
-        labels: tuple[str, ...] = getattr(self, "labels", ())
-        if not labels or not self.reads_labels or target.dtype.names:
-            return []
-        if np.ndim(target) == 0:
-            return [labels[int(target)]]
-        return [label for label, value in zip(labels, target, strict=True) if value > 0]
 
     def cannot_follow(self, move: str) -> str:
         """Return why the targets cannot follow a move of the picture (`MIRROR`, `SHIFT`); empty where they can."""

@@ -20,7 +20,7 @@ def leader(specs: Mapping[str, ModalitySpec], configs: Mapping[str, Any]) -> tup
     It is the first modality with such an option: a second draw would tear the sample apart.
     """
     for name in specs:
-        if hasattr(configs[name], "moves") and (moves := configs[name].moves()):
+        if moves := configs[name].moves():
             return name, moves
     return "", {}
 
@@ -44,7 +44,7 @@ def check_moves(
         f"model.{name}.{option}: model.{first}.{next(iter(moves))} moves the whole sample, {name} with it. Leave the "
         "option out"
         for name in specs
-        if name != first and hasattr(configs[name], "moves")
+        if name != first
         for option in configs[name].moves()
     ]
     for option, move in moves.items():

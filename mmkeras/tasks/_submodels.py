@@ -1,17 +1,17 @@
 """Parts of a model that are exported, verified and run by themselves, as a head names them.
 
-A head that has such parts has a function ``submodels(model, spec)``, see `NamesSubmodels`. Nothing here needs Keras.
+A head that has such parts has a function ``submodels(model, spec)``. Nothing here needs Keras.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from mmkeras.tasks._contract import TaskSpec
 
-__all__ = ["NamesSubmodels", "SubmodelOutputs"]
+__all__ = ["SubmodelOutputs"]
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,3 @@ class SubmodelOutputs:
     task: TaskSpec
     """Decodes and scores the outputs. An export takes the float32 outputs of the part themselves as targets, so each
     target has the shape and dtype of its output, as that of `mmkeras.tasks.embedding.spec.Spec` has."""
-
-
-class NamesSubmodels(Protocol):
-    """A head's module with the optional hook ``submodels``."""
-
-    def submodels(self, model: Any, spec: Any) -> Mapping[str, SubmodelOutputs]:
-        """Return the parts of a model by name, such as ``image_tower``.
-
-        Args:
-            model: a functional model that the head was built for, also one that was saved and loaded.
-            spec: the task.
-        """

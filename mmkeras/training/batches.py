@@ -6,21 +6,26 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmkeras.core.config import RunConfig, modality_configs
+from mmkeras.core.config import modality_configs
 from mmkeras.data.dataset import eval_dataset, train_dataset
 from mmkeras.data.index import Index
+from mmkeras.data.seeds import derive
 from mmkeras.data.shares import shared_dataset
+from mmkeras.layers.draws import part_of_batch
 from mmkeras.training.cluster.connect import Cluster
 from mmkeras.training.input_clock import InputClock
-from mmkeras.training.run import Run
+from mmkeras.training.methods._contract import TrainingMethod
+from mmkeras.training.stages import Stage
 
 __all__ = ["blocks", "training_batches", "validation_batches"]
+
+_TRAINING, _VALIDATION = 3, 4
+"""Purposes of a method's random numbers, next to those of `mmkeras.data.dataset`."""
 
 
 def training_batches(
     index: Index,
-    run: Run,
-    config: RunConfig,
+    stage: Stage,
     cluster: Cluster,
     *,
     step: int,
@@ -31,19 +36,19 @@ def training_batches(
 
     Args:
         index: the converted data.
-        run: gives specs and task.
-        config: its ``train.batch_size`` is that of all replicas together.
+        stage: its ``train.batch_size`` is that of all replicas together.
         cluster: on a replica a batch has its part alone; those of this worker's replicas come one after the other.
         step: batches left out.
         steps_per_epoch: for the start of modality dropout.
         clock: measures how long they are waited for.
     """
+    config, context = stage.config, stage.context
     train = config.train
     data = train_dataset(
         index,
-        run.specs,
+        context.specs,
         modality_configs(config.model),
-        run.task,
+        context.task,
         batch_size=train.batch_size // cluster.workers,
         seed=train.seed,
         start_step=step,
@@ -54,6 +59,7 @@ def training_batches(
         num_shards=cluster.workers,
         shard=cluster.rank,
     )
+    data = _by_method(data, stage, _TRAINING, step, cluster.rank * train.batch_size // cluster.workers)
     if cluster.replicas_here > 1:
         data = data.rebatch(train.batch_size // cluster.replicas, drop_remainder=True)
     if cluster.strategy is not None:
@@ -62,16 +68,46 @@ def training_batches(
     return data if clock is None else clock.watch(data)
 
 
-def validation_batches(index: Index, run: Run, config: RunConfig, cluster: Cluster) -> tf.data.Dataset | None:
+def validation_batches(index: Index, stage: Stage, cluster: Cluster) -> tf.data.Dataset | None:
     """Return the validation split once, or this worker's part of it; None where there is none."""
     if not index.samples("validation"):
         return None
-    options: dict[str, Any] = {"batch_size": config.evaluate.batch_size}
+    specs, task = stage.context.specs, stage.context.task
+    options: dict[str, Any] = {"batch_size": stage.config.evaluate.batch_size}
     if cluster.strategy is None:
-        return eval_dataset(index, "validation", run.specs, run.task, cache="memory", **options)
+        data = eval_dataset(index, "validation", specs, task, cache="memory", **options)
+        return _by_method(data, stage, _VALIDATION, 0, 0)
     here = cluster.replicas_here
     options |= {"replicas": cluster.replicas, "first": cluster.rank * here, "count": here}
-    return shared_dataset(index, "validation", run.specs, run.task, **options)
+    # The parts of replicas differ in size: each draws numbers of its own.
+    return _by_method(shared_dataset(index, "validation", specs, task, **options), stage, _VALIDATION, 0, cluster.rank)
+
+
+def _by_method(data: tf.data.Dataset, stage: Stage, purpose: int, step: int, first: int) -> tf.data.Dataset:
+    """Return batches as the stage's method makes them.
+
+    Args:
+        data: batches of this worker.
+        stage: the stage.
+        purpose: of the random numbers.
+        step: number of the first batch.
+        first: place of the worker's first sample in a batch of all workers.
+    """
+    method, context, seed = stage.method, stage.context, stage.config.train.seed
+    if type(method).batch is TrainingMethod.batch:
+        return data
+
+    @tf.autograph.experimental.do_not_convert
+    def changed(number: tf.Tensor, batch: Any) -> Any:
+        with part_of_batch(first):
+            inputs, targets, weights = batch
+            return method.batch(inputs, targets, weights, context, derive(seed, number, 0, purpose))
+
+    steps = tf.data.Dataset.counter(step)
+    options = tf.data.Options()
+    options.deterministic = True
+    made = tf.data.Dataset.zip(steps, data).map(changed, num_parallel_calls=tf.data.AUTOTUNE).with_options(options)
+    return made.prefetch(tf.data.AUTOTUNE)
 
 
 def blocks(step: int, epochs: int, steps_per_epoch: int) -> list[tuple[int, int, int]]:

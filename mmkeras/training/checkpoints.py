@@ -47,6 +47,7 @@ class State:
         history: logs of every finished epoch.
         batch_size: samples of a step; with another one the steps so far would mean something else.
         metrics: within an epoch, the sums of its metrics so far.
+        seeds: states of the generators of random numbers (dropout), which Keras does not save with the weights.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class State:
         batch_size: int | None = None,
         metrics: list[list[float]] | None = None,
         by_loss: bool = False,
+        seeds: list[list[int]] | None = None,
     ) -> None:
         self.step = step
         self.best = best
@@ -68,6 +70,7 @@ class State:
         self.batch_size = batch_size
         self.metrics = metrics
         self.by_loss = by_loss
+        self.seeds = seeds
 
     def better(self, score: float, by_loss: bool) -> bool:
         """Return whether an epoch is better than the best so far: any number beats NaN, any metric beats a loss."""
@@ -170,7 +173,9 @@ class Checkpoints(keras.callbacks.Callback):
             add_sums(self.model, self._before)
             self._before = None
         due = self.every_minutes is not None and time.monotonic() - self._saved >= 60 * self.every_minutes
-        if due or (self.every_steps and self.state.step % self.every_steps == 0):
+        # After the last step of an epoch it is saved with the validation: an epoch without one would have no score.
+        ends = batch + 1 == (self.params or {}).get("steps")
+        if not ends and (due or (self.every_steps and self.state.step % self.every_steps == 0)):
             self.save()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -219,6 +224,7 @@ class Checkpoints(keras.callbacks.Callback):
         root = self.folder / "checkpoints"
         done = root / f"step-{self.state.step:08d}"
         self._saved = time.monotonic()
+        self.state.seeds = [keras.ops.convert_to_numpy(each).tolist() for each in _seeds(self.model)]
         if not self.writes:
             return done
         if done.is_dir():
@@ -261,7 +267,11 @@ class Checkpoints(keras.callbacks.Callback):
         model.optimizer.build(model.trainable_variables)
         try:
             load_weights(model, found[-1] / "state.weights.h5")
-            return _state(json.loads((found[-1] / "state.json").read_text("utf-8")))
+            state = _state(json.loads((found[-1] / "state.json").read_text("utf-8")))
+            if state.seeds is not None:  # checkpoints of earlier versions have none
+                for variable, value in zip(_seeds(model), state.seeds, strict=True):
+                    variable.assign(np.array(value, variable.dtype))
+            return state
         except (OSError, ValueError, TypeError, RecursionError, DataError) as error:
             raise TrainingError(
                 f"{os.path.relpath(found[-1])}: cannot be resumed ({error}). The model code may have changed since; "
@@ -269,10 +279,15 @@ class Checkpoints(keras.callbacks.Callback):
             ) from error
 
 
+def _seeds(model: keras.Model) -> list[Any]:
+    return [each for each in model.non_trainable_variables if each.name == "seed_generator_state"]
+
+
 def _state(value: Any) -> State:
     """Return the state that a file holds; it steers the run, so every number must be one."""
     state = State(**value)
-    whole = (state.step, state.best_epoch, state.waited, state.batch_size or 0)
+    seeds = [number for seed in state.seeds or () for number in seed]
+    whole = (state.step, state.best_epoch, state.waited, state.batch_size or 0, *seeds)
     scores = [score for logs in state.history for score in dict(logs).values()]
     scores += [value for values in state.metrics or () for value in values]
     right = all(type(number) is int and number >= 0 for number in whole)

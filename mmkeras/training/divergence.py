@@ -10,7 +10,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from mmkeras.core.config import RunConfig
 from mmkeras.core.errors import TrainingError
 from mmkeras.data.index import Index
 from mmkeras.data.keys import batch_keys
@@ -21,6 +20,7 @@ from mmkeras.training.checkpoints import Checkpoints, Diverged
 from mmkeras.training.cluster.connect import Cluster
 from mmkeras.training.objective import Objective
 from mmkeras.training.run import Run
+from mmkeras.training.stages import Stage
 
 __all__ = ["FiniteLoss", "explain", "save_batch"]
 
@@ -46,33 +46,33 @@ class FiniteLoss(keras.callbacks.Callback):
 
 def save_batch(
     model: keras.Model,
-    run: Run,
-    config: RunConfig,
+    stage: Stage,
     index: Index,
     cluster: Cluster,
     step: int,
     steps_per_epoch: int,
     objective: Objective | None = None,
 ) -> Path:
-    """Make the batch of a step once more, which is the same one, and write it into the run's folder.
+    """Make the batch of a step once more, which is the same one, and write it into the stage's folder.
 
-    The file holds ``keys`` (B,), ``inputs/<tensor>``, ``targets/<output>``, ``weights`` (B,) and, where the run has a
+    The file holds ``keys`` (B,), ``inputs/<tensor>``, ``targets/<output>``, ``weights`` (B,) and, where the stage has a
     checkpoint and trains on one device, ``losses`` (B,) with the weights of that checkpoint: of each sample alone, or,
-    where a loss hook sees the whole batch (``whole``), of each sample among the others. A loss that is of the batch as
-    a whole has none. ``outputs_finite/<output>`` bool (B,) comes with that checkpoint too.
+    where a loss hook sees the whole batch (``whole``), of each sample among the others. Where the loss is of the batch
+    as a whole there are ``influences`` (B,) instead: what each sample adds to it. ``outputs_finite/<output>`` bool (B,)
+    comes with that checkpoint too.
     Of inputs that ``privacy.redact`` hides, texts or all of them, it only holds ``finite/<tensor>`` bool (B,).
 
     Args:
         model: the diverged model; the checkpoint is loaded into it.
-        run: the run's folder.
-        config: of the run; ``train.batch_size`` is that of all replicas.
+        stage: its ``train.batch_size`` is that of all replicas.
         index: the converted data.
         cluster: this worker writes its own part.
         step: number of the step, from 1.
         steps_per_epoch: steps of an epoch.
-        objective: of the model where it has one, see `mmkeras.training.fit.compile_model`.
+        objective: of the model where it has one, see `mmkeras.training.compiling.compile_model`.
     """
-    batches = training_batches(index, run, config, cluster, step=step - 1, steps_per_epoch=steps_per_epoch, clock=None)
+    config, folder = stage.config, stage.folder
+    batches = training_batches(index, stage, cluster, step=step - 1, steps_per_epoch=steps_per_epoch, clock=None)
     parts = [part for part, _ in zip(batches, range(cluster.replicas_here), strict=False)]
     inputs, targets, weights = (_joined([part[place] for part in parts]) for place in range(3))
     at = Position(
@@ -82,15 +82,15 @@ def save_batch(
     found: dict[str, np.ndarray] = {
         "keys": np.array([now.name(key) for key in batch_keys(index, config.data, at)]),
         "weights": weights,
-        **_shown(inputs, run),
+        **_shown(inputs, stage.run),
         **{f"targets/{name}": value for name, value in targets.items()},
     }
-    if cluster.strategy is None and list((run.folder / "checkpoints").glob("step-*")):
-        Checkpoints.load(run.folder, model)
+    if cluster.strategy is None and list((folder / "checkpoints").glob("step-*")):
+        Checkpoints.load(folder, model)
         found |= _losses(model, inputs, targets, weights, objective)
     if objective is not None and objective.of_the_batch:
         found["whole"] = np.array(True)
-    path = run.folder / f"diverged-{step:08d}{f'-worker-{cluster.rank}' if cluster.members else ''}.npz"
+    path = folder / f"diverged-{step:08d}{f'-worker-{cluster.rank}' if cluster.members else ''}.npz"
     aside = path.with_name(f".{path.name}.tmp.npz")
     np.savez_compressed(aside, **found)  # type: ignore[arg-type]
     os.replace(aside, path)
@@ -135,7 +135,7 @@ def _suspects(batch: dict[str, np.ndarray], keys: Sequence[str]) -> list[str]:
     """Say which samples hold numbers that are not finite, or else which have the largest losses."""
     wrong: dict[str, list[str]] = {}
     for name, values in batch.items():
-        if name in ("keys", "losses", "whole"):
+        if name in ("keys", "losses", "influences", "whole"):
             continue
         finite = values if name.startswith(("finite/", "outputs_finite/")) else _finite(values)
         shown = name.replace("outputs_finite/", "outputs/").replace("finite/", "inputs/")
@@ -143,18 +143,19 @@ def _suspects(batch: dict[str, np.ndarray], keys: Sequence[str]) -> list[str]:
             wrong.setdefault(keys[int(row)], []).append(shown)
     if wrong:
         return [f"  {key}: not finite in {', '.join(names)}" for key, names in list(wrong.items())[:_SHOWN]]
-    whole = "whole" in batch
-    if "losses" not in batch:
+    said = "  Its inputs, targets and weights are finite. Samples"
+    name = next((each for each in ("losses", "influences") if each in batch), "")
+    if not name:
         listed = ", ".join(keys[:_SHOWN]) + (f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")
-        of_all = ["  The loss is of the batch as a whole: no single sample can be named."] if whole else []
-        return [*of_all, f"  Its inputs, targets and weights are finite. Samples: {listed}."]
-    losses = np.where(np.isfinite(batch["losses"]), batch["losses"], np.inf)
-    order = np.argsort(-losses, kind="stable")[:_SHOWN]
-    return [
-        "  Its inputs, targets and weights are finite. Samples by their loss at the last checkpoint"
-        + (", which depends on the other samples of the batch too:" if whole else ":"),
-        *(f"  {keys[int(row)]}: loss {batch['losses'][row]:.4g}, weight {batch['weights'][row]:.4g}" for row in order),
-    ]
+        return [f"{said}: {listed}."]
+    order = np.argsort(-np.where(np.isfinite(batch[name]), batch[name], np.inf), kind="stable")[:_SHOWN]
+    how, word = " by their loss at the last checkpoint", "loss"
+    if name == "influences":
+        how, word = " by what they add to the loss of the batch as a whole at the last checkpoint", "adds"
+    elif "whole" in batch:
+        how += ", which depends on the other samples of the batch too"
+    rows = (f"  {keys[int(row)]}: {word} {batch[name][row]:.4g}, weight {batch['weights'][row]:.4g}" for row in order)
+    return [f"{said}{how}:", *rows]
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
@@ -167,13 +168,15 @@ def _finite(values: np.ndarray) -> np.ndarray:
 def _losses(
     model: keras.Model, inputs: Any, targets: Any, weights: np.ndarray, objective: Objective | None
 ) -> dict[str, np.ndarray]:
-    """Return ``outputs_finite/<output>`` (B,) and, where samples have losses, ``losses`` (B,)."""
+    """Return ``outputs_finite/<output>`` (B,) and ``losses``, or ``influences`` where no sample has a loss, (B,)."""
     outputs = model(inputs, training=False)
     arrays = {name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()}
     found = {f"outputs_finite/{name}": _finite(value) for name, value in arrays.items()}
     if objective is not None and objective.of_the_batch:
         rows = objective.of_samples(outputs, targets, inputs, weights)
-        return found if rows is None else {**found, "losses": rows}
+        if rows is None:
+            return {**found, "influences": objective.influences(outputs, targets, inputs, weights)}
+        return {**found, "losses": rows}
     losses = []
     for row in range(len(weights)):
         one = slice(row, row + 1)

@@ -31,7 +31,7 @@ class HostScore(keras.callbacks.Callback):
         task: gives the metrics.
         asked: returns the model to predict with for the trained one: a copy where that is spread over replicas.
         cluster: the workers that share the validation split.
-        folder: the run's folder, through which they hand their rows to the chief.
+        folder: the stage's folder, through which they hand their rows to the chief.
     """
 
     def __init__(
@@ -66,19 +66,21 @@ class HostScore(keras.callbacks.Callback):
             return
         self._scored += 1
         if not self._cluster.chief:
-            place = self._place(self._cluster.rank)
-            place.parent.mkdir(parents=True, exist_ok=True)
+            file = self._place(self._cluster.rank)
+            file.parent.mkdir(parents=True, exist_ok=True)
             rows = {f"{step}/{name}": value for step, part in enumerate(parts) for name, value in part.items()}
             # Not allow_pickle=False: numpy 1.26 would store that as one more array.
-            np.savez(place, **rows)  # type: ignore[arg-type]
-        self._cluster.barrier(f"evidence/{self._scored}")
+            np.savez(file, **rows)  # type: ignore[arg-type]
+        self._cluster.barrier(f"evidence/{self._folder.name}/{self._scored}")
         found = {}
         if self._cluster.chief:
             whole = [parts, *(self._read(rank) for rank in range(1, self._cluster.workers))]
             here = self._cluster.replicas_here
             steps = range(0, len(parts), here)
             found = self._score([part for first in steps for mine in whole for part in mine[first : first + here]])
-        logs.update(json.loads(self._cluster.from_chief(f"score/{self._scored}", json.dumps(found))))
+        logs.update(
+            json.loads(self._cluster.from_chief(f"score/{self._folder.name}/{self._scored}", json.dumps(found)))
+        )
 
     def _score(self, parts: list[dict[str, np.ndarray]]) -> dict[str, float]:
         whole = joined(parts)

@@ -35,6 +35,7 @@ class Interrupts(keras.callbacks.Callback):
         super().__init__()
         self.asked: str | None = None
         self._agreement = agreement
+        self._stops = False
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupts:
@@ -57,7 +58,15 @@ class Interrupts(keras.callbacks.Callback):
             self._agreement.wish()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Leave ``fit`` when asked to."""
-        stop = self.asked is not None if self._agreement is None else self._agreement.reached()
-        if stop:
+        """Leave ``fit`` when asked to; after the last step of an epoch it is left with the epoch's validation."""
+        self._stops = self.asked is not None if self._agreement is None else self._agreement.reached()
+        if batch + 1 != (self.params or {}).get("steps"):
+            self._leave()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Leave ``fit`` when asked to in the last step: an epoch without its validation would have no score."""
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._stops:
             raise Interrupted(self.asked or "a signal to another worker")

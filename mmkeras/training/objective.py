@@ -7,7 +7,7 @@ of training stay as they are. A head with Keras losses and a fusion without extr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import keras
 import numpy as np
@@ -17,10 +17,22 @@ from mmkeras.core.errors import ConfigError, TrainingError
 from mmkeras.fusion._alone import SHARE, SUFFIX
 from mmkeras.layers.batch import LossContext, Losses
 
-__all__ = ["ExtraOutputs", "Objective", "Value"]
+__all__ = ["ExtraOutputs", "Objective", "Value", "graph_of"]
 
 ExtraOutputs = Callable[[Any], dict[str, Any]]
 """Inputs -> the outputs in training and extra ones."""
+
+
+@runtime_checkable
+class _Wraps(Protocol):
+    """A trained model that computes with a functional model, which is saved in its place."""
+
+    float_model: keras.Model
+
+
+def graph_of(model: keras.Model) -> keras.Model:
+    """Return the functional model of a trained model: the model itself, or the one that it wraps."""
+    return model.float_model if isinstance(model, _Wraps) else model
 
 
 class Objective:
@@ -32,7 +44,6 @@ class Objective:
         losses: of the head.
         class_counts: training samples by label.
         extra: the fusion's extra outputs in training, or None.
-        graph: the functional model whose outputs they are, where ``model`` wraps it.
     """
 
     def __init__(
@@ -41,19 +52,27 @@ class Objective:
         losses: Losses,
         class_counts: Mapping[str, int],
         extra: ExtraOutputs | None,
-        graph: keras.Model | None = None,
     ) -> None:
         self.losses = losses
         self._model = model
         self._class_counts = dict(class_counts)
         self._parts: dict[str, keras.metrics.Mean] = {}
-        graph = graph or model
-        self._outputs = list(graph.output)
+        self._graph = graph_of(model)
+        self._outputs = list(self._graph.output)
         self._keras_loss, self._keras_metrics = model.compute_loss, model.compute_metrics
         # In the instance's own dictionary: Keras would track an attribute that is set.
         vars(model).update(compute_loss=self._compute_loss, compute_metrics=self._compute_metrics)
         if extra is not None:
-            vars(graph)["call"] = _with_extra(graph.call, extra)
+            vars(self._graph)["call"] = _with_extra(self._graph.call, extra)
+
+    def release(self) -> None:
+        """Give the model its own methods back: another stage may train it."""
+        for part in self._parts.values():
+            self._model._metrics.remove(part)
+        self._parts = {}
+        for name in ("compute_loss", "compute_metrics"):
+            vars(self._model).pop(name, None)
+        vars(self._graph).pop("call", None)
 
     @property
     def of_the_batch(self) -> bool:
@@ -111,6 +130,26 @@ class Objective:
         found = self.parts(outputs, targets, inputs, weights, training=False).values()
         rows = [keras.ops.convert_to_numpy(part) for part in found if len(part.shape) == 1]
         return np.asarray(sum(rows), np.float32) if rows else None
+
+    def influences(self, outputs: Any, targets: Any, inputs: Any, weights: Any) -> np.ndarray:
+        """Return how much (B,) each sample adds to the loss of a whole batch: the loss less that without the sample.
+
+        It is infinite for a sample without which a loss that is not finite is finite, and 0 where that cannot be told.
+        """
+        batch = [outputs, targets, inputs, weights]
+        every = np.arange(len(weights))
+
+        def loss(rows: np.ndarray) -> float:
+            taken = keras.tree.map_structure(lambda value: ops.take(value, rows, axis=0), batch)
+            found = self.parts(*taken, training=False).values()
+            return float(sum(np.mean(ops.convert_to_numpy(part)) for part in found))
+
+        whole = loss(every)
+        if len(every) == 1:
+            return np.array([whole], np.float32)
+        without = np.array([loss(np.delete(every, row)) for row in every])
+        found = np.inf if not np.isfinite(whole) else whole - without
+        return np.asarray(np.where(np.isfinite(without), found, 0.0), np.float32)
 
     # === Replaced methods ===
 

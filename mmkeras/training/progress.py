@@ -19,20 +19,22 @@ class TerminalProgress(keras.callbacks.Callback):
         console: where to print.
         epochs: epochs of the whole run.
         steps: steps of an epoch.
+        label: what every line begins with, such as ``stage pretrain: ``.
     """
 
-    def __init__(self, console: Console, epochs: int, steps: int) -> None:
+    def __init__(self, console: Console, epochs: int, steps: int, label: str = "") -> None:
         super().__init__()
         self.console = console
         self.epochs = epochs
         self.steps = steps
+        self.label = label
         self._progress: Progress | None = None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Open the bar."""
         self._began = time.monotonic()
         self._progress = Progress(
-            TextColumn(f"epoch {epoch + 1}/{self.epochs}", markup=False),
+            TextColumn(f"{self.label}epoch {epoch + 1}/{self.epochs}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("loss {task.fields[loss]:.4f}", markup=False),
@@ -57,7 +59,7 @@ class TerminalProgress(keras.callbacks.Callback):
         seconds = time.monotonic() - self._began
         shown = "  ".join(f"{name} {float(value):.4f}" for name, value in (logs or {}).items())
         self.console.print(
-            f"epoch {epoch + 1}/{self.epochs}  {seconds:.0f} s  {shown}", highlight=False, soft_wrap=True
+            f"{self.label}epoch {epoch + 1}/{self.epochs}  {seconds:.0f} s  {shown}", highlight=False, soft_wrap=True
         )
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:

@@ -3,50 +3,64 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mmkeras.core.components import Choice, find
-from mmkeras.core.config import RunConfig, declared_modalities
+from mmkeras.core.components import Choice
+from mmkeras.core.config import ModelConfig, RunConfig, declared_modalities
 from mmkeras.core.sharing import branches, follow
-from mmkeras.data.encode import room as room_of
+from mmkeras.data.encode import room
 from mmkeras.data.index import Index
+from mmkeras.data.modules import modality_of
 from mmkeras.data.read import iterate_samples, read_targets
 from mmkeras.modalities import Facts
 from mmkeras.model import task_config
 
-__all__ = ["resolve"]
+__all__ = ["resolve", "resolve_model"]
 
 ConfigT = TypeVar("ConfigT", bound=RunConfig)
+ModelT = TypeVar("ModelT", bound=ModelConfig)
 
 
 def resolve(config: ConfigT, index: Index, folder: Path) -> ConfigT:
     """Return the configuration with labels, target statistics and vocabularies filled in.
-
-    A modality that learns something from its training data has a function ``resolve(config, values, folder)`` in its
-    package; a task has a method ``completed(facts)`` on its configuration.
 
     Args:
         config: as the user wrote it.
         index: the converted data.
         folder: the run's folder; what is learned (a vocabulary) is written there.
     """
+
+    def values(names: Sequence[str]) -> Iterator[Any]:
+        samples = iterate_samples(index, "train")
+        return (value for each in samples for name in names if (value := each.values.get(name)) is not None)
+
+    facts = Facts(index.labels, lambda: read_targets(index, "train"))
+    return dataclasses.replace(config, model=resolve_model(config.model, values, facts, folder))
+
+
+def resolve_model(
+    model: ModelT, values: Callable[[Sequence[str]], Iterable[Any]], facts: Facts, folder: Path
+) -> ModelT:
+    """Return a model's configuration with what its modalities and its task learn from data.
+
+    Args:
+        model: as the user wrote it.
+        values: gives the raw training values of modalities that one branch reads; read only as far as they are needed.
+        facts: for the task.
+        folder: what is learned is written to ``<folder>/<modality>``.
+    """
     changes: dict[str, Any] = {}
-    every = declared_modalities(config.model)
-    for name, group in branches(config.model).items():
-        room = find("modalities", room_of(every[name]))
-        if hasattr(room, "resolve"):
-            # Read only as far as the room asks for them.
-            records = iterate_samples(index, "train")
-            values = (value for record in records for each in group if (value := record.values.get(each)) is not None)
-            changes[name] = room.resolve(every[name], values, folder / name)
-            changes |= {other: follow(every[other], changes[name]) for other in group if other != name}
-    task = task_config(config.model)
-    completed = task.completed(Facts(index.labels, lambda: read_targets(index, "train")))
-    options = dict(config.model.task.options)
+    every = declared_modalities(model)
+    for name, group in branches(model).items():
+        changes[name] = modality_of(room(every[name])).resolve(every[name], values(group), folder / name)
+        changes |= {other: follow(every[other], changes[name]) for other in group if other != name}
+    task = task_config(model)
+    completed = task.completed(facts)
+    options = dict(model.task.options)
     for field in dataclasses.fields(completed):
         value = getattr(completed, field.name)
         if value != getattr(task, field.name):
             options[field.name] = list(value) if isinstance(value, tuple) else value
-    model = dataclasses.replace(config.model, task=Choice(config.model.task.name, options), **changes)
-    return dataclasses.replace(config, model=model)
+    return dataclasses.replace(model, task=Choice(model.task.name, options), **changes)

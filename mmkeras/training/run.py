@@ -8,6 +8,7 @@ runs/<name>/<time>/
 ├── task.json          the task spec
 ├── best.keras         the model with the best validation score
 ├── checkpoints/       the state that ``--resume`` goes on from
+├── stages/<name>/     best.keras, checkpoints and events of the stages before the last one, where there are any
 ├── train/ validation/ TensorBoard events
 ├── workers/<n>/       of a cluster: every worker's log.txt, and the events of those that are not the chief
 ├── trained.json       training is over; from here on the first worker of a cluster is alone
@@ -168,6 +169,13 @@ class Run:
         write_json(
             self.folder / name, {"time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")}
         )
+
+    def note_stage(self, result: dict[str, Any]) -> None:
+        """Keep what came of a stage of the training in run.json, and so in metrics.json and the report."""
+        stages = [each for each in self.provenance.get("stages", []) if each["name"] != result["name"]]
+        if self.provenance.get("stages") != [*stages, result]:
+            self.provenance["stages"] = [*stages, result]
+            write_json(self.folder / "run.json", self.provenance)
 
     def note_damaged(self, index: Index) -> None:
         """Keep which records of the data turned out damaged in run.json, and so in metrics.json and the report."""

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -31,9 +30,6 @@ from pipelines._stages.cluster import join, with_cluster
 from pipelines._stages.contract import ConfigT, Evaluated, Story
 from pipelines._stages.record_run import check_record, record_run
 from pipelines._stages.training import train_model
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["run_story", "stage"]
 
@@ -158,7 +154,9 @@ def _run(config: ConfigT, resumed: Path | None, plan: _Plan, console: Console, s
     if joined.nothing_left:
         return 0
     from mmkeras.model import check_augmentation
+    from mmkeras.training.stages import check_stages
 
+    check_stages(config)
     check_augmentation(config.model)
     with stage(console, "Data"), joined.chief_first("data"):
         config = story.prepare(config, console)

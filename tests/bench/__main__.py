@@ -142,13 +142,15 @@ def _fit_step(model: Any, run: Any, config: VqaConfig, index: Any, rounds: int, 
     from mmkeras.core.config import modality_configs
     from mmkeras.data.dataset import train_dataset
     from mmkeras.training.checkpoints import Checkpoints
-    from mmkeras.training.fit import compile_model
+    from mmkeras.training.compiling import compile_model
     from mmkeras.training.input_clock import InputClock
     from mmkeras.training.interrupts import Interrupts
     from mmkeras.training.progress import TerminalProgress
+    from mmkeras.training.stages import stages_of
     from mmkeras.training.tensorboard import Monitor
 
-    compile_model(model, config, index, 10_000, jit_compile=run.provenance["decided"]["jit_compile"])
+    (stage,) = stages_of(config, run, index)
+    compile_model(model, stage, 10_000, jit_compile=run.provenance["decided"]["jit_compile"])
     configs = modality_configs(config.model)
     size = config.train.batch_size
     data = train_dataset(

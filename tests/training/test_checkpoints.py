@@ -143,7 +143,7 @@ def test_the_state_is_saved_by_steps_and_by_minutes(tmp_path):
     assert saved == [3, 4]
     saved.clear()
     _fit(_model(), Noted(tmp_path, "val_loss", -1, every_minutes=0.0), epochs=1)
-    assert saved == [1, 2, 3, 4, 4]
+    assert saved == [1, 2, 3, 4]
     saved.clear()
     _fit(_model(), Noted(tmp_path, "val_loss", -1, every_minutes=60.0), epochs=1)
     assert saved == [4]

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from mmkeras.core.errors import TrainingError
 from mmkeras.model import build_model
@@ -44,7 +45,7 @@ def _kept(path: Path, message: str) -> None:
 
 def test_the_batch_of_a_step_is_made_once_more_with_its_keys(tmp_path):
     tiny = start(tmp_path)
-    path = save_batch(build_model(tiny.config.model), tiny.run, tiny.config, tiny.index, ALONE, 3, 6)
+    path = save_batch(build_model(tiny.config.model), tiny.stage, tiny.index, ALONE, 3, 6)
     assert path == tiny.run.folder / "diverged-00000003.npz"
     _kept(path, str(explain(path, 3, 1)))
     assert not list(tiny.run.folder.glob(".*.tmp*"))
@@ -55,7 +56,7 @@ def test_what_is_hidden_is_not_in_it(tmp_path):
     model = build_model(tiny.config.model)
     for level in ("text", "all"):
         with redacting(level):
-            _hidden(save_batch(model, tiny.run, tiny.config, tiny.index, ALONE, 3, 6), level)
+            _hidden(save_batch(model, tiny.stage, tiny.index, ALONE, 3, 6), level)
 
 
 def _hidden(path: Path, level: str) -> None:
@@ -71,7 +72,7 @@ def _hidden(path: Path, level: str) -> None:
 
 
 @pytest.mark.parametrize(("losses", "named"), [(contrastive, True), (uniformity, False)])
-def test_samples_are_named_where_a_loss_of_the_batch_has_them(losses, named):
+def test_samples_are_named_by_their_loss_or_by_what_they_add_to_that_of_the_batch(losses, named):
     rng = np.random.default_rng(0)
     inputs = {name: keras.Input((4,), name=name) for name in ("image", "text")}
     outputs = {f"{name}_embedding": keras.layers.Dense(3, name=f"head_{name}")(value) for name, value in inputs.items()}
@@ -82,9 +83,34 @@ def test_samples_are_named_where_a_loss_of_the_batch_has_them(losses, named):
     found = _losses(model, batch, {}, np.ones(5, "float32"), Objective(model, losses, {}, None))
     assert found["outputs_finite/image_embedding"].all()
     assert ("losses" in found) == named
+    assert ("influences" in found) != named
+    rows = found["losses" if named else "influences"]
+    assert rows.shape == (5,)
     if named:
-        assert found["losses"].shape == (5,)
-        assert np.ptp(found["losses"]) > 1
+        assert np.ptp(rows) > 1
+
+
+def _spread(outputs, targets, inputs, context):
+    """A loss of the batch alone that one sample can spoil."""
+    return {"spread": ops.log(ops.max(context.gather(outputs["value"]), axis=0))[0]}
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"), [([1, 2, 3, 9], 3), ([1, 2, np.inf, 3], 2)], ids=["finite", "infinite"]
+)
+def test_the_sample_that_spoils_a_loss_of_the_batch_as_a_whole_is_named(tmp_path, values, expected):
+    given = keras.Input((1,), name="value")
+    model = keras.Model({"value": given}, {"value": keras.layers.Identity(name="same")(given)})
+    model.compile("sgd", jit_compile=False)
+    objective = Objective(model, _spread, {}, None)
+    outputs = {"value": np.array(values, "float32")[:, None]}
+    rows = objective.influences(outputs, {}, {}, np.ones(4, "float32"))
+    assert int(np.argmax(rows)) == expected
+    assert np.isinf(rows[expected]) == np.isinf(values[expected])
+    path = tmp_path / "diverged-00000007.npz"
+    np.savez(path, keys=np.array(list("abcd")), weights=np.ones(4), influences=rows, whole=np.array(True))
+    said = "Samples by what they add to the loss of the batch as a whole at the last checkpoint:\n  " + "abcd"[expected]
+    assert said in str(explain(path, 7, 2))
 
 
 @pytest.mark.slow
@@ -106,7 +132,6 @@ def test_the_batch_of_a_training_is_kept(tmp_path):
         ({"outputs_finite/answer": np.array([True, False])}, "  b: not finite in outputs/answer"),
         (
             {"whole": np.array(True)},
-            "  The loss is of the batch as a whole: no single sample can be named.\n"
             "  Its inputs, targets and weights are finite. Samples: a, b.",
         ),
         (

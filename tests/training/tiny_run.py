@@ -1,4 +1,4 @@
-"""A run on the tiny table, text alone, that trains in seconds within this process."""
+"""A run on the tiny table, text alone where not said otherwise, that trains in seconds within this process."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from mmkeras.core.command_line import parse
-from mmkeras.core.config import modality_configs
+from mmkeras.core.config import StageConfig, modality_configs
 from mmkeras.core.console import Console
 from mmkeras.data.convert import convert
 from mmkeras.data.index import Index
@@ -18,6 +20,7 @@ from mmkeras.model import build_model, modality_specs, task_config, task_spec
 from mmkeras.training.fit import Fitted, fit
 from mmkeras.training.resolve import resolve
 from mmkeras.training.run import Run
+from mmkeras.training.stages import Stage, stages_of
 from pipelines.vqa import VqaConfig
 from tests.tiny import write_tiny_config, write_tiny_table
 
@@ -38,18 +41,38 @@ class TinyRun:
         config = dataclasses.replace(self.config, train=dataclasses.replace(self.config.train, **options))
         return fit(build_model(config.model), self.run, config, self.index, console=self.console)
 
+    def resumed(self) -> Fitted:
+        """Go on with it, as a new process does."""
+        keras.utils.set_random_seed(0)
+        model = build_model(self.config.model)
+        return fit(model, Run.open(self.run.folder), self.config, self.index, console=self.console, resume=True)
+
+    @property
+    def stage(self) -> Stage:
+        """Its last stage."""
+        return stages_of(self.config, self.run, self.index)[-1]
+
     @property
     def said(self) -> str:
         """What the user was told."""
         return self.console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def start(folder: Path, harm: Callable[[Path], None] | None = None) -> TinyRun:
-    """Convert the table, describe a run, and then harm the first training shard."""
+def start(
+    folder: Path,
+    harm: Callable[[Path], None] | None = None,
+    *,
+    stages: tuple[StageConfig, ...] = (),
+    picture: bool = False,
+) -> TinyRun:
+    """Convert the table, describe a run with these stages, and then harm the first training shard."""
     path = write_tiny_config(folder, write_tiny_table(folder, 96))
-    path.write_text(path.read_text().replace("[model]\n", '[model]\nwithout = ["image"]\n'))
+    without, edge = "" if picture else '["image"]', '[model.image]\nlevel = 3\narchitecture = "edge"\n'
+    text = path.read_text().replace("[model]\n", f"[model]\nwithout = {without or []}\n")
+    path.write_text(text.replace("[model.image]\n", edge))
     told = ["--config", str(path), "--data.cache", "none", "--data.samples_per_shard", "16"]
     config, _ = parse(VqaConfig, [*told, "--train.deterministic", "false"], program="t", description="")
+    config = dataclasses.replace(config, stages=stages)
     console = Console(file=io.StringIO(), width=500)
     index = convert(config.data, modality_configs(config.model), task_config(config.model), console)
     place = folder / "run"

@@ -22,6 +22,7 @@ from mmkeras.media.geometry import PinholeCamera
 from mmkeras.media.image.pixels import Window
 from mmkeras.media.points.radar_cloud import NUSCENES_FILTER, RadarFilter
 from mmkeras.modalities import ModalitySpec, camera_of
+from mmkeras.modalities.radar.spec import Spec as RadarSpec
 
 __all__ = ["Source", "describe_scene"]
 
@@ -114,7 +115,8 @@ class Source(SourceBase):
             ConfigError: ``model_camera`` or ``sweeps`` says something else, or no modality knows its camera.
         """
         camera = camera_of(modalities, tuple(self.model_camera), "data.source.options.model_camera")
-        taken = getattr(modalities.get(self.radar_name), "sweeps", None)
+        radar = modalities.get(self.radar_name)
+        taken = radar.sweeps if isinstance(radar, RadarSpec) else None
         if taken is not None and self.sweeps not in (None, taken):
             raise ConfigError(
                 f"data.source.options.sweeps: expected {taken}, as many as model.{self.radar_name}.sweeps, got "

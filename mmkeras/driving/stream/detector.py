@@ -14,6 +14,7 @@ from mmkeras.driving.stream.settings import Settings
 from mmkeras.media.geometry import PinholeCamera, Pose
 from mmkeras.media.image.pixels import Window
 from mmkeras.modalities import ModalitySpec
+from mmkeras.modalities.radar.spec import Spec as RadarSpec
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.tasks.detection.spec import Spec
 
@@ -75,7 +76,7 @@ class BundleDetector:
             raise ConfigError(f"{bundle.folder} has neither a camera nor a radar: {', '.join(bundle.specs)}")
         self.has_camera = self._image is not None
         self.has_radar = self._radar is not None
-        self.sweeps: int = getattr(self._radar, "sweeps", Settings().sweeps)
+        self.sweeps: int = self._radar.sweeps if isinstance(self._radar, RadarSpec) else Settings().sweeps
         """Sweeps of each radar that the model was trained on."""
         self._task = bundle.task
         self.camera: PinholeCamera = self._task.pinhole

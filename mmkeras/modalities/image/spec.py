@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -128,6 +129,10 @@ class Config(ModalityConfig):
                 problems.append(f"{name}: expected 0 or more and less than 1, got {getattr(self, name)}")
         if problems:
             raise ConfigError("\n".join(f"image {problem}" for problem in problems))
+
+    def untrained(self) -> Config:
+        """Return the same encoder without pretrained weights."""
+        return dataclasses.replace(self, weights="none")
 
     def moves(self) -> dict[str, str]:
         """Return the moves that are asked for, by the option."""

@@ -127,7 +127,7 @@ class Config(ModalityConfig):
 
 def _grid(modalities: Mapping[str, ModalitySpec]) -> tuple[int, ...]:
     """Return rows and columns of the first map among the modalities; empty where there is none."""
-    return next((grid for spec in modalities.values() if (grid := tuple(getattr(spec, "grid", ())))), ())
+    return next((grid for spec in modalities.values() if (grid := tuple(spec.grid))), ())
 
 
 @dataclass(frozen=True)

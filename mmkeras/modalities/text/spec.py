@@ -6,6 +6,7 @@ table of `characters` and keep to the same limit on a word's bytes.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping
@@ -30,8 +31,7 @@ from mmkeras.media.text.vocabulary import (
     write_vocabulary,
 )
 from mmkeras.media.text.wordpiece import pieces
-from mmkeras.modalities._config import ModalityConfig
-from mmkeras.modalities._contract import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
+from mmkeras.modalities._contract import NO_FACTS, NO_MODALITIES, Facts, ModalityConfig, ModalitySpec, TensorSpec
 from mmkeras.modalities._moves import MOVES
 
 __all__ = ["Config", "Spec", "check_text"]
@@ -97,8 +97,13 @@ class Config(ModalityConfig):
         if problems:
             raise ConfigError("text: " + "; ".join(problems) + ".")
 
-    def spec_before_data(self, name: str) -> Spec:
+    def recorded(self, spec: Spec, folder: Path) -> Config:
+        """Return the configuration with the vocabulary in the run's folder: the path starts from where it was made."""
+        return dataclasses.replace(self, vocabulary=str(folder / spec.vocabulary_file))
+
+    def spec_before_data(self, name: str, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES) -> Spec:
         """Return the spec with a vocabulary of special tokens alone, for what does not depend on its words."""
+        del modalities
         return Spec(name=name, max_length=self.max_length, vocabulary=SPECIAL_TOKENS, lowercase=self.lowercase)
 
     def spec(self, name: str, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
@@ -219,8 +224,8 @@ class Spec(ModalitySpec):
 
     def save_files(self, folder: Path) -> tuple[str, ...]:
         """Write ``<name>_vocabulary.txt``."""
-        write_vocabulary(folder / self._file, self.vocabulary)
-        return (self._file,)
+        write_vocabulary(folder / self.vocabulary_file, self.vocabulary)
+        return (self.vocabulary_file,)
 
     def to_json(self) -> dict[str, Any]:
         """Return the spec with the vocabulary's file name and sha256 in place of the tokens."""
@@ -229,7 +234,7 @@ class Spec(ModalitySpec):
             "name": self.name,
             "max_length": self.max_length,
             "lowercase": self.lowercase,
-            "vocabulary": {"file": self._file, "sha256": self._sha256, "tokens": len(self.vocabulary)},
+            "vocabulary": {"file": self.vocabulary_file, "sha256": self._sha256, "tokens": len(self.vocabulary)},
         }
 
     @classmethod
@@ -258,7 +263,8 @@ class Spec(ModalitySpec):
         return spec
 
     @property
-    def _file(self) -> str:
+    def vocabulary_file(self) -> str:
+        """The file beside the spec that holds the vocabulary."""
         return f"{self.name}_vocabulary.txt"
 
     @property

@@ -19,7 +19,7 @@ from mmkeras.tasks.detection.layers import DistanceChoice
 from mmkeras.tasks.detection.losses import HeatmapLoss, MapLoss
 from mmkeras.tasks.detection.spec import Config, Spec
 
-__all__ = ["build", "losses", "weights"]
+__all__ = ["build", "losses"]
 
 SIZE = (1.8, 3.0, 1.7)
 """Width, length and height (m) that the size map starts from: between a person and a lorry."""
@@ -97,12 +97,6 @@ def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
         "yaw": named("yaw", last("yaw", 2)),
         "velocity": named("velocity", SPEED * last("velocity", 2)),
     }
-
-
-def weights(spec: Spec, config: Config, class_counts: Mapping[str, int] | None) -> np.ndarray | None:
-    """Return None: rare classes are left to the focal heatmap loss."""
-    del spec, config, class_counts
-    return None
 
 
 def losses(spec: Spec, config: Config, class_counts: Mapping[str, int] | None = None) -> dict[str, keras.losses.Loss]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from mmkeras.core.errors import ConfigError
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, camera_of
+from mmkeras.tasks._contract import TaskConfig
 from mmkeras.tasks._labels import as_labels, check_share
 from mmkeras.tasks.detection.checks import camera_problems, range_problems
 from mmkeras.tasks.detection.classes import CLASS_RANGE, DEFAULT_RANGE
@@ -18,7 +19,7 @@ __all__ = ["Config"]
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(TaskConfig):
     """Options of the detection task."""
 
     labels: tuple[str, ...] = ("car", "truck", "pedestrian", "bicycle")
@@ -85,11 +86,6 @@ class Config:
     def loss_weights(self) -> dict[str, float]:
         """Return the weight in the loss of every map but the heatmap."""
         return {name: getattr(self, f"{name}_weight") for name in MAPS}
-
-    def completed(self, facts: Facts) -> Config:
-        """Return this configuration: the data adds nothing to it."""
-        del facts
-        return self
 
     def spec(self, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
         """Return the task's spec.

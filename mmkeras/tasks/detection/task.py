@@ -37,6 +37,7 @@ class Spec(TaskSpec):
     """
 
     kind: ClassVar[str] = "detection"
+    shapes_records: ClassVar[tuple[str, ...]] = ("labels", "max_objects", "camera", "camera_pose")
     follows: ClassVar[tuple[str, ...]] = (MIRROR,)
     metric: ClassVar[str] = "mAP"
     gated_by: ClassVar[Literal["decisions", "tolerance", "metric"]] = "metric"

@@ -12,7 +12,7 @@ from mmkeras.layers.encoded import pooled
 from mmkeras.layers.tokens import Encoded
 from mmkeras.tasks.embedding.spec import Config, Spec
 
-__all__ = ["CosineDistance", "build", "losses", "weights"]
+__all__ = ["CosineDistance", "build", "losses"]
 
 
 def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
@@ -24,11 +24,6 @@ def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
     x = keras.layers.Dropout(config.dropout, name="head_dropout")(pooled(encoded, spec.kind))
     x = keras.layers.Dense(spec.size, dtype=keras.config.floatx(), name="head_projection")(x)
     return {"embedding": keras.layers.UnitNormalization(dtype=keras.config.floatx(), name="embedding")(x)}
-
-
-def weights(spec: Spec, config: Config, class_counts: Mapping[str, int] | None) -> None:
-    """Return None: an embedding has no classes to weigh."""
-    del spec, config, class_counts
 
 
 def losses(spec: Spec, config: Config, class_counts: Mapping[str, int] | None = None) -> dict[str, keras.losses.Loss]:

@@ -12,7 +12,7 @@ import numpy as np
 from mmkeras.core.errors import ConfigError, DataError, nearest
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
 from mmkeras.modalities._moves import MOVES
-from mmkeras.tasks._contract import Outputs, TaskSpec
+from mmkeras.tasks._contract import Outputs, TaskConfig, TaskSpec
 from mmkeras.tasks._evidence import Confidences, Decisions, Evidence
 from mmkeras.tasks._labels import as_labels, check_gamma, check_share, check_weights, label_index
 from mmkeras.tasks._metrics import RankedPrecision, class_counts, f1, mean_of_known, ratio
@@ -22,7 +22,7 @@ __all__ = ["Config", "Spec"]
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(TaskConfig):
     """Options of the multilabel task."""
 
     labels: tuple[str, ...] = ()
@@ -94,6 +94,7 @@ class Spec(TaskSpec):
     """
 
     kind: ClassVar[str] = "multilabel"
+    shapes_records: ClassVar[tuple[str, ...]] = ("labels",)
     follows: ClassVar[tuple[str, ...]] = MOVES
     metric: ClassVar[str] = "micro_f1"
 

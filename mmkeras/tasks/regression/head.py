@@ -13,7 +13,7 @@ from mmkeras.layers.encoded import pooled
 from mmkeras.layers.tokens import Encoded
 from mmkeras.tasks.regression.spec import Config, Spec
 
-__all__ = ["RegressionLoss", "build", "losses", "weights"]
+__all__ = ["RegressionLoss", "build", "losses"]
 
 
 def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
@@ -28,11 +28,6 @@ def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
     x = keras.layers.Dense(len(spec.names), dtype=keras.config.floatx(), name="head_standardised")(x)
     scale = keras.layers.Rescaling(list(spec.std), list(spec.mean), dtype=keras.config.floatx(), name="value")
     return {"value": scale(x)}
-
-
-def weights(spec: Spec, config: Config, class_counts: Mapping[str, int] | None) -> None:
-    """Return None: a regression has no classes to weigh."""
-    del spec, config, class_counts
 
 
 def losses(spec: Spec, config: Config, class_counts: Mapping[str, int] | None = None) -> dict[str, keras.losses.Loss]:

@@ -12,7 +12,7 @@ import numpy as np
 from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
 from mmkeras.modalities._moves import MOVES
-from mmkeras.tasks._contract import Outputs, TaskSpec
+from mmkeras.tasks._contract import Outputs, TaskConfig, TaskSpec
 from mmkeras.tasks._evidence import Evidence, Numbers
 from mmkeras.tasks._labels import as_labels, check_share
 from mmkeras.tasks._metrics import r2, ratio
@@ -23,7 +23,7 @@ __all__ = ["Config", "Spec"]
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(TaskConfig):
     """Options of the regression task."""
 
     names: tuple[str, ...] = ("value",)
@@ -110,6 +110,7 @@ class Spec(TaskSpec):
     """
 
     kind: ClassVar[str] = "regression"
+    shapes_records: ClassVar[tuple[str, ...]] = ("names",)
     follows: ClassVar[tuple[str, ...]] = MOVES
     metric: ClassVar[str] = "relative_mae"
     metric_sign: ClassVar[int] = -1

@@ -95,7 +95,7 @@ def create_run(parent: Run, folder: Path, options: FineTuning) -> Run:
     decided = prepare(config.train)
     run = Run.create(folder, config, parent.specs, parent.task, parent.index, decided, latest=False)
     # The pipeline's own sections and whatever else the parent says stay as they are.
-    content = {**read_toml(parent.folder / "config.toml"), "train": _plain(config.train)}
+    content = {**read_toml(parent.folder / "config.toml"), "train": _plain(config.train), "stages": []}
     write_text(folder / "config.toml", tomlkit.dumps(content))
     keep_place(folder, Moved.of(parent.folder).starts)
     options = dataclasses.replace(options, parent=relative(parent.folder, folder))
@@ -184,7 +184,7 @@ def _tuned(config: RunConfig, options: FineTuning) -> RunConfig:
         precision="float32",
         xla="off",
     )
-    return dataclasses.replace(config, train=train)
+    return dataclasses.replace(config, train=train, stages=())
 
 
 def _plain(section: Any) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from PIL import Image
 
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
 from mmkeras.modalities._moves import MOVES
-from mmkeras.tasks import TargetSpec, TaskSpec
+from mmkeras.tasks import TargetSpec, TaskConfig, TaskSpec
 from mmkeras.tasks._evidence import Evidence
 from mmkeras.tasks._metrics import mean_of_known, ratio
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(TaskConfig):
     labels: tuple[str, ...] = ("road", "car")
     stride: int = 1
 
@@ -29,6 +29,7 @@ class Config:
 @dataclass(frozen=True)
 class Spec(TaskSpec):
     kind: ClassVar[str] = "masks"
+    shapes_records: ClassVar[tuple[str, ...]] = ("labels",)
     metric: ClassVar[str] = "mean_iou"
     follows: ClassVar[tuple[str, ...]] = MOVES
     reads_labels: ClassVar[bool] = False

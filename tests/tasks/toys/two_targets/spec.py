@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
-from mmkeras.tasks import TargetSpec, TaskSpec
+from mmkeras.tasks import TargetSpec, TaskConfig, TaskSpec
 from mmkeras.tasks._evidence import Evidence
 from mmkeras.tasks._metrics import ratio
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(TaskConfig):
     kinds: tuple[str, ...] = ("a", "b", "c")
 
     def spec(self, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:

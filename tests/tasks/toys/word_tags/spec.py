@@ -10,7 +10,7 @@ import numpy as np
 
 from mmkeras.core.errors import DataError
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
-from mmkeras.tasks import TargetSpec, TaskSpec
+from mmkeras.tasks import TargetSpec, TaskConfig, TaskSpec
 from mmkeras.tasks._evidence import Evidence
 from mmkeras.tasks._metrics import ratio
 
@@ -18,7 +18,7 @@ PADDING = -1
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(TaskConfig):
     tags: tuple[str, ...] = ("O", "B", "I")
 
     def spec(self, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:

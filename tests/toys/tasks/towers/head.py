@@ -10,11 +10,11 @@ from keras import ops
 
 from mmkeras.layers.tokens import Encoded, Tokens
 from mmkeras.tasks import SubmodelOutputs
-from mmkeras.tasks.classification.head import losses, weights
+from mmkeras.tasks.classification.head import losses
 from mmkeras.tasks.embedding.spec import Spec as Embedding
 from tests.toys.tasks.towers.spec import Config, Spec
 
-__all__ = ["build", "losses", "submodels", "weights"]
+__all__ = ["build", "losses", "submodels"]
 
 TOWERS = ("image", "text")
 
