@@ -170,7 +170,7 @@ def build_model(config: ModelConfig) -> keras.Model:
 
     inputs: dict[str, Any] = {}
     tokens: dict[str, Tokens] = {}
-    read = _branches(config, specs)
+    read = _Branches(config, specs)
     for name, spec in specs.items():
         branch = read[name]
         present = keras.Input((), dtype=spec.present.dtype, name=spec.present.name)
@@ -180,16 +180,21 @@ def build_model(config: ModelConfig) -> keras.Model:
     return keras.Model(inputs, head.build(encoded, task_spec(config), task), name="mmkeras")
 
 
-def _branches(config: ModelConfig, specs: dict[str, ModalitySpec]) -> dict[str, Branch]:
-    """Return the branch of each modality; modalities that share weights have the layers of one."""
-    configs = modality_configs(config)
-    read: dict[str, Branch] = {}
-    for name, group in branches(config).items():
-        read[name] = find("modalities", specs[name].kind, "branch").build(specs[name], configs[name], config.width)
-        for other in group:
-            if other != name and other in specs:
-                read[other] = read_again(read[name], specs[name], specs[other])
-    return read
+class _Branches(dict[str, Branch]):
+    """The branch of each modality, built when it is asked for; modalities that share weights have the layers of one."""
+
+    def __init__(self, config: ModelConfig, specs: dict[str, ModalitySpec]) -> None:
+        super().__init__()
+        self._width, self._specs, self._configs = config.width, specs, modality_configs(config)
+        self._built = {name: first for first, group in branches(config).items() for name in group}
+
+    def __missing__(self, name: str) -> Branch:
+        spec, first = self._specs[name], self._built[name]
+        if name != first:
+            self[name] = read_again(self[first], self._specs[first], spec)
+        else:
+            self[name] = find("modalities", spec.kind, "branch").build(spec, self._configs[name], self._width)
+        return self[name]
 
 
 def _or_null(name: str, tokens: Tokens, present: Any) -> Tokens:
