@@ -15,7 +15,16 @@ import numpy as np
 
 from mmkeras.core.errors import DataError
 
-__all__ = ["BOX_EDGES", "PinholeCamera", "Pose", "box_corners", "cell_centres", "quaternion_matrix", "quaternion_yaw"]
+__all__ = [
+    "BOX_EDGES",
+    "PinholeCamera",
+    "Pose",
+    "box_corners",
+    "cell_centres",
+    "project",
+    "quaternion_matrix",
+    "quaternion_yaw",
+]
 
 UNIT_TOLERANCE = 1e-3
 
@@ -185,6 +194,12 @@ class PinholeCamera:
         x, y = np.asarray(pixels, np.float64).T
         with np.errstate(invalid="ignore"):
             return np.asarray((x >= 0) & (x < self.width) & (y >= 0) & (y < self.height))
+
+
+def project(points: np.ndarray, intrinsic: np.ndarray) -> np.ndarray:
+    """Return pixels (N, 2) of points (N, 3) in front of a camera, given in its frame, by its matrix (3, 3)."""
+    depth = np.maximum(np.asarray(points, np.float64)[:, 2:3], 1e-6)
+    return np.asarray((points / depth @ np.asarray(intrinsic, np.float64).T)[:, :2])
 
 
 def box_corners(centre: np.ndarray, size: np.ndarray, rotation: np.ndarray) -> np.ndarray:

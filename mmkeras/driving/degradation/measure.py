@@ -1,7 +1,7 @@
-"""What is left of a model when a sensor is dead, late, turned or blind: its metrics in every such scenario.
+"""Metrics of a model when a sensor is dead, late, misaligned or blind.
 
-It runs the Keras model or any exported file alike. Sensor faults change the radar's raw values, as its spec describes
-them in ``scenarios()``; night, fog and rain are the samples that were recorded so.
+It runs the Keras model or any exported file. Sensor faults change the radar's raw values, as its spec describes them in
+``scenarios()``; night, fog and rain are the samples recorded in these conditions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mmkeras.tasks import TaskSpec
 __all__ = ["SCENARIOS", "SHOWN", "Scenario", "degradation"]
 
 SHOWN = ("mAP", "NDS_front", "velocity_error")
-"""Metrics of the detection task that the table holds."""
+"""Metrics of the detection task shown in the table."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,14 @@ class Scenario:
     name: str
     """Key in ``metrics.json``."""
     title: str
-    """The same in words."""
     dead: str = ""
-    """Kind of the modality that is missing."""
+    """Kind of the missing modality."""
     fault: str = ""
-    """Name of the radar's scenario that changes its raw values."""
+    """Name of the radar scenario that changes the raw values."""
     column: str = ""
-    """Column to take a part of the samples by."""
+    """Column that selects a part of the samples."""
     value: str = ""
-    """What stands in that column."""
+    """Value of the selected samples in that column."""
 
 
 SCENARIOS = (
@@ -70,22 +69,22 @@ def degradation(
 ) -> dict[str, dict[str, Any]]:
     """Score a model in every scenario.
 
-    Scenarios that do not apply are left out: a fault of a sensor that the model lacks, the loss of its only sensor,
-    and conditions that no sample was recorded in.
+    A scenario is left out where it does not apply: the fault of a sensor that the model lacks, the loss of its only
+    sensor, or a condition in which no sample was recorded.
 
     Args:
         infer: Keras model with dict inputs and outputs, or a callable on dicts of numpy arrays such as a Runner's
             ``infer``.
         samples: the samples, with raw values for the radar's faults.
         specs: modality specs by name.
-        task: gives the metrics.
-        metrics: names in its score.
-        batch_size: samples in a pass.
-        scenarios: what to try.
+        task: computes the metrics.
+        metrics: names of the metrics to return.
+        batch_size: samples in a batch.
+        scenarios: scenarios to score.
         progress: called with the title of each scenario before it runs.
 
     Returns:
-        By scenario the metrics and ``samples``; a metric that does not exist is ``None``.
+        The metrics and ``samples`` by scenario; a metric that is not defined is ``None``.
 
     Raises:
         DataError: no raw values to apply a fault to, or outputs that are not finite.

@@ -26,15 +26,7 @@ class Annotations:
     """The tables about annotated objects."""
 
     def __init__(self, folder: Path, samples: Table) -> None:
-        """Index the tables.
-
-        Args:
-            folder: where the tables are.
-            samples: the table ``sample`` with its column ``timestamp``.
-
-        Raises:
-            DataError: a table cannot be read, or an annotation of an unknown sample.
-        """
+        """Index the tables in a folder; ``samples`` is the table ``sample`` with its column ``timestamp``."""
         self._samples = samples
         columns = dict.fromkeys(("sample_token", "prev", "next"), "S")
         self._table = Table(folder / "sample_annotation.json", columns)
@@ -52,11 +44,7 @@ class Annotations:
         self._visibility = _names(folder / "visibility.json", "level")
 
     def boxes(self, sample: int, ego: Pose) -> list[Box]:
-        """Return the boxes of a sample in the order of the table.
-
-        Args:
-            sample: number of the sample.
-            ego: ego -> global; the boxes come in the frame of this ego.
+        """Return the boxes of a sample in the order of the table, in the frame of ``ego`` (ego -> global).
 
         Raises:
             DataError: a record with an unknown token, a broken rotation, or numbers that make no box; it names the

@@ -40,7 +40,7 @@ class Box:
     """One annotated object, in the frame that the reader says."""
 
     category: str
-    """As the dataset writes it, for example ``vehicle.bus.rigid``."""
+    """As in the dataset, for example ``vehicle.bus.rigid``."""
     name: str
     """Detection class, or ``""``."""
     centre: tuple[float, float, float]
@@ -52,7 +52,7 @@ class Box:
     velocity: tuple[float, float] = (math.nan, math.nan)
     """Along x and y of the frame in m/s over the ground; NaN where unknown."""
     visibility: int = 4
-    """How much of it the six cameras see: 1 up to 40 %, 2 to 60 %, 3 to 80 %, 4 more; 0 unknown."""
+    """Share visible to the six cameras: 1 up to 40 %, 2 to 60 %, 3 to 80 %, 4 more; 0 unknown."""
     radar_points: int = 0
     """Radar points inside; -1 where unknown."""
     lidar_points: int = 0
@@ -60,9 +60,8 @@ class Box:
     attribute: str = ""
     """For example ``vehicle.parked``, or ``""``."""
     token: str = ""
-    """Of the annotation."""
     instance: str = ""
-    """The same for one object in all frames of a scene."""
+    """Equal for one object in all frames of a scene."""
 
     def corners(self) -> np.ndarray:
         """Return the corners (8, 3): the front four, then the rear four."""

@@ -35,15 +35,12 @@ class SceneRequest:
     """One scene to be simulated."""
 
     index: int
-    """Position among all scenes."""
     name: str
-    """``scene-0001`` and so on."""
     split: str
     """``train``, ``validation`` or ``test``."""
     conditions: Conditions
-    """Light, weather and surroundings."""
     replay: bool
-    """Written with all camera frames and radar sweeps."""
+    """Whether all camera frames and radar sweeps are written."""
 
 
 def _spread(count: int, shares: dict[str, float], rest: str, rng: np.random.Generator) -> list[str]:

@@ -80,10 +80,10 @@ class SimulationConfig:
     """Processes; 0 takes one per core."""
 
     def __post_init__(self) -> None:
-        """Check the numbers.
+        """Check the values.
 
         Raises:
-            ConfigError: a number that cannot be simulated.
+            ConfigError: a value out of range.
         """
         for name in SHARES:
             if not 0.0 <= getattr(self, name) <= 1.0:

@@ -12,9 +12,8 @@ from PIL import Image, ImageDraw
 from mmkeras.driving.simulation.agents import KINDS
 from mmkeras.driving.simulation.conditions import SceneRequest
 from mmkeras.driving.simulation.radar import RADARS
-from mmkeras.driving.simulation.scene_rows import Rows, token
-from mmkeras.driving.simulation.schedule import CAMERA
-from mmkeras.media.geometry import BOX_EDGES, Pose, box_corners
+from mmkeras.driving.simulation.scene_rows import CAMERA, Rows, token
+from mmkeras.media.geometry import BOX_EDGES, Pose, box_corners, project
 from mmkeras.media.points.radar_cloud import read_nuscenes_radar
 
 __all__ = ["write_sample_page"]
@@ -24,12 +23,9 @@ COLUMNS = 3
 
 
 def write_sample_page(folder: Path, requests: list[SceneRequest], scenes: list[Rows]) -> Path:
-    """Write ``samples.png``: one scene of every combination of time and weather there is, plain and with boxes.
+    """Write ``samples.png``: one scene of each combination of time and weather, plain and with boxes.
 
-    Args:
-        folder: the nuScenes directory, whose pictures and sweeps are there already.
-        requests: the scenes.
-        scenes: their rows, in the same order.
+    The pictures and sweeps must exist; ``scenes`` has the rows of the requests in the same order.
     """
     chosen: dict[tuple[str, str], tuple[SceneRequest, Rows]] = {}
     for request, rows in zip(requests, scenes, strict=True):
@@ -70,7 +66,7 @@ def _tile(folder: Path, request: SceneRequest, rows: Rows) -> Image.Image:
             pose, size = _pose(note), np.array([note["size"]])
             corners = to_camera.apply(box_corners(np.array([pose.translation]), size, pose.matrix[None, :3, :3])[0])
             if (corners[:, 2] > 0.5).all():
-                pixels = _pixels(corners, intrinsic)
+                pixels = project(corners, intrinsic)
                 for a, b in BOX_EDGES:
                     draw.line([*pixels[a], *pixels[b]], fill=colours[categories[note["instance_token"]]])
     for channel in RADARS:
@@ -80,7 +76,7 @@ def _tile(folder: Path, request: SceneRequest, rows: Rows) -> Image.Image:
         moving = np.hypot(points[:, 4], points[:, 5]) > 1.0
         for at, fast in zip(place, moving, strict=True):
             if at[2] > 1.0:
-                x, y = _pixels(at[None], intrinsic)[0]
+                x, y = project(at[None], intrinsic)[0]
                 size = 1.2 + 12.0 / at[2]
                 draw.ellipse([x - size, y - size, x + size, y + size], fill=(255, 60, 50) if fast else (255, 230, 80))
     draw.text((6, 4), request.conditions.description, fill=(255, 255, 255))
@@ -92,8 +88,3 @@ def _tile(folder: Path, request: SceneRequest, rows: Rows) -> Image.Image:
 
 def _pose(row: dict[str, Any]) -> Pose:
     return Pose(tuple(row["translation"]), tuple(row["rotation"]))
-
-
-def _pixels(points: np.ndarray, intrinsic: np.ndarray) -> np.ndarray:
-    projected = points @ intrinsic.T
-    return np.asarray(projected[:, :2] / projected[:, 2:])

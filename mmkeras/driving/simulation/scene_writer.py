@@ -9,22 +9,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mmkeras.driving.simulation.annotations import annotate
+from mmkeras.driving.simulation.agents import KINDS, Agent
 from mmkeras.driving.simulation.camera import View, mounting
 from mmkeras.driving.simulation.conditions import SceneRequest
 from mmkeras.driving.simulation.config import SimulationConfig
 from mmkeras.driving.simulation.exposure import expose
 from mmkeras.driving.simulation.painting import Painter
 from mmkeras.driving.simulation.radar import RADARS, Returns, sweep_all
-from mmkeras.driving.simulation.radar_file import sweep_file
-from mmkeras.driving.simulation.scene_rows import Rows, SceneRows
-from mmkeras.driving.simulation.schedule import CAMERA, Shot, schedule
+from mmkeras.driving.simulation.scene_rows import CAMERA, Rows, SceneRows, Shot, key_stamp, schedule, token
 from mmkeras.driving.simulation.visibility import Sight, sight
 from mmkeras.driving.simulation.weather import atmosphere
 from mmkeras.driving.simulation.world import build_world
 from mmkeras.media.geometry import Pose
 
-__all__ = ["write_scene"]
+__all__ = ["RECORD", "annotate", "sweep_file", "write_scene"]
 
 
 def write_scene(request: SceneRequest, config: SimulationConfig, folder: Path) -> Rows:
@@ -90,3 +88,99 @@ def _write_pictures(scene: SceneRows, frames: list[Shot]) -> dict[int, dict[int,
             near = np.hypot(away[:, 0], away[:, 1]) < config.annotation_range
             seen[shot.key] = sight(canvas, {agent: number for agent, number in numbers.items() if near[agent]})
     return seen
+
+
+def _attribute(agent: Agent, speed: float) -> str:
+    if agent.kind == "pedestrian":
+        return "pedestrian.moving" if speed > 0.2 else "pedestrian.standing"
+    if agent.kind == "bicycle":
+        return "cycle.with_rider"
+    return "vehicle.parked" if agent.parked else "vehicle.moving" if speed > 0.2 else "vehicle.stopped"
+
+
+def annotate(scene: SceneRows, seen: dict[int, dict[int, Sight]], points: dict[int, dict[int, int]]) -> None:
+    """Annotate, at every key frame, who is near and ahead within 50 degrees; hidden ones as well."""
+    world = scene.world
+    tracks: dict[int, list[tuple[int, np.ndarray, float, float]]] = {}
+    for key in range(scene.config.key_frames):
+        position, heading, velocity = world.tracks.at(key_stamp(scene.config, key) * 1e-6)
+        feet = world.ground.lift(position)
+        away = position - position[0]
+        angle = np.arctan2(away[:, 1], away[:, 0]) - heading[0]
+        ahead = np.cos(angle) > math.cos(math.radians(50.0))
+        near = np.hypot(away[:, 0], away[:, 1]) < scene.config.annotation_range
+        for i in np.flatnonzero(ahead & near).tolist():
+            if i:
+                tracks.setdefault(i, []).append((key, feet[i], float(heading[i]), float(np.hypot(*velocity[i]))))
+    for i, track in tracks.items():
+        agent = world.agents[i]
+        names = [scene.token("annotation", i, key) for key, *_ in track]
+        for n, (key, foot, heading_i, speed) in enumerate(track):
+            view = seen[key].get(i, Sight(0, 0.0))
+            scene.add("sample_annotation", {
+                "token": names[n], "sample_token": scene.token("sample", key),
+                "instance_token": scene.token("instance", i),
+                "visibility_token": str(view.level), "attribute_tokens": [token("attribute", _attribute(agent, speed))],
+                "translation": [round(foot[0], 4), round(foot[1], 4), round(foot[2] + agent.size[2] / 2, 4)],
+                "size": list(agent.size),
+                "rotation": [round(math.cos(heading_i / 2), 9), 0.0, 0.0, round(math.sin(heading_i / 2), 9)],
+                "prev": names[n - 1] if n else "", "next": names[n + 1] if n + 1 < len(names) else "",
+                "num_lidar_pts": view.lidar_points, "num_radar_pts": points.get(key, {}).get(i, 0),
+            })  # fmt: skip
+        scene.add("instance", {
+            "token": scene.token("instance", i), "category_token": token("category", KINDS[agent.kind].category),
+            "nbr_annotations": len(track), "first_annotation_token": names[0], "last_annotation_token": names[-1],
+        })  # fmt: skip
+
+
+RECORD = np.dtype(
+    [
+        ("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("dyn_prop", "i1"), ("id", "<i2"), ("rcs", "<f4"), ("vx", "<f4"),
+        ("vy", "<f4"), ("vx_comp", "<f4"), ("vy_comp", "<f4"), ("is_quality_valid", "i1"), ("ambig_state", "i1"),
+        ("x_rms", "i1"), ("y_rms", "i1"), ("invalid_state", "i1"), ("pdh0", "i1"), ("vx_rms", "i1"), ("vy_rms", "i1"),
+    ]
+)  # fmt: skip
+"""One return, 43 bytes."""
+
+
+def sweep_file(returns: Returns) -> bytes:
+    """Return the content of a radar ``.pcd`` in the sensor's frame (x forward, y left)."""
+    count = len(returns.range)
+    records = np.zeros(max(count, 1), RECORD)
+    if count:
+        c, s = np.cos(returns.azimuth), np.sin(returns.azimuth)
+        records["x"], records["y"] = returns.range * c, returns.range * s
+        records["id"], records["rcs"] = np.arange(count), np.round(returns.rcs * 2) / 2
+        records["vx"], records["vy"] = returns.speed * c, returns.speed * s
+        records["vx_comp"], records["vy_comp"] = returns.ground_speed * c, returns.ground_speed * s
+        moving = np.abs(returns.ground_speed) > 0.7
+        records["dyn_prop"] = np.where(moving, np.where(returns.ground_speed < 0, 2, 0), 1)
+        records["is_quality_valid"] = 1
+        records["ambig_state"] = 3
+        records["invalid_state"] = np.where(returns.valid, 0, 4)
+        records["x_rms"] = records["y_rms"] = 19
+        records["vx_rms"] = records["vy_rms"] = 16
+        records["pdh0"] = 1
+    else:
+        for name in ("x", "y", "z", "rcs", "vx", "vy", "vx_comp", "vy_comp"):
+            records[name] = np.nan
+    return _header(len(records)) + records.tobytes() + b"\n"
+
+
+def _header(points: int) -> bytes:
+    names = RECORD.names or ()
+    formats = [RECORD[name] for name in names]
+    lines = (
+        "# .PCD v0.7 - Point Cloud Data file format",
+        "VERSION 0.7",
+        "FIELDS " + " ".join(names),
+        "SIZE " + " ".join(str(of.itemsize) for of in formats),
+        "TYPE " + " ".join("F" if of.kind == "f" else "I" for of in formats),
+        "COUNT " + " ".join("1" for _ in names),
+        f"WIDTH {points}",
+        "HEIGHT 1",
+        "VIEWPOINT 0 0 0 1 0 0 0",
+        f"POINTS {points}",
+        "DATA binary",
+    )
+    return ("\n".join(lines) + "\n").encode()

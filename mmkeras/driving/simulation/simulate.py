@@ -18,10 +18,8 @@ from mmkeras.driving.simulation.conditions import SceneRequest, plan_scenes
 from mmkeras.driving.simulation.config import SimulationConfig
 from mmkeras.driving.simulation.radar import RADARS
 from mmkeras.driving.simulation.sample_page import write_sample_page
-from mmkeras.driving.simulation.scene_rows import Rows
+from mmkeras.driving.simulation.scene_rows import CAMERA, Rows, write_tables
 from mmkeras.driving.simulation.scene_writer import write_scene
-from mmkeras.driving.simulation.schedule import CAMERA
-from mmkeras.driving.simulation.tables import write_tables
 from mmkeras.storage.files import locked, write_bytes, write_json
 
 if TYPE_CHECKING:
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["simulate"]
 
 FORMAT = 3
-"""Counts the changes of what is written: a directory of another number is not taken for this one."""
+"""Version of the output: a directory of another version is not reused."""
 NOTE = "simulation.json"
 PARTS = "parts"
 
@@ -38,13 +36,8 @@ PARTS = "parts"
 def simulate(config: SimulationConfig, folder: Path, console: Console | None = None) -> Path:
     """Write a nuScenes directory of simulated drives, and return it.
 
-    It is written as ``<folder>.partial`` and renamed when it is whole. After an interruption the same call goes on with
-    the scenes that are missing. A directory of the same configuration is left as it is.
-
-    Args:
-        config: what to simulate.
-        folder: the directory; its parent is made when missing.
-        console: shows progress; nothing is shown without it.
+    It is written as ``<folder>.partial`` and renamed when it is complete. After an interruption the same call continues
+    with the missing scenes. A directory of the same configuration is left unchanged.
 
     Raises:
         DataError: ``folder`` holds something else, or a worker process died.

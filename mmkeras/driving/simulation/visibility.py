@@ -36,12 +36,7 @@ class Sight:
 
 
 def sight(canvas: Canvas, numbers: dict[int, int]) -> dict[int, Sight]:
-    """Return what the camera sees, by agent index.
-
-    Args:
-        canvas: a finished picture with remembered outlines.
-        numbers: values in the object map by agent index.
-    """
+    """Return what the camera sees, by agent index."""
     visible = np.bincount(canvas.objects.ravel(), minlength=256)
     size = canvas.image.size
     alone = Image.new("L", size, 0)

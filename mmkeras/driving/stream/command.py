@@ -19,16 +19,15 @@ from mmkeras.core.errors import ConfigError
 from mmkeras.core.terminal import say, say_json
 from mmkeras.driving.stream.clock import Clock, RealClock, SteppedClock
 from mmkeras.driving.stream.detector import BundleDetector
-from mmkeras.driving.stream.drawing import annotated
+from mmkeras.driving.stream.drawing import annotated, has_mp4, write_video
 from mmkeras.driving.stream.faults import Fault, parse_fault, read_faults
 from mmkeras.driving.stream.injection import Injection
 from mmkeras.driving.stream.messages import Answer
 from mmkeras.driving.stream.replay import Recording, play
-from mmkeras.driving.stream.report import report
+from mmkeras.driving.stream.report import report, stream_tables, summary
 from mmkeras.driving.stream.settings import Settings
 from mmkeras.driving.stream.stream import SensorStream
 from mmkeras.driving.stream.timeline import timeline
-from mmkeras.driving.stream.video import has_mp4, write_video
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.storage.files import write_json, write_text
 from mmkeras.storage.privacy import Redaction, recorded
@@ -110,7 +109,6 @@ def stream(bundle: Bundle, options: argparse.Namespace, progress: Progress = lam
     if options.json:
         say_json(value, indent=2)
         return 0
-    from mmkeras.driving.stream.table import stream_tables, summary
     from mmkeras.runtime import tables
 
     drive, file = value["drive"], value["bundle"]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from rich.table import Table
 
 from mmkeras import __version__
 from mmkeras.driving.stream.injection import Injection
@@ -15,7 +18,7 @@ from mmkeras.driving.stream.replay import Recording
 from mmkeras.driving.stream.stream import SensorStream
 from mmkeras.runtime.predictor import Predictor
 
-__all__ = ["SCHEMA_VERSION", "machine", "report"]
+__all__ = ["SCHEMA_VERSION", "machine", "report", "stream_tables", "summary"]
 
 SCHEMA_VERSION = 1
 _PACKAGES = ("numpy", "pillow", "ai-edge-litert", "onnxruntime")
@@ -30,15 +33,9 @@ def report(
     drive: str,
     rate: float,
 ) -> dict[str, Any]:
-    """Return the report, ready for JSON but for ``outputs``.
+    """Return the content of ``stream.json`` after a replay, without ``outputs``.
 
-    Args:
-        stream: after the replay.
-        predictor: what ran.
-        recording: what was played.
-        injection: what went wrong.
-        drive: the directory, as the user named it.
-        rate: speed of the replay; 0 for as fast as possible.
+    ``drive`` is the directory as the user named it; ``rate`` the speed of the replay, 0 for as fast as possible.
     """
     bundle, file = predictor.bundle, predictor.file
     return {
@@ -63,7 +60,10 @@ def report(
             "seconds": round((recording.end - recording.start) / 1e6, 3),
         },
         "rate": rate,
-        "settings": {f"{k}_us" if k not in ("queue", "sweeps") else k: v for k, v in _settings(stream).items()},
+        "settings": {
+            name if name in ("queue", "sweeps") else f"{name}_us": value
+            for name, value in dataclasses.asdict(stream.settings).items()
+        },
         **stream.statistics.to_json(),
         **stream.counters(recording.end),
         "faults": [
@@ -97,10 +97,6 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _settings(stream: SensorStream) -> dict[str, int]:
-    return dataclasses.asdict(stream.settings)
-
-
 def _cpu() -> str:
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -108,3 +104,48 @@ def _cpu() -> str:
             if line.lower().startswith(("model name", "hardware")):
                 return line.partition(":")[2].strip()
     return platform.processor() or "unknown"
+
+
+def stream_tables(report: Mapping[str, Any]) -> list[Table]:
+    """Return what was answered how, the latency by stage, and the sensors, as `stream.json` says them."""
+    return [_answers(report), _latency(report), _sensors(report)]
+
+
+def summary(report: Mapping[str, Any]) -> list[str]:
+    """Return what the tables leave out, in sentences."""
+    kinds = ", ".join(f"{count} {kind}" for kind, count in report["kinds"].items() if count)
+    lines = [f"answers: {kinds or 'none'}; jumps of the sensors' clock: {report['clock_jumps']}"]
+    share = report["share_beyond_interpreter"]
+    if share is not None:
+        lines.append(f"{100 * share:.1f} % of an answer's work is beyond the interpreter's call (median)")
+    return lines
+
+
+def _answers(report: Mapping[str, Any]) -> Table:
+    table = Table(title="Answers", title_justify="left")
+    for column in ("frames", "of them ticks", "answered", "dropped", "blind", "after the deadline"):
+        table.add_column(column, justify="right")
+    names = ("frames", "ticks", "answered", "dropped", "blind", "deadline_missed")
+    table.add_row(*(str(report[name]) for name in names))
+    return table
+
+
+def _latency(report: Mapping[str, Any]) -> Table:
+    table = Table(title="Latency in ms", title_justify="left")
+    for column in ("stage", "p50", "p99", "mean", "max"):
+        table.add_column(column, justify="left" if column == "stage" else "right")
+    for stage, figures in report["latency_ms"].items():
+        table.add_row(stage, *(f"{figures[name]:.2f}" for name in ("p50", "p99", "mean", "max")))
+    return table
+
+
+def _sensors(report: Mapping[str, Any]) -> Table:
+    table = Table(title="Sensors", title_justify="left")
+    for column in ("sensor", "received", "not used", "absent", "late"):
+        table.add_column(column, justify="left" if column in ("sensor", "not used") else "right")
+    for name, sensor in report["sensors"].items():
+        counts = sensor["counts"]
+        other = ", ".join(f"{count} {key}" for key, count in counts.items() if count and key != "received")
+        seconds = [f"{sum(end - begin for begin, end in sensor[state]):.1f} s" for state in ("absent", "late")]
+        table.add_row(name, str(counts.get("received", 0)), other, *seconds)
+    return table

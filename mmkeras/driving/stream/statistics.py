@@ -13,19 +13,12 @@ __all__ = ["Statistics"]
 
 
 class Statistics:
-    """Counts every answer and keeps the last latencies.
-
-    Args:
-        keep: latencies per stage; older ones are let go of, so that a stream can run for months.
-    """
+    """Counts every answer and keeps the last ``keep`` latencies per stage, so that memory stays bounded."""
 
     def __init__(self, keep: int = 100_000) -> None:
         self.kinds: Counter[str] = Counter()
-        """Answers by ``Answer.kind``."""
         self.causes: Counter[str] = Counter()
-        """Answers by ``Answer.cause``."""
         self.reasons: Counter[str] = Counter()
-        """Answers by ``Answer.reason``, where there is one."""
         self.missed = 0
         """Answers after their deadline."""
         self._stages: dict[str, deque[float]] = {name: deque(maxlen=keep) for name in STAGES}
@@ -57,9 +50,9 @@ class Statistics:
         return result
 
     def share_beyond_interpreter(self) -> float | None:
-        """Return the median share of an answer's work that is not the engine's call; None before the first answer.
+        """Return the median share of an answer's work outside the engine's call; None before the first answer.
 
-        Work is all but the wait: an answer waits for a late sensor or for its turn, not for code.
+        The work does not include the wait for a late sensor or for its turn.
         """
         total, wait, inference = (np.array(self._stages[name]) for name in ("total", "wait", "inference"))
         work = total - wait

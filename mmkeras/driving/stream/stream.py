@@ -1,7 +1,7 @@
-"""A vehicle's sensor stream: messages in as they come, an answer for every frame out, whatever the sensors do.
+"""A vehicle's sensor stream: messages in, an answer for every frame out, whatever the sensors do.
 
-No thread, no sleep and no time of its own: who owns the sensors pushes what arrives, asks `next_due` how long nothing
-needs to be done, and polls. All methods may be called from several threads; one of them polls at a time.
+The stream has no thread, no sleep and no clock of its own: its owner pushes the messages, calls `next_due` for the next
+moment with work, and polls. All methods are thread-safe; one thread polls at a time.
 """
 
 from __future__ import annotations
@@ -24,26 +24,21 @@ __all__ = ["SensorStream"]
 _GRACE = 0.5
 """Share of a period by which a frame may be late before its tick is answered without it."""
 _UNREAD = 1000
-"""Answers for skipped frames that are kept until the next poll."""
+"""Most answers for skipped frames kept until the next poll."""
 
 
 class SensorStream:
-    """Pairs frames with sweeps and answers on the sensors that are there.
+    """Pairs frames with sweeps and answers with the available sensors.
 
-    Every frame that is pushed gets one answer, but for exact repetitions, which are counted. A frame that the queue
-    had no room for is answered with the detections before it (``skipped``). While no frames come, a clock at their
-    rate asks for answers on radar alone; with no sensor at all they are ``blind``.
+    Every frame pushed gets one answer, except exact repetitions, which are counted. A frame that does not fit into the
+    queue gets the previous detections (``skipped``). While no frames come, ticks at their rate are answered with the
+    radar alone; without any sensor they are ``blind``.
 
     Example:
         >>> stream = SensorStream(BundleDetector(predictor), RealClock())
         >>> stream.push(frame)
         >>> for answer in stream.poll():
         ...     print(answer.kind, answer.detections)
-
-    Args:
-        detector: the model.
-        clock: tells the time.
-        settings: limits; the defaults when not given.
     """
 
     def __init__(self, detector: Detector, clock: Clock, settings: Settings | None = None) -> None:
@@ -65,12 +60,7 @@ class SensorStream:
         self._polls = threading.Lock()
 
     def push(self, message: Message, arrived: int | None = None) -> None:
-        """Take a message in; returns at once.
-
-        Args:
-            message: a frame or a sweep.
-            arrived: when it arrived on the stream's clock; now when not given.
-        """
+        """Take a frame or sweep in, and return at once; ``arrived`` on the stream's clock defaults to now."""
         with self._lock:
             arrived = self.clock.now() if arrived is None else arrived
             if self._slot is None:
@@ -95,7 +85,7 @@ class SensorStream:
             self._enqueue(job)
 
     def poll(self) -> list[Answer]:
-        """Do what is due now: at most one inference. Call it again while it returns something.
+        """Do the work that is due, at most one inference. Call it again while it returns something.
 
         Returns:
             Answers in the order of their frames: those of skipped frames, then at most one other.
@@ -147,11 +137,7 @@ class SensorStream:
         self._end = moment
 
     def counters(self, now: int | None = None) -> dict[str, Any]:
-        """Return what was counted beside the answers: by sensor, and of the stream.
-
-        Args:
-            now: end of the open intervals of presence; the clock's time when not given.
-        """
+        """Return the counts by sensor and of the stream; ``now`` ends the open intervals of presence."""
         with self._lock:
             now = self.clock.now() if now is None else now
             self.intake.update(now)

@@ -11,7 +11,7 @@ from mmkeras.driving.simulation.agents import KINDS, new_agent
 from mmkeras.driving.simulation.conditions import Conditions, SceneRequest
 from mmkeras.driving.simulation.dynamics import Tracks
 from mmkeras.driving.simulation.radar import Returns, sweep_all
-from mmkeras.driving.simulation.radar_file import RECORD, sweep_file
+from mmkeras.driving.simulation.scene_writer import RECORD, sweep_file
 from mmkeras.driving.simulation.world import build_world
 
 CONFIG = SimulationConfig(radar_clutter=0.0)
