@@ -11,7 +11,7 @@ import numpy as np
 
 from mmkeras.core.errors import DataError
 from mmkeras.core.typed import is_finite
-from mmkeras.driving.drives.boxes import Box, category_to_class
+from mmkeras.driving.drives.snapshot import Box, category_to_class
 from mmkeras.driving.drives.tables import Table
 from mmkeras.media.geometry import Pose
 
@@ -31,7 +31,7 @@ class Annotations:
         columns = dict.fromkeys(("sample_token", "prev", "next"), "S")
         self._table = Table(folder / "sample_annotation.json", columns)
         sample = self._table.link("sample_token", samples)
-        # A neighbour that is not there costs the velocity of the boxes beside it, which are refused when asked for.
+        # A neighbour that is not there costs the velocity of the boxes beside it, which are refused when used.
         self._known_gap = {name: self._table.columns[name] != b"" for name in ("prev", "next")}
         for name in ("prev", "next"):
             self._table.link(name, self._table, optional=True)

@@ -20,8 +20,7 @@ import numpy as np
 
 from mmkeras.core.errors import DataError
 from mmkeras.core.typed import parse_json
-from mmkeras.driving.drives.boxes import Box
-from mmkeras.driving.drives.snapshot import Snapshot, camera_matrix, pose_of, read_text
+from mmkeras.driving.drives.snapshot import Box, Snapshot, camera_matrix, pose_of, read_text
 from mmkeras.media.geometry import Pose, quaternion_matrix
 
 __all__ = ["is_astyx", "snapshots"]

@@ -111,8 +111,8 @@ def _judge(alignments: list[Alignment]) -> Verdict:
         "best_yaw_uncertainty": turn.uncertainty if turn else None,
     }
     wrong, suspicious = _projection(numbers)
-    told = turn is not None and turn.uncertainty < 1.0
-    if turn is not None and told:
+    measured = turn is not None and turn.uncertainty < 1.0
+    if measured and turn is not None:
         surely = abs(turn.degrees) - 2 * turn.uncertainty
         side = "left" if turn.degrees > 0 else "right"
         said = f"the radar's points lie {abs(turn.degrees):.1f} degrees to the {side} of the annotated boxes"
@@ -122,7 +122,7 @@ def _judge(alignments: list[Alignment]) -> Verdict:
             suspicious.append(f"{said}: check the radar's extrinsic")
     if wrong or suspicious:
         return Verdict("wrong" if wrong else "suspicious", (*wrong, *suspicious), numbers, turn)
-    if turn is None or not told:
+    if turn is None or not measured:
         return Verdict(
             "unproven", (f"points fall into the picture; {boxes} boxes are too few to test angles",), numbers
         )

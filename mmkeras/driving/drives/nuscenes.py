@@ -13,8 +13,8 @@ import numpy as np
 
 from mmkeras.core.errors import DataError, nearest
 from mmkeras.driving.drives.annotations import Annotations
-from mmkeras.driving.drives.boxes import Box
 from mmkeras.driving.drives.sample_data import Frame, SampleData, Scene, read_scenes
+from mmkeras.driving.drives.snapshot import Box
 from mmkeras.driving.drives.tables import Table
 from mmkeras.driving.drives.times import usable
 from mmkeras.media.points.radar_cloud import NUSCENES_FILTER, RadarFilter, SweepFile, SweepFiles

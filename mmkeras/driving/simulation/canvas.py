@@ -2,7 +2,7 @@
 
 A picture is painted back to front (painter's algorithm) at twice its size, and reduced. Beside the colours the canvas
 keeps which object each pixel shows, so that light, fog and lamps can be added by distance afterwards
-(``mmkeras.driving.simulation.exposure``) and occlusion can be counted (``mmkeras.driving.simulation.visibility``).
+(``mmkeras.driving.simulation.exposure``) and occlusion can be counted (``mmkeras.driving.simulation.scene_writer``).
 """
 
 from __future__ import annotations

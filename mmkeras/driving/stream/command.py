@@ -16,7 +16,7 @@ from PIL import Image
 
 from mmkeras.bundle import Bundle
 from mmkeras.core.errors import ConfigError
-from mmkeras.core.terminal import say, say_json
+from mmkeras.core.terminal import say, say_json, show_progress
 from mmkeras.driving.stream.clock import Clock, RealClock, SteppedClock
 from mmkeras.driving.stream.detector import BundleDetector
 from mmkeras.driving.stream.drawing import annotated, has_mp4, write_video
@@ -67,7 +67,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--no-pictures", action="store_true", help="write no annotated frames and no video")
 
 
-def stream(bundle: Bundle, options: argparse.Namespace, progress: Progress = lambda what: None) -> int:
+def stream(bundle: Bundle, options: argparse.Namespace, progress: Progress = show_progress) -> int:
     """Replay a drive and write the folder; it appears whole or not at all."""
     out = Path(options.out)
     _check_out(out)

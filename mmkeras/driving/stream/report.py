@@ -10,12 +10,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from mmkeras import __version__
 from mmkeras.driving.stream.injection import Injection
 from mmkeras.driving.stream.replay import Recording
 from mmkeras.driving.stream.stream import SensorStream
+from mmkeras.runtime.grid import Grid
 from mmkeras.runtime.predictor import Predictor
 
 __all__ = ["SCHEMA_VERSION", "machine", "report", "stream_tables", "summary"]
@@ -106,9 +105,23 @@ def _cpu() -> str:
     return platform.processor() or "unknown"
 
 
-def stream_tables(report: Mapping[str, Any]) -> list[Table]:
-    """Return what was answered how, the latency by stage, and the sensors, as `stream.json` says them."""
-    return [_answers(report), _latency(report), _sensors(report)]
+def stream_tables(report: Mapping[str, Any]) -> list[Grid]:
+    """Return the counts of answers, the latency by stage and the sensors of a report as tables."""
+    columns = ("frames", "of them ticks", "answered", "dropped", "blind", "after the deadline")
+    answers = Grid("Answers", columns, right=columns)
+    answers.add(*(str(report[key]) for key in ("frames", "ticks", "answered", "dropped", "blind", "deadline_missed")))
+    figures = ("p50", "p99", "mean", "max")
+    latency = Grid("Latency in ms", ("stage", *figures), right=figures)
+    for stage, values in report["latency_ms"].items():
+        latency.add(stage, *(f"{values[name]:.2f}" for name in figures))
+    right = ("received", "absent", "late")
+    sensors = Grid("Sensors", ("sensor", "received", "not used", "absent", "late"), right=right)
+    for name, sensor in report["sensors"].items():
+        counts = sensor["counts"]
+        other = ", ".join(f"{count} {key}" for key, count in counts.items() if count and key != "received")
+        seconds = [f"{sum(end - begin for begin, end in sensor[state]):.1f} s" for state in ("absent", "late")]
+        sensors.add(name, str(counts.get("received", 0)), other, *seconds)
+    return [answers, latency, sensors]
 
 
 def summary(report: Mapping[str, Any]) -> list[str]:
@@ -119,33 +132,3 @@ def summary(report: Mapping[str, Any]) -> list[str]:
     if share is not None:
         lines.append(f"{100 * share:.1f} % of an answer's work is beyond the interpreter's call (median)")
     return lines
-
-
-def _answers(report: Mapping[str, Any]) -> Table:
-    table = Table(title="Answers", title_justify="left")
-    for column in ("frames", "of them ticks", "answered", "dropped", "blind", "after the deadline"):
-        table.add_column(column, justify="right")
-    names = ("frames", "ticks", "answered", "dropped", "blind", "deadline_missed")
-    table.add_row(*(str(report[name]) for name in names))
-    return table
-
-
-def _latency(report: Mapping[str, Any]) -> Table:
-    table = Table(title="Latency in ms", title_justify="left")
-    for column in ("stage", "p50", "p99", "mean", "max"):
-        table.add_column(column, justify="left" if column == "stage" else "right")
-    for stage, figures in report["latency_ms"].items():
-        table.add_row(stage, *(f"{figures[name]:.2f}" for name in ("p50", "p99", "mean", "max")))
-    return table
-
-
-def _sensors(report: Mapping[str, Any]) -> Table:
-    table = Table(title="Sensors", title_justify="left")
-    for column in ("sensor", "received", "not used", "absent", "late"):
-        table.add_column(column, justify="left" if column in ("sensor", "not used") else "right")
-    for name, sensor in report["sensors"].items():
-        counts = sensor["counts"]
-        other = ", ".join(f"{count} {key}" for key, count in counts.items() if count and key != "received")
-        seconds = [f"{sum(end - begin for begin, end in sensor[state]):.1f} s" for state in ("absent", "late")]
-        table.add_row(name, str(counts.get("received", 0)), other, *seconds)
-    return table

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from mmkeras.bundle import Bundle
 from mmkeras.core.errors import ConfigError
-from mmkeras.core.terminal import say, say_json
+from mmkeras.core.terminal import say, say_json, show_progress
 from mmkeras.runtime.benchmark import benchmark
 from mmkeras.runtime.differences.compare import compare
 from mmkeras.runtime.differences.report import diff_tables, summary
@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--runs", type=int, default=200, metavar="N", help="timed inferences per file with --measure (default: 200)")
 
 
-def diff(bundle: Bundle, options: argparse.Namespace, progress: Callable[[str], None] = lambda what: None) -> int:
+def diff(bundle: Bundle, options: argparse.Namespace, progress: Callable[[str], None] = show_progress) -> int:
     """Compare and print; the status is 0 whether or not something changed."""
     if options.runs < 1:
         raise ConfigError(f"--runs: expected at least 1, got {options.runs}")

@@ -1,8 +1,8 @@
-"""What an exported file is made of: operators, and bytes of weights by type and by part of the model.
+"""Contents of an exported file: operators, and bytes of weights by type and by part of the model.
 
-The parts are told by the names that Keras gives its layers and that the converters keep: ``<modality>_branch`` and
-``<modality>_null_token`` belong to a modality, ``fusion_...`` to the fusion and ``head_...`` to the head. What carries
-no such name, shared constants above all, is ``other``.
+The part follows from the names that Keras gives its layers and that the converters keep: ``<modality>_branch`` and
+``<modality>_null_token`` belong to a modality, ``fusion_...`` to the fusion and ``head_...`` to the head. Other names,
+above all shared constants, count as ``other``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Contents:
     """The make-up of one file."""
 
     operators: Counter[str] = field(default_factory=Counter)
-    """How often each operator stands in the file."""
+    """Occurrences of each operator."""
     types: Counter[str] = field(default_factory=Counter)
     """Bytes of constants by their type."""
     parts: Counter[str] = field(default_factory=Counter)

@@ -16,11 +16,7 @@ _LONGEST = 60
 
 
 def diff_tables(value: Mapping[str, Any]) -> list[Grid]:
-    """Return what changed, as tables; those without a row are left out.
-
-    Args:
-        value: from `compare`.
-    """
+    """Return the changes found by `compare` as tables; empty tables are left out."""
     tables = [_files(value), _metrics(value), _numbers("Keras metric by scenario", "scenario", value["scenarios"])]
     for name, file in value["files"].items():
         tables.append(_bytes(f"{name}: bytes of weights by part of the model", "part", file["parts"]))

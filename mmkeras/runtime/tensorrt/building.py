@@ -22,11 +22,11 @@ _DYNAMIC = "int8-dynamic"
 
 
 def onnx_file(bundle: Bundle, precision: str | None = None) -> ExportedFile:
-    """Return the ONNX file to build from: the asked-for precision, or the most exact one.
+    """Return the ONNX file to build from: the requested precision, or the most exact one.
 
     Raises:
         ConfigError: the bundle has no such file.
-        BundleError: it has been rejected by its export.
+        BundleError: its export rejected it.
     """
     files = [file for file in bundle.files if file.format == "onnx" and bundle.holds(file)]
     asked = [file for file in files if precision in (None, file.precision)]
@@ -61,11 +61,11 @@ def build_engine(
 
     Args:
         bundle: the opened bundle.
-        precision: of the ONNX file; the most exact one when not given.
+        precision: of the ONNX file; by default the most exact one.
         options: batch sizes, memory, DLA.
-        library: ``tensorrt`` or ``tensorrt-rtx``; the first one that can be used when not given.
-        out: file to write; ``engines/<name>.<precision>.plan`` when not given.
-        timing_cache: file that keeps what was measured; one beside the engine when not given.
+        library: ``tensorrt`` or ``tensorrt-rtx``; by default the first usable one.
+        out: file to write; by default ``engines/<name>.<precision>.plan``.
+        timing_cache: file of measurements; by default one beside the engine.
         say: called with the progress.
 
     Returns:
@@ -75,7 +75,7 @@ def build_engine(
         ConfigError: the bundle has no such file, or an option that the library or GPU does not have.
         DependencyError: no TensorRT, or no GPU.
         BundleError: the ONNX file is altered, or holds what this TensorRT does not know.
-        ExportError: the builder gave up or crashed.
+        ExportError: the builder failed or crashed.
     """
     file = onnx_file(bundle, precision)
     onnx = bundle.load(file.path, file.sha256)
@@ -86,10 +86,7 @@ def build_engine(
 
 
 def rebuild_stale(bundle: Bundle, say: Callable[[str], None] = lambda text: None) -> list[Path]:
-    """Build every engine of a bundle again that was not built for this machine or this bundle.
-
-    Returns:
-        The engines that were built.
+    """Build the engines of a bundle again that do not fit this machine or this bundle, and return them.
 
     Raises:
         MmkerasError: see `build_engine`.

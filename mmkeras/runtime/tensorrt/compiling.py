@@ -33,19 +33,17 @@ class Job:
     """One engine to build."""
 
     onnx: Path
-    """The ONNX file."""
     engine: Path
-    """The file to write; its sidecar goes beside it."""
+    """The file to write; its sidecar is written beside it."""
     source: str = ""
     """Path of the ONNX file in its bundle, for the sidecar."""
     precision: str = ""
-    """Precision of the ONNX file, as the manifest names it."""
+    """Precision of the ONNX file in the manifest."""
     library: str | None = None
-    """``tensorrt`` or ``tensorrt-rtx``; the first one that can be used when not given."""
+    """``tensorrt`` or ``tensorrt-rtx``; by default the first usable one."""
     timing_cache: Path | None = None
-    """File that keeps what was measured; made when missing."""
+    """File of measurements; created when missing."""
     options: BuildOptions = field(default_factory=BuildOptions)
-    """Batch sizes, memory, DLA."""
 
     def to_json(self) -> str:
         """Return the job for another process."""
@@ -65,17 +63,13 @@ class Job:
 
 
 def compile_engine(job: Job, say: Callable[[str], None] = lambda text: None) -> BuiltFor:
-    """Build one engine in another process and return its sidecar.
-
-    Args:
-        job: what to build.
-        say: called with the progress.
+    """Build one engine in another process and return its sidecar; ``say`` is called with the progress.
 
     Raises:
         ConfigError: an option that the library or GPU does not have.
         DependencyError: no TensorRT, or no GPU; says what to do.
         BundleError: the ONNX file is missing, damaged, or holds what this TensorRT does not know.
-        ExportError: the builder gave up or crashed.
+        ExportError: the builder failed or crashed.
     """
     for file in (job.engine, job.timing_cache):
         if file is not None and file.is_dir():

@@ -30,11 +30,7 @@ _DTYPES = {
 
 
 def dtype_of(kind: Any) -> str:
-    """Return numpy's name of a TensorRT type.
-
-    Raises:
-        BundleError: a type that numpy has not.
-    """
+    """Return numpy's name of a TensorRT type."""
     name = str(getattr(kind, "name", kind)).rpartition(".")[2]
     if name not in _DTYPES:
         raise BundleError(f"Expected an engine with inputs and outputs of {', '.join(_DTYPES)}, got {name}.")
@@ -45,13 +41,7 @@ class Execution:
     """An engine on the GPU, ready to run."""
 
     def __init__(self, library: Library, engine: Path, built: BuiltFor, gpu: Gpu) -> None:
-        """Load an engine whose sidecar has been checked, and take all the memory that it will ever need.
-
-        Args:
-            library: TensorRT.
-            engine: the serialised engine.
-            built: its sidecar.
-            gpu: where it runs.
+        """Load an engine whose sidecar has been checked, and allocate all its memory.
 
         Raises:
             BundleError: TensorRT cannot load it, or it has other inputs than its sidecar says.
@@ -97,11 +87,8 @@ class Execution:
         )
         """Inputs without the batch dimension."""
         self.outputs = tuple(name for name in names if name not in given)
-        """Names of the outputs."""
         self.smallest = max(shapes.min[0] for shapes in built.profile.values())
-        """Smallest batch."""
         self.largest = min(shapes.max[0] for shapes in built.profile.values())
-        """Largest batch."""
         self._stream = Stream()
         self._shape(self.largest)
         for name in names:
@@ -116,10 +103,10 @@ class Execution:
         """Run one batch.
 
         Args:
-            inputs: arrays (B, ...) by name; smallest <= B <= largest, or fewer, which are then filled up.
+            inputs: arrays (B, ...) by name; B <= largest; a batch below ``smallest`` is padded.
 
         Returns:
-            Arrays (B, ...) by output name, which are the caller's.
+            Copies (B, ...) by output name.
 
         Raises:
             CudaError: the driver or the engine failed.

@@ -11,14 +11,11 @@ _INNER = {"moments", "batchnorm", "convolution", "separable_conv2d"}
 
 
 def keras_layer(name: str) -> str:
-    """Return the path of the Keras layer that a node or tensor name carries, or an empty text.
+    """Return the path of the Keras layer in the name of a node or tensor, or an empty text.
 
     The converter keeps TensorFlow's scopes: ``mmkeras_1/text_branch_1/key_1/MatMul`` is the layer ``text_branch/key``.
-    The number behind every scope counts the calls of the model; the model's own number says which it is. A node that
-    the converter added itself has no scope.
-
-    Args:
-        name: of a node or a tensor.
+    The number behind every scope counts the calls of the model; the first scope gives that number. A node that the
+    converter added itself has no scope.
     """
     scopes = name.split("/")[:-1]
     if not scopes:
@@ -35,12 +32,7 @@ def keras_layer(name: str) -> str:
 
 
 def explain_error(text: str, names: tuple[str, ...] = ()) -> str:
-    """Add the Keras layer to a message of TensorRT, where a name in it carries one.
-
-    Args:
-        text: what TensorRT said.
-        names: node names that belong to it.
-    """
+    """Append the Keras layer to a message of TensorRT, where it or one of ``names`` contains a node name."""
     # A path of the library's own source begins with a slash.
     found = [*names, *re.findall(r'-> "([^"]+)"', text), *re.findall(r"(?<![\w./])[\w.]+(?:/[\w.:]+)+", text)]
     layers = [layer for layer in map(keras_layer, found) if layer]

@@ -17,11 +17,10 @@ class Shapes:
     """The shapes of one input in an optimisation profile, batch included."""
 
     min: tuple[int, ...]
-    """Smallest."""
     opt: tuple[int, ...]
-    """The one that the engine is tuned for."""
+    """The shape that the engine is tuned for."""
     max: tuple[int, ...]
-    """Largest; memory is taken for it."""
+    """Largest; memory is allocated for it."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +28,9 @@ class BatchRange:
     """Batch sizes of an engine."""
 
     min: int = 1
-    """Smallest."""
     opt: int = 1
-    """The one that the engine is tuned for."""
+    """The size that the engine is tuned for."""
     max: int = 1
-    """Largest."""
 
     @classmethod
     def parse(cls, text: str) -> BatchRange:
@@ -60,15 +57,11 @@ class BatchRange:
         return str(self.min) if self.static else f"{self.min}:{self.opt}:{self.max}"
 
     def shapes(self, name: str, shape: Sequence[int]) -> Shapes:
-        """Return the profile of one input.
-
-        Args:
-            name: of the input.
-            shape: its shape in the network; -1 where a dimension is dynamic.
+        """Return the profile of one input with its shape in the network; -1 marks a dynamic dimension.
 
         Raises:
             BundleError: another dimension than the first is dynamic.
-            ConfigError: the first one is fixed, and not to the one size that is asked for.
+            ConfigError: the first one is fixed to another size than the requested one.
         """
         dims = tuple(int(size) for size in shape)
         loose = [axis for axis, size in enumerate(dims) if size < 0 and axis]

@@ -10,8 +10,8 @@ from mmkeras.driving.simulation.canvas import FIRST, GROUND, SKY, Canvas, Shadin
 from mmkeras.driving.simulation.conditions import Conditions, SceneRequest
 from mmkeras.driving.simulation.exposure import expose
 from mmkeras.driving.simulation.painting import Painter
+from mmkeras.driving.simulation.scene_writer import sight
 from mmkeras.driving.simulation.shapes import agent_mesh
-from mmkeras.driving.simulation.visibility import sight
 from mmkeras.driving.simulation.weather import atmosphere
 from mmkeras.driving.simulation.world import build_world
 from mmkeras.media.geometry import Pose
