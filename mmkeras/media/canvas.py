@@ -1,6 +1,6 @@
-"""A drawing board for overlays: smooth lines, halos that read on any ground, labels that keep out of each other's way.
+"""A drawing board for overlays: smooth lines with halos, and labels that do not overlap.
 
-Pillow and numpy only: a vehicle writes its annotated frames with this.
+Pillow and numpy only: a vehicle writes its annotated frames with it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 __all__ = ["Canvas", "class_colour", "depth_colour"]
 
-# Okabe and Ito's palette, as the figures of the evaluation use it: told apart with every common colour-vision
-# deficiency.
+# Okabe and Ito's palette, as in the figures of the evaluation: distinct with every common colour-vision deficiency.
 _CLASSES = {
     "car": "#0072B2",
     "truck": "#CC79A7",
@@ -55,13 +54,7 @@ def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 class Canvas:
-    """Draws at twice the size and reduces it at the end; all coordinates and widths are pixels of the result.
-
-    Args:
-        width: columns of the result.
-        height: rows of the result.
-        colour: the ground.
-    """
+    """Draws at twice the size and reduces it at the end; all coordinates and widths are pixels of the result."""
 
     def __init__(self, width: int, height: int, colour: str = "#FFFFFF") -> None:
         self.width, self.height = width, height
@@ -84,14 +77,9 @@ class Canvas:
         dashed: bool = False,
         halo: str = "",
     ) -> None:
-        """Draw a line through points (N, 2).
+        """Draw a line through points (N, 2) of columns and rows, dashed with 5 pixels on and 4 off.
 
-        Args:
-            points: columns and rows.
-            colour: any that Pillow reads.
-            width: pixels.
-            dashed: 5 pixels on, 4 off.
-            halo: a colour to draw one pixel wider beneath it; none when empty.
+        ``halo`` is the colour of a line one pixel wider beneath it; none when empty.
         """
         pieces = _dashes(points) if dashed else [points]
         for ink, extra in ((halo, 2.0), (colour, 0.0)):
@@ -157,14 +145,14 @@ class Canvas:
         """Write a tag at the first place where it covers no other one.
 
         Args:
-            texts: the longest first; a shorter one is taken where that finds no room.
+            texts: the longest first; a shorter one is used where that does not fit.
             places: left and bottom ends to try, the best first; each is moved into the area.
-            colour: ground of the tag; the writing is black or white.
-            area: left, top, right, bottom of what the tag must stay in.
+            colour: background of the tag; the text is black or white.
+            area: left, top, right, bottom of the area of the tag.
             size: of the font.
 
         Returns:
-            Whether there was room; the tag is left out otherwise.
+            Whether the tag was drawn.
         """
         height = size + 5
         for text in texts:

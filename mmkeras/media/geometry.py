@@ -33,11 +33,7 @@ BOX_EDGES = ((0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0,
 
 
 def quaternion_matrix(rotation: Sequence[float]) -> np.ndarray:
-    """Return the rotation matrix (3, 3) of a quaternion (w, x, y, z).
-
-    Raises:
-        DataError: not four finite numbers of length 1.
-    """
+    """Return the rotation matrix (3, 3) of a quaternion (w, x, y, z)."""
     # Plain floats: numpy takes three times as long for four numbers, and a drive has millions of poses.
     values = [float(value) for value in rotation]
     length = math.sqrt(sum(value * value for value in values))
@@ -69,7 +65,7 @@ class Pose:
     """Unit quaternion (w, x, y, z)."""
 
     def __post_init__(self) -> None:
-        """Check the numbers.
+        """Check the values.
 
         Raises:
             DataError: a broken quaternion, or a translation that is not three finite numbers.
@@ -146,9 +142,8 @@ class PinholeCamera:
     """
 
     width: float
-    """Columns of the model's image."""
+    """Columns of the model's image; the height is its rows."""
     height: float
-    """Rows of the model's image."""
     focal: float
     """Focal length in pixels of the model's image."""
     centre_x: float
@@ -174,13 +169,11 @@ class PinholeCamera:
     def window(self, intrinsic: np.ndarray) -> tuple[float, float, float, float]:
         """Return the part (left, top, right, bottom) of a real camera's image that this camera sees.
 
-        Scaling that part to ``width`` x ``height`` makes the image one of this camera; it may reach over the edge.
-
-        Args:
-            intrinsic: the real camera's matrix (3, 3), in pixels, without skew.
+        Scaling that part to ``width`` x ``height`` gives an image of this camera; it may extend beyond the real image.
+        The matrix (3, 3) is in pixels, without skew.
 
         Raises:
-            DataError: no camera matrix.
+            DataError: not a camera matrix.
         """
         k = np.asarray(intrinsic, np.float64)
         if k.shape != (3, 3) or not np.isfinite(k).all() or k[0, 0] <= 0 or k[1, 1] <= 0:

@@ -64,13 +64,13 @@ def write_json(path: Path, value: Any) -> Path:
 
 
 def claim(path: Path) -> int:
-    """Mark a file or folder as in use until the returned descriptor is closed or the process ends, however it ends.
+    """Mark a file or folder as in use until the returned descriptor is closed or the process ends.
 
-    Nothing is written for it, so that nothing can be left behind.
+    No file is written for it, so that none can be left behind.
 
     Raises:
-        BlockingIOError: another process, or this one, has marked it already.
-        OSError: it is gone, or its file system knows no locks.
+        BlockingIOError: it is marked already, by any process.
+        OSError: it is gone, or its file system has no locks.
     """
     try:
         import fcntl
@@ -104,17 +104,17 @@ def held(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked(path: Path, what: str, say: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Let processes and threads that would do the same work wait for each other, and say whom they wait for.
+    """Let processes and threads with the same work wait for each other, and print whom they wait for.
 
     The lock ends with its process, and its file with it.
 
     Args:
-        path: the lock's file; its folder is there.
-        what: what the one that holds it does, for example ``which converts the same data``.
-        say: prints a line; standard error when not given.
+        path: the lock's file, in an existing folder.
+        what: the work of its holder, for example ``which converts the same data``.
+        say: prints a line; by default to standard error.
 
     Raises:
-        OSError: nothing can be written there, or the file system knows no locks.
+        OSError: nothing can be written there, or the file system has no locks.
     """
     import fcntl
 

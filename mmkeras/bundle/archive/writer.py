@@ -31,10 +31,10 @@ def write_archive(target: Path, contents: Mapping[str, Path | bytes], *, sign: s
     Args:
         target: the file to write; an existing one is replaced.
         contents: a file or bytes by member name.
-        sign: file with an Ed25519 private key (PEM) to sign with.
+        sign: file with an Ed25519 private key (PEM).
 
     Raises:
-        ArchiveError: a name or size that a reader would refuse, a file that cannot be read or changed meanwhile.
+        ArchiveError: a name or size that a reader would refuse, or a file that is unreadable or changes meanwhile.
         ConfigError: the key cannot be used.
     """
     where = str(target)
@@ -78,12 +78,7 @@ def write_archive(target: Path, contents: Mapping[str, Path | bytes], *, sign: s
 
 
 def sign_archive(path: Path, key: str | Path) -> Path:
-    """Sign a packed bundle, or sign it anew; its other members stay as they are.
-
-    Raises:
-        ArchiveError: the bundle is damaged.
-        ConfigError: the key cannot be used.
-    """
+    """Sign a packed bundle, or sign it anew; its other members stay as they are."""
     unpacked = Unpacked(Archive.open(path))
     try:
         unpacked.get(unpacked.archive.members)

@@ -42,9 +42,8 @@ class Header:
     """What a file says that is of use to sort it."""
 
     frames: int
-    """Images in it."""
     group: str
-    """A hash that files of one patient (of one study, where none is named) have in common; empty without either."""
+    """A hash common to the files of one patient (of one study, where no patient is named); empty without either."""
     device: str
     """Kind of device by its code in the standard: CT, MR, US; empty where there is none."""
 
@@ -59,9 +58,9 @@ def is_dicom(data: bytes) -> bool:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep pydicom from quoting what a file says, in warnings and in its log, which may reach the terminal.
+    """Keep pydicom from quoting the file in warnings and in its log, which may reach the terminal.
 
-    One thread at a time: all of this holds for the whole process, and is put back as it was found.
+    One thread at a time: this changes the whole process, and restores it afterwards.
     """
     from pydicom import config
 
@@ -78,14 +77,10 @@ def quiet() -> Iterator[None]:
 
 
 def read_header(path: Path, name: str) -> Header:
-    """Read a file's header.
-
-    Args:
-        path: the file.
-        name: how messages name it.
+    """Read a file's header; ``name`` names the file in messages.
 
     Raises:
-        DataError: not a DICOM file, or a damaged one; nothing of what it says is quoted.
+        DataError: not a DICOM file, or a damaged one; nothing of its content is quoted.
     """
     import pydicom
 

@@ -27,13 +27,10 @@ class Header:
     dtype: np.dtype
     """The packed record of a point."""
     width: int
-    """Points in a row."""
     height: int
-    """Rows."""
     viewpoint: tuple[float, ...]
     """Translation and quaternion of the sensor."""
     encoding: str
-    """One of `ENCODINGS`."""
     lines: int
     """Lines up to the data."""
     size: int
@@ -53,11 +50,7 @@ def header_text(count: int, fields: Sequence[str]) -> bytes:
 
 
 def read_header(data: bytes, name: str) -> Header:
-    """Read and check a header.
-
-    Raises:
-        DataError: it is not a PCD header, or not one of format 0.7; names the file and the line.
-    """
+    """Read and check a header."""
     values: dict[str, tuple[int, list[str]]] = {}
     position = line = 0
     while "DATA" not in values:
