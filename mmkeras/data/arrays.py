@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from mmkeras.core.components import find
 from mmkeras.core.errors import DataError
-from mmkeras.data.encode import room
+from mmkeras.data.encode import kind_of
 from mmkeras.data.features import decode_targets, parse
 from mmkeras.data.index import Index
 from mmkeras.data.targets import rows_at_once
@@ -168,7 +168,7 @@ def _open(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
 def _fill(tables: Mapping[str, np.ndarray], spec: ModalitySpec, raw: list[bytes]) -> None:
     if not raw:
         return
-    decode = find("modalities", room(spec), "records").decode
+    decode = find("modalities", kind_of(spec), "records").decode
 
     @tf.autograph.experimental.do_not_convert
     def one_batch(values: tf.Tensor) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""JPEG and PNG files in the graph: what `pixels.read_rgb` does on the host, for training and for the SavedModel.
+"""JPEG and PNG files in the graph, equal to `pixels.read_rgb` on the host, for training and for the SavedModel.
 
-TensorFlow's decoders take more than a device does (GIF, BMP, CMYK) and know nothing of EXIF, so the head of the file is
-looked at first. What the host refuses by rule fails here too, with `tf.errors.InvalidArgumentError`.
+TensorFlow's decoders accept more than a device does (GIF, BMP, CMYK) and ignore EXIF, so the head of the file is
+parsed first. Files that the host refuses fail here too, with `tf.errors.InvalidArgumentError`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["decode_file", "is_file"]
 
 _START = 48
-"""Bytes that tell whether a file is plain."""
+"""Bytes that show whether a file is plain."""
 _PADDING = 16
 """Zeros after the head, so that a number can be read at its very end."""
 _NONE = -1
@@ -36,11 +36,8 @@ def is_file(raw: tf.Tensor) -> tf.Tensor:
 def decode_file(raw: tf.Tensor) -> tf.Tensor:
     """Return the upright RGB pixels of a JPEG or PNG file, uint8 (H, W, 3), equal to `pixels.read_rgb` to one level.
 
-    Args:
-        raw: string (), the file.
-
     Raises:
-        tf.errors.InvalidArgumentError: while it runs, for what `pixels.read_rgb` refuses.
+        tf.errors.InvalidArgumentError: while it runs, for a file that `pixels.read_rgb` refuses.
     """
     import tensorflow as tf
 
