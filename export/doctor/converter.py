@@ -1,7 +1,7 @@
-"""The LiteRT converter in a process of its own, because it may crash: some layers end the whole process.
+"""The LiteRT converter in a process of its own, because some layers crash the whole process.
 
-``python -m export.doctor.converter`` reads one request a line (JSON) and answers each with one line. It works beside
-the caller, which can meanwhile convert to ONNX.
+``python -m export.doctor.converter`` reads one request a line (JSON) and answers each with one line, while the caller
+converts to ONNX.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Converter:
         self._running()
 
     def submit(self, saved_model: Path, mode: str, samples: Path | None = None) -> Callable[[], bytes]:
-        """Ask for a conversion; the answers of several must be taken in the order in which they were asked for.
+        """Start a conversion; the results of several must be taken in the order in which they were submitted.
 
         Args:
             saved_model: with static shapes.
@@ -116,9 +116,9 @@ class Converter:
 
     def _last_words(self) -> str:
         self._said.seek(0)
-        told = [line.strip() for line in self._said if _FATAL.search(line)]
+        fatal = [line.strip() for line in self._said if _FATAL.search(line)]
         self._said.seek(0, os.SEEK_END)
-        return f": {told[-1][:_SHOWN]}" if told else ""
+        return f": {fatal[-1][:_SHOWN]}" if fatal else ""
 
 
 def _how(status: int) -> str:
@@ -170,5 +170,5 @@ def _main() -> int:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):  # the caller tells the user
+    with contextlib.suppress(KeyboardInterrupt):  # the caller prints it
         sys.exit(_main())

@@ -11,7 +11,6 @@ import keras
 __all__ = ["MOST", "Culprit", "culprits"]
 
 MOST = 60
-"""Conversions that are tried at most."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +18,9 @@ class Culprit:
     """A layer, or a few layers in a row, that cannot be converted."""
 
     layers: tuple[str, ...]
-    """Their paths."""
     kinds: tuple[str, ...]
-    """Their classes."""
     reason: str
-    """What the converter said of them alone."""
+    """The converter's error for them alone."""
 
 
 def culprits(
@@ -31,14 +28,8 @@ def culprits(
 ) -> list[Culprit]:
     """Halve a model until the layers are left that cannot be converted by themselves.
 
-    Args:
-        model: one that cannot be converted.
-        problem: tries a conversion and returns what went wrong, or an empty text. It gets models with a dict of
-            inputs and a dict of outputs.
-        say: called with the progress.
-
-    Returns:
-        The culprits; none where every half works alone or the model is not functional.
+    There are none where every half works alone or the model is not functional. ``problem`` tries to convert a model
+    with a dict of inputs and a dict of outputs, and returns what went wrong, or an empty text.
     """
     return _Search(problem, say).of(model, "")
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmkeras.core.errors import require
-from mmkeras.runtime.differences.tflite_names import OPERATORS, TYPES
+from mmkeras.runtime.differences.tflite_contents import OPERATORS, TYPES
 
 __all__ = ["LiteRTFile", "Operation", "Tensor", "read_file"]
 
@@ -22,13 +22,11 @@ class Tensor:
     name: str
     """As the converter named it; several names joined by ``;`` where it joined operations."""
     dtype: str
-    """``float32``, ``int8``, ..."""
     constant: bool
     """Whether the file holds its content."""
     largest: float
     """Largest magnitude that its quantisation can express; 0 where it is not quantised to int8."""
     elements: int
-    """How many numbers it has."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,9 @@ class Operation:
     custom: bool
     """Whether it is not built in."""
     inputs: tuple[int, ...]
-    """Numbers of the tensors that it reads."""
+    """Indices of the tensors that it reads."""
     outputs: tuple[int, ...]
-    """Numbers of the tensors that it makes."""
+    """Indices of the tensors that it writes."""
 
 
 @dataclass(frozen=True)
@@ -50,19 +48,13 @@ class LiteRTFile:
     """A file's operations, those in the bodies of loops and branches among them."""
 
     tensors: tuple[Tensor, ...]
-    """By their number."""
     operations: tuple[Operation, ...]
-    """In the order of the file."""
     outputs: dict[str, int]
-    """Numbers of the tensors that are outputs, by the signature's names."""
+    """Indices of the output tensors, by the signature's names."""
 
 
 def read_file(content: bytes) -> LiteRTFile:
-    """Read a LiteRT file.
-
-    Raises:
-        DependencyError: the package ai-edge-litert is missing.
-    """
+    """Read a LiteRT file."""
     schema = require("ai_edge_litert.schema_py_generated", "export")
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     tensors: list[Tensor] = []

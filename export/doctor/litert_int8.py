@@ -22,12 +22,7 @@ _FEW = 1024
 def float_islands(file: LiteRTFile, layers: Sequence[tuple[str, ...]], scopes: Scopes) -> list[Finding]:
     """Return a finding for every connected group of operations that work on floats in a quantised file.
 
-    Turning an input's bytes or ids into floats is no trouble; nor are operations on types other than float.
-
-    Args:
-        file: quantised with float as the way out.
-        layers: of its operations.
-        scopes: for the classes of the layers.
+    Turning an input's bytes or ids into floats is allowed; so are operations on types other than float.
     """
     afloat = [index for index, operation in enumerate(file.operations) if _stays(file, operation)]
     findings = []
@@ -47,11 +42,6 @@ def wide_ranges(file: LiteRTFile, layers: Sequence[tuple[str, ...]], scopes: Sco
     """Return a finding for every connected group of operations whose values are too wide for int8.
 
     It names the layer where the large number comes in: an operation that reads it as a constant, else the first one.
-
-    Args:
-        file: quantised.
-        layers: of its operations.
-        scopes: for the classes of the layers.
     """
     findings = []
     makers = [i for i, each in enumerate(file.operations) if any(_wide(file, n, False) for n in each.outputs)]
@@ -66,13 +56,7 @@ def wide_ranges(file: LiteRTFile, layers: Sequence[tuple[str, ...]], scopes: Sco
 
 
 def _connected(file: LiteRTFile, chosen: Sequence[int], joins: Callable[[int], bool]) -> list[list[int]]:
-    """Return operations grouped by the values that one of them hands to another.
-
-    Args:
-        file: quantised.
-        chosen: numbers of the operations to group.
-        joins: whether a value connects.
-    """
+    """Return operations grouped by the values that pass between them; ``joins`` says whether a value connects."""
     touching: dict[int, list[int]] = defaultdict(list)
     for index in chosen:
         operation = file.operations[index]

@@ -32,7 +32,6 @@ class Measured:
     """One model in float32 and in int8."""
 
     samples: int
-    """Samples in each scenario."""
     layers: int
     """Layers that are int8 in the file."""
     float32: dict[str, float]
@@ -65,12 +64,7 @@ def measure(
 ) -> Measured:
     """Convert a model to int8 and score it and the file in every modality scenario.
 
-    Args:
-        source: the model with the samples to measure on and its data.
-        format: ``tflite`` or ``onnx``.
-        keep: patterns of the paths of Keras layers that stay in float.
-        calibration_samples: training samples to measure the ranges of activations on.
-        step: called with what comes next, for a progress bar.
+    Layers whose path matches a pattern of ``keep`` stay in float. ``step`` is called with each next step.
 
     Raises:
         ExportError: the model cannot be converted, or its data is not at hand.

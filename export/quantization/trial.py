@@ -26,13 +26,10 @@ class Trial:
     reference: Reference
     """Its outputs in every scenario."""
     task: TaskSpec
-    """The task."""
     split: str
     """Where the samples come from."""
     format: str
-    """Of the candidates."""
     precision: str
-    """Of the candidates."""
     gates: Mapping[str, Gate]
     """Limits by precision."""
 
@@ -42,15 +39,7 @@ class Trial:
         return tuple(case.scenario.name for case in self.reference.cases)
 
     def measure(self, path: Path, names: Iterable[str] | None = None) -> dict[str, ScenarioResult]:
-        """Run a candidate.
-
-        Args:
-            path: the file.
-            names: scenarios, for their losses alone; all of them, with what the limits need, when not given.
-
-        Raises:
-            MmkerasError: the file does not run.
-        """
+        """Run a candidate: some scenarios for their losses alone, or all of them with what the limits need."""
         wanted = set(self.scenarios if names is None else names)
         with opened(self.format, path) as file:
             return {

@@ -24,33 +24,23 @@ NARROWEST = 16
 """Features of an embedding; a narrower sum may be of coordinates, which 256 steps would ruin."""
 LARGEST = 127
 _VERSIONS = {"DEQUANTIZE": 2, "GATHER": 2}
-"""Of the operators, from which on they take int8."""
+"""Operator versions from which on they take int8."""
 
 
 @dataclass(frozen=True)
 class _Embedding:
     layer: QuantizedLayer
     tensor: int
-    """Place of the constant in its graph."""
     graph: Any
 
 
 def embeddings(content: bytes) -> tuple[QuantizedLayer, ...]:
-    """Return the embeddings of a LiteRT file, each under the name of its constant.
-
-    Args:
-        content: the file.
-    """
+    """Return the embeddings of a LiteRT file, each under the name of its constant."""
     return tuple(each.layer for each in _find(read_model(content)))
 
 
 def quantize_embeddings(content: bytes, names: Collection[str]) -> bytes:
-    """Return a file in which some embeddings are int8, with one scale each and zero points of 0.
-
-    Args:
-        content: the file.
-        names: of `embeddings`.
-    """
+    """Return a file in which some embeddings are int8, with one scale each and zero points of 0."""
     model = read_model(content)
     chosen = [each for each in _find(model) if each.layer.name in names]
     if not chosen:

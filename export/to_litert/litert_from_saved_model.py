@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.calibration.saturation import audit_ranges
+from export.calibration.ranges import audit_ranges
 from export.formats import Format, Job
 from export.quantization.costs import Costs
 from export.to_litert.int8 import LiteRTQuantizer, weights_only
@@ -29,7 +29,7 @@ from mmkeras.core.errors import ExportError
 __all__ = ["FORMAT", "convert", "convert_saved_model", "float32"]
 
 FRESH = 50
-"""Samples, other than those of the calibration, on which its ranges are held against what else occurs."""
+"""Samples, other than those of the calibration, that its ranges are compared with."""
 
 
 def convert(job: Job, precision: str, path: Path) -> Costs | None:
@@ -68,10 +68,8 @@ def convert_saved_model(
 ) -> bytes:
     """Convert the ``serving_default`` endpoint of a SavedModel with static shapes.
 
-    Args:
-        folder: the SavedModel.
-        precision: ``float32``, ``float16``, ``int8-dynamic`` or ``int8-full``.
-        batches: for ``int8-full``, gives calibration samples by input name in batches of one.
+    The precision is ``float32``, ``float16``, ``int8-dynamic`` or ``int8-full``; for the last, ``batches`` gives
+    calibration samples by input name in batches of one.
 
     Raises:
         ExportError: the model cannot be expressed in built-in operations.
@@ -121,4 +119,4 @@ FORMAT = Format(
     float32=float32,
     constants=litert_constants,
 )
-"""What `export.formats` finds."""
+"""Found by `export.formats`."""

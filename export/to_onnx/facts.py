@@ -23,7 +23,6 @@ class Node:
     """One node, those inside If, Loop and Scan among them."""
 
     name: str
-    """As the converter named it."""
     operator: str
     """``MatMul``, ``Conv``, ..."""
     domain: str
@@ -31,7 +30,6 @@ class Node:
     inputs: tuple[str, ...]
     """Names of the values it reads; empty where an optional one is left out."""
     outputs: tuple[str, ...]
-    """Names of the values it makes."""
     attributes: dict[str, Any] = field(hash=False, compare=False)
     """Plain attributes by name, without graphs and tensors."""
 
@@ -43,15 +41,13 @@ class Facts:
     opset: int
     """Of ONNX's own domain."""
     nodes: list[Node]
-    """In the order of the graph."""
     inputs: dict[str, tuple[int, ...]]
     """Shapes of the inputs; -1 where a dimension is dynamic."""
     outputs: tuple[str, ...]
-    """Names of the outputs."""
     constants: dict[str, np.ndarray]
     """Small constants by name."""
     notes: dict[str, str]
-    """What the file says about itself."""
+    """The file's metadata."""
     _dtypes: dict[str, str]
     _constant: set[str]
     _shapes: set[str]
@@ -60,11 +56,7 @@ class Facts:
 
     @classmethod
     def of(cls, proto: Any) -> Facts:
-        """Read a model.
-
-        Args:
-            proto: an ``onnx.ModelProto``.
-        """
+        """Read an ``onnx.ModelProto``."""
         onnx = require("onnx", "export")
         # Types that cannot be inferred are left unknown.
         with contextlib.suppress(onnx.shape_inference.InferenceError, ValueError):

@@ -25,7 +25,7 @@ from export.quantization.costs import Costs
 from export.source import Source
 from export.to_onnx.float16 import Float16Quantizer
 from export.to_onnx.int8 import OnnxQuantizer, weights_only
-from export.to_onnx.layers import SMALL
+from export.to_onnx.pairs import SMALL
 from export.verification.constants.onnx_constants import onnx_constants
 from export.verification.scenarios import ScenarioInputs, scenarios
 from mmkeras.core.errors import ExportError, require
@@ -37,13 +37,13 @@ __all__ = ["FORMAT", "OPSET", "check", "convert", "erfc_handler", "float32", "fl
 
 OPSET = 17
 LOOKED_AT = 32
-"""Samples, in each scenario, on which it is measured what float16 cannot hold."""
+"""Samples, in each scenario, on which float16's limits are measured."""
 BATCH = "batch"
-"""Name of the one dynamic dimension."""
+"""Name of the dynamic dimension."""
 
 
 def convert(job: Job, precision: str, path: Path) -> Costs | None:
-    """Write one ONNX file; return what the search for what must stay in float32 has measured, where there was one.
+    """Write one ONNX file; return the costs that were measured, where layers that must stay in float32 were searched.
 
     Raises:
         ExportError: an operation has no ONNX form, or the file is not valid or has other inputs than the model.
@@ -81,7 +81,7 @@ def float32(job: Job) -> Path:
 
 
 def check(proto: Any, model: keras.Model) -> None:
-    """Run the ONNX checker and hold the graph's inputs and outputs to the model's: names, order, types and shapes.
+    """Run the ONNX checker and compare the graph's inputs and outputs with the model's: names, order, types and shapes.
 
     Raises:
         ExportError: the file is not valid or its interface is another one.
@@ -114,14 +114,7 @@ def erfc_handler(ctx: Any, node: Any, name: str, args: Any) -> None:
 
 
 def float32_graph(model: keras.Model) -> Any:
-    """Convert a model as it is.
-
-    Args:
-        model: a functional model, called once since it was loaded.
-
-    Returns:
-        A float32 ModelProto of opset `OPSET` with the model's inputs in their order; the batch may have any size.
-    """
+    """Convert a functional model as it is, to float32 of opset `OPSET`, inputs in their order, batch of any size."""
     import tensorflow as tf
 
     tf2onnx = require("tf2onnx", "export")
@@ -193,7 +186,7 @@ WRITERS = {
     "int8-dynamic": _write_int8_dynamic,
     "int8-weights": weights_only,
 }
-"""What turns the float32 file alone into a precision."""
+"""Writers of a precision from the float32 file alone."""
 
 
 def _samples(source: Source) -> dict[str, np.ndarray]:
@@ -233,4 +226,4 @@ FORMAT = Format(
     float32=float32,
     constants=onnx_constants,
 )
-"""What `export.formats` finds."""
+"""Found by `export.formats`."""

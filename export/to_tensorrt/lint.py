@@ -1,8 +1,8 @@
-"""Says what TensorRT 8.6 and 10 will not take in an ONNX file, without any TensorRT.
+"""Checks an ONNX file for what TensorRT 8.6 and 10 will not take, without TensorRT.
 
 ``python -m export.tensorrt_lint FILE.onnx ...`` prints the findings, each with the Keras layer it comes from and what
-to do; exit status 1 when one of them is an error. An error is what the parser refuses; a warning is what the
-documentation does not promise, or what makes trouble later.
+to do; exit status 1 when one of them is an error. The parser refuses an error; a warning is not documented as
+supported, or causes problems later.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from export.to_onnx.facts import Facts, Node
-from export.to_tensorrt.operators import VERSIONS
-from export.to_tensorrt.rules import found
+from export.to_tensorrt.rules import VERSIONS, found
 from mmkeras.core.errors import DataError, MmkerasError, require
 from mmkeras.core.terminal import say, utf8_program
 
@@ -30,24 +29,16 @@ class Finding:
     version: str
     """``8.6`` or ``10``."""
     error: bool
-    """Whether the parser refuses it; else it is a warning."""
     node: str
     """Name of the node, input or output; empty for the whole file."""
     layer: str
-    """Keras layer that it comes from, where its name or a neighbour's tells."""
+    """Keras layer that it comes from, where its name or a neighbour's shows it."""
     message: str
-    """What it is."""
     cure: str
-    """What to do."""
 
 
 def lint_file(path: Path) -> list[Finding]:
-    """Check an ONNX file. See `lint`.
-
-    Raises:
-        DataError: it is missing or no ONNX file.
-        DependencyError: the package onnx is missing.
-    """
+    """Check an ONNX file. See `lint`."""
     onnx = require("onnx", "export")
     try:
         proto = onnx.load(str(path))
@@ -69,11 +60,7 @@ def lint_file(path: Path) -> list[Finding]:
 
 
 def lint(proto: Any) -> list[Finding]:
-    """Return what TensorRT 8.6 and 10 will not take in a model, by version.
-
-    Args:
-        proto: an ``onnx.ModelProto``.
-    """
+    """Return what TensorRT 8.6 and 10 will not take in a model, by version."""
     facts = Facts.of(proto)
     findings = []
     for version, parser in VERSIONS.items():
