@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--save", type=Path, metavar="FILE.npz", help="write the samples that were chosen")
     given = parser.parse_args(arguments)
-    # Before TensorFlow is loaded: its start-up notes are not about the samples.
+    # Before TensorFlow is loaded, to hide its start-up messages.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         check_keras()

@@ -1,4 +1,4 @@
-"""The auditor of a calibration set: refuses what does not look like the training data, warns of what it lacks."""
+"""Audits a calibration set: refuses samples that do not look like the training data, warns of missing coverage."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ NAMED_CLASSES = 5
 
 
 def coverage_warnings(calibration: Calibration, specs: Mapping[str, ModalitySpec]) -> list[str]:
-    """Return a line for everything that the samples do not cover."""
+    """Return a warning for everything that the samples do not cover."""
     count, inputs = len(calibration), calibration.inputs
     found = []
     if count < ENOUGH:
@@ -188,7 +188,7 @@ def shared_samples(
 
     ``step`` is called with a line on every thousandth test sample.
     """
-    # The small modalities first: one that no calibration sample has spares the preparation of the large ones.
+    # Small modalities first: where one differs from all samples, the large ones need not be prepared.
     ordered = sorted(specs.values(), key=lambda spec: sum(int(np.prod(t.shape)) for t in spec.tensors))
     prepared = [(spec.name, _Digests(spec), _rows_by_digest(calibration, spec)) for spec in ordered]
     shared: dict[str, str] = {}

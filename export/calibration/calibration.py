@@ -1,4 +1,4 @@
-"""A calibration set: the inputs on which ranges are measured, and what is known of them."""
+"""A calibration set: the inputs on which ranges are measured, with their keys and strata; reads and writes its file."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Calibration:
         return {name: array[picked] for name, array in self.inputs.items()}
 
     def with_warnings(self, warnings: Iterable[str]) -> Calibration:
-        """Return the same samples with further warnings; what is said already is not repeated."""
+        """Return the same samples with further warnings, each once."""
         return dataclasses.replace(self, warnings=tuple(dict.fromkeys((*self.warnings, *warnings))))
 
     def to_json(self) -> dict[str, Any]:

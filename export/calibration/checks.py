@@ -1,4 +1,4 @@
-"""One measured property of calibration samples, held against the training samples."""
+"""Compares properties of calibration samples with those of training samples: measurements, pictures, token ids."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Check:
 
     @property
     def limits(self) -> str:
-        """What is expected, in words."""
+        """The expected range, in words."""
         if math.isfinite(self.least) and math.isfinite(self.most):
             return f"{self.least:.3g} to {self.most:.3g}"
         return f"at least {self.least:.3g}" if self.most == math.inf else f"at most {self.most:.3g}"
@@ -62,7 +62,7 @@ SPREAD = 5.0
 BOUND = 0.8
 """Correlation from which two columns are considered dependent."""
 KEPT_CORRELATION = 0.5
-"""Share of that correlation that must be left."""
+"""Share of that correlation that the samples must have."""
 ENOUGH_ROWS = 30
 """Rows from which a spread and a correlation can be estimated."""
 
@@ -111,7 +111,7 @@ def _padding(
 
 
 def _together(name: str, rows: np.ndarray, known: np.ndarray, columns: np.ndarray) -> list[Check]:
-    """Columns that say the same in two ways, such as a distance and its logarithm, do so in every scene."""
+    """Compare columns that depend on each other in every scene, such as a distance and its logarithm."""
     if len(columns) < 2:
         return []
     usual = np.corrcoef(known[:, columns], rowvar=False)
@@ -127,7 +127,7 @@ def _together(name: str, rows: np.ndarray, known: np.ndarray, columns: np.ndarra
 
 
 def _rows(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    """Return float64 (rows, columns) of what is real."""
+    """Return float64 (rows, columns) of the real rows."""
     if values.ndim < 2:
         return values.reshape(-1, 1).astype(np.float64)
     if mask is not None and values.shape[:2] == mask.shape:
@@ -140,7 +140,7 @@ FLAT = 1.0
 KEPT = (0.3, 0.1)
 """Share of the way from noise to the training pictures' median that a picture's likeness and axis have to reach."""
 KEPT_MIDDLE = 0.3
-"""And that the median of the pictures has to reach: noise that is only soft comes near it picture by picture."""
+"""The same for the median of all pictures: single pictures of blurred noise come near it."""
 ODD_SHARE = 0.1
 """Share of the pictures that may be odd: a covered lens, a scanned empty page."""
 
@@ -251,13 +251,13 @@ def known_pairs(ids: np.ndarray, mask: np.ndarray, training: np.ndarray, trainin
 
 
 def _pairs(ids: np.ndarray, mask: np.ndarray) -> Iterator[tuple[int, int]]:
-    # A text of two tokens is an empty one: its frame alone.
+    # A text of two tokens is empty: only its frame.
     both = (mask[:, 1:] > 0) & (mask[:, :-1] > 0) & (mask.sum(axis=1, keepdims=True) > 2)
     yield from zip(ids[:, :-1][both].tolist(), ids[:, 1:][both].tolist(), strict=True)
 
 
 def _ends(ids: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the first token and the last real one of each sample that has any, and what stands behind."""
+    """Return the first token and the last real one of each sample that has any, and its padding."""
     real = mask > 0
     some = real.any(axis=1)
     last = real.shape[1] - 1 - real[:, ::-1].argmax(axis=1)

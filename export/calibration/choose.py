@@ -73,13 +73,13 @@ def _by_length(traits: Traits, rng: np.random.Generator) -> np.ndarray:
 
 
 def _quotas(sizes: np.ndarray, count: int) -> list[int]:
-    """Return how many samples each combination gets: in proportion, the rare ones lifted, the commonest the rest."""
+    """Return how many samples each combination gets: in proportion, rare ones at least their minimum."""
     least = int(np.ceil(LEAST_SHARE * count))
     quotas = [int(min(size, max(round(count * size / sizes.sum()), least))) for size in sizes]
     common = int(np.argmax(sizes))
     others = sum(quotas) - quotas[common]
     quotas[common] = int(min(sizes[common], max(count - others, 0)))
-    # Many rare combinations together may ask for too much.
+    # The minimum shares of many rare combinations may add up to more than the count.
     while sum(quotas) > count:
         quotas[int(np.argmax(quotas))] -= 1
     return quotas
@@ -146,7 +146,7 @@ def choose_samples(
     if not traits.kinds:
         raise ExportError("There are no samples to choose from. Give the data a training split.")
     positions = choose_positions(traits, count, seed)
-    # In no order of the split, which may be sorted: a quantiser that averages as it goes forgets the first samples.
+    # Shuffled, since the split may be sorted: a quantiser with a moving average forgets the first samples.
     positions = np.random.default_rng(seed).permutation(positions)
     names = list(specs)
     changes = assign_scenarios(
@@ -166,7 +166,7 @@ def assign_scenarios(every: tuple[Scenario, ...], present: list[set[str]]) -> li
         return result
     each = int(len(present) * min(SCENARIO_SHARE, CHANGED_SHARE / len(others)))
     each = each or int(len(present) >= 2 * len(others))
-    # Position by position in turn, so that no scenario meets the samples of one end of the split alone.
+    # Scenarios alternate by position, so that none gets only the samples of one end of the split.
     places = np.linspace(0, len(present) - 1, each * len(others)).round().astype(int).tolist()
     free = dict.fromkeys(range(len(present)))
     for number, place in enumerate(places):
@@ -180,7 +180,7 @@ def assign_scenarios(every: tuple[Scenario, ...], present: list[set[str]]) -> li
 
 
 def strata_of(traits: Traits, positions: np.ndarray, changes: list[Scenario], names: list[str]) -> Strata:
-    """Return how many of the chosen samples belong to each stratum; one of which there is none counts 0."""
+    """Return how many of the chosen samples belong to each stratum, 0 included."""
     result: Strata = {}
     every = sorted({label for labels in traits.labels for label in labels})
     if every:
@@ -203,7 +203,7 @@ def strata_of(traits: Traits, positions: np.ndarray, changes: list[Scenario], na
 
 
 def _can_change(scenario: Scenario, present: set[str]) -> bool:
-    """Return whether a sample has what the scenario changes and, if that is taken away, something else."""
+    """Return whether a sample has the modality that the scenario changes and, where it removes that one, another."""
     if scenario.modality not in present:
         return False
     return scenario.name != f"without_{scenario.modality}" or len(present) > 1

@@ -18,7 +18,7 @@ __all__ = ["CalibrationChoice", "prepare_calibration"]
 
 
 class CalibrationChoice(Protocol):
-    """What of an export's configuration is read here."""
+    """The part of an export's configuration that is read here."""
 
     @property
     def calibration(self) -> str:
@@ -26,7 +26,7 @@ class CalibrationChoice(Protocol):
 
     @property
     def calibration_samples(self) -> int:
-        """Samples to choose; a file counts with all that it has."""
+        """Samples to choose; a file is used whole."""
 
 
 def prepare_calibration(

@@ -86,7 +86,7 @@ def measure_ranges(path: Path, inputs: Mapping[str, np.ndarray]) -> dict[str, tu
 
 
 def extremes(path: Path, inputs: Mapping[str, np.ndarray], wanted: tuple[Activation, ...]) -> np.ndarray:
-    """Return smallest and largest value float32 (N, activations, 2) of every sample."""
+    """Return smallest and largest value, float32 (N, activations, 2) of every sample."""
     rows = [[(value.min(), value.max()) for value in values] for values in activation_values(path, inputs, wanted)]
     if not rows:
         raise ExportError("Ranges need samples to be measured on, got none. Give the data a training split.")
@@ -99,7 +99,7 @@ def activation_values(
     """Run samples one by one and yield the values of each one's activations, in their order."""
     litert = require("ai_edge_litert.interpreter", "export")
     with warnings.catch_warnings():
-        # It says that this is for debugging and takes memory: looking inside is what is wanted.
+        # The interpreter warns that this is for debugging and takes memory; inner tensors are needed here.
         warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors", category=UserWarning)
         interpreter: Any = litert.Interpreter(str(path), num_threads=2, experimental_preserve_all_tensors=True)
     interpreter.allocate_tensors()
@@ -216,7 +216,7 @@ def fresh_inputs(
 
 
 def _worst(found: tuple[Activation, ...], badness: np.ndarray, bad: np.ndarray, form: str, sign: int = 1) -> str:
-    """Return the worst layers with their number, each once."""
+    """Return the worst layers with their values, each once."""
     named: dict[str, str] = {}
     for number in np.argsort(-badness, kind="stable"):
         if bad[number]:

@@ -1,4 +1,4 @@
-"""What is known of every sample of a split without holding its values: kind, what is there, how long it is."""
+"""Traits of every sample of a split, without its values: kind, modalities present, lengths."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BINS = 4
 
 
 class RawSample(Protocol):
-    """A sample as it was: a record of converted data, or one in memory."""
+    """An unchanged sample: a record of converted data, or one in memory."""
 
     @property
     def key(self) -> str:
@@ -89,7 +89,7 @@ def read_traits(
 
 
 def _numbers(target: np.ndarray) -> np.ndarray:
-    """Return the numbers that samples without labels are divided by: none of a mask, or of several targets."""
+    """Return the numbers of a target without labels; one 0 for a mask, or for several targets."""
     return np.zeros(1) if np.ndim(target) > 1 or target.dtype.names else np.ravel(target)
 
 
@@ -130,7 +130,7 @@ def _length_of(spec: ModalitySpec, mask: TensorSpec) -> Callable[[Any], int]:
     def measure(value: Any) -> int:
         return int(spec.preprocess(value)[mask.name].sum())
 
-    # Questions and phrases come again and again; point clouds are never the same.
+    # Questions and phrases repeat; point clouds do not.
     remembered = lru_cache(maxsize=100_000)(measure)
     return lambda value: remembered(value) if isinstance(value, str) else measure(value)
 

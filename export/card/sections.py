@@ -19,10 +19,9 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Measured:
-    """What the files of a bundle say."""
+    """The content of a bundle's files."""
 
     manifest: Manifest
-    """``manifest.json``."""
     export: Mapping[str, Any]
     """``export.json``; empty without one."""
     metrics: Mapping[str, Any]
@@ -37,7 +36,7 @@ class Measured:
 
     @property
     def notice(self) -> str:
-        """What a reader must know before any number; empty where nothing was said."""
+        """The notice that is shown before any number; empty without one."""
         found = mapping(self.metrics, "provenance").get("notice") or self.manifest.provenance.get("notice") or ""
         return str(found)
 

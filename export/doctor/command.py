@@ -87,11 +87,11 @@ def _run(given: argparse.Namespace, options: Sequence[str]) -> int:
     from mmkeras.runtime.tables import show
     from mmkeras.storage.files import write_json
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # start-up notes are not about the model
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up messages
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # converters warn of their own future
+        warnings.simplefilter("ignore")  # deprecation warnings of converters
         bar = progress.add_task("starting TensorFlow", total=None)
         report = examine(
             given.run,

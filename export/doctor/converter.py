@@ -35,7 +35,7 @@ _SHOWN = 400
 
 
 class Converter:
-    """Starts the process when first asked, and again after a crash. A context manager that ends it."""
+    """Starts the process at the first conversion, and again after a crash. A context manager that ends it."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -69,7 +69,7 @@ class Converter:
         process = self._running()
         out = saved_model / f"{mode}.tflite"
         request = {"saved_model": str(saved_model), "mode": mode, "samples": str(samples or ""), "out": str(out)}
-        # It may have crashed on an earlier request: then this one is answered by a crash, too.
+        # It may have crashed on an earlier request; then this one fails as well.
         with contextlib.suppress(BrokenPipeError):
             print(json.dumps(request), file=process.stdin, flush=True)
 
@@ -111,7 +111,7 @@ class Converter:
         process.wait()
         for stream in (process.stdin, process.stdout):
             if stream is not None:
-                with contextlib.suppress(BrokenPipeError):  # a request that nobody read
+                with contextlib.suppress(BrokenPipeError):  # the process has ended before it read the request
                     stream.close()
 
     def _last_words(self) -> str:
@@ -154,7 +154,7 @@ def _convert(request: dict[str, Any]) -> bytes:
 
 
 def _main() -> int:
-    # What TensorFlow prints itself must not stand among the answers.
+    # TensorFlow's own output must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     warnings.simplefilter("ignore")

@@ -94,12 +94,12 @@ def _nodes(model: Any) -> list[Any]:
 
 
 def _part(model: Any, nodes: Sequence[Any]) -> keras.Model | None:
-    """Return some of the calls as a model of their own, or None where nothing goes into them."""
+    """Return some of the calls as a model of their own, or None where they have no inputs."""
     made = {id(tensor): tensor for node in nodes for tensor in node.output_tensors}
     read = {id(tensor): tensor for node in nodes for tensor in node.input_tensors}
     inside = {id(tensor) for node in nodes for tensor in node.input_tensors}
     inputs = [tensor for key, tensor in read.items() if key not in made]
-    # What only this part reads is no output of it; what nobody reads is one of the model's.
+    # Values that only this part reads are not its outputs; values without readers are outputs of the model.
     others = {id(t) for node in _nodes(model) if node not in nodes for t in node.input_tensors}
     wanted = others | {id(tensor) for tensor in model.outputs}
     outputs = [tensor for key, tensor in made.items() if key in wanted or key not in inside]
@@ -110,6 +110,6 @@ def _part(model: Any, nodes: Sequence[Any]) -> keras.Model | None:
     results = results if isinstance(results, list | tuple) else [results]
     return keras.Model(
         {tensor.name: tensor for tensor in fresh},
-        # An output that is an input as it came would have no operation.
+        # An output that is an unchanged input would have no operation.
         {f"output_{i}": tensor for i, tensor in enumerate(results)},
     )

@@ -48,7 +48,7 @@ def examine(
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mmkeras-doctor-") as scratch, Converter() as converter:
         if "tflite" in targets:
-            converter.start()  # it loads TensorFlow beside this process
+            converter.start()  # it loads TensorFlow while this process works
         say("loading TensorFlow and building the model")
         from export.doctor.subject import open_subject
 

@@ -1,4 +1,4 @@
-"""LiteRT: is every operation built in, and what stays in float when the model is quantised?"""
+"""LiteRT: checks that every operation is built in, and finds what stays in float when the model is quantised."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import numpy as np
 from export.doctor.converter import Converter
 from export.doctor.culprits import culprits
 from export.doctor.cures import broken, flex, int64
-from export.doctor.litert_file import LiteRTFile, read_file
-from export.doctor.litert_int8 import float_islands, wide_ranges
+from export.doctor.litert_file import LiteRTFile, float_islands, read_file, wide_ranges
 from export.doctor.scopes import Scopes, Step, origins, recorded
 from export.doctor.verdicts import Examination, Finding, Verdict
 from export.doctor.verdicts import reason as reason_of
@@ -162,7 +161,7 @@ class LiteRTExamination:
         return self._result
 
     def _with_flex(self, refused: str) -> LiteRTFile | None:
-        """Convert with everything let through, and report what an export would be refused for."""
+        """Convert with all operations allowed, and report those that an export would refuse."""
         self._say("tflite: looking for what is not built in")
         try:
             file = read_file(self._converter.convert(self._folder, "select"))
@@ -192,7 +191,7 @@ class LiteRTExamination:
                 save_frozen(model, folder)
                 np.savez(samples, **made_up(model))  # type: ignore[arg-type]
                 self._converter.convert(folder, mode, samples)
-            except Exception as failure:  # whatever goes wrong with a piece is what is looked for
+            except Exception as failure:  # any failure of a piece is the result that is searched for
                 return str(failure) or type(failure).__name__
             return ""
 

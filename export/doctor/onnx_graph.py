@@ -1,4 +1,4 @@
-"""ONNX: has every operation a form in the opset that exports use, and does ONNX Runtime take the file?"""
+"""ONNX: checks that every operation exists in the opset of exports, and that ONNX Runtime loads the file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from export.doctor.verdicts import Examination, Finding, Verdict
 from export.doctor.verdicts import reason as reason_of
 from export.to_onnx.facts import Facts, Node
 
-# The proto is wanted as it is before the check of a real export, which stops at the first invalid operation.
+# The proto before the check of an export, which stops at the first invalid operation.
 from export.to_onnx.onnx_from_keras import OPSET, float32_graph, quiet
 from mmkeras.core.errors import MmkerasError, require
 
@@ -30,7 +30,7 @@ class OnnxGraph:
     """A converted model with the layers of its nodes."""
 
     proto: Any
-    """The ``onnx.ModelProto``; it may hold operations that ONNX does not have."""
+    """The ``onnx.ModelProto``; it may hold operations that are not in ONNX."""
     facts: Facts
     scopes: Scopes
     layers: dict[str, tuple[str, ...]]
@@ -41,7 +41,7 @@ class OnnxGraph:
         return self.layers.get(node.name or node.outputs[0], ())
 
     def operators(self) -> dict[str, Counter[str]]:
-        """Return how often each operator stands for each layer, by the layer's path."""
+        """Return the count of each operator by the path of its layer."""
         counted: dict[str, Counter[str]] = {}
         for node in self.facts.nodes:
             if node.operator != "Constant":

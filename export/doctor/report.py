@@ -1,4 +1,4 @@
-"""What the doctor prints and writes: one table per target, grouped by branch, and the same for programs."""
+"""The doctor's report: one table per target, grouped by branch, and the same as JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _INT8 = (Verdict.ISLAND, Verdict.WIDE)
 
 @dataclass(frozen=True)
 class Report:
-    """Everything about one model."""
+    """The examination of one model for all targets."""
 
     name: str
     """The name that the user gave."""
@@ -39,12 +39,12 @@ class Report:
 
     @property
     def errors(self) -> int:
-        """Troubles that make an export fail."""
+        """Number of findings that make an export fail."""
         return sum(each.errors for each in self.examinations)
 
     @property
     def warnings(self) -> int:
-        """Troubles that cost speed or accuracy."""
+        """Number of findings that cost speed or accuracy."""
         return sum(len(each.findings) for each in self.examinations) - self.errors
 
     def tables(self, *, verbose: bool = False) -> list[Grid]:
@@ -103,7 +103,7 @@ class Report:
         }
 
     def summary(self) -> list[str]:
-        """Return what stands below the tables: notes, the verdict in one line, and what to do next."""
+        """Return the lines below the tables: notes, the verdict in one line, and what to do next."""
         lines = [f"{each.target}: checked with {', '.join(each.tried)}" for each in self.examinations]
         lines += [f"note: {note}" for note in self.notes]
         lines += [f"note: {each.target}: {note}" for each in self.examinations for note in each.notes]

@@ -46,12 +46,12 @@ class Scopes:
 
     @staticmethod
     def plain(text: str) -> str:
-        """Return a text without the numbers, as Keras alone would have named things."""
+        """Return a text without the numbers, with the names that Keras alone would give."""
         return _MARK.sub("", text)
 
     @contextmanager
     def entered(self, operation: Any) -> Iterator[None]:
-        """Name everything that is traced within after a layer."""
+        """Name all operations that are traced within after a layer."""
         import tensorflow as tf
 
         path = "/".join([*self._open[1:], operation.name]) if self._open else ""

@@ -1,4 +1,4 @@
-"""What is examined: the model of a run, a bundle, a ``.keras`` file, or of a pipeline that has never run."""
+"""Opens the model to examine: of a run, a bundle, a ``.keras`` file, or of a pipeline without a run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ class Subject:
     name: str
     """The name that the user gave."""
     model: keras.Model
-    """Functional, float32, with a dict of inputs and a dict of outputs."""
     trained: bool
     notes: tuple[str, ...] = ()
     """What was substituted for unknown parts."""

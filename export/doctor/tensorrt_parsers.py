@@ -1,4 +1,4 @@
-"""TensorRT: what the parsers of 8.6 and 10 document of the ONNX file, and what an installed parser says of it."""
+"""TensorRT: checks an ONNX file by the documentation of the parsers of 8.6 and 10, and by an installed parser."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def examine_tensorrt(graph: OnnxGraph | str, versions: Sequence[str], say: Calla
 
 
 def _documented(graph: OnnxGraph, versions: Sequence[str], result: Examination) -> set[str]:
-    """Report what the versions' documentation rules out; return the names of the nodes that one of them refuses."""
+    """Report what the versions' documentation excludes; return the names of the nodes that one of them refuses."""
     operators = {node.name or node.outputs[0]: node.operator for node in graph.facts.nodes}
     merged: dict[tuple[Any, ...], list[str]] = {}
     for finding in lint(graph.proto):

@@ -91,7 +91,7 @@ def model_of_run(run: Run, work: Path) -> keras.Model:
     config: Any = parse(whole, ["--config", str(kept)], program=str(where), description="")[0]
     changes = {}
     for name, modality in modality_configs(config.model).items():
-        # What was derived from a modality that the run was made without, such as the camera of a radar alone.
+        # Derived from a modality that the run was created without, such as the camera of a radar alone.
         spec = run.specs[name]
         derived: dict[str, Any] = {
             each.name: getattr(spec, each.name, ())

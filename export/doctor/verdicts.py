@@ -1,4 +1,4 @@
-"""What the doctor says: verdicts, findings and the examination of one target."""
+"""Verdicts, findings and the examination of one target."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Examination", "Finding", "Verdict", "reason"]
 
 
 class Verdict(str, Enum):
-    """What a target makes of an operation; all but the first are trouble."""
+    """How a target handles an operation; all but the first are problems."""
 
     SUPPORTED = "supported"
     FLEX = "Flex"
@@ -34,7 +34,7 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One trouble, in one layer or in several alike."""
+    """One problem, in one layer or in several alike."""
 
     verdict: Verdict
     error: bool
@@ -52,10 +52,9 @@ class Finding:
 
 @dataclass
 class Examination:
-    """What one target makes of a model."""
+    """The findings of one target on a model."""
 
     target: str
-    """``tflite``, ``onnx`` or ``tensorrt``."""
     tried: tuple[str, ...]
     """Names and versions of the converters, parsers and operator lists used."""
     findings: list[Finding] = field(default_factory=list)
@@ -71,7 +70,7 @@ class Examination:
         return sum(finding.error for finding in self.findings)
 
     def add(self, finding: Finding) -> None:
-        """Add a finding; one that says the same of other layers is joined with it."""
+        """Add a finding; layers with the same finding are joined in one."""
         for index, known in enumerate(self.findings):
             same = (known.verdict, known.error, known.message, known.cure, known.versions)
             if same == (finding.verdict, finding.error, finding.message, finding.cure, finding.versions):
@@ -92,10 +91,10 @@ _AROUND = re.compile(r"^(Exception encountered when calling|Arguments received b
 
 
 def reason(text: str) -> str:
-    """Return the part of a message that says what is wrong, in one line."""
+    """Return the one line of a message that names the error."""
     plain = _COLOURS.sub("", text).partition("Arguments received by")[0]
     lines = [line.strip() for line in plain.splitlines() if line.strip()]
-    # MLIR says where, then "error:", then what.
+    # MLIR writes the place, then "error:", then the message.
     errors = [line.rpartition("error:")[2].strip() for line in lines if "error:" in line]
     errors += [line for line in lines if not _AROUND.match(line)] or lines
     line = next((each for each in errors if each), "no reason given")

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--samples", type=int, default=500, help="validation samples to measure on, before and after (%(default)s)")
     add("--calibration-samples", type=int, default=200, help="training samples to measure ranges on (%(default)s)")
     given = parser.parse_args(sys.argv[1:] if arguments is None else list(arguments))
-    # Before TensorFlow is loaded: its start-up notes are not about this.
+    # Before TensorFlow is loaded, to hide its start-up messages.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     names = ("format", "steps", "rounds", "learning_rate", "keep")
     options = {name: value for name in names if (value := getattr(given, name)) is not None}

@@ -1,4 +1,4 @@
-"""What int8 costs a model: an int8 file with every layer in it beside the Keras model, on the same samples."""
+"""Measures the cost of int8: an int8 file with every layer in it and the Keras model, on the same samples."""
 
 from __future__ import annotations
 
@@ -41,7 +41,6 @@ class Measured:
     flips: dict[str, int]
     """Decisions that differ between the two, by scenario."""
     targets: np.ndarray
-    """Encoded targets (N, ...)."""
     weights: np.ndarray
     """Weights (N,) of the samples in the metric."""
     groups: np.ndarray
@@ -51,7 +50,7 @@ class Measured:
 
     @property
     def whole(self) -> tuple[float, float]:
-        """The metric in float32 and in int8 with everything there."""
+        """The metric in float32 and in int8 in the scenario ``all``."""
         return self.float32[ALL], self.int8[ALL]
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A fine-tuning from beginning to end: measure, tune, evaluate, measure again, say what it was worth."""
+"""Runs a fine-tuning: measure, tune, evaluate, measure again, and report the gain."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def tune(
             )
 
     def chosen_on(run: Run) -> Source:
-        # Which of two models ships is a choice, and test samples are for the proof of what was chosen.
+        # This chooses between two models; test samples are kept to verify the chosen one.
         source = source_from_run(run, samples)
         return dataclasses.replace(source, samples=tuning_samples(source, samples)[0])
 
@@ -138,7 +138,7 @@ def _beside(parent: Path) -> Path:
 
 
 def _line(metric: str, measured: Measured) -> str:
-    """Return the scores with everything there in one line."""
+    """Return the scores of the scenario ``all`` in one line."""
     whole, int8 = measured.whole
     return (
         f"{metric} {percent(whole, 2)} % in float32, {percent(int8, 2)} % with {measured.layers} layers in int8, on "
@@ -148,7 +148,7 @@ def _line(metric: str, measured: Measured) -> str:
 
 REPORT_NAME = "fine_tuning.json"
 _LOSS = 0.005
-"""What float32 may lose of the metric, the same half point as an int8 file may."""
+"""Allowed loss of float32 in the metric, the same half point as for an int8 file."""
 
 
 @dataclass(frozen=True)
@@ -159,30 +159,28 @@ class Verdict:
     sign: int
     """1 where a higher metric is better, -1 where a lower one is."""
     before: Measured
-    """The run before fine-tuning."""
     after: Measured
-    """The fine-tuned run."""
     error: float
     """Standard error of the int8 files' difference in the scenario ``all``."""
 
     @property
     def gain(self) -> float:
-        """What int8 gained with everything there, as a share; positive is better."""
+        """Gain of int8 in the scenario ``all``, as a share; positive is better."""
         return self.sign * (self.after.int8[ALL] - self.before.int8[ALL])
 
     @property
     def float_gain(self) -> float:
-        """What float32 gained."""
+        """Gain of float32 in the scenario ``all``."""
         return self.sign * (self.after.float32[ALL] - self.before.float32[ALL])
 
     @property
     def by_chance(self) -> bool:
-        """Whether other samples might as well have turned int8's change round."""
+        """Whether int8's change is within twice its standard error."""
         return abs(self.gain) <= 2 * self.error
 
     @property
     def worth_it(self) -> bool:
-        """Whether int8 gained more than chance explains, and float32 did not pay for it."""
+        """Whether int8 gained more than chance explains, and float32 lost no more than allowed."""
         return self.gain > 0 and not self.by_chance and self.float_gain >= -_LOSS
 
     def to_json(self) -> dict[str, Any]:

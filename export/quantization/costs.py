@@ -1,4 +1,4 @@
-"""What int8 or float16 costs, part by part and layer by layer, and what therefore stays in float32."""
+"""The cost of int8 or float16, part by part and layer by layer, and the layers that stay in float32."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class Costs:
-    """What a search found."""
+    """The result of a search."""
 
     metric: str
     samples: int

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from mmkeras.runtime.differences.contents import part_of
-from mmkeras.runtime.tensorrt.layers import keras_layer
+from mmkeras.runtime.differences.contents import keras_layer, part_of
 
 __all__ = ["QuantizedLayer", "Quantizer", "describe", "scoped_name"]
 
-# What a convolution or a dense layer is in TensorFlow's graph.
+# Names of a convolution or a dense layer in TensorFlow's graph.
 _KERNELS = re.compile(r"/(convolution|depthwise|separable_conv2d|MatMul|Tensordot)(/|$)")
 
 
@@ -33,7 +32,7 @@ class QuantizedLayer:
 
 
 class Quantizer(Protocol):
-    """Writes int8 files of one model with any choice of layers in int8; ranges are measured once, when it is made."""
+    """Writes int8 files of one model with any choice of layers in int8; ranges are measured once, when created."""
 
     layers: tuple[QuantizedLayer, ...]
     """What can be quantised, in the order of the graph."""

@@ -63,7 +63,7 @@ class Search:
         for branch in dict.fromkeys(layer.branch for layer in every):
             self.step(f"only {branch} in {self.trial.precision}")
             branches[branch] = self.trial.worst(self._only([x for x in every if x.branch == branch], scenarios))
-        # Where no part costs anything alone, they only do so together.
+        # Where no part costs anything alone, only their combination does: all are searched.
         noise = max(NOTHING, self.trial.noise(whole))
         costly = [name for name, drop in branches.items() if drop > noise] or list(branches)
         inside = [layer for layer in every if layer.branch in costly]
@@ -92,7 +92,7 @@ class Search:
         )
 
     def _fewest(self, order: list[str]) -> tuple[int, dict[str, ScenarioResult]]:
-        """Return how many of the first layers of an order have to stay in float, and what remains then."""
+        """Return how many of the first layers of an order must stay in float, and the results then."""
         held: dict[int, dict[str, ScenarioResult]] = {}
         low, count = 0, 1
         while True:

@@ -21,13 +21,12 @@ __all__ = ["Trial", "tuning_samples"]
 
 @dataclass(frozen=True)
 class Trial:
-    """The Keras model on the tuning samples, and the limits that a candidate is held to."""
+    """The Keras model on the tuning samples, and the limits of a candidate."""
 
     reference: Reference
     """Its outputs in every scenario."""
     task: TaskSpec
     split: str
-    """Where the samples come from."""
     format: str
     precision: str
     gates: Mapping[str, Gate]
@@ -71,7 +70,7 @@ class Trial:
         return max(results, key=beyond)
 
     def noise(self, results: Mapping[str, ScenarioResult]) -> float:
-        """Return by how many points chance moves the loss where everything is there; 0 where that is not known."""
+        """Return the standard error of the loss in points in the scenario ``all``; 0 where unknown."""
         return 100 * (results[ALL].metric_error or 0.0)
 
 

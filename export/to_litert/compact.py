@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from export.to_litert.flatbuffer import read_model, schema, write_model
-from mmkeras.runtime.tensorrt.layers import keras_layer
+from mmkeras.runtime.differences.contents import keras_layer
 
 __all__ = ["compact"]
 

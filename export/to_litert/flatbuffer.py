@@ -64,7 +64,7 @@ def write_model(model: Any) -> bytes:
 
 
 class _Once:
-    """A part of a file that is written when it is first met."""
+    """A part of a file that is written at its first use."""
 
     def __init__(self, part: Any) -> None:
         self._part, self._place = part, 0
@@ -76,7 +76,7 @@ class _Once:
 
 
 def _shared(part: Any, once: dict[Any, _Once]) -> Any:
-    """Return the one that stands for all parts that are equal to this."""
+    """Return the shared part for all parts that are equal to this."""
     return None if part is None else once.setdefault(_key(part), _Once(part))
 
 
@@ -92,7 +92,7 @@ def _key(value: Any) -> Any:
 
 SIGNATURE = "serving_default"
 OPERATIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-"""Those of ai-edge-quantizer; embeddings are added."""
+"""Operations that ai-edge-quantizer quantises; embeddings are added."""
 
 
 def weighted_layers(model: Any, graph: Any) -> Iterator[tuple[Any, QuantizedLayer]]:

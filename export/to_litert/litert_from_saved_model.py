@@ -56,7 +56,7 @@ def convert(job: Job, precision: str, path: Path) -> Costs | None:
 
 
 def float32(job: Job) -> Path:
-    """Return the float32 file of a job, written when first asked for."""
+    """Return the float32 file of a job, written on first use."""
     path = job.work / "float32.tflite"
     if not path.exists():
         path.write_bytes(convert_saved_model(job.static_saved_model, "float32"))
@@ -94,7 +94,7 @@ def convert_saved_model(
 
 
 def _explain(error: Exception) -> str:
-    """Turn the converter's pages of MLIR into the operations that stand in the way."""
+    """Return the operations that cannot be converted, from the converter's pages of MLIR."""
     text = str(error)
     listed = re.findall(r"^\s*(?:TF Select|Flex|Custom) ops: (.*)$", text, re.MULTILINE)
     missing = {name.strip() for names in listed for name in names.split(",")}

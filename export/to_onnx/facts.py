@@ -1,4 +1,4 @@
-"""What an ONNX graph says about its values: types, constants, which are shapes, who reads them, their layer."""
+"""Facts about the values of an ONNX graph: types, constants, shapes, readers, Keras layers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mmkeras.core.errors import require
-from mmkeras.runtime.tensorrt.layers import keras_layer
+from mmkeras.runtime.differences.contents import keras_layer
 
 __all__ = ["Facts", "Node"]
 
@@ -36,7 +36,7 @@ class Node:
 
 @dataclass
 class Facts:
-    """What is known about a graph."""
+    """Facts about one graph."""
 
     opset: int
     """Of ONNX's own domain."""
@@ -93,7 +93,7 @@ class Facts:
         return name in self._constant
 
     def is_stored(self, name: str) -> bool:
-        """Return whether a value stands in the file, and is not computed."""
+        """Return whether a value is stored in the file, and not computed."""
         return name in self._constant and name not in self._makers
 
     def is_shape(self, name: str) -> bool:
@@ -163,7 +163,7 @@ def _note(onnx: Any, name: str, tensor: Any, dtypes: dict[str, str], constants: 
         try:
             constants[name] = onnx.numpy_helper.to_array(tensor)
         except (ValueError, TypeError, OSError):
-            return  # kept in another file that is not here, or damaged
+            return  # stored in a missing external file, or damaged
 
 
 def _name(onnx: Any, kind: int) -> str:

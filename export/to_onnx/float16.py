@@ -127,7 +127,7 @@ def _own_constants(proto: Any, blocked: set[str]) -> None:
 
 
 def _join_islands(proto: Any) -> None:
-    """Let neighbours in an island hand over float32: the converter casts to float16 and back between any two."""
+    """Remove casts to float16 and back between the nodes of an island, which the converter writes."""
     onnx = require("onnx", "export")
     types = _types(onnx, proto)
     casts = {n.output[0]: (n.input[0], _target(n)) for n in proto.graph.node if n.op_type == "Cast"}

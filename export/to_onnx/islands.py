@@ -174,7 +174,7 @@ def find_islands(path: Path, inputs: Mapping[str, np.ndarray], work: Path) -> tu
         for name, size in sizes.items():
             size.add(values[name])
     hidden = hiding_nodes(proto)
-    # The scores may be large on their own; then the mask is no excuse.
+    # Where the scores themselves are large, the mask must stay float32 too.
     cut = {name for name, scores in hidden.items() if scores in sizes and sizes[scores].largest <= LARGEST}
     reasons: dict[int, str] = {}
     constants = _float_constants(proto)

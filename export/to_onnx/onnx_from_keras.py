@@ -1,7 +1,7 @@
 """ONNX from Keras: opset 17 (the safe one for TensorRT 8.6), a named batch dimension, inputs equal to the model's.
 
 int8-dynamic quantises the weights of MatMul, Gemm and Gather (embeddings) to int8, per channel, and activations as
-they come. Weights below 256 elements stay float32: they save nothing, and a small last layer is what decides.
+they come. Weights below 256 elements stay float32: they save nothing, and a small last layer decides the result.
 Convolutions stay float32: ONNX Runtime's ConvInteger is far slower on a CPU than the float convolution, so quantising
 them would trade speed for size; the file of a convolutional model is therefore larger than LiteRT's.
 
@@ -61,7 +61,7 @@ def convert(job: Job, precision: str, path: Path) -> Costs | None:
             try:
                 costs = job.search(halves, FORMAT.name, precision, path)
             except ExportError:
-                # Without samples to search with, and where no choice holds: the verification has the last word.
+                # Without samples to search with, and where no choice holds the limits; the verification decides.
                 halves.write(path)
         else:
             WRITERS[precision](base, path)
@@ -70,7 +70,7 @@ def convert(job: Job, precision: str, path: Path) -> Costs | None:
 
 
 def float32(job: Job) -> Path:
-    """Return the float32 file of a job, written when first asked for."""
+    """Return the float32 file of a job, written on first use."""
     path = job.work / "float32.onnx"
     if not path.exists():
         with quiet():
@@ -176,7 +176,7 @@ def _write_int8_dynamic(base: Path, path: Path) -> None:
         per_channel=True,
         nodes_to_exclude=small,
     )
-    # Else the file would be a float32 one under another name, and pass every gate.
+    # Otherwise a float32 file under this name would pass every gate.
     if not any(w.data_type == onnx.TensorProto.INT8 for w in onnx.load(path).graph.initializer):
         raise ExportError(f"There is nothing to quantise: no dense or embedding weight has {SMALL} elements or more.")
 
@@ -204,7 +204,7 @@ def _dtype(value: Any) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep tf2onnx and the quantiser from logging over the progress bars; what matters is checked afterwards."""
+    """Keep tf2onnx and the quantiser from logging over the progress bars; their results are checked afterwards."""
     loggers = [logging.getLogger(name) for name in ("", "tf2onnx", "onnxruntime")]
     levels = [logger.level for logger in loggers]
     try:

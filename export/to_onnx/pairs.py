@@ -21,7 +21,7 @@ import numpy as np
 from export.quantization.layers import QuantizedLayer, describe
 from export.to_onnx.ranges import LEVELS
 from mmkeras.core.errors import require
-from mmkeras.runtime.tensorrt.layers import keras_layer
+from mmkeras.runtime.differences.contents import keras_layer
 
 __all__ = [
     "SMALL",
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 SMALL = 256
-"""Weights with fewer elements stay float32: they save nothing, and a small last layer is what decides."""
+"""Weights with fewer elements stay float32: they save nothing, and a small last layer decides the result."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class WeightedNode:
     layer: QuantizedLayer
     """Its name, and the Keras layer it comes from."""
     position: int
-    """Of the node in the graph."""
+    """Index of the node in the graph."""
     activation: str
     weight: str
     slot: int
@@ -88,10 +88,10 @@ def _float_weights(proto: Any) -> dict[str, Any]:
 
 
 def _describe(proto: Any, node: Any, weight: Any) -> QuantizedLayer:
-    # A name is no duty in ONNX; that of an output is, and occurs once.
+    # Nodes need no name in ONNX; outputs do, and theirs are unique.
     same = sum(other.name == node.name for other in proto.graph.node)
     name = node.name if node.name and same == 1 else node.output[0]
-    # A node that the converter has fused lost its scopes, its weights have theirs.
+    # A node that the converter has fused has no scopes; its weights still have them.
     scoped = next((text for text in (weight.name, name, node.output[0]) if keras_layer(text)), name)
     return describe(name, scoped, node.op_type, math.prod(weight.dims))
 
@@ -158,7 +158,7 @@ def weight_scales(weights: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _scale(largest: np.ndarray) -> np.ndarray:
-    # A scale that rounds to 0 would divide by it.
+    # A scale that rounds to 0 would cause a division by 0.
     scale = largest.astype(np.float32) / np.float32(LEVELS)
     return np.where(scale >= np.finfo(np.float32).tiny, scale, np.float32(1.0)).astype(np.float32)
 
@@ -169,7 +169,7 @@ def _int8(weights: np.ndarray, scale: np.ndarray, axis: int) -> np.ndarray:
 
 
 class _Graph:
-    """A graph in the making: every pair is written once, in front of its first reader."""
+    """A graph under construction: every pair is written once, in front of its first reader."""
 
     def __init__(self, onnx: Any, graph: Any) -> None:
         self._onnx, self._graph = onnx, graph
@@ -177,7 +177,7 @@ class _Graph:
         self._written: dict[tuple[str, int], str] = {}
 
     def activation(self, name: str, limit: float) -> str:
-        """Return the name of a tensor as int8 keeps it."""
+        """Return the name of a tensor's dequantised int8 form."""
         key = (name, -1)
         if key not in self._written:
             self._scale(name, _scale(np.array(limit)))
@@ -185,7 +185,7 @@ class _Graph:
         return self._written[key]
 
     def weights(self, node: WeightedNode, *, stored: bool) -> str:
-        """Return the name of weights as int8 keeps them."""
+        """Return the name of the dequantised int8 form of weights."""
         key = (node.weight, node.axis)
         if key not in self._written:
             weights = self._onnx.numpy_helper.to_array(self._initializers[node.weight])

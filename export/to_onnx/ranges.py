@@ -76,7 +76,7 @@ class Magnitudes:
 
 def _error(sizes: np.ndarray, counts: np.ndarray, limit: float) -> float:
     step = limit / LEVELS
-    # Rounding errs by up to half a step evenly, and by the whole value where that rounds to zero.
+    # The rounding error is uniform up to half a step, and the whole value where that rounds to zero.
     error = np.where(sizes < step / 2, sizes**2, step**2 / 12)
     error = np.where(sizes > limit, (sizes - limit) ** 2, error)
     return float(counts @ error)
@@ -133,7 +133,7 @@ def inner_tensors(
     count = sample_count(given, inputs)
     made = {name for node in proto.graph.node for name in node.output}
     computed = [name for name in dict.fromkeys(tensors) if name in made]
-    # A graph needs outputs: it keeps its own where nothing computed is asked for.
+    # A graph needs outputs: it keeps its own where only inputs are wanted.
     if computed:
         del proto.graph.output[:]
         proto.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in computed)

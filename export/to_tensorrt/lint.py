@@ -53,7 +53,7 @@ def lint_file(path: Path) -> list[Finding]:
     try:
         return lint(proto)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        # What onnx's own helpers answer to numbers and names that no valid file holds.
+        # Raised by onnx's helpers for numbers and names that no valid file holds.
         raise DataError(
             f"{path} holds what is no valid ONNX ({type(error).__name__}: {error}). Export it again."
         ) from error
@@ -71,7 +71,7 @@ def lint(proto: Any) -> list[Finding]:
 
 
 def summary(findings: Sequence[Finding]) -> dict[str, list[str]]:
-    """Return lines for people by version, errors first: nodes with the same trouble share a line."""
+    """Return readable lines by version, errors first; nodes with the same finding share a line."""
     lines: dict[str, list[str]] = {}
     for version in VERSIONS:
         groups: dict[tuple[bool, str, str], list[Finding]] = {}

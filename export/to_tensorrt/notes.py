@@ -53,7 +53,7 @@ def trtexec(tool: str, onnx: str, precision: str, inputs: Iterable[TensorSpec], 
         words += {"float16": ["--fp16"], "int8": ["--int8"]}.get(precision.partition("-")[0], [])
     if tool == "10":
         words.append("--stronglyTyped")
-    # Building is all: the first run of a loaded engine is the self-test's.
+    # Only build: the self-test does the first run of an engine.
     words.append("--skipInference")
     return " ".join(shlex.quote(word) for word in words)
 

@@ -23,14 +23,14 @@ __all__ = ["Found", "Parser", "VERSIONS", "found"]
 
 @dataclass(frozen=True)
 class Parser:
-    """What one version's parser takes."""
+    """What one version's parser accepts."""
 
     operators: frozenset[str]
     opset: int
     floats_only: frozenset[str]
     takes_bool: frozenset[str]
     has_int64: bool
-    """Whether 64-bit integers stay what they are; else they are cut to 32 bits."""
+    """Whether 64-bit integers are kept; else they are cut to 32 bits."""
 
 
 def _set(text: str) -> frozenset[str]:
@@ -115,7 +115,7 @@ def _file(facts: Facts, parser: Parser) -> Iterator[Found]:
         cure = "export it with opset 17"
         yield True, "", f"opset {facts.opset}, it takes {_OLDEST_OPSET} to {parser.opset}", cure
     if not parser.has_int64 and ENTRY in facts.notes:
-        # Its flag allows float16 everywhere; build-engine asks for float32 layer by layer.
+        # Its flag allows float16 everywhere; build-engine sets float32 layer by layer.
         layers = ", ".join(json.loads(facts.notes[ENTRY]))
         yield False, "", f"trtexec --fp16 may overflow in {layers}", "build it with mmkeras build-engine"
 
@@ -151,7 +151,7 @@ def _operator(node: Node, parser: Parser) -> Iterator[Found]:
 
 
 def _types(facts: Facts, node: Node, parser: Parser) -> Iterator[Found]:
-    # What comes from Shape alone is worked out on the host, in integers, whatever the operator.
+    # Values computed from shapes alone are integers on the host, whatever the operator.
     data = [name for name in node.inputs if name and not facts.is_shape(name)][:1]
     for name in data:
         dtype = facts.dtype(name)
@@ -174,7 +174,7 @@ def _options(facts: Facts, node: Node, parser: Parser) -> Iterator[Found]:
     if node.operator in ("QuantizeLinear", "DequantizeLinear"):
         yield from _quantisation(facts, node)
         if not parser.has_int64 and node.operator == "DequantizeLinear" and facts.is_stored(node.inputs[0]):
-            # 8.4 refuses them as "invalid weights type of Int8"; nothing says that 8.6 takes them.
+            # 8.4 refuses them as "invalid weights type of Int8"; no document says that 8.6 takes them.
             yield False, node, "int8 weights stand in the file", "use int8, which keeps float32 weights, or 10"
     if node.operator == "Einsum" and "." in str(node.attributes.get("equation", "")) and not parser.has_int64:
         yield True, node, "Einsum with an ellipsis", "write the equation out, or use matmul"

@@ -128,7 +128,7 @@ def read_golden(folder: Path) -> Golden:
         )
     except BundleError:
         raise
-    except Exception as error:  # arrays that were made to harm: no keys, another dtype, no samples
+    except Exception as error:  # hostile arrays: no keys, another dtype, no samples
         raise BundleError(f"{path} cannot be read: {error}. Copy the bundle again.") from error
 
 

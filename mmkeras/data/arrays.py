@@ -120,7 +120,7 @@ def _tables(index: Index, split: str, spec: ModalitySpec, raw: list[bytes], on_d
 
 def _targets(index: Index, split: str, task: TaskSpec, count: int, on_disk: bool) -> dict[str, np.ndarray]:
     described = {target.name: str(target) for target in task.targets}
-    # Small ones stay in memory: a batch from a file takes longer than one from a tensor.
+    # Small arrays stay in memory: a batch from a file takes longer than one from a tensor.
     large = count > rows_at_once(task.targets, count)
     folder = _folder(index, f"{split}-targets", described) if on_disk and large else None
     return _made(folder, task.targets, count, lambda tables: _fill_targets(tables, index, split, task))
@@ -128,7 +128,7 @@ def _targets(index: Index, split: str, task: TaskSpec, count: int, on_disk: bool
 
 def _folder(index: Index, name: str, described: Any) -> Path:
     text = json.dumps(described, sort_keys=True, default=str).encode()
-    # What is left of damaged shards has other rows than the whole ones.
+    # Damaged shards have fewer rows than their reports say.
     text += "".join(row.origin for row in index.damaged).encode()
     return index.folder / "decoded" / f"{name}-{hashlib.sha256(text).hexdigest()[:12]}"
 

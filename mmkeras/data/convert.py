@@ -65,9 +65,9 @@ def convert(config: DataConfig, modalities: Mapping[str, Any], task: Any, consol
     inputs = source.fingerprint_inputs()
     digest = fingerprint(inputs, shaped)
     folder = Path(config.folder) / f"{config.source.name}-{digest[:16]}"
-    if (folder / INDEX_FILE).is_file():  # it appears whole; converted data may lie in a read-only folder
+    if (folder / INDEX_FILE).is_file():  # only complete folders have it, and they may be read-only
         return _loaded(folder, console)
-    with contextlib.suppress(OSError):  # named by the lock
+    with contextlib.suppress(OSError):  # reported by the lock
         folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_name(folder.name + ".lock"), console):
         if (folder / INDEX_FILE).is_file():

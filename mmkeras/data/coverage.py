@@ -21,7 +21,7 @@ _ADVICE = {
 def coverage(specs: Mapping[str, ModalitySpec], samples: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     """Return the shares of every modality that has some, for example ``{"text": {"unknown": 0.01, "cut": 0.2}}``."""
     measured = {name: spec for name, spec in specs.items() if spec.coverage(())}
-    if not measured:  # nothing is read for nothing
+    if not measured:  # no sample needs to be read
         return {}
     values = [{name: sample.get(name) for name in measured} for sample in samples]
     return {name: dict(spec.coverage(each[name] for each in values)) for name, spec in measured.items()}

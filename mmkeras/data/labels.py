@@ -33,7 +33,7 @@ def tidy_labels(samples: Sequence[Sample], listed: Iterable[str] = ()) -> tuple[
     """
     counts = Counter(value for sample in samples for value in _values(sample.target))
     names = _names(counts, listed)
-    # What is text, a whole number or a boolean already is read by its text.
+    # Texts, whole numbers and booleans are compared by their text.
     changed = {
         value for value, name in names.items() if str(value[1]) != name or not isinstance(value[1], str | bool | int)
     }

@@ -84,7 +84,7 @@ def _shown(row: BadRow) -> BadRow:
 
 def _kind(reason: str) -> str:
     """Cut what differs from row to row: quoted values, paths before a colon, numbers."""
-    # Cut first: the patterns would take hours on a cell of a hundred thousand letters.
+    # Cut first: the patterns would take hours on a cell of 100,000 letters.
     first = (reason.splitlines() or [""])[0][:400].split("; did you mean")[0].split("; Valid:")[0]
     first = re.sub(r"^\S*[/\\]?\S+\.\w{1,5}: |^image of \d+ bytes: ", "", first)
     first = re.sub(r"'[^']*'|\"[^\"]*\"", "'...'", first)

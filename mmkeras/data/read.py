@@ -146,7 +146,7 @@ def _examples(index: Index, split: str) -> Iterator[tf.train.Example]:
 
     check_lengths(index, split)
     with explained_errors(index):
-        # A step of the iterator costs more than most records: it takes many at once.
+        # A step of the iterator takes longer than most records, so each reads many.
         for batch in tf.data.TFRecordDataset(index.files(split)).batch(RECORDS).as_numpy_iterator():
             try:
                 yield from map(tf.train.Example.FromString, batch)
@@ -165,7 +165,7 @@ def explained_errors(index: Index) -> Iterator[None]:
         yield
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
         raise DataError(f"{index.folder}: a shard is damaged ({error.message[:400]}). {_HINT}") from None
-    except UnicodeDecodeError:  # TensorFlow quotes the record in a message that it then cannot read
+    except UnicodeDecodeError:  # TensorFlow's message quotes bytes of the record that are no valid UTF-8
         raise DataError(
             f"{index.folder}: a shard holds a record that is not a valid tf.train.Example. {_HINT}"
         ) from None

@@ -126,7 +126,7 @@ def _salvage(folder: Path, shard: Shard, split: str, most: int) -> tuple[Shard, 
         BadRow(f"{path}:{offset}", "", split, "record", f"damaged at byte {offset} of the shard: {reason}")
         for offset, reason in sorted(damaged)
     ]
-    # A damaged length hides where the next record begins: as many are lost as are missing.
+    # A damaged length hides where the next record begins: the lost ones are those missing at the end.
     rows += [
         BadRow(f"{path}:{sorted(damaged)[0][0]}", "", split, "record", "lost with the damaged record before it")
         for _ in range(lost - len(rows))

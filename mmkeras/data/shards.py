@@ -67,7 +67,7 @@ def finished(work: ShardWork) -> ShardReport | None:
         return None
     try:
         report = ShardReport.load(work.report)
-    except DataError:  # not the report of a whole shard
+    except DataError:  # the report of an incomplete shard
         return None
     path = work.folder / work.file
     return report if path.is_file() and path.stat().st_size == report.size else None

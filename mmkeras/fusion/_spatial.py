@@ -107,7 +107,7 @@ class SpatialAttention(layers.Layer):
         """Return the squared distances across the picture (B, heads, T, S) in units of each head's reach."""
         column = ops.expand_dims(second[:, :, 0], 1)
         apart = ops.square(ops.expand_dims(first[:, :, 0], 2) - column)
-        # A token without a place is equally near to all.
+        # A token without a position is equally near to all.
         apart = apart * ops.cast(placed(second), apart.dtype)
         return ops.reshape(ops.square(self._reach), (1, self.heads, 1, 1)) * ops.expand_dims(apart, 1)
 

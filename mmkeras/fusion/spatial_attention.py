@@ -109,7 +109,7 @@ def _extras(queries: Tokens, memory: dict[str, Tokens]) -> list[Any]:
     positions = [each.position for each in memory.values() if each.position is not None]
     if not positions or len(positions) < len(memory) or queries.position is None:
         return []
-    # Distances count where every modality that is read knows them.
+    # Distances are used where every modality that is read has them.
     known = min(int(position.shape[-1]) for position in positions)
     positions = [position[:, :, :known] for position in positions]
     masks = ops.concatenate([each.mask for each in memory.values()], axis=1)

@@ -117,7 +117,7 @@ def check_preset(folder: str | Path) -> None:
             if path.stat().st_size > _MAX_CONFIG:
                 raise DataError(f"{path}: expected a few kilobytes of JSON, got {path.stat().st_size:,} bytes.")
             value = json.loads(path.read_text("utf-8"))
-            # Files in Hugging Face's layout name no class at the top: KerasHub builds nothing from what they say.
+            # Files in Hugging Face's layout name no class at the top: KerasHub builds no class from them.
             if isinstance(value, dict) and "class_name" in value:
                 _check_config(value, str(path))
         except (OSError, ValueError, RecursionError) as error:

@@ -193,7 +193,7 @@ def _dashes(points: Sequence[Sequence[float]], on: float = 5.0, off: float = 4.0
     pieces = []
     for (x0, y0), (x1, y1) in itertools.pairwise(points):
         length = math.hypot(x1 - x0, y1 - y0)
-        # An end far outside the picture must not cost a million dashes.
+        # Clipped first, or an end far outside the picture would need a million dashes.
         count = min(int(length / (on + off)) + 1, 400)
         for i in range(count):
             a, b = i * (on + off) / max(length, 1e-9), min((i * (on + off) + on) / max(length, 1e-9), 1.0)

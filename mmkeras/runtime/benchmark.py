@@ -84,7 +84,7 @@ def benchmark(
             {"folder": str(bundle.folder), "format": file.format, "precision": file.precision, **options}
         )
         if bundle.packed:
-            # Unpacked here: the other process reads the folder, and knows no key.
+            # Unpacked here: the other process reads the folder and has no key.
             if isinstance(file, EngineFile):
                 copy_engine(file, bundle.folder)
             else:

@@ -49,7 +49,7 @@ def run(bundle: Bundle, options: argparse.Namespace, progress: Progress = lambda
             raise ConfigError(f"--{name}: expected at least {int(name == 'runs')}, got {getattr(options, name)}")
     allowed = _share(options.max_regression)
     baseline = None if options.baseline is None else _chosen_part(read_report(options.baseline), options)
-    choose(bundle, options.format, options.precision)  # says why there is nothing to measure
+    choose(bundle, options.format, options.precision)  # raises where there is nothing to measure
     files, skipped = _plan(bundle, options)
     timings: list[Timing] = []
     failed: dict[str, str] = {}

@@ -41,7 +41,7 @@ COMMANDS = {
 _RUN = {
     **{name: f"mmkeras.runtime.commands:{name}" for name in ("predict", "selftest", "benchmark", "inspect")},
     "build-engine": "mmkeras.runtime.tensorrt.command:build",
-    "diff": "mmkeras.runtime.differences.command:diff",
+    "diff": "mmkeras.runtime.differences.report:diff",
     "pack": "mmkeras.runtime.packing:pack",
     "sign": "mmkeras.runtime.packing:sign",
     "stream": "mmkeras.driving.stream.command:stream",
@@ -138,7 +138,7 @@ def _overview(program: str) -> str:
     bundle = " BUNDLE" if program == "mmkeras" else ""
     example = " saved_models/vqa/1" if bundle else ""
     lines = [f"usage: {program} COMMAND{bundle} [options]", "", "Runs and proves exported models.", "", "commands:"]
-    # What runs from a packed bundle is packed already.
+    # Code that runs from a packed bundle is packed already.
     lines += [f"  {name:<12} {text}" for name, text in COMMANDS.items() if bundle or name != "pack"]
     lines += [
         "",

@@ -108,7 +108,7 @@ OPTIONS: dict[str, tuple[Adder | str, ...]] = {
     "benchmark": (_json, _threads, _rebuild, _file, "mmkeras.runtime.benchmark_command:add_options"),
     "inspect": (_json,),
     "build-engine": (_json, _engine, "mmkeras.runtime.tensorrt.command:add_options"),
-    "diff": (_json, _threads, "mmkeras.runtime.differences.command:add_options"),
+    "diff": (_json, _threads, "mmkeras.runtime.differences.report:add_options"),
     "pack": ("mmkeras.runtime.packing:add_pack_options",),
     "sign": ("mmkeras.runtime.packing:add_sign_options",),
     "stream": (_json, _threads, _file, "mmkeras.driving.stream.command:add_options"),

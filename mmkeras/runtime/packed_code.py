@@ -33,7 +33,7 @@ sys.exit(main(sys.argv[0], sys.argv[1:]))
 """``__main__.py`` of every packed bundle. It runs without a condition: a damaged byte could make a condition false and
 end the program with status 0, as if a self-test had passed."""
 
-# Modules that are found by their name and not by an import; what they import comes along.
+# Modules that are found by name instead of an import; their imports are packed too.
 _ROOTS = ("__main__.py", "runtime/**/*.py", "driving/stream/*.py", "modalities/*/spec.py", "tasks/*/spec.py")
 
 

@@ -148,7 +148,7 @@ def pack_bundle(
     if problems:
         raise ConfigError("\n".join(problems))
     without = {file.path for file in bundle.files if formats and file.format not in formats and file.path != "."}
-    # They run on the machine that built them, and nowhere else.
+    # They run only on the machine that built them.
     without |= {
         path.relative_to(bundle.folder).as_posix() for path in engine_folder(bundle).rglob("*") if path.is_file()
     }

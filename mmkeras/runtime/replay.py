@@ -97,7 +97,7 @@ def _worst(expected: np.ndarray, got: np.ndarray, allowed: np.ndarray) -> tuple[
     difference = np.abs(np.asarray(expected, np.float64) - np.asarray(got, np.float64))
     difference = np.where(np.isfinite(difference), difference, np.inf)
     limits = np.broadcast_to(allowed, difference.shape)
-    # Nothing allowed and no difference is within the limit.
+    # No difference is within the limit even where none is allowed.
     share = np.where(difference == 0.0, 0.0, difference / np.maximum(limits, np.finfo(np.float64).tiny))
     place = np.unravel_index(int(np.argmax(share)), share.shape)
     return float(share[place]), float(difference[place]), float(limits[place])

@@ -132,7 +132,7 @@ def _scenarios(bundle: Bundle, golden: Golden, files: list[FileCheck]) -> dict[s
 
 
 def _required(scenario: str) -> bool:
-    # A modality's own cases may be younger than the bundle; these two kinds every export has tried.
+    # A modality's own cases may be newer than the bundle; every export has run these two kinds.
     return scenario == "all" or scenario.startswith("without_")
 
 

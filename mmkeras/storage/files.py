@@ -31,10 +31,10 @@ def write_bytes(path: Path, content: bytes) -> Path:
         aside.write_bytes(content)
         os.replace(aside, path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk is met in a write, which does not know its file
+        error.filename = error.filename or str(path)  # the error of a write to a full disk names no file
         raise
     finally:
-        with contextlib.suppress(OSError):  # a read-only disk says so of files that are not there, too
+        with contextlib.suppress(OSError):  # a read-only disk raises for missing files too
             aside.unlink()
     return path
 
@@ -127,7 +127,7 @@ def locked(path: Path, what: str, say: Callable[[str], None] | None = None) -> I
                 holder = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
                 with waiting(f"Waiting for {holder}, {what}; it holds {path}. Stop it if it hangs.", say):
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
-            # Whoever held it before has removed the file; then a third one may hold a new file already.
+            # The previous holder has removed the file; a third process may hold a new one already.
             if not path.exists() or not os.path.samestat(os.fstat(descriptor), path.stat()):
                 continue
             os.ftruncate(descriptor, 0)

@@ -59,7 +59,7 @@ def read_npz(path: Path, most: int = MAX_BYTES) -> dict[str, np.ndarray]:
             return arrays
     except (FileNotFoundError, ValueError):
         raise
-    except Exception as error:  # zipfile, zlib and numpy raise nearly anything on a file that was made to harm
+    except Exception as error:  # zipfile, zlib and numpy raise nearly anything on a hostile file
         raise ValueError(f"not a whole .npz file ({type(error).__name__}: {error!s:.200})") from error
 
 

@@ -52,7 +52,7 @@ def diagnose(file: BinaryIO, where: str, finding: str) -> ArchiveError:
             problem = _problem(archive, begins, where)
     except ArchiveError as error:
         return ArchiveError(f"{error} Noticed because the file {finding}.")
-    except Exception:  # a damaged zip makes zipfile raise nearly anything, and the refusal stands without it
+    except Exception:  # a damaged zip makes zipfile raise nearly anything, and the error is raised without it
         if begins == b"PK\x03\x04":
             return ArchiveError(general)
         return ArchiveError(
@@ -104,7 +104,7 @@ class Archive:
         self.members = members
         self.signature = signature
         self._file = file
-        # One place in the file, which reading moves.
+        # The file has one position, which every read moves.
         self._lock = threading.Lock()
 
     @classmethod
@@ -149,7 +149,7 @@ class Archive:
         target = folder / name
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            # "x": nothing that is there already is followed or overwritten.
+            # "x": an existing file or link is neither followed nor overwritten.
             with target.open("xb") as out:
                 try:
                     self._copy(name, out)
@@ -200,7 +200,7 @@ def _check(file: BinaryIO, where: str, key: str | Path | None) -> tuple[dict[str
     if signed is not None:
         signature = read_signature(signed, where)
         names.append((SIGNATURE, len(signed)))
-    # Before anything else is read: without the right signature the list is anybody's.
+    # Before anything else is read: without a valid signature the list is untrusted.
     if key is not None:
         verify(content, signature, key, where)
     names += [(name, entry.size) for name, entry in listed.items()]

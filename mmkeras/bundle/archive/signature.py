@@ -19,7 +19,7 @@ from mmkeras.core.errors import ArchiveError, ConfigError, require
 __all__ = ["Signature", "read_signature", "sign", "verify"]
 
 _ALGORITHM = "ed25519"
-# So that a signature made for another purpose with the same key never fits here.
+# So that a signature made for another purpose with the same key is not valid here.
 _PURPOSE = b"mmkeras packed bundle 1\n"
 _HELP = "Write a pair with: openssl genpkey -algorithm ed25519 -out KEY.pem; openssl pkey -in KEY.pem -pubout"
 

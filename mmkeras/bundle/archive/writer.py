@@ -66,13 +66,13 @@ def write_archive(target: Path, contents: Mapping[str, Path | bytes], *, sign: s
         sweep(target.parent.glob(f".{target.name}.*.tmp"))
         with aside.open("wb") as out, held(aside):
             _write(out, members, whole, where)
-        # A file that changed while it was packed shows here.
+        # Fails where a file changed while it was packed.
         Archive.open(aside).close()
         os.replace(aside, target)
     except OSError as error:
         raise ArchiveError(explain(error, target) or f"{target} cannot be written: {error.strerror}.") from error
     finally:
-        with contextlib.suppress(OSError):  # a read-only disk says so of files that are not there, too
+        with contextlib.suppress(OSError):  # a read-only disk raises for missing files too
             aside.unlink()
     return target
 

@@ -42,7 +42,7 @@ class Record:
 
 def read_records(lines: Sequence[str], start: int, columns: int, delimiter: str) -> Iterator[Record]:
     """Yield every row from line ``start`` on, after the header; every line that is not blank is in one row."""
-    # Made when first needed: most tables have no row of several lines, and a second pass costs as much as the first.
+    # Computed on first use: most tables have no row of several lines, and a second pass costs as much.
     columns_of = functools.cache(lambda: _Columns(lines, start, columns, delimiter))
     return _records(lines, start, columns, delimiter, lambda first, last: columns_of().judge(first, last))
 
@@ -81,7 +81,7 @@ def _records(
                 problem = "expected text, got a NUL character. The table is damaged here, or is no UTF-8 text"
             yield Record(first, last, [] if problem else cells, problem, remark)
             first = last
-        # A quote has swallowed lines: they are read again, by a reader that has not seen it.
+        # An unclosed quote has joined lines: they are read again with a new reader.
 
 
 def _unclosed(first: int, last: int) -> str:

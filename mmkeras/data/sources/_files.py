@@ -29,7 +29,7 @@ def look_into(paths: Sequence[Path]) -> str:
             if path.is_file():
                 with path.open("rb") as stream:
                     digest.update(stream.read(_BYTES))
-        except (OSError, ValueError):  # named when it is converted
+        except (OSError, ValueError):  # reported when it is converted
             continue
         digest.update(b"\n")
     return digest.hexdigest()

@@ -93,7 +93,7 @@ def _header(path: Path, lines: list[str], delimiter: str) -> tuple[tuple[str, ..
     problem = undecodable(text)
     if problem:
         raise DataError(f"{path}:1: {problem}")
-    # A name may have a line break in it; with the delimiter as well it holds other names, and rows.
+    # A name may contain a line break; one with the delimiter too contains other names and rows.
     if any(delimiter in name and ("\n" in name or "\r" in name) for name in names):
         raise DataError(f"{path}:1: a quote opens in the names of the columns and is not closed in this line")
     return tuple(map(tidy, names)), reader.line_num

@@ -80,7 +80,7 @@ def measure(snapshot: Snapshot, size: tuple[int, int]) -> Alignment:
         middle = math.degrees(math.atan2(centre[0], centre[2]))
         spread = np.degrees(np.arctan2(corners[:, 0], corners[:, 2])) - middle
         spread = (spread + 180) % 360 - 180
-        # An older sweep saw the object where it was then.
+        # An older sweep measured the object at its position of that time.
         there, ranges_then = _moved_on(points, angles, away, box.velocity, snapshot)
         near = (ranges_then > ranges.min() - SLACK) & (ranges_then < ranges.max() + SLACK)
         offset = (middle - there + 180) % 360 - 180

@@ -58,7 +58,7 @@ class Annotations:
         record = self._table.row(number)
         try:
             token = record["token"]
-            # Made in the global frame first: this checks the rotation of the annotation.
+            # Built in the global frame first, which checks the rotation of the annotation.
             pose = from_global @ Pose(_numbers(record["translation"], 3), _numbers(record["rotation"], 4))
             width, length, height = _numbers(record["size"], 3)
             if min(width, length, height) <= 0:

@@ -112,7 +112,7 @@ def _sensors(path: Path) -> dict[str, dict[str, Any]]:
 def _sensor(sensors: dict[str, dict[str, Any]], kind: str, path: Path) -> tuple[str, dict[str, Any]]:
     for name, data in sensors.items():
         if name.startswith(kind):
-            # It names a folder.
+            # The name becomes part of a folder's path.
             if Path(name).name != name or "\0" in name or len(name) > LONGEST_NAME:
                 raise DataError(f"{path}: sensor_uid: expected the name of a folder, got {name!r:.80}")
             return name, data

@@ -41,7 +41,7 @@ class SampleData:
         sample = self.table.link("sample_token", samples)
         calibration = self.table.link("calibrated_sensor_token", self._calibrations)
         self._egos = Table(tables / "ego_pose.json")
-        # A pose that is not there costs the frames and sweeps that need it, which are refused when asked for.
+        # A pose that is not there costs the frames and sweeps that need it, which are refused when used.
         self.table.link("ego_pose_token", self._egos, optional=True)
         self._egos.forget("token")
         scene = samples.columns["scene_token"][sample].astype(np.int64)

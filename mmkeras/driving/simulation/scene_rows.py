@@ -15,8 +15,7 @@ from PIL import Image
 
 from mmkeras.driving.simulation.agents import KINDS
 from mmkeras.driving.simulation.camera import turn
-from mmkeras.driving.simulation.conditions import SceneRequest
-from mmkeras.driving.simulation.config import SimulationConfig
+from mmkeras.driving.simulation.config import SceneRequest, SimulationConfig
 from mmkeras.driving.simulation.radar import RADARS
 from mmkeras.driving.simulation.world import World
 from mmkeras.media.geometry import Pose

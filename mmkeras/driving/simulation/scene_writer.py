@@ -13,8 +13,7 @@ from PIL import Image, ImageDraw
 from mmkeras.driving.simulation.agents import KINDS, Agent
 from mmkeras.driving.simulation.camera import View, mounting
 from mmkeras.driving.simulation.canvas import SCALE, Canvas
-from mmkeras.driving.simulation.conditions import SceneRequest
-from mmkeras.driving.simulation.config import SimulationConfig
+from mmkeras.driving.simulation.config import SceneRequest, SimulationConfig
 from mmkeras.driving.simulation.exposure import expose
 from mmkeras.driving.simulation.painting import Painter
 from mmkeras.driving.simulation.radar import RADARS, Returns, sweep_all
@@ -121,7 +120,7 @@ def _write_pictures(scene: SceneRows, frames: list[Shot]) -> dict[int, dict[int,
     """Write all camera frames and return, by key frame and agent, what the camera sees."""
     config = scene.config
     air = atmosphere(scene.request.conditions, np.random.default_rng([config.seed, 4, scene.request.index]))
-    # A body on its springs: three sines, none of which repeats with the key frames.
+    # The body's pitch and roll on its springs: three sines that do not repeat with the key frames.
     drawn = np.random.default_rng([config.seed, 6, scene.request.index])
     swings, phases = 2 * math.pi * drawn.uniform(0.7, 1.8, (2, 3)), drawn.uniform(0, 2 * math.pi, (2, 3))
     painter = Painter(scene.world, air.shading, air.lamps_on, air.sight)

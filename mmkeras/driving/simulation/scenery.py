@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmkeras.driving.simulation.conditions import Conditions
+from mmkeras.driving.simulation.config import Conditions
 from mmkeras.driving.simulation.roads import Road
 
 __all__ = ["Fixture", "Town", "decorate"]

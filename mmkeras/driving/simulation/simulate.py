@@ -19,8 +19,7 @@ from PIL import Image, ImageDraw
 from mmkeras.core.errors import DataError
 from mmkeras.core.parallel import WorkerDied, WorkerPool
 from mmkeras.driving.simulation.agents import KINDS
-from mmkeras.driving.simulation.conditions import SceneRequest, plan_scenes
-from mmkeras.driving.simulation.config import SimulationConfig
+from mmkeras.driving.simulation.config import SceneRequest, SimulationConfig, plan_scenes
 from mmkeras.driving.simulation.radar import RADARS
 from mmkeras.driving.simulation.scene_rows import CAMERA, Rows, token, write_tables
 from mmkeras.driving.simulation.scene_writer import write_scene
@@ -121,7 +120,7 @@ def simulate(config: SimulationConfig, folder: Path, console: Console | None = N
         DataError: ``folder`` holds something else, or a worker process died.
     """
     folder = Path(folder)
-    if folder.exists():  # it appears whole, and may lie where nothing can be written
+    if folder.exists():  # only complete folders exist, and it may be read-only
         return _simulate(config, folder, console)
     folder.parent.mkdir(parents=True, exist_ok=True)
     say = None if console is None else functools.partial(console.print, markup=False, soft_wrap=True)

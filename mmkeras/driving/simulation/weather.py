@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmkeras.driving.simulation.canvas import Shading
-from mmkeras.driving.simulation.conditions import Conditions
+from mmkeras.driving.simulation.config import Conditions
 
 __all__ = ["Atmosphere", "atmosphere"]
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmkeras.driving.simulation.agents import Agent, new_agent
-from mmkeras.driving.simulation.conditions import SceneRequest
-from mmkeras.driving.simulation.config import SimulationConfig
+from mmkeras.driving.simulation.config import SceneRequest, SimulationConfig
 from mmkeras.driving.simulation.dynamics import Tracks, drive
 from mmkeras.driving.simulation.roads import Ground, Road
 from mmkeras.driving.simulation.scenery import Fixture, Town, decorate

@@ -101,7 +101,7 @@ class EgoTrack:
         if len(self._times) == 1 or place == 0:
             return self._poses[min(place, len(self._times) - 1)]
         second = min(place, len(self._times) - 1)
-        # Two poses a few milliseconds apart say little about the speed; look back for one 50 ms older.
+        # Two poses a few milliseconds apart give no precise speed; take one at least 50 ms older.
         first = second - 1
         while place == len(self._times) and first > 0 and self._times[second] - self._times[first] < 50_000:
             first -= 1

@@ -140,7 +140,7 @@ def _run(
     progress("reading the messages")
     arrivals = list(injection(recording.arrivals()))
     for _ in range(_WARMUP):
-        # An engine's first calls allocate; on a vehicle they are over before it moves.
+        # An engine's first calls allocate memory; a vehicle makes them before it moves.
         detector.decode(detector.infer(None, None), detector.camera_pose)
     clock: Clock = RealClock(recording.start, rate) if rate else SteppedClock(recording.start)
     sensors = SensorStream(detector, clock, settings)

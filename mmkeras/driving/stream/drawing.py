@@ -30,7 +30,7 @@ def annotated(answer: Answer, detector: BundleDetector, start: int) -> np.ndarra
     """
     camera = detector.camera
     image = _no_picture(round(camera.width), round(camera.height))
-    # The picture of a skipped or frozen frame is shown, too: it came.
+    # The picture of a skipped or frozen frame is shown too, because it arrived.
     if answer.frame is not None:
         with contextlib.suppress(DataError):
             image = np.asarray(detector.window(answer.frame).read())

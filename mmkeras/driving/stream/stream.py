@@ -123,7 +123,7 @@ class SensorStream:
         # A deadline is real time, also where a replay runs faster.
         self._deadline = int(self.settings.deadline * clock.rate)
         self._lock = threading.Lock()
-        # Held longer than the other one: messages are taken in while the model runs.
+        # Held longer than the other lock: messages are still received while the model runs.
         self._polls = threading.Lock()
 
     def push(self, message: Message, arrived: int | None = None) -> None:
@@ -132,7 +132,7 @@ class SensorStream:
             arrived = self.clock.now() if arrived is None else arrived
             if self._slot is None:
                 self._slot = arrived + self.settings.frame_period
-            # Frames that were missed while an inference ran are owed an answer, too.
+            # Frames that arrived while an inference ran need an answer too.
             self._tick(arrived)
             if isinstance(message, Sweep):
                 self.intake.take_sweep(message, arrived)
@@ -171,7 +171,7 @@ class SensorStream:
             sweeps = []
             if job is not None:
                 sweeps = self.intake.sweeps_for(job.timestamp)
-                # A frame of unknown age is worth more than nothing.
+                # A frame of unknown age is still used.
                 job.usable = job.usable or (job.reason == "time" and not sweeps)
                 if job.ego is None and len(self.intake.ego):
                     job.ego = self.intake.ego.at(job.timestamp)

@@ -83,7 +83,7 @@ def frame_display(dataset: Any, index: int, values: np.ndarray) -> Display:
     center, width = _first(places, "WindowCenter", math.nan), _first(places, "WindowWidth", math.nan)
     function = next((str(place.VOILUTFunction) for place in places if place.get("VOILUTFunction")), "LINEAR")
     if function == "LINEAR" and values.dtype.kind == "f":
-        # Its half-pixel terms are for whole numbers: they make a step of a window from 0 to 1.
+        # Its half-pixel terms are for whole numbers: a window from 0 to 1 would become a step.
         function = "LINEAR_EXACT"
     # A linear window of less than 1, or any other of 0 or less, has no meaning.
     if math.isnan(center) or math.isnan(width) or width < (1.0 if function == "LINEAR" else 1e-12):

@@ -88,7 +88,7 @@ def open_frame(data: bytes, name: str, frame: int | None = None) -> Frame:
             raise
         except MemoryError:
             raise DataError(f"{name}: this DICOM file needs more memory than there is") from None
-        except Exception as error:  # what is broken in a file meets pydicom, numpy and decoders in a hundred ways
+        except Exception as error:  # pydicom, numpy and decoders raise nearly anything on damaged data
             raise DataError(f"{name}: broken DICOM file ({type(error).__name__})") from None
 
 
@@ -99,7 +99,7 @@ def _parse(data: bytes, name: str) -> Any:
     try:
         stream = io.BytesIO(data)
         stream.seek(132)
-        # What dcmread does first: whatever it takes for the transfer syntax is what is looked at here.
+        # As dcmread does first, so that this is the transfer syntax that it will use.
         meta = filereader._read_file_meta_info(stream)
         if meta.get("TransferSyntaxUID") == DEFLATED:
             check_inflation(data[stream.tell() :], name)
@@ -140,7 +140,7 @@ def _frame(dataset: Any, name: str, frame: int | None) -> Frame:
     if values.ndim != 2 or not np.isfinite(values).all():
         raise DataError(f"{name}: expected finite grey values (H, W), got {values.dtype} {values.shape}")
     bits = 0 if values.dtype.kind == "f" else int(dataset.BitsStored)
-    # Native byte order: what comes after does not have to know of the file's.
+    # Native byte order, so that later code needs no other.
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
     by = frame_display(dataset, index, values)
     levels = display(values, by)
@@ -223,7 +223,7 @@ def anonymous(frame: Frame) -> bytes:
     window = _of_stored_values(by, offset)
     pixels = (frame.values.astype(np.int64) + offset).astype("<u2")
     if window.inverted:
-        # Turned around here: DCMTK, which turns MONOCHROME1 around for the graph, loses a level in the middle.
+        # Inverted here: DCMTK, which inverts MONOCHROME1 for the graph, loses a level in the middle.
         top = (1 << frame.bits) - 1
         pixels, window = top - pixels, replace(window, center=top - window.center)
     meta = FileMetaDataset()

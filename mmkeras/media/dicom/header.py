@@ -181,7 +181,7 @@ def declared_size(data: bytes) -> tuple[int, int] | None:
     """Return height and width of a compressed image, or ``None`` where it is of another kind or has no header."""
     if data.startswith(START):
         return _jpeg(data)
-    # A whole JP2 file instead of its codestream is not allowed, and happens.
+    # A whole JP2 file instead of its codestream is not allowed, but occurs.
     start = data.find(CODESTREAM, 0, 65536) if data.startswith(BOXES) else 0
     if start >= 0 and data[start : start + 4] == CODESTREAM and len(data) >= start + 24:
         right, bottom, left, top = (int.from_bytes(data[at : at + 4], "big") for at in range(start + 8, start + 24, 4))

@@ -128,7 +128,7 @@ def read_rgb(value: RawImage) -> Image.Image:
         return _from_array(value)
     if isinstance(value, Image.Image):
         # Pillow reads a file when its pixels are first needed; of two threads one would find the file half read.
-        with _LOADS, contextlib.suppress(Exception):  # what is wrong with it is said below
+        with _LOADS, contextlib.suppress(Exception):  # the error is raised below
             value.load()
         return upright(to_rgb(value, describe(value)), orientation_of(value))
     if isinstance(value, Window):

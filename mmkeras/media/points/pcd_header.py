@@ -56,7 +56,7 @@ def read_header(data: bytes, name: str) -> Header:
     while "DATA" not in values:
         line += 1
         end = data.find(b"\n", position)
-        # A header line is short; without this, a picture would be searched to its end and quoted in the message.
+        # A header line is short; without this limit, a picture file would be searched to its end and quoted.
         if end < 0 or end - position > 65536:
             raise DataError(f"{name}:{line}: the header ends without a DATA line; expected a PCD file")
         words = data[position:end].decode("ascii", "replace").split()

@@ -123,7 +123,7 @@ def points_in_camera(sweeps: Iterable[Sweep], camera: Pose, ego: Pose, timestamp
     sweeps = list(sweeps)
     if not sweeps:
         return np.empty((0, len(POINT_FIELDS)), np.float32)
-    # All sweeps at once: on a vehicle this is part of every answer's latency.
+    # All sweeps at once: on a vehicle this adds to the latency of every answer.
     clouds = [np.asarray(sweep.cloud).reshape(-1, len(SWEEP_FIELDS)) for sweep in sweeps]
     counts = [len(cloud) for cloud in clouds]
     cloud = np.concatenate(clouds, dtype=np.float64)

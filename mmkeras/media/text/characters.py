@@ -56,7 +56,7 @@ class Replacements(dict[int, str]):
         self.lowercase = lowercase
         ranges: list[tuple[int, int, str]] = []
         folds: dict[int, list[int]] = {}
-        # Not by its path: mmkeras may run from a packed bundle.
+        # Not read by path: mmkeras may run from a packed bundle.
         table = (pkgutil.get_data(__name__, "characters.txt") or b"").decode("ascii")
         for operation, *values in map(str.split, table.splitlines()[1:]):
             numbers = [int(value, 16) for value in values]
@@ -69,7 +69,7 @@ class Replacements(dict[int, str]):
         common = {code: self[code] for code in range(0x250)}
         self.update(common)
         if lowercase:
-            # What a character decomposes into was already cleaned, but may be punctuation or an ideograph.
+            # The decomposition of a character is clean already, but may be punctuation or an ideograph.
             self.update({code: "".join(self[part] for part in folded) for code, folded in folds.items()})
 
     def __missing__(self, code: int) -> str:

@@ -111,8 +111,8 @@ def train_vocabulary(texts: Iterable[str], size: int, lowercase: bool = True) ->
         raise DataError("The corpus holds no words, so no vocabulary can be trained. Check the text column.")
 
     # The trainer numbers "##x" in the order of a randomly seeded hash map and breaks ties by number.
-    # Handing it the characters, sorted, as special tokens makes it deterministic; only the most
-    # frequent are kept where the vocabulary is small.
+    # With the sorted characters as special tokens it is deterministic; a small vocabulary keeps the most
+    # frequent ones.
     uses: Counter[str] = Counter()
     for word, count in counts.items():
         for place, character in enumerate(word):

@@ -87,7 +87,7 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
     _freeze(backbone, config.frozen_stages)
     for layer in backbone.layers:
         if isinstance(layer, layers.BatchNormalization):
-            # Keras' 0.99 lags several epochs behind on small data: validation stays at chance while training works.
+            # Keras' 0.99 lags several epochs behind on small data: validation stays at chance level meanwhile.
             layer.momentum = config.batch_norm_momentum
     pixels = keras.Input((spec.height, spec.width, 3), dtype="uint8", name=spec.name)
     # A cast in the graph: cameras deliver bytes, and a uint8 input is a quarter of the traffic of a float one.

@@ -63,7 +63,7 @@ def edge_backbone(
 
 def _channels(channels: int, factor: float) -> int:
     rounded = max(8, int(channels * factor + 4) // 8 * 8)
-    # Rounding never takes away more than a tenth.
+    # Rounding reduces the width by a tenth at most.
     return rounded + 8 if rounded < 0.9 * channels * factor else rounded
 
 

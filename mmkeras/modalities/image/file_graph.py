@@ -47,7 +47,7 @@ def decode_file(raw: tf.Tensor) -> tf.Tensor:
         at = [offset + n for offset, expected in parts.items() for n in range(len(expected))]
         return tf.reduce_all(tf.gather(start, at) == np.frombuffer(b"".join(parts.values()), np.uint8))
 
-    # Two kinds of heads have nothing to be looked for, and are most of all files: the walk takes longer than decoding
+    # Most files have one of two kinds of heads, without markers to search; the search takes longer than decoding
     # a small image.
     plain_png = begins({0: PNG, 37: b"IDAT"}) & tf.reduce_all(tf.gather(start, [24, 25]) < np.array([16, 4], np.uint8))
     plain_jpeg = begins({0: JPEG + b"\xe0\0\x10", 20: b"\xff\xdb"})
@@ -82,7 +82,7 @@ def _jpeg(raw: tf.Tensor) -> tf.Tensor:
 
     channels = tf.image.extract_jpeg_shape(raw)[2]
     with tf.control_dependencies([_demand((channels == 1) | (channels == 3), "expected a grey or an RGB JPEG file")]):
-        # The default method is faster by a hair and differs from libjpeg's, which Pillow uses.
+        # The default method is slightly faster but differs from libjpeg's, which Pillow uses.
         return tf.io.decode_jpeg(raw, channels=3, dct_method="INTEGER_ACCURATE")
 
 

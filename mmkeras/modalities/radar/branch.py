@@ -16,10 +16,10 @@ from mmkeras.modalities.radar.spec import FEATURES, Config, Spec
 
 __all__ = ["DrawnPoints", "SummaryToken", "build"]
 
-# What each feature is divided by, so that the model computes with numbers around 1. Speeds beyond 20 m/s are rare.
+# Divisors of the features, so that the model computes with numbers around 1. Speeds beyond 20 m/s are rare.
 SCALES = np.array([20.0, 40.0, 1.0, 1.0, 20.0, 10.0, 10.0, 0.5, 4.0], np.float32)
-# What a fusion reads out is centred and stretched, so that small weights turn it into distances and speeds: with the
-# logarithm of the range between 0 and 1, a weight of 4 has to be learnt before a distance can be copied.
+# Measurements that a fusion reads out are centred and scaled, so that small weights turn them into distances and
+# speeds: with the logarithm of the range between 0 and 1, a weight of 4 must be learnt to copy a distance.
 CENTRES = np.array([0.0, 20.0, 0.5, 0.5, 5.0, 0.0, 0.0, 0.1, 3.0], np.float32)
 UNITS = np.array([5.0, 10.0, 0.25, 0.25, 10.0, 5.0, 5.0, 0.1, 0.5], np.float32)
 
@@ -89,7 +89,7 @@ def _points(scaled: Any, measured: Any, ahead: Any, mask: Any, config: Config, w
         x = _mix(x, whole, config.heads, width, f"{name}_{number}")
     x = layers.LayerNormalization(name=f"{name}_norm")(x)
     encoder = keras.Model([given, valid], x, name=f"{name}_branch")
-    # The summary has measured nothing and stands nowhere.
+    # The summary token has no measurement and no position.
     measured = ops.pad(measured, [[0, 0], [1, 0], [0, 0]])
     position = ops.pad(place, [[0, 0], [1, 0], [0, 0]], constant_values=-1.0)
     whole = ops.pad(mask, [[0, 0], [1, 0]], constant_values=1)
@@ -155,7 +155,7 @@ class DrawnPoints(layers.Layer):
             for cells in (self.columns, self.rows)
         )
         across = ops.abs(ops.expand_dims(u, 1) - centres_x) <= 0.75 / self.columns
-        # exp(4 * scaled log range) is the distance in metres; a thing of about 2 m height shrinks with it.
+        # exp(4 * scaled log range) is the distance in metres; an object of about 2 m is drawn inverse to it.
         half = ops.expand_dims(0.5 / self.rows + SPREAD * ops.exp(-4.0 * (away - 0.5)), 1)
         along = ops.abs(ops.expand_dims(v, 1) - centres_y) <= half
         across = ops.cast(across, points.dtype) * ops.expand_dims(real, 1)

@@ -180,7 +180,7 @@ class Spec(ModalitySpec):
         width, height, focal, centre_x, centre_y = (np.float32(value) for value in self.camera)
         x, y, z, rcs, vx, _, vz, dt = np.asarray(points, np.float32).T
         u = (focal * x / z + centre_x) / width
-        # Many radars do not measure elevation: what leaves the picture above or below stands at its edge.
+        # Many radars do not measure elevation: points above or below the picture are put at its edge.
         v = np.clip((focal * y / z + centre_y) / height, np.float32(0), np.float32(1))
         away = np.log(np.sqrt(x * x + z * z))
         return np.stack([x, z, u, v, rcs, vx, vz, dt, away], axis=1).astype(np.float32)

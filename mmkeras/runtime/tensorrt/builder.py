@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from mmkeras.core.errors import BundleError, ConfigError, ExportError
-from mmkeras.runtime.tensorrt.layers import explain_error
+from mmkeras.runtime.differences.contents import explain_error
 from mmkeras.runtime.tensorrt.library import Library, monitor
-from mmkeras.runtime.tensorrt.profile import BatchRange, Shapes
+from mmkeras.runtime.tensorrt.sidecar import BatchRange, Shapes
 
 __all__ = ["BuildOptions", "Built", "build"]
 
@@ -94,7 +94,7 @@ def build(
     except OSError as error:
         raise BundleError(f"{onnx} cannot be read: {error.strerror or error}. Name an exported ONNX file.") from error
     builder = trt.Builder(library.logger)
-    # Without a reference to it the network, and with it the process, dies while the builder works.
+    # Without a reference to it the network is freed and the process crashes during the build.
     network, weak = _network(library, builder, options)
     say("reading the ONNX file")
     _parse(library, network, content, onnx)
@@ -153,7 +153,7 @@ def _parse(library: Library, network: Any, content: bytes, onnx: Path) -> None:
         if not name:
             problems.setdefault(explain_error(why), [])
             continue
-        # What the parser says of an operator that it does not know.
+        # The parser's messages about an unknown operator.
         unknown = why in ("", "false") or "Plugin not found" in why
         what = f"{kind} is not supported" if unknown else f"{kind}: {why}"
         problems.setdefault(what, []).append(explain_error(f"node {name}", (name,)))

@@ -12,8 +12,7 @@ from mmkeras.runtime.tensorrt.compiling import Job, compile_engine
 from mmkeras.runtime.tensorrt.cuda import gpus
 from mmkeras.runtime.tensorrt.engines import SUFFIX, engine_files, engine_folder
 from mmkeras.runtime.tensorrt.library import open_library
-from mmkeras.runtime.tensorrt.profile import BatchRange
-from mmkeras.runtime.tensorrt.sidecar import BuiltFor, read_sidecar
+from mmkeras.runtime.tensorrt.sidecar import BatchRange, BuiltFor, read_sidecar
 
 __all__ = ["build_engine", "onnx_file", "rebuild_stale"]
 

@@ -16,8 +16,7 @@ from mmkeras.runtime.tensorrt.builder import BuildOptions
 from mmkeras.runtime.tensorrt.building import build_engine, onnx_file
 from mmkeras.runtime.tensorrt.cuda import gpus
 from mmkeras.runtime.tensorrt.library import LIBRARIES
-from mmkeras.runtime.tensorrt.profile import BatchRange
-from mmkeras.runtime.tensorrt.sidecar import BuiltFor
+from mmkeras.runtime.tensorrt.sidecar import BatchRange, BuiltFor
 
 __all__ = ["add_options", "build", "options_of", "report"]
 

@@ -18,8 +18,7 @@ from mmkeras.runtime.processes import run_module
 from mmkeras.runtime.tensorrt.builder import BuildOptions, build
 from mmkeras.runtime.tensorrt.cuda import gpus
 from mmkeras.runtime.tensorrt.library import open_library, why_not_here
-from mmkeras.runtime.tensorrt.profile import BatchRange
-from mmkeras.runtime.tensorrt.sidecar import BuiltFor, read_sidecar, write_sidecar
+from mmkeras.runtime.tensorrt.sidecar import BatchRange, BuiltFor, read_sidecar, write_sidecar
 from mmkeras.storage.files import write_bytes
 from mmkeras.storage.hashes import digest
 
@@ -74,7 +73,7 @@ def compile_engine(job: Job, say: Callable[[str], None] = lambda text: None) -> 
     for file in (job.engine, job.timing_cache):
         if file is not None and file.is_dir():
             raise ConfigError(f"{file}: expected a file to write, got a folder. Name a file in it.")
-    # Here already, so that the answer does not take a process.
+    # Checked here, without starting a process.
     problem = why_not_here(job.library, to_run=False)
     if problem:
         raise DependencyError(problem)

@@ -127,7 +127,7 @@ class Execution:
             self._enqueue(rows)
         self._stream.wait()
         if self._capture and self._graph is None:
-            # The first run has made TensorRT prepare what a recording must not contain.
+            # In the first run TensorRT allocates and initialises, which a recorded graph must not contain.
             self._graph = self._record(rows)
         return {name: self._buffers[name].array[:samples].copy() for name in self.outputs}
 
@@ -140,7 +140,7 @@ class Execution:
                 with contextlib.suppress(CudaError):
                     part.close()
         self._graph, self._stream, self._buffers = None, None, {}
-        # In this order: each one needs the next.
+        # In this order: each one uses the next.
         self._context = self._engine = self._runtime = None
         with contextlib.suppress(CudaError):
             self._device.close()

@@ -34,7 +34,7 @@ class Library:
     """Its latest warnings and errors; an error starts with ``error: ``."""
 
     def __post_init__(self) -> None:
-        # Kept here: TensorRT holds no reference to its logger.
+        # A reference is kept here, because TensorRT holds none to its logger.
         self.logger = _logger(self.module, self.messages)
 
     @property

@@ -18,7 +18,6 @@ class BatchPlan:
     """The batch size and learning rate that are used."""
 
     kind: str
-    """The devices, in words."""
     replicas: int
     """Devices that share a batch."""
     per_replica: int
@@ -26,9 +25,7 @@ class BatchPlan:
     accumulate: int
     """Batches per update of the weights."""
     learning_rate: float
-    """Peak learning rate."""
     given_rate: float
-    """The configured learning rate."""
 
     @property
     def batch(self) -> int:

@@ -1,4 +1,4 @@
-"""Joins the workers of a training and holds what they share."""
+"""Joins the workers of a training, and gives them barriers and shared values."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ class Cluster:
     strategy: tf.distribute.Strategy | None = None
     """None for one device."""
     members: Members | None = None
-    """The workers, where there are several."""
 
     @property
     def rank(self) -> int:
@@ -47,7 +46,7 @@ class Cluster:
 
     @property
     def chief(self) -> bool:
-        """Whether this worker writes what the run leaves behind."""
+        """Whether this worker writes the run's files."""
         return self.rank == 0
 
     @property
@@ -62,7 +61,7 @@ class Cluster:
 
     @property
     def kind(self) -> str:
-        """What it is, in words."""
+        """A description for messages."""
         if self.strategy is None:
             return "one device"
         if self.members is None:

@@ -123,7 +123,7 @@ def _random_numbers(per_replica: int) -> Iterator[None]:
         if context is None or not isinstance(samples, int) or not samples or samples % per_replica:
             return None
         seed = random._cast_seed(random.draw_seed(seed))
-        # A batch that a model holds twice or more is whole after whole.
+        # A model may repeat the batch, one whole copy after another.
         replica, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
         part = (per_replica, *shape[1:])
         firsts = [(whole * replicas + replica) * per_replica for whole in range(samples // per_replica)]

@@ -41,13 +41,13 @@ class InputWait(keras.callbacks.Callback):
             self._record()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Record what is left."""
+        """Record the remaining steps."""
         if self._step > self._interval_step:
             self._record()
         self._writer.flush()
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Write what is left."""
+        """Flush the writer."""
         self._writer.flush()
 
     def _record(self) -> None:

@@ -1,4 +1,4 @@
-"""Starts the workers of a cluster as processes of this machine, for trying out and for tests, and watches them."""
+"""Starts the workers of a cluster as processes of this machine, for trials and tests, and watches them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def launch(command: Sequence[str], config: ClusterConfig, console: Console, grac
             if config.pin:
                 environment["MMKERAS_CORES"] = ",".join(map(str, cores[rank * share : (rank + 1) * share]))
             streams: dict[str, Any] = {} if rank == 0 else {"stdout": logs[rank], "stderr": subprocess.STDOUT}
-            # A session of its own: a signal that the terminal sends to all would come twice.
+            # A session of its own, or a signal from the terminal would arrive twice.
             workers.append(subprocess.Popen(command, env=environment, start_new_session=True, **streams))
         stack.callback(_end, workers)
         with _passed_on(workers) as signals:
@@ -80,7 +80,7 @@ def launch(command: Sequence[str], config: ClusterConfig, console: Console, grac
 
 
 def _watch(workers: Sequence[subprocess.Popen[bytes]], grace: float) -> int | None:
-    """Wait for all and return which failed first; of several in the same moment one that did not blame another."""
+    """Wait for all and return which failed first; of several at once, one that did not stop because of another."""
     failed: dict[int, float] = {}
     while any(worker.poll() is None for worker in workers):
         for rank, worker in enumerate(workers):

@@ -33,11 +33,9 @@ class Members:
     hosts: tuple[str, ...]
     """``host:port`` of every worker; the first is the chief."""
     rank: int
-    """Number of this worker."""
     origin: str
     """Its source, for messages."""
     local_rank: int = 0
-    """Number of this worker on its machine."""
     local_count: int = 1
     """Workers on its machine."""
 
@@ -138,7 +136,7 @@ def _from_hosts(environment: Mapping[str, str], port: int | None) -> Members:
 
 def _from_slurm(environment: Mapping[str, str], port: int | None) -> Members:
     tasks = slurm.read_step(environment)
-    # Steps on one machine must not meet on a port: the job's number moves it.
+    # Steps on one machine must not share a port: it is shifted by the job's number.
     base = port or PORT + 16 * (tasks.job % 2048)
     seen: dict[str, int] = {}
     hosts, local = [], []

@@ -29,9 +29,7 @@ class Step:
     hosts: tuple[str, ...]
     """Node of every task, in the order of their numbers."""
     rank: int
-    """Number of this task."""
     job: int
-    """Number of the job."""
 
 
 def read_step(environment: Mapping[str, str]) -> Step:

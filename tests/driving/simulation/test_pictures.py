@@ -7,7 +7,7 @@ from mmkeras.driving.simulation import SimulationConfig
 from mmkeras.driving.simulation.agents import KINDS, new_agent
 from mmkeras.driving.simulation.camera import View, clip_near, mounting
 from mmkeras.driving.simulation.canvas import FIRST, GROUND, SKY, Canvas, Shading
-from mmkeras.driving.simulation.conditions import Conditions, SceneRequest
+from mmkeras.driving.simulation.config import Conditions, SceneRequest
 from mmkeras.driving.simulation.exposure import expose
 from mmkeras.driving.simulation.painting import Painter
 from mmkeras.driving.simulation.scene_writer import sight
