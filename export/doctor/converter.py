@@ -55,16 +55,13 @@ class Converter:
         self._running()
 
     def submit(self, saved_model: Path, mode: str, samples: Path | None = None) -> Callable[[], bytes]:
-        """Start a conversion; the results of several must be taken in the order in which they were submitted.
+        """Start a conversion of a SavedModel with static shapes.
 
-        Args:
-            saved_model: with static shapes.
-            mode: one of `MODES`.
-            samples: an ``.npz`` file with every input by name, shape (N, ...); for ``int8``.
+        ``mode`` is one of `MODES`; ``samples`` for ``int8`` is an ``.npz`` file with every input (N, ...) by name.
 
         Returns:
             A function that waits and returns the LiteRT file, or raises ExportError: the converter refused the model,
-            or crashed.
+            or crashed. The functions of several must be called in the order in which they were submitted.
         """
         process = self._running()
         out = saved_model / f"{mode}.tflite"

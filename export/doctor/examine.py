@@ -32,15 +32,9 @@ def examine(
     modules: Sequence[str] = (),
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
-    """Build or load a model and examine it.
+    """Build or load a model, see `open_subject`, and examine it.
 
-    Args:
-        name: path of a run, a bundle or a ``.keras`` file, or a pipeline's name.
-        options: of a pipeline's configuration.
-        targets: some of `TARGETS`.
-        versions: of TensorRT.
-        modules: Python modules to import first; they register layers.
-        say: called with the progress.
+    ``targets`` are some of `TARGETS`, ``versions`` those of TensorRT; ``say`` is called with the progress.
 
     Raises:
         MmkerasError: there is no such model, or it cannot be built or loaded.

@@ -32,13 +32,10 @@ class Subject:
 
 
 def open_subject(name: str, options: Sequence[str], modules: Sequence[str], work: Path) -> Subject:
-    """Find and build or load a model.
+    """Find and build or load a model: of a run, a bundle, a ``.keras`` file or a pipeline (``vqa``, ``pipelines.vqa``).
 
-    Args:
-        name: path of a run, a bundle or a ``.keras`` file, or a pipeline (``vqa``, ``pipelines.vqa``).
-        options: further command-line options, for a pipeline's configuration.
-        modules: Python modules to import first: they register layers of a ``.keras`` file.
-        work: scratch folder.
+    ``options`` are further command-line options for a pipeline's configuration, ``modules`` Python modules to import
+    first, which register layers, and ``work`` is a scratch folder.
 
     Raises:
         MmkerasError: no such model, no configuration to change, files missing or damaged, or it cannot be converted.

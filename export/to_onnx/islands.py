@@ -159,10 +159,8 @@ class _Sizes:
 def find_islands(path: Path, inputs: Mapping[str, np.ndarray], work: Path) -> tuple[Island, ...]:
     """Return the nodes that would overflow or underflow in float16, in the order of the graph.
 
-    Args:
-        path: a float32 ONNX file whose nodes have names.
-        inputs: N samples, arrays (N, ...) by name of the input.
-        work: folder for a temporary copy of the file.
+    The nodes of the float32 file have names; ``inputs`` are N samples, arrays (N, ...) by name. ``work`` is a folder
+    for a temporary copy of the file.
 
     Raises:
         ExportError: samples are missing or do not fit the graph.

@@ -89,14 +89,10 @@ def measure_magnitudes(
     work: Path,
     step: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Magnitudes]:
-    """Run a graph on samples and return the sizes of some of its float tensors.
+    """Run a graph on samples and return the sizes of some of its float32 tensors, which may be inputs of the graph.
 
-    Args:
-        path: the ONNX file.
-        tensors: names of float32 tensors in it; inputs of the graph may be among them.
-        inputs: N samples, arrays (N, ...) by name of the input.
-        work: folder for a copy of the file with these tensors as outputs; removed afterwards.
-        step: called with the samples done and N; for a progress bar.
+    ``inputs`` are N samples, arrays (N, ...) by name. ``work`` is a folder for a copy of the file with these tensors as
+    outputs, removed afterwards. ``step`` is called with the samples done and N, for a progress bar.
 
     Raises:
         ExportError: samples are missing or do not fit the graph, or a tensor becomes NaN or infinite.

@@ -59,12 +59,9 @@ def write_golden(
 ) -> GoldenFiles:
     """Write golden samples into a bundle folder, each file beside its place and then moved there.
 
-    Args:
-        folder: the bundle.
-        golden: the samples.
-        raw: raw values by modality of the samples that ``golden.raw`` points at: ``bytes`` or a ``Path``
-            for a file, which is copied; ``str`` for text; ``None`` for a missing modality.
-        answers: from `mmkeras.runtime.replay.answers_of`; optional.
+    ``raw`` are raw values by modality of the samples that ``golden.raw`` points at: ``bytes`` or a ``Path`` for a file,
+    which is copied; ``str`` for text; ``None`` for a missing modality. ``answers`` are from
+    `mmkeras.runtime.replay.answers_of`.
 
     Returns:
         The entry of the manifest.

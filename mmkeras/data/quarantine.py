@@ -51,12 +51,7 @@ def reasons(rows: Sequence[BadRow]) -> dict[str, int]:
 def check_share(rows: Sequence[BadRow], checked: int, total: int, largest: float, report: Path) -> None:
     """Stop as soon as too many rows are bad, whatever follows.
 
-    Args:
-        rows: the bad ones.
-        checked: rows checked so far.
-        total: number of rows.
-        largest: largest accepted share.
-        report: the file of all bad rows, written before the error.
+    ``checked`` rows of ``total`` are read so far. All bad rows are written to ``report`` before the error.
 
     Raises:
         DataError: a summary with the reasons by count and the first examples.

@@ -31,12 +31,7 @@ _BLOCK = 1 << 20
 
 
 def usable(index: Index, most: int, console: Console | None = None) -> Index:
-    """Read every record once, and return an index without damaged records.
-
-    Args:
-        index: the converted data.
-        most: accepted number of damaged records in all splits.
-        console: where they are reported.
+    """Read every record once, and return an index without damaged records, at most ``most`` in all splits.
 
     Returns:
         The same index where nothing is damaged. Else one whose ``damaged`` names each record left out, and whose

@@ -50,15 +50,8 @@ def shared_dataset(
 ) -> tf.data.Dataset:
     """Return the parts of some replicas of a split, once; decoded only in the first pass.
 
-    Args:
-        index: the converted data.
-        split: ``validation``, ``test`` or ``train``.
-        specs: modality specs by name.
-        task: names outputs and targets.
-        batch_size: guide for the samples of all replicas in a step.
-        replicas: of the whole cluster.
-        first: the first replica of this worker.
-        count: its replicas; by default all.
+    ``batch_size`` guides the number of samples of all replicas in a step. ``replicas`` are those of the whole cluster,
+    ``first`` and ``count`` the replicas of this worker, by default all.
 
     Returns:
         Batches as from `mmkeras.data.dataset.eval_dataset`, those of a step's replicas one after the other.

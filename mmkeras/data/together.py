@@ -92,15 +92,9 @@ def contents_of(
 ) -> list[tuple[str, ...]]:
     """Return the files and bytes of each sample as names: equal where path or content is.
 
-    Only files with the size and three pieces of another one are read completely.
-
-    Texts are left out: questions and captions repeat, and that is no leak. To keep equal texts on one side, name their
-    column as the group.
-
-    Args:
-        samples: all samples.
-        modalities: names of modalities whose values are paths or bytes; other values have no name.
-        by: whether files of equal content count as one, or only those of the same path.
+    Only values that are paths or bytes have names. Only files with the size and three pieces of another one are read
+    completely. Texts are left out: questions and captions repeat, and that is no leak. To keep equal texts on one side,
+    name their column as the group.
     """
     held = [
         [value for name in modalities if (value := _path_or_bytes(sample.values.get(name))) is not None]

@@ -142,17 +142,11 @@ class Canvas:
         area: tuple[float, float, float, float],
         size: float = 12,
     ) -> bool:
-        """Write a tag at the first place where it covers no other one.
+        """Write a tag at the first place where it covers no other one; return whether it was drawn.
 
-        Args:
-            texts: the longest first; a shorter one is used where that does not fit.
-            places: left and bottom ends to try, the best first; each is moved into the area.
-            colour: background of the tag; the text is black or white.
-            area: left, top, right, bottom of the area of the tag.
-            size: of the font.
-
-        Returns:
-            Whether the tag was drawn.
+        The first of ``texts``, longest first, that fits is used. ``places`` are left and bottom ends to try, the best
+        first; each is moved into the area: left, top, right, bottom. ``colour`` is the background; the text is black or
+        white.
         """
         height = size + 5
         for text in texts:

@@ -64,14 +64,9 @@ def benchmark(
 ) -> list[Timing]:
     """Measure files one after the other, each in a fresh process, so that none inherits another's memory.
 
-    Args:
-        bundle: the opened bundle.
-        files: accepted files whose engines are installed.
-        runs: timed inferences per file.
-        warmup: inferences before them.
-        threads: threads of one inference.
-        device: ``cpu``, ``cuda`` or ``tensorrt``.
-        progress: called with the path of each file before it is measured.
+    The files are accepted ones whose engines are installed; ``device`` is ``cpu``, ``cuda`` or ``tensorrt``. ``runs``
+    inferences are timed after ``warmup`` others. ``progress`` is called with the path of each file before it is
+    measured.
 
     Raises:
         MmkerasError: a file could not be measured; holds the last line of the process.

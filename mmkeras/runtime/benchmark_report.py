@@ -42,12 +42,7 @@ def report(
 ) -> dict[str, Any]:
     """Return the content of ``benchmark.json``; its schema is ``mmkeras/schemas/benchmark.schema.json``.
 
-    Args:
-        bundle: the measured bundle.
-        files: files to be measured.
-        timings: of the measured files.
-        failed: error by path of the others.
-        skipped: files left out, with the reason.
+    ``failed`` has the error by path of the files without timings; ``skipped`` names files left out, with the reason.
     """
     verified = {str(entry.get("path")): entry for entry in file_entries(read_side_file(bundle, EXPORT))}
     measured = {timing.path: dataclasses.asdict(timing) for timing in timings}

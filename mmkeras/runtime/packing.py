@@ -35,10 +35,7 @@ _PARTS = {
 def folder_files(folder: Path, include: Sequence[str] = (), without: Iterable[str] = ()) -> dict[str, Path]:
     """Return the files of a bundle to pack, by member name.
 
-    Args:
-        folder: the bundle.
-        include: parts of `OPTIONAL` to include.
-        without: further files to leave out, relative to the bundle.
+    ``include`` are parts of `OPTIONAL`; files of ``without``, relative to the bundle, are left out.
 
     Raises:
         ArchiveError: a link or another special file, or a member name that packing reserves.

@@ -51,12 +51,8 @@ def replay(
 ) -> Replay:
     """Compare outputs with the golden ones: every value within its tolerance, and every decision the same.
 
-    Args:
-        task: decodes the decisions.
-        golden: the samples.
-        outputs: a file's outputs for them, each (S, ...).
-        tolerances: of the file. A scenario or output without one fails.
-        flipped: rows on which the file's decision already differed at export.
+    A scenario or output without a tolerance fails. ``flipped`` are rows on which the file's decision already differed
+    at export.
     """
     names = np.asarray(golden.scenarios)
     changed = np.flatnonzero(task.flips(golden.outputs, outputs))

@@ -106,12 +106,8 @@ def held(path: Path) -> Iterator[None]:
 def locked(path: Path, what: str, say: Callable[[str], None] | None = None) -> Iterator[None]:
     """Let processes and threads with the same work wait for each other, and print whom they wait for.
 
-    The lock ends with its process, and its file with it.
-
-    Args:
-        path: the lock's file, in an existing folder.
-        what: the work of its holder, for example ``which converts the same data``.
-        say: prints a line; by default to standard error.
+    The lock ends with its process, and its file, in an existing folder, with it. ``what`` names the work of its holder,
+    for example ``which converts the same data``; ``say`` prints a line, by default to standard error.
 
     Raises:
         OSError: nothing can be written there, or the file system has no locks.

@@ -28,10 +28,7 @@ _BLOCK = 1 << 20
 def write_archive(target: Path, contents: Mapping[str, Path | bytes], *, sign: str | Path | None = None) -> Path:
     """Write a packed bundle beside its place, check it as a reader would, and move it there.
 
-    Args:
-        target: the file to write; an existing one is replaced.
-        contents: a file or bytes by member name.
-        sign: file with an Ed25519 private key (PEM).
+    ``contents`` has a file or bytes by member name; ``sign`` is a file with an Ed25519 private key (PEM).
 
     Raises:
         ArchiveError: a name or size that a reader would refuse, or a file that is unreadable or changes meanwhile.

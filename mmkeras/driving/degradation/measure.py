@@ -87,18 +87,9 @@ def degradation(
     """Score a model in every scenario.
 
     A scenario is left out where it does not apply: the fault of a sensor that the model lacks, the loss of its only
-    sensor, or a condition in which no sample was recorded.
-
-    Args:
-        infer: Keras model with dict inputs and outputs, or a callable on dicts of numpy arrays such as a Runner's
-            ``infer``.
-        samples: the samples, with raw values for the radar's faults.
-        specs: modality specs by name.
-        task: computes the metrics.
-        metrics: names of the metrics to return.
-        batch_size: samples in a batch.
-        scenarios: scenarios to score.
-        progress: called with the title of each scenario before it runs.
+    sensor, or a condition in which no sample was recorded. ``infer`` is a Keras model with dict inputs and outputs, or
+    a callable on dicts of numpy arrays such as a Runner's ``infer``. The samples need raw values for the radar's
+    faults. ``progress`` is called with the title of each scenario before it runs.
 
     Returns:
         The metrics and ``samples`` by scenario; a metric that is not defined is ``None``.

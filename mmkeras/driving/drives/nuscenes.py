@@ -106,13 +106,10 @@ class NuScenes:
     def sweeps(
         self, channel: str, before: int | str | Frame, count: int = 6, scene: Scene | str | None = None
     ) -> list[SweepFile]:
-        """Return the last sweeps of a radar up to a moment, newest first.
+        """Return the last ``count`` sweeps of a radar up to a moment, newest first.
 
-        Args:
-            channel: the radar.
-            before: a frame, the token of a record in ``sample_data.json``, or a time in microseconds.
-            count: at most so many.
-            scene: needed with a time: scenes may overlap in time.
+        ``before`` is a frame, the token of a record in ``sample_data.json``, or a time in microseconds; with a time the
+        scene is needed, since scenes may overlap in time.
 
         Raises:
             DataError: an unknown token or channel, or a time without a scene.

@@ -110,11 +110,8 @@ class Table:
     def link(self, column: str, target: Table, *, empty: bool = False, optional: bool = False) -> np.ndarray:
         """Replace a column of tokens by the record numbers in ``target``, and return it, int32 (N,).
 
-        Args:
-            column: one of the columns of this table.
-            target: the table that has these tokens.
-            empty: whether an empty token is allowed; it becomes -1.
-            optional: whether an unknown token becomes -1 too, so that the caller can reject it when it is used.
+        Where ``empty``, an empty token is allowed and becomes -1. Where ``optional``, an unknown token becomes -1 too,
+        so that the caller can reject it when it is used.
 
         Raises:
             DataError: a token that the target does not have.

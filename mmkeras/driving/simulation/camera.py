@@ -18,12 +18,8 @@ NEAR = 0.4
 def mounting(x: float, y: float, z: float, yaw: float, pitch: float) -> Pose:
     """Return the pose camera -> ego of a camera that looks forward.
 
-    Args:
-        x: metres ahead of the rear axle.
-        y: metres to the left.
-        z: metres above the ground.
-        yaw: radians to the left.
-        pitch: radians downwards.
+    x, y and z are metres ahead of the rear axle, to the left and above the ground; yaw is radians to the left, pitch
+    downwards.
     """
     matrix = np.eye(4)
     matrix[:3, :3] = turn(yaw, pitch, 0.0) @ np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])

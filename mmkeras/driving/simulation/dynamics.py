@@ -69,14 +69,9 @@ def _acceleration(speed: np.ndarray, desired: np.ndarray, gap: np.ndarray, closi
 def drive(
     agents: list[Agent], roads: list[Road], stops: list[tuple[int, float, int]], start: float, end: float
 ) -> Tracks:
-    """Move all agents from ``start`` to ``end`` (seconds, with one step to spare).
+    """Move all agents from ``start`` to ``end`` (seconds, with one step to spare); the given ones are not changed.
 
-    Args:
-        agents: their state at ``start``; not changed.
-        roads: the roads of ``Agent.road``.
-        stops: red lights as road, position along it and the direction that must stop.
-        start: seconds.
-        end: seconds.
+    ``stops`` are red lights as road, position along it and the direction that must stop.
     """
     times = start + STEP * np.arange(math.ceil((end - start) / STEP) + 2)
     s = np.array([agent.s for agent in agents])

@@ -82,15 +82,9 @@ def sweep_all(
     world: World, times: np.ndarray, poses: np.ndarray, speeds: np.ndarray, config: SimulationConfig,
     rng: np.random.Generator,
 ) -> list[Returns]:  # fmt: skip
-    """Return the measurements of S sweeps.
+    """Return the measurements of S sweeps at ``times``, seconds (S,).
 
-    Args:
-        world: the scene.
-        times: seconds (S,) of the measurements.
-        poses: the radars' global x, y and heading (S, 3) at these times.
-        speeds: the radars' global velocity (S, 2) in m/s.
-        config: noise and clutter.
-        rng: source of all random numbers.
+    ``poses`` are the radars' global x, y and heading (S, 3) at these times, ``speeds`` their velocity (S, 2) in m/s.
     """
     parts = [_of_agents(world, times, poses, rng), _of_scenery(world, poses, rng)]
     parts.append(_ghosts(parts[0], rng))

@@ -41,14 +41,9 @@ class Recording:
 
     @classmethod
     def open(cls, folder: str | Path, scene: str = "", camera: str = "CAM_FRONT", limit: float = 0.0) -> Recording:
-        """Open a directory in nuScenes' format.
+        """Open a directory in nuScenes' format; ``limit`` are seconds to play, all of the scene when 0.
 
-        Args:
-            folder: the directory.
-            scene: name of a scene; by default the first held-out one that a ``splits.json`` beside the tables names, or
-                the first of all.
-            camera: channel.
-            limit: seconds to play; all of the scene when 0.
+        The default scene is the first held-out one that a ``splits.json`` beside the tables names, or the first of all.
 
         Raises:
             DataError: the directory cannot be read, or the scene has no frame of the camera.

@@ -106,16 +106,11 @@ class Sweep:
 
 
 def points_in_camera(sweeps: Iterable[Sweep], camera: Pose, ego: Pose, timestamp: int) -> np.ndarray:
-    """Transform sweeps of any radars into a camera's frame at the camera's time.
+    """Transform sweeps of any radars into a camera's frame at the camera's time, ``timestamp`` in microseconds.
 
-    Each sweep is transformed by its own sensor and ego pose. Velocities are rotated, too; nuscenes-devkit leaves them
-    in the sensor's frame. Objects are not moved: their lag is in ``dt``.
-
-    Args:
-        sweeps: in any order.
-        camera: camera -> ego.
-        ego: ego -> global at the time of the frame.
-        timestamp: of the frame, in microseconds.
+    ``camera`` is camera -> ego, ``ego`` is ego -> global at that time; each sweep is transformed by its own poses.
+    Velocities are rotated, too; nuscenes-devkit leaves them in the sensor's frame. Objects are not moved: their lag is
+    in ``dt``.
 
     Returns:
         float32 (N, 8), columns `POINT_FIELDS`, in the order of the sweeps.

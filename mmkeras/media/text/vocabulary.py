@@ -88,10 +88,7 @@ def write_vocabulary(path: Path, vocabulary: Sequence[str]) -> None:
 def train_vocabulary(texts: Iterable[str], size: int, lowercase: bool = True) -> tuple[str, ...]:
     """Train a WordPiece vocabulary; the same texts, in any order, give the same vocabulary.
 
-    Args:
-        texts: the corpus. It is cleaned up as every later text.
-        size: most tokens, including special tokens. A small corpus gives fewer.
-        lowercase: as the model's.
+    The texts are cleaned up as every later text. A small corpus gives fewer tokens than ``size``, with special ones.
 
     Returns:
         The tokens by id, beginning with `SPECIAL_TOKENS`.

@@ -21,12 +21,8 @@ def compare(
     """Return the changes from the first bundle to the second, ready for JSON.
 
     Every pair is ``[first, second]``, with ``null`` for a missing value. Equal values are left out, except the sizes,
-    metrics and latencies of files.
-
-    Args:
-        first: the old bundle.
-        second: the new one.
-        times: median milliseconds by file, ``"<format> <precision>"``; by default those of `latencies`.
+    metrics and latencies of files. ``times`` are median milliseconds by ``"<format> <precision>"``, by default those of
+    `latencies`.
 
     Raises:
         BundleError: a file of a bundle is altered or cannot be read.

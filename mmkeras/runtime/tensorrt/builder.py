@@ -74,12 +74,8 @@ def build(
 ) -> Built:
     """Build an engine.
 
-    Args:
-        library: the TensorRT to build with; on 8.6 the caller has checked for a GPU.
-        onnx: the ONNX file.
-        options: batch sizes, memory, DLA.
-        timing_cache: of an earlier build; one of another GPU or version is ignored.
-        say: called with the progress.
+    On TensorRT 8.6 the caller has checked for a GPU. A timing cache of another GPU or version is ignored; ``say`` is
+    called with the progress.
 
     Raises:
         BundleError: the file is missing, damaged, or holds what this TensorRT does not know; names nodes and layers.

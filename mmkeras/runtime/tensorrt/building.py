@@ -56,19 +56,11 @@ def build_engine(
     timing_cache: Path | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Path, BuiltFor]:
-    """Build an engine from an ONNX file of a bundle.
+    """Build an engine from an ONNX file of a bundle, and return its path and its sidecar.
 
-    Args:
-        bundle: the opened bundle.
-        precision: of the ONNX file; by default the most exact one.
-        options: batch sizes, memory, DLA.
-        library: ``tensorrt`` or ``tensorrt-rtx``; by default the first usable one.
-        out: file to write; by default ``engines/<name>.<precision>.plan``.
-        timing_cache: file of measurements; by default one beside the engine.
-        say: called with the progress.
-
-    Returns:
-        The engine's path and its sidecar.
+    By default ``precision`` is the most exact one, ``library`` the first usable one of ``tensorrt`` and
+    ``tensorrt-rtx``, ``out`` is ``engines/<name>.<precision>.plan``, and ``timing_cache``, a file of measurements, lies
+    beside the engine. ``say`` is called with the progress.
 
     Raises:
         ConfigError: the bundle has no such file, or an option that the library or GPU does not have.

@@ -100,13 +100,7 @@ class Execution:
             self._context.set_tensor_address(name, buffer.address)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Run one batch.
-
-        Args:
-            inputs: arrays (B, ...) by name; B <= largest; a batch below ``smallest`` is padded.
-
-        Returns:
-            Copies (B, ...) by output name.
+        """Run one batch (B, ...) by input name, padded below ``smallest``; return copies (B, ...) by output name.
 
         Raises:
             CudaError: the driver or the engine failed.

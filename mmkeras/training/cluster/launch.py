@@ -32,14 +32,8 @@ _LAST_LINES = 15
 def launch(command: Sequence[str], config: ClusterConfig, console: Console, grace: float = 20.0) -> int:
     """Run a command once per worker and return the exit status when all have ended.
 
-    The first worker prints here. When one fails, the others notice; those that do not stop in time are killed.
-    Ctrl-C and SIGTERM go to all of them, a second one kills them.
-
-    Args:
-        command: the command of every worker.
-        config: number of workers, and whether each gets cores of its own.
-        console: where the end is reported.
-        grace: seconds, beyond those without a heartbeat, that workers have to stop after one has failed.
+    The first worker prints here. When one fails, the others notice; those that do not stop within ``grace`` seconds
+    beyond the time without a heartbeat are killed. Ctrl-C and SIGTERM go to all of them, a second one kills them.
 
     Returns:
         0; or the status of the first worker that failed by itself, 1 where a signal killed it.

@@ -23,12 +23,8 @@ def spread(
 ) -> Iterator[None]:
     """Let ``fit`` of a model inside train on all replicas as on one device with the whole batch.
 
-    Args:
-        model: built and compiled in the cluster's scope.
-        cluster: without a strategy nothing is changed.
-        per_replica: samples of a training batch on each replica.
-        element: specs (`tf.TensorSpec`) of a replica's batch.
-        agreement: lets workers agree to stop; None for a single worker.
+    The model is built and compiled in the cluster's scope. ``element`` are the specs (`tf.TensorSpec`) of a replica's
+    batch of ``per_replica`` samples; ``agreement`` lets workers agree to stop, None for a single worker.
     """
     if cluster.strategy is None:
         yield
