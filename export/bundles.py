@@ -24,7 +24,7 @@ from export.verification.results import FileResult
 from export.verification.scenarios import ALL
 from mmkeras.bundle import GoldenFiles, Manifest, digest, exported_file, write_golden, write_manifest
 from mmkeras.core.errors import ExportError, MmkerasError
-from mmkeras.runtime.answers import answers_of
+from mmkeras.runtime.replay import answers_of
 from mmkeras.storage.disk import explain
 from mmkeras.storage.files import held, sweep, write_json
 from mmkeras.storage.privacy import recorded, redaction

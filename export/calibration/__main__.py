@@ -29,10 +29,9 @@ __all__ = ["main"]
 
 @utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print what a calibration set is made of and what an export would say of it.
+    """Print what a calibration set contains and what an export would warn of.
 
-    Returns:
-        0 for samples that an export takes, 1 for samples that it refuses, 2 where there is nothing to look at.
+    Returns 0 for samples that an export takes, 1 for samples that it refuses, 2 where there is nothing to examine.
     """
     default = ExportConfig()
     parser = argparse.ArgumentParser(
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--save", type=Path, metavar="FILE.npz", help="write the samples that were chosen")
     given = parser.parse_args(arguments)
-    # Before TensorFlow is loaded: its start-up notes are not about the samples.
+    # Before TensorFlow is loaded, to hide its start-up messages.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         check_keras()
@@ -62,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: argparse.Namespace) -> int:
     from export.calibration.audit import audit, inspect_looks
-    from export.calibration.files import load_calibration, save_calibration
+    from export.calibration.calibration import load_calibration, save_calibration
     from export.calibration.prepare import prepare_calibration
     from export.source import load_source
     from mmkeras.core.console import Console

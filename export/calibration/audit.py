@@ -1,43 +1,119 @@
-"""The auditor of a calibration set: refuses what does not look like the training data, warns of what it lacks."""
+"""Audits a calibration set: refuses samples that do not look like the training data, warns of missing coverage."""
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from export.calibration.calibration import Calibration
-from export.calibration.checks import Check
+import numpy as np
+
+from export.calibration.calibration import Calibration, fingerprint_of
+from export.calibration.checks import Check, check_mask, check_measurements, check_pictures, check_tokens
 from export.calibration.choose import SPLIT
-from export.calibration.coverage import coverage_warnings
-from export.calibration.looks import check_looks
-from export.calibration.overlap import overlap_warnings
-from export.calibration.traits import RawSample
+from export.calibration.traits import RawSample, mask_of
 from export.verification.scenarios import ALL, Scenario, ScenarioInputs
 from mmkeras.core.errors import ExportError
+from mmkeras.modalities import ModalitySpec, TensorSpec
 
 if TYPE_CHECKING:
     from export.source import Source
 
-__all__ = ["TEST", "audit", "inspect_looks", "split_samples"]
+__all__ = [
+    "TEST",
+    "audit",
+    "check_looks",
+    "coverage_warnings",
+    "inspect_looks",
+    "overlap_warnings",
+    "shared_samples",
+    "split_samples",
+]
+
+LEAST = 2
+"""Samples with a modality below which it is not judged."""
+
+
+def check_looks(
+    inputs: Mapping[str, np.ndarray], training: Mapping[str, np.ndarray], specs: Mapping[str, ModalitySpec]
+) -> list[Check]:
+    """Return the measured properties of samples and of training samples; one that did not pass is a reason to refuse.
+
+    A modality is judged by its tensors alone, so that a new one is audited too, and only where it is present.
+    """
+    checks: list[Check] = []
+    for spec in specs.values():
+        there, known = (each[spec.present.name] > 0 for each in (inputs, training))
+        if there.sum() < LEAST or known.sum() < LEAST:
+            continue
+        mask = mask_of(spec)
+        got_mask = inputs[mask.name][there] if mask else None
+        usual_mask = training[mask.name][known] if mask else None
+        for tensor in spec.tensors:
+            got, usual = inputs[tensor.name][there], training[tensor.name][known]
+            if tensor == mask:
+                checks += check_mask(tensor.name, got, usual)
+            elif _is_picture(tensor):
+                checks += check_pictures(tensor.name, got, usual)
+            elif tensor.dtype == "int32" and got_mask is not None and usual_mask is not None:
+                checks += check_tokens(tensor.name, got, got_mask, usual, usual_mask)
+            elif tensor.dtype == "float32":
+                checks += check_measurements(tensor.name, got, got_mask, usual, usual_mask)
+    return checks
+
+
+def _is_picture(tensor: TensorSpec) -> bool:
+    """Return whether a tensor (..., height, width, channels) holds pictures."""
+    return len(tensor.shape) >= 3 and tensor.shape[-1] in (1, 3, 4) and min(tensor.shape[-3:-1]) >= 4
+
+
+ENOUGH = 100
+"""Samples below which ranges still change from set to set."""
+DISTINCT = 0.9
+"""Share of the samples that should be different from all others."""
+NAMED_CLASSES = 5
+"""Classes that a warning names."""
+
+
+def coverage_warnings(calibration: Calibration, specs: Mapping[str, ModalitySpec]) -> list[str]:
+    """Return a warning for everything that the samples do not cover."""
+    count, inputs = len(calibration), calibration.inputs
+    found = []
+    if count < ENOUGH:
+        found.append(f"{count} samples are few to measure ranges on; {ENOUGH} or more say more.")
+    different = len({fingerprint_of({n: array[row] for n, array in inputs.items()}) for row in range(count)})
+    if different < DISTINCT * count:
+        found.append(f"Only {different} of the {count} samples differ from each other.")
+    missing = [label for label, held in calibration.strata.get("class", {}).items() if not held]
+    if missing:
+        named = ", ".join(missing[:NAMED_CLASSES]) + (
+            f" and {len(missing) - NAMED_CLASSES} more" if len(missing) > NAMED_CLASSES else ""
+        )
+        found.append(f"No sample has the class {named}.")
+    for name, spec in specs.items():
+        there = inputs[spec.present.name] > 0
+        mask = mask_of(spec)
+        if not there.any():
+            found.append(f"No sample has {name}: the ranges of its branch are those of a missing one.")
+        elif mask and not inputs[mask.name][there].any():
+            found.append(f"No sample has anything in {name}: the ranges of its branch are those of an empty one.")
+        if len(specs) > 1 and np.all(there):
+            found.append(f"No sample lacks {name}, so the ranges without it are not known.")
+    return found
+
 
 TEST = "test"
-"""The split that no calibration sample may be from."""
 COMPARED = 400
-"""Training samples that a user's samples are held against."""
+"""Training samples that a user's samples are compared with."""
 NAMED = 5
 """Reasons that a refusal gives."""
 
 
 def audit(calibration: Calibration, source: Source, step: Callable[[str], None] = lambda line: None) -> Calibration:
-    """Return the samples with what there is to warn of, before any range is measured.
+    """Return the samples with their warnings, before any range is measured.
 
-    Samples that were chosen from the training split are not held against it.
-
-    Args:
-        calibration: the samples.
-        source: the model with its specs and data.
-        step: called with a line now and then; for a progress bar.
+    Samples that were chosen from the training split are not compared with it.
 
     Raises:
         ExportError: samples of a file do not look like the data that the model was trained on.
@@ -79,3 +155,86 @@ def split_samples(source: Source, split: str) -> Iterable[RawSample]:
     from mmkeras.data.read import iterate_samples
 
     return iterate_samples(source.index, split)
+
+
+REMEMBERED = 100_000
+"""Raw values whose tensors are cached: pictures and questions occur many times."""
+
+
+def overlap_warnings(
+    calibration: Calibration,
+    test: Iterable[RawSample],
+    specs: Mapping[str, ModalitySpec],
+    step: Callable[[str], None] = lambda line: None,
+) -> list[str]:
+    """Return a line if samples are in the test split too, by the hash of their tensors; an empty list otherwise."""
+    shared = shared_samples(calibration, test, specs, step)
+    if not shared:
+        return []
+    key, other = next(iter(shared.items()))
+    return [
+        f"{len(shared)} of the {len(calibration)} samples are in the test split too, such as {key} (there {other}): "
+        "the scores measured on that split flatter the file."
+    ]
+
+
+def shared_samples(
+    calibration: Calibration,
+    test: Iterable[RawSample],
+    specs: Mapping[str, ModalitySpec],
+    step: Callable[[str], None] = lambda line: None,
+) -> dict[str, str]:
+    """Return the test sample's key by the calibration sample's key, for those whose tensors are all equal.
+
+    ``step`` is called with a line on every thousandth test sample.
+    """
+    # Small modalities first: where one differs from all samples, the large ones need not be prepared.
+    ordered = sorted(specs.values(), key=lambda spec: sum(int(np.prod(t.shape)) for t in spec.tensors))
+    prepared = [(spec.name, _Digests(spec), _rows_by_digest(calibration, spec)) for spec in ordered]
+    shared: dict[str, str] = {}
+    for position, sample in enumerate(test):
+        if position % 1000 == 0:
+            step(f"calibration: compared with {position} test samples")
+        rows = set(range(len(calibration)))
+        for name, digests, known in prepared:
+            rows &= known.get(digests.of(sample.values.get(name)), set())
+            if not rows:
+                break
+        shared |= {calibration.keys[row]: sample.key for row in rows}
+    return shared
+
+
+class _Digests:
+    """Digests of a modality's tensors by their raw value."""
+
+    def __init__(self, spec: ModalitySpec) -> None:
+        self._spec = spec
+        self._names = _names(spec)
+        self._seen: dict[bytes, str] = {}
+
+    def of(self, value: Any) -> str:
+        """Return the digest of the tensors that a raw value becomes."""
+        if not isinstance(value, str | bytes):
+            return self._digest(value)
+        raw = hashlib.sha256(value.encode() if isinstance(value, str) else value).digest()
+        if raw not in self._seen:
+            if len(self._seen) >= REMEMBERED:
+                self._seen.clear()
+            self._seen[raw] = self._digest(value)
+        return self._seen[raw]
+
+    def _digest(self, value: Any) -> str:
+        tensors = self._spec.inputs(value)
+        return fingerprint_of({name: tensors[name] for name in self._names})
+
+
+def _rows_by_digest(calibration: Calibration, spec: ModalitySpec) -> dict[str, set[int]]:
+    found: dict[str, set[int]] = {}
+    for row in range(len(calibration)):
+        digest = fingerprint_of({name: calibration.inputs[name][row] for name in _names(spec)})
+        found.setdefault(digest, set()).add(row)
+    return found
+
+
+def _names(spec: ModalitySpec) -> list[str]:
+    return [tensor.name for tensor in (*spec.tensors, spec.present)]

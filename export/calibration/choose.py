@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from export.calibration.calibration import Calibration, Strata
-from export.calibration.spread import choose_positions
 from export.calibration.traits import RawSample, Traits, length_bins, read_traits
 from export.verification.scenarios import ALL, Scenario, scenarios
 from mmkeras.core.errors import ConfigError, ExportError
@@ -20,12 +19,83 @@ from mmkeras.tasks import TaskSpec
 if TYPE_CHECKING:
     from mmkeras.data.index import Index
 
-__all__ = ["SPLIT", "assign_scenarios", "choose_calibration", "choose_samples", "strata_of"]
+__all__ = ["SPLIT", "assign_scenarios", "choose_calibration", "choose_positions", "choose_samples", "fill", "strata_of"]
+
+LEAST_SHARE = 0.05
+"""Share of the chosen samples that a rare combination of present modalities gets, where there are so many."""
+
+
+def choose_positions(traits: Traits, count: int, seed: int) -> np.ndarray:
+    """Return the positions (n,) of the samples to take, ascending; all of them where there are not ``count``.
+
+    Every combination of present modalities gets its share of the split, but at least `LEAST_SHARE`. Within one, the
+    kinds get equal numbers as far as they go. Within a kind, samples are taken at equal steps in the order of length.
+    """
+    rng = np.random.default_rng(seed)
+    total = len(traits.kinds)
+    if total <= count:
+        return np.arange(total)
+    order = _by_length(traits, rng)
+    patterns, pattern = np.unique(traits.present, axis=0, return_inverse=True)
+    pattern = pattern.reshape(-1)
+    kinds, kind = np.unique(np.asarray(traits.kinds), return_inverse=True)
+    chosen: list[int] = []
+    for number, quota in enumerate(_quotas(np.bincount(pattern, minlength=len(patterns)), count)):
+        groups = [order[(pattern[order] == number) & (kind[order] == k)] for k in range(len(kinds))]
+        for group, wanted in zip(groups, fill([len(group) for group in groups], quota, rng), strict=True):
+            chosen += [int(p) for p in group[_steps(len(group), wanted, rng)]]
+    return np.sort(np.asarray(chosen, np.int64))
+
+
+def fill(sizes: Sequence[int], count: int, rng: np.random.Generator) -> list[int]:
+    """Share ``count`` among groups as evenly as their sizes allow; what cannot be divided is drawn."""
+    taken = [0] * len(sizes)
+    left = min(count, sum(sizes))
+    while left:
+        open_groups = [i for i, size in enumerate(sizes) if taken[i] < size]
+        each = left // len(open_groups)
+        if not each:
+            for i in rng.permutation(open_groups)[:left]:
+                taken[i] += 1
+            break
+        for i in open_groups:
+            more = min(each, sizes[i] - taken[i])
+            taken[i] += more
+            left -= more
+    return taken
+
+
+def _by_length(traits: Traits, rng: np.random.Generator) -> np.ndarray:
+    """Return all positions (N,) in the order of their lengths' quarters, drawn within the same quarters."""
+    columns = [rng.random(len(traits.kinds))]
+    columns += [length_bins(lengths)[0] for lengths in reversed(traits.lengths.values())]
+    return np.lexsort(columns)
+
+
+def _quotas(sizes: np.ndarray, count: int) -> list[int]:
+    """Return how many samples each combination gets: in proportion, rare ones at least their minimum."""
+    least = int(np.ceil(LEAST_SHARE * count))
+    quotas = [int(min(size, max(round(count * size / sizes.sum()), least))) for size in sizes]
+    common = int(np.argmax(sizes))
+    others = sum(quotas) - quotas[common]
+    quotas[common] = int(min(sizes[common], max(count - others, 0)))
+    # The minimum shares of many rare combinations may add up to more than the count.
+    while sum(quotas) > count:
+        quotas[int(np.argmax(quotas))] -= 1
+    return quotas
+
+
+def _steps(size: int, wanted: int, rng: np.random.Generator) -> np.ndarray:
+    """Return ``wanted`` places in 0..size-1 at equal steps from a drawn start."""
+    if not wanted:
+        return np.array([], np.int64)
+    return np.floor((np.arange(wanted) + rng.random()) * size / wanted).astype(np.int64)
+
 
 SPLIT = "train"
-"""Never the test split: what is measured there would flatter the file."""
+"""Never the test split: a file that was calibrated on it would score too well there."""
 SCENARIO_SHARE = 0.05
-"""Share of the samples that each scenario other than ``all`` gets: a dead sensor's ranges must be known too."""
+"""Share of the samples that each scenario other than ``all`` gets, so that the ranges without a sensor are measured."""
 CHANGED_SHARE = 0.4
 """Most of the samples are as they were, however many scenarios there are."""
 
@@ -40,15 +110,8 @@ def choose_calibration(
 ) -> Calibration:
     """Choose samples of the training split by class, modalities present and length; the same for the same seed.
 
-    A share of them is taken in the export's other scenarios: each modality away, and each one's difficult inputs.
-
-    Args:
-        index: the converted data.
-        specs: modality specs by name.
-        task: tells the classes of a target.
-        count: samples; all of the split where it has fewer.
-        seed: of the draws.
-        step: called with a line now and then; for a progress bar.
+    A share of them is taken in the export's other scenarios: each modality missing, and each one's difficult inputs.
+    A split with fewer than ``count`` samples is taken whole. ``step`` is called with a line of progress now and then.
 
     Raises:
         ConfigError: ``count`` is below 1.
@@ -75,18 +138,7 @@ def choose_samples(
 ) -> Calibration:
     """Choose from any training samples as `choose_calibration` does.
 
-    Args:
-        read: returns the samples from the beginning, always in the same order; called twice.
-        specs: modality specs by name.
-        task: tells the classes of a target.
-        count: samples; all of them where there are fewer.
-        seed: of the draws.
-        step: called with a line now and then.
-
-    Raises:
-        ConfigError: ``count`` is below 1.
-        ExportError: there are no samples.
-        DataError: a raw value cannot be used.
+    ``read`` returns the samples from the beginning, always in the same order; it is called twice.
     """
     if count < 1:
         raise ConfigError(f"calibration_samples: expected at least 1 to measure ranges on, got {count}")
@@ -94,7 +146,7 @@ def choose_samples(
     if not traits.kinds:
         raise ExportError("There are no samples to choose from. Give the data a training split.")
     positions = choose_positions(traits, count, seed)
-    # In no order of the split, which may be sorted: a quantiser that averages as it goes forgets the first samples.
+    # Shuffled, since the split may be sorted: a quantiser with a moving average forgets the first samples.
     positions = np.random.default_rng(seed).permutation(positions)
     names = list(specs)
     changes = assign_scenarios(
@@ -106,12 +158,7 @@ def choose_samples(
 
 
 def assign_scenarios(every: tuple[Scenario, ...], present: list[set[str]]) -> list[Scenario]:
-    """Return the scenario that each sample is taken in, spread evenly over the samples.
-
-    Args:
-        every: the model's scenarios.
-        present: names of the modalities that each sample has.
-    """
+    """Return the scenario that each sample is taken in, spread evenly over the samples."""
     whole = next(scenario for scenario in every if scenario.name == ALL)
     others = [scenario for scenario in every if scenario is not whole]
     result = [whole] * len(present)
@@ -119,7 +166,7 @@ def assign_scenarios(every: tuple[Scenario, ...], present: list[set[str]]) -> li
         return result
     each = int(len(present) * min(SCENARIO_SHARE, CHANGED_SHARE / len(others)))
     each = each or int(len(present) >= 2 * len(others))
-    # Position by position in turn, so that no scenario meets the samples of one end of the split alone.
+    # Scenarios alternate by position, so that none gets only the samples of one end of the split.
     places = np.linspace(0, len(present) - 1, each * len(others)).round().astype(int).tolist()
     free = dict.fromkeys(range(len(present)))
     for number, place in enumerate(places):
@@ -133,7 +180,7 @@ def assign_scenarios(every: tuple[Scenario, ...], present: list[set[str]]) -> li
 
 
 def strata_of(traits: Traits, positions: np.ndarray, changes: list[Scenario], names: list[str]) -> Strata:
-    """Return how many of the chosen samples belong to each stratum; one of which there is none counts 0."""
+    """Return how many of the chosen samples belong to each stratum, 0 included."""
     result: Strata = {}
     every = sorted({label for labels in traits.labels for label in labels})
     if every:
@@ -156,7 +203,7 @@ def strata_of(traits: Traits, positions: np.ndarray, changes: list[Scenario], na
 
 
 def _can_change(scenario: Scenario, present: set[str]) -> bool:
-    """Return whether a sample has what the scenario changes and, if that is taken away, something else."""
+    """Return whether a sample has the modality that the scenario changes and, where it removes that one, another."""
     if scenario.modality not in present:
         return False
     return scenario.name != f"without_{scenario.modality}" or len(present) > 1

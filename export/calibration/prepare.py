@@ -1,4 +1,4 @@
-"""What an export calls: the calibration set it was told to take, or one chosen from the model's training data."""
+"""The calibration set of an export: a given file, or samples chosen from the model's training data."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from export.calibration.audit import audit
-from export.calibration.calibration import Calibration
+from export.calibration.calibration import Calibration, load_calibration
 from export.calibration.choose import choose_calibration, choose_samples
-from export.calibration.files import load_calibration
 from mmkeras.core.errors import ExportError
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ __all__ = ["CalibrationChoice", "prepare_calibration"]
 
 
 class CalibrationChoice(Protocol):
-    """What of an export's configuration is read here."""
+    """The part of an export's configuration that is read here."""
 
     @property
     def calibration(self) -> str:
@@ -27,21 +26,16 @@ class CalibrationChoice(Protocol):
 
     @property
     def calibration_samples(self) -> int:
-        """Samples to choose; a file counts with all that it has."""
+        """Samples to choose; a file is used whole."""
 
 
 def prepare_calibration(
     source: Source, config: CalibrationChoice, step: Callable[[str], None] = lambda line: None
 ) -> Calibration:
-    """Return the calibration set of an export, audited but for what only activations tell.
-
-    Args:
-        source: the model with its specs and data.
-        config: which file, or how many samples.
-        step: called with a line now and then; for a progress bar.
+    """Return the calibration set of an export, audited except for its ranges.
 
     Raises:
-        ConfigError: fewer than one sample asked for.
+        ConfigError: fewer than one sample is configured.
         DataError: the file cannot be used, or the data is damaged.
         ExportError: the samples do not look like the data the model was trained on, or there is none.
     """

@@ -1,4 +1,4 @@
-"""What is known of every sample of a split without holding its values: kind, what is there, how long it is."""
+"""Traits of every sample of a split, without its values: kind, modalities present, lengths."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BINS = 4
 
 
 class RawSample(Protocol):
-    """A sample as it was: a record of converted data, or one in memory."""
+    """An unchanged sample: a record of converted data, or one in memory."""
 
     @property
     def key(self) -> str:
@@ -60,16 +60,9 @@ def read_traits(
     task: TaskSpec,
     step: Callable[[str], None] = lambda line: None,
 ) -> Traits:
-    """Read samples one by one and keep what they are chosen by.
+    """Read samples one by one and keep the traits that they are chosen by.
 
-    Args:
-        samples: of a split, or in memory.
-        specs: modality specs by name.
-        task: tells the labels of a target.
-        step: called with a line on every thousandth sample; for a progress bar.
-
-    Raises:
-        DataError: a raw value cannot be used.
+    ``step`` is called with a line on every thousandth sample.
     """
     measures = {name: _length_of(spec, mask) for name, spec in specs.items() if (mask := mask_of(spec))}
     lengths: dict[str, list[int]] = {f"{name}_length": [] for name in measures}
@@ -96,22 +89,18 @@ def read_traits(
 
 
 def _numbers(target: np.ndarray) -> np.ndarray:
-    """Return the numbers that samples without labels are divided by: none of a mask, or of several targets."""
+    """Return the numbers of a target without labels; one 0 for a mask, or for several targets."""
     return np.zeros(1) if np.ndim(target) > 1 or target.dtype.names else np.ravel(target)
 
 
 def mask_of(spec: ModalitySpec) -> TensorSpec | None:
-    """Return the tensor that tells which tokens or points of a modality are real, None where it has none."""
+    """Return the mask of which tokens or points of a modality are real, None where it has none."""
     found = [t for t in spec.tensors if t.name.endswith("mask") and len(t.shape) == 1 and t.dtype == "int32"]
     return found[0] if found else None
 
 
 def length_bins(lengths: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Divide lengths (N,) into quarters by their own quantiles.
-
-    Returns:
-        The bin of each (N,), and a name such as ``5-8`` for every bin.
-    """
+    """Divide lengths (N,) into quarters; return the quarter of each, and a name such as ``5-8`` for every quarter."""
     inner = np.quantile(lengths, np.arange(1, BINS) / BINS, method="inverted_cdf") if len(lengths) else np.array([])
     raw = np.searchsorted(np.unique(inner), lengths, side="left")
     # Equal quantiles leave bins that nothing falls into.
@@ -128,7 +117,7 @@ def _length_of(spec: ModalitySpec, mask: TensorSpec) -> Callable[[Any], int]:
     def measure(value: Any) -> int:
         return int(spec.preprocess(value)[mask.name].sum())
 
-    # Questions and phrases come again and again; point clouds are never the same.
+    # Questions and phrases repeat; point clouds do not.
     remembered = lru_cache(maxsize=100_000)(measure)
     return lambda value: remembered(value) if isinstance(value, str) else measure(value)
 

@@ -1,6 +1,6 @@
-"""``MODEL_CARD.md`` of a bundle, written from what was measured: manifest.json, export.json, metrics.json.
+"""``MODEL_CARD.md`` of a bundle, written from measurements: manifest.json, export.json, metrics.json.
 
-Nothing in it is written by hand, and what was not measured is said to be so. Every export writes one. For a bundle
+Nothing in it is written by hand, and it names what was not measured. Every export writes one. For a bundle
 without one, or after `mmkeras benchmark --json` was kept as its benchmark.json:
 
     python -m export.model_card saved_models/vqa/1 --metrics runs/vqa/latest/metrics.json
@@ -27,17 +27,12 @@ from mmkeras.storage.files import write_text
 __all__ = ["CARD_NAME", "METRICS_NAME", "main", "model_card", "write_card"]
 
 CARD_NAME = "MODEL_CARD.md"
-"""File name inside the bundle folder."""
 METRICS_NAME = "metrics.json"
-"""The evaluation of the Keras model, inside the bundle folder."""
+"""The evaluation of the Keras model."""
 
 
 def model_card(folder: Path, metrics: Path | None = None) -> str:
-    """Return the card of a bundle as Markdown.
-
-    Args:
-        folder: the bundle.
-        metrics: the metrics.json of its run; the bundle's own when not given.
+    """Return the card of a bundle as Markdown; ``metrics`` is the metrics.json of its run, if not the bundle's own.
 
     Raises:
         BundleError: no bundle there, or a damaged manifest.
@@ -67,12 +62,7 @@ def model_card(folder: Path, metrics: Path | None = None) -> str:
 
 
 def write_card(folder: Path, metrics: Path | None = None, out: Path | None = None) -> Path:
-    """Write the card into the bundle, or to ``out``, and return its path.
-
-    Raises:
-        BundleError: no bundle there, or a damaged manifest.
-        DataError: a report cannot be read, or is not of this model.
-    """
+    """Write the card into the bundle, or to ``out``, and return its path."""
     return write_text(out or folder / CARD_NAME, model_card(folder, metrics))
 
 
@@ -95,10 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check(measured: Measured, metrics: Path | None) -> None:
-    """Refuse the metrics of another model: its numbers would be believed."""
-    told = mapping(measured.metrics, "provenance")
+    """Refuse the metrics of another model."""
+    provenance = mapping(measured.metrics, "provenance")
     for key in ("data_fingerprint", "created"):
-        theirs, ours = told.get(key), measured.manifest.provenance.get(key)
+        theirs, ours = provenance.get(key), measured.manifest.provenance.get(key)
         if theirs and ours and theirs != ours:
             raise DataError(
                 f"{metrics or METRICS_NAME}: provenance.{key}: expected {ours}, as in the manifest, got {theirs}. "

@@ -1,4 +1,4 @@
-"""Markdown for the model card: tables and numbers, with everything that came from data made harmless."""
+"""Markdown for the model card: tables and numbers, with all text that came from data escaped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from mmkeras.core.rounding import rounded
 __all__ = ["NOT_MEASURED", "interval", "mapping", "number", "plain", "signed", "table"]
 
 NOT_MEASURED = "not measured"
-"""What stands where there is no number."""
 _ESCAPED = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]<>|#"} | {"\n": " ", "\r": " "})
 
 
@@ -20,7 +19,7 @@ def plain(value: Any) -> str:
 
 
 def number(value: Any, form: str = "{:.4f}") -> str:
-    """Return a number, or that it was not measured; of shares 1.0000 is only what is exactly 1."""
+    """Return a number, or that it was not measured; only exactly 1 is shown as 1.0000."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return NOT_MEASURED
     return rounded(value, 4) if form == "{:.4f}" else form.format(value)

@@ -1,4 +1,4 @@
-"""``python -m export doctor RUN``: what each target makes of a Keras model's layers, before a long training.
+"""``python -m export doctor RUN``: how each target converts a Keras model's layers, before a long training.
 
-Measured, not guessed: the model, trained or not, is really converted, and what comes out is traced back to its layers.
+The model, trained or not, is converted, and the operations in the results are traced back to its layers.
 """

@@ -1,4 +1,4 @@
-"""``python -m export doctor RUN``: before a long training, what each target makes of every layer, and what cures it.
+"""``python -m export doctor RUN``: before a long training, how each target converts every layer, and how to fix it.
 
 Example:
     python -m export doctor vqa --model.width 96
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export.doctor.examine import TARGETS
-from export.to_tensorrt.operators import VERSIONS
+from export.to_tensorrt.rules import VERSIONS
 from mmkeras.core.errors import ConfigError, MmkerasError, nearest
 from mmkeras.core.terminal import say, utf8_program
 from mmkeras.layers.keras_settings import check_keras
@@ -36,11 +36,7 @@ _STATUS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Examine a model, print the tables and return the exit status.
 
-    Args:
-        arguments: without ``doctor``; ``sys.argv`` when not given.
-
-    Returns:
-        0 when every target takes the model, 1 when one does not, 2 when nothing could be examined, 130 when stopped.
+    It is 0 when every target takes the model, 1 when one does not, 2 when nothing could be examined, 130 when stopped.
     """
     parser = argparse.ArgumentParser(
         "python -m export doctor", description=_DESCRIPTION, epilog=_STATUS, allow_abbrev=False
@@ -91,11 +87,11 @@ def _run(given: argparse.Namespace, options: Sequence[str]) -> int:
     from mmkeras.runtime.tables import show
     from mmkeras.storage.files import write_json
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # start-up notes are not about the model
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up messages
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # converters warn of their own future
+        warnings.simplefilter("ignore")  # deprecation warnings of converters
         bar = progress.add_task("starting TensorFlow", total=None)
         report = examine(
             given.run,

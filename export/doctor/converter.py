@@ -1,7 +1,7 @@
-"""The LiteRT converter in a process of its own, because it may crash: some layers end the whole process.
+"""The LiteRT converter in a process of its own, because some layers crash the whole process.
 
-``python -m export.doctor.converter`` reads one request a line (JSON) and answers each with one line. It works beside
-the caller, which can meanwhile convert to ONNX.
+``python -m export.doctor.converter`` reads one request a line (JSON) and answers each with one line, while the caller
+converts to ONNX.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SHOWN = 400
 
 
 class Converter:
-    """Starts the process when first asked, and again after a crash. A context manager that ends it."""
+    """Starts the process at the first conversion, and again after a crash. A context manager that ends it."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -55,21 +55,18 @@ class Converter:
         self._running()
 
     def submit(self, saved_model: Path, mode: str, samples: Path | None = None) -> Callable[[], bytes]:
-        """Ask for a conversion; the answers of several must be taken in the order in which they were asked for.
+        """Start a conversion of a SavedModel with static shapes.
 
-        Args:
-            saved_model: with static shapes.
-            mode: one of `MODES`.
-            samples: an ``.npz`` file with every input by name, shape (N, ...); for ``int8``.
+        ``mode`` is one of `MODES`; ``samples`` for ``int8`` is an ``.npz`` file with every input (N, ...) by name.
 
         Returns:
             A function that waits and returns the LiteRT file, or raises ExportError: the converter refused the model,
-            or crashed.
+            or crashed. The functions of several must be called in the order in which they were submitted.
         """
         process = self._running()
         out = saved_model / f"{mode}.tflite"
         request = {"saved_model": str(saved_model), "mode": mode, "samples": str(samples or ""), "out": str(out)}
-        # It may have crashed on an earlier request: then this one is answered by a crash, too.
+        # It may have crashed on an earlier request; then this one fails as well.
         with contextlib.suppress(BrokenPipeError):
             print(json.dumps(request), file=process.stdin, flush=True)
 
@@ -111,14 +108,14 @@ class Converter:
         process.wait()
         for stream in (process.stdin, process.stdout):
             if stream is not None:
-                with contextlib.suppress(BrokenPipeError):  # a request that nobody read
+                with contextlib.suppress(BrokenPipeError):  # the process has ended before it read the request
                     stream.close()
 
     def _last_words(self) -> str:
         self._said.seek(0)
-        told = [line.strip() for line in self._said if _FATAL.search(line)]
+        fatal = [line.strip() for line in self._said if _FATAL.search(line)]
         self._said.seek(0, os.SEEK_END)
-        return f": {told[-1][:_SHOWN]}" if told else ""
+        return f": {fatal[-1][:_SHOWN]}" if fatal else ""
 
 
 def _how(status: int) -> str:
@@ -154,7 +151,7 @@ def _convert(request: dict[str, Any]) -> bytes:
 
 
 def _main() -> int:
-    # What TensorFlow prints itself must not stand among the answers.
+    # TensorFlow's own output must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     warnings.simplefilter("ignore")
@@ -170,5 +167,5 @@ def _main() -> int:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):  # the caller tells the user
+    with contextlib.suppress(KeyboardInterrupt):  # the caller prints it
         sys.exit(_main())

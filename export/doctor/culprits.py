@@ -11,7 +11,6 @@ import keras
 __all__ = ["MOST", "Culprit", "culprits"]
 
 MOST = 60
-"""Conversions that are tried at most."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +18,9 @@ class Culprit:
     """A layer, or a few layers in a row, that cannot be converted."""
 
     layers: tuple[str, ...]
-    """Their paths."""
     kinds: tuple[str, ...]
-    """Their classes."""
     reason: str
-    """What the converter said of them alone."""
+    """The converter's error for them alone."""
 
 
 def culprits(
@@ -31,14 +28,8 @@ def culprits(
 ) -> list[Culprit]:
     """Halve a model until the layers are left that cannot be converted by themselves.
 
-    Args:
-        model: one that cannot be converted.
-        problem: tries a conversion and returns what went wrong, or an empty text. It gets models with a dict of
-            inputs and a dict of outputs.
-        say: called with the progress.
-
-    Returns:
-        The culprits; none where every half works alone or the model is not functional.
+    There are none where every half works alone or the model is not functional. ``problem`` tries to convert a model
+    with a dict of inputs and a dict of outputs, and returns what went wrong, or an empty text.
     """
     return _Search(problem, say).of(model, "")
 
@@ -103,12 +94,12 @@ def _nodes(model: Any) -> list[Any]:
 
 
 def _part(model: Any, nodes: Sequence[Any]) -> keras.Model | None:
-    """Return some of the calls as a model of their own, or None where nothing goes into them."""
+    """Return some of the calls as a model of their own, or None where they have no inputs."""
     made = {id(tensor): tensor for node in nodes for tensor in node.output_tensors}
     read = {id(tensor): tensor for node in nodes for tensor in node.input_tensors}
     inside = {id(tensor) for node in nodes for tensor in node.input_tensors}
     inputs = [tensor for key, tensor in read.items() if key not in made]
-    # What only this part reads is no output of it; what nobody reads is one of the model's.
+    # Values that only this part reads are not its outputs; values without readers are outputs of the model.
     others = {id(t) for node in _nodes(model) if node not in nodes for t in node.input_tensors}
     wanted = others | {id(tensor) for tensor in model.outputs}
     outputs = [tensor for key, tensor in made.items() if key in wanted or key not in inside]
@@ -119,6 +110,6 @@ def _part(model: Any, nodes: Sequence[Any]) -> keras.Model | None:
     results = results if isinstance(results, list | tuple) else [results]
     return keras.Model(
         {tensor.name: tensor for tensor in fresh},
-        # An output that is an input as it came would have no operation.
+        # An output that is an unchanged input would have no operation.
         {f"output_{i}": tensor for i, tensor in enumerate(results)},
     )

@@ -1,4 +1,4 @@
-"""The rewrites that cure what targets do not take, each tried: after it the doctor finds nothing.
+"""The rewrites that remove what targets do not take, each tried: after it the doctor finds nothing.
 
 Tables go from an operation's name to the words; ``*`` stands for every other. TensorFlow and ONNX name most operations
 alike.
@@ -112,12 +112,7 @@ def plugin(operator: str) -> str:
 
 
 def island(operators: Iterable[str], kinds: Iterable[str]) -> str:
-    """Return what to do about operators that stay in float.
-
-    Args:
-        operators: connected ones, as LiteRT names them.
-        kinds: classes of the layers that they come from.
-    """
+    """Return what to do about operators that stay in float."""
     known = [_NORMALIZED[kind] for kind in kinds if kind in _NORMALIZED]
     known = known or [f"{operator}: {_ISLAND[operator]}" for operator in operators if operator in _ISLAND]
     return "; ".join(dict.fromkeys(known)) or (
@@ -139,12 +134,7 @@ def int64() -> str:
 
 
 def broken(reason: str, kinds: Iterable[str]) -> str:
-    """Return what to do about a layer that ends a conversion.
-
-    Args:
-        reason: what the converter said.
-        kinds: classes of the layers.
-    """
+    """Return what to do about layers of some classes whose conversion failed with a reason."""
     classes = set(kinds)
     if classes & set(_RECURRENT):
         return "unroll it (unroll=True), or replace the recurrence by a Conv1D or attention"

@@ -1,4 +1,4 @@
-"""Examines a model for every target that is asked for, and puts the answers together."""
+"""Examines a model for each chosen target and collects the results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from export.doctor.converter import Converter
 from export.doctor.report import Report
 from export.doctor.verdicts import Examination
-from export.to_tensorrt.operators import VERSIONS
+from export.to_tensorrt.rules import VERSIONS
 
 if TYPE_CHECKING:
     import keras
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["TARGETS", "examine", "examine_model"]
 
 TARGETS = ("tflite", "onnx", "tensorrt")
-"""What a model can be examined for."""
 
 
 def examine(
@@ -33,15 +32,9 @@ def examine(
     modules: Sequence[str] = (),
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
-    """Build or load a model and examine it.
+    """Build or load a model, see `open_subject`, and examine it.
 
-    Args:
-        name: path of a run, a bundle or a ``.keras`` file, or a pipeline's name.
-        options: of a pipeline's configuration.
-        targets: some of `TARGETS`.
-        versions: of TensorRT.
-        modules: Python modules to import first; they register layers.
-        say: called with the progress.
+    ``targets`` are some of `TARGETS`, ``versions`` those of TensorRT; ``say`` is called with the progress.
 
     Raises:
         MmkerasError: there is no such model, or it cannot be built or loaded.
@@ -49,7 +42,7 @@ def examine(
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mmkeras-doctor-") as scratch, Converter() as converter:
         if "tflite" in targets:
-            converter.start()  # it loads TensorFlow beside this process
+            converter.start()  # it loads TensorFlow while this process works
         say("loading TensorFlow and building the model")
         from export.doctor.subject import open_subject
 
@@ -70,15 +63,7 @@ def examine_model(
     versions: Sequence[str] = tuple(VERSIONS),
     say: Callable[[str], None] = lambda text: None,
 ) -> tuple[tuple[Examination, ...], dict[str, str], dict[str, str]]:
-    """Examine a model that is in memory.
-
-    Args:
-        model: functional, float32, with a dict of inputs and a dict of outputs.
-        converter: makes LiteRT files.
-        work: scratch folder.
-        targets: some of `TARGETS`.
-        versions: of TensorRT.
-        say: called with the progress.
+    """Examine a model that is in memory: functional, float32, with a dict of inputs and a dict of outputs.
 
     Returns:
         One examination per target in the order of `TARGETS`; the classes of the layers by path, in the order in which
@@ -86,7 +71,7 @@ def examine_model(
     """
     from export.doctor.litert import LiteRTExamination
     from export.doctor.onnx_graph import convert, examine_onnx
-    from export.doctor.parts import parts
+    from export.doctor.report import parts
     from export.doctor.tensorrt_parsers import examine_tensorrt
 
     found: list[Examination] = []
@@ -112,10 +97,10 @@ def _worth_showing(called: Sequence[Layer], found: Sequence[Examination]) -> dic
     """Return the layers that have operations or findings, or no layers within."""
     paths = {layer.path for layer in called}
     holders = {path.rpartition("/")[0] for path in paths}
-    told = {path for each in found for path in each.operators}
-    told |= {path for each in found for finding in each.findings for path in finding.layers}
+    known = {path for each in found for path in each.operators}
+    known |= {path for each in found for finding in each.findings for path in finding.layers}
     return {
         layer.path: layer.kind
         for layer in called
-        if layer.path and layer.kind != "InputLayer" and (layer.path in told or layer.path not in holders)
+        if layer.path and layer.kind != "InputLayer" and (layer.path in known or layer.path not in holders)
     }

@@ -1,42 +1,107 @@
-"""LiteRT: is every operation built in, and what stays in float when the model is quantised?"""
+"""LiteRT: checks that every operation is built in, and finds what stays in float when the model is quantised."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from export.doctor.converter import Converter
 from export.doctor.culprits import culprits
 from export.doctor.cures import broken, flex, int64
-from export.doctor.litert_file import LiteRTFile, read_file
-from export.doctor.litert_int8 import float_islands, wide_ranges
-from export.doctor.origins import Step, origins
-from export.doctor.samples import made_up
-from export.doctor.scopes import Scopes, recorded
-from export.doctor.tracing import output_makers, save_frozen
+from export.doctor.litert_file import LiteRTFile, float_islands, read_file, wide_ranges
+from export.doctor.scopes import Scopes, Step, origins, recorded
 from export.doctor.verdicts import Examination, Finding, Verdict
-from export.doctor.words import reason as reason_of
+from export.doctor.verdicts import reason as reason_of
 from mmkeras.core.errors import ExportError
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["LiteRTExamination"]
+__all__ = ["COUNT", "LiteRTExamination", "made_up", "output_makers", "save_frozen"]
+
+
+def save_frozen(model: keras.Model, folder: Path) -> None:
+    """Trace a model and write it with its weights as constants; inputs keep their names.
+
+    An export writes the whole Keras model, which takes longer than the conversion; the resulting operations are the
+    same.
+    """
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    names = [tensor.name for tensor in model.inputs]
+
+    def forward(*tensors: Any) -> dict[str, Any]:
+        return dict(model(dict(zip(names, tensors, strict=True)), training=False))
+
+    signature = [tf.TensorSpec((1, *i.shape[1:]), i.dtype, name=i.name) for i in model.inputs]
+    traced = tf.function(forward, autograph=False, input_signature=signature).get_concrete_function()
+    tf.saved_model.save(tf.Module(), str(folder), signatures=convert_variables_to_constants_v2(traced))
+
+
+def output_makers(model: keras.Model) -> dict[str, str]:
+    """Return the path of the layer that makes each output of what `save_frozen` wrote, by the output's name there.
+
+    The converter names the operation before an output after that output, and not after its layer.
+    """
+    from keras.src.models import Functional
+
+    found = {}
+    # A function without variables has lost the names; the order is that of the sorted ones.
+    for index, name in enumerate(sorted(model.output)):
+        tensor, path = model.output[name], []
+        while True:
+            history = tensor._keras_history
+            path.append(history.operation.name)
+            if not isinstance(history.operation, Functional):
+                break
+            tensor = history.operation.outputs[history.tensor_index]
+        found[f"output_{index}"] = "/".join(path)
+    return found
+
+
+COUNT = 6
+_LOOSE = 8
+_MASKS = ("mask", "valid", "padding")
+
+
+def made_up(model: keras.Model, seed: int = 0) -> dict[str, np.ndarray]:
+    """Return samples (COUNT, ...) of every input of a model, in the input's own dtype.
+
+    Bytes are noise. Whole numbers are ids that every embedding of the model has; those whose name says that they are a
+    mask begin with ones. Presence inputs are 1 but for one sample, so that missing modalities occur too. Other numbers
+    are normally distributed.
+
+    They show which operations stay in float and where numbers are huge; they say nothing about accuracy.
+    """
+    from keras.backend import standardize_dtype
+
+    rng = np.random.default_rng(seed)
+    rows = [getattr(layer, "input_dim", None) for layer in model._flatten_layers()]
+    ids = min((size for size in rows if isinstance(size, int)), default=2)
+    return {each.name: _one(each, standardize_dtype(each.dtype), ids, rng) for each in model.inputs}
+
+
+def _one(tensor: Any, dtype: str, ids: int, rng: np.random.Generator) -> np.ndarray:
+    shape = (COUNT, *(_LOOSE if size is None else size for size in tensor.shape[1:]))
+    if dtype == "uint8":
+        return rng.integers(0, 256, shape).astype(dtype)
+    if any(word in tensor.name for word in _MASKS) and len(shape) > 1:
+        lengths = rng.integers(1, shape[-1] + 1, (*shape[:-1], 1))
+        return (np.arange(shape[-1]) < lengths).astype(dtype)
+    if dtype == "bool" or "int" in dtype:
+        return rng.integers(0, 2 if dtype == "bool" else max(ids, 1), shape).astype(dtype)
+    if len(shape) == 1:
+        return (np.arange(COUNT) != rng.integers(0, COUNT)).astype(dtype)
+    return rng.normal(size=shape).astype(dtype)
 
 
 class LiteRTExamination:
-    """Examines a model in two steps, so that other targets are examined while the converter works.
-
-    Args:
-        model: functional, with a dict of inputs and a dict of outputs.
-        converter: a process that converts.
-        work: scratch folder.
-        say: called with the progress.
-    """
+    """Examines a model in two steps, so that other targets are examined while the converter works."""
 
     def __init__(self, model: keras.Model, converter: Converter, work: Path, say: Callable[[str], None]) -> None:
         import tensorflow as tf
@@ -61,7 +126,7 @@ class LiteRTExamination:
             self._int8 = converter.submit(self._folder, "int8", self._samples)
 
     def finish(self) -> Examination:
-        """Wait for the conversions and return what they tell."""
+        """Wait for the conversions and return the examination."""
         if self._float is None or self._int8 is None:
             self._blame("select", self._untraceable)
             return self._result
@@ -71,7 +136,7 @@ class LiteRTExamination:
             file = read_file(self._float())
         except ExportError as error:
             refused = str(error)
-        # In the order in which they were asked for; after a crash nothing more comes from the old process.
+        # In the order in which they were submitted; after a crash nothing more comes from the old process.
         try:
             quantised = self._int8()
         except ExportError as error:
@@ -96,7 +161,7 @@ class LiteRTExamination:
         return self._result
 
     def _with_flex(self, refused: str) -> LiteRTFile | None:
-        """Convert with everything let through, and report what an export would be refused for."""
+        """Convert with all operations allowed, and report those that an export would refuse."""
         self._say("tflite: looking for what is not built in")
         try:
             file = read_file(self._converter.convert(self._folder, "select"))
@@ -126,7 +191,7 @@ class LiteRTExamination:
                 save_frozen(model, folder)
                 np.savez(samples, **made_up(model))  # type: ignore[arg-type]
                 self._converter.convert(folder, mode, samples)
-            except Exception as failure:  # whatever goes wrong with a piece is what is looked for
+            except Exception as failure:  # any failure of a piece is the result that is searched for
                 return str(failure) or type(failure).__name__
             return ""
 

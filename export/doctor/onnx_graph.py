@@ -1,4 +1,4 @@
-"""ONNX: has every operation a form in the opset that exports use, and does ONNX Runtime take the file?"""
+"""ONNX: checks that every operation exists in the opset of exports, and that ONNX Runtime loads the file."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from export.doctor.culprits import culprits
 from export.doctor.cures import broken, no_form
-from export.doctor.origins import Step, origins
-from export.doctor.scopes import Scopes, recorded
+from export.doctor.scopes import Scopes, Step, origins, recorded
 from export.doctor.verdicts import Examination, Finding, Verdict
-from export.doctor.words import reason as reason_of
+from export.doctor.verdicts import reason as reason_of
 from export.to_onnx.facts import Facts, Node
 
-# The proto is wanted as it is before the check of a real export, which stops at the first invalid operation.
+# The proto before the check of an export, which stops at the first invalid operation.
 from export.to_onnx.onnx_from_keras import OPSET, float32_graph, quiet
 from mmkeras.core.errors import MmkerasError, require
 
@@ -31,20 +30,18 @@ class OnnxGraph:
     """A converted model with the layers of its nodes."""
 
     proto: Any
-    """The ``onnx.ModelProto``; it may hold operations that ONNX does not have."""
+    """The ``onnx.ModelProto``; it may hold operations that are not in ONNX."""
     facts: Facts
-    """What is known about its values."""
     scopes: Scopes
-    """Of the trace."""
     layers: dict[str, tuple[str, ...]]
-    """Paths of the layers by the node's name and by the names of the values that it makes."""
+    """Paths of the layers by the node's name and by the names of its outputs."""
 
     def of(self, node: Node) -> tuple[str, ...]:
         """Return the paths of a node's layers."""
         return self.layers.get(node.name or node.outputs[0], ())
 
     def operators(self) -> dict[str, Counter[str]]:
-        """Return how often each operator stands for each layer, by the layer's path."""
+        """Return the count of each operator by the path of its layer."""
         counted: dict[str, Counter[str]] = {}
         for node in self.facts.nodes:
             if node.operator != "Constant":
@@ -54,11 +51,7 @@ class OnnxGraph:
 
 
 def convert(model: keras.Model) -> OnnxGraph | str:
-    """Convert a model as an export does, without checking the result; return why where that fails.
-
-    Raises:
-        DependencyError: tf2onnx or onnx is missing.
-    """
+    """Convert a model as an export does, without checking the result; return why where that fails."""
     with recorded() as scopes, quiet():
         try:
             proto = float32_graph(model)
@@ -82,13 +75,7 @@ def convert(model: keras.Model) -> OnnxGraph | str:
 
 
 def examine_onnx(model: keras.Model, graph: OnnxGraph | str, say: Callable[[str], None]) -> Examination:
-    """Return what ONNX makes of a model.
-
-    Args:
-        model: functional, with a dict of inputs and a dict of outputs.
-        graph: what `convert` made of it.
-        say: called with the progress.
-    """
+    """Return the examination of a model by its ONNX graph, see `convert`."""
     onnx, tf2onnx = require("onnx", "export"), require("tf2onnx", "export")
     runtime = require("onnxruntime", "export")
     tried = (f"tf2onnx {tf2onnx.__version__}, opset {OPSET}", f"ONNX Runtime {runtime.__version__}")
@@ -119,10 +106,10 @@ def _load(onnx: Any, runtime: Any, graph: OnnxGraph, result: Examination) -> Non
     except Exception as error:  # both raise classes of their own for every kind of failure
         text = str(error)
         layers = graph.scopes.of(";".join(re.findall(r"[\w./:-]+", text)))
-        told = reason_of(graph.scopes.plain(text))
+        reason = reason_of(graph.scopes.plain(text))
         kinds = [graph.scopes.kind(path) for path in layers]
-        message = f"the file is not taken: {told}"
-        result.add(Finding(Verdict.REFUSED, True, layers, (), message, broken(told, kinds)))
+        message = f"the file is not taken: {reason}"
+        result.add(Finding(Verdict.REFUSED, True, layers, (), message, broken(reason, kinds)))
 
 
 def _blame(model: keras.Model, reason: str, result: Examination, say: Callable[[str], None]) -> None:

@@ -1,17 +1,20 @@
-"""What the doctor prints and writes: one table per target, grouped by branch, and the same for programs."""
+"""The doctor's report: one table per target, grouped by branch, and the same as JSON."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from export.doctor.parts import OTHER
 from export.doctor.verdicts import Examination, Finding, Verdict
+from mmkeras.runtime.differences.contents import part_of
 from mmkeras.runtime.grid import Cell, Grid
 
-__all__ = ["Report"]
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["OTHER", "Report", "parts"]
 
 _SHOWN = 3
 _NOWHERE = "(layer unknown)"
@@ -20,39 +23,32 @@ _INT8 = (Verdict.ISLAND, Verdict.WIDE)
 
 @dataclass(frozen=True)
 class Report:
-    """Everything about one model."""
+    """The examination of one model for all targets."""
 
     name: str
-    """What the user called the model."""
+    """The name that the user gave."""
     trained: bool
-    """Whether its weights were trained."""
     notes: tuple[str, ...]
-    """What was made up."""
+    """What was substituted for unknown parts."""
     layers: Mapping[str, str]
     """Classes of the layers by path, in the order in which they are called."""
     parts: Mapping[str, str]
     """Parts of the model by the first name of a path."""
     examinations: tuple[Examination, ...]
-    """One per target."""
     seconds: float
-    """How long it took."""
 
     @property
     def errors(self) -> int:
-        """Troubles that make an export fail."""
+        """Number of findings that make an export fail."""
         return sum(each.errors for each in self.examinations)
 
     @property
     def warnings(self) -> int:
-        """Troubles that cost speed or accuracy."""
+        """Number of findings that cost speed or accuracy."""
         return sum(len(each.findings) for each in self.examinations) - self.errors
 
     def tables(self, *, verbose: bool = False) -> list[Grid]:
-        """Return one table per target: its troubles, and a line for the rest of every part.
-
-        Args:
-            verbose: a row for every layer.
-        """
+        """One table per target: its findings, and a line for the rest of every part, or a row for every layer."""
         return [self._table(each, verbose) for each in self.examinations]
 
     def to_json(self) -> dict[str, Any]:
@@ -107,15 +103,15 @@ class Report:
         }
 
     def summary(self) -> list[str]:
-        """Return what stands below the tables: notes, the verdict in one line, and what to do next."""
-        lines = [f"{each.target}: asked {', '.join(each.tried)}" for each in self.examinations]
+        """Return the lines below the tables: notes, the verdict in one line, and what to do next."""
+        lines = [f"{each.target}: checked with {', '.join(each.tried)}" for each in self.examinations]
         lines += [f"note: {note}" for note in self.notes]
         lines += [f"note: {each.target}: {note}" for each in self.examinations for note in each.notes]
         clean = [each.target for each in self.examinations if not each.errors]
         refused = [each.target for each in self.examinations if each.errors]
         verdict = f"not taken by {', '.join(refused)}" if refused else f"taken by {', '.join(clean)}"
-        told = f"{_count(self.errors, 'error')}, {_count(self.warnings, 'warning')}"
-        lines.append(f"{self.name}: {verdict}: {told}, in {self.seconds:.0f} s")
+        counts = f"{_count(self.errors, 'error')}, {_count(self.warnings, 'warning')}"
+        lines.append(f"{self.name}: {verdict}: {counts}, in {self.seconds:.0f} s")
         if any(finding.verdict in _INT8 for each in self.examinations for finding in each.findings):
             lines.append("Float islands and wide ranges count for int8 alone; float32 and float16 files have none.")
         return lines
@@ -150,14 +146,14 @@ class Report:
             if verbose:
                 for path in rest:
                     made = examination.operators.get(path, Counter())
-                    told = _operators(made) or "(none of its own)"
+                    operators = _operators(made) or "(none of its own)"
                     verdict = Verdict.SUPPORTED.value if made else ""
-                    grid.add(part, path, told, Cell(verdict, "green"), every[path], "")
+                    grid.add(part, path, operators, Cell(verdict, "green"), every[path], "")
             elif rest and examination.operators:
                 made = sum((examination.operators.get(path, Counter()) for path in rest), Counter())
-                told = _count(len(rest), "other layer" if part in named else "layer")
+                others = _count(len(rest), "other layer" if part in named else "layer")
                 count = _count(made.total(), "operation")
-                grid.add(part, told, count, Cell(Verdict.SUPPORTED.value, "green"), "", "")
+                grid.add(part, others, count, Cell(Verdict.SUPPORTED.value, "green"), "", "")
         return grid
 
     def _row(self, part: str, layers: tuple[str, ...], finding: Finding, verbose: bool) -> Sequence[str | Cell]:
@@ -185,3 +181,45 @@ def _operators(counted: Mapping[str, int]) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+OTHER = "model"
+"""The part of layers in a model whose names do not show it."""
+_UNKNOWN = part_of("")
+_LATE = ("head", "fusion")
+
+
+def parts(model: keras.Model) -> dict[str, str]:
+    """Return the part of every layer and operation directly in a model, in the order of the graph.
+
+    Names show the part. A layer without such a name belongs where its inputs come from; one that joins several
+    modalities is fusion.
+    """
+    by_depth = model._nodes_by_depth
+    nodes: list[Any] = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    named = {node.operation.name: part_of(f"{node.operation.name}/") for node in nodes}
+    modalities = sorted(set(named.values()) - {_UNKNOWN, *_LATE}, key=len, reverse=True)
+    found: dict[str, str] = {}
+    for node in nodes:
+        name = node.operation.name
+        if named[name] != _UNKNOWN:
+            found[name] = named[name]
+        elif node.is_input:
+            found[name] = next((m for m in modalities if name == m or name.startswith(f"{m}_")), _UNKNOWN)
+        else:
+            found[name] = _joined({found[name] for name in _read(node)})
+    return {name: OTHER if part == _UNKNOWN else part for name, part in found.items()}
+
+
+def _read(node: Any) -> list[str]:
+    return [tensor._keras_history.operation.name for tensor in node.input_tensors]
+
+
+def _joined(sources: set[str]) -> str:
+    for part in _LATE:
+        if part in sources:
+            return part
+    known = sources - {_UNKNOWN}
+    if len(known) > 1:
+        return _LATE[1]
+    return known.pop() if known else _UNKNOWN

@@ -7,12 +7,13 @@ have none, and a layer's name with a counter behind it may be another layer's na
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Layer", "Scopes", "recorded"]
+__all__ = ["Layer", "Scopes", "Step", "origins", "recorded"]
 
 _MARK = re.compile(r"layer\.(\d+)\.(?:_\d+)?/")
 
@@ -24,7 +25,6 @@ class Layer:
     path: str
     """Names from the outermost to its own, joined by ``/``; empty for the model itself."""
     kind: str
-    """Its class."""
 
 
 class Scopes:
@@ -36,7 +36,7 @@ class Scopes:
         self._open: list[str] = []
 
     def of(self, name: str) -> tuple[str, ...]:
-        """Return the paths of the layers that an operation's or tensor's name tells; converters join names by ``;``."""
+        """Return the paths of the layers that an operation's or tensor's name shows; converters join names by ``;``."""
         found = [self.layers[int(marks[-1])].path for part in name.split(";") if (marks := _MARK.findall(part))]
         return tuple(dict.fromkeys(path for path in found if path))
 
@@ -46,12 +46,12 @@ class Scopes:
 
     @staticmethod
     def plain(text: str) -> str:
-        """Return a text without the numbers, as Keras alone would have named things."""
+        """Return a text without the numbers, with the names that Keras alone would give."""
         return _MARK.sub("", text)
 
     @contextmanager
     def entered(self, operation: Any) -> Iterator[None]:
-        """Name everything that is traced within after a layer."""
+        """Name all operations that are traced within after a layer."""
         import tensorflow as tf
 
         path = "/".join([*self._open[1:], operation.name]) if self._open else ""
@@ -89,3 +89,60 @@ def recorded() -> Iterator[Scopes]:
         yield scopes
     finally:
         keras.Layer.__call__, keras.Operation.__call__ = call_layer, call_operation
+
+
+_STEPS = 8
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation of any format."""
+
+    names: tuple[str, ...]
+    """Its own name and those of its outputs, whichever the format has."""
+    inputs: tuple[Hashable, ...]
+    """What it reads, except constants."""
+    outputs: tuple[Hashable, ...]
+    constants: tuple[str, ...] = ()
+    """Names of the constants that it reads: a weight shows its layer where the operation does not."""
+    makes: tuple[str, ...] = ()
+    """Layers that make an output of the model, where this operation writes that output."""
+
+
+def origins(steps: Sequence[Step], scopes: Scopes) -> list[tuple[str, ...]]:
+    """Return the paths of the layers of every operation.
+
+    An operation whose name shows no layer was added by the converter, or was renamed because it writes an output of the
+    model. Its weights or that output may show it; else it gets the layers of the nearest operation that has them, those
+    that read it first.
+    """
+    named = [_told(step.names, scopes) or step.makes or _told(step.constants, scopes) for step in steps]
+    readers, makers = defaultdict(list), {}
+    for index, step in enumerate(steps):
+        for value in step.inputs:
+            readers[value].append(index)
+        makers.update(dict.fromkeys(step.outputs, index))
+    return [own or _nearest(index, steps, named, readers, makers) for index, own in enumerate(named)]
+
+
+def _told(names: Iterable[str], scopes: Scopes) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(path for name in names for path in scopes.of(name)))
+
+
+def _nearest(
+    index: int,
+    steps: Sequence[Step],
+    named: Sequence[tuple[str, ...]],
+    readers: dict[Hashable, list[int]],
+    makers: dict[Hashable, int],
+) -> tuple[str, ...]:
+    near, seen = [index], {index}
+    for _ in range(_STEPS):
+        following = [reader for each in near for value in steps[each].outputs for reader in readers.get(value, ())]
+        following += [makers[value] for each in near for value in steps[each].inputs if value in makers]
+        near = [each for each in dict.fromkeys(following) if each not in seen]
+        seen.update(near)
+        for each in near:
+            if named[each]:
+                return named[each]
+    return ()

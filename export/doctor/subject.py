@@ -1,4 +1,4 @@
-"""What is examined: the model of a run, a bundle, a ``.keras`` file, or of a pipeline that has never run."""
+"""Opens the model to examine: of a run, a bundle, a ``.keras`` file, or of a pipeline without a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.doctor.untrained import UNTRAINED, model_of_pipeline, model_of_run, pipelines
-from export.doctor.words import reason
+from export.doctor.verdicts import reason
 from mmkeras.bundle import Bundle
 from mmkeras.bundle.manifest import MANIFEST_NAME
 from mmkeras.core.errors import ConfigError, DataError, ExportError, nearest
@@ -24,41 +24,34 @@ class Subject:
     """A Keras model, ready to be converted."""
 
     name: str
-    """What the user called it."""
+    """The name that the user gave."""
     model: keras.Model
-    """Functional, float32, with a dict of inputs and a dict of outputs."""
     trained: bool
-    """Whether its weights were trained; else they are random."""
     notes: tuple[str, ...] = ()
-    """What stands in for what is not known yet."""
+    """What was substituted for unknown parts."""
 
 
 def open_subject(name: str, options: Sequence[str], modules: Sequence[str], work: Path) -> Subject:
-    """Find and build or load a model.
+    """Find and build or load a model: of a run, a bundle, a ``.keras`` file or a pipeline (``vqa``, ``pipelines.vqa``).
 
-    Args:
-        name: path of a run, a bundle or a ``.keras`` file, or a pipeline (``vqa``, ``pipelines.vqa``).
-        options: further command-line options, for a pipeline's configuration.
-        modules: Python modules to import first: they register layers of a ``.keras`` file.
-        work: scratch folder.
+    ``options`` are further command-line options for a pipeline's configuration, ``modules`` Python modules to import
+    first, which register layers, and ``work`` is a scratch folder.
 
     Raises:
-        ConfigError: no such thing, or options where there is no configuration to change.
-        ExportError: the model cannot be converted by anything.
-        MmkerasError: its files are missing or damaged.
+        MmkerasError: no such model, no configuration to change, files missing or damaged, or it cannot be converted.
     """
     path = Path(name)
-    told = pipelines()
+    known = pipelines()
     stem = name.removesuffix(".py").replace("/", ".").removeprefix("pipelines.")
     kind = _kind(path)
-    if kind == "" and stem in told:
+    if kind == "" and stem in known:
         model, notes = model_of_pipeline(stem, options, work)
         return Subject(name, _named(model), False, notes)
     if kind == "":
         what = "a folder without run.json or a manifest" if path.is_dir() else "a file" if path.exists() else "nothing"
         raise ConfigError(
             f"{name}: expected a run such as runs/vqa/latest, a bundle such as saved_models/vqa/1, a .keras file or "
-            f"the name of a pipeline, got {what} of that name; {nearest(stem, told)}"
+            f"the name of a pipeline, got {what} of that name; {nearest(stem, known)}"
         )
     if options:
         raise ConfigError(
@@ -124,16 +117,12 @@ def _loaded(path: Path, load: Callable[[], keras.Model]) -> keras.Model:
 
 
 def _named(model: keras.Model) -> keras.Model:
-    """Return a model with a dict of inputs and a dict of outputs, with the same layers.
-
-    Raises:
-        ExportError: it is not functional, computes in a lower precision or takes text.
-    """
+    """Return a model with a dict of inputs and a dict of outputs, with the same layers."""
     import keras
 
     if not isinstance(model, keras.src.models.Functional):
         raise ExportError(
-            f"Expected a functional model, got {type(model).__name__}: its layers cannot be told apart. Build it with "
+            f"Expected a functional model, got {type(model).__name__}: its layers cannot be known apart. Build it with "
             "keras.Model(inputs, outputs)."
         )
     text = [tensor.name for tensor in model.inputs if tensor.dtype == "string"]

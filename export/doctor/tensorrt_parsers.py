@@ -1,4 +1,4 @@
-"""TensorRT: what the parsers of 8.6 and 10 document of the ONNX file, and what an installed parser says of it."""
+"""TensorRT: checks an ONNX file by the documentation of the parsers of 8.6 and 10, and by an installed parser."""
 
 from __future__ import annotations
 
@@ -16,13 +16,7 @@ __all__ = ["examine_tensorrt"]
 
 
 def examine_tensorrt(graph: OnnxGraph | str, versions: Sequence[str], say: Callable[[str], None]) -> Examination:
-    """Return what TensorRT makes of a model's ONNX file.
-
-    Args:
-        graph: what `export.doctor.onnx_graph.convert` made of the model.
-        versions: those of `export.to_tensorrt.operators.VERSIONS` to hold it to.
-        say: called with the progress.
-    """
+    """Return the examination of a model's ONNX graph for some of `export.to_tensorrt.rules.VERSIONS`."""
     result = Examination("tensorrt", tuple(f"operators of TensorRT {version}" for version in versions))
     if isinstance(graph, str):
         result.add(
@@ -45,7 +39,7 @@ def examine_tensorrt(graph: OnnxGraph | str, versions: Sequence[str], say: Calla
 
 
 def _documented(graph: OnnxGraph, versions: Sequence[str], result: Examination) -> set[str]:
-    """Report what the versions' documentation rules out; return the names of the nodes that one of them refuses."""
+    """Report what the versions' documentation excludes; return the names of the nodes that one of them refuses."""
     operators = {node.name or node.outputs[0]: node.operator for node in graph.facts.nodes}
     merged: dict[tuple[Any, ...], list[str]] = {}
     for finding in lint(graph.proto):
@@ -55,13 +49,13 @@ def _documented(graph: OnnxGraph, versions: Sequence[str], result: Examination) 
     for (error, node, message, cure), found in merged.items():
         layers = (node,) if node in graph.facts.inputs else graph.layers.get(node, ())
         operator = operators.get(node, "")
-        # Whatever no version takes is told once, without the versions.
-        told = () if len(found) == len(versions) > 1 else tuple(found)
+        # What no version takes is reported once, without the versions.
+        limited = () if len(found) == len(versions) > 1 else tuple(found)
         text = message if operator or not node else f"{graph.scopes.plain(node)}: {message}"
         named = (operator,) if operator else ()
         verdict = _verdict(message, error)
         better = plugin(operator) if verdict == Verdict.PLUGIN else cure
-        result.add(Finding(verdict, error, layers, named, text, better, told))
+        result.add(Finding(verdict, error, layers, named, text, better, limited))
     return {node for (error, node, *_), _ in merged.items() if error}
 
 
@@ -74,7 +68,7 @@ def _verdict(message: str, error: bool) -> Verdict:
 
 
 def _installed(graph: OnnxGraph, refused: set[str], result: Examination) -> None:
-    """Let a parser read the file; what is refused by the documentation already is not told twice."""
+    """Let a parser read the file; what the documentation refuses already is not reported twice."""
     if not installed():
         result.notes.append("no TensorRT is installed here to read it with: pip install 'mmkeras[tensorrt-rtx]'")
         return
@@ -92,12 +86,12 @@ def _installed(graph: OnnxGraph, refused: set[str], result: Examination) -> None
     parser = trt.OnnxParser(network, library.logger)
     if parser.parse(graph.proto.SerializeToString()):
         return
-    told = 0
+    parsed = 0
     for index in range(parser.num_errors):
         problem = parser.get_error(index)
         name, operator = (str(getattr(problem, what, str)() or "") for what in ("node_name", "node_operator"))
         if name in refused:
-            told += 1
+            parsed += 1
             continue
         layers = graph.layers.get(name, ())
         text = graph.scopes.plain(str(problem.desc())).strip()
@@ -106,7 +100,7 @@ def _installed(graph: OnnxGraph, refused: set[str], result: Examination) -> None
         message = f"{operator or 'a node'} is not supported" if unknown else f"{operator}: {text}"[:300]
         cure = plugin(operator)
         result.add(Finding(verdict, True, layers, (operator,) if operator else (), message, cure, (str(library.name),)))
-        told += 1
-    if not told:
+        parsed += 1
+    if not parsed:
         message = f"the parser refuses it: {graph.scopes.plain(library.errors())}"
         result.add(Finding(Verdict.REFUSED, True, (), (), message, "see the message", (str(library.name),)))

@@ -12,7 +12,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.doctor.words import reason
+from export.doctor.verdicts import reason
 from mmkeras.core.command_line import parse, read_toml, to_toml
 from mmkeras.core.components import find
 from mmkeras.core.config import ModelConfig, RunConfig, declared_modalities, modality_configs
@@ -80,8 +80,8 @@ def model_of_run(run: Run, work: Path) -> keras.Model:
         raise ConfigError(f"{where}: expected a table [model], got none. Start the run again.")
     fields: list[Any] = []
     for name, spec in run.specs.items():
-        room = find("modalities", spec.kind, "spec")
-        fields.append((name, room.Config, field(default_factory=room.Config)))
+        component = find("modalities", spec.kind, "spec")
+        fields.append((name, component.Config, field(default_factory=component.Config)))
     recorded: Any = dataclasses.make_dataclass("RecordedModel", fields, bases=(ModelConfig,), frozen=True)
     # Modalities that the run was made without have no spec.
     known = {each.name for each in dataclasses.fields(recorded)} - {"without"}

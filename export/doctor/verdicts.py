@@ -1,16 +1,17 @@
-"""What the doctor says: verdicts, findings and the examination of one target."""
+"""Verdicts, findings and the examination of one target."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
-__all__ = ["Examination", "Finding", "Verdict"]
+__all__ = ["Examination", "Finding", "Verdict", "reason"]
 
 
 class Verdict(str, Enum):
-    """What a target makes of an operation; all but the first are trouble."""
+    """How a target handles an operation; all but the first are problems."""
 
     SUPPORTED = "supported"
     FLEX = "Flex"
@@ -25,44 +26,41 @@ class Verdict(str, Enum):
     ISLAND = "float island"
     """Stays in float between quantised operations."""
     WIDE = "wide range"
-    """Numbers so large that int8 keeps nothing beside them."""
+    """Numbers so large that int8 cannot represent small ones beside them."""
     CAUTION = "caution"
-    """Works where tried, but is slow or not promised."""
+    """Works in the versions that were tried, but is slow or not documented."""
     UNKNOWN = "not examined"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One trouble, in one layer or in several alike."""
+    """One problem, in one layer or in several alike."""
 
     verdict: Verdict
-    """What it is."""
     error: bool
     """Whether the export fails or its file cannot run; else the file works and loses speed or accuracy."""
     layers: tuple[str, ...]
-    """Paths of the Keras layers; empty where none could be told."""
+    """Paths of the Keras layers; empty where unknown."""
     operators: tuple[str, ...]
     """Operators of the target's file; empty where there is no file."""
     message: str
-    """What was found."""
     cure: str
-    """The rewrite that cures it."""
+    """The rewrite that removes it."""
     versions: tuple[str, ...] = ()
     """Versions of the target that it holds for; empty for all."""
 
 
 @dataclass
 class Examination:
-    """What one target makes of a model."""
+    """The findings of one target on a model."""
 
     target: str
-    """``tflite``, ``onnx`` or ``tensorrt``."""
     tried: tuple[str, ...]
-    """What was asked: names and versions of converters, parsers and operator lists."""
+    """Names and versions of the converters, parsers and operator lists used."""
     findings: list[Finding] = field(default_factory=list)
-    """Troubles, errors first."""
+    """Errors first."""
     operators: dict[str, Counter[str]] = field(default_factory=dict)
-    """How often each operator of the file stands for each Keras layer, by the layer's path."""
+    """Count of each operator of the file by the path of its Keras layer."""
     notes: list[str] = field(default_factory=list)
     """What could not be tried, and why."""
 
@@ -72,7 +70,7 @@ class Examination:
         return sum(finding.error for finding in self.findings)
 
     def add(self, finding: Finding) -> None:
-        """Add a finding; one that says the same of other layers is joined with it."""
+        """Add a finding; layers with the same finding are joined in one."""
         for index, known in enumerate(self.findings):
             same = (known.verdict, known.error, known.message, known.cure, known.versions)
             if same == (finding.verdict, finding.error, finding.message, finding.cure, finding.versions):
@@ -84,3 +82,20 @@ class Examination:
                 return
         self.findings.append(finding)
         self.findings.sort(key=lambda each: not each.error)
+
+
+_SHOWN = 300
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# Keras puts this around the message of a layer.
+_AROUND = re.compile(r"^(Exception encountered when calling|Arguments received by)")
+
+
+def reason(text: str) -> str:
+    """Return the one line of a message that names the error."""
+    plain = _COLOURS.sub("", text).partition("Arguments received by")[0]
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
+    # MLIR writes the place, then "error:", then the message.
+    errors = [line.rpartition("error:")[2].strip() for line in lines if "error:" in line]
+    errors += [line for line in lines if not _AROUND.match(line)] or lines
+    line = next((each for each in errors if each), "no reason given")
+    return re.sub(r"\s+", " ", line)[:_SHOWN]

@@ -31,11 +31,7 @@ _STATUS = (
 
 @utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fine-tune, measure, print the table and return the exit status.
-
-    Args:
-        arguments: without ``fine-tune``; ``sys.argv`` when not given.
-    """
+    """Fine-tune, measure, print the table and return the exit status."""
     parser = argparse.ArgumentParser(
         "python -m export fine-tune", description=_DESCRIPTION, epilog=_STATUS, allow_abbrev=False
     )
@@ -51,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--samples", type=int, default=500, help="validation samples to measure on, before and after (%(default)s)")
     add("--calibration-samples", type=int, default=200, help="training samples to measure ranges on (%(default)s)")
     given = parser.parse_args(sys.argv[1:] if arguments is None else list(arguments))
-    # Before TensorFlow is loaded: its start-up notes are not about this.
+    # Before TensorFlow is loaded, to hide its start-up messages.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     names = ("format", "steps", "rounds", "learning_rate", "keep")
     options = {name: value for name in names if (value := getattr(given, name)) is not None}
@@ -60,10 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if getattr(given, name) < 1:
                 raise ConfigError(f"--{name.replace('_', '-')}: expected at least 1, got {getattr(given, name)}")
         if given.resume and (options or given.out):
-            told = ", ".join(f"--{name.replace('_', '-')}" for name in (*options, *(["out"] if given.out else [])))
-            raise ConfigError(f"--resume goes on as the fine-tuning began; it cannot be combined with {told}")
+            named = ", ".join(f"--{name.replace('_', '-')}" for name in (*options, *(["out"] if given.out else [])))
+            raise ConfigError(f"--resume goes on as the fine-tuning began; it cannot be combined with {named}")
         check_keras()
-        from export.fine_tuning.story import tune
+        from export.fine_tuning.run import tune
 
         return tune(
             given.run,

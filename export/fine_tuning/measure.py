@@ -1,4 +1,4 @@
-"""What int8 costs a model: an int8 file with every layer in it beside the Keras model, on the same samples."""
+"""Measures the cost of int8: an int8 file with every layer in it and the Keras model, on the same samples."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ class Measured:
     """One model in float32 and in int8."""
 
     samples: int
-    """Samples in each scenario."""
     layers: int
     """Layers that are int8 in the file."""
     float32: dict[str, float]
@@ -50,7 +49,7 @@ class Measured:
 
     @property
     def whole(self) -> tuple[float, float]:
-        """The metric in float32 and in int8 with everything there."""
+        """The metric in float32 and in int8 in the scenario ``all``."""
         return self.float32[ALL], self.int8[ALL]
 
     def to_json(self) -> dict[str, Any]:
@@ -63,12 +62,7 @@ def measure(
 ) -> Measured:
     """Convert a model to int8 and score it and the file in every modality scenario.
 
-    Args:
-        source: the model with the samples to measure on and its data.
-        format: ``tflite`` or ``onnx``.
-        keep: patterns of the paths of Keras layers that stay in float.
-        calibration_samples: training samples to measure the ranges of activations on.
-        step: called with what comes next, for a progress bar.
+    Layers whose path matches a pattern of ``keep`` stay in float. ``step`` is called with each next step.
 
     Raises:
         ExportError: the model cannot be converted, or its data is not at hand.

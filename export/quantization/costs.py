@@ -1,11 +1,19 @@
-"""What int8 or float16 costs, part by part and layer by layer, and what therefore stays in float32."""
+"""The cost of int8 or float16, part by part and layer by layer, and the layers that stay in float32."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Costs", "LayerCost"]
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from mmkeras.core.console import Console
+
+if TYPE_CHECKING:
+    from export.verification.results import FileResult, Report
+
+__all__ = ["Costs", "LayerCost", "print_costs"]
 
 
 @dataclass(frozen=True)
@@ -15,27 +23,22 @@ class LayerCost:
     layer: str
     """Path of the Keras layer."""
     branch: str
-    """Part of the model."""
     drop: float
-    """Loss of the task metric in the worst scenario that was looked at, in points; below zero a gain."""
+    """Loss of the task metric in the worst scenario measured, in points; below zero a gain."""
     difference: float
     """Mean absolute difference of the outputs to the Keras model's: orders layers that cost the same."""
     kept: bool = False
-    """Whether it stays in float."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What a search found."""
+    """The result of a search."""
 
     metric: str
-    """Name of the task's metric."""
     samples: int
     """Samples that it was measured on; none of them is one that the file is verified on."""
     split: str
-    """Where they come from."""
     scenarios: tuple[str, ...]
-    """Modality scenarios that were looked at."""
     whole: float
     """Loss with every layer in the small precision, in points."""
     branches: dict[str, float]
@@ -71,3 +74,37 @@ class Costs:
                 for cost in self.layers
             ],
         }
+
+
+SHOWN = 8
+"""Layers listed; export.json has all of them."""
+
+
+def print_costs(report: Report, console: Console) -> None:
+    """Print for every file that was searched which part and which layers cost how much."""
+    for file in report.files:
+        if file.costs is not None and file.costs.branches:
+            _print(file, console)
+
+
+def _print(file: FileResult, console: Console) -> None:
+    costs = file.costs
+    assert costs is not None
+    small = file.precision
+    table = Table(
+        title=f"{file.format} {file.precision}: what each part costs in {small}", box=SIMPLE_HEAD, pad_edge=False
+    )
+    table.add_column(f"only this in {small}")
+    table.add_column(f"{costs.metric}, points", justify="right")
+    table.add_column("")
+    table.add_row("everything", f"{-costs.whole:+.2f}", "")
+    for name, drop in sorted(costs.branches.items(), key=lambda item: -item[1]):
+        table.add_row(name, f"{-drop:+.2f}", "")
+    for cost in [cost for cost in costs.layers if cost.kept or cost.drop > 0][:SHOWN]:
+        table.add_row(f"  {cost.layer}", f"{-cost.drop:+.2f}", "stays in float32" if cost.kept else "")
+    table.add_row("the file", f"{-costs.final:+.2f}", f"{costs.quantized} of {costs.total} layers in {small}")
+    console.print(table)
+    console.print(
+        f"Worst of {', '.join(costs.scenarios)}, on {costs.samples} {costs.split} samples that it is not verified on.",
+        markup=False,
+    )

@@ -3,11 +3,11 @@
 1. Everything in int8. Where that holds the limits, nothing is searched.
 2. One part of the model in int8 at a time (each modality, the fusion, the head): which part costs how much.
 3. In the parts that cost something, one layer in int8 at a time.
-4. The costliest layers go back to float, 1, 2, 4, ... of them, until the limits hold in every scenario; then as few of
-   them as hold it.
+4. The costliest layers go back to float, 1, 2, 4, ... of them, until the limits hold in every scenario; then the
+   fewest of them that hold it.
 
-Layers that cost no more than chance alone moves the metric by are ordered by the difference that they make to the
-outputs, so that a search does not run after chance; those that were not looked into follow, the smallest first.
+Layers that cost no more than the metric's own scatter are ordered by their effect on the outputs; layers of the other
+parts follow, the smallest first.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mmkeras.core.errors import ExportError
 __all__ = ["Search"]
 
 NOTHING = 0.05
-"""Points that a part of the model may cost without being looked into."""
+"""Points that a part of the model may cost without its layers being measured."""
 
 
 @dataclass
@@ -39,14 +39,10 @@ class Search:
     trial: Trial
     """Measures them."""
     step: Callable[[str], None] = lambda line: None
-    """Called with a line before each candidate; for a progress bar."""
     _aside: Path = field(default=Path(), init=False)
 
     def run(self) -> tuple[tuple[str, ...], Costs]:
-        """Search.
-
-        Returns:
-            Names of the quantiser's layers that stay in float, and what was measured on the way.
+        """Return the names of the quantiser's layers that stay in float, and the measured costs.
 
         Raises:
             ExportError: the limits do not hold with a single layer in the small precision.
@@ -67,7 +63,7 @@ class Search:
         for branch in dict.fromkeys(layer.branch for layer in every):
             self.step(f"only {branch} in {self.trial.precision}")
             branches[branch] = self.trial.worst(self._only([x for x in every if x.branch == branch], scenarios))
-        # Where no part costs anything alone, they only do so together.
+        # Where no part costs anything alone, only their combination does: all are searched.
         noise = max(NOTHING, self.trial.noise(whole))
         costly = [name for name, drop in branches.items() if drop > noise] or list(branches)
         inside = [layer for layer in every if layer.branch in costly]
@@ -96,7 +92,7 @@ class Search:
         )
 
     def _fewest(self, order: list[str]) -> tuple[int, dict[str, ScenarioResult]]:
-        """Return how many of the first layers of an order have to stay in float, and what remains then."""
+        """Return how many of the first layers of an order must stay in float, and the results then."""
         held: dict[int, dict[str, ScenarioResult]] = {}
         low, count = 0, 1
         while True:

@@ -21,18 +21,14 @@ __all__ = ["Trial", "tuning_samples"]
 
 @dataclass(frozen=True)
 class Trial:
-    """The Keras model on the tuning samples, and the limits that a candidate is held to."""
+    """The Keras model on the tuning samples, and the limits of a candidate."""
 
     reference: Reference
     """Its outputs in every scenario."""
     task: TaskSpec
-    """The task."""
     split: str
-    """Where the samples come from."""
     format: str
-    """Of the candidates."""
     precision: str
-    """Of the candidates."""
     gates: Mapping[str, Gate]
     """Limits by precision."""
 
@@ -42,15 +38,7 @@ class Trial:
         return tuple(case.scenario.name for case in self.reference.cases)
 
     def measure(self, path: Path, names: Iterable[str] | None = None) -> dict[str, ScenarioResult]:
-        """Run a candidate.
-
-        Args:
-            path: the file.
-            names: scenarios, for their losses alone; all of them, with what the limits need, when not given.
-
-        Raises:
-            MmkerasError: the file does not run.
-        """
+        """Run a candidate: some scenarios for their losses alone, or all of them with what the limits need."""
         wanted = set(self.scenarios if names is None else names)
         with opened(self.format, path) as file:
             return {
@@ -82,7 +70,7 @@ class Trial:
         return max(results, key=beyond)
 
     def noise(self, results: Mapping[str, ScenarioResult]) -> float:
-        """Return by how many points chance moves the loss where everything is there; 0 where that is not known."""
+        """Return the standard error of the loss in points in the scenario ``all``; 0 where unknown."""
         return 100 * (results[ALL].metric_error or 0.0)
 
 

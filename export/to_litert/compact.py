@@ -1,4 +1,4 @@
-"""Makes a LiteRT file smaller without touching what it computes: short names, equal parts once, no masks of only true.
+"""Makes a LiteRT file smaller without changing its outputs: short names, equal parts once, no all-true masks.
 
 The converter joins the names of everything it fuses; they are a twelfth of a small model's file. The path of the Keras
 layer stays, so that reports still know which part of the model a tensor belongs to.
@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from export.to_litert.flatbuffer import read_model, schema, write_model
-from mmkeras.runtime.tensorrt.layers import keras_layer
+from mmkeras.runtime.differences.contents import keras_layer
 
 __all__ = ["compact"]
 

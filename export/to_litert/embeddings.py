@@ -24,33 +24,23 @@ NARROWEST = 16
 """Features of an embedding; a narrower sum may be of coordinates, which 256 steps would ruin."""
 LARGEST = 127
 _VERSIONS = {"DEQUANTIZE": 2, "GATHER": 2}
-"""Of the operators, from which on they take int8."""
+"""Operator versions from which on they take int8."""
 
 
 @dataclass(frozen=True)
 class _Embedding:
     layer: QuantizedLayer
     tensor: int
-    """Place of the constant in its graph."""
     graph: Any
 
 
 def embeddings(content: bytes) -> tuple[QuantizedLayer, ...]:
-    """Return the embeddings of a LiteRT file, each under the name of its constant.
-
-    Args:
-        content: the file.
-    """
+    """Return the embeddings of a LiteRT file, each under the name of its constant."""
     return tuple(each.layer for each in _find(read_model(content)))
 
 
 def quantize_embeddings(content: bytes, names: Collection[str]) -> bytes:
-    """Return a file in which some embeddings are int8, with one scale each and zero points of 0.
-
-    Args:
-        content: the file.
-        names: of `embeddings`.
-    """
+    """Return a file in which some embeddings are int8, with one scale each and zero points of 0."""
     model = read_model(content)
     chosen = [each for each in _find(model) if each.layer.name in names]
     if not chosen:
@@ -106,12 +96,12 @@ def _to_int8(model: Any, embedding: _Embedding) -> float:
     """Turn the constant itself into int8 and return its scale."""
     tensor = embedding.graph.tensors[embedding.tensor]
     values = np.frombuffer(bytes(model.buffers[tensor.buffer].data), np.float32)
-    # A scale that rounds to 0 would divide by it.
+    # A scale that rounds to 0 would cause a division by 0.
     scale = float(max(np.abs(values).max() / LARGEST, np.finfo(np.float32).tiny))
     rounded = np.clip(np.rint(values / scale), -LARGEST, LARGEST).astype(np.int8)
     buffer = schema().BufferT()
     buffer.data = rounded.view(np.uint8)
-    # Its own: the converter lets tensors of equal bytes share one.
+    # A buffer of its own: the converter lets tensors of equal bytes share one.
     model.buffers.append(buffer)
     tensor.buffer = len(model.buffers) - 1
     tensor.type = schema().TensorType.INT8
@@ -120,7 +110,7 @@ def _to_int8(model: Any, embedding: _Embedding) -> float:
 
 
 def _look_up(model: Any, embedding: _Embedding, scale: float) -> None:
-    """Let every reader of a table look up int8 rows, and make those float."""
+    """Make every reader of a table look up int8 rows, and dequantise those."""
     graph = embedding.graph
     operators = []
     for operator in graph.operators:
@@ -148,7 +138,7 @@ def _load(model: Any, embedding: _Embedding) -> None:
 
 
 def _tensor(graph: Any, like: int, name: str) -> int:
-    """Add a tensor of a shape that is there already, and return its place."""
+    """Add a tensor of the same shape as another, and return its index."""
     tensor = schema().TensorT()
     tensor.name, tensor.shape, tensor.buffer = name.encode(), graph.tensors[like].shape, 0
     graph.tensors.append(tensor)

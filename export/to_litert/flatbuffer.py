@@ -1,28 +1,26 @@
 """Reads a LiteRT file into objects that can be changed, and writes it with equal parts once.
 
-Shapes, scales, the zero points of channels (8 bytes each, all 0), options and names occur many times over in a file. A
-flatbuffer may hold them once and refer to them, which no writer of such files does by itself.
+Shapes, scales, the zero points of channels (8 bytes each, all 0), options and names repeat many times in a file. A
+flatbuffer may hold them once and refer to them, but no writer of such files does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from export.quantization.layers import QuantizedLayer, describe, scoped_name
 from mmkeras.core.errors import require
 
-__all__ = ["read_model", "schema", "write_model"]
+__all__ = ["OPERATIONS", "SIGNATURE", "read_model", "schema", "weighted_layers", "write_model"]
 
 _IDENTIFIER = b"TFL3"
 
 
 def schema() -> Any:
-    """Return the module of LiteRT's schema.
-
-    Raises:
-        DependencyError: ai-edge-litert is missing.
-    """
+    """Return the module of LiteRT's schema."""
     return require("ai_edge_litert.schema_py_generated", "export")
 
 
@@ -66,7 +64,7 @@ def write_model(model: Any) -> bytes:
 
 
 class _Once:
-    """A part of a file that is written when it is first met."""
+    """A part of a file that is written at its first use."""
 
     def __init__(self, part: Any) -> None:
         self._part, self._place = part, 0
@@ -78,7 +76,7 @@ class _Once:
 
 
 def _shared(part: Any, once: dict[Any, _Once]) -> Any:
-    """Return the one that stands for all parts that are equal to this."""
+    """Return the shared part for all parts that are equal to this."""
     return None if part is None else once.setdefault(_key(part), _Once(part))
 
 
@@ -90,3 +88,25 @@ def _key(value: Any) -> Any:
     if hasattr(value, "__dict__"):
         return type(value).__name__, tuple((name, _key(each)) for name, each in sorted(vars(value).items()))
     return value
+
+
+SIGNATURE = "serving_default"
+OPERATIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+"""Operations that ai-edge-quantizer quantises; embeddings are added."""
+
+
+def weighted_layers(model: Any, graph: Any) -> Iterator[tuple[Any, QuantizedLayer]]:
+    """Yield the convolutions and dense layers with constant weights, each with its operator, in the graph's order."""
+    names = {value: name for name, value in vars(schema().BuiltinOperator).items() if isinstance(value, int)}
+    for operator in graph.operators:
+        code = model.operatorCodes[operator.opcodeIndex]
+        operation = names.get(max(code.builtinCode, code.deprecatedBuiltinCode), "")
+        if operation not in OPERATIONS:
+            continue
+        weights = graph.tensors[operator.inputs[1]]
+        data = model.buffers[weights.buffer].data
+        if data is None or len(data) == 0:
+            continue
+        output = graph.tensors[operator.outputs[0]].name.decode()
+        scoped = scoped_name(weights.name.decode(), output)
+        yield operator, describe(output, scoped, operation, int(np.prod(weights.shape)))

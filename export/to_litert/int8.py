@@ -22,8 +22,7 @@ from export.calibration.ranges import measure_ranges
 from export.quantization.layers import QuantizedLayer
 from export.to_litert.compact import compact
 from export.to_litert.embeddings import embeddings, quantize_embeddings
-from export.to_litert.flatbuffer import read_model
-from export.to_litert.operations import OPERATIONS, weighted_layers
+from export.to_litert.flatbuffer import OPERATIONS, read_model, weighted_layers
 from mmkeras.core.errors import ExportError, nearest, require
 
 __all__ = ["LiteRTQuantizer", "weights_only"]
@@ -33,11 +32,9 @@ class LiteRTQuantizer:
     """Writes int8 forms of one float32 LiteRT file. Implements `export.quantization.layers.Quantizer`."""
 
     def __init__(self, float32: Path, inputs: Mapping[str, np.ndarray]) -> None:
-        """Run the calibration samples through the float32 file and keep the range of every tensor.
+        """Run the calibration samples (N, ...) through the float32 file and keep the range of every tensor.
 
-        Args:
-            float32: the float32 LiteRT file, static batch 1, one signature ``serving_default``.
-            inputs: calibration samples (N, ...) by input name.
+        The file has static batch 1 and one signature ``serving_default``.
 
         Raises:
             ExportError: there is nothing to quantise, or no sample.
@@ -61,11 +58,7 @@ class LiteRTQuantizer:
         return {name: (float(found["min"]), float(found["max"])) for name, found in self._ranges.items()}
 
     def write(self, path: Path, keep: Iterable[str] = ()) -> None:
-        """Write a file in which every layer is int8 but those in ``keep``. Inputs and outputs stay as they are.
-
-        Raises:
-            ExportError: an unknown name, or nothing would be quantised.
-        """
+        """Write a file in which every layer is int8 but those in ``keep``. Inputs and outputs stay as they are."""
         kept = frozenset(keep)
         known = [layer.name for layer in self.layers]
         if unknown := sorted(kept.difference(known)):
@@ -100,13 +93,6 @@ def weights_only(float32: Path, path: Path) -> None:
     """Write int8 weights that become float when the file is loaded: small, near exact, no faster.
 
     Weights of convolutions and dense layers have one scale for each channel, embeddings one each.
-
-    Args:
-        float32: the float32 LiteRT file.
-        path: the file to write.
-
-    Raises:
-        ExportError: there is nothing to quantise.
     """
     layers = _layers(float32)
     tables = _embeddings_of(layers)
@@ -133,11 +119,7 @@ def _quantizer(float32: Path) -> Any:
 
 
 def _layers(float32: Path) -> tuple[QuantizedLayer, ...]:
-    """Return embeddings, then convolutions and dense layers with constant weights in the order of the graph.
-
-    Raises:
-        ExportError: there is neither.
-    """
+    """Return embeddings, then convolutions and dense layers with constant weights in the order of the graph."""
     content = float32.read_bytes()
     model = read_model(content)
     found = list(embeddings(content))

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.calibration.saturation import audit_ranges
+from export.calibration.ranges import audit_ranges
 from export.formats import Format, Job
 from export.quantization.costs import Costs
 from export.to_litert.int8 import LiteRTQuantizer, weights_only
@@ -29,7 +29,7 @@ from mmkeras.core.errors import ExportError
 __all__ = ["FORMAT", "convert", "convert_saved_model", "float32"]
 
 FRESH = 50
-"""Samples, other than those of the calibration, on which its ranges are held against what else occurs."""
+"""Samples, other than those of the calibration, that its ranges are compared with."""
 
 
 def convert(job: Job, precision: str, path: Path) -> Costs | None:
@@ -56,7 +56,7 @@ def convert(job: Job, precision: str, path: Path) -> Costs | None:
 
 
 def float32(job: Job) -> Path:
-    """Return the float32 file of a job, written when first asked for."""
+    """Return the float32 file of a job, written on first use."""
     path = job.work / "float32.tflite"
     if not path.exists():
         path.write_bytes(convert_saved_model(job.static_saved_model, "float32"))
@@ -68,10 +68,8 @@ def convert_saved_model(
 ) -> bytes:
     """Convert the ``serving_default`` endpoint of a SavedModel with static shapes.
 
-    Args:
-        folder: the SavedModel.
-        precision: ``float32``, ``float16``, ``int8-dynamic`` or ``int8-full``.
-        batches: for ``int8-full``, gives calibration samples by input name in batches of one.
+    The precision is ``float32``, ``float16``, ``int8-dynamic`` or ``int8-full``; for the last, ``batches`` gives
+    calibration samples by input name in batches of one.
 
     Raises:
         ExportError: the model cannot be expressed in built-in operations.
@@ -96,7 +94,7 @@ def convert_saved_model(
 
 
 def _explain(error: Exception) -> str:
-    """Turn the converter's pages of MLIR into the operations that stand in the way."""
+    """Return the operations that cannot be converted, from the converter's pages of MLIR."""
     text = str(error)
     listed = re.findall(r"^\s*(?:TF Select|Flex|Custom) ops: (.*)$", text, re.MULTILINE)
     missing = {name.strip() for names in listed for name in names.split(",")}
@@ -121,4 +119,4 @@ FORMAT = Format(
     float32=float32,
     constants=litert_constants,
 )
-"""What `export.formats` finds."""
+"""Found by `export.formats`."""

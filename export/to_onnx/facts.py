@@ -1,4 +1,4 @@
-"""What an ONNX graph says about its values: types, constants, which are shapes, who reads them, their layer."""
+"""Facts about the values of an ONNX graph: types, constants, shapes, readers, Keras layers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mmkeras.core.errors import require
-from mmkeras.runtime.tensorrt.layers import keras_layer
+from mmkeras.runtime.differences.contents import keras_layer
 
 __all__ = ["Facts", "Node"]
 
@@ -23,7 +23,6 @@ class Node:
     """One node, those inside If, Loop and Scan among them."""
 
     name: str
-    """As the converter named it."""
     operator: str
     """``MatMul``, ``Conv``, ..."""
     domain: str
@@ -31,27 +30,24 @@ class Node:
     inputs: tuple[str, ...]
     """Names of the values it reads; empty where an optional one is left out."""
     outputs: tuple[str, ...]
-    """Names of the values it makes."""
     attributes: dict[str, Any] = field(hash=False, compare=False)
     """Plain attributes by name, without graphs and tensors."""
 
 
 @dataclass
 class Facts:
-    """What is known about a graph."""
+    """Facts about one graph."""
 
     opset: int
     """Of ONNX's own domain."""
     nodes: list[Node]
-    """In the order of the graph."""
     inputs: dict[str, tuple[int, ...]]
     """Shapes of the inputs; -1 where a dimension is dynamic."""
     outputs: tuple[str, ...]
-    """Names of the outputs."""
     constants: dict[str, np.ndarray]
     """Small constants by name."""
     notes: dict[str, str]
-    """What the file says about itself."""
+    """The file's metadata."""
     _dtypes: dict[str, str]
     _constant: set[str]
     _shapes: set[str]
@@ -60,11 +56,7 @@ class Facts:
 
     @classmethod
     def of(cls, proto: Any) -> Facts:
-        """Read a model.
-
-        Args:
-            proto: an ``onnx.ModelProto``.
-        """
+        """Read an ``onnx.ModelProto``."""
         onnx = require("onnx", "export")
         # Types that cannot be inferred are left unknown.
         with contextlib.suppress(onnx.shape_inference.InferenceError, ValueError):
@@ -101,7 +93,7 @@ class Facts:
         return name in self._constant
 
     def is_stored(self, name: str) -> bool:
-        """Return whether a value stands in the file, and is not computed."""
+        """Return whether a value is stored in the file, and not computed."""
         return name in self._constant and name not in self._makers
 
     def is_shape(self, name: str) -> bool:
@@ -171,7 +163,7 @@ def _note(onnx: Any, name: str, tensor: Any, dtypes: dict[str, str], constants: 
         try:
             constants[name] = onnx.numpy_helper.to_array(tensor)
         except (ValueError, TypeError, OSError):
-            return  # kept in another file that is not here, or damaged
+            return  # stored in a missing external file, or damaged
 
 
 def _name(onnx: Any, kind: int) -> str:

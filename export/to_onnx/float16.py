@@ -30,16 +30,9 @@ class Float16Quantizer:
     """
 
     def __init__(self, float32: Path, samples: Mapping[str, np.ndarray], work: Path) -> None:
-        """Measure what float16 cannot hold.
+        """Measure on N samples, arrays (N, ...) by input name, what float16 cannot hold.
 
-        Args:
-            float32: the ONNX file to start from.
-            samples: N samples, arrays (N, ...) by name of the model's inputs, on which values are measured.
-            work: folder for temporary copies of the file.
-
-        Raises:
-            ExportError: the samples do not fit the model.
-            DependencyError: onnx or onnxruntime is missing.
+        ``work`` is a folder for temporary copies of the file.
         """
         onnx = require("onnx", "export")
         named = work / f"{float32.stem}.named.onnx"
@@ -55,11 +48,7 @@ class Float16Quantizer:
         """What can be kept in float32, in the order of the graph; islands are."""
 
     def write(self, path: Path, keep: Iterable[str] = ()) -> None:
-        """Write a file that computes in float16, but in the islands and the layers named in ``keep``.
-
-        Raises:
-            ExportError: a name is not one of ``layers``.
-        """
+        """Write a file that computes in float16, but in the islands and the layers named in ``keep``."""
         onnx = require("onnx", "export")
         # onnxconverter-common's function of the same name writes files that do not load.
         float16 = require("onnxruntime.transformers.float16", "export")
@@ -138,7 +127,7 @@ def _own_constants(proto: Any, blocked: set[str]) -> None:
 
 
 def _join_islands(proto: Any) -> None:
-    """Let neighbours in an island hand over float32: the converter casts to float16 and back between any two."""
+    """Remove casts to float16 and back between the nodes of an island, which the converter writes."""
     onnx = require("onnx", "export")
     types = _types(onnx, proto)
     casts = {n.output[0]: (n.input[0], _target(n)) for n in proto.graph.node if n.op_type == "Cast"}

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from export.quantization.layers import QuantizedLayer
-from export.to_onnx.layers import SMALL, WeightedNode, embedding_nodes, weighted_nodes
-from export.to_onnx.pairs import quantise_nodes
+from export.to_onnx.pairs import SMALL, WeightedNode, embedding_nodes, quantise_nodes, weighted_nodes
 from export.to_onnx.ranges import measure_magnitudes
 from mmkeras.core.errors import ExportError, nearest, require
 
@@ -35,13 +34,9 @@ class OnnxQuantizer:
         work: Path,
         step: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        """Find the layers and run the calibration samples.
+        """Find the layers of a file of opset 13 or later, and run N calibration samples, arrays (N, ...) by input name.
 
-        Args:
-            float32: the ONNX file, opset 13 or later.
-            calibration: N samples, arrays (N, ...) by name of the model's inputs.
-            work: folder for a temporary copy of the file.
-            step: called with the samples done and N; for a progress bar.
+        ``work`` is a folder for a temporary copy of the file; ``step`` is called with the samples done and N.
 
         Raises:
             ExportError: nothing can be quantised, the samples do not fit the model, or a tensor is not finite on them.
@@ -58,11 +53,7 @@ class OnnxQuantizer:
         """Largest size that int8 keeps, by name of the activation; larger values are cut to it."""
 
     def write(self, path: Path, keep: Iterable[str] = ()) -> None:
-        """Write a file in which every layer is int8 but those named in ``keep``, which stay in float32.
-
-        Raises:
-            ExportError: a name is not one of ``layers``, or nothing would be quantised.
-        """
+        """Write a file in which every layer is int8 but those named in ``keep``, which stay in float32."""
         kept = set(keep)
         unknown = sorted(kept - self._nodes.keys())
         if unknown:
@@ -76,14 +67,10 @@ class OnnxQuantizer:
 
 
 def weights_only(float32: Path, path: Path) -> None:
-    """Write a file whose weights are int8 numbers and whose activations are float32.
+    """Write a file whose weights are int8 numbers and whose activations are float32, from one of opset 13 or later.
 
     Weights of Conv, MatMul and Gemm get one scale for each output channel, embeddings one for each word. TensorRT takes
     such a file from 10 on.
-
-    Args:
-        float32: the ONNX file, opset 13 or later.
-        path: the file to write.
 
     Raises:
         ExportError: there are no weights to quantise.

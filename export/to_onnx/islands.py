@@ -1,14 +1,16 @@
 """What of an ONNX graph must stay float32 in a float16 file, measured on samples.
 
-float16 ends at 65504, and below 6e-5 it loses digits. A node is an island where a value that it reads, makes or sums up
+float16 ends at 65504, and below 6e-5 it loses digits. A node is an island where a value that it reads, writes or sums
 inside comes within half of that end, where a constant lies beyond it, and where it divides by, takes the root or the
-logarithm of a number that is too small. With such a number goes all that it is made of, as long as it is as small.
+logarithm of a number that is too small. The nodes that compute such a number are islands too, as long as their results
+are as small.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +19,109 @@ from typing import Any
 import numpy as np
 
 from export.to_onnx.facts import Facts
-from export.to_onnx.masks import hiding_nodes
-from export.to_onnx.probe import inner_tensors
+from export.to_onnx.ranges import inner_tensors
 from mmkeras.core.errors import require
 
-__all__ = ["ENTRY", "LARGEST", "SMALLEST", "Island", "find_islands"]
+__all__ = ["ENTRY", "Island", "LARGEST", "LOWEST", "SMALLEST", "find_islands", "hiding_nodes"]
+
+LOWEST = -65504.0
+"""The lowest float16 number."""
+_MOVES = ("Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+
+
+def hiding_nodes(proto: Any) -> dict[str, str]:
+    """Return the values that a huge negative constant reaches on its way to a softmax, each with the score it hides.
+
+    The values may be cut where the score is above -32752 itself.
+
+    A mask is often written as a choice in front of a softmax, ``mask ? score : -1e9``, of which tf2onnx makes
+    ``score * mask + -1e9 * not mask``. Cut to -65504, the lowest float16 number, it provably gives the same weights:
+    where a row has a score, each of which is above -32752 here, a hidden place weighs at most exp(-32752), which is 0
+    in float32 as in float16. Where a row has none, all its places hold the same number before and after, and share
+    alike.
+
+    A number that is added to the score, ``score + -1e9 * not mask``, is another case: in a row that is hidden
+    throughout, the scores would come through the cut. It is not among these.
+    """
+    graph = _Links(proto)
+    found: dict[str, str] = {}
+    for node in proto.graph.node:
+        chosen = graph.choice(node)
+        if chosen is not None:
+            hidden, scores = chosen
+            found |= dict.fromkeys(hidden, scores)
+    return found
+
+
+class _Links:
+    def __init__(self, proto: Any) -> None:
+        onnx = require("onnx", "export")
+        self.makers = {name: node for node in proto.graph.node for name in node.output}
+        self.users: dict[str, list[Any]] = defaultdict(list)
+        for node in proto.graph.node:
+            for name in node.input:
+                self.users[name].append(node)
+        self.outputs = {value.name for value in proto.graph.output}
+        self.huge = {
+            tensor.name
+            for tensor in proto.graph.initializer
+            if tensor.data_type == onnx.TensorProto.FLOAT and np.all(onnx.numpy_helper.to_array(tensor) < LOWEST)
+        }
+
+    def choice(self, node: Any) -> tuple[list[str], str] | None:
+        """Return the values that the constant reaches and the scores, where a node chooses between the two."""
+        if node.op_type == "Where" and sum(name in self.huge for name in node.input[1:]) == 1:
+            scores = next(name for name in node.input[1:] if name not in self.huge)
+            hidden: list[str] = []
+        elif node.op_type == "Add" and (terms := self._terms(node)) is not None:
+            hidden, scores = terms
+        else:
+            return None
+        moved = self._to_softmax(node.output[0])
+        return None if moved is None else ([*hidden, *moved], scores)
+
+    def _terms(self, node: Any) -> tuple[list[str], str] | None:
+        """Match ``score * mask + constant * not mask``, its factors and terms in any order."""
+        products = [self.makers.get(name) for name in node.input]
+        for constant, score in (products, products[::-1]):
+            if constant is None or score is None or {constant.op_type, score.op_type} != {"Mul"}:
+                continue
+            for huge, inverse in (constant.input, constant.input[::-1]):
+                for value, mask in (score.input, score.input[::-1]):
+                    if huge in self.huge and self._opposite(inverse, mask):
+                        return [constant.output[0]], value
+        return None
+
+    def _opposite(self, inverse: str, mask: str) -> bool:
+        first, second = self._condition(inverse), self._condition(mask)
+        if first is None or second is None:
+            return False
+        negated = self.makers.get(first)
+        return negated is not None and negated.op_type == "Not" and negated.input[0] == second
+
+    def _condition(self, name: str) -> str | None:
+        cast = self.makers.get(name)
+        return str(cast.input[0]) if cast is not None and cast.op_type == "Cast" else None
+
+    def _to_softmax(self, name: str) -> list[str] | None:
+        """Return the values from one to the softmaxes that alone read it, or None where anything else does."""
+        if name in self.outputs or not self.users[name]:
+            return None
+        passed = [name]
+        for user in self.users[name]:
+            if user.op_type == "Softmax":
+                continue
+            following = self._to_softmax(user.output[0]) if user.op_type in _MOVES else None
+            if following is None:
+                return None
+            passed += following
+        return passed
+
 
 ENTRY = "mmkeras.float32_islands"
 """Entry of a file's metadata that holds its islands, as JSON: the reason by Keras layer."""
 LARGEST = float(np.finfo(np.float16).max) / 2
-"""Sizes above it are kept away from float16: samples that were not measured may be twice as large."""
+"""Larger values stay float32: samples that were not measured may be twice as large."""
 SMALLEST = float(np.finfo(np.float16).tiny)
 """Below it a float16 number has fewer digits, down to none."""
 _DIVISORS = {"Div": 1, "Log": 0, "Reciprocal": 0, "Sqrt": 0}
@@ -40,11 +135,9 @@ class Island:
     """A node that stays float32."""
 
     node: str
-    """Its name."""
     layer: str
-    """The Keras layer that it comes from; empty where no name tells."""
+    """The Keras layer that it comes from; empty where unknown."""
     reason: str
-    """Why, in words."""
 
 
 @dataclass
@@ -64,12 +157,10 @@ class _Sizes:
 
 
 def find_islands(path: Path, inputs: Mapping[str, np.ndarray], work: Path) -> tuple[Island, ...]:
-    """Return the nodes that float16 would ruin, in the order of the graph.
+    """Return the nodes that would overflow or underflow in float16, in the order of the graph.
 
-    Args:
-        path: a float32 ONNX file whose nodes have names.
-        inputs: N samples, arrays (N, ...) by name of the input.
-        work: folder for a temporary copy of the file.
+    The nodes of the float32 file have names; ``inputs`` are N samples, arrays (N, ...) by name. ``work`` is a folder
+    for a temporary copy of the file.
 
     Raises:
         ExportError: samples are missing or do not fit the graph.
@@ -81,7 +172,7 @@ def find_islands(path: Path, inputs: Mapping[str, np.ndarray], work: Path) -> tu
         for name, size in sizes.items():
             size.add(values[name])
     hidden = hiding_nodes(proto)
-    # The scores may be large on their own; then the mask is no excuse.
+    # Where the scores themselves are large, the mask must stay float32 too.
     cut = {name for name, scores in hidden.items() if scores in sizes and sizes[scores].largest <= LARGEST}
     reasons: dict[int, str] = {}
     constants = _float_constants(proto)

@@ -1,7 +1,7 @@
 """ONNX from Keras: opset 17 (the safe one for TensorRT 8.6), a named batch dimension, inputs equal to the model's.
 
 int8-dynamic quantises the weights of MatMul, Gemm and Gather (embeddings) to int8, per channel, and activations as
-they come. Weights below 256 elements stay float32: they save nothing, and a small last layer is what decides.
+they come. Weights below 256 elements stay float32: they save nothing, and a small last layer decides the result.
 Convolutions stay float32: ONNX Runtime's ConvInteger is far slower on a CPU than the float convolution, so quantising
 them would trade speed for size; the file of a convolutional model is therefore larger than LiteRT's.
 
@@ -25,7 +25,7 @@ from export.quantization.costs import Costs
 from export.source import Source
 from export.to_onnx.float16 import Float16Quantizer
 from export.to_onnx.int8 import OnnxQuantizer, weights_only
-from export.to_onnx.layers import SMALL
+from export.to_onnx.pairs import SMALL
 from export.verification.constants.onnx_constants import onnx_constants
 from export.verification.scenarios import ScenarioInputs, scenarios
 from mmkeras.core.errors import ExportError, require
@@ -37,13 +37,13 @@ __all__ = ["FORMAT", "OPSET", "check", "convert", "erfc_handler", "float32", "fl
 
 OPSET = 17
 LOOKED_AT = 32
-"""Samples, in each scenario, on which it is measured what float16 cannot hold."""
+"""Samples, in each scenario, on which float16's limits are measured."""
 BATCH = "batch"
-"""Name of the one dynamic dimension."""
+"""Name of the dynamic dimension."""
 
 
 def convert(job: Job, precision: str, path: Path) -> Costs | None:
-    """Write one ONNX file; return what the search for what must stay in float32 has measured, where there was one.
+    """Write one ONNX file; return the costs that were measured, where layers that must stay in float32 were searched.
 
     Raises:
         ExportError: an operation has no ONNX form, or the file is not valid or has other inputs than the model.
@@ -61,7 +61,7 @@ def convert(job: Job, precision: str, path: Path) -> Costs | None:
             try:
                 costs = job.search(halves, FORMAT.name, precision, path)
             except ExportError:
-                # Without samples to search with, and where no choice holds: the verification has the last word.
+                # Without samples to search with, and where no choice holds the limits; the verification decides.
                 halves.write(path)
         else:
             WRITERS[precision](base, path)
@@ -70,7 +70,7 @@ def convert(job: Job, precision: str, path: Path) -> Costs | None:
 
 
 def float32(job: Job) -> Path:
-    """Return the float32 file of a job, written when first asked for."""
+    """Return the float32 file of a job, written on first use."""
     path = job.work / "float32.onnx"
     if not path.exists():
         with quiet():
@@ -81,7 +81,7 @@ def float32(job: Job) -> Path:
 
 
 def check(proto: Any, model: keras.Model) -> None:
-    """Run the ONNX checker and hold the graph's inputs and outputs to the model's: names, order, types and shapes.
+    """Run the ONNX checker and compare the graph's inputs and outputs with the model's: names, order, types and shapes.
 
     Raises:
         ExportError: the file is not valid or its interface is another one.
@@ -114,14 +114,7 @@ def erfc_handler(ctx: Any, node: Any, name: str, args: Any) -> None:
 
 
 def float32_graph(model: keras.Model) -> Any:
-    """Convert a model as it is.
-
-    Args:
-        model: a functional model, called once since it was loaded.
-
-    Returns:
-        A float32 ModelProto of opset `OPSET` with the model's inputs in their order; the batch may have any size.
-    """
+    """Convert a functional model as it is, to float32 of opset `OPSET`, inputs in their order, batch of any size."""
     import tensorflow as tf
 
     tf2onnx = require("tf2onnx", "export")
@@ -183,7 +176,7 @@ def _write_int8_dynamic(base: Path, path: Path) -> None:
         per_channel=True,
         nodes_to_exclude=small,
     )
-    # Else the file would be a float32 one under another name, and pass every gate.
+    # Otherwise a float32 file under this name would pass every gate.
     if not any(w.data_type == onnx.TensorProto.INT8 for w in onnx.load(path).graph.initializer):
         raise ExportError(f"There is nothing to quantise: no dense or embedding weight has {SMALL} elements or more.")
 
@@ -193,7 +186,7 @@ WRITERS = {
     "int8-dynamic": _write_int8_dynamic,
     "int8-weights": weights_only,
 }
-"""What turns the float32 file alone into a precision."""
+"""Writers of a precision from the float32 file alone."""
 
 
 def _samples(source: Source) -> dict[str, np.ndarray]:
@@ -211,7 +204,7 @@ def _dtype(value: Any) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep tf2onnx and the quantiser from logging over the progress bars; what matters is checked afterwards."""
+    """Keep tf2onnx and the quantiser from logging over the progress bars; their results are checked afterwards."""
     loggers = [logging.getLogger(name) for name in ("", "tf2onnx", "onnxruntime")]
     levels = [logger.level for logger in loggers]
     try:
@@ -233,4 +226,4 @@ FORMAT = Format(
     float32=float32,
     constants=onnx_constants,
 )
-"""What `export.formats` finds."""
+"""Found by `export.formats`."""

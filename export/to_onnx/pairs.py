@@ -1,8 +1,8 @@
-"""Writes QuantizeLinear and DequantizeLinear into an ONNX graph, as TensorRT wants them.
+"""Writes QuantizeLinear and DequantizeLinear into an ONNX graph, as TensorRT's documentation asks.
 
 Zero points of 0, int8 on both sides, one scale for an activation and one for each output channel of the weights, pairs
 in front of both inputs of a node and none behind it, no quantised biases. The engine folds the pairs into int8 kernels.
-TensorRT 8.6 wants a pair around float32 weights; from 10 on the int8 numbers may stand in the file, which makes it
+TensorRT 8.6 needs a pair around float32 weights; from 10 on the int8 numbers may stand in the file, which makes it
 small.
 
 Source: TensorRT documentation, Working with Quantized Types, Q/DQ layer-placement recommendations.
@@ -10,29 +10,106 @@ Source: TensorRT documentation, Working with Quantized Types, Q/DQ layer-placeme
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from export.to_onnx.layers import WeightedNode
+from export.quantization.layers import QuantizedLayer, describe
 from export.to_onnx.ranges import LEVELS
 from mmkeras.core.errors import require
+from mmkeras.runtime.differences.contents import keras_layer
 
-__all__ = ["pairs_problem", "quantise_nodes", "weight_scales"]
+__all__ = [
+    "SMALL",
+    "WeightedNode",
+    "embedding_nodes",
+    "pairs_problem",
+    "quantise_nodes",
+    "weight_scales",
+    "weighted_nodes",
+]
+
+SMALL = 256
+"""Weights with fewer elements stay float32: they save nothing, and a small last layer decides the result."""
+
+
+@dataclass(frozen=True)
+class WeightedNode:
+    """A node that reads a computed tensor and constant weights."""
+
+    layer: QuantizedLayer
+    """Its name, and the Keras layer it comes from."""
+    position: int
+    """Index of the node in the graph."""
+    activation: str
+    weight: str
+    slot: int
+    """Index of the weights among the node's inputs."""
+    axis: int
+    """Axis of the weights along which each place has its own scale: output channels, or words."""
+
+
+def weighted_nodes(proto: Any) -> tuple[WeightedNode, ...]:
+    """Return the nodes of an ``onnx.ModelProto`` that can be computed in int8, in the order of the graph."""
+    weights = _float_weights(proto)
+    found = []
+    for position, node in enumerate(proto.graph.node):
+        if node.op_type in ("Conv", "MatMul", "Gemm") and node.domain in ("", "ai.onnx"):
+            weight = weights.get(node.input[1])
+            if weight is not None and node.input[0] not in weights:
+                layer = _describe(proto, node, weight)
+                found.append(
+                    WeightedNode(layer, position, node.input[0], weight.name, 1, _axis(node, len(weight.dims)))
+                )
+    return tuple(found)
+
+
+def embedding_nodes(proto: Any) -> tuple[WeightedNode, ...]:
+    """Return the nodes that look up rows of a constant float32 table, in the order of the graph."""
+    weights = _float_weights(proto)
+    found = []
+    for position, node in enumerate(proto.graph.node):
+        if node.op_type == "Gather" and not any(a.name == "axis" and a.i for a in node.attribute):
+            weight = weights.get(node.input[0])
+            if weight is not None:
+                layer = _describe(proto, node, weight)
+                found.append(WeightedNode(layer, position, node.input[1], weight.name, 0, 0))
+    return tuple(found)
+
+
+def _float_weights(proto: Any) -> dict[str, Any]:
+    onnx = require("onnx", "export")
+    floats = (w for w in proto.graph.initializer if w.data_type == onnx.TensorProto.FLOAT)
+    return {w.name: w for w in floats if len(w.dims) >= 2 and math.prod(w.dims) >= SMALL}
+
+
+def _describe(proto: Any, node: Any, weight: Any) -> QuantizedLayer:
+    # Nodes need no name in ONNX; outputs do, and theirs are unique.
+    same = sum(other.name == node.name for other in proto.graph.node)
+    name = node.name if node.name and same == 1 else node.output[0]
+    # A node that the converter has fused has no scopes; its weights still have them.
+    scoped = next((text for text in (weight.name, name, node.output[0]) if keras_layer(text)), name)
+    return describe(name, scoped, node.op_type, math.prod(weight.dims))
+
+
+def _axis(node: Any, rank: int) -> int:
+    if node.op_type == "Conv":
+        return 0
+    transposed = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
+    return rank - 2 if transposed else rank - 1
 
 
 def quantise_nodes(
     proto: Any, nodes: Iterable[WeightedNode], limits: Mapping[str, float] | None, *, stored: bool = False
 ) -> Any:
-    """Return a copy of a model in which some nodes are computed in int8.
+    """Return a copy of a model, opset 13 or later, in which some of its nodes are computed in int8.
 
-    Args:
-        proto: an ``onnx.ModelProto``, opset 13 or later.
-        nodes: of that model, see `export.to_onnx.layers`.
-        limits: largest size to keep by activation's name; None quantises the weights alone.
-        stored: whether the int8 weights stand in the file; else the float32 ones do, with a pair behind them.
+    ``limits`` are the largest sizes to keep by activation's name; None quantises the weights alone. Where ``stored``,
+    the int8 weights stand in the file; else the float32 ones do, with a pair behind them.
     """
     onnx = require("onnx", "export")
     chosen = {node.position: node for node in nodes}
@@ -53,12 +130,9 @@ def quantise_nodes(
 
 
 def pairs_problem(path: Path) -> str:
-    """Return what is wrong with a file's pairs of QuantizeLinear and DequantizeLinear; empty where nothing is.
+    """Return what is wrong with a file's pairs of QuantizeLinear and DequantizeLinear; empty where they are valid.
 
     Both of a pair have the same scale, and a zero point of 0: TensorRT takes no other.
-
-    Args:
-        path: an ONNX file.
     """
     onnx = require("onnx", "export")
     graph = onnx.load(path).graph
@@ -78,18 +152,13 @@ def pairs_problem(path: Path) -> str:
 
 
 def weight_scales(weights: np.ndarray, axis: int) -> np.ndarray:
-    """Return the scale (C,) of every output channel; 1 where all its weights are 0.
-
-    Args:
-        weights: of any rank.
-        axis: that counts the C channels.
-    """
+    """Return the scale (C,) of every output channel, counted along ``axis``; 1 where all its weights are 0."""
     others = tuple(i for i in range(weights.ndim) if i != axis)
     return _scale(np.abs(weights).max(axis=others))
 
 
 def _scale(largest: np.ndarray) -> np.ndarray:
-    # A scale that rounds to 0 would divide by it.
+    # A scale that rounds to 0 would cause a division by 0.
     scale = largest.astype(np.float32) / np.float32(LEVELS)
     return np.where(scale >= np.finfo(np.float32).tiny, scale, np.float32(1.0)).astype(np.float32)
 
@@ -100,7 +169,7 @@ def _int8(weights: np.ndarray, scale: np.ndarray, axis: int) -> np.ndarray:
 
 
 class _Graph:
-    """A graph in the making: every pair is written once, in front of its first reader."""
+    """A graph under construction: every pair is written once, in front of its first reader."""
 
     def __init__(self, onnx: Any, graph: Any) -> None:
         self._onnx, self._graph = onnx, graph
@@ -108,7 +177,7 @@ class _Graph:
         self._written: dict[tuple[str, int], str] = {}
 
     def activation(self, name: str, limit: float) -> str:
-        """Return the name of a tensor as int8 keeps it."""
+        """Return the name of a tensor's dequantised int8 form."""
         key = (name, -1)
         if key not in self._written:
             self._scale(name, _scale(np.array(limit)))
@@ -116,7 +185,7 @@ class _Graph:
         return self._written[key]
 
     def weights(self, node: WeightedNode, *, stored: bool) -> str:
-        """Return the name of weights as int8 keeps them."""
+        """Return the name of the dequantised int8 form of weights."""
         key = (node.weight, node.axis)
         if key not in self._written:
             weights = self._onnx.numpy_helper.to_array(self._initializers[node.weight])

@@ -1,27 +1,27 @@
-"""How large the tensors of an ONNX graph become on real samples: what the scales of int8 are made of.
+"""The largest sizes of an ONNX graph's tensors on real samples, from which int8 scales are computed.
 
 Only the size of a value counts, because a symmetric scale has one number. A histogram with 2048 bins of every tensor's
-sizes grows with what it sees, so one pass over the samples is enough and memory does not grow with their number.
+sizes is widened as larger values occur, so one pass is enough and memory does not grow with the samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from export.to_onnx.probe import inner_tensors
-from mmkeras.core.errors import ExportError
+from mmkeras.core.errors import ExportError, require
 
-__all__ = ["LEVELS", "Magnitudes", "measure_magnitudes"]
+__all__ = ["BATCH", "LEVELS", "Magnitudes", "inner_tensors", "measure_magnitudes", "sample_count"]
 
 BINS = 2048
 """Bins of a histogram: a range cut to a tenth still has two hundred."""
 LEVELS = 127
 """Steps of int8 on each side of zero."""
 FLOOR = 1e-30
-"""The finest range, so that a number of bins a unit stays finite."""
+"""The smallest range, so that the number of bins per unit stays finite."""
 
 
 class Magnitudes:
@@ -29,12 +29,11 @@ class Magnitudes:
 
     def __init__(self) -> None:
         self.largest = 0.0
-        """The largest size seen."""
         self._counts = np.zeros(BINS, np.int64)
         self._top = 0.0
 
     def add(self, values: np.ndarray) -> None:
-        """Count values of any shape; zeros are left out, since every scale writes them exactly.
+        """Count finite values of any shape; zeros are left out, since every scale is exact there.
 
         Raises:
             ValueError: a value is NaN or infinite.
@@ -54,8 +53,8 @@ class Magnitudes:
     def limit(self) -> float:
         """Return the largest size that int8 should keep, 0 where every value is 0.
 
-        Larger values are cut to it. It is the limit with the smallest mean squared error: a lower one has finer steps
-        for all values but cuts more of them.
+        Larger values are cut to it. It has the smallest mean squared error: a lower limit has finer steps for all
+        values but cuts more of them.
         """
         if not self.largest:
             return 0.0
@@ -77,7 +76,7 @@ class Magnitudes:
 
 def _error(sizes: np.ndarray, counts: np.ndarray, limit: float) -> float:
     step = limit / LEVELS
-    # Rounding errs by up to half a step evenly, and by the whole value where that rounds to zero.
+    # The rounding error is uniform up to half a step, and the whole value where that rounds to zero.
     error = np.where(sizes < step / 2, sizes**2, step**2 / 12)
     error = np.where(sizes > limit, (sizes - limit) ** 2, error)
     return float(counts @ error)
@@ -90,14 +89,10 @@ def measure_magnitudes(
     work: Path,
     step: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Magnitudes]:
-    """Run a graph on samples and return the sizes of some of its float tensors.
+    """Run a graph on samples and return the sizes of some of its float32 tensors, which may be inputs of the graph.
 
-    Args:
-        path: the ONNX file.
-        tensors: names of float32 tensors in it; inputs of the graph may be among them.
-        inputs: N samples, arrays (N, ...) by name of the input.
-        work: folder for a copy of the file that gives out these tensors; removed afterwards.
-        step: called with the samples done and N; for a progress bar.
+    ``inputs`` are N samples, arrays (N, ...) by name. ``work`` is a folder for a copy of the file with these tensors as
+    outputs, removed afterwards. ``step`` is called with the samples done and N, for a progress bar.
 
     Raises:
         ExportError: samples are missing or do not fit the graph, or a tensor becomes NaN or infinite.
@@ -118,3 +113,66 @@ def measure_magnitudes(
         step(done, total)
         first = done
     return found
+
+
+BATCH = 8
+"""Samples per run of the graph."""
+
+
+def inner_tensors(
+    path: Path, tensors: Sequence[str], inputs: Mapping[str, np.ndarray], work: Path
+) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """Yield, batch after batch, the samples done and the values of some tensors; arguments as `measure_magnitudes`."""
+    onnx = require("onnx", "export")
+    proto = onnx.load(path)
+    given = [value.name for value in proto.graph.input]
+    count = sample_count(given, inputs)
+    made = {name for node in proto.graph.node for name in node.output}
+    computed = [name for name in dict.fromkeys(tensors) if name in made]
+    # A graph needs outputs: it keeps its own where only inputs are wanted.
+    if computed:
+        del proto.graph.output[:]
+        proto.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in computed)
+    outputs = [value.name for value in proto.graph.output]
+    probe = work / f"{path.stem}.probe.onnx"
+    onnx.save(proto, probe)
+    try:
+        session = _session(probe)
+        for start in range(0, count, BATCH):
+            batch = {name: np.ascontiguousarray(inputs[name][start : start + BATCH]) for name in given}
+            values = batch | dict(zip(outputs, _run(session, outputs, batch), strict=True))
+            yield min(start + BATCH, count), {name: values[name] for name in tensors}
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def sample_count(given: Sequence[str], inputs: Mapping[str, np.ndarray]) -> int:
+    """Return N, the number of samples, from arrays (N, ...) by name.
+
+    Raises:
+        ExportError: names are missing or too many, there are no samples, or the arrays disagree on N.
+    """
+    if set(given) != set(inputs):
+        raise ExportError(f"The samples are not the model's inputs: expected {sorted(given)}, got {sorted(inputs)}.")
+    sizes = {name: len(value) for name, value in inputs.items()}
+    if len(set(sizes.values())) != 1 or not max(sizes.values()):
+        raise ExportError(f"Expected the same number of samples, at least 1, in every input, got {sizes}.")
+    return max(sizes.values())
+
+
+def _session(path: Path) -> Any:
+    ort = require("onnxruntime", "export")
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions derive from Exception and from nothing narrower
+        raise ExportError(f"ONNX Runtime does not load the graph: {str(error).splitlines()[0]}") from error
+
+
+def _run(session: Any, outputs: list[str], batch: dict[str, np.ndarray]) -> list[np.ndarray]:
+    try:
+        values: list[np.ndarray] = session.run(outputs, batch)
+    except Exception as error:
+        raise ExportError(f"ONNX Runtime does not run the samples: {str(error).splitlines()[0]}") from error
+    return values

@@ -1,1 +1,1 @@
-"""TensorRT: what it will not take, how an engine is built, how fast it is."""
+"""TensorRT: a check of ONNX files for it, building engines, and timing them."""

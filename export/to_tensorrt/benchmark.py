@@ -1,12 +1,11 @@
-"""Builds, proves and times the TensorRT engines of a bundle on this machine's GPU: one command, one JSON file.
+"""Builds, verifies and times the TensorRT engines of a bundle on this machine's GPU: one command, one JSON file.
 
-``python -m export.tensorrt_benchmark BUNDLE`` builds an engine of every ONNX file that is meant for TensorRT, holds
-each to the golden samples in every modality scenario, and times the engines beside ONNX Runtime on the CPU, and on CUDA
-where its package has it. ``--samples 2000`` also gives the task metric and the flipped decisions on the test split, and
-``--keras`` the Keras model's latency; both need the training environment, and the first one the data.
-
-Exit status 0 when every engine was built and proven, 1 when one was not (without a GPU: always), 2 when nothing can be
-done. The engines are built in a folder aside and removed, unless ``--keep`` puts them into the bundle.
+``python -m export.tensorrt_benchmark BUNDLE`` builds an engine of every ONNX file that is meant for TensorRT, compares
+each with the golden samples in every modality scenario, and times the engines beside ONNX Runtime on the CPU, and on
+CUDA where its package has it. ``--samples 2000`` also gives the task metric and the flipped decisions on the test
+split, and ``--keras`` the Keras model's latency; both need the training environment, and the first one the data. Exit
+status 0 when every engine was built and verified, 1 when one was not (without a GPU: always), 2 when nothing can be
+done. The engines are built in a scratch folder and removed, unless ``--keep`` puts them into the bundle.
 """
 
 from __future__ import annotations
@@ -83,12 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(bundle: Bundle, given: argparse.Namespace) -> dict[str, Any]:
-    """Build, prove and time; what fails is in the result with its reason and stops nothing else.
-
-    Args:
-        bundle: the opened bundle; engines are written into it.
-        given: the command line.
-    """
+    """Build, verify and time; a failure is recorded with its reason and the next engine follows."""
     options = options_of(given)
     files = [
         f for f in bundle.files if f.format == "onnx" and f.accepted and bundle.holds(f) and f.precision != _DYNAMIC
@@ -99,7 +93,7 @@ def run(bundle: Bundle, given: argparse.Namespace) -> dict[str, Any]:
     result["builds"] = [_build(bundle, file, given, options) for file in files]
     done = {file.precision for file in files} & {b["precision"] for b in result["builds"] if "error" not in b}
     engines = [file for file in engine_files(bundle) if file.precision in done]
-    checks = [c for c in selftest(bundle, progress=_say).files if c.format in ("onnx", "tensorrt")]
+    checks = [c for c in selftest(bundle).files if c.format in ("onnx", "tensorrt")]
     result["parity"] = [dataclasses.asdict(check) for check in checks]
     result["latency"] = list(_latencies(bundle, [*engines, *files], given.runs))
     if given.keras:
@@ -115,7 +109,7 @@ def run(bundle: Bundle, given: argparse.Namespace) -> dict[str, Any]:
 
 def _build(bundle: Bundle, file: ExportedFile, given: argparse.Namespace, options: Any) -> dict[str, Any]:
     try:
-        _, built = build_engine(bundle, file.precision, options, library=given.library, say=_say)
+        _, built = build_engine(bundle, file.precision, options, library=given.library, say=show_progress)
     except MmkerasError as error:
         return {"precision": file.precision, "error": str(error)}
     return dataclasses.asdict(built)
@@ -126,7 +120,7 @@ def _latencies(bundle: Bundle, files: Sequence[ExportedFile], runs: int) -> Iter
         for device in ("tensorrt",) if isinstance(file, EngineFile) else ("cpu", *_cuda()):
             what = {"format": file.format, "precision": file.precision, "device": device}
             try:
-                (timing,) = benchmark(bundle, [file], runs=runs, warmup=min(runs, 50), device=device, progress=_say)
+                (timing,) = benchmark(bundle, [file], runs=runs, warmup=min(runs, 50), device=device)
             except MmkerasError as error:
                 yield {**what, "error": str(error)}
             else:
@@ -146,7 +140,7 @@ def _metrics(bundle: Bundle, engines: Sequence[EngineFile], samples: int) -> Ite
     from export.source import load_source
     from export.verification.verify import Reference
 
-    reference = Reference(load_source(bundle.folder, samples), _say)
+    reference = Reference(load_source(bundle.folder, samples), show_progress)
     for engine in engines:
         scenarios = {}
         try:
@@ -235,10 +229,6 @@ def _print(result: dict[str, Any]) -> None:
             say(f"{entry['precision']} {name}: metric {change}, {scenario['flips']} of {scenario['samples']} flipped")
     if result["why_not"]:
         say(f"not proven: {result['why_not']}")
-
-
-def _say(text: str) -> None:
-    show_progress(text)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Says what TensorRT 8.6 and 10 will not take in an ONNX file, without any TensorRT.
+"""Checks an ONNX file for what TensorRT 8.6 and 10 will not take, without TensorRT.
 
 ``python -m export.tensorrt_lint FILE.onnx ...`` prints the findings, each with the Keras layer it comes from and what
-to do; exit status 1 when one of them is an error. An error is what the parser refuses; a warning is what the
-documentation does not promise, or what makes trouble later.
+to do; exit status 1 when one of them is an error. The parser refuses an error; a warning is not documented as
+supported, or causes problems later.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from export.to_onnx.facts import Facts, Node
-from export.to_tensorrt.operators import VERSIONS
-from export.to_tensorrt.rules import found
+from export.to_tensorrt.rules import VERSIONS, found
 from mmkeras.core.errors import DataError, MmkerasError, require
 from mmkeras.core.terminal import say, utf8_program
 
@@ -30,24 +29,16 @@ class Finding:
     version: str
     """``8.6`` or ``10``."""
     error: bool
-    """Whether the parser refuses it; else it is a warning."""
     node: str
     """Name of the node, input or output; empty for the whole file."""
     layer: str
-    """Keras layer that it comes from, where its name or a neighbour's tells."""
+    """Keras layer that it comes from, where its name or a neighbour's shows it."""
     message: str
-    """What it is."""
     cure: str
-    """What to do."""
 
 
 def lint_file(path: Path) -> list[Finding]:
-    """Check an ONNX file. See `lint`.
-
-    Raises:
-        DataError: it is missing or no ONNX file.
-        DependencyError: the package onnx is missing.
-    """
+    """Check an ONNX file. See `lint`."""
     onnx = require("onnx", "export")
     try:
         proto = onnx.load(str(path))
@@ -62,18 +53,14 @@ def lint_file(path: Path) -> list[Finding]:
     try:
         return lint(proto)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        # What onnx's own helpers answer to numbers and names that no valid file holds.
+        # Raised by onnx's helpers for numbers and names that no valid file holds.
         raise DataError(
             f"{path} holds what is no valid ONNX ({type(error).__name__}: {error}). Export it again."
         ) from error
 
 
 def lint(proto: Any) -> list[Finding]:
-    """Return what TensorRT 8.6 and 10 will not take in a model, by version.
-
-    Args:
-        proto: an ``onnx.ModelProto``.
-    """
+    """Return what TensorRT 8.6 and 10 will not take in a model, by version."""
     facts = Facts.of(proto)
     findings = []
     for version, parser in VERSIONS.items():
@@ -84,7 +71,7 @@ def lint(proto: Any) -> list[Finding]:
 
 
 def summary(findings: Sequence[Finding]) -> dict[str, list[str]]:
-    """Return lines for people by version, errors first: nodes with the same trouble share a line."""
+    """Return readable lines by version, errors first; nodes with the same finding share a line."""
     lines: dict[str, list[str]] = {}
     for version in VERSIONS:
         groups: dict[tuple[bool, str, str], list[Finding]] = {}

@@ -14,16 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from export.to_tensorrt.lint import lint_file, summary
-from export.to_tensorrt.operators import VERSIONS
+from export.to_tensorrt.rules import VERSIONS
 from mmkeras.modalities import TensorSpec
 from mmkeras.storage.files import write_text
 
 __all__ = ["NOTES", "TOOLS", "engine_notes", "trtexec", "write_notes"]
 
 NOTES = "edge/tensorrt.md"
-"""Path in the bundle."""
 TOOLS = ("8.6", "10", "11", "rtx")
-"""What commands are written for."""
 _LARGEST, _BEST = 8, 1
 _WORKSPACE_MIB = 1024
 _HEADER = """# TensorRT engines of {name}, version {version}
@@ -43,15 +41,7 @@ The precision stands in the ONNX file. TensorRT 8.6 needs a flag to use it, 10 f
 
 
 def trtexec(tool: str, onnx: str, precision: str, inputs: Iterable[TensorSpec], engine: str) -> str:
-    """Return the command line that builds an engine.
-
-    Args:
-        tool: one of `TOOLS`.
-        onnx: path of the ONNX file.
-        precision: of that file, as the manifest names it.
-        inputs: of the model, without the batch dimension.
-        engine: file to write.
-    """
+    """Return the command line that builds an engine."""
     tensors = list(inputs)
     words = ["tensorrt_rtx" if tool == "rtx" else "trtexec", f"--onnx={onnx}", f"--saveEngine={engine}"]
     for flag, batch in (("minShapes", 1), ("optShapes", _BEST), ("maxShapes", _LARGEST)):
@@ -63,19 +53,16 @@ def trtexec(tool: str, onnx: str, precision: str, inputs: Iterable[TensorSpec], 
         words += {"float16": ["--fp16"], "int8": ["--int8"]}.get(precision.partition("-")[0], [])
     if tool == "10":
         words.append("--stronglyTyped")
-    # Building is all: the first run of a loaded engine is the self-test's.
+    # Only build: the self-test does the first run of an engine.
     words.append("--skipInference")
     return " ".join(shlex.quote(word) for word in words)
 
 
 def engine_notes(file: Path, path: str, precision: str, inputs: Sequence[TensorSpec]) -> dict[str, Any]:
-    """Return what export.json says about engines of an ONNX file: who refuses it and why, and the commands.
+    """Return export.json's entry about engines of an ONNX file: who refuses it and why, and the commands.
 
-    Args:
-        file: the ONNX file.
-        path: where it lies in the bundle.
-        precision: of the file, as the manifest names it.
-        inputs: of the model, without the batch dimension.
+    ``path`` is where the file lies in the bundle, ``precision`` as the manifest names it; the inputs have no batch
+    dimension.
 
     Raises:
         DataError: the file cannot be read as ONNX.
@@ -95,11 +82,7 @@ def engine_notes(file: Path, path: str, precision: str, inputs: Sequence[TensorS
 def write_notes(folder: Path, name: str, version: int, engines: Mapping[str, Mapping[str, Any]]) -> str | None:
     """Write the notes of a bundle and return their path in it, or ``None`` where it has no ONNX file.
 
-    Args:
-        folder: the bundle.
-        name: of the model.
-        version: of the bundle.
-        engines: what `engine_notes` gave, by path of the ONNX file.
+    ``engines`` are the entries of `engine_notes` by path of the ONNX file.
     """
     if not engines:
         return None

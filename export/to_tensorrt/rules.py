@@ -1,20 +1,82 @@
 """The rules of the operator check for TensorRT: each one yields what a version's parser will not take in a graph.
 
-Source: docs/operators.md of github.com/onnx/onnx-tensorrt, and what the parser of tensorrt-rtx answers.
+Operators, types and opsets: the table of 8.5 with what the 8.6 changelog adds (docs/Changelog.md there), and the table
+of 9.2, which 10.0 starts from. Operators that later versions of 10 added are left out, so that a file that passes runs
+on every 10. TensorRT 11 and tensorrt-rtx take at least what 10 takes.
+
+Source: docs/operators.md of github.com/onnx/onnx-tensorrt, and the errors of tensorrt-rtx's parser.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from export.to_onnx.facts import Facts, Node
 from export.to_onnx.islands import ENTRY
-from export.to_tensorrt.operators import Parser
 
-__all__ = ["Found", "found"]
+__all__ = ["Found", "Parser", "VERSIONS", "found"]
+
+
+@dataclass(frozen=True)
+class Parser:
+    """What one version's parser accepts."""
+
+    operators: frozenset[str]
+    opset: int
+    floats_only: frozenset[str]
+    takes_bool: frozenset[str]
+    has_int64: bool
+    """Whether 64-bit integers are kept; else they are cut to 32 bits."""
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_FLOATS = _set("""
+    Acos Acosh Asin Asinh Atan Atanh BatchNormalization Ceil Celu Clip Conv ConvTranspose Cos Cosh CumSum Einsum Elu Erf
+    Exp Floor Gemm GlobalAveragePool GlobalLpPool GlobalMaxPool GridSample HardSigmoid HardSwish InstanceNormalization
+    LRN LayerNormalization LeakyRelu Log LogSoftmax LpNormalization LpPool MatMul MaxPool MeanVarianceNormalization
+    PRelu Pow Reciprocal Resize RoiAlign Round Selu Sigmoid Sin Sinh Softmax Softplus Softsign Sqrt Tan Tanh
+    ThresholdedRelu Upsample
+""")
+_ONLY_FLOATS_IN_8 = _set("""
+    ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare
+    Relu ReverseSequence
+""")
+_BOOL = _set("""
+    And Cast Concat Constant Expand EyeLike Flatten Gather GatherElements GatherND Identity If Loop Not OneHot Or
+    Reshape Shape Size Slice Split Squeeze Tile Transpose Trilu Unsqueeze Where Xor
+""")
+_OTHERS = _set("""
+    Abs Add ArgMax ArgMin AveragePool ConstantOfShape DepthToSpace DequantizeLinear Div Dropout Equal GRU Greater
+    GreaterOrEqual GroupNormalization ImageScaler IsInf IsNaN LSTM Less LessOrEqual Max Mean Min Mod Mul Neg
+    NonMaxSuppression NonZero Pad ParametricSoftplus QuantizeLinear RNN RandomNormal RandomNormalLike RandomUniform
+    RandomUniformLike Range ScaledTanh Scan Scatter ScatterElements ScatterND Shrink Sign SpaceToDepth Sub Sum TopK
+""")
+_SINCE_9 = _set("CastLike Hardmax")
+
+VERSIONS = {
+    "8.6": Parser(
+        operators=_FLOATS | _ONLY_FLOATS_IN_8 | _BOOL | _OTHERS,
+        opset=17,
+        floats_only=_FLOATS | _ONLY_FLOATS_IN_8,
+        takes_bool=_BOOL,
+        has_int64=False,
+    ),
+    "10": Parser(
+        operators=_FLOATS | _ONLY_FLOATS_IN_8 | _BOOL | _OTHERS | _SINCE_9,
+        opset=20,
+        floats_only=_FLOATS | _set("Hardmax"),
+        takes_bool=_BOOL | _set("CastLike ReverseSequence"),
+        has_int64=True,
+    ),
+}
+
 
 Found = tuple[bool, "Node | str", str, str]
 """Whether it is an error, the node or the value's name, what it is, what to do."""
@@ -37,12 +99,7 @@ _CURES = {
 
 
 def found(facts: Facts, parser: Parser) -> Iterator[Found]:
-    """Yield what a parser will not take: whether it is an error, the node or value, what it is, and what to do.
-
-    Args:
-        facts: of the graph.
-        parser: of one version of TensorRT.
-    """
+    """Yield what a version's parser will not take: whether it is an error, the node or value, what it is, the cure."""
     yield from _file(facts, parser)
     yield from _interface(facts, parser)
     for node in facts.nodes:
@@ -58,7 +115,7 @@ def _file(facts: Facts, parser: Parser) -> Iterator[Found]:
         cure = "export it with opset 17"
         yield True, "", f"opset {facts.opset}, it takes {_OLDEST_OPSET} to {parser.opset}", cure
     if not parser.has_int64 and ENTRY in facts.notes:
-        # Its flag allows float16 everywhere; build-engine asks for float32 layer by layer.
+        # Its flag allows float16 everywhere; build-engine sets float32 layer by layer.
         layers = ", ".join(json.loads(facts.notes[ENTRY]))
         yield False, "", f"trtexec --fp16 may overflow in {layers}", "build it with mmkeras build-engine"
 
@@ -94,7 +151,7 @@ def _operator(node: Node, parser: Parser) -> Iterator[Found]:
 
 
 def _types(facts: Facts, node: Node, parser: Parser) -> Iterator[Found]:
-    # What comes from Shape alone is worked out on the host, in integers, whatever the operator.
+    # Values computed from shapes alone are integers on the host, whatever the operator.
     data = [name for name in node.inputs if name and not facts.is_shape(name)][:1]
     for name in data:
         dtype = facts.dtype(name)
@@ -117,7 +174,7 @@ def _options(facts: Facts, node: Node, parser: Parser) -> Iterator[Found]:
     if node.operator in ("QuantizeLinear", "DequantizeLinear"):
         yield from _quantisation(facts, node)
         if not parser.has_int64 and node.operator == "DequantizeLinear" and facts.is_stored(node.inputs[0]):
-            # 8.4 refuses them as "invalid weights type of Int8"; nothing says that 8.6 takes them.
+            # 8.4 refuses them as "invalid weights type of Int8"; no document says that 8.6 takes them.
             yield False, node, "int8 weights stand in the file", "use int8, which keeps float32 weights, or 10"
     if node.operator == "Einsum" and "." in str(node.attributes.get("equation", "")) and not parser.has_int64:
         yield True, node, "Einsum with an ellipsis", "write the equation out, or use matmul"

@@ -38,17 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cache = Path(given.timing_cache) if given.timing_cache else engine.parent / "timing.cache"
     try:
         job = Job(given.onnx, engine, library=given.library, timing_cache=cache, options=options_of(given))
-        built = compile_engine(job, _say)
+        built = compile_engine(job, show_progress)
     except MmkerasError as error:
         say(f"{type(error).__name__}: {error}", to=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
     report(engine, built, as_json=given.json)
     return 0
-
-
-def _say(text: str) -> None:
-    if sys.stderr.isatty():
-        show_progress(text)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import numpy as np
 from mmkeras.core.errors import ExportError
 from mmkeras.data.modules import records_of
 from mmkeras.modalities import ModalitySpec
-from mmkeras.runtime.inputs import input_difference
+from mmkeras.runtime.replay import input_difference
 
 __all__ = ["TrainingPath", "check_host"]
 

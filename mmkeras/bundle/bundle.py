@@ -31,53 +31,37 @@ from typing import Any
 
 from mmkeras.bundle.archive import Archive
 from mmkeras.bundle.archive.unpacked import Unpacked
-from mmkeras.bundle.golden import ANSWERS, Golden, check_tensors, read_answers, read_golden, read_raw, write_golden
+from mmkeras.bundle.golden import ANSWERS, Golden, check_tensors, read_answers, read_golden, read_raw
 from mmkeras.bundle.manifest import (
     MANIFEST_NAME,
     ExportedFile,
-    GoldenFiles,
     Manifest,
-    exported_file,
     read_manifest,
     resolve,
-    write_manifest,
 )
 from mmkeras.core.errors import BundleError, ConfigError, DataError
 from mmkeras.modalities import ModalitySpec, TensorSpec, check_shapes, spec_from_json
 from mmkeras.storage.hashes import digest, is_part_of
 from mmkeras.tasks import TaskSpec, task_from_json
 
-__all__ = [
-    "Bundle",
-    "ExportedFile",
-    "Golden",
-    "GoldenFiles",
-    "Manifest",
-    "digest",
-    "exported_file",
-    "resolve",
-    "write_golden",
-    "write_manifest",
-]
+__all__ = ["Bundle"]
 
 
 @dataclass(frozen=True)
 class Bundle:
     """An opened bundle. Files are hashed when they are loaded; those of a packed bundle when it is opened, too.
 
-    A context manager; leaving it, like `close`, removes what was unpacked. Without it that happens when Python ends.
+    A context manager; leaving it, like `close`, removes unpacked files. Otherwise they are removed when Python ends.
     """
 
     folder: Path
-    """The bundle's folder; for a packed bundle a private one with those of its files that were loaded."""
+    """The bundle's folder; for a packed bundle a private one with its loaded files."""
     manifest: Manifest
-    """Contents of ``manifest.json``."""
     specs: dict[str, ModalitySpec]
     """Modalities by name, with their host-side preprocessing."""
     task: TaskSpec
-    """Decodes outputs into answers."""
     packed: Unpacked | None = None
-    """Where the files come from, for a packed bundle."""
+    """Source of the files of a packed bundle."""
     _checked: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -90,7 +74,7 @@ class Bundle:
 
         Raises:
             BundleError: no bundle there, a damaged or incompatible manifest, or a missing vocabulary.
-            ArchiveError: a packed bundle is damaged, altered or not signed as asked.
+            ArchiveError: a packed bundle is damaged, altered or without the required signature.
             DependencyError: a key is given, and the package that checks signatures is not installed.
         """
         found = resolve(path)
@@ -189,11 +173,7 @@ class Bundle:
         return golden
 
     def golden_raw(self) -> list[dict[str, Any]]:
-        """Return the raw inputs that ``Golden.raw`` points at: a file's ``Path``, a text or ``None``.
-
-        Raises:
-            BundleError: missing or altered.
-        """
+        """Return the raw inputs that ``Golden.raw`` points at: a file's ``Path``, a text or ``None``."""
         for path in self.manifest.golden.files:
             if path.startswith("golden/"):
                 self._load_golden(path)
@@ -201,11 +181,7 @@ class Bundle:
             return read_raw(self.folder)
 
     def golden_answers(self) -> dict[str, Any] | None:
-        """Return the task's answers to the golden outputs; None where the bundle was written without them.
-
-        Raises:
-            BundleError: altered or damaged.
-        """
+        """Return the task's answers to the golden outputs; None where the bundle was written without them."""
         if ANSWERS not in self.manifest.golden.files:
             return None
         self._load_golden(ANSWERS)
@@ -213,9 +189,9 @@ class Bundle:
             return read_answers(self.folder)
 
     def verify(self) -> dict[str, str]:
-        """Check every file's hash and return the problems by path; none if all is as it was exported.
+        """Check every file's hash and return the problems by path; empty if nothing changed since the export.
 
-        What was left out of a packed bundle is no problem; see `holds`.
+        Files left out of a packed bundle are not a problem; see `holds`.
         """
         problems = {}
         listed = {file.path: file.sha256 for file in self.files if self.holds(file)}

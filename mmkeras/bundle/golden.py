@@ -1,10 +1,9 @@
-"""Golden samples: real inputs with the float32 Keras model's outputs, for the proof on the device.
+"""Golden samples: real inputs with the float32 Keras model's outputs, to verify files on the device.
 
-``golden.npz`` holds ``inputs/<tensor>`` (S, ...), ``outputs/<name>`` (S, ...), ``targets`` (S, ...),
-``keys`` (S,), ``scenarios`` (S,) and ``raw`` (S,): the index of the sample's raw inputs in
-``golden/raw.json``, or -1. That file is a list of
-``{"key": ..., "values": {modality: {"text": ...} | {"file": name below golden/} | null}}``. ``golden/answers.json``
-holds what the task says of the outputs: labels by name, and the metric. numpy only.
+``golden.npz`` holds ``inputs/<tensor>`` (S, ...), ``outputs/<name>`` (S, ...), ``targets`` (S, ...), ``keys`` (S,),
+``scenarios`` (S,) and ``raw`` (S,): the index of the sample's raw inputs in ``golden/raw.json``, or -1. That file is a
+list of ``{"key": ..., "values": {modality: {"text": ...} | {"file": name below golden/} | null}}``.
+``golden/answers.json`` holds the task's answers to the outputs, with labels by name, and the metric. numpy only.
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ _ARRAYS = "golden.npz"
 _FOLDER = "golden"
 _RAW = "golden/raw.json"
 ANSWERS = "golden/answers.json"
-"""Answers of the task to the golden outputs."""
 _MAGIC = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"BM": ".bmp", b"RIFF": ".webp", b"GIF8": ".gif"}
 
 
@@ -40,7 +38,7 @@ class Golden:
     """S samples, each in one modality scenario."""
 
     keys: tuple[str, ...]
-    """Key of the sample in its dataset; one sample may stand in several scenarios."""
+    """Key of the sample in its dataset; a sample may occur in several scenarios."""
     scenarios: tuple[str, ...]
     """``all``, ``without_<modality>``, ``empty_<modality>``, ``longest_<modality>``."""
     inputs: dict[str, np.ndarray]
@@ -59,17 +57,14 @@ class Golden:
 def write_golden(
     folder: Path, golden: Golden, raw: Sequence[Mapping[str, Any]] = (), answers: Mapping[str, Any] | None = None
 ) -> GoldenFiles:
-    """Write golden samples into a bundle folder, each file aside and then moved into place.
+    """Write golden samples into a bundle folder, each file beside its place and then moved there.
 
-    Args:
-        folder: the bundle.
-        golden: the samples.
-        raw: raw values by modality of the samples that ``golden.raw`` points at: ``bytes`` or a ``Path``
-            for a file, which is copied as it is; ``str`` for text; ``None`` for a missing modality.
-        answers: from `mmkeras.runtime.answers.answers_of`; not written when not given.
+    ``raw`` are raw values by modality of the samples that ``golden.raw`` points at: ``bytes`` or a ``Path`` for a file,
+    which is copied; ``str`` for text; ``None`` for a missing modality. ``answers`` are from
+    `mmkeras.runtime.replay.answers_of`.
 
     Returns:
-        What the manifest says about them.
+        The entry of the manifest.
 
     Raises:
         BundleError: arrays of different length, or an index outside ``raw``.
@@ -115,11 +110,7 @@ def write_golden(
 
 
 def read_golden(folder: Path) -> Golden:
-    """Read ``golden.npz`` of a bundle. `Bundle.golden` checks its hash first.
-
-    Raises:
-        BundleError: missing, damaged, or arrays that do not belong together.
-    """
+    """Read ``golden.npz`` of a bundle. `Bundle.golden` checks its hash first."""
     path = Path(folder) / _ARRAYS
     try:
         arrays = read_npz(path)
@@ -134,22 +125,12 @@ def read_golden(folder: Path) -> Golden:
         )
     except BundleError:
         raise
-    except Exception as error:  # arrays that were made to harm: no keys, another dtype, no samples
+    except Exception as error:  # hostile arrays: no keys, another dtype, no samples
         raise BundleError(f"{path} cannot be read: {error}. Copy the bundle again.") from error
 
 
 def check_tensors(golden: Golden, inputs: Iterable[TensorSpec], outputs: Iterable[TensorSpec], where: str) -> None:
-    """Refuse golden samples of another model.
-
-    Args:
-        golden: the samples.
-        inputs: the model's inputs.
-        outputs: its outputs.
-        where: the file, for the message.
-
-    Raises:
-        BundleError: an input or output is missing or has another shape.
-    """
+    """Refuse golden samples that lack an input or output of the model, or have it in another shape."""
     for kind, given, tensors in (("inputs", golden.inputs, inputs), ("outputs", golden.outputs, outputs)):
         for tensor in tensors:
             array = given.get(tensor.name)
@@ -162,11 +143,7 @@ def check_tensors(golden: Golden, inputs: Iterable[TensorSpec], outputs: Iterabl
 
 
 def read_raw(folder: Path) -> list[dict[str, Any]]:
-    """Return the raw values that ``Golden.raw`` points at: a file's ``Path``, a text or ``None``.
-
-    Raises:
-        BundleError: ``golden/raw.json`` is missing or damaged.
-    """
+    """Return the raw values that ``Golden.raw`` points at: a file's ``Path``, a text or ``None``."""
     path = Path(folder) / _RAW
     try:
         return [
@@ -178,11 +155,7 @@ def read_raw(folder: Path) -> list[dict[str, Any]]:
 
 
 def read_answers(folder: Path) -> dict[str, Any] | None:
-    """Return what ``golden/answers.json`` holds; None where the bundle has none.
-
-    Raises:
-        BundleError: it is damaged.
-    """
+    """Return what ``golden/answers.json`` holds; None where the bundle has none."""
     path = Path(folder) / ANSWERS
     if not path.is_file():
         return None

@@ -1,7 +1,7 @@
-"""What ``manifest.json`` says about a bundle: its inputs, task, files and where it came from. No TensorFlow.
+"""``manifest.json`` of a bundle: its inputs, task, files and provenance. No TensorFlow.
 
-The file's schema is ``mmkeras/schemas/manifest.schema.json``; the dataclasses below say the same in code.
-Reading checks every key and type, so that a damaged or hand-edited file is answered with the wrong key.
+The file's schema is ``mmkeras/schemas/manifest.schema.json``; the dataclasses below are its equivalent. Reading checks
+every key and type, so that the error for a damaged file names the wrong key.
 """
 
 from __future__ import annotations
@@ -34,9 +34,8 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 2
-"""Version of the manifest's schema that this package writes, and the only one that it reads."""
+"""Version of the manifest's schema; the only one that is read."""
 MANIFEST_NAME = "manifest.json"
-"""File name inside the bundle folder."""
 _HINT = "Copy or export the bundle again."
 
 
@@ -55,16 +54,16 @@ class ExportedFile:
     sha256: str
     """Hex digest of the file; for a folder see `mmkeras.bundle.digest`."""
     tolerances: dict[str, dict[str, list[float]]]
-    """Largest absolute difference to the golden float32 Keras outputs that a self-test accepts, by scenario and output:
-    one number, or one for each channel (last axis), whose units may differ."""
+    """Largest accepted difference to the golden float32 Keras outputs, by scenario and output: one number, or one per
+    channel (last axis), whose units may differ."""
     accepted: bool
     """Whether it passed its gate. A rejected file stays for inspection and is never run."""
     reason: str = ""
     """Why it was rejected; empty for an accepted file."""
     flipped: list[int] = field(default_factory=list)
-    """Rows of golden.npz on which its decision differs from the Keras model's; a self-test holds all others."""
+    """Rows of golden.npz on which its decision differs from the Keras model's; a self-test checks all others."""
     min_runtime: str = ""
-    """Smallest version of TensorFlow Lite that loads a LiteRT file; empty where it does not say."""
+    """Smallest version of TensorFlow Lite that loads a LiteRT file; empty where unknown."""
 
     @property
     def tolerance(self) -> float:
@@ -88,29 +87,27 @@ class Manifest:
     """The whole of ``manifest.json``."""
 
     name: str
-    """Name of the model."""
     version: int
     """Version of the model, also the name of its folder."""
     created: str
-    """When it was exported: ISO 8601 in UTC."""
+    """ISO 8601 in UTC."""
     modalities: tuple[dict[str, Any], ...]
     """`ModalitySpec.to_json` of every modality, in the order of the model's fields."""
     task: dict[str, Any]
     """`TaskSpec.to_json`."""
     files: tuple[ExportedFile, ...]
-    """Every exported file, the rejected ones among them."""
+    """Every exported file, including rejected ones."""
     golden: GoldenFiles
-    """Samples with the reference outputs that every file is tested against on the device."""
+    """Samples with reference outputs, against which every file is tested on the device."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """``config``, ``data_fingerprint``, ``code_revision``, ``packages`` and ``metrics``."""
     schema_version: int = SCHEMA_VERSION
-    """Version of this schema."""
     documents: dict[str, str] = field(default_factory=dict)
     """sha256 by path of texts for people that belong to the files: ``edge/tensorrt.md``."""
 
 
 def resolve(path: str | Path) -> Path:
-    """Return what ``path`` means: a bundle's folder, the newest version in ``saved_models/<name>``, or a packed bundle.
+    """Return the bundle at a path: a folder, the newest version in ``saved_models/<name>``, or a packed bundle.
 
     Raises:
         BundleError: neither.
@@ -159,7 +156,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Read and check ``manifest.json`` of a bundle folder.
 
     Raises:
-        BundleError: missing, cut off, of another schema version, or with a missing key or a wrong type.
+        BundleError: missing, truncated, of another schema version, or with a missing key or a wrong type.
     """
     path = Path(folder) / MANIFEST_NAME
     try:
@@ -189,18 +186,7 @@ def exported_file(
     reason: str = "",
     flipped: Sequence[int] = (),
 ) -> ExportedFile:
-    """Describe a file that was just written into a bundle: its size and sha256 are taken from the disk.
-
-    Args:
-        folder: the bundle.
-        path: the file relative to it; ``.`` for the SavedModel.
-        format: ``saved_model``, ``tflite`` or ``onnx``.
-        precision: ``float32``, ``float16``, ``int8-dynamic``, ``int8-weights``, ``int8`` or ``int8-full``.
-        tolerances: largest absolute difference to the golden outputs that a self-test accepts, by scenario and output.
-        accepted: whether it passed its gate.
-        reason: why it was rejected.
-        flipped: golden samples on which its decision is not the Keras model's.
-    """
+    """Return the manifest entry of a file just written, ``.`` for the SavedModel; see `ExportedFile`."""
     return ExportedFile(
         format=format,
         precision=precision,

@@ -42,13 +42,13 @@ def names(family: str) -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
 
 
-def find(family: str, name: str, room: str = "") -> ModuleType:
+def find(family: str, name: str, module: str = "") -> ModuleType:
     """Import one component's module.
 
     Args:
         family: package below ``mmkeras``.
         name: the component.
-        room: module inside the component's package, for example ``"spec"``; empty for a one-file component.
+        module: module inside the component's package, for example ``"spec"``; empty for a one-file component.
 
     Raises:
         ConfigError: no such component; the message names the nearest one.
@@ -56,10 +56,10 @@ def find(family: str, name: str, room: str = "") -> ModuleType:
     valid = names(family)
     if name not in valid:
         raise ConfigError(f"No {family.rsplit('.', 1)[-1]} component is called {name!r}; {nearest(name, valid)}")
-    return importlib.import_module(f"mmkeras.{family}.{name}" + (f".{room}" if room else ""))
+    return importlib.import_module(f"mmkeras.{family}.{name}" + (f".{module}" if module else ""))
 
 
-def component(protocol: type[P], family: str, name: str, room: str = "") -> P:
+def component(protocol: type[P], family: str, name: str, module: str = "") -> P:
     """Return a component's module as a protocol that says which functions it has.
 
     A method of the protocol that is abstract is required. What the module leaves out of the others is that of the
@@ -69,28 +69,28 @@ def component(protocol: type[P], family: str, name: str, room: str = "") -> P:
         protocol: class of the module's functions and constants.
         family: see `find`.
         name: see `find`.
-        room: see `find`.
+        module: see `find`.
 
     Raises:
         ConfigError: no such component, or one without a required function.
     """
-    module = find(family, name, room)
+    imported = find(family, name, module)
     public = {key for key in dir(protocol) if not key.startswith("_")} | set(protocol.__annotations__)
     own = {
         key: staticmethod(value) if inspect.isfunction(value) else value
-        for key, value in vars(module).items()
+        for key, value in vars(imported).items()
         if key in public
     }
     made = type(protocol.__name__, (protocol,), own)
     if missing := sorted(made.__abstractmethods__):  # type: ignore[attr-defined]
-        raise ConfigError(f"{module.__name__}: expected the functions {', '.join(missing)}, got none")
+        raise ConfigError(f"{imported.__name__}: expected the functions {', '.join(missing)}, got none")
     found: P = made()
     return found
 
 
-def has(family: str, name: str, room: str) -> bool:
+def has(family: str, name: str, module: str) -> bool:
     """Say whether a component's package has a module, for those that are optional."""
-    return importlib.util.find_spec(f"mmkeras.{family}.{name}.{room}") is not None
+    return importlib.util.find_spec(f"mmkeras.{family}.{name}.{module}") is not None
 
 
 def check_options(target: Callable[..., Any], options: Mapping[str, Any], where: str) -> None:

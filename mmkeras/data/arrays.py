@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmkeras.core.errors import DataError
-from mmkeras.data.encode import room
+from mmkeras.data.encode import kind_of
 from mmkeras.data.features import decode_targets, parse
 from mmkeras.data.index import Index
 from mmkeras.data.modules import records_of
@@ -120,7 +120,7 @@ def _tables(index: Index, split: str, spec: ModalitySpec, raw: list[bytes], on_d
 
 def _targets(index: Index, split: str, task: TaskSpec, count: int, on_disk: bool) -> dict[str, np.ndarray]:
     described = {target.name: str(target) for target in task.targets}
-    # Small ones stay in memory: a batch from a file takes longer than one from a tensor.
+    # Small arrays stay in memory: a batch from a file takes longer than one from a tensor.
     large = count > rows_at_once(task.targets, count)
     folder = _folder(index, f"{split}-targets", described) if on_disk and large else None
     return _made(folder, task.targets, count, lambda tables: _fill_targets(tables, index, split, task))
@@ -128,7 +128,7 @@ def _targets(index: Index, split: str, task: TaskSpec, count: int, on_disk: bool
 
 def _folder(index: Index, name: str, described: Any) -> Path:
     text = json.dumps(described, sort_keys=True, default=str).encode()
-    # What is left of damaged shards has other rows than the whole ones.
+    # Damaged shards have fewer rows than their reports say.
     text += "".join(row.origin for row in index.damaged).encode()
     return index.folder / "decoded" / f"{name}-{hashlib.sha256(text).hexdigest()[:12]}"
 
@@ -168,7 +168,7 @@ def _open(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
 def _fill(tables: Mapping[str, np.ndarray], spec: ModalitySpec, raw: list[bytes]) -> None:
     if not raw:
         return
-    decode = records_of(room(spec)).decode
+    decode = records_of(kind_of(spec)).decode
 
     @tf.autograph.experimental.do_not_convert
     def one_batch(values: tf.Tensor) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Converts a dataset once into TFRecord shards with an index; a second call with nothing changed only reads the index.
+"""Converts a dataset once into TFRecord shards with an index; later calls with the same inputs only read the index.
 
-The result lies in ``<data.folder>/<source>-<fingerprint>``. While it is being made it lies beside that in a folder that
-ends in ``.partial``; a run that was killed leaves its finished shards there, and the next one goes on from them.
+The result lies in ``<data.folder>/<source>-<fingerprint>``, and during the conversion in a folder beside it that ends
+in ``.partial``; a killed run leaves its finished shards there, and the next run continues from them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from mmkeras.core.components import Choice, check_options, find
 from mmkeras.core.config import DataConfig
 from mmkeras.core.errors import ConfigError, DataError
-from mmkeras.data.encode import room
+from mmkeras.data.encode import kind_of
 from mmkeras.data.fingerprint import fingerprint, shaped_by
 from mmkeras.data.index import INDEX_FILE, QUARANTINE_FILE, Index, Shard, Split
 from mmkeras.data.labels import only_held_out, tidy_labels
@@ -46,13 +46,13 @@ PACKAGES = ("mmkeras", "tensorflow", "pillow", "numpy")
 
 
 def convert(config: DataConfig, modalities: Mapping[str, Any], task: Any, console: Console | None = None) -> Index:
-    """Convert the configured source, or find it converted.
+    """Convert the configured source, or load it where it is converted already.
 
     Args:
-        config: source, splits, shards and the share of bad rows that is accepted.
+        config: source, splits, shards and the accepted share of bad rows.
         modalities: configuration (or spec) of each modality by name.
-        task: configuration of the task; labels that it does not list are found in the data. A spec will do too.
-        console: where progress is shown; none is when not given.
+        task: configuration (or spec) of the task; labels that it does not list are found in the data.
+        console: where progress is shown; optional.
 
     Raises:
         DataError: the source cannot be read, its splits leak, or too many rows are bad.
@@ -65,9 +65,9 @@ def convert(config: DataConfig, modalities: Mapping[str, Any], task: Any, consol
     inputs = source.fingerprint_inputs()
     digest = fingerprint(inputs, shaped)
     folder = Path(config.folder) / f"{config.source.name}-{digest[:16]}"
-    if (folder / INDEX_FILE).is_file():  # it appears whole; converted data may lie in a read-only folder
+    if (folder / INDEX_FILE).is_file():  # only complete folders have it, and they may be read-only
         return _loaded(folder, console)
-    with contextlib.suppress(OSError):  # named by the lock
+    with contextlib.suppress(OSError):  # reported by the lock
         folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_name(folder.name + ".lock"), console):
         if (folder / INDEX_FILE).is_file():
@@ -77,7 +77,7 @@ def convert(config: DataConfig, modalities: Mapping[str, Any], task: Any, consol
         if _reads_labels(task):
             samples, notes = tidy_labels(samples, task.labels)
         labels, spec = _complete(task, samples, specs)
-        plan = make_plan(samples, config, [name for name, modality in specs.items() if room(modality) != "text"])
+        plan = make_plan(samples, config, [name for name, modality in specs.items() if kind_of(modality) != "text"])
         _check_present(samples, specs)
         plan = replace(plan, notes=(*notes, *plan.notes))
         index_parts = {"fingerprint": digest, "inputs": inputs, "shaped_by": shaped, "labels": labels}
@@ -108,7 +108,7 @@ def _source(config: DataConfig, specs: Mapping[str, ModalitySpec]) -> tuple[Sour
 
 def _reads_labels(task: Any) -> bool:
     """Say whether the raw targets of a task, by configuration or spec, are labels."""
-    return hasattr(task, "labels") and find("tasks", room(task), "spec").Spec.reads_labels
+    return hasattr(task, "labels") and find("tasks", kind_of(task), "spec").Spec.reads_labels
 
 
 def _check_names(modalities: Mapping[str, Any]) -> None:
@@ -135,11 +135,7 @@ def _check_present(samples: list[Sample], modalities: Mapping[str, Any]) -> None
 
 @contextlib.contextmanager
 def _locked(path: Path, console: Console | None) -> Iterator[None]:
-    """Let two runs that want the same data wait for each other.
-
-    Raises:
-        DataError: nothing can be written there.
-    """
+    """Let two runs with the same data wait for each other."""
     say = None if console is None else partial(console.print, markup=False, highlight=False, soft_wrap=True)
     with contextlib.ExitStack() as stack:
         try:
@@ -199,7 +195,7 @@ def _write(
     splits = _splits(plan, works, reports, bad)
     index = Index(
         folder=folder,
-        modalities={name: room(modality) for name, modality in modalities.items()},
+        modalities={name: kind_of(modality) for name, modality in modalities.items()},
         task=spec.to_json(),
         targets={target.name: str(target) for target in spec.targets},
         columns=plan.columns,

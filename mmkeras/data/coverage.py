@@ -10,7 +10,7 @@ from mmkeras.modalities import ModalitySpec
 __all__ = ["LARGEST_SHARES", "coverage", "warnings"]
 
 LARGEST_SHARES = {"unknown": 0.05, "cut": 0.05}
-"""Larger shares are warned of."""
+"""Larger shares cause a warning."""
 _ADVICE = {
     "unknown": "of the tokens are unknown to the vocabulary; train it on such texts, raise vocabulary_size, or check "
     "the language of a given vocabulary",
@@ -19,26 +19,16 @@ _ADVICE = {
 
 
 def coverage(specs: Mapping[str, ModalitySpec], samples: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Return the shares of every modality that has some, for example ``{"text": {"unknown": 0.01, "cut": 0.2}}``.
-
-    Args:
-        specs: modality specs by name.
-        samples: raw values by modality, ``None`` where it is missing.
-    """
+    """Return the shares of every modality that has some, for example ``{"text": {"unknown": 0.01, "cut": 0.2}}``."""
     measured = {name: spec for name, spec in specs.items() if spec.coverage(())}
-    if not measured:  # nothing is read for nothing
+    if not measured:  # no sample needs to be read
         return {}
     values = [{name: sample.get(name) for name in measured} for sample in samples]
     return {name: dict(spec.coverage(each[name] for each in values)) for name, spec in measured.items()}
 
 
 def warnings(found: Mapping[str, Mapping[str, float]], where: str) -> list[str]:
-    """Return a sentence for each share above its limit.
-
-    Args:
-        found: from `coverage`.
-        where: what was measured, for example ``the split train``.
-    """
+    """Return a warning for each share of `coverage` above its limit; ``where`` is for example ``the split train``."""
     return [
         f"{name}: in {where}, {share:.1%} {_ADVICE[kind]}."
         for name, shares in found.items()

@@ -1,12 +1,12 @@
 """Batches for training and evaluation.
 
-The training stream has no end. Its batch number k depends on the seed and on k alone: a stream that starts at step k
-gives exactly the batches k, k + 1, ... of one that began at 0. Workers that share it each give their part of every such
-batch, augmented as it is in the whole. Three caches feed it:
+The training stream is endless. Its batch number k depends on the seed and on k alone: a stream that starts at step k
+gives exactly the batches k, k + 1, ... of one that began at 0. Workers that share it each give their part of every
+batch, augmented as in the whole batch. Three caches feed it:
 
 - ``memory``: decoded once into arrays; a batch is a gather from them.
 - ``disk``: the same arrays in files beside the shards; the same batches as ``memory``.
-- ``none``: read and decoded anew in every pass, with a shuffle buffer; other batches of the same samples.
+- ``none``: read and decoded in every pass, with a shuffle buffer; other batches of the same samples.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from mmkeras.core.errors import DataError
 from mmkeras.data.arrays import load_arrays
-from mmkeras.data.features import check_specs, decode, decode_targets, parse, to_elements
+from mmkeras.data.features import check_specs, decode, decode_targets, parse, ready, to_elements
 from mmkeras.data.index import Index
 from mmkeras.data.seeds import derive
 from mmkeras.data.streams import Position, from_arrays, from_shards
@@ -58,14 +58,14 @@ def train_dataset(
     Args:
         index: the converted data.
         specs: modality specs by name.
-        configs: modality configurations by name; they say how to augment.
+        configs: modality configurations by name, with the augmentation.
         task_spec: names outputs and targets.
         batch_size: samples in a batch of this worker.
         seed: of order, augmentation and modality dropout.
-        start_step: batches left out.
+        start_step: batches to skip.
         augment: whether to augment.
         modality_dropout: chance that a modality is dropped from a sample; never all of them.
-        modality_dropout_start: step from which on modalities are dropped.
+        modality_dropout_start: first step with modality dropout.
         cache: ``memory``, ``disk`` or ``none``.
         shuffle_buffer: records that are shuffled together without a cache.
         num_shards: workers; each gives its part of the same batches of ``num_shards * batch_size`` samples.
@@ -77,7 +77,7 @@ def train_dataset(
 
     Raises:
         DataError: no training samples, or specs that do not fit the data.
-        ConfigError: an augmentation that a part of the samples cannot follow.
+        ConfigError: an augmentation that some inputs or targets cannot follow.
     """
     check_specs(index, specs, task_spec)
     if augment:
@@ -104,7 +104,7 @@ def train_dataset(
         return to_elements(inputs, task_spec, targets, weight, batch_size)
 
     steps = tf.data.Dataset.counter(start_step)
-    return _ready(tf.data.Dataset.zip(steps, stream).map(finish, num_parallel_calls=tf.data.AUTOTUNE))
+    return ready(tf.data.Dataset.zip(steps, stream).map(finish, num_parallel_calls=tf.data.AUTOTUNE))
 
 
 def eval_dataset(
@@ -118,16 +118,10 @@ def eval_dataset(
 ) -> tf.data.Dataset:
     """Return a split once, in the order of `read_samples`; the last batch may be smaller.
 
-    Args:
-        index: the converted data.
-        split: ``validation``, ``test`` or ``train``.
-        specs: modality specs by name.
-        task_spec: names outputs and targets.
-        batch_size: samples in a batch.
-        cache: ``memory`` keeps the decoded batches for the next pass, as validation after every epoch wants it.
+    ``cache="memory"`` keeps the decoded batches for the next pass, as needed for validation after every epoch.
 
     Returns:
-        Batches as `train_dataset` gives them, without augmentation and dropout.
+        Batches as from `train_dataset`, without augmentation and dropout.
 
     Raises:
         DataError: no samples in the split, or specs that do not fit the data.
@@ -142,12 +136,4 @@ def eval_dataset(
     dataset = tf.data.TFRecordDataset(index.files(split)).batch(batch_size)
     dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(-(-index.samples(split) // batch_size)))
-    return _ready(dataset.cache() if cache == "memory" else dataset)
-
-
-def _ready(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    options = tf.data.Options()
-    options.deterministic = True
-    # Shards are shared out above; TensorFlow must not share them out once more.
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
+    return ready(dataset.cache() if cache == "memory" else dataset)

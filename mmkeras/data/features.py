@@ -9,14 +9,14 @@ from typing import Any
 import tensorflow as tf
 
 from mmkeras.core.errors import DataError
-from mmkeras.data.encode import room, target_key
+from mmkeras.data.encode import kind_of, target_key
 from mmkeras.data.index import Index
 from mmkeras.data.modules import records_of
 from mmkeras.data.targets import decode_target
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
 
-__all__ = ["Batch", "check_specs", "decode", "decode_targets", "parse", "to_elements"]
+__all__ = ["Batch", "check_specs", "decode", "decode_targets", "parse", "ready", "to_elements"]
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,12 @@ class Batch:
 
 
 def check_specs(index: Index, specs: Mapping[str, ModalitySpec], task: TaskSpec) -> None:
-    """Check that the data has what a model wants.
+    """Check that the data fits a model.
 
     Raises:
-        DataError: a modality that the data does not have, targets in another encoding, or labels (names of numbers, a
-            camera) other than those that the targets were encoded with.
+        DataError: a modality is missing, or the targets have another encoding, other labels, or another camera.
     """
-    got = {name: room(spec) for name, spec in specs.items()}
+    got = {name: kind_of(spec) for name, spec in specs.items()}
     missing = {name: kind for name, kind in got.items() if index.modalities.get(name) != kind}
     if missing:
         raise DataError(f"{index.folder}: expected the modalities {missing}, got {index.modalities}. Convert again")
@@ -86,7 +85,7 @@ def decode(specs: Mapping[str, ModalitySpec], batch: Batch) -> dict[str, tf.Tens
     inputs: dict[str, tf.Tensor] = {}
     for name, spec in specs.items():
         rows = tf.where(batch.present[name])
-        decoded = records_of(room(spec)).decode(spec, tf.gather_nd(batch.raw[name], rows))
+        decoded = records_of(kind_of(spec)).decode(spec, tf.gather_nd(batch.raw[name], rows))
         count = tf.size(batch.weight, tf.int64)
         for tensor in spec.tensors:
             shape = tf.concat([[count], tf.constant(tensor.shape, tf.int64)], axis=0)
@@ -116,3 +115,11 @@ def to_elements(
     names = {output.name: task.target_of(output.name) for output in task.outputs}
     by_output = {output: sized(targets[name]) for output, name in names.items() if name is not None}
     return {name: sized(value) for name, value in inputs.items()}, by_output, sized(weight)
+
+
+def ready(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Return a dataset in a fixed order, prefetched, that TensorFlow does not share out among workers once more."""
+    options = tf.data.Options()
+    options.deterministic = True
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)

@@ -11,7 +11,7 @@ from typing import Any
 from mmkeras.core.components import find
 from mmkeras.core.config import DataConfig
 from mmkeras.core.errors import ConfigError
-from mmkeras.data.encode import room
+from mmkeras.data.encode import kind_of
 from mmkeras.data.index import SCHEMA_VERSION
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
@@ -32,7 +32,7 @@ def shaped_by(config: DataConfig, modalities: Mapping[str, ModalitySpec], task: 
     modalities and task name in ``shapes_records`` counts too.
     """
     spec = _early(task, modalities)
-    shaping = find("tasks", room(task), "spec").Spec.shapes_records
+    shaping = find("tasks", kind_of(task), "spec").Spec.shapes_records
     options = {key: getattr(spec or task, key) for key in shaping if spec or key in vars(task)}
     every = dataclasses.asdict(config)
     # Where the dataset lies does not count: what is in it does, by `SourceBase.fingerprint_inputs`.
@@ -41,7 +41,7 @@ def shaped_by(config: DataConfig, modalities: Mapping[str, ModalitySpec], task: 
     value = {
         "data": {key: every[key] for key in SHAPING},
         "modalities": {name: _kind(modality) for name, modality in sorted(modalities.items())},
-        "task": {"kind": room(task), **options},
+        "task": {"kind": kind_of(task), **options},
         # What is derived from the modalities, such as the size of a mask.
         "targets": None if spec is None else {target.name: str(target) for target in spec.targets},
     }
@@ -62,7 +62,7 @@ def _early(task: Any, modalities: Mapping[str, ModalitySpec]) -> TaskSpec | None
 
 def _kind(modality: ModalitySpec) -> Any:
     shaping = {key: getattr(modality, key) for key in modality.shapes_records}
-    return {"kind": room(modality), **shaping} if shaping else room(modality)
+    return {"kind": kind_of(modality), **shaping} if shaping else kind_of(modality)
 
 
 def fingerprint(inputs: Mapping[str, str], shaped: Mapping[str, Any]) -> str:

@@ -12,10 +12,10 @@ from mmkeras.core.typed import Checked, read_json
 from mmkeras.data.quarantine import BadRow
 from mmkeras.storage.files import write_json
 
-__all__ = ["INDEX_FILE", "QUARANTINE_FILE", "SCHEMA_VERSION", "Index", "Shard", "Split"]
+__all__ = ["INDEX_FILE", "Index", "QUARANTINE_FILE", "SCHEMA_VERSION", "Shard", "Split", "check_lengths", "lengths_fit"]
 
 SCHEMA_VERSION = 3
-"""Changes when shards or index change their form; older folders are then converted anew."""
+"""Changes with the form of shards or index; older folders are then converted again."""
 INDEX_FILE = "index.json"
 QUARANTINE_FILE = "quarantine.csv"
 
@@ -25,9 +25,7 @@ class Shard:
     """One TFRecord file."""
 
     file: str
-    """Its name in the folder."""
     samples: int
-    """Records in it."""
     size: int
     """Bytes."""
 
@@ -37,17 +35,15 @@ class Split:
     """One side of the data. ``rows == samples + quarantined + left_out``."""
 
     rows: int
-    """Rows that the source has for it."""
+    """Rows of the source."""
     samples: int
-    """Rows converted."""
     quarantined: int
-    """Rows in quarantine."""
     left_out: int
     """Rows beyond ``data.limit``."""
     shards: tuple[Shard, ...]
-    """Its files in order."""
+    """In order."""
     classes: dict[str, int]
-    """Samples by label; a sample with several labels counts for each, a regression has none."""
+    """Samples by label; a sample with several labels counts for each; empty for a regression."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +51,14 @@ class Index:
     """A converted dataset."""
 
     folder: Path
-    """Where shards, index and quarantine report lie."""
     fingerprint: str
     """Hash of the inputs and of the configuration that shaped the shards."""
     inputs: dict[str, str]
-    """What the source says identifies its inputs."""
+    """Identification of the inputs by the source."""
     shaped_by: dict[str, Any]
     """The configuration that shaped the shards."""
     modalities: dict[str, str]
-    """Room by modality name, for example ``{"image": "image", "text": "text"}``."""
+    """Component by modality name, for example ``{"image": "image", "text": "text"}``."""
     task: dict[str, Any]
     """The task's spec at conversion, as JSON."""
     targets: dict[str, str]
@@ -75,15 +70,14 @@ class Index:
     splits: dict[str, Split]
     """``train``, ``validation`` and ``test``, as far as they have rows."""
     unassigned: int = 0
-    """Bad rows that could not be read far enough to know their split."""
+    """Bad rows without a known split."""
     notes: tuple[str, ...] = ()
-    """What was merged, kept together or is unusual in rows that are used."""
+    """Rows that were merged or kept together, and unusual rows that are used."""
     reasons: dict[str, int] = field(default_factory=dict)
     """Quarantined rows by reason."""
     written_by: dict[str, str] = field(default_factory=dict)
-    """Package versions."""
     damaged: tuple[BadRow, ...] = ()
-    """Records that could not be read back; found by `mmkeras.data.salvage.usable` and never saved."""
+    """Unreadable records, found by `mmkeras.data.salvage.usable` and never saved."""
 
     @property
     def rows(self) -> int:
@@ -101,11 +95,7 @@ class Index:
         return self.folder / QUARANTINE_FILE
 
     def split(self, name: str) -> Split:
-        """Return one split.
-
-        Raises:
-            DataError: it has no samples.
-        """
+        """Return one split."""
         split = self.splits.get(name)
         if split is None or not split.samples:
             valid = [key for key, value in self.splits.items() if value.samples]
@@ -128,10 +118,10 @@ class Index:
 
     @classmethod
     def load(cls, folder: Path) -> Index:
-        """Read the index of a folder and check that its shards are there, by size.
+        """Read the index of a folder and check that its shards exist with the right size.
 
         Raises:
-            DataError: no index, one of another version, or shards that are missing or cut off.
+            DataError: no index, one of another version, or shards that are missing or truncated.
         """
         path, hint = Path(folder) / INDEX_FILE, "Delete the folder and convert again"
         try:
@@ -153,3 +143,31 @@ class Index:
             if size != shard.size:
                 raise DataError(f"{file}: expected {shard.size} bytes, got {size}. Delete the folder and convert again")
         return index
+
+
+_HEADER, _AROUND = 8, 16
+"""Bytes of a length; of the length, its checksum and that of the record."""
+
+
+def lengths_fit(path: Path) -> bool:
+    """Return whether the records of a file lie end to end in it."""
+    total, offset = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while offset < total:
+            file.seek(offset)
+            offset += _AROUND + int.from_bytes(file.read(_HEADER), "little")
+    return offset == total
+
+
+def check_lengths(index: Index, split: str) -> None:
+    """Check the shards of a split."""
+    for name in index.files(split):
+        try:
+            fits = lengths_fit(Path(name))
+        except OSError as error:
+            raise DataError(f"{name}: cannot be read: {error.strerror}. Delete the folder and convert again") from None
+        if not fits:
+            raise DataError(
+                f"{name}: a shard is damaged: its records are longer or shorter than the file. Delete the folder and "
+                "convert again"
+            )

@@ -1,9 +1,8 @@
-"""Labels as people read them: spellings that look the same are one class, and the conversion says so.
+"""Normalises labels: spellings that look the same become one class, and the conversion reports them.
 
-The rule: blanks around a label are cut, blanks within it become one, marks that cannot be seen are removed, letters
-are composed (`tidy`). A whole number is the same as text, as an integer and as a float; ``1.0`` is ``1`` where both
-occur. A date is written as ISO 8601 has it. Case makes a difference: labels that differ in case only are reported, not
-merged.
+Blanks around a label are cut, blanks within it become one, invisible marks are removed, and letters are composed
+(`tidy`). A whole number is the same as text, as an integer and as a float; ``1.0`` is ``1`` where both occur. A date is
+written as in ISO 8601. Labels that differ only in case are reported, not merged.
 """
 
 from __future__ import annotations
@@ -27,15 +26,14 @@ _POINT_ZERO = re.compile(r"([+-]?\d+)\.0+")
 
 
 def tidy_labels(samples: Sequence[Sample], listed: Iterable[str] = ()) -> tuple[list[Sample], list[str]]:
-    """Return the samples with their labels by the rule, and what was merged or should be looked at.
+    """Return the samples with normalised labels, and notes on merged or suspicious ones.
 
-    Args:
-        samples: of any source; a target that is no label stays as it is.
-        listed: labels that the task knows; a label that equals one of them by the rule is written as that one.
+    A target that is not a label stays unchanged. A label that equals one of ``listed``, the labels of the task, is
+    written as that one.
     """
     counts = Counter(value for sample in samples for value in _values(sample.target))
     names = _names(counts, listed)
-    # What is text, a whole number or a boolean already is read by its text.
+    # Texts, whole numbers and booleans are compared by their text.
     changed = {
         value for value, name in names.items() if str(value[1]) != name or not isinstance(value[1], str | bool | int)
     }
@@ -49,11 +47,7 @@ def tidy_labels(samples: Sequence[Sample], listed: Iterable[str] = ()) -> tuple[
 
 
 def only_held_out(classes: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Return a warning where validation or test have a class of which training has no sample.
-
-    Args:
-        classes: samples by label, by split.
-    """
+    """Return a warning about classes, by split, that occur in validation or test but not in training."""
     train = classes.get("train", {})
     found = {
         label: ", ".join(f"{count} in {split}" for split in classes if (count := classes[split].get(label, 0)))

@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mmkeras.core.config import DataConfig
-from mmkeras.data.contents import contents_of
 from mmkeras.data.quarantine import BadRow
 from mmkeras.data.sources import Sample
 from mmkeras.data.splits import SPLITS, assign, check, check_groups, fill
-from mmkeras.data.together import grouped, on_both_sides
+from mmkeras.data.together import contents_of, grouped, on_both_sides
 
 __all__ = ["Plan", "make_plan"]
 
@@ -25,13 +24,12 @@ class Plan:
     shards: list[tuple[str, str, list[Sample]]]
     """File name, split and rows of every shard."""
     bad: list[BadRow]
-    """Rows that could not be read far enough to be planned."""
+    """Rows without a known split."""
     left_out: dict[str, int]
     """Rows beyond the limit, by split."""
     columns: tuple[str, ...]
-    """Columns to slice by, sorted."""
     notes: tuple[str, ...] = ()
-    """What was kept together, stands on both sides, or is unusual in rows that are used."""
+    """Rows kept together, files in several splits, and unusual rows that are used."""
 
     @property
     def rows(self) -> int:
@@ -42,17 +40,12 @@ class Plan:
 def make_plan(samples: Sequence[Sample], config: DataConfig, files: Collection[str] = ()) -> Plan:
     """Assign rows to splits and shards.
 
-    Rows without a group that share a file stay on one side: ``data.keep_together``.
+    Rows without a group that share a file stay in one split: ``data.keep_together``; ``files`` names the modalities of
+    files or bytes.
 
-    Training rows are shuffled here once, so that a stream from the shards is mixed however the source is sorted. The
-    other splits keep the source's order. Records hold a number in place of a group's name, which may be that of a
-    person: groups are numbered within each split in the order of its rows. A sample without a group has a number of its
-    own.
-
-    Args:
-        samples: all rows.
-        config: splits, shards and limit.
-        files: names of the modalities whose values are files or bytes.
+    Training rows are shuffled here once, so that the stream is mixed whatever the order of the source. The other splits
+    keep that order. Records hold a number instead of a group's name, which may identify a person: groups are numbered
+    within each split in the order of its rows. A sample without a group has its own number.
 
     Raises:
         DataError: see `check` and `check_groups`.
@@ -63,7 +56,7 @@ def make_plan(samples: Sequence[Sample], config: DataConfig, files: Collection[s
     together, notes = (good, []) if config.keep_together == "none" else grouped(good, contents)
     splits = assign(together, config)
     check_groups(good, splits)
-    if notes:  # groups that nobody asked for must not cost a split
+    if notes:  # groups found by default must not cost a split
         splits = fill(together, splits, config)
     good = together
     notes = [*_remarks(good), *notes, *on_both_sides(good, contents, splits)]

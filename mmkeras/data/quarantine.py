@@ -23,9 +23,8 @@ class BadRow:
     origin: str
     """Where it stands: ``table.csv:17``."""
     key: str
-    """Its name."""
     split: str
-    """The split it would have gone to; empty where the row could not be read that far."""
+    """The split of the row; empty where unknown."""
     part: str
     """The modality, ``target`` or ``row``."""
     reason: str
@@ -50,14 +49,9 @@ def reasons(rows: Sequence[BadRow]) -> dict[str, int]:
 
 
 def check_share(rows: Sequence[BadRow], checked: int, total: int, largest: float, report: Path) -> None:
-    """Stop as soon as too many rows are bad, whatever the rest is like.
+    """Stop as soon as too many rows are bad, whatever follows.
 
-    Args:
-        rows: the bad ones.
-        checked: rows looked at so far.
-        total: rows there are.
-        largest: share that is still accepted.
-        report: where all of them are written to, before the error is raised.
+    ``checked`` rows of ``total`` are read so far. All bad rows are written to ``report`` before the error.
 
     Raises:
         DataError: a summary with the reasons by count and the first examples.
@@ -78,14 +72,14 @@ def check_share(rows: Sequence[BadRow], checked: int, total: int, largest: float
 
 
 def _shown(row: BadRow) -> BadRow:
-    """Return a row as ``privacy.redact`` lets it be written: where it stands is told, what stands there is not."""
+    """Return a row with its key and values redacted as ``privacy.redact`` demands; its place stays."""
     now = redaction()
     return replace(row, key=now.name(row.key), reason=now.about(row.reason, [row.key]))
 
 
 def _kind(reason: str) -> str:
     """Cut what differs from row to row: quoted values, paths before a colon, numbers."""
-    # Cut first: the patterns would take hours on a cell of a hundred thousand letters.
+    # Cut first: the patterns would take hours on a cell of 100,000 letters.
     first = (reason.splitlines() or [""])[0][:400].split("; did you mean")[0].split("; Valid:")[0]
     first = re.sub(r"^\S*[/\\]?\S+\.\w{1,5}: |^image of \d+ bytes: ", "", first)
     first = re.sub(r"'[^']*'|\"[^\"]*\"", "'...'", first)

@@ -13,8 +13,7 @@ import numpy as np
 
 from mmkeras.core.errors import DataError
 from mmkeras.data.encode import target_key
-from mmkeras.data.index import Index
-from mmkeras.data.lengths import check_lengths
+from mmkeras.data.index import Index, check_lengths
 from mmkeras.data.modules import records_of
 from mmkeras.tasks import TargetSpec, task_from_json
 from mmkeras.tasks._targets import as_rows
@@ -26,9 +25,8 @@ __all__ = ["Record", "iterate_samples", "read_samples", "read_targets", "explain
 
 _HINT = "Delete the folder and convert again"
 RECORDS = 64
-"""Records read at once."""
 _PARSED = 1024
-"""Records of which `read_targets` parses the targets at once; its batches are larger where they are small."""
+"""Records of which `read_targets` parses the targets at once; more for small targets."""
 _TARGET_ROWS = 65_536
 
 
@@ -41,9 +39,8 @@ class Record:
     values: dict[str, bytes | str | None]
     """Raw value by modality: the bytes of a file, a text, or ``None`` where it is missing."""
     target: np.ndarray
-    """Encoded target, of the shape and dtype of the task's spec; of several a record array of one row, by name."""
+    """Encoded target, of the task's shape and dtype; several targets are a record array of one row, by name."""
     weight: float
-    """Weight in loss and metrics."""
     columns: dict[str, str]
     """Columns to slice by."""
     group: int = 0
@@ -51,12 +48,7 @@ class Record:
 
 
 def read_samples(index: Index, split: str, limit: int | None = None) -> list[Record]:
-    """Return the samples of a split in the order in which `eval_dataset` gives them.
-
-    Args:
-        index: the converted data.
-        split: ``train``, ``validation`` or ``test``.
-        limit: only the first so many.
+    """Return the samples of a split in the order of `eval_dataset`, at most ``limit``.
 
     Raises:
         DataError: no samples in the split, or a damaged shard.
@@ -67,7 +59,7 @@ def read_samples(index: Index, split: str, limit: int | None = None) -> list[Rec
 def iterate_samples(index: Index, split: str) -> Iterator[Record]:
     """Yield the samples of a split one by one."""
     targets = _targets_of(index)
-    raws = {name: records_of(room).raw for name, room in index.modalities.items()}
+    raws = {name: records_of(kind).raw for name, kind in index.modalities.items()}
     for example in _examples(index, split):
         try:
             record = _record(example, raws, targets)
@@ -108,11 +100,7 @@ def _bytes(feature: Any) -> bytes:
 
 
 def _targets_of(index: Index) -> tuple[TargetSpec, ...]:
-    """Return the targets that the records hold.
-
-    Raises:
-        DataError: the index and its task name other targets.
-    """
+    """Return the targets of the records."""
     targets = task_from_json(index.task).targets
     if index.targets != {spec.name: str(spec) for spec in targets}:
         raise DataError(f"{index.folder}: its index names the targets {index.targets}, not those of its task. {_HINT}")
@@ -122,7 +110,7 @@ def _targets_of(index: Index) -> tuple[TargetSpec, ...]:
 def read_targets(index: Index, split: str) -> Iterator[np.ndarray]:
     """Yield the encoded targets of a split in batches (n, ...), without its raw values.
 
-    A batch holds all rows of a split whose targets are small, and fewer the larger they are.
+    A batch holds all rows of a split with small targets, and fewer of large ones.
 
     Raises:
         DataError: no samples in the split, or a damaged shard.
@@ -157,7 +145,7 @@ def _examples(index: Index, split: str) -> Iterator[tf.train.Example]:
 
     check_lengths(index, split)
     with explained_errors(index):
-        # A step of the iterator costs more than most records: it takes many at once.
+        # A step of the iterator takes longer than most records, so each reads many.
         for batch in tf.data.TFRecordDataset(index.files(split)).batch(RECORDS).as_numpy_iterator():
             try:
                 yield from map(tf.train.Example.FromString, batch)
@@ -169,18 +157,14 @@ def _examples(index: Index, split: str) -> Iterator[tf.train.Example]:
 
 @contextmanager
 def explained_errors(index: Index) -> Iterator[None]:
-    """Turn TensorFlow's errors about damaged shards into errors that say what to do.
-
-    Raises:
-        DataError: a shard is damaged or gone, or holds records of another form.
-    """
+    """Turn TensorFlow's errors about damaged shards into a `DataError` with advice."""
     import tensorflow as tf
 
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
         raise DataError(f"{index.folder}: a shard is damaged ({error.message[:400]}). {_HINT}") from None
-    except UnicodeDecodeError:  # TensorFlow quotes the record in a message that it then cannot read
+    except UnicodeDecodeError:  # TensorFlow's message quotes bytes of the record that are no valid UTF-8
         raise DataError(
             f"{index.folder}: a shard holds a record that is not a valid tf.train.Example. {_HINT}"
         ) from None

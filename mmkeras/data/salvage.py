@@ -1,7 +1,7 @@
-"""Damaged shards: records with a wrong checksum are left out within a budget; beyond it file and offset are named.
+"""Damaged shards: records with a wrong checksum are left out, up to a limit.
 
 A TFRecord is 8 bytes of length, 4 of their checksum, the content, and 4 of its checksum (CRC-32C, masked). TensorFlow
-stops at the first wrong one. What is whole is copied to ``salvaged/`` beside the shards, and read from there.
+stops at the first wrong one. Valid records are copied to ``salvaged/`` beside the shards, and read from there.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from mmkeras.core.errors import DataError
-from mmkeras.data.index import QUARANTINE_FILE, Index, Shard, Split
-from mmkeras.data.lengths import lengths_fit
+from mmkeras.data.index import QUARANTINE_FILE, Index, Shard, Split, lengths_fit
 from mmkeras.data.quarantine import BadRow, write_report
 
 if TYPE_CHECKING:
@@ -25,19 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["SALVAGED", "usable"]
 
 SALVAGED = "salvaged"
-"""Folder beside the shards with what is left of damaged ones."""
+"""Folder beside the shards with the valid records of damaged ones."""
 _HEADER = 12
 _FRAME = 16
 _BLOCK = 1 << 20
 
 
 def usable(index: Index, most: int, console: Console | None = None) -> Index:
-    """Read every record once, and return an index without those that are damaged.
-
-    Args:
-        index: the converted data.
-        most: damaged records in all splits that are left out.
-        console: where they are reported.
+    """Read every record once, and return an index without damaged records, at most ``most`` in all splits.
 
     Returns:
         The same index where nothing is damaged. Else one whose ``damaged`` names each record left out, and whose
@@ -75,15 +69,11 @@ def usable(index: Index, most: int, console: Console | None = None) -> Index:
 
 
 def _readable(path: Path) -> tuple[int, bool]:
-    """Return how many records can be read one after the other, and whether the file ends there.
-
-    Raises:
-        DataError: the file is gone.
-    """
+    """Return the number of readable records, and whether the file ends after them."""
     import tensorflow as tf
 
     count = 0
-    # TensorFlow makes room for what a length says before it looks whether so much is there.
+    # TensorFlow allocates what a length says before it checks that the file is that long.
     if path.is_file() and not lengths_fit(path):
         return 0, False
     try:
@@ -131,7 +121,7 @@ def _salvage(folder: Path, shard: Shard, split: str, most: int) -> tuple[Shard, 
         BadRow(f"{path}:{offset}", "", split, "record", f"damaged at byte {offset} of the shard: {reason}")
         for offset, reason in sorted(damaged)
     ]
-    # A damaged length hides where the next record begins: as many are lost as are missing.
+    # A damaged length hides where the next record begins: the lost ones are those missing at the end.
     rows += [
         BadRow(f"{path}:{sorted(damaged)[0][0]}", "", split, "record", "lost with the damaged record before it")
         for _ in range(lost - len(rows))

@@ -10,7 +10,7 @@ __all__ = ["derive", "shuffled_positions"]
 def derive(seed: int | tf.Tensor, *parts: int | tf.Tensor) -> tf.Tensor:
     """Return a stateless seed int32 (2,) for a seed and any whole numbers, such as step, worker and purpose.
 
-    Only stateless operations are used throughout the data: the others also depend on TensorFlow's global seed.
+    The data uses only stateless operations, because the others also depend on TensorFlow's global seed.
     """
     base = tf.stack([tf.cast(seed, tf.int64), tf.constant(0, tf.int64)])
     for part in parts:
@@ -19,15 +19,9 @@ def derive(seed: int | tf.Tensor, *parts: int | tf.Tensor) -> tf.Tensor:
 
 
 def shuffled_positions(samples: int, seed: int, start: int) -> tf.data.Dataset:
-    """Return an endless stream of shuffled passes over ``samples`` numbers, from its element ``start`` on.
+    """Return an endless stream of shuffled passes over ``samples`` numbers, int64 scalars, from element ``start`` on.
 
-    Args:
-        samples: numbers in a pass; each pass is a permutation of its own.
-        seed: of the stream.
-        start: elements left out; whole passes among them cost nothing.
-
-    Returns:
-        int64 scalars, each from 0 up to ``samples``.
+    Each pass is a permutation of its own; skipped passes cost nothing.
     """
 
     @tf.autograph.experimental.do_not_convert

@@ -1,8 +1,8 @@
-"""One shard: a TFRecord file and the report that says it is complete.
+"""One shard: a TFRecord file and the report that marks it complete.
 
-The features of a record: a bytes feature per modality with its encoded value, ``<modality>_present`` int64, a bytes
-feature ``target/<name>`` per target (`mmkeras.tasks.TargetSpec` encodes it), ``weight`` float, ``group`` int64, ``key``
-bytes, and ``columns`` bytes, a JSON object.
+A record has a bytes feature per modality with its encoded value, ``<modality>_present`` int64, a bytes feature
+``target/<name>`` per target (`mmkeras.tasks.TargetSpec` encodes it), ``weight`` float, ``group`` int64, ``key`` bytes,
+and ``columns`` bytes, a JSON object.
 """
 
 from __future__ import annotations
@@ -41,11 +41,7 @@ class ShardReport:
 
     @classmethod
     def load(cls, path: Path) -> ShardReport:
-        """Read a report.
-
-        Raises:
-            DataError: it is damaged.
-        """
+        """Read a report."""
         hint = "Delete it; its shard is then written again"
         return Checked(str(path), DataError, hint).build(cls, read_json(path, DataError, hint))
 
@@ -71,7 +67,7 @@ def finished(work: ShardWork) -> ShardReport | None:
         return None
     try:
         report = ShardReport.load(work.report)
-    except DataError:  # not the report of a whole shard
+    except DataError:  # the report of an incomplete shard
         return None
     path = work.folder / work.file
     return report if path.is_file() and path.stat().st_size == report.size else None

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from mmkeras.core.errors import DataError
-from mmkeras.data.features import check_specs, decode, decode_targets, parse, to_elements
+from mmkeras.data.features import check_specs, decode, decode_targets, parse, ready, to_elements
 from mmkeras.data.index import Index
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
@@ -17,15 +17,11 @@ __all__ = ["bounds", "shared_dataset"]
 
 
 def bounds(samples: int, batch_size: int, replicas: int) -> np.ndarray:
-    """Return where the parts of a split begin, int64 (steps, replicas + 1).
+    """Return the bounds of the parts of a split, int64 (steps, replicas + 1).
 
     In step t replica r has the samples from ``[t, r]`` up to ``[t, r + 1]``. Parts differ by one sample at most and
-    none is empty: a replica with an empty batch would divide by zero in its mean loss.
-
-    Args:
-        samples: of the split.
-        batch_size: samples that all replicas together evaluate in a step, as a guide.
-        replicas: of the whole cluster.
+    none is empty: a replica with an empty batch would divide by zero in its mean loss. ``batch_size`` is a guide for
+    the samples of all replicas in a step.
 
     Raises:
         DataError: fewer samples than replicas.
@@ -52,21 +48,13 @@ def shared_dataset(
     first: int = 0,
     count: int | None = None,
 ) -> tf.data.Dataset:
-    """Return the parts of some replicas of a split, once; decoded anew only in the first pass.
+    """Return the parts of some replicas of a split, once; decoded only in the first pass.
 
-    Args:
-        index: the converted data.
-        split: ``validation``, ``test`` or ``train``.
-        specs: modality specs by name.
-        task: names outputs and targets.
-        batch_size: samples that all replicas together evaluate in a step, as a guide.
-        replicas: of the whole cluster.
-        first: the first replica of this worker.
-        count: its replicas; all when not given.
+    ``batch_size`` guides the number of samples of all replicas in a step. ``replicas`` are those of the whole cluster,
+    ``first`` and ``count`` the replicas of this worker, by default all.
 
     Returns:
-        Batches ``(inputs, {output: target}, weight)`` as `mmkeras.data.dataset.eval_dataset` gives them, those of a
-        step's replicas one after the other.
+        Batches as from `mmkeras.data.dataset.eval_dataset`, those of a step's replicas one after the other.
 
     Raises:
         DataError: no samples in the split, fewer than replicas, or specs that do not fit the data.
@@ -90,8 +78,4 @@ def shared_dataset(
         return to_elements(decode(specs, batch), task, decode_targets(task, batch), batch.weight, None)
 
     dataset = tf.data.Dataset.from_tensor_slices((place[starts], stops - starts))
-    dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).cache()
-    options = tf.data.Options()
-    options.deterministic = True
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
+    return ready(dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).cache())

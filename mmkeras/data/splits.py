@@ -19,13 +19,9 @@ def assign(samples: Sequence[Sample], config: DataConfig) -> list[str]:
 
     A sample keeps the split that its dataset gives it, except that validation is taken from training where the dataset
     has test samples but no validation samples. Where a dataset has a test split, samples without a split go to training
-    and validation alone. A side is chosen by a hash of the seed and the sample's group (its key, where it has none):
-    samples of one group always stand together, whatever their order, and a sample stays where it is when others come.
-    Where the dataset says the split of some samples of a group, the others follow the first of them.
-
-    Args:
-        samples: all samples.
-        config: shares and seed; see `check`.
+    and validation alone. The split follows from a hash of the seed and the sample's group (its key, where it has none):
+    samples of one group are always together, whatever their order, and a sample stays where it is when others are
+    added. Where the dataset gives the split of some samples of a group, the others follow the first of them.
     """
     own = {sample.split for sample in samples}
     has_test = "test" in own
@@ -52,15 +48,10 @@ def assign(samples: Sequence[Sample], config: DataConfig) -> list[str]:
 
 
 def fill(samples: Sequence[Sample], splits: Sequence[str], config: DataConfig) -> list[str]:
-    """Return the splits with a group moved into each side that is wanted and would be empty: few groups leave gaps.
+    """Return the splits with a group moved into each requested split that would be empty: few groups leave gaps.
 
-    Only samples whose split the dataset does not say are moved: of those in training (or validation, for test) the
-    group that was drawn nearest to the empty side, as long as another one stays.
-
-    Args:
-        samples: all samples, with their groups.
-        splits: from `assign`.
-        config: shares and seed.
+    Only samples without a split from the dataset are moved: of those in training (or validation, for test) the
+    group with the hash nearest to the empty split, as long as another one stays.
     """
     result = list(splits)
     own = {sample.split for sample in samples}
@@ -92,10 +83,10 @@ def position(name: str, seed: int) -> float:
 
 
 def check(samples: Sequence[Sample], config: DataConfig) -> None:
-    """Check the shares and, with ``split_by_group``, that every sample has the group that its dataset gives it.
+    """Check the shares and, with ``split_by_group``, that every sample has a group.
 
     Raises:
-        DataError: shares out of range, or a sample without the group it needs.
+        DataError: shares out of range, or a sample without a required group.
     """
     train, validation = config.train_share, config.validation_share
     if train <= 0 or validation < 0 or train + validation > 1 + 1e-9:
@@ -112,10 +103,10 @@ def check(samples: Sequence[Sample], config: DataConfig) -> None:
 
 
 def check_groups(samples: Sequence[Sample], splits: Iterable[str]) -> None:
-    """Check that no group of the dataset stands on both sides: only the dataset's own splits can tear one apart.
+    """Check that no group of the dataset is in several splits: only the dataset's own splits can cause that.
 
     Raises:
-        DataError: a group on both sides; that is a leak, and no row of it is more wrong than the others.
+        DataError: a group in several splits: a leak, in which no row is more wrong than the others.
     """
     seen: dict[str, tuple[str, str]] = {}
     torn: dict[str, str] = {}

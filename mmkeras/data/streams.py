@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from mmkeras.core.config import DataConfig
 from mmkeras.data.arrays import Arrays
 from mmkeras.data.features import decode, decode_targets, parse
 from mmkeras.data.index import Index
@@ -16,7 +17,7 @@ from mmkeras.data.seeds import derive, shuffled_positions
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
 
-__all__ = ["Position", "from_arrays", "from_shards", "shuffled_records"]
+__all__ = ["Position", "batch_keys", "from_arrays", "from_shards", "shuffled_records"]
 
 SHARDS_AT_ONCE = 4
 
@@ -30,7 +31,7 @@ class Position:
     seed: int
     """Of the order."""
     start_step: int = 0
-    """Batches left out."""
+    """Batches to skip."""
     num_shards: int = 1
     """Workers."""
     shard: int = 0
@@ -38,7 +39,7 @@ class Position:
 
 
 def from_arrays(arrays: Arrays, specs: Mapping[str, ModalitySpec], at: Position) -> tf.data.Dataset:
-    """Gather batches (inputs, targets by name, weight).
+    """Return batches (inputs, targets by name, weight) gathered from arrays.
 
     All workers walk one order and take their part of every global batch.
     """
@@ -82,11 +83,12 @@ def _taker(array: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
 def from_shards(
     index: Index, specs: Mapping[str, ModalitySpec], task: TaskSpec, at: Position, shuffle_buffer: int
 ) -> tf.data.Dataset:
-    """Read batches (inputs, targets by name, weight) from the shards.
+    """Return batches (inputs, targets by name, weight) read from the shards.
 
-    Records are shuffled in blocks of the buffer's size: a tf.data shuffle would also depend on the global seed. What is
-    left out at the start is read within its pass, but not decoded. Every worker reads all records, so that the batches
-    are the same however many share them, and decodes its part of each batch alone: decoding is what takes the time.
+    Records are shuffled in blocks of the buffer's size: a tf.data shuffle would also depend on the global seed. Records
+    skipped at the start are read within their pass, but not decoded. Every worker reads all records, so that the
+    batches are the same for any number of workers, and decodes only its part of each batch: decoding takes most of the
+    time.
     """
 
     @tf.autograph.experimental.do_not_convert
@@ -124,3 +126,21 @@ def shuffled_records(index: Index, at: Position, shuffle_buffer: int) -> tf.data
     first = at.start_step * global_batch
     records = tf.data.Dataset.counter(first // samples).flat_map(one_pass).skip(first % samples)
     return records.batch(global_batch, drop_remainder=True)
+
+
+def batch_keys(index: Index, config: DataConfig, at: Position) -> list[str]:
+    """Return the keys of the first batch of a stream, in its order; ``config`` gives cache and shuffle buffer."""
+    whole = at.batch_size * at.num_shards
+    mine = slice(at.shard * at.batch_size, (at.shard + 1) * at.batch_size)
+    if config.cache == "none":
+        batch = next(iter(shuffled_records(index, at, config.shuffle_buffer)))
+        return _keys(batch)[mine]
+    positions = next(iter(shuffled_positions(index.samples("train"), at.seed, at.start_step * whole).batch(whole)))
+    records = tf.data.TFRecordDataset(index.files("train")).batch(1024)
+    every = [key for batch in records for key in _keys(batch)]
+    return [every[int(position)] for position in positions.numpy()[mine]]
+
+
+def _keys(serialised: tf.Tensor) -> list[str]:
+    parsed = tf.io.parse_example(serialised, {"key": tf.io.FixedLenFeature((), tf.string)})
+    return [key.decode("utf-8", "backslashreplace") for key in parsed["key"].numpy()]

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import hashlib
+import os
+import stat
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
 
 from mmkeras.data.sources import Sample
+from mmkeras.media.dicom.frames import split_frame
 
-__all__ = ["grouped", "on_both_sides"]
+__all__ = ["contents_of", "grouped", "on_both_sides"]
 
 
 def grouped(samples: Sequence[Sample], contents: Sequence[tuple[str, ...]]) -> tuple[list[Sample], list[str]]:
     """Return the samples with a group for those that have none and share a file, and a note on them.
 
     The group is that of another row with the file, or else the key of the first such row in the table: so the first
-    row stays on its side when others with its file come later, and rows that share nothing stay where they are.
-
-    Args:
-        samples: all samples.
-        contents: what each of them holds, from `mmkeras.data.contents.contents_of`.
+    row stays in its split when others with its file are added, and rows that share nothing stay where they are.
+    ``contents`` come from `mmkeras.data.together.contents_of`.
     """
     roots = _joined(contents)
     members: Counter[int] = Counter(roots)
@@ -44,13 +47,7 @@ def grouped(samples: Sequence[Sample], contents: Sequence[tuple[str, ...]]) -> t
 
 
 def on_both_sides(samples: Sequence[Sample], contents: Sequence[tuple[str, ...]], splits: Sequence[str]) -> list[str]:
-    """Return a warning where the same file stands in several splits.
-
-    Args:
-        samples: all samples.
-        contents: what each of them holds.
-        splits: the split of each.
-    """
+    """Return a warning where the same file is in several splits."""
     sides: dict[str, dict[str, str]] = {}
     rows: Counter[str] = Counter()
     for sample, names, split in zip(samples, contents, splits, strict=True):
@@ -85,3 +82,76 @@ def _joined(contents: Sequence[tuple[str, ...]]) -> list[int]:
             one, other = root(first.setdefault(name, row)), root(row)
             parents[max(one, other)] = min(one, other)
     return [root(row) for row in range(len(contents))]
+
+
+PIECE = 4096
+
+
+def contents_of(
+    samples: Sequence[Sample], modalities: Collection[str], by: Literal["content", "path"] = "content"
+) -> list[tuple[str, ...]]:
+    """Return the files and bytes of each sample as names: equal where path or content is.
+
+    Only values that are paths or bytes have names. Only files with the size and three pieces of another one are read
+    completely. Texts are left out: questions and captions repeat, and that is no leak. To keep equal texts on one side,
+    name their column as the group.
+    """
+    held = [
+        [value for name in modalities if (value := _path_or_bytes(sample.values.get(name))) is not None]
+        for sample in samples
+    ]
+    paths = {value for values in held for value in values if isinstance(value, str)}
+    sizes = {path: size for path in sorted(paths) if (size := _size(path))}
+    names = {path: f"path {path}" for path in sizes}
+    if by == "content":
+        alike: Iterable[list[str]] = [list(sizes)]
+        for key in (sizes.__getitem__, lambda path: _digest(path, sizes[path]), _digest):
+            alike = [same for paths in alike for same in _alike(paths, key)]
+        for same in alike:
+            names |= dict.fromkeys(same, names[same[0]])
+    return [
+        tuple(
+            found
+            for value in values
+            if (found := names.get(value) if isinstance(value, str) else f"bytes {hashlib.sha256(value).hexdigest()}")
+        )
+        for values in held
+    ]
+
+
+def _path_or_bytes(value: Any) -> str | bytes | None:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value) or None
+    return str(split_frame(value)[0]) if isinstance(value, str | os.PathLike) else None
+
+
+def _size(path: str) -> int:
+    """Return the bytes of a file; 0 for what is no file: that has no content to compare."""
+    try:
+        state = Path(path).stat()
+    except (OSError, ValueError):
+        return 0
+    return state.st_size if stat.S_ISREG(state.st_mode) else 0
+
+
+def _alike(paths: list[str], key: Callable[[str], Any]) -> list[list[str]]:
+    """Return those of some paths that have a key in common with others."""
+    groups: dict[Any, list[str]] = defaultdict(list)
+    for path in paths:
+        groups[key(path)].append(path)
+    return [group for key, group in groups.items() if key is not None and len(group) > 1]
+
+
+def _digest(path: str, size: int = 0) -> str | None:
+    """Return a hash of a file, or of three pieces of it where its size is given; ``None`` where it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with Path(path).open("rb") as stream:
+            for place in (0, size // 2, max(size - PIECE, 0)) if size else ():
+                stream.seek(place)
+                digest.update(stream.read(PIECE))
+            while not size and (piece := stream.read(2**20)):
+                digest.update(piece)
+    except OSError:
+        return None
+    return digest.hexdigest()

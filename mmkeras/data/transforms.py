@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmkeras.data.encode import room
+from mmkeras.data.encode import kind_of
 from mmkeras.data.modules import records_of, target_records_of
 from mmkeras.data.seeds import derive
 from mmkeras.layers.draws import uniform
@@ -42,7 +42,7 @@ def augment(
         Inputs and targets.
     """
     seeds = {name: derive(seed[0], seed[1], number) for number, name in enumerate(specs)}
-    records = {name: records_of(room(spec)) for name, spec in specs.items()}
+    records = {name: records_of(kind_of(spec)) for name, spec in specs.items()}
     first, _ = leader(specs, configs)
     if first:
         count = tf.shape(inputs[specs[first].tensors[0].name])[0]

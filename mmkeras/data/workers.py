@@ -1,14 +1,17 @@
 """Converts shards: worker processes check and encode the rows, this process writes them.
 
-Checking is the work (every image is decoded), and it needs no TensorFlow: a worker starts in a fraction of a second and
-stays small. Writing needs TensorFlow's record writer, since the CRC-32C of a TFRecord is slow in Python, and what is
-written is read once by the decoder that training uses (`proof`); this process imports TensorFlow once, as training will
-anyway. Workers are fresh processes: TensorFlow does not survive a fork.
+Checking takes most of the time (every image is decoded) and needs no TensorFlow: a worker starts in a fraction of a
+second and stays small. Writing needs TensorFlow's record writer, because the CRC-32C of a TFRecord is slow in Python,
+and the records are decoded once by the training decoder (`proof`); this process imports TensorFlow once, as training
+will anyway. Workers are fresh processes: TensorFlow does not survive a fork.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import hashlib
+import inspect
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -16,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from mmkeras.core.errors import DataError
 from mmkeras.core.parallel import WorkerDied, WorkerPool
-from mmkeras.data.encode import Encoded, Encoder
-from mmkeras.data.proof import Proof
+from mmkeras.data.encode import Encoded, Encoder, kind_of
+from mmkeras.data.modules import records_of
 from mmkeras.data.quarantine import BadRow
 from mmkeras.data.shards import ShardReport, ShardWork, finished, write_shard
 from mmkeras.data.sources import Sample
@@ -26,10 +29,49 @@ from mmkeras.tasks import TaskSpec
 if TYPE_CHECKING:
     from mmkeras.core.console import Console
 
-__all__ = ["write_shards"]
+__all__ = ["Proof", "write_shards"]
+
+
+class Proof:
+    """Proves encoded rows, each distinct value once, with the ``proven`` of every modality whose records have one.
+
+    Workers check values without TensorFlow, with a library of their own (Pillow). A value that only that library can
+    decode would end a training much later, with an error about the shard.
+    """
+
+    def __init__(self, modalities: Mapping[str, Any]) -> None:
+        self._configs = dict(modalities)
+        proven = {name: records_of(kind_of(config)).proven for name, config in modalities.items()}
+        # The default reads every record: nothing of it need be remembered.
+        self._proven = {name: each for name, each in proven.items() if inspect.isfunction(each)}
+        self._replaced: dict[tuple[str, bytes], bytes | None] = {}
+
+    def proven(self, rows: Sequence[Encoded | BadRow]) -> list[Encoded | BadRow]:
+        """Return the rows; a value that the training decoder refuses is replaced by one that it reads."""
+        result = list(rows)
+        for name in self._proven:
+            self._prove(name, result)
+        return result
+
+    def _prove(self, name: str, rows: list[Encoded | BadRow]) -> None:
+        values = {
+            at: (value, (name, hashlib.blake2b(value, digest_size=16).digest()))
+            for at, row in enumerate(rows)
+            if isinstance(row, Encoded) and (value := row.values[name]) is not None
+        }
+        new = {key: value for value, key in values.values() if key not in self._replaced}
+        for (key, value), proven in zip(
+            new.items(), self._proven[name](self._configs[name], list(new.values())), strict=True
+        ):
+            self._replaced[key] = None if proven == value else proven
+        for at, (_, key) in values.items():
+            row, replaced = rows[at], self._replaced[key]
+            if replaced is not None and isinstance(row, Encoded):
+                rows[at] = dataclasses.replace(row, values={**row.values, name: replaced})
+
 
 CHUNK_ROWS = 128
-"""Rows that go to a worker and back in one message."""
+"""Rows in one message to a worker and back."""
 FEW_ROWS = 1000
 """Fewer rows than this are not worth starting processes."""
 
@@ -43,7 +85,7 @@ def write_shards(
     workers: int,
     console: Console | None,
 ) -> Iterator[ShardReport]:
-    """Write every shard that is not there yet, and yield all reports, those of finished shards first.
+    """Write every missing shard, and yield all reports, those of finished shards first.
 
     Raises:
         DataError: a worker process died.

@@ -1,8 +1,8 @@
-"""In training, a modality that reads the others also answers by itself: an extra output beside each output of a model.
+"""In training, a modality that reads the others also answers alone: an extra output beside each output of a model.
 
-The graph of a model has no such outputs. After the reading stand layers of the class `keras.layers.Identity`: they
-compute nothing, are in no exported file, and are found by their names in a saved model too. In training, what follows
-the reading runs once for both answers, (2 B, ...), so that batch statistics are those of both.
+The graph of a model has no such outputs. Layers of the class `keras.layers.Identity` follow the attention: they compute
+nothing, are in no exported file, and are found by their names in a saved model. In training, the layers after the
+attention run once for both answers, (2 B, ...), so that batch statistics are those of both.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ SHARE = 0.5
 """Weight of their losses, beside those of the outputs."""
 
 _READER = "fusion_cross_1_norm"
-"""Name of the layer that the tokens enter first, before they have read anything."""
+"""Name of the first layer of the attention, whose input has read nothing."""
 
 _PREFIX = "fusion_alone_"
 _PARTS = ("values", "mask", "readout", "distances")
 
 
 def after_reading(values: Any, mask: Any, readout: Any, distances: Any | None) -> tuple[Any, Any, Any, Any | None]:
-    """Return everything that the layers after the reading depend on as it is, with names.
+    """Return everything that the layers after the attention depend on, unchanged and named.
 
     Args:
-        values: tokens that have read the others, (B, N, D).
+        values: tokens after the attention, (B, N, D).
         mask: of the tokens, int32 (B, N).
-        readout: measurements of what they read, (B, N, M).
-        distances: the guess of each token itself, then those that were read, (B, N, K); or None.
+        readout: measurements read by the attention, (B, N, M).
+        distances: each token's own estimate, then those read from the others, (B, N, K); or None.
     """
     found = None if distances is None else _named(distances, "distances")
     return _named(values, "values"), _named(mask, "mask"), _named(readout, "readout"), found
@@ -43,12 +43,8 @@ def after_reading(values: Any, mask: Any, readout: Any, distances: Any | None) -
 def extra_outputs(model: keras.Model) -> Callable[[Any], dict[str, Any]] | None:
     """Return a function from inputs to the outputs in training and, beside each, one ``<output>_alone``.
 
-    Args:
-        model: a functional model from `mmkeras.model.build_model`, also one that was saved and loaded. Its layers are
-            shared.
-
-    Returns:
-        The function, or None where the modality does not answer alone.
+    It is None where the modality does not answer alone. The model may come from `mmkeras.model.build_model` or from a
+    file; its layers are shared.
     """
     names = {layer.name for layer in model.layers}
     # Parts that no output depends on are not in the model.

@@ -1,29 +1,28 @@
-"""Attention between things that have a place in one picture: what is near counts more, and measurements are passed on.
+"""Attention between tokens with a place in one picture: near keys count more, and measurements are passed on.
 
-A term -(d / s)**2 is added to every score, d being the distance of query and key across the picture and s a learned
-reach, one per head: narrow heads find the points on a cell's own object, wide ones see what is around it. Heights do
-not count: many radars do not measure them.
+A term -(d / s)**2 is added to every score, where d is the distance of query and key across the picture and s a learned
+reach per head: heads with a short reach find the points on a cell's own object, those with a long one its surroundings.
+Heights do not count, because many radars do not measure them.
 
-Where the keys know how far away they are, each query says how far away it believes its own object to be, as logits over
-steps of distance: they are added to the scores of the points at that distance. So what a camera guesses picks, among
-the points in its column, the one that measures it.
+Where the keys have distances, each query predicts logits over steps of distance, which are added to the scores of the
+points at that distance. So the camera's estimate selects, among the points in its column, the one that measures it.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from mmkeras.fusion._distance import DistanceBelief, distances, fit, placed
 from mmkeras.layers.attention import KeepsScores
 
-__all__ = ["LearnedMap", "SpatialAttention"]
+__all__ = ["DistanceLogits", "LearnedMap", "SpatialAttention", "distances", "distance_scores", "placed"]
 
 NARROWEST, WIDEST = 0.025, 0.25
-"""Reach of the first and the last head across the picture before training, as shares of its width."""
+"""Initial reach of the first and the last head across the picture, as shares of its width."""
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -33,17 +32,17 @@ class SpatialAttention(KeepsScores, layers.Layer):
     Inputs: queries (B, T, D), keys (B, S, D), valid int (B, S); optionally the positions of both, (B, T, 2) and
     (B, S, 2) or, with the logarithm of the distance, (B, S, 3), and measurements (B, S, M).
 
-    Outputs: what was read (B, T, D); weights (B, heads, T, S), which do not add up to 1 where the null key was read;
-    the readout (B, T, heads * (M + 1)): each head's weighted mean of the measurements, and how much it read at all.
-    Where the keys know their distances, also the logarithms of distances, float32 (B, T, 1 + heads): what the query
-    believes, and what each head read.
+    Outputs: the values read (B, T, D); weights (B, heads, T, S), which do not add up to 1 where the null key was read;
+    the readout (B, T, heads * (M + 1)): each head's weighted mean of the measurements, and its total weight.
+    Where the keys have distances, also the logarithms of distances, float32 (B, T, 1 + heads): the query's own
+    estimate, and one per head.
 
     The softmax is taken over valid keys by multiplication, without a huge negative number, which would take the
     whole range of an int8 tensor.
 
     Args:
         heads: attention heads; must divide D.
-        dropout: share dropped from what was read in training.
+        dropout: share of the result dropped in training.
     """
 
     def __init__(self, heads: int, dropout: float = 0.0, **kwargs: Any) -> None:
@@ -70,10 +69,11 @@ class SpatialAttention(KeepsScores, layers.Layer):
                 initializer=lambda shape, dtype: ops.convert_to_tensor(reach, dtype),
                 name="inverse_reach",
             )
-        self._belief = None
+        self._distance_logits = None
         if _know_distances(input_shape):
-            self._belief = DistanceBelief(name="belief", dtype=self.dtype_policy)
-            self._belief.build((None, None, width))
+            # The name is part of saved weights.
+            self._distance_logits = DistanceLogits(name="belief", dtype=self.dtype_policy)
+            self._distance_logits.build((None, None, width))
 
     def call(self, inputs: Any, training: bool | None = None) -> tuple[Any, ...]:
         """Read the valid keys."""
@@ -84,9 +84,9 @@ class SpatialAttention(KeepsScores, layers.Layer):
         null = ops.sum(q * ops.cast(self._null, q.dtype), axis=-1, keepdims=True)
         if len(inputs) > 3:
             scores = scores - ops.cast(self._apart(inputs[3], inputs[4]), scores.dtype)
-        belief = None if self._belief is None else self._belief(queries)
-        if belief is not None:
-            scores = scores + ops.cast(ops.expand_dims(fit(belief, inputs[4]), 1), scores.dtype)
+        logits = None if self._distance_logits is None else self._distance_logits(queries)
+        if logits is not None:
+            scores = scores + ops.cast(ops.expand_dims(distance_scores(logits, inputs[4]), 1), scores.dtype)
         real = ops.expand_dims(ops.expand_dims(ops.cast(valid, scores.dtype), 1), 1)
         scores = ops.where(real > 0, scores, null)
         highest = ops.maximum(ops.max(scores, axis=-1, keepdims=True), null)
@@ -95,9 +95,9 @@ class SpatialAttention(KeepsScores, layers.Layer):
         read = ops.reshape(ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3)), (-1, *queries.shape[1:]))
         read = self._drop(self._output(read), training=training)
         readout = self._read_out(weights, inputs[5] if len(inputs) > 5 else None)
-        if belief is None:
+        if logits is None:
             return read, weights, readout
-        return read, weights, readout, distances(weights, belief, inputs[4])
+        return read, weights, readout, distances(weights, logits, inputs[4])
 
     def _split(self, x: Any) -> Any:
         """Return (B, N, D) as (B, heads, N, D / heads)."""
@@ -107,7 +107,7 @@ class SpatialAttention(KeepsScores, layers.Layer):
         """Return the squared distances across the picture (B, heads, T, S) in units of each head's reach."""
         column = ops.expand_dims(second[:, :, 0], 1)
         apart = ops.square(ops.expand_dims(first[:, :, 0], 2) - column)
-        # A token without a place is equally near to all.
+        # A token without a position is equally near to all.
         apart = apart * ops.cast(placed(second), apart.dtype)
         return ops.reshape(ops.square(self._reach), (1, self.heads, 1, 1)) * ops.expand_dims(apart, 1)
 
@@ -139,11 +139,7 @@ def _know_distances(input_shape: Any) -> bool:
 
 @keras.saving.register_keras_serializable("mmkeras")
 class LearnedMap(layers.Layer):
-    """Gives every sample the same learned map of queries (B, cells, D), whatever tokens (B, N, D) it is called on.
-
-    Args:
-        cells: number of queries.
-    """
+    """Gives every sample the same learned map of queries (B, cells, D), whatever tokens (B, N, D) it is called on."""
 
     def __init__(self, cells: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -166,3 +162,66 @@ class LearnedMap(layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {**super().get_config(), "cells": self.cells}
+
+
+STEPS = np.linspace(math.log(1.5), math.log(100.0), 32, dtype=np.float32)
+"""Logarithms of distances in metres, 14 % apart."""
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class DistanceLogits(layers.Layer):
+    """Logits of each distance step for each query: (B, T, D) -> float32 (B, T, steps).
+
+    The steps are of the logarithm of the distance, so that the distribution can have two modes: a man at 12 m, a lorry
+    at 40 m. The score of a point that measures a distance is interpolated between the steps on both sides of it.
+    """
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create the two Dense layers."""
+        inner = 2 * int(input_shape[-1] or 0)
+        self._inner = layers.Dense(inner, name="inner", dtype=self.dtype_policy)
+        self._inner.build(input_shape)
+        self._outer = layers.Dense(len(STEPS), name="outer", dtype=keras.config.floatx())
+        self._outer.build((*input_shape[:-1], inner))
+
+    def call(self, queries: Any) -> Any:
+        """Return the logits of each distance step."""
+        return self._outer(ops.gelu(self._inner(queries), approximate=True))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return (B, T, steps)."""
+        return (*input_shape[:-1], len(STEPS))
+
+
+def placed(position: Any) -> Any:
+    """Return float (B, 1, S): 1 for keys that have a place, given their positions (B, S, 2 or 3)."""
+    return ops.expand_dims(ops.cast(ops.greater(position[:, :, 0], -0.5), keras.config.floatx()), 1)
+
+
+def distance_scores(logits: Any, position: Any) -> Any:
+    """Return the logits (B, T, steps) at keys (B, S, 3): float32 (B, T, S), 0 for keys without a place."""
+    step = float(STEPS[1] - STEPS[0])
+    distance = ops.clip(ops.cast(position[:, :, 2:3], keras.config.floatx()), float(STEPS[0]), float(STEPS[-1]))
+    # Linear between neighbouring steps. STEPS stays numpy: a tensor would become an input of the ONNX graph.
+    share = ops.relu(1.0 - ops.abs(distance - STEPS) / step)
+    return ops.matmul(logits, ops.transpose(share, (0, 2, 1))) * placed(position)
+
+
+def distances(weights: Any, logits: Any, position: Any) -> Any:
+    """Return logarithms of distances, float32 (B, T, 1 + heads): the mean of the distribution, then one per head.
+
+    The attention weight that is not on keys with a place goes to the mean, so that the model still works when the radar
+    fails and no division is needed.
+
+    Args:
+        weights: attention weights (B, heads, T, S).
+        logits: of the distance steps (B, T, steps).
+        position: of the keys, (B, S, 3).
+    """
+    mean = ops.sum(ops.softmax(logits, axis=-1) * STEPS, axis=-1)
+    weights = ops.cast(weights, keras.config.floatx()) * ops.expand_dims(placed(position), 1)
+    known = ops.expand_dims(ops.expand_dims(ops.cast(position[:, :, 2], keras.config.floatx()), 1), 1)
+    rest = 1.0 - ops.sum(weights, axis=-1)
+    found = ops.sum(weights * known, axis=-1) + rest * ops.expand_dims(mean, 1)
+    # Transposed last: LiteRT's converter makes x - 1 of 1 - x where x is transposed.
+    return ops.transpose(ops.concatenate([ops.expand_dims(mean, 1), found], axis=1), (0, 2, 1))

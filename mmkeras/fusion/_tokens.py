@@ -1,8 +1,8 @@
-"""Pieces that the fusions share: clearing, joining and pooling tokens under masks.
+"""Parts shared by the fusions: clearing, joining and pooling tokens under masks.
 
-Masked positions are cleared by selection, never by arithmetic, so that their content has no influence on any
-output or gradient, whatever it is. No masked value is a huge negative number, except inside Keras' own
-softmax: one such number would take the whole range of an int8 tensor.
+Masked positions are cleared by selection, never by arithmetic, so that their content never reaches an output or
+gradient. No masked value is a huge negative number, except inside Keras' own softmax: one such number would take the
+whole range of an int8 tensor.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from mmkeras.layers.tokens import Fused, Tokens
 __all__ = ["align", "attend", "check", "clear", "expand", "fused", "join", "masked_max", "masked_mean"]
 
 
-def check(tokens: Mapping[str, Tokens], *, heads: int = 1, layers: int = 1, dropout: float = 0.0) -> int:
-    """Check what every fusion is given and return the common width D.
+def check(
+    tokens: Mapping[str, Tokens], *, heads: int = 1, layers: int = 1, feed_forward: int = 1, dropout: float = 0.0
+) -> int:
+    """Check the modalities and options of a fusion, and return the common width D.
 
     Raises:
         ConfigError: no modality, different widths, or an option outside its range.
@@ -35,8 +37,9 @@ def check(tokens: Mapping[str, Tokens], *, heads: int = 1, layers: int = 1, drop
     if heads < 1 or width % heads:
         fitting = [h for h in range(1, width + 1) if width % h == 0][:8]
         problems.append(f"heads: expected a divisor of the width {width} (such as {fitting}), got {heads}")
-    if layers < 1:
-        problems.append(f"layers: expected at least 1, got {layers}")
+    for name, value in (("layers", layers), ("feed_forward", feed_forward)):
+        if value < 1:
+            problems.append(f"{name}: expected at least 1, got {value}")
     if not 0.0 <= dropout < 1.0:
         problems.append(f"dropout: expected a share from 0 up to, but not including, 1; got {dropout}")
     if problems:
@@ -50,9 +53,9 @@ def clear(values: Any, mask: Any) -> Any:
 
 
 def align(tokens: Mapping[str, Tokens], width: int) -> dict[str, Tokens]:
-    """Bring every modality into one space by its own Dense and LayerNormalization; masked positions are zero.
+    """Project every modality with its own Dense and LayerNormalization; masked positions are zero.
 
-    The normalisation's learned offset is at the same time the embedding that tells modalities apart.
+    The normalisation's learned offset also serves as the embedding of the modality.
     """
     aligned = {}
     for name, each in tokens.items():
@@ -88,13 +91,13 @@ def masked_max(tokens: Tokens) -> Any:
 
 
 def attend(queries: Any, keys: Tokens, heads: int, dropout: float, name: str) -> Any:
-    """Return what queries (B, T, D) read from the real keys (B, S, D) by multi-head attention.
+    """Return the result of multi-head attention of queries (B, T, D) over the real keys (B, S, D).
 
     The layer's second output holds the attention weights (B, heads, T, S). A single key gets a masked one beside it.
     """
     values, mask = keys.values, ops.cast(keys.mask, "bool")
     if values.shape[1] == 1:
-        # Keras takes a softmax over one value for a mistake and warns; here it is a modality with one token.
+        # Keras warns of a softmax over one value; here it is a modality with one token.
         values, mask = ops.pad(values, [[0, 0], [0, 1], [0, 0]]), ops.pad(mask, [[0, 0], [0, 1]], constant_values=False)
     layer = keras.layers.MultiHeadAttention(heads, int(queries.shape[-1]) // heads, dropout=dropout, name=name)
     # (B, 1, S): every query sees the same keys. Indexing with None would become FlexStridedSlice in LiteRT.
@@ -116,14 +119,7 @@ def expand(x: Any, inner: int, dropout: float, name: str, *, gated: bool = False
 
 
 def fused(tokens: Mapping[str, Tokens], merged: Any, layers: int, dropout: float) -> Fused:
-    """Return ``gelu(W merged + b)``, ``layers`` times, as the pooled vector.
-
-    Args:
-        tokens: the aligned modalities, whose width the vector gets.
-        merged: what the fusion made of them (B, D') for any D'.
-        layers: Dense layers after the merge.
-        dropout: share dropped after each of them in training.
-    """
+    """Return ``gelu(W merged + b)``, ``layers`` times, in the width of the modalities, as the pooled vector."""
     width = int(next(iter(tokens.values())).values.shape[-1])
     for i in range(1, layers + 1):
         merged = keras.layers.Dense(width, name=f"fusion_merged_{i}")(merged)

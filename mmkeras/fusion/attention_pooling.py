@@ -1,4 +1,4 @@
-"""Learned queries look over the tokens of all modalities and take what they need."""
+"""Attention of learned queries over the tokens of all modalities."""
 
 from __future__ import annotations
 
@@ -30,30 +30,20 @@ def fuse(
         heads: attention heads; must divide the width.
         layers: Dense layers with gelu after the pooling.
         dropout: share dropped from attention weights, from what is read and after each of these layers in training.
-
-    Returns:
-        The pooled vector (B, D).
-
-    Raises:
-        ConfigError: an option is out of range.
     """
     width = check(tokens, heads=heads, layers=layers, dropout=dropout)
     if queries < 1:
         raise ConfigError(f"queries: expected at least 1, got {queries}")
     aligned = align(tokens, width)
     keys = join(aligned)
-    asked = LearnedQueries(queries, name="fusion_queries")(keys.values)
-    found = attend(asked, keys, heads, dropout, "fusion_pooling_1")
+    vectors = LearnedQueries(queries, name="fusion_queries")(keys.values)
+    found = attend(vectors, keys, heads, dropout, "fusion_pooling_1")
     return fused(aligned, keras.layers.Flatten(name="fusion_found")(found), layers, dropout)
 
 
 @keras.saving.register_keras_serializable("mmkeras")
 class LearnedQueries(keras.layers.Layer):
-    """The same learned vectors for every sample: values (B, N, D) -> (B, queries, D); the values' content is not used.
-
-    Args:
-        queries: number of vectors.
-    """
+    """The same learned vectors for every sample: values (B, N, D) -> (B, queries, D), whatever the values are."""
 
     def __init__(self, queries: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)

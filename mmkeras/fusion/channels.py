@@ -26,9 +26,6 @@ def fuse(tokens: dict[str, Tokens], *, layers: int = 2, dropout: float = 0.0) ->
 
     Returns:
         The pooled vector (B, D) and the mixed tokens (B, N, D), which are of all modalities, with their grid.
-
-    Raises:
-        ConfigError: maps of different sizes, or an option out of range.
     """
     width = check(tokens, layers=layers, dropout=dropout)
     grids = {name: each.grid for name, each in tokens.items() if each.grid}

@@ -19,12 +19,6 @@ def fuse(tokens: dict[str, Tokens], *, layers: int = 1, dropout: float = 0.0) ->
         tokens: modalities by name.
         layers: Dense layers with gelu after the concatenation; the first one returns to the width.
         dropout: share dropped after each of them in training.
-
-    Returns:
-        The pooled vector (B, D).
-
-    Raises:
-        ConfigError: an option is out of range.
     """
     aligned = align(tokens, check(tokens, layers=layers, dropout=dropout))
     means = [masked_mean(each) for each in aligned.values()]

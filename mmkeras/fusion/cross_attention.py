@@ -30,46 +30,40 @@ def fuse(
 ) -> Fused:
     """Let one modality read the others through a pre-norm decoder (Vaswani et al. 2017, Xiong et al. 2020).
 
-    Each layer adds to the querying tokens what they read from the memory (the other modalities), what they
-    read from each other, and a feed-forward step; each step sees its input normalised, and the residual path
-    stays untouched. The memory's attention layers are called ``fusion_cross_<i>``, those within the query
-    ``fusion_self_<i>``; their second output holds the attention weights (B, heads, queries, keys), keys in
-    the order of the dict without the query.
+    Each layer adds to the querying tokens the attention over the memory (the other modalities), the attention over
+    themselves, and a feed-forward step; each step normalises its input, and the residual path stays untouched. The
+    memory's attention layers are called ``fusion_cross_<i>``, those within the query ``fusion_self_<i>``; their second
+    output holds the attention weights (B, heads, queries, keys), keys in the order of the dict without the query.
 
-    With a single modality there is no memory, and the layers only read within the query.
+    With a single modality there is no memory, and only the query's own attention remains.
 
     Args:
         tokens: modalities by name.
-        query: the modality that queries; empty takes the last one.
+        query: the modality that queries; by default the last one.
         layers: decoder layers.
         heads: attention heads; must divide the width.
         feed_forward: inner width of the feed-forward step, as a multiple of the width.
-        gated: multiply two projections in the feed-forward step. What a token says and what it has read are
-            compared by a product; without it, "is there a red shape?" takes many more epochs to be learnt.
+        gated: multiply two projections in the feed-forward step, which compares a token with its attention result by a
+            product; without it, "is there a red shape?" takes many more epochs to learn.
         dropout: share dropped from attention weights and from each step's result in training.
-        self_attention: let the querying tokens read each other as well.
+        self_attention: attention within the querying tokens.
         pooling: ``first`` takes the querying modality's first token (text: [CLS]), which must always be real;
             ``mean`` the mean of its real tokens.
 
     Returns:
         The pooled vector (B, D) and the querying modality's tokens (B, N, D), with their places and grid.
-
-    Raises:
-        ConfigError: ``query`` is no modality, or an option is out of range.
     """
-    width = check(tokens, heads=heads, layers=layers, dropout=dropout)
-    if feed_forward < 1:
-        raise ConfigError(f"feed_forward: expected at least 1, got {feed_forward}")
+    width = check(tokens, heads=heads, layers=layers, feed_forward=feed_forward, dropout=dropout)
     if pooling not in ("first", "mean"):
         raise ConfigError(f"pooling: {pooling!r} is not a way of pooling; {nearest(pooling, ('first', 'mean'))}")
-    asking = query or list(tokens)[-1]
-    if asking not in tokens:
+    querying = query or list(tokens)[-1]
+    if querying not in tokens:
         raise ConfigError(f"query: no modality is called {query!r}; {nearest(query, tokens)}")
 
-    asked = tokens[asking]
-    mask = asked.mask
-    x = clear(asked.values, mask)
-    others = {name: each for name, each in tokens.items() if name != asking}
+    queries = tokens[querying]
+    mask = queries.mask
+    x = clear(queries.values, mask)
+    others = {name: each for name, each in tokens.items() if name != querying}
     memory = join(align(others, width)) if others else None
 
     for i in range(1, layers + 1):
@@ -83,5 +77,5 @@ def fuse(
         x = x + expand(z, feed_forward * width, dropout, f"fusion_feed_forward_{i}", gated=gated)
 
     x = clear(keras.layers.LayerNormalization(name="fusion_norm")(x), mask)
-    read = dataclasses.replace(asked, values=x)
+    read = dataclasses.replace(queries, values=x)
     return Fused(x[:, 0] if pooling == "first" else masked_mean(read), read)

@@ -14,21 +14,15 @@ GIVES = ("pooled",)
 
 
 def fuse(tokens: dict[str, Tokens], *, layers: int = 1, dropout: float = 0.0) -> Fused:
-    """Mix the modalities feature by feature with weights that are computed from all of them.
+    """Mix the modalities feature by feature with weights computed from all of them.
 
     The gated multimodal unit (Arevalo et al. 2017, https://arxiv.org/abs/1702.01992): each modality's mean token goes
-    through tanh, and a softmax over the modalities weighs it. The gate sees a missing modality by its null token.
+    through tanh, and a softmax over the modalities weighs it. A missing modality enters by its null token.
 
     Args:
         tokens: modalities by name.
         layers: Dense layers with gelu after the mixture.
         dropout: share dropped after each of them in training.
-
-    Returns:
-        The pooled vector (B, D).
-
-    Raises:
-        ConfigError: an option is out of range.
     """
     width = check(tokens, layers=layers, dropout=dropout)
     aligned = align(tokens, width)

@@ -11,18 +11,12 @@ GIVES = ("pooled",)
 
 
 def fuse(tokens: dict[str, Tokens], *, layers: int = 1, dropout: float = 0.0) -> Fused:
-    """Take each feature where it is strongest, over the real tokens of all modalities.
+    """Take the maximum of each feature over the real tokens of all modalities.
 
     Args:
         tokens: modalities by name.
         layers: Dense layers with gelu after the maximum; they let the features interact.
         dropout: share dropped after each of them in training.
-
-    Returns:
-        The pooled vector (B, D).
-
-    Raises:
-        ConfigError: an option is out of range.
     """
     aligned = align(tokens, check(tokens, layers=layers, dropout=dropout))
     return fused(aligned, masked_max(join(aligned)), layers, dropout)

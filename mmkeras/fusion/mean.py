@@ -13,18 +13,12 @@ GIVES = ("pooled",)
 
 
 def fuse(tokens: dict[str, Tokens], *, layers: int = 1, dropout: float = 0.0) -> Fused:
-    """Average the modalities: each is the mean of its real tokens, so a long one does not drown a short one.
+    """Average the modalities: each is the mean of its real tokens, so that the number of tokens does not count.
 
     Args:
         tokens: modalities by name.
         layers: Dense layers with gelu after the mean; they let the modalities interact.
         dropout: share dropped after each of them in training.
-
-    Returns:
-        The pooled vector (B, D).
-
-    Raises:
-        ConfigError: an option is out of range.
     """
     aligned = align(tokens, check(tokens, layers=layers, dropout=dropout))
     merged = ops.mean(ops.stack([masked_mean(each) for each in aligned.values()], axis=1), axis=1)

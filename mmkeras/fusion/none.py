@@ -11,12 +11,5 @@ GIVES = ()
 
 
 def fuse(tokens: dict[str, Tokens]) -> None:
-    """Merge nothing, so that there is no pooled vector and no fused map.
-
-    Args:
-        tokens: modalities by name.
-
-    Raises:
-        ConfigError: no modality, or modalities of different widths.
-    """
+    """Merge nothing, so that there is no pooled vector and no fused map."""
     check(tokens)

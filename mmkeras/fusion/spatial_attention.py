@@ -31,38 +31,31 @@ def fuse(
     dropout: float = 0.0,
     alone: bool = False,
 ) -> Fused:
-    """Let the cells of one modality's map read the others where they are near in the picture.
+    """Let the cells of one modality's map attend to tokens of the others that are near in the picture.
 
     Pre-norm layers called ``fusion_cross_<i>``; their second output holds the attention weights (B, heads, cells,
     keys). Scores fall with the distance between cell and token, with a reach that each head learns; a learned null
-    key is read where nothing fits. What a sensor measured itself (`Tokens.measured`) is read out by the last layer
+    key is read where nothing fits. Measurements of a sensor (`Tokens.measured`) are read out by the last layer
     with the same weights and appended to the fused tokens, so that a head can copy a distance instead of recomputing
-    it.
-
-    Where the tokens have no positions, or nothing was measured, those parts are left out.
+    it. Without positions or measurements these parts are left out.
 
     Args:
         tokens: modalities by name.
-        query: the modality that queries; empty takes the first with a map, or else the last one.
+        query: the modality that queries; by default the first with a map, or else the last one.
         grid: rows and columns of learned queries, in place of a modality that queries; all modalities are read then.
-        layers: layers of reading and feed-forward.
+        layers: layers of attention and feed-forward.
         heads: attention heads; must divide the width.
         feed_forward: inner width of the feed-forward step, as a multiple of the width.
         dropout: share dropped from each step's result in training.
-        alone: in training, let the modality that queries also answer by itself, as if the others were missing: every
-            output of the model gets an extra output ``<output>_alone``, which the losses see. The branch of that
-            modality is run once for both. For one layer.
+        alone: in training, the querying modality also answers alone, as if the others were missing: every output of the
+            model gets an extra output ``<output>_alone``, which the losses see. Its branch runs once for both. For one
+            layer.
 
     Returns:
         The pooled vector (B, D), the querying tokens (B, N, D + heads * (M + 1)) or (B, N, D) with their places and
-        grid, and guesses of their distances.
-
-    Raises:
-        ConfigError: ``query`` is no modality, or an option is out of range.
+        grid, and estimates of their distances.
     """
-    width = check(tokens, heads=heads, layers=layers, dropout=dropout)
-    if feed_forward < 1:
-        raise ConfigError(f"feed_forward: expected at least 1, got {feed_forward}")
+    width = check(tokens, heads=heads, layers=layers, feed_forward=feed_forward, dropout=dropout)
     if query and grid is not None:
         raise ConfigError(f"query, grid: expected one of them, got {query!r} and {tuple(grid)}")
     if grid is not None and (len(grid) != 2 or min(grid) < 1):
@@ -72,19 +65,19 @@ def fuse(
     if query and query not in tokens:
         raise ConfigError(f"query: no modality is called {query!r}; {nearest(query, tokens)}")
     if grid is not None:
-        asking = ""
-        asked = _learned(tokens, (int(grid[0]), int(grid[1])))
+        querying = ""
+        queries = _learned(tokens, (int(grid[0]), int(grid[1])))
     else:
-        asking = query or next((name for name, each in tokens.items() if each.grid), list(tokens)[-1])
-        asked = tokens[asking]
-    memory = {name: each for name, each in tokens.items() if name != asking}
-    x = clear(asked.values, asked.mask)
-    if asked.position is not None:
-        x = x + keras.layers.Dense(width, name="fusion_position")(waves(asked.position[:, :, :2]))
-    extras = _extras(asked, memory)
+        querying = query or next((name for name, each in tokens.items() if each.grid), list(tokens)[-1])
+        queries = tokens[querying]
+    memory = {name: each for name, each in tokens.items() if name != querying}
+    x = clear(queries.values, queries.mask)
+    if queries.position is not None:
+        x = x + keras.layers.Dense(width, name="fusion_position")(waves(queries.position[:, :, :2]))
+    extras = _extras(queries, memory)
     joined = join(align(memory, width)) if memory else None
     answers_alone = alone and joined is not None and grid is None
-    mask, readout, distances = asked.mask, None, None
+    mask, readout, distances = queries.mask, None, None
     for i in range(1, layers + 1):
         if joined is not None:
             z = keras.layers.LayerNormalization(name=f"fusion_cross_{i}_norm")(x)
@@ -100,7 +93,7 @@ def fuse(
     pooled = masked_mean(Tokens(x, mask))
     if readout is not None and len(extras) == 3:
         x = ops.concatenate([x, clear(readout, mask)], axis=-1)
-    return Fused(pooled, Tokens(x, mask, asked.position, grid=asked.grid, of=asked.of), distances)
+    return Fused(pooled, Tokens(x, mask, queries.position, grid=queries.grid, of=queries.of), distances)
 
 
 def _learned(tokens: dict[str, Tokens], grid: tuple[int, int]) -> Tokens:
@@ -111,16 +104,16 @@ def _learned(tokens: dict[str, Tokens], grid: tuple[int, int]) -> Tokens:
     return Tokens(values, ops.ones_like(values[:, :, 0], dtype="int32"), position, grid=grid)
 
 
-def _extras(asked: Tokens, memory: dict[str, Tokens]) -> list[Any]:
+def _extras(queries: Tokens, memory: dict[str, Tokens]) -> list[Any]:
     """Return positions of queries and keys, and measurements, as far as every modality has them."""
     positions = [each.position for each in memory.values() if each.position is not None]
-    if not positions or len(positions) < len(memory) or asked.position is None:
+    if not positions or len(positions) < len(memory) or queries.position is None:
         return []
-    # Distances count where every modality that is read knows them.
+    # Distances are used where every modality that is read has them.
     known = min(int(position.shape[-1]) for position in positions)
     positions = [position[:, :, :known] for position in positions]
     masks = ops.concatenate([each.mask for each in memory.values()], axis=1)
-    extras = [asked.position, clear(ops.concatenate(positions, axis=1), masks)]
+    extras = [queries.position, clear(ops.concatenate(positions, axis=1), masks)]
     measured = [each.measured for each in memory.values()]
     if len(measured) == 1 and measured[0] is not None:
         extras.append(clear(measured[0], masks))

@@ -39,18 +39,15 @@ _replicas: list[Replicas] = []
 
 
 def batch_mean(values: Any) -> Any:
-    """Return the mean of a value per sample (B,) over the whole batch, of which this device may see a part.
+    """Return the mean of a value per sample (B,) over the whole batch, of which this device may hold a part.
 
-    A loss that divides by something counted in the batch needs it: the mean over a part differs from device to device.
+    A loss that divides by a count in the batch needs it: the mean over a part differs from device to device.
     """
     return _replicas[-1].mean(values) if _replicas else ops.mean(values)
 
 
 def batch_rows(values: Any) -> Any:
-    """Return values (B, ...) of this device's samples and those of all other devices, in the order of the whole batch.
-
-    Gradients reach the values of every device.
-    """
+    """Return values (B, ...) of the samples of all devices, in the order of the whole batch, with gradients."""
     return _replicas[-1].rows(values) if _replicas else values
 
 
@@ -79,12 +76,12 @@ class LossContext:
     """What a loss may know besides outputs, targets and inputs."""
 
     weights: Any
-    """Sample weights, float (B,). The last batch of a validation on several devices is filled up with samples of
-    weight 0, which must not count as negatives."""
+    """Sample weights, float (B,). The last batch of a validation on several devices is padded with samples of weight 0,
+    which must not count as negatives."""
     class_counts: Mapping[str, int] = field(default_factory=dict)
     """Training samples by label."""
     training: bool = True
-    """Whether it is a training step; extra outputs such as ``<output>_alone`` are there in training alone."""
+    """Whether it is a training step; extra outputs such as ``<output>_alone`` exist in training alone."""
 
     def gather(self, values: Any) -> Any:
         """Return values (B, ...) of the samples on all replicas and workers, (all samples, ...), with gradients.

@@ -1,8 +1,8 @@
-"""Random numbers for a part of a batch: the same that this part would get if the whole batch were drawn at once.
+"""Random numbers for a part of a batch, equal to those of this part when the whole batch is drawn at once.
 
 Workers that share a batch so augment and drop as one process would, and none draws the numbers of the others.
 TensorFlow's stateless generator (Philox: Salmon et al. 2011, Parallel Random Numbers: As Easy as 1, 2, 3) counts: its
-n-th group of numbers depends on key and counter + n alone, so a part begins at a counter further on.
+n-th group of numbers depends on key and counter + n alone, so a part begins at a later counter.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["normal", "normal_part", "part_of_batch", "uniform", "uniform_part"]
 
 _PHILOX = 1
-"""Number of the algorithm; what TensorFlow takes by itself on CPUs and GPUs."""
+"""Number of the algorithm, TensorFlow's default on CPUs and GPUs."""
 _GROUP_BYTES = 16
-"""What one step of the counter gives; a number of 16 bits takes 32 of them."""
+"""Bytes per step of the counter; a number of 16 bits takes 32 of them."""
 
 _first: ContextVar[int] = ContextVar("first", default=0)
 
@@ -36,13 +36,9 @@ def part_of_batch(first: int) -> Iterator[None]:
 
 
 def uniform(shape: Any, seed: tf.Tensor, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
-    """Draw float32 numbers from ``low`` up to ``high``.
+    """Draw float32 numbers from ``low`` up to, but not including, ``high``.
 
-    Args:
-        shape: of the part; its first dimension is the samples.
-        seed: int32 (2,).
-        low: lower end, included.
-        high: upper end, not included.
+    The first dimension of ``shape`` is the samples of the part; ``seed`` is int32 (2,).
     """
     import tensorflow as tf
 

@@ -12,11 +12,7 @@ __all__ = ["fused_map", "pooled", "tokens_of"]
 
 
 def pooled(encoded: Encoded, task: str) -> Any:
-    """Return one vector (B, D) for a sample.
-
-    Args:
-        encoded: what the head receives.
-        task: name of the task, for the message.
+    """Return one vector (B, D) for a sample; ``task`` is named in the error.
 
     Raises:
         ConfigError: the fusion gives none.
@@ -30,13 +26,9 @@ def pooled(encoded: Encoded, task: str) -> Any:
 
 
 def fused_map(encoded: Encoded, cells: tuple[int, int], task: str, advice: str) -> tuple[Fused, Tokens]:
-    """Return what the fusion made, and its tokens, which are a map of cells.
+    """Return the fusion's result and its tokens, which are a map of cells (rows, columns).
 
-    Args:
-        encoded: what the head receives.
-        cells: rows and columns of the map.
-        task: what needs it, for the message.
-        advice: what makes a map of this size, for the message.
+    ``task`` and ``advice``, how to get a map of this size, go into the error.
 
     Raises:
         ConfigError: the fusion gives no map, or one of another size.
@@ -53,12 +45,9 @@ def fused_map(encoded: Encoded, cells: tuple[int, int], task: str, advice: str) 
 
 
 def tokens_of(encoded: Encoded, name: str, key: str) -> Tokens:
-    """Return the tokens of one modality: those that have read the others where the fusion gives them, or else its own.
+    """Return the tokens of one modality: the fused ones where the fusion gives them, or else its own.
 
-    Args:
-        encoded: what the head receives.
-        name: the modality.
-        key: the key of the configuration that names it, for the message.
+    ``key`` names the modality's key of the configuration in the error.
 
     Raises:
         ConfigError: no modality has this name.

@@ -1,9 +1,9 @@
-"""Opens Keras' files from outside: models (.keras), weights (.h5) and preset folders, without running code from them.
+"""Opens untrusted Keras files: models (.keras), weights (.h5) and preset folders, without running code from them.
 
-Keras' safe mode is on, and what it would be given is looked at before. A ``.keras`` file is a zip: it may hold the
-members that Keras writes and no others, within their sizes. Its ``config.json`` names classes: of Keras, KerasHub and
-mmkeras, or those that the program has registered itself; none that runs what it is told (Lambda), unpickles, or loads
-another model from a path. HDF5 files must hold their numbers themselves: links out of the file are refused.
+Keras' safe mode is on, and its input is checked before. A ``.keras`` file is a zip: it may hold the members that Keras
+writes and no others, within their sizes. Its ``config.json`` names classes: of Keras, KerasHub and mmkeras, or those
+that the program has registered itself; none that runs code (Lambda), unpickles, or loads another model from a path.
+HDF5 files must hold their numbers themselves: links out of the file are refused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["check_preset", "copy_weights", "load_model", "load_weights"]
 _MEMBERS = ("config.json", "metadata.json", "model.weights.h5")
 _MAX_CONFIG = 64 << 20
 _GROWTH = 20
-"""Arrays may be so many times larger than their file: more is no weight, but a bomb."""
+"""Largest ratio of the arrays' size to their file's: a larger one is a zip bomb."""
 _OURS = ("mmkeras", "keras", "keras_hub", "keras_nlp")
 _CLOSED = (
     "keras.utils",
@@ -35,7 +35,7 @@ _CLOSED = (
     "keras.config",
     "keras.src.backend.config",
 )
-"""Parts of Keras that fetch, write or switch off checks, and that no model is made of."""
+"""Parts of Keras that fetch, write or switch off checks, and that no model needs."""
 _RUNS_CODE = {
     "Lambda": "runs any code",
     "__lambda__": "runs any code",
@@ -48,10 +48,7 @@ _HELP = "It is not loaded. Take a file that this project wrote, or write such a 
 
 
 def load_model(path: str | Path) -> keras.Model:
-    """Load a model without its optimizer, and let Keras compute in float32.
-
-    Args:
-        path: a ``.keras`` file.
+    """Load a ``.keras`` model without its optimizer, and let Keras compute in float32.
 
     Raises:
         ConfigError: Keras is set to another backend than TensorFlow.
@@ -109,10 +106,9 @@ def load_weights(model: keras.Model, path: str | Path) -> None:
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:
-    """Give a model the weights of another one of the same layers.
+    """Copy the weights of a model with the same layers.
 
-    Normalization layers compute with numbers that they derive from their weights; ``set_weights`` alone leaves the old
-    ones in place.
+    Normalization layers derive further numbers from their weights, which ``set_weights`` alone does not update.
     """
     target.set_weights(source.get_weights())
     for layer in target._flatten_layers(include_self=False):
@@ -121,7 +117,7 @@ def copy_weights(source: keras.Model, target: keras.Model) -> None:
 
 
 def check_preset(folder: str | Path) -> None:
-    """Look at a local preset of KerasHub before it is loaded: its configurations and its weights.
+    """Check the configurations and weights of a local KerasHub preset before it is loaded.
 
     Raises:
         DataError: a file that would run code, reaches out of itself, or is damaged.
@@ -131,7 +127,7 @@ def check_preset(folder: str | Path) -> None:
             if path.stat().st_size > _MAX_CONFIG:
                 raise DataError(f"{path}: expected a few kilobytes of JSON, got {path.stat().st_size:,} bytes.")
             value = json.loads(path.read_text("utf-8"))
-            # Files in Hugging Face's layout name no class at the top: KerasHub builds nothing from what they say.
+            # Files in Hugging Face's layout name no class at the top: KerasHub builds no class from them.
             if isinstance(value, dict) and "class_name" in value:
                 _check_config(value, str(path))
         except (OSError, ValueError, RecursionError) as error:

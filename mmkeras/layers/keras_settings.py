@@ -1,6 +1,6 @@
-"""Holds the user's Keras settings to what mmkeras needs: keras.json, ``KERAS_*`` variables, what a program has set.
+"""Sets the Keras settings that mmkeras needs, over keras.json, ``KERAS_*`` variables and the program's own.
 
-Models are built and run with TensorFlow, pictures have their channels last, and the precision is that of the run.
+Models are built and run with TensorFlow, images have their channels last, and the precision is that of the run.
 Another backend is refused; the rest is set here, since such settings are meant for other programs of the user.
 """
 
@@ -51,12 +51,9 @@ def check_keras(environment: Mapping[str, str] = os.environ) -> None:
 
 
 def use_keras(precision: str = "float32") -> None:
-    """Let Keras compute in a precision, whatever keras.json or the program says.
+    """Let Keras compute in a precision, a dtype policy such as ``float32`` or ``mixed_bfloat16``.
 
-    Layers ask for some of these settings when they are called, so they stay set.
-
-    Args:
-        precision: a dtype policy such as ``float32`` or ``mixed_bfloat16``.
+    Layers read some of these settings when they are called, so they stay set.
 
     Raises:
         ConfigError: see `check_keras`.

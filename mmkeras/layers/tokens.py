@@ -21,12 +21,12 @@ class Tokens:
     """Float tensor (B, N, 2): column and row in the picture that sensors share, 0 to 1; from a sensor that measures it
     (B, N, 3) with the logarithm of the metres ahead. -1 for a token without a place. None where no token has one."""
     measured: Any | None = None
-    """Float tensor (B, N, M): what the sensor itself measured, scaled to about 1, to be read out as it is."""
+    """Float tensor (B, N, M): measurements of the sensor, scaled to about 1, to be read out unchanged."""
     grid: tuple[int, int] | None = None
     """Rows and columns where the tokens are a map, row by row. A missing map keeps its cells, each a null token."""
     of: tuple[str, ...] = ()
-    """Names of the modalities whose tokens these are: one as a rule, several where a fusion stacks their maps, none
-    where a fusion has learned the queries. A branch leaves it empty; the model fills it in."""
+    """Names of the modalities of these tokens: usually one, several where a fusion stacks their maps, none where a
+    fusion has learned the queries. The model sets it after the branch."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Branch:
     inputs: dict[str, Any]
     """Keras inputs by tensor name, without the presence input (the model adds it)."""
     tokens: Tokens
-    """The encoded modality, before the null token is put in for a missing one."""
+    """The encoded modality, before the null token replaces a missing one."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class Fused:
     pooled: Any
     """Float tensor (B, D): one vector for a sample."""
     tokens: Tokens | None = None
-    """Tokens that have read the other modalities; `Tokens.of` says whose they are. None where a fusion only pools."""
+    """Tokens after the fusion; `Tokens.of` names their modalities. None where a fusion only pools."""
     distances: Any | None = None
-    """Float32 tensor (B, N, K): guesses of how far ahead the object of each of the tokens is, as logarithms of metres,
-    for a head to choose from. None where no modality measures distances."""
+    """Float32 tensor (B, N, K): estimates of the distance ahead of each token's object, as logarithms of metres, for a
+    head to choose from. None where no modality measures distances."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,6 @@ class Encoded:
     tokens: Mapping[str, Tokens]
     """The modalities by name, each after its null token."""
     fused: Fused | None = None
-    """What the fusion made of them; None where it leaves them apart."""
+    """The fusion's result; None where it leaves the modalities apart."""
     fusion: str = ""
     """Name of the fusion, for messages."""

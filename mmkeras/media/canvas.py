@@ -1,6 +1,6 @@
-"""A drawing board for overlays: smooth lines, halos that read on any ground, labels that keep out of each other's way.
+"""A drawing board for overlays: smooth lines with halos, and labels that do not overlap.
 
-Pillow and numpy only: a vehicle writes its annotated frames with this.
+Pillow and numpy only: a vehicle writes its annotated frames with it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 __all__ = ["Canvas", "class_colour", "depth_colour"]
 
-# Okabe and Ito's palette, as the figures of the evaluation use it: told apart with every common colour-vision
-# deficiency.
+# Okabe and Ito's palette, as in the figures of the evaluation: distinct with every common colour-vision deficiency.
 _CLASSES = {
     "car": "#0072B2",
     "truck": "#CC79A7",
@@ -55,13 +54,7 @@ def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 class Canvas:
-    """Draws at twice the size and reduces it at the end; all coordinates and widths are pixels of the result.
-
-    Args:
-        width: columns of the result.
-        height: rows of the result.
-        colour: the ground.
-    """
+    """Draws at twice the size and reduces it at the end; all coordinates and widths are pixels of the result."""
 
     def __init__(self, width: int, height: int, colour: str = "#FFFFFF") -> None:
         self.width, self.height = width, height
@@ -84,14 +77,9 @@ class Canvas:
         dashed: bool = False,
         halo: str = "",
     ) -> None:
-        """Draw a line through points (N, 2).
+        """Draw a line through points (N, 2) of columns and rows, dashed with 5 pixels on and 4 off.
 
-        Args:
-            points: columns and rows.
-            colour: any that Pillow reads.
-            width: pixels.
-            dashed: 5 pixels on, 4 off.
-            halo: a colour to draw one pixel wider beneath it; none when empty.
+        ``halo`` is the colour of a line one pixel wider beneath it; none when empty.
         """
         pieces = _dashes(points) if dashed else [points]
         for ink, extra in ((halo, 2.0), (colour, 0.0)):
@@ -154,17 +142,11 @@ class Canvas:
         area: tuple[float, float, float, float],
         size: float = 12,
     ) -> bool:
-        """Write a tag at the first place where it covers no other one.
+        """Write a tag at the first place where it covers no other one; return whether it was drawn.
 
-        Args:
-            texts: the longest first; a shorter one is taken where that finds no room.
-            places: left and bottom ends to try, the best first; each is moved into the area.
-            colour: ground of the tag; the writing is black or white.
-            area: left, top, right, bottom of what the tag must stay in.
-            size: of the font.
-
-        Returns:
-            Whether there was room; the tag is left out otherwise.
+        The first of ``texts``, longest first, that fits is used. ``places`` are left and bottom ends to try, the best
+        first; each is moved into the area: left, top, right, bottom. ``colour`` is the background; the text is black or
+        white.
         """
         height = size + 5
         for text in texts:
@@ -205,7 +187,7 @@ def _dashes(points: Sequence[Sequence[float]], on: float = 5.0, off: float = 4.0
     pieces = []
     for (x0, y0), (x1, y1) in itertools.pairwise(points):
         length = math.hypot(x1 - x0, y1 - y0)
-        # An end far outside the picture must not cost a million dashes.
+        # Clipped first, or an end far outside the picture would need a million dashes.
         count = min(int(length / (on + off)) + 1, 400)
         for i in range(count):
             a, b = i * (on + off) / max(length, 1e-9), min((i * (on + off) + on) / max(length, 1e-9), 1.0)

@@ -15,7 +15,16 @@ import numpy as np
 
 from mmkeras.core.errors import DataError
 
-__all__ = ["BOX_EDGES", "PinholeCamera", "Pose", "box_corners", "cell_centres", "quaternion_matrix", "quaternion_yaw"]
+__all__ = [
+    "BOX_EDGES",
+    "PinholeCamera",
+    "Pose",
+    "box_corners",
+    "cell_centres",
+    "project",
+    "quaternion_matrix",
+    "quaternion_yaw",
+]
 
 UNIT_TOLERANCE = 1e-3
 
@@ -24,11 +33,7 @@ BOX_EDGES = ((0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0,
 
 
 def quaternion_matrix(rotation: Sequence[float]) -> np.ndarray:
-    """Return the rotation matrix (3, 3) of a quaternion (w, x, y, z).
-
-    Raises:
-        DataError: not four finite numbers of length 1.
-    """
+    """Return the rotation matrix (3, 3) of a quaternion (w, x, y, z)."""
     # Plain floats: numpy takes three times as long for four numbers, and a drive has millions of poses.
     values = [float(value) for value in rotation]
     length = math.sqrt(sum(value * value for value in values))
@@ -60,7 +65,7 @@ class Pose:
     """Unit quaternion (w, x, y, z)."""
 
     def __post_init__(self) -> None:
-        """Check the numbers.
+        """Check the values.
 
         Raises:
             DataError: a broken quaternion, or a translation that is not three finite numbers.
@@ -137,9 +142,8 @@ class PinholeCamera:
     """
 
     width: float
-    """Columns of the model's image."""
+    """Columns of the model's image; the height is its rows."""
     height: float
-    """Rows of the model's image."""
     focal: float
     """Focal length in pixels of the model's image."""
     centre_x: float
@@ -165,13 +169,11 @@ class PinholeCamera:
     def window(self, intrinsic: np.ndarray) -> tuple[float, float, float, float]:
         """Return the part (left, top, right, bottom) of a real camera's image that this camera sees.
 
-        Scaling that part to ``width`` x ``height`` makes the image one of this camera; it may reach over the edge.
-
-        Args:
-            intrinsic: the real camera's matrix (3, 3), in pixels, without skew.
+        Scaling that part to ``width`` x ``height`` gives an image of this camera; it may extend beyond the real image.
+        The matrix (3, 3) is in pixels, without skew.
 
         Raises:
-            DataError: no camera matrix.
+            DataError: not a camera matrix.
         """
         k = np.asarray(intrinsic, np.float64)
         if k.shape != (3, 3) or not np.isfinite(k).all() or k[0, 0] <= 0 or k[1, 1] <= 0:
@@ -185,6 +187,12 @@ class PinholeCamera:
         x, y = np.asarray(pixels, np.float64).T
         with np.errstate(invalid="ignore"):
             return np.asarray((x >= 0) & (x < self.width) & (y >= 0) & (y < self.height))
+
+
+def project(points: np.ndarray, intrinsic: np.ndarray) -> np.ndarray:
+    """Return pixels (N, 2) of points (N, 3) in front of a camera, given in its frame, by its matrix (3, 3)."""
+    depth = np.maximum(np.asarray(points, np.float64)[:, 2:3], 1e-6)
+    return np.asarray((points / depth @ np.asarray(intrinsic, np.float64).T)[:, :2])
 
 
 def box_corners(centre: np.ndarray, size: np.ndarray, rotation: np.ndarray) -> np.ndarray:

@@ -1,13 +1,13 @@
-"""One room per modality: everything about it in one place.
+"""Modalities, one package each.
 
-A room ``mmkeras/modalities/<name>/`` holds
+A package ``mmkeras/modalities/<name>/`` holds
 
-- ``spec.py``: a frozen ``Config`` (what a user chooses) and a frozen ``Spec`` (what a device needs: its tensors and its
+- ``spec.py``: a frozen ``Config`` (the user's options) and a frozen ``Spec`` (for the device: its tensors and its
   host-side preprocessing). numpy only; no TensorFlow, no Keras.
 - ``records.py``: its record features, graph-side decoding and augmentation for tf.data.
 - ``branch.py``: its Keras encoder, ``build(spec, config, width) -> Branch``.
 
-`Spec` objects are what all three, the exporters and the device runtime agree on.
+All three, the exporters and the device runtime share the `Spec`.
 """
 
 from mmkeras.modalities._contract import (

@@ -65,7 +65,7 @@ NO_FACTS = Facts()
 class ModalitySpec(ABC):
     """A modality's tensors and its host-side preprocessing, serialised into every bundle.
 
-    ``kind`` is the room's name (``"image"``); ``name`` is the configuration field (``"image"``, or ``"front"`` and
+    ``kind`` is the component's name (``"image"``); ``name`` is the configuration field (``"image"``, or ``"front"`` and
     ``"rear"`` for two cameras) and the prefix of the tensors.
     """
 

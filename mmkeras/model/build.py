@@ -123,10 +123,10 @@ def task_config(config: ModelConfig) -> Any:
     Raises:
         ConfigError: unknown task, unknown options or wrong types.
     """
-    room = find("tasks", config.task.name, "spec")
-    check_options(room.Config, config.task.options, "model.task.options")
+    own = find("tasks", config.task.name, "spec").Config
+    check_options(own, config.task.options, "model.task.options")
     options = {k: tuple(v) if isinstance(v, list) else v for k, v in config.task.options.items()}
-    return room.Config(**options)
+    return own(**options)
 
 
 def task_spec(config: ModelConfig) -> TaskSpec:

@@ -28,17 +28,12 @@ class Timing:
     """One file's figures, for batches of one sample."""
 
     format: str
-    """Format of the file."""
     precision: str
-    """Precision of the file."""
     path: str
     """Relative to the bundle."""
     engine: str
-    """What ran it."""
     threads: int
-    """Threads of one inference."""
     device: str
-    """Device that was asked for."""
     runs: int
     """Timed inferences, after the warm-up."""
     bytes: int
@@ -48,13 +43,11 @@ class Timing:
     p50_ms: float
     """Median time of one inference."""
     p90_ms: float
-    """90th percentile."""
     p99_ms: float
-    """99th percentile."""
     per_second: float
     """Inferences a second, one after the other."""
     answer_p50_ms: float | None
-    """Median from raw inputs to the decoded answer; None without raw golden inputs, or what reads them."""
+    """Median from raw inputs to the decoded answer; None without raw golden inputs or without Pillow to read them."""
     peak_mib: float
     """Largest resident memory of the process: Python, numpy, the engine and the model."""
 
@@ -71,17 +64,12 @@ def benchmark(
 ) -> list[Timing]:
     """Measure files one after the other, each in a fresh process, so that none inherits another's memory.
 
-    Args:
-        bundle: the opened bundle.
-        files: accepted files whose engines are installed.
-        runs: timed inferences per file.
-        warmup: inferences before them.
-        threads: threads of one inference, for every engine alike.
-        device: ``cpu``, ``cuda`` or ``tensorrt``.
-        progress: called with the path of each file before it is measured.
+    The files are accepted ones whose engines are installed; ``device`` is ``cpu``, ``cuda`` or ``tensorrt``. ``runs``
+    inferences are timed after ``warmup`` others. ``progress`` is called with the path of each file before it is
+    measured.
 
     Raises:
-        MmkerasError: a file could not be measured; carries what the process said.
+        MmkerasError: a file could not be measured; holds the last line of the process.
     """
     timings = []
     for file in files:
@@ -91,7 +79,7 @@ def benchmark(
             {"folder": str(bundle.folder), "format": file.format, "precision": file.precision, **options}
         )
         if bundle.packed:
-            # Unpacked here: the other process reads the folder, and knows no key.
+            # Unpacked here: the other process reads the folder and has no key.
             if isinstance(file, EngineFile):
                 copy_engine(file, bundle.folder)
             else:
@@ -117,11 +105,7 @@ def measure(
     threads: int = 1,
     device: str = "cpu",
 ) -> Timing:
-    """Measure one file in this process.
-
-    Raises:
-        BundleError: the bundle has no golden samples.
-    """
+    """Measure one file in this process."""
     bundle = Bundle.open(folder)
     golden = bundle.golden()
     if not len(golden):

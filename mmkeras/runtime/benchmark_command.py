@@ -13,10 +13,9 @@ from mmkeras.bundle import Bundle, ExportedFile
 from mmkeras.core.errors import ConfigError, MmkerasError
 from mmkeras.core.terminal import say, say_json
 from mmkeras.runtime.benchmark import Timing, benchmark
-from mmkeras.runtime.benchmark_report import read_report, regressions, report
+from mmkeras.runtime.benchmark_report import BENCHMARK, file_entries, read_report, regressions, report
 from mmkeras.runtime.predictor import candidates, choose
 from mmkeras.runtime.runner import runners
-from mmkeras.runtime.side_files import BENCHMARK
 from mmkeras.runtime.tensorrt.engines import EngineFile
 from mmkeras.storage.files import write_json
 
@@ -40,17 +39,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(bundle: Bundle, options: argparse.Namespace, progress: Progress = lambda what: None) -> int:
-    """Measure every accepted edge file whose engine is installed, or those that are asked for.
+    """Measure the requested accepted edge files whose engine is installed, by default all.
 
-    A file that cannot be measured is a row with its error and does not stop the others; exit status 1 then, and where
-    a baseline is missed.
+    A file that cannot be measured becomes a row with its error and does not stop the others. The exit status is 1 then,
+    and where a baseline is missed.
     """
     for name in ("runs", "warmup"):
         if getattr(options, name) < (name == "runs"):
             raise ConfigError(f"--{name}: expected at least {int(name == 'runs')}, got {getattr(options, name)}")
     allowed = _share(options.max_regression)
-    baseline = None if options.baseline is None else _asked(read_report(options.baseline), options)
-    choose(bundle, options.format, options.precision)  # says why there is nothing to measure
+    baseline = None if options.baseline is None else _chosen_part(read_report(options.baseline), options)
+    choose(bundle, options.format, options.precision)  # raises where there is nothing to measure
     files, skipped = _plan(bundle, options)
     timings: list[Timing] = []
     failed: dict[str, str] = {}
@@ -82,7 +81,7 @@ def _plan(bundle: Bundle, options: argparse.Namespace) -> tuple[list[ExportedFil
     skipped = []
     for file in candidates(bundle):
         engine = engines.get(file.format)
-        if not _is_asked(options, file.format, file.precision):
+        if not _is_chosen(options, file.format, file.precision):
             continue
         if engine is None:
             skipped.append(f"{file.format} (not run on a device)")
@@ -98,14 +97,14 @@ def _plan(bundle: Bundle, options: argparse.Namespace) -> tuple[list[ExportedFil
     return files, skipped
 
 
-def _is_asked(options: argparse.Namespace, format: Any, precision: Any) -> bool:
+def _is_chosen(options: argparse.Namespace, format: Any, precision: Any) -> bool:
     return options.format in (None, format) and options.precision in (None, precision)
 
 
-def _asked(baseline: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
-    """Leave out of a baseline what was not asked for now."""
-    entries = [entry for entry in baseline["files"] if isinstance(entry, dict)]
-    files = [entry for entry in entries if _is_asked(options, entry.get("format"), entry.get("precision"))]
+def _chosen_part(baseline: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """Return a baseline without the files that the options leave out."""
+    entries = file_entries(baseline)
+    files = [entry for entry in entries if _is_chosen(options, entry.get("format"), entry.get("precision"))]
     return {**baseline, "files": files}
 
 

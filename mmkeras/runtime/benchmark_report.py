@@ -1,30 +1,36 @@
-"""What a benchmark says of a bundle: how fast each file is, beside what verification found, and against an older one.
+"""The report of a benchmark: the speed of each file beside the results of verification, compared with an older report.
 
-The figures of speed are measured here and now. Metric, flips, worst scenario and verdict are those of the export, which
-had the data. No TensorFlow.
+Speed is measured here. Metric, flips, worst scenario and verdict are those of the export, which had the data.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from mmkeras.bundle import Bundle, ExportedFile
-from mmkeras.core.errors import DataError
-from mmkeras.core.typed import parse_json
+from mmkeras.core.errors import BundleError, DataError
+from mmkeras.core.typed import is_finite, parse_json
 from mmkeras.runtime.benchmark import Timing
-from mmkeras.runtime.side_files import EXPORT, read_side_file
 
-__all__ = ["Regression", "read_report", "regressions", "report"]
+__all__ = [
+    "BENCHMARK",
+    "EXPORT",
+    "Regression",
+    "file_entries",
+    "read_report",
+    "read_side_file",
+    "regressions",
+    "report",
+]
 
 WATCHED = {"p50_ms": "median time", "bytes": "size", "peak_mib": "peak memory"}
-"""What a baseline is compared in: less is better."""
+"""Figures compared with a baseline: less is better."""
 
 
 def report(
@@ -34,16 +40,11 @@ def report(
     failed: Mapping[str, str],
     skipped: Sequence[str],
 ) -> dict[str, Any]:
-    """Return what ``benchmark.json`` holds: its schema is ``mmkeras/schemas/benchmark.schema.json``.
+    """Return the content of ``benchmark.json``; its schema is ``mmkeras/schemas/benchmark.schema.json``.
 
-    Args:
-        bundle: what was measured.
-        files: those that were to be measured.
-        timings: of those that could be.
-        failed: why, by path, of the others.
-        skipped: what was left out, with the reason.
+    ``failed`` has the error by path of the files without timings; ``skipped`` names files left out, with the reason.
     """
-    verified = {str(entry.get("path")): entry for entry in _entries(read_side_file(bundle, EXPORT).get("files"))}
+    verified = {str(entry.get("path")): entry for entry in file_entries(read_side_file(bundle, EXPORT))}
     measured = {timing.path: dataclasses.asdict(timing) for timing in timings}
     rows = []
     for file in files:
@@ -61,10 +62,6 @@ def report(
         "files": rows,
         "skipped": list(skipped),
     }
-
-
-def _entries(value: Any) -> Iterable[Mapping[str, Any]]:
-    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def _proof(entry: Mapping[str, Any], sign: int) -> dict[str, Any]:
@@ -87,11 +84,7 @@ def _proof(entry: Mapping[str, Any], sign: int) -> dict[str, Any]:
 
 
 def read_report(path: str | Path) -> dict[str, Any]:
-    """Read a report that `report` made.
-
-    Raises:
-        DataError: it is not there, no JSON, or no such report.
-    """
+    """Read a report that `report` made."""
     try:
         value = parse_json(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -110,11 +103,9 @@ class Regression:
     file: str
     """Format and precision."""
     what: str
-    """In words."""
     before: float | None
-    """In the baseline."""
     now: float | None
-    """None where it was not measured any more."""
+    """None where it is no longer measured."""
 
     def __str__(self) -> str:
         if self.now is None or self.before is None:
@@ -124,16 +115,13 @@ class Regression:
 
 
 def regressions(now: Mapping[str, Any], baseline: Mapping[str, Any], share: float) -> list[Regression]:
-    """Return what became worse by more than a share: a file's median time, size or peak memory, or that it is gone.
+    """Return the figures that became worse by more than a share, and files no longer measured.
 
-    Args:
-        now: a report.
-        baseline: an older one; files that it does not have are not compared.
-        share: 0.1 allows a tenth more.
+    Files that the baseline lacks are not compared; a share of 0.1 allows a tenth more.
     """
-    current = {_name(entry): entry for entry in _entries(now.get("files"))}
+    current = {_name(entry): entry for entry in file_entries(now)}
     found = []
-    for entry in _entries(baseline.get("files")):
+    for entry in file_entries(baseline):
         name = _name(entry)
         if _figure(entry, "p50_ms") is None:
             continue  # it was not measured then
@@ -155,5 +143,31 @@ def _name(entry: Mapping[str, Any]) -> str:
 
 def _figure(entry: Mapping[str, Any], key: str) -> float | None:
     value = entry.get(key)
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if good else None  # type: ignore[arg-type]
+    return float(value) if is_finite(value) else None  # type: ignore[arg-type]
+
+
+BENCHMARK = "benchmark.json"
+"""Written by `mmkeras benchmark`."""
+EXPORT = "export.json"
+"""Results of verification at export."""
+
+
+def file_entries(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the objects in the list ``files`` of a report; empty where there is no such list."""
+    value = report.get("files")
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def read_side_file(bundle: Bundle, name: str) -> dict[str, Any]:
+    """Return a file's object; empty where the bundle has no such file.
+
+    Raises:
+        BundleError: it cannot be read as JSON.
+    """
+    try:
+        value = parse_json((bundle.folder / name).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise BundleError(f"{bundle.place / name} cannot be read as JSON: {error}. Copy the bundle again.") from error
+    return value if isinstance(value, dict) else {}

@@ -1,18 +1,19 @@
-"""The console script ``mmkeras``: run, prove, measure, compare and pack bundles. No TensorFlow.
+"""The console script ``mmkeras``: run, verify, measure, compare and pack bundles. No TensorFlow.
 
-Exit status: 0 all is well; 1 a check failed, an input or the bundle cannot be used, or an engine is missing; 2 the
-command line is wrong; 141 the reader of a pipe has gone (``| head``), which a shell also shows for other programs.
-Everything else a command needs is imported when it runs, so that an answer comes quickly; for the same reason, and
-because the options depend on the bundle, this is argparse and not a parser of dataclasses.
+Exit status: 0 success; 1 a check failed, an input or the bundle cannot be used, or an engine is missing; 2 the command
+line is wrong; 141 the reader of a pipe has gone (``| head``), which a shell also shows for other programs. Everything a
+command needs is imported when it runs, so that the program starts quickly; for the same reason, and because the options
+depend on the bundle, this is argparse and not a parser of dataclasses.
 """
 
 from __future__ import annotations
 
 import contextlib
+import pkgutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mmkeras import __version__
 from mmkeras.core.errors import ConfigError, MmkerasError, nearest
@@ -28,25 +29,30 @@ EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 _PACKAGES = {"PIL": "pillow", "ai_edge_litert": "ai-edge-litert"}
 COMMANDS = {
     "predict": "answer a question from raw inputs",
-    "selftest": "replay the golden samples on every accepted edge file and prove the preprocessing",
-    "benchmark": "time the edge files, beside what the export proved of them",
-    "inspect": "show what the bundle holds and check every hash",
+    "selftest": "replay the golden samples on every accepted edge file and check the preprocessing",
+    "benchmark": "time the edge files, beside the results of their export",
+    "inspect": "show the contents of the bundle and check every hash",
     "build-engine": "build a TensorRT engine from the bundle's ONNX file, on the device that runs it",
     "diff": "show what changed between two bundles",
     "pack": "pack the bundle into one file that runs and tests itself on a device",
     "sign": "sign a packed bundle",
     "stream": "replay a drive to a camera and radar detector in real time, with faults on request",
 }
-"""Commands and what they do."""
+_RUN = {
+    **{name: f"mmkeras.runtime.commands:{name}" for name in ("predict", "selftest", "benchmark", "inspect")},
+    "build-engine": "mmkeras.runtime.tensorrt.command:build",
+    "diff": "mmkeras.runtime.differences.report:diff",
+    "pack": "mmkeras.runtime.packing:pack",
+    "sign": "mmkeras.runtime.packing:sign",
+    "stream": "mmkeras.driving.stream.command:stream",
+}
 
 
 @program
 def main(arguments: Sequence[str] | None = None, *, program: str = "mmkeras") -> int:
-    """Run one command and return its exit status; every error is one clear message on stderr.
+    """Run one command and return its exit status; every error is one message on stderr.
 
-    Args:
-        arguments: the command line without the program's name; ``sys.argv[1:]`` when not given.
-        program: how the user calls this, for usage lines; a packed bundle is a program of its own.
+    ``program`` is how the user calls this, for usage lines; a packed bundle is a program of its own.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -96,10 +102,7 @@ def _command(command: str, bundle: Bundle | None, rest: list[str], program: str)
         valid = [name for action in parser._actions for name in action.option_strings]
         problems = [f"{u}: {nearest(u.split('=')[0], valid)}" for u in unknown if u.startswith("-")]
         raise ConfigError(f"Unknown option {'; '.join(problems)}" if problems else f"Unexpected {unknown}")
-    from mmkeras.runtime import commands
-
-    run: Any = getattr(commands, command.replace("-", "_"))
-    status: int = run(bundle, options)
+    status: int = pkgutil.resolve_name(_RUN[command])(bundle, options)
     return status
 
 
@@ -135,7 +138,7 @@ def _overview(program: str) -> str:
     bundle = " BUNDLE" if program == "mmkeras" else ""
     example = " saved_models/vqa/1" if bundle else ""
     lines = [f"usage: {program} COMMAND{bundle} [options]", "", "Runs and proves exported models.", "", "commands:"]
-    # What runs from a packed bundle is packed already.
+    # Code that runs from a packed bundle is packed already.
     lines += [f"  {name:<12} {text}" for name, text in COMMANDS.items() if bundle or name != "pack"]
     lines += [
         "",

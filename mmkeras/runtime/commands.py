@@ -1,4 +1,4 @@
-"""The commands behind the console script: each takes the opened bundle and the options and returns an exit status."""
+"""Commands of the console script: each takes the opened bundle and the options and returns an exit status."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from mmkeras.bundle import Bundle
-from mmkeras.core.components import find
 from mmkeras.core.errors import ConfigError, DataError, MmkerasError
 from mmkeras.core.terminal import say, say_json, show_progress
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.storage.privacy import Redaction, recorded
 from mmkeras.storage.text_lines import JsonLine, json_lines
 
-__all__ = ["benchmark", "build_engine", "diff", "inspect", "pack", "predict", "selftest", "sign", "stream"]
+__all__ = ["benchmark", "inspect", "predict", "selftest"]
 
 _MODALITY = "modality:"
 
@@ -79,7 +78,7 @@ def selftest(bundle: Bundle, options: argparse.Namespace) -> int:
 
 
 def benchmark(bundle: Bundle, options: argparse.Namespace) -> int:
-    """Measure the edge files and lay their speed beside what the export proved."""
+    """Measure the edge files and show their speed beside the results of the export."""
     from mmkeras.runtime.benchmark_command import run
 
     _rebuild(bundle, options)
@@ -109,41 +108,6 @@ def inspect(bundle: Bundle, options: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def stream(bundle: Bundle, options: argparse.Namespace) -> int:
-    """Replay a drive to the bundle and write what happened."""
-    # By name: what drives are is known to the wing that knows them.
-    status: int = find("driving", "stream", "command").stream(bundle, options, show_progress)
-    return status
-
-
-def pack(bundle: Bundle, options: argparse.Namespace) -> int:
-    """Pack the bundle into one file."""
-    from mmkeras.runtime.packing import pack as run
-
-    return run(bundle, options)
-
-
-def sign(bundle: Bundle, options: argparse.Namespace) -> int:
-    """Sign a packed bundle."""
-    from mmkeras.runtime.packing import sign as run
-
-    return run(bundle, options)
-
-
-def build_engine(bundle: Bundle, options: argparse.Namespace) -> int:
-    """Build a TensorRT engine from an ONNX file of the bundle."""
-    from mmkeras.runtime.tensorrt.command import build
-
-    return build(bundle, options, show_progress)
-
-
-def diff(bundle: Bundle, options: argparse.Namespace) -> int:
-    """Say what changed from the bundle to another one."""
-    from mmkeras.runtime.differences.command import diff as run
-
-    return run(bundle, options, show_progress)
-
-
 def _rebuild(bundle: Bundle, options: argparse.Namespace) -> None:
     if not options.rebuild:
         return
@@ -155,7 +119,7 @@ def _rebuild(bundle: Bundle, options: argparse.Namespace) -> None:
 
 def _predict_lines(predictor: Predictor, source: str) -> int:
     """Print one JSON answer per line; a line that cannot be answered gives an ``error`` and status 1 at the end."""
-    failed, now = 0, _redaction(predictor.bundle)
+    failed, redaction = 0, _redaction(predictor.bundle)
     for line in _read_lines(source):
         values = line.value
         try:
@@ -166,15 +130,15 @@ def _predict_lines(predictor: Predictor, source: str) -> int:
             answer = predictor.predict(**values)
         except (ValueError, MmkerasError) as error:
             failed += 1
-            told = now.about(str(error), values.values() if isinstance(values, dict) else ())
-            answer = {"line": line.number, "error": told}
-            say(f"mmkeras: {source}:{line.number}: {told}", to=sys.stderr)
+            message = redaction.about(str(error), values.values() if isinstance(values, dict) else ())
+            answer = {"line": line.number, "error": message}
+            say(f"mmkeras: {source}:{line.number}: {message}", to=sys.stderr)
         say_json(answer, flush=source == "-")
     return 1 if failed else 0
 
 
 def _redaction(bundle: Bundle) -> Redaction:
-    """Return what the run that made a bundle was told of samples: ``privacy.redact``."""
+    """Return ``privacy.redact`` of the run that made a bundle."""
     return recorded(bundle.manifest.provenance) or Redaction()
 
 

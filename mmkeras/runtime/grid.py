@@ -15,7 +15,6 @@ class Cell:
     """A text with a colour."""
 
     text: str
-    """What is shown."""
     style: str = ""
     """A style of rich, for example ``green`` or ``bold red``."""
 
@@ -25,13 +24,10 @@ class Grid:
     """A table with a title."""
 
     title: str
-    """What stands above it."""
     columns: tuple[str, ...]
-    """Headings."""
     right: Sequence[str] = ()
-    """Columns whose cells are aligned to the right."""
+    """Columns aligned to the right."""
     rows: list[tuple[Cell, ...]] = field(default_factory=list)
-    """One cell per column."""
 
     def add(self, *cells: str | Cell) -> None:
         """Add a row."""

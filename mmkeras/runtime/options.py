@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import pkgutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
-from mmkeras.core.components import find
 from mmkeras.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,22 +23,15 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are ConfigErrors."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise instead of leaving the process.
-
-        Raises:
-            ConfigError: always.
-        """
+        """Raise instead of leaving the process."""
         raise ConfigError(f"{message}. See: {self.prog} --help")
 
 
 def build_parser(command: str, description: str, bundle: Bundle | None, program: str) -> argparse.ArgumentParser:
     """Return the parser of one command.
 
-    Args:
-        command: a key of `OPTIONS`.
-        description: what the command does.
-        bundle: the bundle on the command line, for the modalities that ``predict`` takes; None when none is named.
-        program: how the user calls this.
+    ``predict`` takes the modalities of the bundle; without a bundle its help says to name one. ``program`` is how the
+    user calls this.
     """
     parser = Parser(prog=f"{program} {command}", description=description, epilog=EPILOG, allow_abbrev=False)
     # A packed bundle that runs itself is not named on its own command line.
@@ -48,7 +41,8 @@ def build_parser(command: str, description: str, bundle: Bundle | None, program:
         "--key", metavar="FILE", help="Ed25519 public key (PEM) that the packed bundle must be signed with"
     )
     for add in OPTIONS[command]:
-        add(parser)
+        adder: Adder = pkgutil.resolve_name(add) if isinstance(add, str) else add
+        adder(parser)
     if command == "predict":
         _modalities(parser, bundle)
     return parser
@@ -92,40 +86,6 @@ def _engine(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--precision", metavar="NAME", help="of the ONNX file to build from (default: the most exact one)")
     add("--out", metavar="FILE", help="engine to write (default: engines/<name>.<precision>.plan in the bundle)")
-    from mmkeras.runtime.tensorrt.command import add_options
-
-    add_options(parser)
-
-
-# What follows imports when it is called: a command loads its own module and no other one's.
-
-
-def _benchmark(parser: argparse.ArgumentParser) -> None:
-    from mmkeras.runtime.benchmark_command import add_options
-
-    add_options(parser)
-
-
-def _differences(parser: argparse.ArgumentParser) -> None:
-    from mmkeras.runtime.differences.command import add_options
-
-    add_options(parser)
-
-
-def _pack(parser: argparse.ArgumentParser) -> None:
-    from mmkeras.runtime.packing import add_pack_options
-
-    add_pack_options(parser)
-
-
-def _sign(parser: argparse.ArgumentParser) -> None:
-    from mmkeras.runtime.packing import add_sign_options
-
-    add_sign_options(parser)
-
-
-def _stream(parser: argparse.ArgumentParser) -> None:
-    find("driving", "stream", "command").add_options(parser)
 
 
 def _modalities(parser: argparse.ArgumentParser, bundle: Bundle | None) -> None:
@@ -142,15 +102,15 @@ def _modalities(parser: argparse.ArgumentParser, bundle: Bundle | None) -> None:
         group.add_argument(flag, dest=f"modality:{name}", metavar=spec.kind.upper(), help=f"becomes {tensors}")
 
 
-OPTIONS: dict[str, tuple[Adder, ...]] = {
+OPTIONS: dict[str, tuple[Adder | str, ...]] = {
     "predict": (_json, _threads, _rebuild, _file, _lines),
     "selftest": (_json, _threads, _rebuild, _strict),
-    "benchmark": (_json, _threads, _rebuild, _file, _benchmark),
+    "benchmark": (_json, _threads, _rebuild, _file, "mmkeras.runtime.benchmark_command:add_options"),
     "inspect": (_json,),
-    "build-engine": (_json, _engine),
-    "diff": (_json, _threads, _differences),
-    "pack": (_pack,),
-    "sign": (_sign,),
-    "stream": (_json, _threads, _file, _stream),
+    "build-engine": (_json, _engine, "mmkeras.runtime.tensorrt.command:add_options"),
+    "diff": (_json, _threads, "mmkeras.runtime.differences.report:add_options"),
+    "pack": ("mmkeras.runtime.packing:add_pack_options",),
+    "sign": ("mmkeras.runtime.packing:add_sign_options",),
+    "stream": (_json, _threads, _file, "mmkeras.driving.stream.command:add_options"),
 }
-"""Options of each command, in the order of its help."""
+"""Options of each command, in the order of its help; those of another module are imported when needed."""

@@ -16,13 +16,8 @@ __all__ = ["main"]
 
 
 def main(archive: str, arguments: Sequence[str]) -> int:
-    """Run ``python FILE.mmk COMMAND [options]`` and return the exit status.
-
-    Args:
-        archive: path of the packed bundle.
-        arguments: the command line without the program's name.
-    """
-    # A service manager ends programs so; the unpacked files must go then, too.
+    """Run ``python FILE.mmk COMMAND [options]`` and return the exit status."""
+    # A service manager ends programs with SIGTERM; the unpacked files must be removed then too.
     signal.signal(signal.SIGTERM, _end)
     program = f"python {Path(archive).name}"
     rest = list(arguments)

@@ -13,7 +13,7 @@ __all__ = ["MAIN", "runtime_files"]
 MAIN = b'''"""Runs and tests the model in this file: python FILE.mmk selftest | predict | benchmark | inspect | ...
 
 Needs Python 3.10 or newer, numpy and one engine (ai-edge-litert or onnxruntime); mmkeras itself is in this file.
-SPDX-License-Identifier: Apache-2.0 (the code; the model card tells of the weights)
+SPDX-License-Identifier: Apache-2.0 (the code; see the model card for the weights)
 """
 
 import sys
@@ -30,17 +30,15 @@ except (ImportError, SyntaxError, ValueError, EOFError) as error:
 
 sys.exit(main(sys.argv[0], sys.argv[1:]))
 '''
-"""``__main__.py`` of every packed bundle. It runs without a condition: one that a damaged byte turns false would end
-with status 0, as if a self-test had passed."""
+"""``__main__.py`` of every packed bundle. It runs without a condition: a damaged byte could make a condition false and
+end the program with status 0, as if a self-test had passed."""
 
-# Modules that are found by their name and not by an import; what they import comes along.
+# Modules that are found by name instead of an import; their imports are packed too.
 _ROOTS = ("__main__.py", "runtime/**/*.py", "driving/stream/*.py", "modalities/*/spec.py", "tasks/*/spec.py")
 
 
 def runtime_files() -> dict[str, Path]:
-    """Return the files of mmkeras that the device side needs, by member name.
-
-    A new command, engine, modality or task is among them without being named anywhere.
+    """Return the files of mmkeras that the device side needs, by member name; new components are found by themselves.
 
     Raises:
         BundleError: mmkeras itself runs from a packed bundle.

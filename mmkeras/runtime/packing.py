@@ -5,20 +5,57 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmkeras.bundle import Bundle
 from mmkeras.bundle.archive import write_archive
-from mmkeras.bundle.archive.contents import OPTIONAL, folder_files
-from mmkeras.bundle.archive.names import CODE, SUFFIX
+from mmkeras.bundle.archive.names import CODE, LISTING, SIGNATURE, SUFFIX
 from mmkeras.bundle.archive.writer import sign_archive
-from mmkeras.core.errors import BundleError, ConfigError, nearest
+from mmkeras.core.errors import ArchiveError, BundleError, ConfigError, nearest
 from mmkeras.core.terminal import say
 from mmkeras.runtime.packed_code import MAIN, runtime_files
 from mmkeras.runtime.tensorrt.engines import engine_folder
 
-__all__ = ["add_pack_options", "add_sign_options", "pack", "pack_bundle", "sign"]
+__all__ = ["OPTIONAL", "add_pack_options", "add_sign_options", "folder_files", "pack", "pack_bundle", "sign"]
+
+OPTIONAL = {
+    "saved_model": "the SavedModel, for TensorFlow Serving; no device runs it",
+    "keras": "model.keras, to export or train on",
+    "rejected": "files that missed their gate; never run",
+}
+"""Parts left out by default, with a description."""
+_PARTS = {
+    "saved_model": ("saved_model.pb", "fingerprint.pb", "variables/", "assets/", "assets.extra/"),
+    "keras": ("model.keras",),
+    "rejected": ("rejected/",),
+}
+
+
+def folder_files(folder: Path, include: Sequence[str] = (), without: Iterable[str] = ()) -> dict[str, Path]:
+    """Return the files of a bundle to pack, by member name.
+
+    ``include`` are parts of `OPTIONAL`; files of ``without``, relative to the bundle, are left out.
+
+    Raises:
+        ArchiveError: a link or another special file, or a member name that packing reserves.
+    """
+    left_out = tuple(part for name, parts in _PARTS.items() if name not in include for part in parts)
+    skipped = set(without)
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if name.startswith(left_out) or name in skipped or any(part.startswith(".") for part in name.split("/")):
+            continue
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise ArchiveError(f"{path}: expected a file, got a link or a special file. Put the file itself there.")
+        if path.is_dir():
+            continue
+        if name in (LISTING, SIGNATURE, "__main__.py") or name.startswith("mmkeras/"):
+            raise ArchiveError(f"{path}: packing writes a member of this name itself. Remove it from the bundle.")
+        found[name] = path
+    return found
+
 
 CARD = "MODEL_CARD.md"
 
@@ -87,13 +124,13 @@ def pack_bundle(
     formats: Sequence[str] | None = None,
     sign: str | Path | None = None,
 ) -> Path:
-    """Pack a bundle into one file; every file is held to the manifest first.
+    """Pack a bundle into one file; every file is checked against the manifest first.
 
     Args:
         bundle: an opened bundle's folder.
         target: the file to write.
-        include: parts of `mmkeras.bundle.archive.contents.OPTIONAL` to take along.
-        formats: edge formats to pack; all of them when not given.
+        include: parts of `mmkeras.runtime.packing.OPTIONAL` to include.
+        formats: edge formats to pack; by default all.
         sign: file with an Ed25519 private key (PEM).
 
     Raises:
@@ -108,7 +145,7 @@ def pack_bundle(
     if problems:
         raise ConfigError("\n".join(problems))
     without = {file.path for file in bundle.files if formats and file.format not in formats and file.path != "."}
-    # They run on the machine that built them, and nowhere else.
+    # They run only on the machine that built them.
     without |= {
         path.relative_to(bundle.folder).as_posix() for path in engine_folder(bundle).rglob("*") if path.is_file()
     }

@@ -17,7 +17,7 @@ from mmkeras.runtime.tensorrt.engines import EngineFile, engine_files
 __all__ = ["PRECISIONS", "Predictor", "candidates", "choose", "open_runner"]
 
 PRECISIONS = ("float32", "float16", "int8-weights", "int8-dynamic", "int8", "int8-full")
-"""Precisions in the order in which they are preferred; others come after them."""
+"""Precisions in order of preference; others come after them."""
 
 
 def candidates(bundle: Bundle) -> tuple[ExportedFile, ...]:
@@ -26,19 +26,19 @@ def candidates(bundle: Bundle) -> tuple[ExportedFile, ...]:
 
 
 def choose(bundle: Bundle, format: str | None = None, precision: str | None = None) -> ExportedFile:
-    """Choose the file to run: what is asked for, or else the best one whose engine is installed.
+    """Choose the file to run: the requested one, or the best one whose engine is installed.
 
     Best is the most exact precision (float32, float16, then the int8 ones), and for one precision LiteRT before ONNX
     Runtime. A rejected file is never chosen.
 
     Args:
         bundle: the opened bundle.
-        format: ``tflite`` or ``onnx``; any when not given.
-        precision: one of ``PRECISIONS``; any when not given.
+        format: ``tflite`` or ``onnx``; by default any.
+        precision: one of ``PRECISIONS``; by default any.
 
     Raises:
-        ConfigError: the bundle has no such file; the message lists what it has.
-        BundleError: the file that is asked for was rejected, or every file was.
+        ConfigError: the bundle has no such file; the message lists its files.
+        BundleError: the requested file was rejected, or every file was.
         DependencyError: the engine is not installed; names the extra.
     """
     engines = runners()
@@ -75,7 +75,7 @@ def choose(bundle: Bundle, format: str | None = None, precision: str | None = No
 
 
 def open_runner(bundle: Bundle, file: ExportedFile, *, threads: int = 1, device: str = "cpu") -> RunnerBase:
-    """Check a file's hash, load it and hold its inputs and outputs to the manifest.
+    """Check a file's hash, load it and compare its inputs and outputs with the manifest.
 
     Raises:
         BundleError: altered, not loadable, or with other inputs or outputs than the manifest.
@@ -105,12 +105,12 @@ def open_runner(bundle: Bundle, file: ExportedFile, *, threads: int = 1, device:
 
 
 class Predictor:
-    """A model that answers raw inputs, loaded once. A context manager.
+    """A loaded model that answers raw inputs. A context manager.
 
-    Safe to use from several threads. Preprocessing runs side by side, and so does ONNX Runtime on ``cpu`` and ``cuda``;
+    Safe to use from several threads. Preprocessing runs in parallel, and so does ONNX Runtime on ``cpu`` and ``cuda``;
     LiteRT and TensorRT keep the tensors of a call in the engine and run one call at a time. ``threads`` makes one
-    call faster; a Predictor for each thread lets calls run side by side, and takes the engine's memory once for each.
-    Given values are read and never changed.
+    call faster; one Predictor per thread runs calls in parallel, and takes the engine's memory once for each.
+    Values are read and never changed.
 
     Example:
         >>> with Predictor("saved_models/vqa/1") as predictor:

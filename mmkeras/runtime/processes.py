@@ -11,11 +11,7 @@ __all__ = ["run_module"]
 
 
 def run_module(module: str) -> list[str]:
-    """Return the command line that runs a module of mmkeras in a fresh process; arguments are appended to it.
-
-    Args:
-        module: dotted name, for example ``mmkeras.runtime.benchmark``.
-    """
+    """Return the command line that runs a module of mmkeras in a fresh process; arguments are appended to it."""
     # An isolated Python stays isolated in its children.
     python = [sys.executable, *(["-I"] if sys.flags.isolated else [])]
     loader = mmkeras.__spec__.loader if mmkeras.__spec__ else None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +13,16 @@ from mmkeras.bundle.golden import Golden
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._contract import Outputs
 
-__all__ = ["Replay", "Tolerances", "replay"]
+__all__ = [
+    "PIXEL_LEVELS",
+    "ROUNDED_SHARE",
+    "Replay",
+    "Tolerances",
+    "answers_of",
+    "compare_answers",
+    "input_difference",
+    "replay",
+]
 
 Tolerances = Mapping[str, Mapping[str, Sequence[float]]]
 """Largest absolute difference by scenario and output: one number, or one for each channel (last axis)."""
@@ -24,13 +35,13 @@ class Replay:
     reason: str
     """Why the file fails; empty where it does not."""
     difference: float
-    """Difference at the place that is nearest to its limit or furthest beyond it; infinite where not finite."""
+    """Difference nearest to its limit or furthest beyond it; infinite where not finite."""
     tolerance: float
-    """What is allowed there."""
+    """The limit there."""
     shares: dict[str, float]
-    """By scenario, the largest difference as a share of what is allowed; infinite where a value is not finite."""
+    """Largest difference by scenario, as a share of its limit; infinite where a value is not finite."""
     failed: tuple[str, ...]
-    """Scenarios with a difference that is not allowed, or with a changed decision."""
+    """Scenarios with a difference beyond its limit, or with a changed decision."""
     flipped: tuple[int, ...]
     """Rows with another decision than the Keras model's."""
 
@@ -38,14 +49,10 @@ class Replay:
 def replay(
     task: TaskSpec, golden: Golden, outputs: Outputs, tolerances: Tolerances, flipped: Sequence[int] = ()
 ) -> Replay:
-    """Hold outputs to the golden ones: every value within its tolerance, and every decision the same.
+    """Compare outputs with the golden ones: every value within its tolerance, and every decision the same.
 
-    Args:
-        task: decides.
-        golden: the samples.
-        outputs: what a file gives for them, each (S, ...).
-        tolerances: of the file. A scenario or output without one fails.
-        flipped: rows on which the file's decision differed already when it was exported.
+    A scenario or output without a tolerance fails. ``flipped`` are rows on which the file's decision already differed
+    at export.
     """
     names = np.asarray(golden.scenarios)
     changed = np.flatnonzero(task.flips(golden.outputs, outputs))
@@ -86,7 +93,76 @@ def _worst(expected: np.ndarray, got: np.ndarray, allowed: np.ndarray) -> tuple[
     difference = np.abs(np.asarray(expected, np.float64) - np.asarray(got, np.float64))
     difference = np.where(np.isfinite(difference), difference, np.inf)
     limits = np.broadcast_to(allowed, difference.shape)
-    # Nothing allowed and no difference is within the limit.
+    # No difference is within the limit even where none is allowed.
     share = np.where(difference == 0.0, 0.0, difference / np.maximum(limits, np.finfo(np.float64).tiny))
     place = np.unravel_index(int(np.argmax(share)), share.shape)
     return float(share[place]), float(difference[place]), float(limits[place])
+
+
+# Another build of libjpeg may round a pixel to the next level, and another maths library the last bit of a float.
+PIXEL_LEVELS = 1.0
+"""Largest difference of an 8-bit pixel to training: ties are rounded to either side."""
+ROUNDED_SHARE = 0.05
+"""Share of the pixels that may differ at all: ties are rare."""
+RELATIVE = 1e-5
+"""Largest difference of a float, as a share of the tensor's largest value, at least of 1."""
+
+
+def input_difference(expected: np.ndarray, got: np.ndarray) -> tuple[float, float]:
+    """Return the largest difference of one tensor to training, infinite where a value is not finite, and the limit."""
+    if expected.shape != got.shape:
+        return float("inf"), 0.0
+    first, second = np.asarray(expected, np.float64), np.asarray(got, np.float64)
+    apart = np.abs(first - second)
+    difference = float(np.where(np.isfinite(apart), apart, np.inf).max(initial=0.0))
+    if expected.dtype == np.uint8:
+        return difference, PIXEL_LEVELS if float((first != second).mean()) <= ROUNDED_SHARE else 0.0
+    if np.issubdtype(expected.dtype, np.integer):
+        return difference, 0.0
+    return difference, RELATIVE * max(1.0, float(np.abs(first).max(initial=0.0)))
+
+
+_CLOSE = 1e-6
+
+
+def answers_of(task: TaskSpec, golden: Golden) -> dict[str, Any]:
+    """Return the answers to the golden outputs and their metric, as stored in ``golden/answers.json``.
+
+    Samples without a target, which are not samples of the data, are not scored.
+    """
+    rows = np.flatnonzero(np.asarray(golden.scenarios) == "all")
+    part = {name: value[rows] for name, value in golden.outputs.items()}
+    score = task.score(golden.targets[rows], part)[task.metric] if len(rows) else math.nan
+    return {
+        "answers": task.decode(golden.outputs),
+        "metric": float(score) if math.isfinite(score) else None,
+    }
+
+
+def compare_answers(task: TaskSpec, golden: Golden, kept: dict[str, Any]) -> str:
+    """Return how the task's answers differ from ``kept``, those of the export; empty where they do not.
+
+    A manifest whose labels are in another order gives the same numbers and other words.
+    """
+    now = answers_of(task, golden)
+    before = kept.get("answers")
+    if not isinstance(before, list) or len(before) != len(now["answers"]):
+        return f"expected {len(now['answers'])} answers, got {len(before) if isinstance(before, list) else 'none'}"
+    for key, was, found in zip(golden.keys, before, now["answers"], strict=True):
+        if not _same(was, found):
+            return f"{key}: the export answered {was!r:.80}, the manifest's task answers {found!r:.80}"
+    if not _same(kept.get("metric"), now["metric"]):
+        return f"{task.metric} of the golden samples was {kept.get('metric')}, and is {now['metric']}"
+    return ""
+
+
+def _same(first: Any, second: Any) -> bool:
+    """Whether two values of JSON say the same, numbers but for rounding."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(_same(value, second[name]) for name, value in first.items())
+    if isinstance(first, list | tuple) and isinstance(second, list | tuple):
+        return len(first) == len(second) and all(_same(a, b) for a, b in zip(first, second, strict=True))
+    numbers = (int, float)
+    if isinstance(first, numbers) and isinstance(second, numbers) and not isinstance(first, bool):
+        return math.isclose(first, second, rel_tol=_CLOSE, abs_tol=_CLOSE)
+    return bool(first == second)

@@ -1,11 +1,11 @@
-"""The contract of an engine that runs one exported file, and how the best one is chosen. numpy only.
+"""The contract of an engine that runs one exported file, and the choice of the best one. numpy only.
 
 A module in ``mmkeras/runtime/runners/`` holds a class ``Runner(RunnerBase)`` and is found by its name. It imports its
-engine in `_load`, so that asking what there is costs nothing.
+engine in `_load`, so that listing the engines is cheap.
 
 Every runner may be used by several threads. An engine that keeps the tensors of a call in itself runs one call at a
 time, behind a lock: a runner per thread would hold the weights and the arena once for each thread, and load the file
-in the first answer of every new one. Threads that shall infer side by side open a runner each.
+in the first answer of every new one. Threads that must infer in parallel open a runner each.
 """
 
 from __future__ import annotations
@@ -27,24 +27,18 @@ from mmkeras.core.components import find, names
 from mmkeras.core.errors import BundleError, ConfigError, DataError, MmkerasError, install_hint, nearest
 from mmkeras.modalities import TensorSpec
 
-__all__ = ["DEVICES", "RunnerBase", "runners"]
-
-DEVICES = ("cpu", "cuda", "tensorrt")
-"""What ``device`` may be; an engine takes those in its ``devices``."""
+__all__ = ["RunnerBase", "runners"]
 
 
 class RunnerBase(ABC):
-    """Runs one exported file; safe to use from several threads.
-
-    A context manager: entering activates it, leaving deactivates it.
-    """
+    """Runs one exported file; thread-safe; a context manager that activates it and deactivates it."""
 
     format: ClassVar[str]
-    """Format of the files it runs, as the manifest names it."""
+    """Format of its files in the manifest."""
     engine: ClassVar[str]
     """Name of the engine, for people."""
     module: ClassVar[str]
-    """Module that the engine's package brings."""
+    """Module of the engine's package."""
     extra: ClassVar[str]
     """Extra of mmkeras that installs it."""
     package: ClassVar[str]
@@ -52,17 +46,11 @@ class RunnerBase(ABC):
     rank: ClassVar[int]
     """Among files of one precision, the lowest rank is preferred."""
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
-    """Devices it can be asked for."""
     concurrent: ClassVar[tuple[str, ...]] = ()
-    """Devices on which `_run` keeps nothing between calls, so that threads run side by side; else one at a time."""
+    """Devices on which `_run` keeps no state between calls, so that threads run in parallel; else one at a time."""
 
     def __init__(self, path: Path, *, threads: int = 1, device: str = "cpu") -> None:
-        """Remember what to load; nothing is loaded before `activate`.
-
-        Args:
-            path: the exported file; its hash has been checked.
-            threads: threads of one inference.
-            device: one of ``devices``.
+        """Store what to load; nothing is loaded before `activate`.
 
         Raises:
             ConfigError: a device that the engine does not have, or fewer than one thread.
@@ -147,7 +135,7 @@ class RunnerBase(ABC):
 
         Raises:
             DataError: names, shapes or dtypes that are not those of ``inputs``, a runner that is not active, or values
-                on which the engine stops: token ids beyond the vocabulary, say.
+                on which the engine stops, such as token ids beyond the vocabulary.
         """
         with self._turn():
             samples, batch = self._check(inputs), self.batch

@@ -12,10 +12,8 @@ import numpy as np
 from mmkeras.bundle import Bundle, ExportedFile, Golden
 from mmkeras.core.errors import DataError, DependencyError, MmkerasError
 from mmkeras.modalities import ModalitySpec
-from mmkeras.runtime.answers import compare_answers
-from mmkeras.runtime.inputs import input_difference
 from mmkeras.runtime.predictor import candidates, open_runner
-from mmkeras.runtime.replay import replay
+from mmkeras.runtime.replay import compare_answers, input_difference, replay
 from mmkeras.runtime.runner import runners
 from mmkeras.runtime.tensorrt.engines import EngineFile
 
@@ -27,9 +25,7 @@ class FileCheck:
     """One exported file against the golden outputs."""
 
     format: str
-    """Format of the file."""
     precision: str
-    """Precision of the file."""
     path: str
     """Relative to the bundle."""
     verdict: str
@@ -37,18 +33,17 @@ class FileCheck:
     reason: str = ""
     """Why it is not ``passed``."""
     samples: int = 0
-    """Golden samples that were run."""
+    """Golden samples run."""
     max_abs_diff: float | None = None
-    """Difference to the golden outputs where it is nearest to what is accepted, or furthest beyond it."""
+    """Difference to the golden outputs nearest to its limit, or furthest beyond it."""
     tolerance: float | None = None
-    """What is accepted there."""
+    """The limit there."""
     flips: int = 0
     """Samples on which the decision differs from the Keras model's."""
     scenarios: dict[str, float] = field(default_factory=dict)
-    """Largest difference per modality scenario, as a share of what is accepted; one with values that are not finite is
-    left out."""
+    """Largest difference per modality scenario, as a share of its limit; without values that are not finite."""
     failed_scenarios: tuple[str, ...] = ()
-    """Those with a difference that is not accepted, a changed decision, or values that are not finite."""
+    """Scenarios with a difference beyond the limit, a changed decision, or values that are not finite."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +51,6 @@ class PreprocessingCheck:
     """One modality's host-side preprocessing against the golden inputs."""
 
     modality: str
-    """Name of the modality."""
     verdict: str
     """``passed``, ``failed`` or ``skipped``."""
     reason: str = ""
@@ -72,9 +66,7 @@ class SelfTest:
     """Everything that a self-test found."""
 
     files: tuple[FileCheck, ...]
-    """One entry per exported file."""
     preprocessing: tuple[PreprocessingCheck, ...]
-    """One entry per modality."""
     scenarios: dict[str, str]
     """By modality scenario: ``passed`` or ``failed`` over all files, ``skipped`` where no file ran, ``not covered``
     where the model has the scenario and the golden samples do not."""
@@ -107,12 +99,8 @@ def selftest(bundle: Bundle, *, threads: int = 1, progress: Callable[[str], None
     """Run every golden sample through every accepted edge file whose engine is installed.
 
     A file passes when all outputs are finite, each is within the file's tolerance of the float32 Keras model's in its
-    scenario, and every decision is the Keras model's, but for those that differed when the file was exported.
-
-    Args:
-        bundle: the opened bundle.
-        threads: threads of one inference.
-        progress: called with the path of each file before it is run.
+    scenario, and every decision is the Keras model's, except those that differed at export. ``progress`` is called with
+    the path of each file.
 
     Raises:
         BundleError: the golden samples are missing or altered.
@@ -144,7 +132,7 @@ def _scenarios(bundle: Bundle, golden: Golden, files: list[FileCheck]) -> dict[s
 
 
 def _required(scenario: str) -> bool:
-    # A modality's own cases may be younger than the bundle; these two kinds every export has tried.
+    # A modality's own cases may be newer than the bundle; every export has run these two kinds.
     return scenario == "all" or scenario.startswith("without_")
 
 

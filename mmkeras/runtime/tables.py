@@ -21,11 +21,11 @@ __all__ = ["benchmark_table", "inspect_tables", "selftest_tables", "show"]
 _COLOURS = {"passed": "green", "failed": "bold red", "skipped": "yellow", "rejected": "yellow", "not covered": "yellow"}
 
 
-def show(tables: Iterable[Grid | Table]) -> None:
+def show(tables: Iterable[Grid]) -> None:
     """Print tables; nothing is cut off where the output is not a terminal."""
     if importlib.util.find_spec("rich") is None:
         for table in tables:
-            say(table.text() if isinstance(table, Grid) else table)
+            say(table.text())
         return
     from mmkeras.core.console import Console
 
@@ -33,7 +33,7 @@ def show(tables: Iterable[Grid | Table]) -> None:
     if not console.is_terminal:
         console = Console(width=200)
     for table in tables:
-        console.print(_rich(table) if isinstance(table, Grid) else table)
+        console.print(_rich(table))
 
 
 def selftest_tables(bundle: Bundle, result: SelfTest) -> list[Grid]:
@@ -86,13 +86,7 @@ def _scenario_cell(file: FileCheck, scenario: str) -> Cell:
 
 
 def benchmark_table(bundle: Bundle, report: Mapping[str, Any], timings: Sequence[Timing]) -> Grid:
-    """Return one row per file: what was measured here, and what the export proved.
-
-    Args:
-        bundle: what was measured.
-        report: from `mmkeras.runtime.benchmark_report.report`.
-        timings: those in it, for the way they were measured.
-    """
+    """Return one row per file: what was measured here, and the results of the export."""
     first = timings[0] if timings else None
     how = f", {first.threads} thread(s), {first.device}, {first.runs} runs, batch 1" if first else ""
     metric = report["metric_name"]

@@ -23,9 +23,7 @@ _ADVICE = {errno.ENOSPC: "Make room", errno.EDQUOT: "Make room", errno.EFBIG: "R
 def explain(error: BaseException, folder: Path | None = None) -> str:
     """Return what happened and what to do, or an empty text where the error is not about the disk.
 
-    Args:
-        error: an `OSError`, or what TensorFlow or HDF5 made of one.
-        folder: where was written to, in case the error does not say it.
+    ``folder`` is the place of the write, in case the error does not name it.
     """
     text = str(error)
     known = getattr(error, "errno", None)

@@ -31,10 +31,10 @@ def write_bytes(path: Path, content: bytes) -> Path:
         aside.write_bytes(content)
         os.replace(aside, path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk is met in a write, which does not know its file
+        error.filename = error.filename or str(path)  # the error of a write to a full disk names no file
         raise
     finally:
-        with contextlib.suppress(OSError):  # a read-only disk says so of files that are not there, too
+        with contextlib.suppress(OSError):  # a read-only disk raises for missing files too
             aside.unlink()
     return path
 
@@ -64,13 +64,13 @@ def write_json(path: Path, value: Any) -> Path:
 
 
 def claim(path: Path) -> int:
-    """Mark a file or folder as in use until the returned descriptor is closed or the process ends, however it ends.
+    """Mark a file or folder as in use until the returned descriptor is closed or the process ends.
 
-    Nothing is written for it, so that nothing can be left behind.
+    No file is written for it, so that none can be left behind.
 
     Raises:
-        BlockingIOError: another process, or this one, has marked it already.
-        OSError: it is gone, or its file system knows no locks.
+        BlockingIOError: it is marked already, by any process.
+        OSError: it is gone, or its file system has no locks.
     """
     try:
         import fcntl
@@ -104,17 +104,13 @@ def held(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked(path: Path, what: str, say: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Let processes and threads that would do the same work wait for each other, and say whom they wait for.
+    """Let processes and threads with the same work wait for each other, and print whom they wait for.
 
-    The lock ends with its process, and its file with it.
-
-    Args:
-        path: the lock's file; its folder is there.
-        what: what the one that holds it does, for example ``which converts the same data``.
-        say: prints a line; standard error when not given.
+    The lock ends with its process, and its file, in an existing folder, with it. ``what`` names the work of its holder,
+    for example ``which converts the same data``; ``say`` prints a line, by default to standard error.
 
     Raises:
-        OSError: nothing can be written there, or the file system knows no locks.
+        OSError: nothing can be written there, or the file system has no locks.
     """
     import fcntl
 
@@ -127,7 +123,7 @@ def locked(path: Path, what: str, say: Callable[[str], None] | None = None) -> I
                 holder = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
                 with waiting(f"Waiting for {holder}, {what}; it holds {path}. Stop it if it hangs.", say):
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
-            # Whoever held it before has removed the file; then a third one may hold a new file already.
+            # The previous holder has removed the file; a third process may hold a new one already.
             if not path.exists() or not os.path.samestat(os.fstat(descriptor), path.stat()):
                 continue
             os.ftruncate(descriptor, 0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 __all__ = ["digest", "is_part_of", "size"]
 
-# A SavedModel shares its folder with the manifest and the edge files; these parts are the SavedModel itself.
+# A SavedModel shares its folder with the manifest and the edge files; these are the SavedModel's own parts.
 _SAVED_MODEL = ("assets", "assets.extra", "fingerprint.pb", "saved_model.pb", "variables")
 
 

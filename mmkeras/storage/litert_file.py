@@ -1,4 +1,4 @@
-"""Reads a LiteRT file, which is a FlatBuffer: its tables, and the smallest runtime that loads it.
+"""Reads a LiteRT file, a FlatBuffer: its tables, and the smallest runtime that loads it.
 
 Source: https://flatbuffers.dev/internals/ and schema.fbs of LiteRT. The package flatbuffers is not needed.
 """
@@ -20,7 +20,7 @@ _VERSION = re.compile(rb"[0-9]+(\.[0-9]+)+")
 def needed_runtime(content: bytes) -> str:
     """Return the smallest version of TensorFlow Lite that has every operation of a file, such as ``2.17.0``.
 
-    The converter writes it as ``min_runtime_version``. Empty where it has not, or where this is no LiteRT file.
+    The converter writes it as ``min_runtime_version``. Empty where it is missing, or where this is not a LiteRT file.
     """
     try:
         file = Tables(content)

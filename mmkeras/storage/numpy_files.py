@@ -1,7 +1,7 @@
-"""Reads .npy and .npz files from outside: no pickled objects, and no array that the file does not hold. numpy only.
+"""Reads untrusted .npy and .npz files: no pickled objects, and no array larger than its file. numpy only.
 
-numpy makes room for what a header declares before it looks whether so much is there, and zip members unpack a
-thousandfold; here both are measured first.
+numpy allocates the size that a header declares before it checks the file, and zip members may unpack a thousandfold;
+here both are checked first.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 __all__ = ["MAX_BYTES", "read_npy", "read_npz"]
 
 MAX_BYTES = 2 << 30
-"""What the arrays of one file may take in memory."""
+"""Most bytes of the arrays of one file in memory."""
 _GROWTH = 1100
-"""Deflate packs nothing more than 1,032-fold."""
+"""Deflate packs at most 1,032-fold."""
 
 
 def read_npy(path: Path) -> np.ndarray:
@@ -26,7 +26,7 @@ def read_npy(path: Path) -> np.ndarray:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it cannot be read, is no array, or is larger than its file.
+        ValueError: it cannot be read, is not an array, or is larger than its file.
     """
     try:
         with path.open("rb") as stream:
@@ -38,15 +38,11 @@ def read_npy(path: Path) -> np.ndarray:
 
 
 def read_npz(path: Path, most: int = MAX_BYTES) -> dict[str, np.ndarray]:
-    """Read every array of an archive by name.
-
-    Args:
-        path: the file.
-        most: bytes that all arrays together may have.
+    """Read every array of an archive by name, together at most ``most`` bytes.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it cannot be read, holds something else than arrays, or would grow beyond all measure.
+        ValueError: it cannot be read, holds something else than arrays, or would grow too large.
     """
     try:
         with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
@@ -63,7 +59,7 @@ def read_npz(path: Path, most: int = MAX_BYTES) -> dict[str, np.ndarray]:
             return arrays
     except (FileNotFoundError, ValueError):
         raise
-    except Exception as error:  # zipfile, zlib and numpy raise nearly anything on a file that was made to harm
+    except Exception as error:  # zipfile, zlib and numpy raise nearly anything on a hostile file
         raise ValueError(f"not a whole .npz file ({type(error).__name__}: {error!s:.200})") from error
 
 

@@ -1,9 +1,9 @@
-"""What of the samples may be written into reports, logs, TensorBoard and bundles: ``privacy.redact``.
+"""Which sample data may appear in reports, logs, TensorBoard and bundles: ``privacy.redact``.
 
-``none`` writes them as they are. ``text`` replaces their texts, and what messages quote of them. ``all`` also leaves
+``none`` writes them unchanged. ``text`` replaces their texts, and quotations in messages. ``all`` also leaves
 out their pictures, and replaces their names and the values of columns by short hashes: the same name has the same hash,
-so that two reports can still be compared. A hash hides a name from readers, not from one who guesses it. Metrics, class
-names and column names stay.
+so that two reports can still be compared. A hash does not protect a name that can be guessed. Metrics, class names and
+column names stay.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LEVELS: tuple[Redact, ...] = ("none", "text", "all")
 _QUOTED = re.compile(r"""(?<![A-Za-z])(?:'(?:[^'\\\n]|\\.)*(?:'|$|(?=\n))|"(?:[^"\\\n]|\\.)*(?:"|$|(?=\n)))""")
 _FILE = re.compile(r"\A[^:\n]{0,4000}\.\w{1,8}(?:#\d{1,9})?(?=: )")
 _LONGEST = 4000
-"""Characters of a message that are looked through: what is longer is cut there."""
+"""Longer messages are cut to this many characters."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,9 @@ class Redaction:
     """How samples are written."""
 
     level: Redact = "none"
-    """``none``, ``text`` or ``all``."""
 
     def __post_init__(self) -> None:
-        """Check the level.
-
-        Raises:
-            ConfigError: there is no such level.
-        """
+        """Check the level."""
         if self.level not in LEVELS:
             raise ConfigError(f"privacy.redact: {nearest(str(self.level), LEVELS)}")
 
@@ -73,9 +68,9 @@ class Redaction:
         return _QUOTED.sub("'...'", message[:_LONGEST]) if self.texts else message
 
     def about(self, message: str, values: Iterable[Any]) -> str:
-        """Return a message about one sample: without what it quotes and, where names are hidden, without its values.
+        """Return a message about one sample without quotations and, where names are hidden, without its values.
 
-        A file that the message begins with is one of them, whatever it is called.
+        A file name at the beginning of the message counts as a value.
         """
         if self.everything:
             message = _FILE.sub("(file)", message)
@@ -96,7 +91,7 @@ def redaction() -> Redaction:
 
 
 def recorded(provenance: Mapping[str, Any]) -> Redaction | None:
-    """Return what the configuration in a run's or bundle's provenance says; ``None`` where it says nothing.
+    """Return the redaction of the configuration in a run's or bundle's provenance; ``None`` where it has none.
 
     A level that this version does not know hides everything.
     """
@@ -109,7 +104,7 @@ def recorded(provenance: Mapping[str, Any]) -> Redaction | None:
 
 @contextmanager
 def redacting(level: Redact) -> Iterator[Redaction]:
-    """Let everything that is written within hide samples.
+    """Hide samples in everything written inside.
 
     Raises:
         ConfigError: there is no such level.

@@ -1,7 +1,7 @@
-"""Text files line by line, in the same way wherever they are read: in tables, and on a device.
+"""Reads text files line by line, in tables and on a device alike.
 
 A byte order mark is skipped. A line ends at a line feed, a carriage return or both, whatever the other lines end with.
-A byte that is not UTF-8 costs its own line, not the file.
+A byte that is not UTF-8 invalidates its own line, not the file.
 """
 
 from __future__ import annotations
@@ -28,16 +28,13 @@ class JsonLine:
     number: int
     """Its number in the file, from 1."""
     value: Any
-    """What it holds; ``None`` where it cannot be parsed."""
+    """``None`` where it cannot be parsed."""
     problem: str = ""
     """Why it cannot be parsed."""
 
 
 def text_lines(pieces: Iterable[bytes]) -> Iterator[str]:
-    """Yield every line with its ending; bytes that are not UTF-8 become what `undecodable` finds.
-
-    Args:
-        pieces: the file, each piece ending with a line feed, as an open binary file gives them.
+    """Yield every line of an open binary file with its ending; for bytes that are not UTF-8 see `undecodable`.
 
     Raises:
         DataError: the file is UTF-16.
@@ -59,10 +56,7 @@ def undecodable(text: str) -> str:
 
 
 def json_lines(pieces: Iterable[bytes]) -> Iterator[JsonLine]:
-    """Yield what every line of a JSON Lines file holds; blank lines are skipped, and counted in the numbers.
-
-    Args:
-        pieces: see `text_lines`.
+    """Yield the parsed lines of a JSON Lines file; blank lines are skipped, and counted in the numbers.
 
     Raises:
         DataError: the file is UTF-16.

@@ -12,8 +12,7 @@ import numpy as np
 
 from mmkeras.core.errors import TrainingError
 from mmkeras.data.index import Index
-from mmkeras.data.keys import batch_keys
-from mmkeras.data.streams import Position
+from mmkeras.data.streams import Position, batch_keys
 from mmkeras.storage.privacy import redaction
 from mmkeras.training.batches import training_batches
 from mmkeras.training.checkpoints import Checkpoints, Diverged

@@ -55,7 +55,7 @@ class Interrupts(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Tell the other workers; not in the signal's handler, which may interrupt anything."""
         if self.asked is not None and self._agreement is not None:
-            self._agreement.wish()
+            self._agreement.request()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Leave ``fit`` when asked to; after the last step of an epoch it is left with the epoch's validation."""

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from mmkeras.core.components import Choice
 from mmkeras.core.config import ModelConfig, RunConfig, declared_modalities
 from mmkeras.core.sharing import branches, follow
-from mmkeras.data.encode import room
+from mmkeras.data.encode import kind_of
 from mmkeras.data.index import Index
 from mmkeras.data.modules import modality_of
 from mmkeras.data.read import iterate_samples, read_targets
@@ -54,7 +54,7 @@ def resolve_model(
     changes: dict[str, Any] = {}
     every = declared_modalities(model)
     for name, group in branches(model).items():
-        changes[name] = modality_of(room(every[name])).resolve(every[name], values(group), folder / name)
+        changes[name] = modality_of(kind_of(every[name])).resolve(every[name], values(group), folder / name)
         changes |= {other: follow(every[other], changes[name]) for other in group if other != name}
     task = task_config(model)
     completed = task.completed(facts)

@@ -11,10 +11,9 @@ import pytest
 from mmkeras.core.errors import DataError
 from mmkeras.data.convert import convert
 from mmkeras.data.index import Index
-from mmkeras.data.keys import batch_keys
 from mmkeras.data.read import read_samples
 from mmkeras.data.salvage import SALVAGED, usable
-from mmkeras.data.streams import Position
+from mmkeras.data.streams import Position, batch_keys
 from mmkeras.tasks.classification.spec import Config as TaskConfig
 from tests.data.tables import good_rows, modality_configs, table_config, write_csv, write_images
 

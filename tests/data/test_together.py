@@ -9,11 +9,10 @@ from mmkeras.core.config import DataConfig
 from mmkeras.core.console import Console
 from mmkeras.core.errors import DataError
 from mmkeras.data import convert
-from mmkeras.data.contents import contents_of
 from mmkeras.data.plan import make_plan
 from mmkeras.data.read import read_samples
 from mmkeras.data.sources import Sample
-from mmkeras.data.together import grouped, on_both_sides
+from mmkeras.data.together import contents_of, grouped, on_both_sides
 from mmkeras.tasks.classification.spec import Config as TaskConfig
 from tests.data.tables import modality_configs, table_config, write_csv, write_images
 

@@ -15,7 +15,7 @@ import pytest
 from mmkeras.bundle import Bundle, Golden, Manifest, exported_file, write_golden, write_manifest
 from mmkeras.modalities.image.spec import Spec as ImageSpec
 from mmkeras.modalities.text.spec import Spec as TextSpec
-from mmkeras.runtime.answers import answers_of
+from mmkeras.runtime.replay import answers_of
 from mmkeras.tasks.classification.spec import Spec as TaskSpec
 from tests.tolerances import everywhere
 

@@ -10,7 +10,7 @@ import pytest
 from mmkeras.bundle import Bundle, write_golden, write_manifest
 from mmkeras.bundle.golden import Golden
 from mmkeras.core.errors import BundleError
-from mmkeras.runtime.answers import answers_of
+from mmkeras.runtime.replay import answers_of
 from mmkeras.runtime.runner import runners
 from mmkeras.runtime.selftest import selftest
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from export.verification.constants.constant import Constant
-from mmkeras.runtime.tensorrt.layers import keras_layer
+from mmkeras.runtime.differences.contents import keras_layer
 
 __all__ = ["constants_problem"]
 

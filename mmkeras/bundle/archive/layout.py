@@ -34,11 +34,9 @@ class Member:
     size: int
     """Bytes; also in the file, since members are stored."""
     crc: int
-    """CRC-32."""
     sha256: str
-    """Hex digest."""
     offset: int
-    """Where its bytes begin in the file."""
+    """Position of its bytes in the file."""
 
     @property
     def header(self) -> int:
@@ -81,22 +79,12 @@ def central_directory(members: Iterable[Member]) -> bytes:
 
 
 def end(count: int, start: int, size: int) -> bytes:
-    """Return the end record.
-
-    Args:
-        count: members.
-        start: where the directory begins.
-        size: bytes of the directory.
-    """
+    """Return the end record for a directory of ``count`` members that begins at ``start`` and has ``size`` bytes."""
     return _END.pack(b"PK\x05\x06", 0, 0, count, count, size, start, 0)
 
 
 def offsets(sizes: Iterable[tuple[str, int]]) -> tuple[dict[str, int], int]:
-    """Return where each member's bytes begin, by name, and the size of the whole file.
-
-    Args:
-        sizes: name and size of every member in order.
-    """
+    """Return the position of each member's bytes by name, and the size of the whole file."""
     found, position, directory = {}, 0, 0
     for name, size in sizes:
         found[name] = position + LOCAL_SIZE + len(name)

@@ -22,9 +22,7 @@ class Listed:
     """What the list says about a member."""
 
     size: int
-    """Bytes."""
     sha256: str
-    """Hex digest."""
 
 
 def render(members: Mapping[str, Listed]) -> bytes:
@@ -37,17 +35,10 @@ def render(members: Mapping[str, Listed]) -> bytes:
 
 
 def parse(content: bytes, where: str) -> dict[str, Listed]:
-    """Read and check the list.
-
-    Args:
-        content: bytes of the member.
-        where: the packed bundle, for messages.
-
-    Returns:
-        The members in the order in which they stand in the file.
+    """Read and check the list of a packed bundle, and return its members in the order of the file.
 
     Raises:
-        ArchiveError: not what `render` writes, a bad name or size, or no manifest and no code among the members.
+        ArchiveError: not the output of `render`, a bad name or size, or no manifest and no code among the members.
     """
     where_list = f"{where}: {LISTING}"
     value = strict_json(content, where_list)
@@ -80,7 +71,7 @@ def parse(content: bytes, where: str) -> dict[str, Listed]:
 
 
 def strict_json(content: bytes, where: str) -> Any:
-    """Parse JSON that comes from outside: a key must not be there twice, and depth is no way to crash the reader.
+    """Parse untrusted JSON; a duplicate key or deep nesting is an error.
 
     Raises:
         ArchiveError: not JSON.

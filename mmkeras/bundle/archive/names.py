@@ -23,20 +23,17 @@ __all__ = [
 ]
 
 SUFFIX = ".mmk"
-"""Of a packed bundle."""
 LISTING = "sha256.json"
 """The first member: size and sha256 of every other one."""
 SIGNATURE = "signature.json"
 """The second member of a signed bundle."""
 MANIFEST = "manifest.json"
-"""Every bundle has one."""
 CODE = "__main__.py"
-"""What Python runs when it is given the file."""
+"""The code that Python runs when it is given the file."""
 
 MAX_FILE = (1 << 32) - 1
-"""Bytes of a whole file: what a zip can say without its 64-bit extension."""
+"""Bytes of a whole file: the limit of a zip without its 64-bit extension."""
 MAX_MEMBERS = 10_000
-"""Members of a file."""
 MAX_LISTING = 4 << 20
 """Bytes of ``sha256.json``."""
 MAX_SIGNATURE = 4 << 10
@@ -49,10 +46,6 @@ _FORBIDDEN = frozenset('\\:*?"<>|')
 
 def check_name(name: str, where: str) -> None:
     """Refuse a name that could lead out of a folder or mean another file on another system.
-
-    Args:
-        name: with forward slashes.
-        where: the file, for the message.
 
     Raises:
         ArchiveError: absolute, with ``..``, an empty part, a character beyond printable ASCII, or too long.
@@ -76,11 +69,7 @@ def check_name(name: str, where: str) -> None:
 
 
 def check_names(names: Iterable[str], where: str) -> None:
-    """Refuse bad names, names that differ only in case, and a name that is a file and a folder.
-
-    Raises:
-        ArchiveError: names the member.
-    """
+    """Refuse bad names, names that differ only in case, and a name that is a file and a folder."""
     names = list(names)
     if len(names) > MAX_MEMBERS:
         raise ArchiveError(f"{where}: expected at most {MAX_MEMBERS} members, got {len(names)}.")
@@ -99,11 +88,7 @@ def check_names(names: Iterable[str], where: str) -> None:
 
 
 def check_size(name: str, size: int, where: str) -> None:
-    """Refuse a member that is larger than its kind may be.
-
-    Raises:
-        ArchiveError: names the member.
-    """
+    """Refuse a member that is larger than its kind may be."""
     limit = MAX_FILE
     if name == LISTING:
         limit = MAX_LISTING

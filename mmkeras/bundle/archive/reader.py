@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import stat
 import threading
+import zipfile
 import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-from mmkeras.bundle.archive.diagnosis import diagnose
 from mmkeras.bundle.archive.layout import (
     END_SIZE,
     LOCAL_SIZE,
@@ -22,35 +23,88 @@ from mmkeras.bundle.archive.layout import (
 )
 from mmkeras.bundle.archive.layout import offsets as member_offsets
 from mmkeras.bundle.archive.listing import Listed, parse
-from mmkeras.bundle.archive.names import LISTING, MAX_FILE, MAX_LISTING, MAX_SIGNATURE, SIGNATURE
+from mmkeras.bundle.archive.names import (
+    LISTING,
+    MAX_FILE,
+    MAX_LISTING,
+    MAX_SIGNATURE,
+    SIGNATURE,
+    check_name,
+    check_names,
+    check_size,
+)
 from mmkeras.bundle.archive.signature import Signature, read_signature, verify
 from mmkeras.core.errors import ArchiveError
 
-__all__ = ["Archive"]
+__all__ = ["Archive", "diagnose"]
+
+_RATIO = 1000
+
+
+def diagnose(file: BinaryIO, where: str, finding: str) -> ArchiveError:
+    """Return the most specific error for a file; ``finding`` completes the sentence "the file ..."."""
+    general = f"{where} {finding}. It was altered or not written by `mmkeras pack`: copy or pack the bundle again."
+    try:
+        file.seek(0)
+        begins = file.read(4)
+        file.seek(0)
+        with zipfile.ZipFile(file) as archive:
+            problem = _problem(archive, begins, where)
+    except ArchiveError as error:
+        return ArchiveError(f"{error} Noticed because the file {finding}.")
+    except Exception:  # a damaged zip makes zipfile raise nearly anything, and the error is raised without it
+        if begins == b"PK\x03\x04":
+            return ArchiveError(general)
+        return ArchiveError(
+            f"{where}: is no packed bundle, or was altered: it does not begin with the member {LISTING!r}. "
+            "Name a file that `mmkeras pack` wrote, or copy it again."
+        )
+    if problem:
+        return ArchiveError(f"{where}: {problem}. It is not read. Noticed because the file {finding}.")
+    return ArchiveError(general)
+
+
+def _problem(archive: zipfile.ZipFile, begins: bytes, where: str) -> str:
+    members = archive.infolist()
+    if not members:
+        return f"it has no members; expected {LISTING!r} first"
+    check_names([member.filename for member in members if not member.is_dir()], where)
+    for member in members:
+        check_name(member.filename.removesuffix("/"), where)
+        name = f"the member {member.filename!r}"
+        if stat.S_ISLNK(member.external_attr >> 16):
+            return f"{name} is a link"
+        if member.flag_bits & 1:
+            return f"{name} is encrypted"
+        if member.file_size > _RATIO * max(member.compress_size, 1):
+            return f"{name} would grow from {member.compress_size:,} to {member.file_size:,} bytes"
+        check_size(member.filename, member.file_size, where)
+        if member.is_dir():
+            return f"{name} is a folder; expected files only"
+        if member.compress_type != zipfile.ZIP_STORED:
+            return f"{name} is compressed (method {member.compress_type}); expected stored members"
+        if member.extra or member.comment:
+            return f"{name} carries further data beside its content"
+    if archive.comment:
+        return f"there are {len(archive.comment)} bytes of comment behind the last member {members[-1].filename!r}"
+    if begins != b"PK\x03\x04":
+        return f"there is data before the first member {members[0].filename!r}"
+    return ""
+
 
 _BLOCK = 1 << 20
 
 
 class Archive:
-    """A packed bundle whose bytes have all been checked. The file stays open, so what is read is what was checked.
-
-    Several threads may read from it.
-    """
+    """A packed bundle with all bytes checked. The file stays open, so that the checked bytes are read. Thread-safe."""
 
     def __init__(self, path: Path, file: BinaryIO, members: dict[str, Member], signature: Signature | None) -> None:
-        """Use `open`.
-
-        Args:
-            path: the file, for messages.
-            file: the open file.
-            members: by name, without the list and the signature.
-            signature: what is in ``signature.json``.
-        """
+        """Store the parts; use `open`."""
         self.path = path
         self.members = members
         self.signature = signature
         self._file = file
-        # One place in the file, which reading moves.
+        # The file has one position, which every read moves.
         self._lock = threading.Lock()
 
     @classmethod
@@ -59,11 +113,11 @@ class Archive:
 
         Args:
             path: a ``.mmk`` file.
-            key: file with an Ed25519 public key (PEM): the bundle must be signed with the private half of it.
+            key: file with an Ed25519 public key (PEM) that the signature must match.
 
         Raises:
-            ArchiveError: cut off, altered, not written by `write_archive`, hostile, or not signed
-                as asked; names the member.
+            ArchiveError: truncated, altered, not written by `write_archive`, hostile, or without the required
+                signature; names the member.
             DependencyError: a key is given, and the package that checks signatures is not installed.
         """
         path = Path(path)
@@ -84,26 +138,18 @@ class Archive:
         return cls(path, file, members, signature)
 
     def read(self, name: str) -> bytes:
-        """Return a member's bytes.
-
-        Raises:
-            ArchiveError: no such member, or the file was changed since it was opened.
-        """
+        """Return a member's bytes."""
         content = io.BytesIO()
         self._copy(name, content)
         return content.getvalue()
 
     def extract(self, name: str, folder: Path) -> Path:
-        """Write a member below a folder and return its path.
-
-        Raises:
-            ArchiveError: no such member, the file was changed since it was opened, or it cannot be written.
-        """
+        """Write a member below a folder and return its path."""
         self._member(name)
         target = folder / name
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            # "x": nothing that is there already is followed or overwritten.
+            # "x": an existing file or link is neither followed nor overwritten.
             with target.open("xb") as out:
                 try:
                     self._copy(name, out)
@@ -154,7 +200,7 @@ def _check(file: BinaryIO, where: str, key: str | Path | None) -> tuple[dict[str
     if signed is not None:
         signature = read_signature(signed, where)
         names.append((SIGNATURE, len(signed)))
-    # Before anything else is read: without the right signature the list is anybody's.
+    # Before anything else is read: without a valid signature the list is untrusted.
     if key is not None:
         verify(content, signature, key, where)
     names += [(name, entry.size) for name, entry in listed.items()]

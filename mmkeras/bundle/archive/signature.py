@@ -1,7 +1,7 @@
 """``signature.json``: an Ed25519 signature (RFC 8032) of the list of hashes, and with it of every member.
 
-Keys are PEM files, as ``openssl genpkey -algorithm ed25519`` writes them. The public key in the file is a hint that
-says who may have signed; only a key that comes from elsewhere proves anything.
+Keys are PEM files, as written by ``openssl genpkey -algorithm ed25519``. The public key in the file is only a hint at
+the signer; proof needs a key from another source.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mmkeras.core.errors import ArchiveError, ConfigError, require
 __all__ = ["Signature", "read_signature", "sign", "verify"]
 
 _ALGORITHM = "ed25519"
-# So that a signature made for another purpose with the same key never fits here.
+# So that a signature made for another purpose with the same key is not valid here.
 _PURPOSE = b"mmkeras packed bundle 1\n"
 _HELP = "Write a pair with: openssl genpkey -algorithm ed25519 -out KEY.pem; openssl pkey -in KEY.pem -pubout"
 
@@ -40,11 +40,7 @@ class Signature:
 
 
 def read_signature(content: bytes, where: str) -> Signature:
-    """Read ``signature.json``.
-
-    Raises:
-        ArchiveError: not what `Signature.render` writes.
-    """
+    """Read ``signature.json``."""
     value = strict_json(content, f"{where}: {SIGNATURE}")
     given = value if isinstance(value, dict) else {}
     found = Signature(str(given.get("public_key")), str(given.get("signature")))
@@ -55,11 +51,7 @@ def read_signature(content: bytes, where: str) -> Signature:
 
 
 def sign(listing: bytes, key: str | Path) -> Signature:
-    """Sign the list of hashes.
-
-    Args:
-        listing: bytes of ``sha256.json``.
-        key: file with an Ed25519 private key, PEM without a password.
+    """Sign the list of hashes with an Ed25519 private key, PEM without a password.
 
     Raises:
         ConfigError: no such file, or not such a key.
@@ -72,13 +64,7 @@ def sign(listing: bytes, key: str | Path) -> Signature:
 
 
 def verify(listing: bytes, signature: Signature | None, key: str | Path, where: str) -> None:
-    """Hold a list of hashes to a public key.
-
-    Args:
-        listing: bytes of ``sha256.json``.
-        signature: what the file says; None where it is not signed.
-        key: file with an Ed25519 public key (PEM).
-        where: the packed bundle, for messages.
+    """Check the signature of a list of hashes against a public key (PEM).
 
     Raises:
         ArchiveError: not signed, or not with this key.

@@ -19,19 +19,13 @@ _OPEN: weakref.WeakSet[Unpacked] = weakref.WeakSet()
 
 
 class Unpacked:
-    """Unpacks members when they are asked for. Engines map their model files, which bytes in a zip cannot be.
-
-    Several threads may ask for the same member: one of them unpacks it, and the others get it whole.
-    """
+    """Unpacks members on demand, for engines that map their model files. Thread-safe."""
 
     def __init__(self, archive: Archive) -> None:
-        """Make an empty folder; it is removed when the object goes, at the latest when Python ends.
-
-        Args:
-            archive: an opened packed bundle; closed together with the folder.
+        """Create an empty folder; it is removed with this object, at the latest when Python ends.
 
         Raises:
-            ArchiveError: no folder can be made; the archive is then closed.
+            ArchiveError: no folder can be created; the archive is then closed.
         """
         self.archive = archive
         try:
@@ -51,11 +45,7 @@ class Unpacked:
         return path in self.archive.members or any(name.startswith(f"{path}/") for name in self.archive.members)
 
     def get(self, names: Iterable[str]) -> None:
-        """Unpack members that are not there yet.
-
-        Raises:
-            ArchiveError: one is not in the bundle, was changed since it was opened, or there is no room.
-        """
+        """Unpack members that are not there yet."""
         with self._lock:
             for name in names:
                 if name not in self._done:

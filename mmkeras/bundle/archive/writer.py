@@ -28,13 +28,10 @@ _BLOCK = 1 << 20
 def write_archive(target: Path, contents: Mapping[str, Path | bytes], *, sign: str | Path | None = None) -> Path:
     """Write a packed bundle beside its place, check it as a reader would, and move it there.
 
-    Args:
-        target: the file to write; an existing one is replaced.
-        contents: a file or bytes by member name.
-        sign: file with an Ed25519 private key (PEM) to sign with.
+    ``contents`` has a file or bytes by member name; ``sign`` is a file with an Ed25519 private key (PEM).
 
     Raises:
-        ArchiveError: a name or size that a reader would refuse, a file that cannot be read or changed meanwhile.
+        ArchiveError: a name or size that a reader would refuse, or a file that is unreadable or changes meanwhile.
         ConfigError: the key cannot be used.
     """
     where = str(target)
@@ -66,24 +63,19 @@ def write_archive(target: Path, contents: Mapping[str, Path | bytes], *, sign: s
         sweep(target.parent.glob(f".{target.name}.*.tmp"))
         with aside.open("wb") as out, held(aside):
             _write(out, members, whole, where)
-        # A file that changed while it was packed shows here.
+        # Fails where a file changed while it was packed.
         Archive.open(aside).close()
         os.replace(aside, target)
     except OSError as error:
         raise ArchiveError(explain(error, target) or f"{target} cannot be written: {error.strerror}.") from error
     finally:
-        with contextlib.suppress(OSError):  # a read-only disk says so of files that are not there, too
+        with contextlib.suppress(OSError):  # a read-only disk raises for missing files too
             aside.unlink()
     return target
 
 
 def sign_archive(path: Path, key: str | Path) -> Path:
-    """Sign a packed bundle, or sign it anew; its other members stay as they are.
-
-    Raises:
-        ArchiveError: the bundle is damaged.
-        ConfigError: the key cannot be used.
-    """
+    """Sign a packed bundle, or sign it anew; its other members stay as they are."""
     unpacked = Unpacked(Archive.open(path))
     try:
         unpacked.get(unpacked.archive.members)

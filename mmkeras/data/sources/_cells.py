@@ -12,16 +12,16 @@ from typing import Any
 __all__ = ["LARGEST_WHOLE", "is_empty", "name_of", "tidy"]
 
 LARGEST_WHOLE = 2**53
-"""Whole numbers below it are the same as floats and as integers."""
+"""Smaller whole numbers are the same as floats and as integers."""
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 
 
 def tidy(text: str) -> str:
-    r"""Return a name as people see it: what looks the same is the same.
+    r"""Return a name in its normal form: names that look the same become equal.
 
-    Blanks around it are cut, several blanks, no-break spaces and line breaks within it become one blank, marks that
-    cannot be seen (zero-width spaces, soft hyphens, directions) are removed, and letters are composed (Unicode's form
-    NFC). Case stays. The joiners U+200C and U+200D stay: scripts and emoji need them.
+    Blanks around it are cut, several blanks, no-break spaces and line breaks within it become one blank, invisible
+    marks (zero-width spaces, soft hyphens, directions) are removed, and letters are composed (Unicode's form NFC). Case
+    stays. The joiners U+200C and U+200D stay: scripts and emoji need them.
 
     >>> tidy(" cafe\u0301\u00a0 noir")
     'café noir'
@@ -32,10 +32,9 @@ def tidy(text: str) -> str:
 
 
 def name_of(cell: Any) -> str | None:
-    """Return the name that a cell holds; ``None`` where it holds none.
+    """Return the name in a cell; ``None`` where it has none.
 
-    A float that is whole counts as the integer: a column of integers with gaps is read as floats from Parquet. A date
-    is written as ISO 8601 has it.
+    A whole float counts as the integer: Parquet stores integers with gaps as floats. A date is written as in ISO 8601.
     """
     if isinstance(cell, str):
         return tidy(cell) or None

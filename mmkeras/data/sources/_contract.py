@@ -21,21 +21,20 @@ class Sample:
     values: dict[str, Any]
     """Raw value by modality name: a path, bytes or a string; ``None`` where the modality is missing on purpose."""
     target: Any
-    """Label, list of labels or number, as the dataset writes it."""
+    """Label, list of labels or number, as in the dataset."""
     split: str | None = None
     """``train``, ``validation`` or ``test`` where the dataset says so."""
     group: str | None = None
-    """Samples of one group never stand on both sides of a split. The name is not written into records."""
+    """Samples of one group are always in one split. The name is not written into records."""
     group_number: int = 0
-    """Number of the group within the split, which records hold in place of the name; given by the plan."""
+    """Number of the group within the split, set by the plan; records hold it instead of the name."""
     weight: float = 1.0
-    """Weight in loss and metrics."""
     columns: dict[str, str] = field(default_factory=dict)
     """Further columns to slice the evaluation by."""
     origin: str = ""
     """Where the row stands, for error messages: ``file.csv:17``."""
     remarks: tuple[str, ...] = ()
-    """What is unusual in a row that is used; the conversion counts rows by remark."""
+    """Unusual properties of a row that is used; the conversion counts rows by remark."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +45,17 @@ class SourceBase(ABC):
     """Options that are paths."""
 
     def derived(self, modalities: Mapping[str, ModalitySpec]) -> SourceBase:
-        """Return the source for a model of these modalities; options that follow from their specs are filled in.
+        """Return the source for a model of these modalities, with options derived from their specs.
 
         Raises:
-            ConfigError: an option that says something else.
+            ConfigError: an option that contradicts them.
         """
         del modalities
         return self
 
     @abstractmethod
     def samples(self) -> Iterator[Sample]:
-        """Yield every row in a fixed order. Rows that cannot be parsed at all come with the problem as target.
+        """Yield every row in a fixed order. The target of an unreadable row is the error.
 
         Raises:
             DataError: the dataset as a whole cannot be read.

@@ -1,7 +1,7 @@
-"""CSV in which no line is lost: a quote that is never closed costs its own line, not those that follow.
+"""CSV without lost lines: a quote that is never closed invalidates its own line only.
 
 Every line that is not blank belongs to one row. A row over several lines is kept when it has as many cells as the
-header and its lines are no rows in themselves; else its first line is a bad row, and the others are read again.
+header and its lines are not rows in themselves; else its first line is a bad row, and the others are read again.
 """
 
 from __future__ import annotations
@@ -33,23 +33,16 @@ class Record:
     last: int
     """Index after its last line."""
     cells: list[str]
-    """Its cells; empty where it has a problem."""
+    """Empty where it has a problem."""
     problem: str = ""
     """Why it cannot be parsed."""
     remark: str = ""
-    """What a reader of the table should know of a row that is kept."""
+    """Remark on a row that is kept."""
 
 
 def read_records(lines: Sequence[str], start: int, columns: int, delimiter: str) -> Iterator[Record]:
-    """Yield every row; together they hold every line that is not blank, each once.
-
-    Args:
-        lines: of the whole file, with their endings.
-        start: the first line after the header.
-        columns: cells of the header.
-        delimiter: between two cells.
-    """
-    # Made when first needed: most tables have no row of several lines, and a second pass costs as much as the first.
+    """Yield every row from line ``start`` on, after the header; every line that is not blank is in one row."""
+    # Computed on first use: most tables have no row of several lines, and a second pass costs as much.
     columns_of = functools.cache(lambda: _Columns(lines, start, columns, delimiter))
     return _records(lines, start, columns, delimiter, lambda first, last: columns_of().judge(first, last))
 
@@ -88,7 +81,7 @@ def _records(
                 problem = "expected text, got a NUL character. The table is damaged here, or is no UTF-8 text"
             yield Record(first, last, [] if problem else cells, problem, remark)
             first = last
-        # A quote has swallowed lines: they are read again, by a reader that has not seen it.
+        # An unclosed quote has joined lines: they are read again with a new reader.
 
 
 def _unclosed(first: int, last: int) -> str:
@@ -113,7 +106,7 @@ class _Columns:
             for counter, cell in zip(cells, row, strict=True):
                 counter[cell] += 1
         self._repeats = [2 * len(counter) <= self._rows for counter in cells]
-        """Whether values come again: labels do, names of files may not."""
+        """Whether values repeat: labels do, names of files may not."""
         self._seen = [
             set(counter) if repeats else {_shape(cell) for cell in counter}
             for counter, repeats in zip(cells, self._repeats, strict=True)
@@ -122,8 +115,8 @@ class _Columns:
     def judge(self, first: int, last: int) -> tuple[bool, bool]:
         """Return whether every line has as many cells as a row, and whether a quote has swallowed other rows.
 
-        The line in which the quote opens says nothing where it opens in the last column, and the line in which it
-        closes says nothing where it opened in the first one: these have as many cells as a row in any case.
+        The line with the opening quote is not evaluated where the quote opens in the last column, nor the line with the
+        closing quote where it opened in the first one: these have as many cells as a row in any case.
         """
         lines = self._lines[first:last]
         opening = self._alone(lines[0])
@@ -135,12 +128,12 @@ class _Columns:
             return False, False
         if not self._rows:  # nothing to compare with
             return all(whole), all(whole) and len(lines) > 2
-        telling = [False] * len(lines)
+        evidence = [False] * len(lines)
         for number, cells in enumerate(split):
             ends = {0: column - 1, len(lines) - 1: self._closing(cells)}
             trivial = (number == 0 and column == self._count) or (number == len(lines) - 1 and column == 1)
-            telling[number] = whole[number] and not trivial and self._alike(cells, ends.get(number, -1))
-        return all(whole), any(telling)
+            evidence[number] = whole[number] and not trivial and self._alike(cells, ends.get(number, -1))
+        return all(whole), any(evidence)
 
     def _alone(self, line: str) -> list[str]:
         cells = next(csv.reader([line.rstrip("\r\n")], delimiter=self._delimiter, strict=False), [])

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmkeras.core.errors import DataError, nearest
+from mmkeras.core.errors import DataError, nearest, require
 from mmkeras.data.sources._cells import tidy
 from mmkeras.data.sources._csv import read_records
-from mmkeras.data.sources._parquet import read_columns
 from mmkeras.storage.text_lines import json_lines, text_lines, undecodable
 
-__all__ = ["Row", "Table", "read_table"]
+__all__ = ["Row", "Table", "read_columns", "read_table"]
 
 
 @dataclass(frozen=True)
@@ -22,13 +21,13 @@ class Row:
     """One row."""
 
     line: int
-    """Line on which the row begins, the first line of the file being 1; in a Parquet file the row's number."""
+    """Line on which the row begins, from 1; in a Parquet file the row's number."""
     cells: dict[str, Any]
     """Value by column; empty where the row cannot be parsed."""
     problem: str = ""
     """Why the row cannot be parsed."""
     remark: str = ""
-    """What is unusual in a row that is read."""
+    """Remark on a row that is kept."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +35,9 @@ class Table:
     """A whole table."""
 
     columns: tuple[str, ...]
-    """Names in the order of the file, as `tidy` writes them."""
+    """In the order of the file, normalised by `tidy`."""
     rows: list[Row]
-    """The rows in the order of the file: all of them, those that cannot be parsed with their problem."""
+    """All rows in the order of the file, those that cannot be parsed with their problem."""
 
 
 def read_table(path: Path) -> Table:
@@ -94,7 +93,7 @@ def _header(path: Path, lines: list[str], delimiter: str) -> tuple[tuple[str, ..
     problem = undecodable(text)
     if problem:
         raise DataError(f"{path}:1: {problem}")
-    # A name may have a line break in it; with the delimiter as well it holds other names, and rows.
+    # A name may contain a line break; one with the delimiter too contains other names and rows.
     if any(delimiter in name and ("\n" in name or "\r" in name) for name in names):
         raise DataError(f"{path}:1: a quote opens in the names of the columns and is not closed in this line")
     return tuple(map(tidy, names)), reader.line_num
@@ -141,4 +140,37 @@ READERS: dict[str, Callable[[Path], Table]] = {
     ".jsonl": _read_jsonl,
     ".parquet": _read_parquet,
 }
-"""Reader by suffix."""
+
+
+def read_columns(path: Path) -> tuple[list[str], list[list[Any]], dict[int, str]]:
+    """Read a Parquet file.
+
+    Returns:
+        Names of the columns, values of each, and the problem of an unreadable row by its index.
+
+    Raises:
+        DataError: not a readable Parquet file.
+    """
+    require("pyarrow", "train")
+    parquet = require("pyarrow.parquet", "train")
+    try:
+        table = parquet.read_table(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a readable Parquet file: {error}") from None
+    problems: dict[int, str] = {}
+    columns = [_values(column, name, problems) for name, column in zip(table.column_names, table.columns, strict=True)]
+    return list(table.column_names), columns, problems
+
+
+def _values(column: Any, name: str, problems: dict[int, str]) -> list[Any]:
+    try:
+        values: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError):  # UnicodeDecodeError and pyarrow's own errors among them
+        values = []
+        for number, cell in enumerate(column):
+            try:
+                values.append(cell.as_py())
+            except (ValueError, OverflowError) as error:
+                values.append(None)
+                problems.setdefault(number, f"column {name!r:.80}: cannot be read: {error}"[:300])
+    return values

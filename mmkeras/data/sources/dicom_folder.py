@@ -1,8 +1,8 @@
 """A folder of DICOM files, a folder for each class: ``<path>/<label>/.../<file>``; every frame is a sample.
 
-Splits keep a patient together. The patient's number is read for that alone: it is not in keys, columns, records or
-messages. A record holds in its place the patient's number in the order of the split's files. Files are found by what
-they are, whatever their name ends in.
+Splits keep a patient together. The patient's number is used only for that: it is not in keys, columns, records or
+messages. A record holds the patient's number in the order of the split's files instead. DICOM files are recognised by
+their content, not by their name.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Source(SourceBase):
     """Which frames of a file of several become samples."""
 
     def __post_init__(self) -> None:
-        """Check the options that need no file.
+        """Check the options.
 
         Raises:
             ConfigError: an unknown choice of frames.
@@ -46,7 +46,7 @@ class Source(SourceBase):
             raise ConfigError(f"dicom_folder: frames: {self.frames!r}; {nearest(self.frames, FRAMES)}")
 
     def samples(self) -> Iterator[Sample]:
-        """Yield every frame, sorted by path; what is no readable DICOM file has a `DataError` as its target.
+        """Yield every frame, sorted by path; the target of an unreadable file is a `DataError`.
 
         Raises:
             DataError: no such folder, or no files in folders of classes.

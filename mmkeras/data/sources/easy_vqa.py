@@ -50,7 +50,7 @@ class Source(SourceBase):
     def fingerprint_inputs(self) -> dict[str, str]:
         """Return the package's version, hashes of its questions, and a hash of the names and sizes of its images.
 
-        The images themselves are not read: that would cost more than the rest of a repeated run.
+        The images are not read: that would take longer than the rest of a repeated run.
         """
         folder = Path(str(require("easy_vqa", "train").__file__)).parent / "data"
         result = {"easy-vqa": importlib.metadata.version("easy-vqa")}

@@ -14,9 +14,9 @@ import numpy as np
 
 from mmkeras.core.errors import ConfigError, DataError, nearest
 from mmkeras.data.sources._contract import Sample, SourceBase
-from mmkeras.driving.drives.boxes import Box
 from mmkeras.driving.drives.nuscenes import Frame, NuScenes, Scene, find_tables
 from mmkeras.driving.drives.official_splits import official_split
+from mmkeras.driving.drives.snapshot import Box
 from mmkeras.driving.drives.times import MAX_AGE, MAX_SKEW
 from mmkeras.media.geometry import PinholeCamera
 from mmkeras.media.image.pixels import Window
@@ -29,7 +29,7 @@ __all__ = ["Source", "describe_scene"]
 SPLITS = ("test", "train", "validation")
 SPLIT_FILE = "splits.json"
 SWEEPS = 6
-"""Sweeps of each radar where neither the options nor a modality says how many."""
+"""Sweeps of each radar where neither the options nor a modality set them."""
 TABLES = (
     *("attribute", "calibrated_sensor", "category", "ego_pose", "instance", "sample", "sample_annotation"),
     *("sample_data", "scene", "sensor", "visibility"),
@@ -43,12 +43,12 @@ RACK = "static_object.bicycle_rack"
 class Source(SourceBase):
     """Every annotated sample of a nuScenes directory: one camera, its radars, the boxes around the car.
 
-    The camera's value is a `Window` of the picture, the radar's a `SweepFiles`; both read their files when they are
-    converted. The target is ``{"boxes": list of Box in the ego frame, "camera": Pose camera -> ego}``; boxes behind the
-    camera are left out. Samples of one scene never stand on both sides of a split.
+    The camera's value is a `Window` of the picture, the radar's a `SweepFiles`; both read their files during the
+    conversion. The target is ``{"boxes": list of Box in the ego frame, "camera": Pose camera -> ego}``; boxes behind
+    the camera are left out. Samples of one scene are always in one split.
 
     Splits come from a file ``splits.json`` beside the tables, ``{"train": [names of scenes], "validation": [...],
-    "test": [...]}``, or else from nuScenes' own lists. Scenes of neither are left to the shares.
+    "test": [...]}``, or else from nuScenes' own lists. Other scenes are assigned by the shares.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("folder",)
@@ -86,7 +86,7 @@ class Source(SourceBase):
     """Name of the radar's modality."""
 
     def __post_init__(self) -> None:
-        """Check the options that need no file.
+        """Check the options.
 
         Raises:
             ConfigError: a number out of range or an unknown word.
@@ -109,10 +109,10 @@ class Source(SourceBase):
             raise ConfigError(f"nuscenes: camera_name and radar_name are both {self.camera_name!r}")
 
     def derived(self, modalities: Mapping[str, ModalitySpec]) -> Source:
-        """Return the source with the camera of the model's modalities, and the sweeps that its radar takes.
+        """Return the source with the camera of the model's modalities, and the sweeps of its radar.
 
         Raises:
-            ConfigError: ``model_camera`` or ``sweeps`` says something else, or no modality knows its camera.
+            ConfigError: ``model_camera`` or ``sweeps`` contradicts them, or no modality has a camera.
         """
         camera = camera_of(modalities, tuple(self.model_camera), "data.source.options.model_camera")
         radar = modalities.get(self.radar_name)
@@ -125,10 +125,10 @@ class Source(SourceBase):
         return replace(self, model_camera=camera, sweeps=self.sweeps if taken is None else taken)
 
     def samples(self) -> Iterator[Sample]:
-        """Yield the samples scene by scene in the order of time; a bad one has a `DataError` as its target.
+        """Yield the samples scene by scene in the order of time; the target of a bad one is a `DataError`.
 
         Raises:
-            DataError: tables that cannot be read or do not fit together, or a split file that is not one.
+            DataError: tables that cannot be read or do not fit together, or an invalid split file.
             ConfigError: no ``model_camera``.
         """
         if not self.model_camera:

@@ -1,7 +1,7 @@
-"""A user's own data: one CSV, JSONL or Parquet file with a row per sample.
+"""A table of the user's data: one CSV, JSONL or Parquet file with a row per sample.
 
-Names of columns, splits, groups, keys and columns to slice by are read as `tidy` writes them. Texts of a modality stay
-as they are.
+Names of columns, splits, groups, keys and columns to slice by are normalised by `tidy`. Texts of a modality stay
+unchanged.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from typing import Any, ClassVar, Literal
 from mmkeras.core.errors import ConfigError, DataError, nearest
 from mmkeras.data.sources._cells import is_empty, name_of, tidy
 from mmkeras.data.sources._contract import Sample, SourceBase
-from mmkeras.data.sources._files import look_into
-from mmkeras.data.sources._names import Folder
+from mmkeras.data.sources._files import Folder, look_into
 from mmkeras.data.sources._rows import Row, Table, read_table
 from mmkeras.media.dicom.frames import split_frame
 from mmkeras.modalities import ModalitySpec
@@ -62,7 +61,7 @@ class Source(SourceBase):
     """Whether an empty modality cell is a bad row or a modality that is missing on purpose."""
 
     def __post_init__(self) -> None:
-        """Check the options that need no file.
+        """Check the options.
 
         Raises:
             ConfigError: no modality, or a column with two roles.
@@ -79,10 +78,10 @@ class Source(SourceBase):
         return replace(self, files=tuple(name for name in self.columns if _is_file(modalities.get(name))))
 
     def samples(self) -> Iterator[Sample]:
-        """Yield every row in the order of the file; a bad row has a `DataError` as its target.
+        """Yield every row in the order of the file; the target of a bad row is a `DataError`.
 
         Raises:
-            DataError: no such file, an unknown type, no rows, or named columns that the table does not have.
+            DataError: no such file, an unknown type, no rows, or a column missing in the table.
         """
         table = self._read()
         further = [name for name in table.columns if name not in map(tidy, self._roles.values())]
@@ -97,7 +96,7 @@ class Source(SourceBase):
     def fingerprint_inputs(self) -> dict[str, str]:
         """Return the hash of the table, and hashes of size and time of every file that it names and of some contents.
 
-        Contents of all files are not read: that would take as long as converting them.
+        Not all contents are read: that would take as long as converting them.
         """
         table = self._read()
         path = Path(self.path)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmkeras.driving.drives.snapshot import Snapshot
+from mmkeras.media.geometry import project
 
 __all__ = ["YAWS", "Alignment", "Turn", "best_turn", "measure"]
 
@@ -30,15 +31,15 @@ class Alignment:
     """One snapshot's counts."""
 
     points: int
-    """Radar points between 3 and 60 m from the camera."""
+    """Radar points 3 to 60 m from the camera."""
     ahead: int
-    """Those in front of the camera."""
+    """Points in front of the camera."""
     in_field: int
-    """Those within the camera's horizontal field of view."""
+    """Points within the camera's horizontal field of view."""
     in_picture: int
-    """Those that fall into the picture, top and bottom edge included."""
+    """Points inside the picture, top and bottom edge included."""
     offsets: tuple[np.ndarray, ...]
-    """For every box that radar should see: by how many degrees each candidate point lies left of its middle."""
+    """For each box visible to radar: degrees by which each candidate point lies left of its middle."""
     halves: np.ndarray
     """Half the angle in degrees that each of these boxes spans, (B,)."""
 
@@ -48,11 +49,11 @@ class Turn:
     """The search for the radar's best yaw."""
 
     degrees: float
-    """Turn to the right that brings the points onto the boxes."""
+    """Turn to the right that aligns the points with the boxes."""
     uncertainty: float
-    """Standard deviation in degrees, from drawing the boxes anew."""
+    """Standard deviation in degrees, by bootstrap over the boxes."""
     curve: np.ndarray
-    """Agreement at `YAWS`, 1 at its best."""
+    """Agreement at `YAWS`, scaled to a maximum of 1."""
 
 
 def measure(snapshot: Snapshot, size: tuple[int, int]) -> Alignment:
@@ -60,16 +61,12 @@ def measure(snapshot: Snapshot, size: tuple[int, int]) -> Alignment:
 
     A point is a candidate for a box at about the same distance and less than 15 degrees away. Boxes that the dataset
     says no radar point is on are left out, as are those whose middle is not in the picture.
-
-    Args:
-        snapshot: points in the camera's frame, boxes in the ego frame.
-        size: width and height of the picture in pixels.
     """
     points = np.asarray(snapshot.points, np.float64)
     away = np.hypot(points[:, 0], points[:, 2])
     points, away = _within(points, away), _within(away, away)
     ahead = points[:, 2] > 0.5
-    pixels = _project(points[:, :3], snapshot.intrinsic)
+    pixels = project(points[:, :3], snapshot.intrinsic)
     in_field = ahead & (pixels[:, 0] >= 0) & (pixels[:, 0] < size[0])
     in_picture = in_field & (pixels[:, 1] >= 0) & (pixels[:, 1] < size[1])
     angles = np.degrees(np.arctan2(points[:, 0], points[:, 2]))
@@ -83,7 +80,7 @@ def measure(snapshot: Snapshot, size: tuple[int, int]) -> Alignment:
         middle = math.degrees(math.atan2(centre[0], centre[2]))
         spread = np.degrees(np.arctan2(corners[:, 0], corners[:, 2])) - middle
         spread = (spread + 180) % 360 - 180
-        # An older sweep saw the object where it was then.
+        # An older sweep measured the object at its position of that time.
         there, ranges_then = _moved_on(points, angles, away, box.velocity, snapshot)
         near = (ranges_then > ranges.min() - SLACK) & (ranges_then < ranges.max() + SLACK)
         offset = (middle - there + 180) % 360 - 180
@@ -94,10 +91,10 @@ def measure(snapshot: Snapshot, size: tuple[int, int]) -> Alignment:
 
 
 def best_turn(alignments: list[Alignment], seed: int = 0) -> Turn | None:
-    """Search the yaw at which points and boxes agree best; ``None`` with fewer than three boxes.
+    """Find the yaw at which points and boxes agree best; ``None`` with fewer than three boxes.
 
-    Each box votes with the angles of its candidates, blurred by a degree, narrow boxes more than wide ones. The
-    uncertainty comes from drawing the boxes with replacement.
+    Each box votes with the angles of its candidates, blurred by a degree; narrow boxes weigh more than wide ones. The
+    uncertainty comes from a bootstrap over the boxes.
     """
     votes = [
         np.exp(-0.5 * ((YAWS[None] - offset[:, None]) / WIDTH) ** 2).mean(0) / (1.0 + half)
@@ -144,10 +141,5 @@ def _within(values: np.ndarray, away: np.ndarray) -> np.ndarray:
 def _visible(centre: np.ndarray, intrinsic: np.ndarray, size: tuple[int, int]) -> bool:
     if not (centre[2] > 0.5 and NEAREST < math.hypot(centre[0], centre[2]) < FARTHEST):
         return False
-    x, y = _project(centre[None], intrinsic)[0]
+    x, y = project(centre[None], intrinsic)[0]
     return bool(0 <= x < size[0] and 0 <= y < size[1])
-
-
-def _project(points: np.ndarray, intrinsic: np.ndarray) -> np.ndarray:
-    depth = np.maximum(points[:, 2:3], 1e-6)
-    return np.asarray((points / depth @ np.asarray(intrinsic, np.float64).T)[:, :2])

@@ -11,7 +11,7 @@ import numpy as np
 
 from mmkeras.core.errors import DataError
 from mmkeras.core.typed import is_finite
-from mmkeras.driving.drives.boxes import Box, category_to_class
+from mmkeras.driving.drives.snapshot import Box, category_to_class
 from mmkeras.driving.drives.tables import Table
 from mmkeras.media.geometry import Pose
 
@@ -26,20 +26,12 @@ class Annotations:
     """The tables about annotated objects."""
 
     def __init__(self, folder: Path, samples: Table) -> None:
-        """Index the tables.
-
-        Args:
-            folder: where the tables are.
-            samples: the table ``sample`` with its column ``timestamp``.
-
-        Raises:
-            DataError: a table cannot be read, or an annotation of an unknown sample.
-        """
+        """Index the tables in a folder; ``samples`` is the table ``sample`` with its column ``timestamp``."""
         self._samples = samples
         columns = dict.fromkeys(("sample_token", "prev", "next"), "S")
         self._table = Table(folder / "sample_annotation.json", columns)
         sample = self._table.link("sample_token", samples)
-        # A neighbour that is not there costs the velocity of the boxes beside it, which are refused when asked for.
+        # A neighbour that is not there costs the velocity of the boxes beside it, which are refused when used.
         self._known_gap = {name: self._table.columns[name] != b"" for name in ("prev", "next")}
         for name in ("prev", "next"):
             self._table.link(name, self._table, optional=True)
@@ -52,11 +44,7 @@ class Annotations:
         self._visibility = _names(folder / "visibility.json", "level")
 
     def boxes(self, sample: int, ego: Pose) -> list[Box]:
-        """Return the boxes of a sample in the order of the table.
-
-        Args:
-            sample: number of the sample.
-            ego: ego -> global; the boxes come in the frame of this ego.
+        """Return the boxes of a sample in the order of the table, in the frame of ``ego`` (ego -> global).
 
         Raises:
             DataError: a record with an unknown token, a broken rotation, or numbers that make no box; it names the
@@ -70,7 +58,7 @@ class Annotations:
         record = self._table.row(number)
         try:
             token = record["token"]
-            # Made in the global frame first: this checks the rotation of the annotation.
+            # Built in the global frame first, which checks the rotation of the annotation.
             pose = from_global @ Pose(_numbers(record["translation"], 3), _numbers(record["rotation"], 4))
             width, length, height = _numbers(record["size"], 3)
             if min(width, length, height) <= 0:

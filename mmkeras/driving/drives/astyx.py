@@ -20,15 +20,14 @@ import numpy as np
 
 from mmkeras.core.errors import DataError
 from mmkeras.core.typed import parse_json
-from mmkeras.driving.drives.boxes import Box
-from mmkeras.driving.drives.snapshot import Snapshot, pose_of, read_text
+from mmkeras.driving.drives.snapshot import Box, Snapshot, camera_matrix, pose_of, read_text
 from mmkeras.media.geometry import Pose, quaternion_matrix
 
 __all__ = ["is_astyx", "snapshots"]
 
 COLUMNS = ["X", "Y", "Z", "V_r", "Mag"]
 WRAP = 128 * 0.0812
-"""m/s after which V_r begins anew."""
+"""V_r wraps around after this many m/s."""
 CLASSES = {
     "Bus": "bus",
     "Car": "car",
@@ -41,7 +40,7 @@ CLASSES = {
     "Truck": "truck",
 }
 MOST_SPEED = 1000.0
-"""km/h that no car drives."""
+"""km/h that no car reaches."""
 LONGEST_NAME = 80
 """Characters of a sensor's name."""
 VISIBILITY = {0: 4, 1: 3, 2: 2, 3: 1}
@@ -54,11 +53,7 @@ def is_astyx(folder: Path) -> bool:
 
 
 def snapshots(folder: Path) -> Iterator[Snapshot]:
-    """Yield the frames in the order of their numbers. Points have Astyx's magnitude (dB) in place of the RCS.
-
-    Raises:
-        DataError: a missing or broken file; names it.
-    """
+    """Yield the frames in the order of their numbers, with Astyx's magnitude (dB) in place of the RCS."""
     calibrations = sorted((folder / "calibration").glob("*.json"))
     if not calibrations:
         raise DataError(f"{folder / 'calibration'}: no calibration file in it")
@@ -76,11 +71,8 @@ def _snapshot(folder: Path, calibration: Path) -> Snapshot:
         raise DataError(f"{folder / camera_name / number}.*: no such picture")
     camera = pose_of(camera_data.get("T_to_ref_COS", ()), f"{calibration}: {camera_name}")
     radar = pose_of(radar_data.get("T_to_ref_COS", ()), f"{calibration}: {radar_name}")
-    try:
-        intrinsic = np.asarray(camera_data.get("K", ()), np.float64)
-    except (TypeError, ValueError, OverflowError):
-        intrinsic = np.empty(0)
-    if intrinsic.shape != (3, 3) or not np.isfinite(intrinsic).all() or min(intrinsic[0, 0], intrinsic[1, 1]) <= 0:
+    intrinsic = camera_matrix(camera_data.get("K"))
+    if intrinsic is None:
         raise DataError(
             f"{calibration}: {camera_name}: expected K as a camera matrix (3, 3), got {camera_data.get('K')!r:.200}"
         )
@@ -120,7 +112,7 @@ def _sensors(path: Path) -> dict[str, dict[str, Any]]:
 def _sensor(sensors: dict[str, dict[str, Any]], kind: str, path: Path) -> tuple[str, dict[str, Any]]:
     for name, data in sensors.items():
         if name.startswith(kind):
-            # It names a folder.
+            # The name becomes part of a folder's path.
             if Path(name).name != name or "\0" in name or len(name) > LONGEST_NAME:
                 raise DataError(f"{path}: sensor_uid: expected the name of a folder, got {name!r:.80}")
             return name, data

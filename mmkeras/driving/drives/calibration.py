@@ -1,7 +1,7 @@
-"""Is a drive's calibration right? A wrong extrinsic looks like a bad model, so it is looked for before training.
+"""Checks the calibration of a drive before training, because a wrong extrinsic looks like a bad model.
 
-What can be told: whether points lie in front of the camera and inside the picture, and whether the radar's angles agree
-with the annotated boxes. Boxes and points both come through the camera's pose, so a turned *camera* shows only in the
+The check tests whether points lie in front of the camera and inside the picture, and whether the radar's angles agree
+with the annotated boxes. Boxes and points both pass through the camera's pose, so a turned *camera* shows only in the
 picture: look at it.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Verdict", "check", "inspect"]
 
 MOST = 300
-"""Snapshots that are looked at; of a longer drive, the first ones."""
+"""Snapshots checked; of a longer drive, the first ones."""
 SUSPICIOUS, WRONG = 1.0, 3.0
 """Degrees between points and boxes, beyond twice the uncertainty."""
 SHOWN = 6
@@ -43,13 +43,11 @@ class Verdict:
     """What the check found."""
 
     grade: Grade
-    """``unproven``: nothing speaks against the calibration, but there are too few boxes to prove it."""
+    """``unproven``: no sign of a wrong calibration, but too few boxes to test it."""
     reasons: tuple[str, ...]
-    """Sentences, one or more."""
     numbers: dict[str, float | int | None]
-    """What was measured; shares are 0 to 1, angles degrees, ``None`` where there was nothing to measure."""
+    """Measured values; shares are 0 to 1, angles degrees, ``None`` where nothing could be measured."""
     turn: Turn | None = None
-    """The search for the best yaw."""
 
     @property
     def good(self) -> bool:
@@ -65,10 +63,7 @@ def check(snapshots: Iterable[Snapshot]) -> tuple[Verdict, list[Snapshot]]:
     """Measure snapshots and judge their calibration.
 
     Returns:
-        The verdict, and some of the snapshots to draw: those with most boxes, from all over the drive.
-
-    Raises:
-        DataError: no snapshots, or a picture that cannot be opened.
+        The verdict, and the snapshots to draw: those with the most boxes, spread over the drive.
     """
     alignments: list[Alignment] = []
     kept: list[tuple[int, Snapshot]] = []
@@ -83,15 +78,10 @@ def check(snapshots: Iterable[Snapshot]) -> tuple[Verdict, list[Snapshot]]:
 
 
 def inspect(folder: str | Path, out: str | Path, console: Console | None = None) -> Verdict:
-    """Check a drive and write ``inspection.png`` and ``inspection.json``.
-
-    Args:
-        folder: anything that `mmkeras.driving.drives.open.open_drive` opens.
-        out: folder to write into; made when missing.
-        console: where the table and the verdict are printed.
+    """Check a drive that `open_drive` can open, and write ``inspection.png`` and ``inspection.json`` into ``out``.
 
     Raises:
-        DataError: no drive, or files that cannot be used.
+        DataError: no drive, or unusable files.
     """
     folder, out = Path(folder), Path(out)
     verdict, shown = check(itertools.islice(open_drive(folder), MOST))
@@ -121,8 +111,8 @@ def _judge(alignments: list[Alignment]) -> Verdict:
         "best_yaw_uncertainty": turn.uncertainty if turn else None,
     }
     wrong, suspicious = _projection(numbers)
-    told = turn is not None and turn.uncertainty < 1.0
-    if turn is not None and told:
+    measured = turn is not None and turn.uncertainty < 1.0
+    if measured and turn is not None:
         surely = abs(turn.degrees) - 2 * turn.uncertainty
         side = "left" if turn.degrees > 0 else "right"
         said = f"the radar's points lie {abs(turn.degrees):.1f} degrees to the {side} of the annotated boxes"
@@ -132,7 +122,7 @@ def _judge(alignments: list[Alignment]) -> Verdict:
             suspicious.append(f"{said}: check the radar's extrinsic")
     if wrong or suspicious:
         return Verdict("wrong" if wrong else "suspicious", (*wrong, *suspicious), numbers, turn)
-    if turn is None or not told:
+    if turn is None or not measured:
         return Verdict(
             "unproven", (f"points fall into the picture; {boxes} boxes are too few to test angles",), numbers
         )

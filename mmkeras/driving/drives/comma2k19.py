@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from mmkeras.core.errors import DataError
-from mmkeras.driving.drives.snapshot import Snapshot, read_text
+from mmkeras.driving.drives.snapshot import Snapshot, camera_matrix, read_text
 from mmkeras.media.geometry import Pose
 from mmkeras.storage.numpy_files import read_npy
 
@@ -27,8 +27,8 @@ __all__ = ["camera_pose", "is_comma2k19", "snapshots"]
 INTRINSIC = ((910.0, 0.0, 582.0), (0.0, 910.0, 437.0), (0.0, 0.0, 1.0))
 """Of the EON's camera, used where a segment has no camera_intrinsics.txt."""
 VANISHING_POINT = (594.0, 393.0)
-"""Where the road ahead meets the horizon, in pixels: read off the first frame of the example segment, where with it the
-tracks of the three nearest cars fall on their rears."""
+"""Pixel where the road ahead meets the horizon: read off the first frame of the example segment, where it places the
+tracks of the three nearest cars on their rears."""
 CAMERA_HEIGHT = 1.22
 """Metres above the road; openpilot's value for the EON."""
 RADAR_AHEAD = 1.52
@@ -36,7 +36,7 @@ RADAR_AHEAD = 1.52
 TRACK_HEIGHT = 0.5
 """Metres above the road at which tracks are drawn: the radar measures no elevation."""
 CYCLE = 0.01
-"""Seconds of silence that part one cycle of the radar (20 a second) from the next."""
+"""Seconds of silence that separate one cycle of the radar (20 a second) from the next."""
 
 
 def is_comma2k19(folder: Path) -> bool:
@@ -49,9 +49,6 @@ def snapshots(folder: Path) -> Iterator[Snapshot]:
 
     Its points are the tracks of one radar cycle: the last one before the frame or, where the radar begins later, the
     first. Of a track's velocity only the part along the road is known. There is no RCS: it is 0.
-
-    Raises:
-        DataError: a missing or broken file; names it.
     """
     times, tracks = _log(folder, "radar", 7)
     when = _first_frame(folder)
@@ -155,14 +152,9 @@ def _intrinsic(path: Path) -> np.ndarray:
     if not path.is_file():
         return np.array(INTRINSIC)
     try:
-        matrix = np.array(ast.literal_eval(read_text(path).strip()), np.float64)
-    except (SyntaxError, TypeError, ValueError, OverflowError, MemoryError, RecursionError):  # the last two: brackets
-        matrix = np.empty(0)
-    if (
-        matrix.shape != (3, 3)
-        or not np.isfinite(matrix).all()
-        or min(*matrix.diagonal()) <= 0
-        or not 0 < abs(np.linalg.det(matrix)) < np.inf
-    ):
+        matrix = camera_matrix(ast.literal_eval(read_text(path).strip()))
+    except (SyntaxError, TypeError, ValueError, MemoryError, RecursionError):  # the last two: nested brackets
+        matrix = None
+    if matrix is None or matrix[2, 2] <= 0:
         raise DataError(f"{path}: expected a camera matrix as [[fx, 0, cx], [0, fy, cy], [0, 0, 1]]")
     return matrix

@@ -12,7 +12,7 @@ from PIL import Image
 from mmkeras.driving.drives.alignment import YAWS, Turn
 from mmkeras.driving.drives.snapshot import Snapshot
 from mmkeras.media.canvas import Canvas, depth_colour
-from mmkeras.media.geometry import BOX_EDGES
+from mmkeras.media.geometry import BOX_EDGES, project
 from mmkeras.media.image.pixels import read_rgb
 
 __all__ = ["inspection_picture"]
@@ -24,17 +24,7 @@ _GRADES = {"good": "#009E73", "unproven": "#0072B2", "suspicious": "#E69F00", "w
 
 
 def inspection_picture(grade: str, reasons: Sequence[str], turn: Turn | None, snapshots: Sequence[Snapshot]) -> bytes:
-    """Draw the verdict, the agreement over the yaw and a sheet of overlays.
-
-    Args:
-        grade: in one word.
-        reasons: sentences.
-        turn: the search for the yaw; left out when there was none.
-        snapshots: pictures to show, at least one.
-
-    Returns:
-        PNG bytes.
-    """
+    """Draw the verdict, the agreement over the yaw (where searched) and overlays of the snapshots, as PNG bytes."""
     columns = min(2, len(snapshots))
     width = 2 * (_WIDTH + _GAP) + _GAP
     tiles = [_overlay(snapshot, _WIDTH if columns > 1 else width - 2 * _GAP) for snapshot in snapshots]
@@ -74,12 +64,12 @@ def _overlay(snapshot: Snapshot, width: int) -> np.ndarray:
         corners = snapshot.camera.inverse.apply(box.corners())
         if corners[:, 2].min() < 0.5:
             continue
-        pixels = _project(corners, snapshot.intrinsic) * scale
+        pixels = project(corners, snapshot.intrinsic) * scale
         colour = "#FFFFFF" if box.radar_points else "#FFFFFF70"
         for start, end in BOX_EDGES:
             board.line([pixels[start].tolist(), pixels[end].tolist()], colour, 1.0, halo="#00000060")
     points = snapshot.points[snapshot.points[:, 2] > 0.5]
-    for point, (x, y) in zip(points, _project(points[:, :3], snapshot.intrinsic) * scale, strict=True):
+    for point, (x, y) in zip(points, project(points[:, :3], snapshot.intrinsic) * scale, strict=True):
         if 0 <= x < width and 0 <= y < height:
             board.dot(float(x), float(y), 1.8, depth_colour(float(point[2]), _REACH), "#000000B0")
     return board.array()
@@ -106,9 +96,7 @@ def _curve(board: Canvas, turn: Turn, top: int, width: int) -> None:
     said = f"best yaw {turn.degrees:+.1f}, uncertain by {turn.uncertainty:.1f} degrees"
     anchor = "lm" if best < width / 2 else "rm"
     board.text(best + (6 if anchor == "lm" else -6), top + 12, said, 12, "#D55E00", anchor)
-    board.text(
-        left, base + 26, "agreement of points and boxes when the radar is turned to the right by so many degrees", 11
-    )
+    board.text(left, base + 26, "agreement of points and boxes over the turn of the radar to the right in degrees", 11)
 
 
 def _legend(board: Canvas, y: float) -> None:
@@ -117,8 +105,3 @@ def _legend(board: Canvas, y: float) -> None:
     for i in range(80):
         board.line([(x + i, y - 5), (x + i, y + 5)], depth_colour(i / 79 * _REACH, _REACH), 1.5)
     board.text(x + 88, y, f"{_REACH:.0f} m     boxes: white, faint where the dataset counts no radar point on them", 11)
-
-
-def _project(points: np.ndarray, intrinsic: np.ndarray) -> np.ndarray:
-    depth = np.maximum(np.asarray(points, np.float64)[:, 2:3], 1e-6)
-    return np.asarray((points / depth @ np.asarray(intrinsic, np.float64).T)[:, :2])

@@ -13,9 +13,8 @@ import numpy as np
 
 from mmkeras.core.errors import DataError, nearest
 from mmkeras.driving.drives.annotations import Annotations
-from mmkeras.driving.drives.boxes import Box
-from mmkeras.driving.drives.frames import Frame, Scene, read_scenes
-from mmkeras.driving.drives.sample_data import SampleData
+from mmkeras.driving.drives.sample_data import Frame, SampleData, Scene, read_scenes
+from mmkeras.driving.drives.snapshot import Box
 from mmkeras.driving.drives.tables import Table
 from mmkeras.driving.drives.times import usable
 from mmkeras.media.points.radar_cloud import NUSCENES_FILTER, RadarFilter, SweepFile, SweepFiles
@@ -30,7 +29,7 @@ RADARS = {
     "CAM_BACK_LEFT": ("RADAR_FRONT_LEFT", "RADAR_BACK_LEFT"),
     "CAM_BACK_RIGHT": ("RADAR_FRONT_RIGHT", "RADAR_BACK_RIGHT"),
 }
-"""Radars of the nuScenes cars whose field of view meets that of a camera."""
+"""Radars of the nuScenes cars whose field of view overlaps that of a camera."""
 
 
 class NuScenes:
@@ -71,11 +70,7 @@ class NuScenes:
         return tuple(name for name in RADARS.get(camera, self.radars) if name in self.radars)
 
     def scene(self, scene: Scene | str) -> Scene:
-        """Return a scene by its name or token.
-
-        Raises:
-            DataError: there is none.
-        """
+        """Return a scene by its name or token."""
         if isinstance(scene, Scene):
             return scene
         for found in self.scenes:
@@ -91,11 +86,7 @@ class NuScenes:
         return [self._samples.token(number) for number in numbers[order]]
 
     def frame(self, sample: str, camera: str = "CAM_FRONT") -> Frame:
-        """Return the key frame of a camera for a sample.
-
-        Raises:
-            DataError: an unknown sample or camera, no such frame, or a broken pose or camera matrix.
-        """
+        """Return the key frame of a camera for a sample."""
         number = self._samples.number(sample)
         found = self._data.key(int(self._samples.columns["scene_token"][number]), camera, number)
         if not len(found):
@@ -115,13 +106,10 @@ class NuScenes:
     def sweeps(
         self, channel: str, before: int | str | Frame, count: int = 6, scene: Scene | str | None = None
     ) -> list[SweepFile]:
-        """Return the last sweeps of a radar up to a moment, newest first.
+        """Return the last ``count`` sweeps of a radar up to a moment, newest first.
 
-        Args:
-            channel: the radar.
-            before: a frame, the token of a record in ``sample_data.json``, or a time in microseconds.
-            count: at most so many.
-            scene: needed with a time: scenes may overlap in time.
+        ``before`` is a frame, the token of a record in ``sample_data.json``, or a time in microseconds; with a time the
+        scene is needed, since scenes may overlap in time.
 
         Raises:
             DataError: an unknown token or channel, or a time without a scene.
@@ -195,9 +183,6 @@ class NuScenes:
         """Return the annotated boxes of a sample in the ego frame at the time of a camera's key frame.
 
         Boxes stay where they were annotated in the global frame, all around the car.
-
-        Raises:
-            DataError: see `Annotations.boxes` and `frame`.
         """
         return self._annotations.boxes(self._samples.number(sample), self.frame(sample, camera).ego)
 
@@ -235,11 +220,7 @@ def _pixels(side: object) -> int:
 
 
 def find_tables(folder: Path, version: str = "") -> Path:
-    """Return the folder of the tables in a nuScenes directory.
-
-    Args:
-        folder: the directory.
-        version: name of the folder with the tables; empty where there is only one.
+    """Return the folder of the tables in a nuScenes directory; ``version`` may be empty where there is only one.
 
     Raises:
         DataError: no tables, or several versions to choose from.

@@ -14,7 +14,7 @@ from mmkeras.media.points.radar_cloud import NUSCENES_FILTER, RadarFilter
 __all__ = ["drive_format", "open_drive"]
 
 DEPTH = 2
-"""How many folders deep a drive is looked for."""
+"""Depth to which folders are searched for a drive."""
 
 
 def drive_format(folder: str | Path) -> str:
@@ -35,14 +35,14 @@ def open_drive(
     """Yield the pictures of a drive with their radar points and boxes, in the order of the dataset.
 
     Args:
-        folder: a nuScenes directory, an Astyx HiRes 2019 directory or a segment of comma2k19, or a folder in which, not
-            too deep, one of them lies.
+        folder: a nuScenes directory, an Astyx HiRes 2019 directory or a segment of comma2k19, or a folder that contains
+            one of them at most two levels down.
         camera: channel of a nuScenes camera.
-        sweeps: of each radar of a nuScenes directory.
-        filter: clusters of a nuScenes radar that are kept.
+        sweeps: sweeps of each nuScenes radar.
+        filter: clusters of a nuScenes radar to keep.
 
     Raises:
-        DataError: none of these formats, several drives to choose from, or files that cannot be used.
+        DataError: none of these formats, several drives to choose from, or unusable files.
     """
     found = _find(Path(folder))
     kind = drive_format(found)

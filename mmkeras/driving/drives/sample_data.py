@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,27 +10,19 @@ import numpy as np
 
 from mmkeras.core.errors import DataError, nearest
 from mmkeras.core.typed import is_finite
+from mmkeras.driving.drives.snapshot import camera_matrix
 from mmkeras.driving.drives.tables import Table
 from mmkeras.driving.drives.times import check_unit
 from mmkeras.media.geometry import Pose
 
-__all__ = ["SampleData"]
+__all__ = ["Frame", "SampleData", "Scene", "read_scenes"]
 
 
 class SampleData:
-    """Rows of ``sample_data.json`` by scene, channel and time, with calibration and ego poses.
-
-    Rows are numbers of records in that table.
-    """
+    """Row numbers of ``sample_data.json`` by scene, channel and time, with calibration and ego poses."""
 
     def __init__(self, folder: Path, tables: Path, samples: Table, scenes: int) -> None:
         """Index the tables.
-
-        Args:
-            folder: what file names are relative to.
-            tables: where the tables are.
-            samples: the table ``sample``, its column ``scene_token`` linked to the scenes.
-            scenes: number of scenes.
 
         Raises:
             DataError: a table cannot be read, names a sample, sensor or calibration that is not there, or has times in
@@ -48,7 +41,7 @@ class SampleData:
         sample = self.table.link("sample_token", samples)
         calibration = self.table.link("calibrated_sensor_token", self._calibrations)
         self._egos = Table(tables / "ego_pose.json")
-        # A pose that is not there costs the frames and sweeps that need it, which are refused when asked for.
+        # A pose that is not there costs the frames and sweeps that need it, which are refused when used.
         self.table.link("ego_pose_token", self._egos, optional=True)
         self._egos.forget("token")
         scene = samples.columns["scene_token"][sample].astype(np.int64)
@@ -67,11 +60,7 @@ class SampleData:
         return tuple(name for name in self._names if self.channels[name] == modality)
 
     def series(self, scene: int, channel: str) -> np.ndarray:
-        """Return the rows of one channel in one scene in the order of time.
-
-        Raises:
-            DataError: no such channel.
-        """
+        """Return the rows of one channel in one scene in the order of time."""
         if channel not in self.channels:
             raise DataError(f"{self._sensors}: no channel {channel!r}; {nearest(channel, self._names)}")
         place = scene * len(self._names) + self._names.index(channel)
@@ -96,28 +85,17 @@ class SampleData:
         return str(self._folder / record["filename"])
 
     def sensor(self, row: int) -> Pose:
-        """Return sensor -> ego.
-
-        Raises:
-            DataError: a broken pose; names the file and the token.
-        """
+        """Return sensor -> ego."""
         number = int(self.table.columns["calibrated_sensor_token"][row])
         if number not in self._poses:
             self._poses[number] = _pose(self._calibrations.row(number), self._calibrations.path)
         return self._poses[number]
 
     def intrinsic(self, row: int) -> np.ndarray:
-        """Return the camera matrix (3, 3).
-
-        Raises:
-            DataError: there is no such file, or it is damaged.
-        """
+        """Return the camera matrix (3, 3)."""
         record = self._calibrations.row(int(self.table.columns["calibrated_sensor_token"][row]))
-        try:
-            matrix = np.array(record["camera_intrinsic"], np.float64)
-        except (KeyError, TypeError, ValueError, OverflowError):
-            matrix = np.empty(0)
-        if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or min(matrix[0, 0], matrix[1, 1]) <= 0:
+        matrix = camera_matrix(record.get("camera_intrinsic"))
+        if matrix is None:
             raise DataError(
                 f"{self._calibrations.path}: record {record['token']!r}: expected camera_intrinsic as a camera matrix "
                 f"(3, 3), got {record.get('camera_intrinsic')}"
@@ -125,11 +103,7 @@ class SampleData:
         return matrix
 
     def ego(self, row: int) -> Pose:
-        """Return ego -> global at the time of the row.
-
-        Raises:
-            DataError: no such pose, or a broken one; names the file and the token.
-        """
+        """Return ego -> global at the time of the row."""
         return _pose(self._ego_record(row), self._egos.path)
 
     def ego_numbers(self, row: int) -> list[float]:
@@ -185,3 +159,51 @@ def _pose(record: dict[str, Any], path: Path) -> Pose:
         return Pose(tuple(map(float, translation)), tuple(map(float, rotation)))  # type: ignore[arg-type]
     except DataError as error:
         raise DataError(f"{path}: record {record.get('token')!r}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Some twenty seconds of one drive."""
+
+    token: str
+    name: str
+    """For example ``scene-0061``."""
+    description: str
+    """Free text; nuScenes names night and rain here."""
+    number: int
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture of a camera, not read yet."""
+
+    token: str
+    """Of the record in ``sample_data.json``."""
+    timestamp: int
+    path: str
+    intrinsic: np.ndarray
+    """Camera matrix (3, 3) in pixels."""
+    camera: Pose
+    """Camera -> ego."""
+    ego: Pose
+    """Ego -> global at the time of the frame."""
+    width: int
+    height: int
+    is_key: bool
+    """Whether the frame belongs to a sample with annotations."""
+    channel: str
+    """For example ``CAM_FRONT``."""
+    sample: str
+    """Token of the sample that it belongs to; between samples, the next one."""
+    scene: Scene
+
+
+def read_scenes(table: Table) -> tuple[Scene, ...]:
+    """Return the scenes in the order of the table ``scene``."""
+    scenes: dict[str, Scene] = {}
+    for number, row in enumerate(table.rows()):
+        name = row.get("name")
+        if not isinstance(name, str) or not name or name in scenes:
+            raise DataError(f"{table.path}: record {row['token']!r}: expected a name of its own, got {name!r}")
+        scenes[name] = Scene(row["token"], name, str(row.get("description") or ""), number)
+    return tuple(scenes.values())

@@ -1,8 +1,7 @@
 """The JSON tables of nuScenes, indexed without holding their records.
 
-A table of v1.0-trainval has up to 2.6 million records in more than a gigabyte. It is read once from front to back; what
-stays in memory is the place of each record in the file, its token, and the few columns that are asked for as arrays.
-Everything else is read again from its place when it is needed.
+A table of v1.0-trainval has up to 2.6 million records in more than a gigabyte. It is read once; only the position of
+each record in the file, its token and the selected columns stay in memory. A record is read again when it is needed.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from mmkeras.core.errors import DataError
 __all__ = ["Table"]
 
 PIECE = 2**22
-"""Characters that are parsed at a time."""
+"""Characters parsed at a time."""
 LONGEST = 2**24
-"""Characters that a record may have: what is broken in the middle of a file is not read on to its end."""
+"""Longest record in characters: bounds what is read after a syntax error in the middle of a file."""
 BLOCK = 2**16
-"""Records that are turned into arrays at a time."""
+"""Records converted to arrays at a time."""
 SPACE = re.compile(r"\s*")
 SEPARATOR = re.compile(r"\s*([,\]])")
 OPENING = re.compile(r"\s*\[\s*(\]?)")
@@ -66,7 +65,7 @@ class Table:
         places.append(np.array(place, np.int64).reshape(-1, 2))
         self._places = np.concatenate(places)
         self.columns: dict[str, np.ndarray] = {}
-        """The columns that were asked for, each (N,), and ``token``."""
+        """The selected columns, each (N,), and ``token``."""
         for name in list(parts):
             self.columns[name] = np.concatenate(parts.pop(name))
         self._order: np.ndarray | None = None
@@ -90,11 +89,7 @@ class Table:
         return str(self.columns["token"][number].decode())
 
     def number(self, token: str) -> int:
-        """Return the number of the record with a token.
-
-        Raises:
-            DataError: there is no such record, or the token is not a string.
-        """
+        """Return the number of the record with a token."""
         if not isinstance(token, str):
             raise DataError(f"{self.path}: expected a token, got {token!r:.60}")
         found = int(self.find(np.array([token.encode()]))[0])
@@ -113,13 +108,10 @@ class Table:
         return np.where(own[found] == tokens, found, -1)
 
     def link(self, column: str, target: Table, *, empty: bool = False, optional: bool = False) -> np.ndarray:
-        """Replace a column of tokens by the numbers of the records that they name, and return it, int32 (N,).
+        """Replace a column of tokens by the record numbers in ``target``, and return it, int32 (N,).
 
-        Args:
-            column: one of the columns of this table.
-            target: the table whose tokens stand there.
-            empty: whether an empty token is right; it becomes -1.
-            optional: whether an unknown token becomes -1 as well, for the caller to refuse where it matters.
+        Where ``empty``, an empty token is allowed and becomes -1. Where ``optional``, an unknown token becomes -1 too,
+        so that the caller can reject it when it is used.
 
         Raises:
             DataError: a token that the target does not have.

@@ -12,26 +12,21 @@ from mmkeras.core.errors import DataError
 __all__ = ["MAX_AGE", "MAX_SKEW", "check_unit", "usable"]
 
 MAX_SKEW = 150_000
-"""Microseconds by which a radar's newest sweep may be off its frame; a radar beyond it counts as absent."""
+"""Microseconds by which a radar's newest sweep may differ from its frame; beyond, the radar counts as absent."""
 MAX_AGE = 500_000
 """Microseconds by which a sweep may be older than its frame."""
 SHORTEST, LONGEST = 5_000, 10_000_000
 """Microseconds between two measurements of a camera or radar: 200 Hz to 0.1 Hz."""
 UNITS = {"milliseconds": 1e3, "nanoseconds": 1e-3, "seconds": 1e6}
-"""Microseconds in a unit that drives are often written in instead."""
+"""Microseconds per unit that drives often use instead."""
 
 
 def usable(timestamps: Sequence[int] | np.ndarray, frame: int, max_skew: int, max_age: int) -> np.ndarray:
     """Return bool (N,): the sweeps of one radar that belong to a frame, by the rule of the stream.
 
     Of the sweeps up to the frame those that are not older than ``max_age``, if the newest of them lies within
-    ``max_skew``. Where there are none, the oldest of the sweeps after the frame, if it lies within ``max_skew``.
-
-    Args:
-        timestamps: microseconds (N,) in any order.
-        frame: time of the frame in microseconds.
-        max_skew: see `MAX_SKEW`.
-        max_age: see `MAX_AGE`.
+    ``max_skew``. Where there are none, the oldest of the sweeps after the frame, if it lies within ``max_skew``. All
+    times are microseconds, in any order.
     """
     ages = frame - np.asarray(timestamps, np.int64)
     past = (ages >= 0) & (ages <= max_age)
@@ -44,13 +39,10 @@ def usable(timestamps: Sequence[int] | np.ndarray, frame: int, max_skew: int, ma
 def check_unit(steps: np.ndarray, channel: str, path: Path) -> None:
     """Check that the times of one sensor can be microseconds.
 
-    Args:
-        steps: between two measurements of a scene, (N,); fewer than three say nothing.
-        channel: the sensor's name, for the message.
-        path: the table, for the message.
+    ``steps`` are the intervals (N,) between measurements of a scene; fewer than three are not tested.
 
     Raises:
-        DataError: the usual step is shorter than 5 ms or longer than 10 s.
+        DataError: the median step is shorter than 5 ms or longer than 10 s.
     """
     if len(steps) < 3:
         return

@@ -5,11 +5,12 @@ trees, poles, rails and walls. Class, colour and direction are in the picture; r
 returns say little about class. Night and fog blind the camera. Numbers measured on such drives are simulated: they
 compare models and sensors with each other and say nothing about performance on a real road.
 
-- ``config``: what can be chosen; ``conditions``: which scene gets which light and weather
-- ``roads``, ``world``, ``agents``, ``dynamics``, ``scenery``: what there is and how it moves
-- ``mesh``, ``shapes``, ``fixture_shapes``, ``camera``, ``painting``, ``weather``, ``visibility``: the picture
-- ``radar``, ``radar_file``: the sweeps
-- ``scene_writer``, ``tables``, ``sample_page``, ``simulate``: the directory
+- ``config``: the options; ``conditions``: light and weather of each scene
+- ``roads``, ``world``, ``agents``, ``dynamics``, ``scenery``: the objects and their motion
+- ``mesh``, ``shapes``, ``fixture_shapes``, ``camera``, ``painting``, ``weather``, ``visibility``, ``exposure``: the
+  picture
+- ``radar``: the sweeps
+- ``scene_rows``, ``scene_writer``, ``sample_page``, ``simulate``: the files
 """
 
 from mmkeras.driving.simulation.config import SimulationConfig

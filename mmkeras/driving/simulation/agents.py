@@ -14,17 +14,14 @@ class Kind:
     """One kind of road user."""
 
     category: str
-    """Raw nuScenes category."""
     length: tuple[float, float]
-    """Smallest and largest, in metres."""
+    """Smallest and largest, in metres; so are width and height."""
     width: tuple[float, float]
-    """Smallest and largest, in metres."""
     height: tuple[float, float]
-    """Smallest and largest, in metres."""
     rcs: tuple[float, float]
     """Mean and standard deviation of a return's radar cross section in dBsm. The kinds overlap widely on purpose."""
     returns: float
-    """Mean number of returns of a near one that is seen from its longer side."""
+    """Mean number of returns of a near object seen from its longer side."""
 
 
 KINDS = {
@@ -33,7 +30,6 @@ KINDS = {
     "pedestrian": Kind("human.pedestrian.adult", (0.5, 0.8), (0.56, 0.75), (1.5, 2.0), (-2.0, 5.0), 1.1),
     "bicycle": Kind("vehicle.bicycle", (1.6, 1.9), (0.56, 0.75), (1.55, 1.9), (0.0, 5.5), 1.4),
 }
-"""Kind by name."""
 
 PAINTS = (
     (205, 207, 210), (235, 235, 232), (40, 42, 46), (95, 98, 104), (140, 22, 24), (26, 52, 110), (60, 92, 70),
@@ -52,7 +48,7 @@ class Agent:
     """One road user, in coordinates along a road."""
 
     kind: str
-    """Name among ``KINDS``."""
+    """A key of `KINDS`."""
     size: tuple[float, float, float]
     """Width, length, height in metres."""
     road: int
@@ -68,17 +64,16 @@ class Agent:
     sideways: float
     """To the left of the road, in m/s."""
     desired: float
-    """The speed it would have on a free road, in m/s."""
+    """The speed on a free road, in m/s."""
     follows: bool
-    """Keeps its distance from what drives ahead of it; others keep their velocity."""
+    """Keeps its distance from the vehicle ahead; others keep their velocity."""
     parked: bool
-    """Never moves."""
     colours: tuple[tuple[int, int, int], ...]
     """Paint of a vehicle, or coat, trousers and skin of a person."""
     twist: float = 0.0
-    """Heading relative to the road's direction, of one who stands, in radians."""
+    """Heading of a standing agent relative to the road's direction, in radians."""
     start: float = -10.0
-    """Seconds after which a waiting one sets off."""
+    """Seconds after which a waiting agent starts to move."""
 
     @property
     def person(self) -> bool:

@@ -12,18 +12,14 @@ from mmkeras.media.geometry import Pose
 __all__ = ["View", "clip_near", "mounting", "turn"]
 
 NEAR = 0.4
-"""Nothing nearer to the camera's plane is painted, in metres."""
+"""Metres from the camera's plane below which nothing is painted."""
 
 
 def mounting(x: float, y: float, z: float, yaw: float, pitch: float) -> Pose:
     """Return the pose camera -> ego of a camera that looks forward.
 
-    Args:
-        x: metres ahead of the rear axle.
-        y: metres to the left.
-        z: metres above the ground.
-        yaw: radians to the left.
-        pitch: radians downwards.
+    x, y and z are metres ahead of the rear axle, to the left and above the ground; yaw is radians to the left, pitch
+    downwards.
     """
     matrix = np.eye(4)
     matrix[:3, :3] = turn(yaw, pitch, 0.0) @ np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
@@ -49,23 +45,14 @@ class View:
     position: np.ndarray
     """Of the camera, global (3,)."""
     focal: float
-    """Pixels."""
     width: int
-    """Columns."""
     height: int
-    """Rows."""
 
     @classmethod
     def of(cls, ego: Pose, camera: Pose, pitch: float, roll: float, focal: float, size: tuple[int, int]) -> View:
-        """Return the view of a camera on a vehicle whose body rocks.
+        """Return the view of a camera on a vehicle whose body pitches (nose down) and rolls (to the right), in radians.
 
-        Args:
-            ego: ego -> global.
-            camera: camera -> ego.
-            pitch: the body's nose down, in radians.
-            roll: the body leaning to the right, in radians.
-            focal: pixels.
-            size: columns and rows.
+        ``ego`` is ego -> global, ``camera`` camera -> ego, ``focal`` in pixels and ``size`` columns and rows.
         """
         rock = np.eye(4)
         rock[:3, :3] = turn(0.0, pitch, roll)

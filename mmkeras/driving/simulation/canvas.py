@@ -2,7 +2,7 @@
 
 A picture is painted back to front (painter's algorithm) at twice its size, and reduced. Beside the colours the canvas
 keeps which object each pixel shows, so that light, fog and lamps can be added by distance afterwards
-(``mmkeras.driving.simulation.exposure``) and occlusion can be counted (``mmkeras.driving.simulation.visibility``).
+(``mmkeras.driving.simulation.exposure``) and occlusion can be counted (``mmkeras.driving.simulation.scene_writer``).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ SCALE = 2
 SKY, GROUND, FIRST = 0, 1, 2
 """Values of the object map; objects count from ``FIRST``."""
 OBJECTS = 250
-"""The most objects of a picture; the farthest are left out."""
+"""The most objects in a picture; the farthest are left out."""
 SMALL = 9.0
-"""Details of shapes lower than this are left out, in pixels."""
+"""Height in pixels below which the details of a shape are left out."""
 OCTAGON = ((-1, 0), (-0.7, 0.7), (0, 1), (0.7, 0.7), (1, 0), (0.7, -0.7), (0, -1), (-0.7, -0.7))
 
 
@@ -36,13 +36,10 @@ class LitLamp:
     column: float
     row: float
     depth: float
-    """Metres."""
     radius: float
-    """Metres."""
     power: float
     """Relative to a tail light seen straight on."""
     colour: tuple[float, float, float]
-    """RGB, 0 to 255."""
     owner: int
     """Value of its object in the object map."""
 
@@ -74,9 +71,8 @@ class Canvas:
     depths: np.ndarray = field(init=False)
     """Distance (256,) of each object in metres, by number."""
     lamps: list[LitLamp] = field(default_factory=list)
-    """Lights that shine towards the camera."""
     outlines: dict[int, list[list[float]]] = field(default_factory=dict)
-    """Polygons (flat lists of pixels at twice the size) of the objects that were asked to be remembered, by number."""
+    """Polygons (flat lists of pixels at twice the size) of the remembered objects, by number."""
 
     def __post_init__(self) -> None:
         """Start with an empty picture."""
@@ -124,15 +120,10 @@ class Canvas:
     def solid(
         self, mesh: Mesh, position: np.ndarray, heading: float, number: int, *, lit: bool, remember: bool = False
     ) -> None:
-        """Paint a shape that stands at a global position (3,) with a heading.
+        """Paint a shape that stands at a global position (3,) with a heading in radians.
 
-        Args:
-            mesh: the shape.
-            position: of its origin.
-            heading: radians.
-            number: its value in the object map.
-            lit: its lamps shine.
-            remember: keep its outline to count occlusion.
+        ``number`` is its value in the object map; ``lit`` turns its lamps on; ``remember`` keeps its outline to count
+        occlusion.
         """
         view = self.view
         c, s = math.cos(heading), math.sin(heading)

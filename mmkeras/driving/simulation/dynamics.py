@@ -1,7 +1,7 @@
-"""How road users move: the intelligent driver model in lanes, constant velocity for everyone else.
+"""Motion of road users: the intelligent driver model in lanes, constant velocity for all others.
 
 Drivers accelerate by ``a (1 - (v / v0)^4 - (s* / gap)^2)`` with ``s* = s0 + v T + v dv / (2 sqrt(a b))``
-(Treiber, Hennecke, Helbing 2000). What is ahead may be another driver of the lane, a pedestrian who crosses it, or the
+(Treiber, Hennecke, Helbing 2000). The obstacle ahead is another driver in the lane, a pedestrian who crosses it, or the
 stop line of a red light.
 """
 
@@ -69,14 +69,9 @@ def _acceleration(speed: np.ndarray, desired: np.ndarray, gap: np.ndarray, closi
 def drive(
     agents: list[Agent], roads: list[Road], stops: list[tuple[int, float, int]], start: float, end: float
 ) -> Tracks:
-    """Move everyone from ``start`` to ``end``.
+    """Move all agents from ``start`` to ``end`` (seconds, with one step to spare); the given ones are not changed.
 
-    Args:
-        agents: their state at ``start``; left as it is.
-        roads: the roads of ``Agent.road``.
-        stops: red lights: road, position along it and the direction that must stop.
-        start: seconds.
-        end: seconds; covered with a step to spare.
+    ``stops`` are red lights as road, position along it and the direction that must stop.
     """
     times = start + STEP * np.arange(math.ceil((end - start) / STEP) + 2)
     s = np.array([agent.s for agent in agents])

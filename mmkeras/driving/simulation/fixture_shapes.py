@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from mmkeras.driving.simulation.mesh import Colour, Mesh, MeshBuilder
+from mmkeras.driving.simulation.mesh import Colour, Mesh, MeshBuilder, shade
 from mmkeras.driving.simulation.scenery import Fixture
 
 __all__ = ["fixture_mesh"]
@@ -22,11 +22,6 @@ def fixture_mesh(fixture: Fixture) -> Mesh:
     return build.build()
 
 
-def _shade(colour: tuple[float, ...], factor: float) -> Colour:
-    red, green, blue = (min(255.0, value * factor) for value in colour[:3])
-    return (red, green, blue)
-
-
 def _post(build: MeshBuilder, width: float, low: float, high: float, colour: Colour) -> None:
     half = width / 2
     build.box((-half, half), (-half, half), (low, high), colour)
@@ -35,7 +30,7 @@ def _post(build: MeshBuilder, width: float, low: float, high: float, colour: Col
 def _building(build: MeshBuilder, fixture: Fixture, rng: np.random.Generator) -> None:
     depth, length, height = fixture.size
     half_x, half_y, wall = length / 2, depth / 2, fixture.colour
-    build.box((-half_x, half_x), (-half_y, half_y), (0.0, height), wall, lid=_shade(wall, 0.7))
+    build.box((-half_x, half_x), (-half_y, half_y), (0.0, height), wall, lid=shade(wall, 0.7))
     floors = max(2, int(height / 3.0))
     columns = max(2, int(length / rng.uniform(2.6, 4.2)))
     lit = rng.random((4, floors, columns)) < 0.12
@@ -53,7 +48,7 @@ def _building(build: MeshBuilder, fixture: Fixture, rng: np.random.Generator) ->
                 left = -half_x + (column + 0.22) * pitch
                 right = left + 0.56 * pitch
                 quad = [(left, y, low), (right, y, low), (right, y, high), (left, y, high)]
-                build.face(quad if side < 0 else quad[::-1], glass if floor else _shade(glass, 0.8), detail=True)
+                build.face(quad if side < 0 else quad[::-1], glass if floor else shade(glass, 0.8), detail=True)
                 if floor and lit[number, floor, column]:
                     build.lamp(((left + right) / 2, y, (low + high) / 2), (255, 190, 110), 0.45, 0.0, 0.25)
     for side in (-1, 1):
@@ -71,7 +66,7 @@ def _tree(build: MeshBuilder, fixture: Fixture, rng: np.random.Generator) -> Non
     for i in range(9):
         angle, out = rng.uniform(0, 2 * math.pi), crown * rng.uniform(0.15, 0.6)
         up = rng.uniform(-0.5, 0.55) * crown
-        colour = _shade(fixture.colour, 0.72 + 0.05 * i + 0.25 * (up / crown))
+        colour = shade(fixture.colour, 0.72 + 0.05 * i + 0.25 * (up / crown))
         build.disc((out * math.cos(angle), out * math.sin(angle), middle + up), crown * rng.uniform(0.38, 0.62), colour)
 
 
@@ -80,7 +75,7 @@ def _bush(build: MeshBuilder, fixture: Fixture, rng: np.random.Generator) -> Non
     for i in range(5):
         x, y = rng.uniform(-0.4, 0.4) * length, rng.uniform(-0.4, 0.4) * width
         radius = height * rng.uniform(0.35, 0.5)
-        build.disc((x, y, radius * rng.uniform(0.9, 1.2)), radius, _shade(fixture.colour, 0.8 + 0.09 * i))
+        build.disc((x, y, radius * rng.uniform(0.9, 1.2)), radius, shade(fixture.colour, 0.8 + 0.09 * i))
 
 
 def _lamp(build: MeshBuilder, fixture: Fixture, rng: np.random.Generator) -> None:
@@ -99,7 +94,7 @@ def _lamp(build: MeshBuilder, fixture: Fixture, rng: np.random.Generator) -> Non
 
 
 def _pole(build: MeshBuilder, fixture: Fixture, rng: np.random.Generator) -> None:
-    _post(build, fixture.size[0], 0.0, fixture.size[2], _shade(fixture.colour, 0.9))
+    _post(build, fixture.size[0], 0.0, fixture.size[2], shade(fixture.colour, 0.9))
     if fixture.size[2] < 1.8:
         _post(build, fixture.size[0] * 1.2, fixture.size[2] * 0.7, fixture.size[2], (200, 60, 40))
 
@@ -122,17 +117,17 @@ def _signal(build: MeshBuilder, fixture: Fixture, rng: np.random.Generator) -> N
     _post(build, 0.12, 0.0, height - 0.9, fixture.colour)
     build.box((-0.15, 0.15), (-0.16, 0.16), (height - 0.9, height), (34, 36, 36))
     for i, colour in enumerate(((70, 255, 140), (90, 70, 20), (255, 50, 40))):
-        build.disc((-0.17, 0.0, height - 0.75 + 0.3 * i), 0.1, _shade(colour, 0.9), detail=True)
+        build.disc((-0.17, 0.0, height - 0.75 + 0.3 * i), 0.1, shade(colour, 0.9), detail=True)
 
 
 def _rail(build: MeshBuilder, fixture: Fixture, rng: np.random.Generator) -> None:
     _, length, height = fixture.size
-    build.box((-0.06, 0.06), (-0.06, 0.06), (0.0, height), _shade(fixture.colour, 0.6))
+    build.box((-0.06, 0.06), (-0.06, 0.06), (0.0, height), shade(fixture.colour, 0.6))
     half = length / 2
     for low, high, factor in ((0.45, 0.53, 0.75), (0.53, 0.67, 1.05), (0.67, 0.75, 0.85)):
         build.face(
             [(-half, 0, low), (half, 0, low), (half, 0, high), (-half, 0, high)],
-            _shade(fixture.colour, factor),
+            shade(fixture.colour, factor),
             both=True,
         )
 
@@ -142,7 +137,7 @@ def _wall(build: MeshBuilder, fixture: Fixture, rng: np.random.Generator) -> Non
     half, foot, top = length / 2, width / 2, width / 5
     outline = [(-half, -foot), (half, -foot), (half, foot), (-half, foot)]
     upper = [(-half, -top), (half, -top), (half, top), (-half, top)]
-    build.prism(outline, 0.0, height, fixture.colour, top=upper, lid=_shade(fixture.colour, 1.15))
+    build.prism(outline, 0.0, height, fixture.colour, top=upper, lid=shade(fixture.colour, 1.15))
     if rng.random() < 0.3:
         for side in (-1, 1):
             y = side * (foot + top) / 2 * 1.1

@@ -7,9 +7,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["Lamp", "Mesh", "MeshBuilder"]
+__all__ = ["Colour", "Lamp", "Mesh", "MeshBuilder", "shade"]
 
 Colour = tuple[float, float, float]
+
+
+def shade(colour: tuple[float, ...], factor: float) -> Colour:
+    """Return a colour with its brightness scaled."""
+    red, green, blue = (min(255.0, value * factor) for value in colour[:3])
+    return (red, green, blue)
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,6 @@ class Lamp:
     colour: Colour
     """RGB, 0 to 255."""
     radius: float
-    """Metres."""
     forward: float
     """1 shines along x, -1 against it, 0 all round."""
     power: float
@@ -41,7 +46,6 @@ class Mesh:
     centre: np.ndarray
     """Centre of every face (F, 3)."""
     colour: np.ndarray
-    """RGB per face (F, 3), 0 to 255."""
     radius: list[float]
     """Radius of a disc in metres, 0 for a polygon."""
     detail: list[bool]
@@ -53,9 +57,7 @@ class Mesh:
     flat: np.ndarray
     """Bool (F,): a face is seen from both sides."""
     height: float
-    """Metres."""
     lamps: list[Lamp]
-    """Its lights."""
 
 
 @dataclass

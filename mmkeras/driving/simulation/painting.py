@@ -20,7 +20,7 @@ from mmkeras.driving.simulation.world import World
 __all__ = ["Painter"]
 
 FAR = 150.0
-"""Nothing farther is painted, in metres."""
+"""Metres beyond which nothing is painted."""
 ASPHALT, PARKING, PAVEMENT, GRASS, PAVED = (88, 88, 92), (82, 81, 84), (142, 138, 132), (92, 112, 62), (120, 118, 108)
 PAINT = (222, 222, 216)
 
@@ -32,10 +32,9 @@ class Painter:
     world: World
     shading: Shading
     lamps_on: bool
-    """Vehicles and street lamps are lit."""
 
     sight: float = FAR
-    """Nothing farther is painted, in metres."""
+    """Metres beyond which nothing is painted."""
 
     def __post_init__(self) -> None:
         """Place the fixtures once."""
@@ -51,13 +50,7 @@ class Painter:
         self._people: dict[tuple[int, int], Mesh] = {}
 
     def paint(self, view: View, time: float, only: set[int] | None = None) -> tuple[Canvas, dict[int, int]]:
-        """Return the painted canvas and, by agent index, its value in the object map.
-
-        Args:
-            view: where from.
-            time: seconds.
-            only: paint only these road users and nothing else.
-        """
+        """Return the painted canvas and, by agent index, its value in the object map; ``only`` selects road users."""
         canvas = Canvas(view, self.shading)
         world = self.world
         position, heading, _ = world.tracks.at(time)

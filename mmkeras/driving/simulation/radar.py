@@ -41,7 +41,7 @@ SCENERY = {
     "pole": (2.0, 5.0, 0.42), "sign": (6.0, 6.0, 0.55), "signal": (6.0, 5.0, 0.55), "rail": (6.0, 7.0, 0.42),
     "wall": (3.0, 6.0, 0.32),
 }  # fmt: skip
-"""Mean and spread of the radar cross section in dBsm, and the chance of each of two returns when near, by fixture."""
+"""Mean and spread of the radar cross section in dBsm, and the chance of each of two near returns, by fixture."""
 CANDIDATES = 6
 CLUTTER, SCENE, GHOST = -1, -2, -3
 
@@ -82,15 +82,9 @@ def sweep_all(
     world: World, times: np.ndarray, poses: np.ndarray, speeds: np.ndarray, config: SimulationConfig,
     rng: np.random.Generator,
 ) -> list[Returns]:  # fmt: skip
-    """Return what each of S sweeps measures.
+    """Return the measurements of S sweeps at ``times``, seconds (S,).
 
-    Args:
-        world: the scene.
-        times: seconds (S,) of the measurements.
-        poses: the radars' global x, y and heading (S, 3) then.
-        speeds: the radars' global velocity (S, 2) in m/s.
-        config: noise and clutter.
-        rng: decides everything random.
+    ``poses`` are the radars' global x, y and heading (S, 3) at these times, ``speeds`` their velocity (S, 2) in m/s.
     """
     parts = [_of_agents(world, times, poses, rng), _of_scenery(world, poses, rng)]
     parts.append(_ghosts(parts[0], rng))

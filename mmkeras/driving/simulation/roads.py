@@ -15,11 +15,10 @@ class Ground:
     """The height of the ground: one long wave across the global plane."""
 
     amplitude: float
-    """Metres."""
     direction: float
     """Heading along which the wave runs, in radians."""
     length: float
-    """Wave length in metres."""
+    """Metres."""
     phase: float
     """Radians at the origin."""
 
@@ -51,7 +50,6 @@ class Road:
     lanes: int
     """Lanes per direction."""
     lane_width: float
-    """Metres."""
     shoulder: float
     """Width of the strip beside the lanes where cars park, in metres."""
     pavement: float

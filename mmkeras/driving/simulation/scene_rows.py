@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from mmkeras.driving.simulation.agents import KINDS
 from mmkeras.driving.simulation.camera import turn
-from mmkeras.driving.simulation.conditions import SceneRequest
-from mmkeras.driving.simulation.config import SimulationConfig
-from mmkeras.driving.simulation.schedule import CAMERA, Shot, key_stamp
+from mmkeras.driving.simulation.config import SceneRequest, SimulationConfig
+from mmkeras.driving.simulation.radar import RADARS
 from mmkeras.driving.simulation.world import World
 from mmkeras.media.geometry import Pose
+from mmkeras.storage.files import write_bytes, write_json
 
-__all__ = ["Rows", "SceneRows", "token"]
+__all__ = ["CAMERA", "Rows", "SceneRows", "Shot", "VERSION", "key_stamp", "schedule", "token", "write_tables"]
 
 EPOCH = 1_600_000_000_000_000
-"""Microseconds of the first scene; scenes stand ten minutes apart."""
+"""Microseconds of the first scene; scenes are ten minutes apart."""
 Rows = dict[str, list[dict[str, Any]]]
 
 
@@ -118,3 +123,102 @@ class SceneRows:
                 "filename": self.filename(shot), "prev": names[i - 1] if i else "",
                 "next": names[i + 1] if i + 1 < len(names) else "",
             })  # fmt: skip
+
+
+VERSION = "v1.0-sim"
+TABLES = (
+    "scene", "sample", "sample_data", "sample_annotation", "instance", "category", "attribute", "visibility", "sensor",
+    "calibrated_sensor", "ego_pose", "log", "map",
+)  # fmt: skip
+ATTRIBUTES = (
+    "vehicle.moving", "vehicle.parked", "vehicle.stopped", "pedestrian.moving", "pedestrian.standing",
+    "cycle.with_rider", "cycle.without_rider",
+)  # fmt: skip
+LEVELS = {"1": "v0-40", "2": "v40-60", "3": "v60-80", "4": "v80-100"}
+
+
+def write_tables(folder: Path, requests: list[SceneRequest], scenes: list[Rows]) -> None:
+    """Write all tables, an empty map and ``splits.json``; ``scenes`` has the rows of the requests in the same order."""
+    rows: Rows = {table: [row for scene in scenes for row in scene.get(table, [])] for table in TABLES}
+    rows["category"] = [
+        {"token": token("category", kind.category), "name": kind.category, "description": "Simulated."}
+        for kind in KINDS.values()
+    ]
+    rows["attribute"] = [
+        {"token": token("attribute", name), "name": name, "description": "Simulated."} for name in ATTRIBUTES
+    ]
+    rows["visibility"] = [
+        {"token": level, "level": name, "description": f"{name[1:]} % of the object are visible in the front camera"}
+        for level, name in LEVELS.items()
+    ]
+    rows["sensor"] = [
+        {"token": token("sensor", channel), "channel": channel, "modality": "camera" if channel == CAMERA else "radar"}
+        for channel in (CAMERA, *RADARS)
+    ]
+    # The devkit opens a map for every log; this one is empty.
+    picture = io.BytesIO()
+    Image.new("L", (8, 8)).save(picture, "PNG")
+    write_bytes(folder / "maps" / "empty.png", picture.getvalue())
+    rows["map"] = [
+        {"token": token("map"), "log_tokens": [row["token"] for row in rows["log"]], "category": "semantic_prior",
+         "filename": "maps/empty.png"}
+    ]  # fmt: skip
+    for table in TABLES:
+        text = ",\n".join(json.dumps(row, separators=(",", ":"), allow_nan=False) for row in rows[table])
+        write_bytes(folder / VERSION / f"{table}.json", f"[\n{text}\n]\n".encode())
+    splits: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    for request in requests:
+        splits[request.split].append(request.name)
+    write_json(folder / VERSION / "splits.json", splits)
+
+
+CAMERA = "CAM_FRONT"
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One camera frame or radar sweep to be written."""
+
+    channel: str
+    stamp: int
+    """Microseconds since the scene's start."""
+    key: int
+    """The key frame that it belongs to: the next one."""
+    is_key: bool
+
+
+def key_stamp(config: SimulationConfig, key: int) -> int:
+    """Return the microseconds from the scene's start to a key frame."""
+    return round(key * 1e6 / config.key_rate)
+
+
+def schedule(
+    config: SimulationConfig, replay: bool, rng: np.random.Generator
+) -> tuple[list[Shot], dict[str, list[Shot]]]:
+    """Return the camera frames and, by channel, the radar sweeps of a scene, in the order of time.
+
+    A key frame's sweep is the last one before it. The other sweeps are the past ones that a reader of ``config.sweeps``
+    needs; a replay scene has all of them.
+    """
+    keys = [key_stamp(config, key) for key in range(config.key_frames)]
+    between = max(1, round(config.camera_rate / config.key_rate)) if replay else 1
+    step = 1e6 / config.key_rate / between
+    total = (config.key_frames - 1) * between + 1
+    frames = [Shot(CAMERA, round(i * step), math.ceil(i / between), i % between == 0) for i in range(total)]
+    sweeps: dict[str, list[Shot]] = {}
+    period = 1e6 / config.radar_rate
+    before = math.ceil(config.sweeps + 1)
+    for channel in RADARS:
+        phase = rng.uniform(0, period)
+        stamps = [round(phase + (i - before) * period) for i in range(before + math.ceil(keys[-1] / period) + 1)]
+        stamps = [stamp for stamp in stamps if -900_000 < stamp <= keys[-1]]
+        chosen: dict[int, Shot] = {}
+        for stamp in stamps if replay else ():
+            chosen[stamp] = Shot(channel, stamp, int(np.searchsorted(keys, stamp)), False)
+        for key, time in enumerate(keys):
+            past = [stamp for stamp in stamps if stamp <= time][-config.sweeps :]
+            for stamp in past[:-1]:
+                chosen.setdefault(stamp, Shot(channel, stamp, key, False))
+            chosen[past[-1]] = Shot(channel, past[-1], key, True)
+        sweeps[channel] = [chosen[stamp] for stamp in sorted(chosen)]
+    return frames, sweeps

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmkeras.driving.simulation.conditions import Conditions
+from mmkeras.driving.simulation.config import Conditions
 from mmkeras.driving.simulation.roads import Road
 
 __all__ = ["Fixture", "Town", "decorate"]
@@ -32,13 +32,11 @@ class Fixture:
     position: tuple[float, float]
     """Global, in metres."""
     heading: float
-    """Radians."""
     size: tuple[float, float, float]
     """Width, length, height in metres."""
     colour: tuple[int, int, int]
-    """Its main colour."""
     seed: int
-    """Decides the details of its shape."""
+    """Seed of the details of its shape."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +46,10 @@ class Town:
     place: str
     """``city``, ``suburb`` or ``country``."""
     road: Road
-    """The road that the ego vehicle follows."""
     crossing: float | None
-    """Where the crossing street meets it."""
+    """Position along the road where the crossing street meets it."""
     street: Road | None
-    """The crossing street."""
     conditions: Conditions
-    """Light and weather."""
 
     def keeps_clear(self, s: float, d: float, margin: float) -> bool:
         """Return whether something of a radius of ``margin`` metres leaves the crossing street free."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from mmkeras.driving.simulation.agents import Agent
-from mmkeras.driving.simulation.mesh import Colour, Mesh, MeshBuilder
+from mmkeras.driving.simulation.mesh import Colour, Mesh, MeshBuilder, shade
 
 __all__ = ["agent_mesh"]
 
@@ -18,12 +18,7 @@ PLATE: Colour = (226, 224, 210)
 
 
 def agent_mesh(agent: Agent, phase: float) -> Mesh:
-    """Return the shape of a road user.
-
-    Args:
-        agent: kind, size and colours.
-        phase: of the gait or the pedals, in radians.
-    """
+    """Return the shape of a road user at a phase of the gait or the pedals in radians."""
     build = MeshBuilder()
     if agent.kind == "car":
         _car(build, agent)
@@ -34,11 +29,6 @@ def agent_mesh(agent: Agent, phase: float) -> Mesh:
     else:
         _cyclist(build, agent, phase)
     return build.build()
-
-
-def _tone(colour: tuple[float, ...], factor: float) -> Colour:
-    red, green, blue = (min(255.0, value * factor) for value in colour[:3])
-    return (red, green, blue)
 
 
 def _outline(back: float, front: float, half: float) -> list[tuple[float, float]]:
@@ -89,7 +79,7 @@ def _car(build: MeshBuilder, agent: Agent) -> None:
     back, front = -length / 2, length / 2
     low, waist = 0.22, height * (0.58 if van else 0.62)
     sill = low + 0.25 * (waist - low)
-    build.prism(_outline(back, front, half), low, sill, _tone(paint, 0.62))
+    build.prism(_outline(back, front, half), low, sill, shade(paint, 0.62))
     build.prism(_outline(back, front, half), sill, waist, paint, top=_outline(back + 0.05, front - 0.12, half * 0.97))
     _wheels(build, [back + 0.19 * length, front - 0.19 * length], half, 0.33)
     _rear(build, back, half, low, waist)
@@ -97,14 +87,14 @@ def _car(build: MeshBuilder, agent: Agent) -> None:
     rear, nose = (0.03, 0.26) if van else (0.12, 0.30)
     foot = _outline(back + rear * length, front - nose * length, half * 0.93)
     roof = _outline(back + (rear + (0.03 if van else 0.10)) * length, front - (nose + 0.14) * length, half * 0.76)
-    build.prism(foot, waist, height - 0.05, GLASS, top=roof, lid=_tone(paint, 1.05))
+    build.prism(foot, waist, height - 0.05, GLASS, top=roof, lid=shade(paint, 1.05))
     lip = height - 0.05
-    build.prism(roof, lip, height, _tone(paint, 0.9), lid=_tone(paint, 1.1))
+    build.prism(roof, lip, height, shade(paint, 0.9), lid=shade(paint, 1.1))
     x_mid = (foot[0][0] + foot[1][0]) / 2
     for side in (-1, 1):
         pillar = [(x_mid - 0.05, side * half * 0.935, waist), (x_mid + 0.05, side * half * 0.935, waist),
                   (x_mid + 0.04, side * half * 0.765, lip), (x_mid - 0.06, side * half * 0.765, lip)]  # fmt: skip
-        build.face(pillar if side < 0 else pillar[::-1], _tone(paint, 0.8), detail=True)
+        build.face(pillar if side < 0 else pillar[::-1], shade(paint, 0.8), detail=True)
 
 
 def _truck(build: MeshBuilder, agent: Agent) -> None:
@@ -112,19 +102,19 @@ def _truck(build: MeshBuilder, agent: Agent) -> None:
     half, paint = width / 2, agent.colours[0]
     back, front = -length / 2, length / 2
     cab = front - min(2.2, 0.32 * length)
-    cargo = (200, 200, 196) if sum(paint) % 2 else _tone(paint, 0.9)
+    cargo = (200, 200, 196) if sum(paint) % 2 else shade(paint, 0.9)
     build.prism(_outline(back, cab - 0.15, half * 0.9), 0.45, 0.95, (52, 52, 54))
-    build.prism(_outline(back, cab - 0.15, half), 0.95, height, cargo, lid=_tone(cargo, 1.1))
+    build.prism(_outline(back, cab - 0.15, half), 0.95, height, cargo, lid=shade(cargo, 1.1))
     for share in (0.33, 0.66):
         x = back + share * (cab - back)
         for side in (-1, 1):
             y = side * (half + 0.01)
             seam = [(x - 0.03, y, 1.0), (x + 0.03, y, 1.0), (x + 0.03, y, height - 0.05), (x - 0.03, y, height - 0.05)]
-            build.face(seam if side < 0 else seam[::-1], _tone(cargo, 0.72), detail=True)
+            build.face(seam if side < 0 else seam[::-1], shade(cargo, 0.72), detail=True)
     x = back - 0.01
     build.face(
         [(x, 0.03, 1.0), (x, -0.03, 1.0), (x, -0.03, height - 0.1), (x, 0.03, height - 0.1)],
-        _tone(cargo, 0.6),
+        shade(cargo, 0.6),
         detail=True,
     )
     _wheels(build, [back + 0.16 * length], half, 0.46)
@@ -137,7 +127,7 @@ def _truck(build: MeshBuilder, agent: Agent) -> None:
         top,
         paint,
         top=_outline(cab, front - 0.18, half * 0.93),
-        lid=_tone(paint, 1.1),
+        lid=shade(paint, 1.1),
     )
     glass = [(front - 0.07, -half * 0.85, 1.45), (front - 0.07, half * 0.85, 1.45),
              (front - 0.14, half * 0.82, top - 0.2), (front - 0.14, -half * 0.82, top - 0.2)]  # fmt: skip
@@ -181,7 +171,7 @@ def _trunk(build: MeshBuilder, agent: Agent, x: float, low: float, lean: float) 
         (x + lean - 0.11, shoulder),
     ]
     build.prism(_outline(x - 0.11, x + 0.11, shoulder * 0.78), low, neck, coat, top=top)
-    build.disc((x + lean * 1.2, 0.0, height - 0.13), 0.125, _tone(skin, 0.55))
+    build.disc((x + lean * 1.2, 0.0, height - 0.13), 0.125, shade(skin, 0.55))
     build.disc((x + lean * 1.2 + 0.04, 0.0, height - 0.15), 0.105, skin, detail=True)
 
 
@@ -196,14 +186,14 @@ def _walker(build: MeshBuilder, agent: Agent, phase: float) -> None:
     _trunk(build, agent, 0.0, hip - 0.05, 0.02)
     for side, sign in ((-1, -1), (1, 1)):
         y = side * (shoulder + 0.04)
-        _limb(build, (0.0, y, height - 0.32), (sign * swing * 0.8, y, hip - 0.02), 0.1, _tone(coat, 0.82))
+        _limb(build, (0.0, y, height - 0.32), (sign * swing * 0.8, y, hip - 0.02), 0.1, shade(coat, 0.82))
         build.disc((sign * swing * 0.8, y, hip - 0.04), 0.05, skin)
 
 
 def _cyclist(build: MeshBuilder, agent: Agent, phase: float) -> None:
     _, length, height = agent.size
     coat, trousers, _ = agent.colours
-    frame = _tone(coat, 1.2) if sum(trousers) % 2 else (40, 40, 44)
+    frame = shade(coat, 1.2) if sum(trousers) % 2 else (40, 40, 44)
     radius = 0.34
     for x in (-length / 2 + radius, length / 2 - radius):
         for a in range(10):
@@ -224,8 +214,8 @@ def _cyclist(build: MeshBuilder, agent: Agent, phase: float) -> None:
         y = side * 0.1
         _limb(build, (-0.18, y, 0.95), (knee[0], y, knee[1]), 0.16, trousers)
         _limb(build, (knee[0], y, knee[1]), (pedal[0], y, pedal[1]), 0.13, trousers)
-        _limb(build, (0.12, side * 0.2, height - 0.36), (0.42, side * 0.22, 1.04), 0.1, _tone(coat, 0.85))
+        _limb(build, (0.12, side * 0.2, height - 0.36), (0.42, side * 0.22, 1.04), 0.1, shade(coat, 0.85))
     _trunk(build, agent, -0.14, 0.88, 0.28)
-    build.disc((0.2, 0.0, height - 0.1), 0.1, _tone(coat, 0.75), detail=True)
+    build.disc((0.2, 0.0, height - 0.1), 0.1, shade(coat, 0.75), detail=True)
     build.lamp((-length / 2 + 0.1, 0.0, 0.7), (255, 40, 24), 0.04, -1.0, 0.35)
     build.lamp((length / 2 - 0.2, 0.0, 0.9), (255, 250, 230), 0.04, 1.0, 1.0)

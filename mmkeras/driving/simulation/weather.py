@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmkeras.driving.simulation.canvas import Shading
-from mmkeras.driving.simulation.conditions import Conditions
+from mmkeras.driving.simulation.config import Conditions
 
 __all__ = ["Atmosphere", "atmosphere"]
 
@@ -26,7 +26,6 @@ class Atmosphere:
     """The light and the air of one scene."""
 
     shading: Shading
-    """Light on faces."""
     zenith: tuple[float, float, float]
     """Colour of the sky above, RGB 0 to 255."""
     horizon: tuple[float, float, float]
@@ -36,7 +35,6 @@ class Atmosphere:
     reach: float
     """Distance in metres at which contrast has fallen to 1/e."""
     air: tuple[float, float, float]
-    """Colour of fog and haze."""
     headlights: float
     """Brightness of one's own headlights; 0 is off."""
     glow: float
@@ -44,7 +42,6 @@ class Atmosphere:
     noise: float
     """Standard deviation of the sensor's noise, of 255."""
     rain: float
-    """0 to 1."""
     wet: bool
     """The road mirrors lamps."""
 

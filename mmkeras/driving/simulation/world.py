@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmkeras.driving.simulation.agents import Agent, new_agent
-from mmkeras.driving.simulation.conditions import SceneRequest
-from mmkeras.driving.simulation.config import SimulationConfig
+from mmkeras.driving.simulation.config import SceneRequest, SimulationConfig
 from mmkeras.driving.simulation.dynamics import Tracks, drive
 from mmkeras.driving.simulation.roads import Ground, Road
 from mmkeras.driving.simulation.scenery import Fixture, Town, decorate
@@ -17,7 +16,7 @@ from mmkeras.driving.simulation.scenery import Fixture, Town, decorate
 __all__ = ["World", "build_world"]
 
 BEFORE, AHEAD = 45.0, 190.0
-"""The stretch of road around the ego vehicle's start that holds road users, in metres."""
+"""Metres of road behind and ahead of the ego vehicle's start that hold road users."""
 
 
 @dataclass(frozen=True)
@@ -25,19 +24,15 @@ class World:
     """Everything there is in one scene. The ego vehicle is the road user with index 0."""
 
     request: SceneRequest
-    """Name, split and conditions."""
     ground: Ground
-    """Its heights."""
     roads: list[Road]
-    """The road that the ego vehicle follows, then a crossing street if there is one."""
+    """The road of the ego vehicle, then a crossing street if there is one."""
     crossing: float | None
-    """Where on the first road the crossing street's centre lies, in metres."""
+    """Position of the crossing street's centre along the first road, in metres."""
     agents: list[Agent]
     """Road users at the start."""
     tracks: Tracks
-    """Where they are over time."""
     fixtures: list[Fixture]
-    """What stands still: trees, poles, rails, walls, buildings."""
 
 
 def build_world(request: SceneRequest, config: SimulationConfig) -> World:

@@ -18,7 +18,7 @@ from mmkeras.media.points.radar_cloud import Sweep, points_in_camera
 __all__ = ["Answerer", "Job"]
 
 _MOVED = 0.1
-"""Metres that the car has to go before two equal pictures prove that the camera is frozen."""
+"""Metres the car has to move before two equal pictures prove that the camera is frozen."""
 
 
 @dataclass
@@ -26,19 +26,18 @@ class Job:
     """One answer to give."""
 
     timestamp: int
-    """The time that it is for, in microseconds of the sensors' clock."""
+    """Microseconds of the sensors' clock."""
     cause: Literal["frame", "tick"]
-    """A frame that came, or one that did not."""
+    """A frame, or a tick of the clock while no frame comes."""
     arrived: int
-    """When, on the stream's clock."""
+    """Microseconds of the stream's clock."""
     frame: Frame | None = None
-    """Its frame."""
     usable: bool = False
     """Whether the frame's image may be used."""
     reason: str = ""
-    """Why not."""
+    """Why the image may not be used."""
     ego: Pose | None = None
-    """Ego -> global at ``timestamp``; None when no sensor has told yet."""
+    """Ego -> global at ``timestamp``; None while no pose is known."""
     camera: Pose = field(default_factory=Pose)
     """Camera -> ego."""
 
@@ -50,21 +49,18 @@ class Answerer:
         self.detector = detector
         self.clock = clock
         self.undecodable = 0
-        """Images that could not be read."""
+        """Images that could not be decoded."""
         self.frozen = 0
         """Images equal to the one before, although the car has moved."""
         self.work = 0.0
-        """A recent answer's work, in microseconds of the stream; leans to the slow ones."""
+        """Recent work per answer, in microseconds of the stream; rises at once and decays slowly."""
         self._last: tuple[int, list[dict[str, Any]]] = (0, [])
         self._seen: tuple[dict[str, np.ndarray], np.ndarray] | None = None
 
     def answer(self, job: Job, sweeps: Sequence[Sweep], deadline: int) -> Answer:
-        """Answer a job on the sensors that are there.
+        """Answer a job with the available sensors.
 
-        Args:
-            job: the frame or tick.
-            sweeps: of the radars that are there.
-            deadline: microseconds from the arrival.
+        ``sweeps`` are those of the present radars; ``deadline`` counts in microseconds from the arrival.
         """
         begin, watch = self.clock.now(), self.clock.stopwatch
         started = watch()

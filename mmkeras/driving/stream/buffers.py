@@ -47,16 +47,10 @@ class SweepBuffer:
         return self._sweeps[-1].timestamp if self._sweeps else None
 
     def partners(self, timestamp: int, max_skew: int, max_age: int, count: int) -> list[Sweep]:
-        """Return the sweeps for a frame, newest first; none unless one lies within ``max_skew`` of it.
+        """Return at most ``count`` sweeps for a frame, newest first; none unless one lies within ``max_skew`` of it.
 
-        Sweeps younger than the frame are left out, as in training; where there are no others, as for the first frame
-        of a drive, the oldest of them is taken.
-
-        Args:
-            timestamp: of the frame.
-            max_skew: by how much the newest sweep may be off.
-            max_age: by how much the others may be older than the frame.
-            count: sweeps at most.
+        Sweeps younger than the frame or older than ``max_age`` are left out, as in training. Where no others exist, as
+        for the first frame of a drive, the oldest younger one is used.
         """
         past = [s for s in self._sweeps if 0 <= timestamp - s.timestamp <= max_age]
         if past:
@@ -65,10 +59,10 @@ class SweepBuffer:
 
 
 class EgoTrack:
-    """Where the car was of late, and so where it is while no frame tells.
+    """Recent poses of the car, and extrapolated ones while no frame comes.
 
     Args:
-        reach: microseconds over which a motion is carried on at most.
+        reach: microseconds of extrapolation at most.
         size: poses it holds.
     """
 
@@ -94,7 +88,7 @@ class EgoTrack:
         self._times, self._poses = [], []
 
     def at(self, timestamp: int) -> Pose:
-        """Return the pose at a time: between two known ones, or carried on from the last ones at their speed.
+        """Return the pose at a time, interpolated between known poses or extrapolated at the speed of the last ones.
 
         Raises:
             LookupError: no pose is known.
@@ -107,7 +101,7 @@ class EgoTrack:
         if len(self._times) == 1 or place == 0:
             return self._poses[min(place, len(self._times) - 1)]
         second = min(place, len(self._times) - 1)
-        # Two poses a few milliseconds apart say little about the speed; look back for one 50 ms older.
+        # Two poses a few milliseconds apart give no precise speed; take one at least 50 ms older.
         first = second - 1
         while place == len(self._times) and first > 0 and self._times[second] - self._times[first] < 50_000:
             first -= 1

@@ -1,7 +1,7 @@
-"""Clocks of a stream: a real one, one that a replay steps, and one that a test moves. No stream code reads time itself.
+"""Clocks of a stream: a real one, a stepped one for replays and a fake one for tests.
 
-A clock has two hands. ``now`` orders what happens and runs at the stream's rate; ``stopwatch`` measures how long work
-took and always runs in real microseconds.
+No stream code reads the time itself. ``now`` orders events and runs at the stream's rate; ``stopwatch`` measures the
+duration of work in real microseconds.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from abc import ABC, abstractmethod
 __all__ = ["Clock", "FakeClock", "RealClock", "SteppedClock"]
 
 AWAKE = 1e-3
-"""Seconds before a moment from which on a real clock does not sleep."""
+"""Seconds before a moment during which a real clock does not sleep."""
 
 
 class Clock(ABC):
     """Microseconds, monotonic: a jump of the machine's wall clock does not reach it."""
 
     rate: float = 1.0
-    """Microseconds of the stream that pass in a real one."""
+    """Microseconds of the stream per real microsecond."""
 
     @abstractmethod
     def now(self) -> int:
@@ -46,10 +46,9 @@ class RealClock(Clock):
         return self._start + int((time.perf_counter_ns() - self._begin) / 1e3 * self.rate)
 
     def wait_until(self, moment: int) -> None:
-        """Sleep until shortly before the moment and stay awake from there on.
+        """Sleep until shortly before the moment, then busy-wait.
 
-        A sleep ends up to a millisecond late, which a sensor's message does not: the stream is to be measured, not the
-        timer.
+        A sleep may end a millisecond late, and the replay must measure the stream and not the timer.
         """
         while (left := (moment - self.now()) / 1e6 / self.rate) > 0:
             if left > AWAKE:

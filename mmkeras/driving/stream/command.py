@@ -16,19 +16,18 @@ from PIL import Image
 
 from mmkeras.bundle import Bundle
 from mmkeras.core.errors import ConfigError
-from mmkeras.core.terminal import say, say_json
+from mmkeras.core.terminal import say, say_json, show_progress
 from mmkeras.driving.stream.clock import Clock, RealClock, SteppedClock
 from mmkeras.driving.stream.detector import BundleDetector
-from mmkeras.driving.stream.drawing import annotated
+from mmkeras.driving.stream.drawing import annotated, has_mp4, write_video
 from mmkeras.driving.stream.faults import Fault, parse_fault, read_faults
 from mmkeras.driving.stream.injection import Injection
 from mmkeras.driving.stream.messages import Answer
 from mmkeras.driving.stream.replay import Recording, play
-from mmkeras.driving.stream.report import report
+from mmkeras.driving.stream.report import report, stream_tables, summary
 from mmkeras.driving.stream.settings import Settings
 from mmkeras.driving.stream.stream import SensorStream
 from mmkeras.driving.stream.timeline import timeline
-from mmkeras.driving.stream.video import has_mp4, write_video
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.storage.files import write_json, write_text
 from mmkeras.storage.privacy import Redaction, recorded
@@ -68,7 +67,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--no-pictures", action="store_true", help="write no annotated frames and no video")
 
 
-def stream(bundle: Bundle, options: argparse.Namespace, progress: Progress = lambda what: None) -> int:
+def stream(bundle: Bundle, options: argparse.Namespace, progress: Progress = show_progress) -> int:
     """Replay a drive and write the folder; it appears whole or not at all."""
     out = Path(options.out)
     _check_out(out)
@@ -110,7 +109,6 @@ def stream(bundle: Bundle, options: argparse.Namespace, progress: Progress = lam
     if options.json:
         say_json(value, indent=2)
         return 0
-    from mmkeras.driving.stream.table import stream_tables, summary
     from mmkeras.runtime import tables
 
     drive, file = value["drive"], value["bundle"]
@@ -142,7 +140,7 @@ def _run(
     progress("reading the messages")
     arrivals = list(injection(recording.arrivals()))
     for _ in range(_WARMUP):
-        # An engine's first calls allocate; on a vehicle they are over before it moves.
+        # An engine's first calls allocate memory; a vehicle makes them before it moves.
         detector.decode(detector.infer(None, None), detector.camera_pose)
     clock: Clock = RealClock(recording.start, rate) if rate else SteppedClock(recording.start)
     sensors = SensorStream(detector, clock, settings)

@@ -29,21 +29,13 @@ class Detector(Protocol):
     has_camera: bool
     has_radar: bool
     camera_pose: Pose
-    """Camera -> ego until a frame tells."""
+    """Camera -> ego until the first frame."""
 
     def image_inputs(self, frame: Frame) -> Tensors:
-        """Return the tensors of a frame's image.
-
-        Raises:
-            DataError: the image cannot be used.
-        """
+        """Return the tensors of a frame's image."""
 
     def radar_inputs(self, points: np.ndarray) -> Tensors:
-        """Return the tensors of radar points (N, 8) in the camera's frame.
-
-        Raises:
-            DataError: the points cannot be used.
-        """
+        """Return the tensors of radar points (N, 8) in the camera's frame."""
 
     def infer(self, image: Tensors | None, radar: Tensors | None) -> Tensors:
         """Return the model's outputs; None stands for an absent sensor, and one of the two is there."""
@@ -53,10 +45,10 @@ class Detector(Protocol):
 
 
 class BundleDetector:
-    """A detection bundle on one engine; safe to use from several threads, and by several streams.
+    """A detection bundle on one engine; several threads and streams may share it.
 
     Args:
-        predictor: loaded; closing it is left to who opened it.
+        predictor: a loaded predictor; the caller closes it.
 
     Raises:
         ConfigError: not a detection bundle, or with more than one camera or radar input, or with neither.
@@ -77,10 +69,9 @@ class BundleDetector:
         self.has_camera = self._image is not None
         self.has_radar = self._radar is not None
         self.sweeps: int = self._radar.sweeps if isinstance(self._radar, RadarSpec) else Settings().sweeps
-        """Sweeps of each radar that the model was trained on."""
+        """Sweeps of each radar in training."""
         self._task = bundle.task
         self.camera: PinholeCamera = self._task.pinhole
-        """The model's camera."""
         self.camera_pose: Pose = self._task.pose
         self._absent = {
             spec.name: {name: np.asarray(array)[None] for name, array in spec.inputs(None).items()}

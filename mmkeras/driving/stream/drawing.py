@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -12,26 +17,20 @@ from mmkeras.driving.stream.detector import BundleDetector
 from mmkeras.driving.stream.messages import Answer
 from mmkeras.tasks.detection.picture import beside, birds_eye, camera_picture
 
-__all__ = ["annotated"]
+__all__ = ["annotated", "has_mp4", "write_video"]
 
 _WIDTH = 1024
-"""Pixels of the camera's picture, about."""
 
 
 def annotated(answer: Answer, detector: BundleDetector, start: int) -> np.ndarray:
-    """Draw one answer; without a picture the camera's side says so.
-
-    Args:
-        answer: of a stream.
-        detector: knows the model's camera.
-        start: moment from which the title counts.
+    """Draw one answer with the seconds since ``start``; a placeholder replaces a missing picture.
 
     Returns:
         uint8 (H, W, 3), the same size for every answer of one model.
     """
     camera = detector.camera
     image = _no_picture(round(camera.width), round(camera.height))
-    # The picture of a skipped or frozen frame is shown, too: it came.
+    # The picture of a skipped or frozen frame is shown too, because it arrived.
     if answer.frame is not None:
         with contextlib.suppress(DataError):
             image = np.asarray(detector.window(answer.frame).read())
@@ -51,3 +50,53 @@ def _no_picture(width: int, height: int) -> np.ndarray:
     image = Image.new("RGB", (width, height), (24, 28, 33))
     ImageDraw.Draw(image).text((width / 2, height / 6), "no picture", (140, 148, 158), anchor="mm")
     return np.asarray(image)
+
+
+_CODECS = ("libx264", "h264", "mpeg4")
+
+
+def has_mp4() -> bool:
+    """Return whether PyAV is installed (``pip install 'mmkeras[stream]'``)."""
+    return importlib.util.find_spec("av") is not None
+
+
+def write_video(stem: Path, pictures: Iterable[np.ndarray], rate: float, *, mp4: bool | None = None) -> Path:
+    """Write a video of uint8 pictures (H, W, 3) of one size, at least one, at ``rate`` pictures a second.
+
+    ``mp4`` chooses MP4 or WebP; by default MP4 where PyAV is installed.
+
+    Returns:
+        The file: ``.mp4``, or ``.webp`` at half the size.
+    """
+    if has_mp4() if mp4 is None else mp4:
+        return _write_mp4(stem.with_suffix(".mp4"), pictures, rate)
+    return _write_webp(stem.with_suffix(".webp"), pictures, rate)
+
+
+def _write_mp4(path: Path, pictures: Iterable[np.ndarray], rate: float) -> Path:
+    import av
+
+    codec = next(name for name in _CODECS if name in av.codecs_available)
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream(codec, rate=Fraction(rate).limit_denominator(1000))
+        stream.pix_fmt = "yuv420p"
+        if codec != "mpeg4":
+            stream.options = {"crf": "23", "preset": "veryfast"}
+        first = True
+        for picture in pictures:
+            # 4:2:0 halves both sides, so they must be even.
+            even = np.ascontiguousarray(picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2])
+            if first:
+                stream.height, stream.width = even.shape[:2]
+                first = False
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def _write_webp(path: Path, pictures: Iterable[np.ndarray], rate: float) -> Path:
+    images = [Image.fromarray(picture).reduce(2) for picture in pictures]
+    images[0].save(
+        path, save_all=True, append_images=images[1:], duration=max(round(1000 / rate), 1), loop=0, quality=70, method=2
+    )
+    return path

@@ -37,7 +37,6 @@ FORMS = {
     "repeat": "repeat SENSOR [from TIME] [to TIME]",
     "jump": "jump clock DURATION at TIME",
 }
-"""How each fault is written."""
 
 _UNITS = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000}
 _MOST = 1e12
@@ -58,15 +57,13 @@ class Fault:
     sensor: str
     """``camera``, ``radar``, a channel in capitals, or ``clock``."""
     begin: int = 0
-    """When it begins."""
     end: int | None = None
-    """When it ends; None for never."""
+    """None for never."""
     amount: float = 0.0
     """Microseconds of a delay, jitter or jump; share of a drop."""
     once: bool = False
-    """Only the first message of each sensor from ``begin`` on is hit."""
+    """Affects only the first message of each sensor from ``begin`` on."""
     text: str = ""
-    """As it was written."""
 
     def concerns(self, sensor: str, channel: str) -> bool:
         """Return whether it is about a sensor of a kind (``camera`` or ``radar``) and channel."""
@@ -78,11 +75,7 @@ class Fault:
 
 
 def parse_fault(text: str, where: str = "fault") -> Fault:
-    """Read one line.
-
-    Args:
-        text: for example ``kill radar at 3 s``.
-        where: how an error names its place.
+    """Parse a line such as ``kill radar at 3 s``; ``where`` names its place in error messages.
 
     Raises:
         ConfigError: names the place, what was expected and what was got.
@@ -109,10 +102,10 @@ def parse_fault(text: str, where: str = "fault") -> Fault:
 
 
 def parse_faults(lines: Iterable[str], where: str = "fault") -> list[Fault]:
-    """Read lines; empty ones and what follows a ``#`` are left out.
+    """Parse lines; empty ones and comments after a ``#`` are left out.
 
     Raises:
-        ConfigError: every line that is wrong, each with its number.
+        ConfigError: every wrong line, each with its number.
     """
     faults, problems = [], []
     for number, line in enumerate(lines, start=1):
@@ -129,7 +122,7 @@ def parse_faults(lines: Iterable[str], where: str = "fault") -> list[Fault]:
 
 
 def read_faults(path: str | Path) -> list[Fault]:
-    """Read a file: TOML with a list ``faults`` where its name ends so, lines otherwise.
+    """Read a script of faults: a ``.toml`` file with a list ``faults``, or a text file of lines.
 
     Raises:
         ConfigError: no such file, no such list, or wrong lines.

@@ -24,33 +24,28 @@ class Arrival:
     moment: int
     """Microseconds of the stream's clock."""
     message: Message
-    """What arrives."""
 
 
 class Injection:
     """Applies faults to arrivals.
 
     Args:
-        faults: what goes wrong.
+        faults: the faults.
         start: moment from which their times count.
-        seed: of what is lost and of jitter.
+        seed: of drop and jitter.
     """
 
     def __init__(self, faults: Iterable[Fault], start: int, seed: int = 0) -> None:
         self.faults = tuple(sorted(faults, key=lambda fault: fault.begin))
         self.start = start
         self.applied: Counter[str] = Counter()
-        """Messages that each fault touched, by its text."""
+        """Messages affected by each fault, by its text."""
         self._rng = np.random.default_rng(seed)
         self._hit: set[tuple[str, str]] = set()
         self._frozen: dict[tuple[str, str], Message] = {}
 
     def __call__(self, arrivals: Iterable[Arrival]) -> Iterator[Arrival]:
-        """Yield what is left of arrivals in the order in which it now arrives.
-
-        Args:
-            arrivals: in the order of their moments.
-        """
+        """Yield the remaining arrivals in their new order; ``arrivals`` come in the order of their moments."""
         late: list[tuple[int, int, Message]] = []
         number = 0
         for arrival in arrivals:

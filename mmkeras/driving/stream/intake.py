@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 
@@ -11,24 +12,23 @@ from mmkeras.driving.stream.buffers import EgoTrack, SweepBuffer
 from mmkeras.driving.stream.messages import CAMERA, Frame
 from mmkeras.driving.stream.sensors import Sensor
 from mmkeras.driving.stream.settings import Settings
-from mmkeras.driving.stream.timebase import TimeBase
 from mmkeras.media.geometry import Pose
 from mmkeras.media.points.radar_cloud import Sweep
 
-__all__ = ["Intake"]
+__all__ = ["Intake", "TimeBase"]
 
 PARTNER_PERIODS = 1.25
-"""A frame whose newest sweep is older than so many periods of the radar lacks one that should be there."""
+"""A frame whose newest sweep is older than this many periods of the radar still lacks one."""
 _COLUMNS = 6
 
 
 class Intake:
-    """All that is known of the sensors at a moment. Not safe for several threads: the stream locks.
+    """The state of all sensors at a moment. Not thread-safe: the stream locks.
 
     Args:
         settings: limits.
         start: the stream's time.
-        pose: camera -> ego until a frame tells.
+        pose: camera -> ego until the first frame.
     """
 
     def __init__(self, settings: Settings, start: int, pose: Pose) -> None:
@@ -75,7 +75,7 @@ class Intake:
         return sensor.accept(sweep.timestamp, arrived, self.time.delay(sweep.timestamp, arrived))
 
     def take_frame(self, frame: Frame, arrived: int) -> str:
-        """Take note of a frame.
+        """Register a frame.
 
         Returns:
             Why its image cannot be used: ``duplicate``, ``order``, ``time``; empty for a good one.
@@ -123,9 +123,9 @@ class Intake:
         return found
 
     def worth_waiting(self, timestamp: int, until: int) -> bool:
-        """Return whether a radar owes a sweep for a frame that can still come before a moment.
+        """Return whether a sweep for a frame is still missing and may arrive before a moment.
 
-        A radar that is absent is not waited for, nor one whose messages take too long.
+        An absent radar is not waited for, nor one whose messages take too long.
         """
         for name, sensor in self.radars.items():
             if sensor.state == "absent" or sensor.expected is None or sensor.expected > until:
@@ -164,3 +164,62 @@ class Intake:
             return sweep
         sensor.counts["points_not_finite"] += int(len(cloud) - good.sum())
         return dataclasses.replace(sweep, cloud=cloud[good])
+
+
+_WINDOW = 10_000_000
+"""Microseconds after which the smallest delay is measured anew, because the two clocks may drift apart."""
+_CONFIRM = 3
+_CONFIRM_TIME = 250_000
+
+
+class TimeBase:
+    """Judges timestamps by the arrivals of all sensors together: they share one clock.
+
+    The message with the smallest recent delay gives the offset between the two clocks. A message is plausible when it
+    lies within ``limit`` microseconds of that offset. When only implausible messages have come for a quarter of a
+    second, and they agree, the sensors' clock has jumped: one late sensor beside punctual ones is late, and never a
+    jump.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._best: tuple[int, ...] = ()
+        self._window = 0
+        self._seen = 0
+        self._suspects: list[int] = []
+
+    @property
+    def known(self) -> bool:
+        """Whether any message has come."""
+        return bool(self._best)
+
+    def sensor_time(self, now: int) -> int:
+        """Return what the sensors' clock shows at a time of the stream's clock, less the shortest delay."""
+        return now + max(self._best, default=0)
+
+    def delay(self, timestamp: int, arrived: int) -> int:
+        """Return by how much a message came later than the most timely one."""
+        return max(self._best) - (timestamp - arrived) if self._best else 0
+
+    def judge(self, timestamp: int, arrived: int) -> Literal["plausible", "implausible", "jump"]:
+        """Register a message and judge its timestamp (sensors' clock) by its arrival (stream's clock), in microseconds.
+
+        Returns:
+            ``jump`` once when the sensors' clock has jumped; what was noted with earlier timestamps is then void.
+        """
+        offset = timestamp - arrived
+        if not self._best or abs(max(self._best) - offset) <= self.limit:
+            if not self._best or arrived - self._window > _WINDOW:
+                self._best, self._window = (*self._best[-1:], offset), arrived
+            self._best = (*self._best[:-1], max(self._best[-1], offset))
+            self._seen = arrived
+            self._suspects.clear()
+            return "plausible"
+        if self._suspects and abs(offset - max(self._suspects)) > self.limit:
+            self._suspects.clear()
+        self._suspects.append(offset)
+        if len(self._suspects) >= _CONFIRM and arrived - self._seen >= _CONFIRM_TIME:
+            self._best, self._window, self._seen = (max(self._suspects),), arrived, arrived
+            self._suspects.clear()
+            return "jump"
+        return "implausible"

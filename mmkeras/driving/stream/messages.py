@@ -13,15 +13,15 @@ from mmkeras.media.points.radar_cloud import Sweep
 __all__ = ["CAMERA", "STAGES", "Answer", "Frame", "Message", "Status", "Sweep"]
 
 CAMERA = "camera"
-"""How reports call the camera; a radar has its channel's name."""
+"""Name of the camera in reports; a radar has its channel's name."""
 
 STAGES = ("wait", "preprocess", "inference", "decode", "total")
-"""Parts of an answer's latency: from the arrival to the start of the work, reading the image and moving the points, the
-engine's call, decoding, and all of it."""
+"""Stages of an answer's latency: from the arrival to the start of the work, decoding the image and moving the points,
+the engine's call, decoding, and the sum."""
 
 Status: TypeAlias = Literal["answered", "skipped", "blind"]
-"""``answered`` by an inference; ``skipped``: the detections are those of the answer before; ``blind``: no sensor is
-there, so there are no detections."""
+"""``answered`` by an inference; ``skipped``: the detections are those of the previous answer; ``blind``: no sensor is
+present, so there are no detections."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +39,11 @@ class Frame:
     ego: Pose
     """Ego -> global at ``timestamp``."""
     channel: str = "CAM_FRONT"
-    """Name of the camera."""
     path: str = ""
-    """Where the image lies, for messages and for drawing it later."""
+    """Where the image lies, for messages and drawings."""
 
 
 Message: TypeAlias = "Frame | Sweep"
-"""What a sensor sends."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,33 +51,32 @@ class Answer:
     """What the stream says of one frame, or of one tick of the clock while no frames come."""
 
     timestamp: int
-    """The time that the detections are for, in microseconds of the sensors' clock."""
+    """The time of the detections, in microseconds of the sensors' clock."""
     cause: Literal["frame", "tick"]
-    """Whether a frame asked for it."""
+    """A frame, or a tick of the clock while no frame comes."""
     status: Status
-    """See `Status`."""
     camera: bool
     """Whether the camera was used."""
     radars: tuple[str, ...]
-    """Channels of the radars that were used."""
+    """Channels of the radars used."""
     detections: list[dict[str, Any]]
     """As the detection task decodes them: boxes in the ego frame at ``timestamp``, in metres and radians."""
     reason: str = ""
     """Why the frame's image was not used: ``queue``, ``expired``, ``order``, ``time``, ``image`` or ``frozen``."""
     of: int = 0
-    """Timestamp of the answer that skipped detections come from; ``timestamp`` otherwise."""
+    """Timestamp of the answer whose detections a skipped frame repeats; ``timestamp`` otherwise."""
     arrived: int = 0
     """When the frame arrived (a tick was due), in microseconds of the stream's clock."""
     answered: int = 0
     """When the answer was ready, on the same clock."""
     missed: bool = False
-    """Whether that was after the deadline."""
+    """Whether it was ready after the deadline."""
     stages: dict[str, float] = field(default_factory=dict)
     """Microseconds by stage, see `STAGES`; empty unless answered."""
     frame: Frame | None = None
     """The frame, for drawing; None for a tick."""
     points: np.ndarray | None = None
-    """Radar points (N, 8) in the camera's frame that the model was given; None without radar."""
+    """Radar points (N, 8) in the camera's frame, as the model's input; None without radar."""
     pose: Pose = field(default_factory=Pose)
     """Camera -> ego that was used."""
 

@@ -27,11 +27,8 @@ class Recording:
     """One scene's frames of a camera and sweeps of its radars, listed but not read."""
 
     scene: str
-    """Name of the scene."""
     camera: str
-    """Channel of the camera."""
     radars: tuple[str, ...]
-    """Channels of the radars."""
     frames: tuple[nuscenes.Frame, ...]
     """In the order of time."""
     sweeps: tuple[SweepFile, ...]
@@ -41,18 +38,12 @@ class Recording:
     radar_latency: int = 15_000
     """Microseconds from a scan to its arrival."""
     filter: RadarFilter = field(default_factory=RadarFilter)
-    """Clusters that are kept."""
 
     @classmethod
     def open(cls, folder: str | Path, scene: str = "", camera: str = "CAM_FRONT", limit: float = 0.0) -> Recording:
-        """Open a directory.
+        """Open a directory in nuScenes' format; ``limit`` are seconds to play, all of the scene when 0.
 
-        Args:
-            folder: in nuScenes' format.
-            scene: name of a scene; without it the first held-out one that a ``splits.json`` beside the tables names,
-                or the first of all.
-            camera: channel.
-            limit: seconds to play; all of the scene when 0.
+        The default scene is the first held-out one that a ``splits.json`` beside the tables names, or the first of all.
 
         Raises:
             DataError: the directory cannot be read, or the scene has no frame of the camera.
@@ -92,7 +83,7 @@ class Recording:
     def arrivals(self) -> Iterator[Arrival]:
         """Read the files and yield the messages in the order of their arrival.
 
-        A file that cannot be read becomes a message that cannot be used, as on the road.
+        An unreadable file becomes an unusable message, as on the road.
         """
         listed: list[tuple[int, int, nuscenes.Frame | SweepFile]] = []
         listed += [(f.timestamp + self.camera_latency, 1, f) for f in self.frames]
@@ -118,8 +109,8 @@ def play(stream: SensorStream, arrivals: Iterable[Arrival], clock: Clock, end: i
     """Push messages when they arrive, poll when something is due, and yield the answers.
 
     Args:
-        stream: takes the messages; its clock is ``clock``.
-        arrivals: in the order of their moments; hold them in memory where the disk must not be measured.
+        stream: receives the messages; its clock is ``clock``.
+        arrivals: in the order of their moments; hold them in memory to keep the disk out of the measurement.
         clock: waits.
         end: moment after which no more ticks are answered.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from mmkeras import __version__
 from mmkeras.driving.stream.injection import Injection
 from mmkeras.driving.stream.replay import Recording
 from mmkeras.driving.stream.stream import SensorStream
+from mmkeras.runtime.grid import Grid
 from mmkeras.runtime.predictor import Predictor
 
-__all__ = ["SCHEMA_VERSION", "machine", "report"]
+__all__ = ["SCHEMA_VERSION", "machine", "report", "stream_tables", "summary"]
 
 SCHEMA_VERSION = 1
 _PACKAGES = ("numpy", "pillow", "ai-edge-litert", "onnxruntime")
@@ -30,15 +32,9 @@ def report(
     drive: str,
     rate: float,
 ) -> dict[str, Any]:
-    """Return the report, ready for JSON but for ``outputs``.
+    """Return the content of ``stream.json`` after a replay, without ``outputs``.
 
-    Args:
-        stream: after the replay.
-        predictor: what ran.
-        recording: what was played.
-        injection: what went wrong.
-        drive: the directory, as the user named it.
-        rate: speed of the replay; 0 for as fast as possible.
+    ``drive`` is the directory as the user named it; ``rate`` the speed of the replay, 0 for as fast as possible.
     """
     bundle, file = predictor.bundle, predictor.file
     return {
@@ -63,7 +59,10 @@ def report(
             "seconds": round((recording.end - recording.start) / 1e6, 3),
         },
         "rate": rate,
-        "settings": {f"{k}_us" if k not in ("queue", "sweeps") else k: v for k, v in _settings(stream).items()},
+        "settings": {
+            name if name in ("queue", "sweeps") else f"{name}_us": value
+            for name, value in dataclasses.asdict(stream.settings).items()
+        },
         **stream.statistics.to_json(),
         **stream.counters(recording.end),
         "faults": [
@@ -97,10 +96,6 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _settings(stream: SensorStream) -> dict[str, int]:
-    return dataclasses.asdict(stream.settings)
-
-
 def _cpu() -> str:
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -108,3 +103,32 @@ def _cpu() -> str:
             if line.lower().startswith(("model name", "hardware")):
                 return line.partition(":")[2].strip()
     return platform.processor() or "unknown"
+
+
+def stream_tables(report: Mapping[str, Any]) -> list[Grid]:
+    """Return the counts of answers, the latency by stage and the sensors of a report as tables."""
+    columns = ("frames", "of them ticks", "answered", "dropped", "blind", "after the deadline")
+    answers = Grid("Answers", columns, right=columns)
+    answers.add(*(str(report[key]) for key in ("frames", "ticks", "answered", "dropped", "blind", "deadline_missed")))
+    figures = ("p50", "p99", "mean", "max")
+    latency = Grid("Latency in ms", ("stage", *figures), right=figures)
+    for stage, values in report["latency_ms"].items():
+        latency.add(stage, *(f"{values[name]:.2f}" for name in figures))
+    right = ("received", "absent", "late")
+    sensors = Grid("Sensors", ("sensor", "received", "not used", "absent", "late"), right=right)
+    for name, sensor in report["sensors"].items():
+        counts = sensor["counts"]
+        other = ", ".join(f"{count} {key}" for key, count in counts.items() if count and key != "received")
+        seconds = [f"{sum(end - begin for begin, end in sensor[state]):.1f} s" for state in ("absent", "late")]
+        sensors.add(name, str(counts.get("received", 0)), other, *seconds)
+    return [answers, latency, sensors]
+
+
+def summary(report: Mapping[str, Any]) -> list[str]:
+    """Return what the tables leave out, in sentences."""
+    kinds = ", ".join(f"{count} {kind}" for kind, count in report["kinds"].items() if count)
+    lines = [f"answers: {kinds or 'none'}; jumps of the sensors' clock: {report['clock_jumps']}"]
+    share = report["share_beyond_interpreter"]
+    if share is not None:
+        lines.append(f"{100 * share:.1f} % of an answer's work is beyond the interpreter's call (median)")
+    return lines

@@ -36,13 +36,13 @@ class Sensor:
         self.late_delay = late_delay
         self.state: State = "absent"
         self.arrived: int | None = None
-        """When the last usable message arrived."""
+        """Arrival of the last usable message."""
         self.newest: int | None = None
-        """The largest timestamp so far."""
+        """Largest timestamp."""
         self.counts: Counter[str] = Counter()
-        """What was received, and how much of it could not be used, by reason."""
+        """Messages received, and messages not used by reason."""
         self.dropped: list[int] = []
-        """When messages were dropped, for the timeline; the last ones."""
+        """Arrival of the last dropped messages, for the timeline."""
         self._since = since
         self._history: list[tuple[State, int, int]] = []
         self._times: list[int] = []

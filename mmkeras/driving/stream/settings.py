@@ -31,7 +31,7 @@ class Settings:
     """Time between a radar's sweeps until it is learnt: 13 Hz in nuScenes."""
 
     def __post_init__(self) -> None:
-        """Check the values, all at once.
+        """Check all values.
 
         Raises:
             ConfigError: values out of range.

@@ -1,49 +1,111 @@
-"""A vehicle's sensor stream: messages in as they come, an answer for every frame out, whatever the sensors do.
+"""A vehicle's sensor stream: messages in, an answer for every frame out, whatever the sensors do.
 
-No thread, no sleep and no time of its own: who owns the sensors pushes what arrives, asks `next_due` how long nothing
-needs to be done, and polls. All methods may be called from several threads; one of them polls at a time.
+The stream has no thread, no sleep and no clock of its own: its owner pushes the messages, calls `next_due` for the next
+moment with work, and polls. All methods are thread-safe; one thread polls at a time.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from typing import Any
+
+import numpy as np
 
 from mmkeras.driving.stream.answering import Answerer, Job
 from mmkeras.driving.stream.clock import Clock
 from mmkeras.driving.stream.detector import Detector
 from mmkeras.driving.stream.intake import Intake
-from mmkeras.driving.stream.messages import Answer, Message
+from mmkeras.driving.stream.messages import STAGES, Answer, Message
 from mmkeras.driving.stream.settings import Settings
-from mmkeras.driving.stream.statistics import Statistics
 from mmkeras.media.points.radar_cloud import Sweep
 
-__all__ = ["SensorStream"]
+__all__ = ["SensorStream", "Statistics"]
+
+
+class Statistics:
+    """Counts every answer and keeps the last ``keep`` latencies per stage, so that memory stays bounded."""
+
+    def __init__(self, keep: int = 100_000) -> None:
+        self.kinds: Counter[str] = Counter()
+        self.causes: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.missed = 0
+        """Answers after their deadline."""
+        self._stages: dict[str, deque[float]] = {name: deque(maxlen=keep) for name in STAGES}
+
+    def add(self, answer: Answer) -> None:
+        """Count an answer."""
+        self.kinds[answer.kind] += 1
+        self.causes[answer.cause] += 1
+        self.missed += answer.missed
+        if answer.reason:
+            self.reasons[answer.reason] += 1
+        for name, value in answer.stages.items():
+            self._stages[name].append(value)
+
+    @property
+    def answered(self) -> int:
+        """Answers by an inference."""
+        return sum(self.kinds[kind] for kind in ("both", "camera only", "radar only"))
+
+    def latency_ms(self) -> dict[str, dict[str, float]]:
+        """Return p50, p99, mean and max in milliseconds by stage; nothing before the first answer."""
+        result = {}
+        for name, values in self._stages.items():
+            if values:
+                array = np.array(values) / 1e3
+                figures = {"p50": np.percentile(array, 50), "p99": np.percentile(array, 99)}
+                figures |= {"mean": array.mean(), "max": array.max()}
+                result[name] = {key: round(float(value), 4) for key, value in figures.items()}
+        return result
+
+    def share_beyond_interpreter(self) -> float | None:
+        """Return the median share of an answer's work outside the engine's call; None before the first answer.
+
+        The work does not include the wait for a late sensor or for its turn.
+        """
+        total, wait, inference = (np.array(self._stages[name]) for name in ("total", "wait", "inference"))
+        work = total - wait
+        if not len(work) or work.sum() <= 0:
+            return None
+        return round(float(np.median(1 - inference / np.maximum(work, 1e-9))), 4)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts and latencies as ``stream.json`` holds them."""
+        return {
+            "frames": sum(self.causes.values()),
+            "frames_received": self.causes["frame"],
+            "ticks": self.causes["tick"],
+            "answered": self.answered,
+            "dropped": self.kinds["skipped"],
+            "blind": self.kinds["blind"],
+            "kinds": {kind: self.kinds[kind] for kind in ("both", "camera only", "radar only", "skipped", "blind")},
+            "reasons": dict(sorted(self.reasons.items())),
+            "deadline_missed": self.missed,
+            "latency_ms": self.latency_ms(),
+            "share_beyond_interpreter": self.share_beyond_interpreter(),
+        }
+
 
 _GRACE = 0.5
 """Share of a period by which a frame may be late before its tick is answered without it."""
 _UNREAD = 1000
-"""Answers for skipped frames that are kept until the next poll."""
+"""Most answers for skipped frames kept until the next poll."""
 
 
 class SensorStream:
-    """Pairs frames with sweeps and answers on the sensors that are there.
+    """Pairs frames with sweeps and answers with the available sensors.
 
-    Every frame that is pushed gets one answer, but for exact repetitions, which are counted. A frame that the queue
-    had no room for is answered with the detections before it (``skipped``). While no frames come, a clock at their
-    rate asks for answers on radar alone; with no sensor at all they are ``blind``.
+    Every frame pushed gets one answer, except exact repetitions, which are counted. A frame that does not fit into the
+    queue gets the previous detections (``skipped``). While no frames come, ticks at their rate are answered with the
+    radar alone; without any sensor they are ``blind``.
 
     Example:
         >>> stream = SensorStream(BundleDetector(predictor), RealClock())
         >>> stream.push(frame)
         >>> for answer in stream.poll():
         ...     print(answer.kind, answer.detections)
-
-    Args:
-        detector: the model.
-        clock: tells the time.
-        settings: limits; the defaults when not given.
     """
 
     def __init__(self, detector: Detector, clock: Clock, settings: Settings | None = None) -> None:
@@ -61,21 +123,16 @@ class SensorStream:
         # A deadline is real time, also where a replay runs faster.
         self._deadline = int(self.settings.deadline * clock.rate)
         self._lock = threading.Lock()
-        # Held longer than the other one: messages are taken in while the model runs.
+        # Held longer than the other lock: messages are still received while the model runs.
         self._polls = threading.Lock()
 
     def push(self, message: Message, arrived: int | None = None) -> None:
-        """Take a message in; returns at once.
-
-        Args:
-            message: a frame or a sweep.
-            arrived: when it arrived on the stream's clock; now when not given.
-        """
+        """Take a frame or sweep in, and return at once; ``arrived`` on the stream's clock defaults to now."""
         with self._lock:
             arrived = self.clock.now() if arrived is None else arrived
             if self._slot is None:
                 self._slot = arrived + self.settings.frame_period
-            # Frames that were missed while an inference ran are owed an answer, too.
+            # Frames that arrived while an inference ran need an answer too.
             self._tick(arrived)
             if isinstance(message, Sweep):
                 self.intake.take_sweep(message, arrived)
@@ -88,14 +145,14 @@ class SensorStream:
                 self._skip(job, "order")
                 return
             if reason == "time":
-                # Nothing tells when it was taken: it only says that an answer is due, for now.
+                # It has no time of its own: it only triggers an answer, at the current time.
                 job.timestamp = self.intake.frame_time(arrived)
                 job.ego = None
             self._slot = arrived + self.intake.camera.period
             self._enqueue(job)
 
     def poll(self) -> list[Answer]:
-        """Do what is due now: at most one inference. Call it again while it returns something.
+        """Do the work that is due, at most one inference. Call it again while it returns something.
 
         Returns:
             Answers in the order of their frames: those of skipped frames, then at most one other.
@@ -114,7 +171,7 @@ class SensorStream:
             sweeps = []
             if job is not None:
                 sweeps = self.intake.sweeps_for(job.timestamp)
-                # A frame of unknown age is worth more than nothing.
+                # A frame of unknown age is still used.
                 job.usable = job.usable or (job.reason == "time" and not sweeps)
                 if job.ego is None and len(self.intake.ego):
                     job.ego = self.intake.ego.at(job.timestamp)
@@ -147,11 +204,7 @@ class SensorStream:
         self._end = moment
 
     def counters(self, now: int | None = None) -> dict[str, Any]:
-        """Return what was counted beside the answers: by sensor, and of the stream.
-
-        Args:
-            now: end of the open intervals of presence; the clock's time when not given.
-        """
+        """Return the counts by sensor and of the stream; ``now`` ends the open intervals of presence."""
         with self._lock:
             now = self.clock.now() if now is None else now
             self.intake.update(now)

@@ -33,19 +33,7 @@ def timeline(
     end: int,
     title: str = "",
 ) -> np.ndarray:
-    """Draw the timeline.
-
-    Args:
-        sensors: with their intervals and lost messages.
-        answers: in any order.
-        faults: marked where they begin and end.
-        start: left end, in microseconds of the stream's clock.
-        end: right end.
-        title: a line above.
-
-    Returns:
-        uint8 (height, 1100, 3).
-    """
+    """Draw the timeline between two moments of the stream's clock in microseconds, as uint8 (height, 1100, 3)."""
     kinds = [kind for kind in _KINDS if any(answer.kind == kind for answer in answers)]
     seconds = max((end - start) / 1e6, 1e-3)
     scale = (_WIDTH - _LEFT - _RIGHT) / seconds

@@ -1,7 +1,7 @@
-"""How stored grey values become visible: modality rescale, value of interest, inversion (DICOM PS3.3 C.11, C.7.6.16).
+"""Maps stored grey values to visible ones: modality rescale, value of interest, inversion (DICOM PS3.3 C.11, C.7.6.16).
 
-numpy only; `mmkeras.modalities.image.dicom_graph` does the same in the graph, and a test holds the two to each other on
-real files.
+numpy only; `mmkeras.modalities.image.dicom_graph` is the equivalent in the graph, and a test compares the two on real
+files.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["FUNCTIONS", "TIE", "Display", "display", "frame_display"]
 
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 TIE = 2.0**-20
-"""Added before rounding: halves are common, and float errors would send them up here and down in the graph."""
+"""Added before rounding: halves are common, and float errors would round them up here and down in the graph."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,7 @@ class Display:
 
 
 def display(values: np.ndarray, by: Display) -> np.ndarray:
-    """Return grey levels, uint8 (H, W).
-
-    Args:
-        values: stored values (H, W).
-        by: how they are meant to be seen.
-    """
+    """Return grey levels, uint8 (H, W), of stored values (H, W)."""
     measured = _measured(values, by)
     if by.interest_table is not None:
         from pydicom.pixels import apply_voi
@@ -68,18 +63,13 @@ def display(values: np.ndarray, by: Display) -> np.ndarray:
 
 
 def frame_display(dataset: Any, index: int, values: np.ndarray) -> Display:
-    """Return how a frame is meant to be seen.
+    """Return the display of a frame, given by its index from 0 and its stored values (H, W).
 
-    The first of several windows counts. Without a window or table the frame's own smallest and largest value are black
-    and white; padding is left out of that.
-
-    Args:
-        dataset: a pydicom data set; its functional groups (of enhanced files) come before its own elements.
-        index: of the frame, from 0.
-        values: stored values (H, W).
+    The first of several windows counts. Without a window or table the frame's own smallest and largest value, without
+    padding, are black and white. Functional groups of an enhanced file precede its own elements.
 
     Raises:
-        DataError: a rescale or a window that is no finite number.
+        DataError: a rescale or a window that is not a finite number.
     """
     places = list(_places(dataset, index))
     table = next((place for place in places if place.get("ModalityLUTSequence")), None)
@@ -93,7 +83,7 @@ def frame_display(dataset: Any, index: int, values: np.ndarray) -> Display:
     center, width = _first(places, "WindowCenter", math.nan), _first(places, "WindowWidth", math.nan)
     function = next((str(place.VOILUTFunction) for place in places if place.get("VOILUTFunction")), "LINEAR")
     if function == "LINEAR" and values.dtype.kind == "f":
-        # Its half-pixel terms are for whole numbers: they make a step of a window from 0 to 1.
+        # Its half-pixel terms are for whole numbers: a window from 0 to 1 would become a step.
         function = "LINEAR_EXACT"
     # A linear window of less than 1, or any other of 0 or less, has no meaning.
     if math.isnan(center) or math.isnan(width) or width < (1.0 if function == "LINEAR" else 1e-12):

@@ -1,8 +1,8 @@
-"""DICOM files as images: one frame of a file as a picture, without anything else that the file says.
+"""DICOM files as images: one frame as a picture, without any other information of the file.
 
-pydicom reads the file (extra ``dicom``) and `display` makes its values visible. Nothing of what a file says about
-a person goes into a message, a record or a log: errors name the file, the transfer syntax and numbers of pixels, and
-never pass on the words of pydicom, which may quote a value.
+pydicom reads the file (extra ``dicom``) and `display` makes its values visible. No personal information goes into a
+message, a record or a log: errors name the file, the transfer syntax and numbers of pixels, and never pass on the text
+of pydicom, which may quote a value.
 
 A path may end in ``#3``: the third frame of the file, counted from 1 as DICOM does. A file of several frames needs it.
 """
@@ -44,7 +44,7 @@ class Frame:
     bits: int
     """Bits stored of a grey value of whole numbers; 0 for floating point and colour."""
     levels: np.ndarray
-    """uint8, grey levels (H, W) or RGB (H, W, 3): what a person sees."""
+    """uint8, grey levels (H, W) or RGB (H, W, 3), as displayed."""
 
     def picture(self) -> Image.Image:
         """Return the frame in mode RGB."""
@@ -67,8 +67,8 @@ def read_dicom(data: bytes, name: str, frame: int | None = None) -> Image.Image:
 
     Args:
         data: the whole file.
-        name: how messages name it.
-        frame: number from 1; not needed where the file has one.
+        name: name of the file in messages.
+        frame: number from 1; optional where the file has one frame.
 
     Raises:
         DataError: broken, truncated, too large, without pixels, of a kind that cannot be shown, or of several frames.
@@ -88,7 +88,7 @@ def open_frame(data: bytes, name: str, frame: int | None = None) -> Frame:
             raise
         except MemoryError:
             raise DataError(f"{name}: this DICOM file needs more memory than there is") from None
-        except Exception as error:  # what is broken in a file meets pydicom, numpy and decoders in a hundred ways
+        except Exception as error:  # pydicom, numpy and decoders raise nearly anything on damaged data
             raise DataError(f"{name}: broken DICOM file ({type(error).__name__})") from None
 
 
@@ -99,7 +99,7 @@ def _parse(data: bytes, name: str) -> Any:
     try:
         stream = io.BytesIO(data)
         stream.seek(132)
-        # What dcmread does first: whatever it takes for the transfer syntax is what is looked at here.
+        # As dcmread does first, so that this is the transfer syntax that it will use.
         meta = filereader._read_file_meta_info(stream)
         if meta.get("TransferSyntaxUID") == DEFLATED:
             check_inflation(data[stream.tell() :], name)
@@ -140,7 +140,7 @@ def _frame(dataset: Any, name: str, frame: int | None) -> Frame:
     if values.ndim != 2 or not np.isfinite(values).all():
         raise DataError(f"{name}: expected finite grey values (H, W), got {values.dtype} {values.shape}")
     bits = 0 if values.dtype.kind == "f" else int(dataset.BitsStored)
-    # Native byte order: what comes after does not have to know of the file's.
+    # Native byte order, so that later code needs no other.
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
     by = frame_display(dataset, index, values)
     levels = display(values, by)
@@ -209,9 +209,9 @@ def as_png(frame: Frame) -> bytes:
 def anonymous(frame: Frame) -> bytes:
     """Return a grey frame in its full depth as a DICOM file of its own; every other frame as `as_png` does.
 
-    The file is uncompressed and holds size, depth and window, the elements that the format demands, and the pixels:
-    unsigned, with black below white, the rescale worked into the window. The same frame gives the same bytes. Lookup
-    tables, steps, floating point, 1 bit and more than 16 become a PNG.
+    The file is uncompressed and holds size, depth and window, the elements that the format requires, and the pixels:
+    unsigned, with black below white, the rescale included in the window. The same frame gives the same bytes. Frames
+    with lookup tables, step windows, floating point values, 1 bit or more than 16 become a PNG.
     """
     by = frame.display
     if by is None or not by.plain or not 1 < frame.bits <= 16 or (by.function, by.width) == ("LINEAR", 1.0):
@@ -223,7 +223,7 @@ def anonymous(frame: Frame) -> bytes:
     window = _of_stored_values(by, offset)
     pixels = (frame.values.astype(np.int64) + offset).astype("<u2")
     if window.inverted:
-        # Turned around here: DCMTK, which turns MONOCHROME1 around for the graph, loses a level in the middle.
+        # Inverted here: DCMTK, which inverts MONOCHROME1 for the graph, loses a level in the middle.
         top = (1 << frame.bits) - 1
         pixels, window = top - pixels, replace(window, center=top - window.center)
     meta = FileMetaDataset()

@@ -42,9 +42,8 @@ class Header:
     """What a file says that is of use to sort it."""
 
     frames: int
-    """Images in it."""
     group: str
-    """A hash that files of one patient (of one study, where none is named) have in common; empty without either."""
+    """A hash common to the files of one patient (of one study, where no patient is named); empty without either."""
     device: str
     """Kind of device by its code in the standard: CT, MR, US; empty where there is none."""
 
@@ -59,9 +58,9 @@ def is_dicom(data: bytes) -> bool:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep pydicom from quoting what a file says, in warnings and in its log, which may reach the terminal.
+    """Keep pydicom from quoting the file in warnings and in its log, which may reach the terminal.
 
-    One thread at a time: all of this holds for the whole process, and is put back as it was found.
+    One thread at a time: this changes the whole process, and restores it afterwards.
     """
     from pydicom import config
 
@@ -78,14 +77,10 @@ def quiet() -> Iterator[None]:
 
 
 def read_header(path: Path, name: str) -> Header:
-    """Read a file's header.
-
-    Args:
-        path: the file.
-        name: how messages name it.
+    """Read a file's header; ``name`` names the file in messages.
 
     Raises:
-        DataError: not a DICOM file, or a damaged one; nothing of what it says is quoted.
+        DataError: not a DICOM file, or a damaged one; nothing of its content is quoted.
     """
     import pydicom
 
@@ -186,7 +181,7 @@ def declared_size(data: bytes) -> tuple[int, int] | None:
     """Return height and width of a compressed image, or ``None`` where it is of another kind or has no header."""
     if data.startswith(START):
         return _jpeg(data)
-    # A whole JP2 file instead of its codestream is not allowed, and happens.
+    # A whole JP2 file instead of its codestream is not allowed, but occurs.
     start = data.find(CODESTREAM, 0, 65536) if data.startswith(BOXES) else 0
     if start >= 0 and data[start : start + 4] == CODESTREAM and len(data) >= start + 24:
         right, bottom, left, top = (int.from_bytes(data[at : at + 4], "big") for at in range(start + 8, start + 24, 4))

@@ -1,12 +1,12 @@
-"""From every colour mode to RGB, by stated rules that lose no content in silence. `file_graph` keeps to the same ones.
+"""From every colour mode to RGB, by stated rules that never lose content silently. `file_graph` has the same ones.
 
 - Grey, palette and RGB images of up to 8 bits stay as they are.
 - Transparency (alpha, a transparent palette entry or colour) is blended over white.
-- Of 16 bits the upper byte is kept. Values that all fit into 14 bits are refused: little or nothing would be left of an
-  image that holds 10, 12 or 14 bits unscaled.
+- Of 16 bits the upper byte is kept. Values that all fit into 14 bits are refused: almost nothing would be left of an
+  image with unscaled 10, 12 or 14 bits.
 - Pillow's modes "I" and "F" have no stated range and are refused, as are CMYK, YCbCr, LAB and HSV.
 - Of several frames, the first of a JPEG file (MPO) is read; animated PNG files are refused.
-- An image that held many values and holds one after its conversion is refused.
+- An image that becomes a single colour by its conversion is refused.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from mmkeras.core.errors import DataError
 __all__ = ["DARKEST", "LONGEST_SIDE", "WHITE", "to_rgb"]
 
 WHITE = 255
-"""What shows through transparent parts."""
+"""Colour behind transparent parts."""
 DARKEST = 64
-"""An image of 16 bits reaches this level in 8 bits, or it is taken for one of 14 or fewer bits that is not scaled."""
+"""Smallest maximum in 8 bits of a 16-bit image; a lower one suggests unscaled values of 14 or fewer bits."""
 
 LONGEST_SIDE = 1_000_000
 """Pixels; libpng, which TensorFlow decodes with, refuses a picture with a longer side."""
@@ -34,12 +34,10 @@ _DEEP = ("I;16", "I;16B", "I;16L")
 
 
 def to_rgb(image: Image.Image, name: str, deep: bool = False) -> Image.Image:
-    """Return the image in mode RGB.
+    """Return the image, of any mode, in mode RGB.
 
-    Args:
-        image: in any mode; its pixels are loaded if they are not.
-        name: how messages name it.
-        deep: whether the file has 16 bits a colour; Pillow shows that for grey images only.
+    ``name`` names it in messages; ``deep`` says whether the file has 16 bits a colour, which Pillow shows for grey
+    images only.
 
     Raises:
         DataError: broken or truncated, without pixels, or a mode or content that the rules refuse.

@@ -1,8 +1,8 @@
-"""The EXIF orientation: how an image is to be turned before anyone, or any model, looks at it.
+"""The EXIF orientation of images.
 
 The orientation is read from the first EXIF segment in the head of a JPEG file, or from the eXIf chunk before the data
 of a PNG file; XMP is ignored. `file_graph` reads the same bytes by the same rule, so that training, the SavedModel and
-the device see one image.
+the device use the same image.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from PIL import Image
 __all__ = ["EXIF", "HEAD", "JPEG", "ORIENTATION_TAG", "PNG", "chunks", "orientation", "orientation_of", "upright"]
 
 JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-"""How the files begin."""
+"""The first bytes of the files."""
 EXIF = b"Exif\0\0"
-"""How the JPEG segment begins that holds EXIF."""
+"""The first bytes of a JPEG segment with EXIF."""
 ORIENTATION_TAG = 0x0112
 HEAD = 1 << 18
-"""Bytes at the beginning of a file in which EXIF is looked for."""
+"""Bytes at the beginning of a file that are searched for EXIF."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -1,6 +1,6 @@
-"""From a raw image to RGB pixels, on the host (Pillow and numpy); `resizing` brings them to the model's size.
+"""From a raw image to RGB pixels, on the host (Pillow and numpy); `resizing` scales them to the model's size.
 
-`records.decode` does the same in the graph; a test holds the two to each other on real files.
+`records.decode` is the equivalent in the graph; a test compares the two on real files.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ RawImage: TypeAlias = Any
 FORMATS = ("JPEG", "MPO", "PNG")  # MPO is a JPEG followed by further pictures, as some phones write it
 
 MOST_PIXELS = 89_478_485
-"""An image with more is refused before a pixel is decoded: 256 MiB in RGB, and the number from which Pillow warns."""
+"""A larger image is refused before it is decoded: 256 MiB in RGB, and the limit of Pillow's warning."""
 _LOADS = threading.Lock()
 _ACCEPTED = "path, bytes of a JPEG, PNG or DICOM file, Pillow image or uint8 array"
 _BASE64 = ("iVBORw0KGgo", "/9j/")
-"""How a PNG and a JPEG begin in base64."""
+"""The first characters of a PNG and a JPEG in base64."""
 _TOO_LARGE = f"larger than the {MOST_PIXELS:,} pixels that are read at most. Scale it down first"
 
 
@@ -73,14 +73,11 @@ class Window:
         return part.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR, box=box)
 
     def _open(self, across: float, down: float) -> tuple[Image.Image, int, tuple[int, int]]:
-        """Return the image, by how much it is smaller than the file says, and what the file says.
+        """Return the image, the factor by which it is smaller than the file's, and the file's size.
 
         A JPEG is decoded at a half, a quarter or an eighth of its size where the window needs no more: on a vehicle
-        decoding and scaling are most of the work beside the engine's.
-
-        Args:
-            across: pixels of the image for one of the result, along a row.
-            down: the same along a column.
+        decoding and scaling are most of the work beside the engine's. ``across`` and ``down`` are pixels of the image
+        per pixel of the result.
         """
         scale = next((scale for scale in (8, 4, 2) if min(across, down) >= scale), 1)
         if scale == 1 or isinstance(self.image, (np.ndarray, Image.Image)):
@@ -119,9 +116,9 @@ def describe(value: RawImage) -> str:
 def read_rgb(value: RawImage) -> Image.Image:
     """Return the decoded image in mode RGB, at its own size.
 
-    The image is upright: the EXIF orientation of a file, or of a Pillow image, is applied. `colours` says what becomes
-    of transparency and of more than 8 bits. Of several images in a JPEG file (MPO) the first is read. A DICOM frame is
-    shown by its own window; ``scan.dcm#3`` is the third one. `file_graph` does the same in the graph.
+    The EXIF orientation of a file, or of a Pillow image, is applied. `colours` has the rules for transparency and more
+    than 8 bits. Of several images in a JPEG file (MPO) the first is read. A DICOM frame is shown by its own window;
+    ``scan.dcm#3`` is the third one. `file_graph` is the equivalent in the graph.
 
     Raises:
         DataError: not a JPEG, PNG or DICOM, truncated, damaged, animated, empty, or of colours that `colours` refuses.
@@ -131,7 +128,7 @@ def read_rgb(value: RawImage) -> Image.Image:
         return _from_array(value)
     if isinstance(value, Image.Image):
         # Pillow reads a file when its pixels are first needed; of two threads one would find the file half read.
-        with _LOADS, contextlib.suppress(Exception):  # what is wrong with it is said below
+        with _LOADS, contextlib.suppress(Exception):  # the error is raised below
             value.load()
         return upright(to_rgb(value, describe(value)), orientation_of(value))
     if isinstance(value, Window):
@@ -145,7 +142,7 @@ def read_rgb(value: RawImage) -> Image.Image:
 
 
 def read_bytes(value: RawImage) -> bytes:
-    """Return the bytes of an image file given as path (the frame of a DICOM file after it or not) or bytes.
+    """Return the bytes of an image file, given as bytes or as a path with or without the number of a DICOM frame.
 
     Raises:
         DataError: no such file, an empty one, or neither path nor bytes.
@@ -175,11 +172,7 @@ def read_bytes(value: RawImage) -> bytes:
 
 
 def _refuse_encoded(value: str | os.PathLike[str]) -> None:
-    """Name a picture that is given as text, in place of calling it a file that is not there; nothing of it is quoted.
-
-    Raises:
-        DataError: a data URL, another URL, or base64.
-    """
+    """Raise a specific error for a picture given as text (a URL or base64), without quoting it."""
     text = os.fspath(value)
     if text.startswith("data:"):
         what, cure = "a data URL", "decode what stands behind its comma: base64.b64decode(url.partition(',')[2])"

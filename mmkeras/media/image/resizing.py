@@ -10,7 +10,7 @@ from PIL import Image
 __all__ = ["TIE", "fit", "resize_rgb"]
 
 TIE = 2.0**-10
-"""Added before rounding: halves are common, and float errors would send them up here and down there."""
+"""Added before rounding: halves are common, and float errors would round them up here and down in the graph."""
 
 
 def fit(height: Any, width: Any, inside_height: Any, inside_width: Any) -> tuple[Any, Any]:
@@ -26,16 +26,11 @@ def fit(height: Any, width: Any, inside_height: Any, inside_width: Any) -> tuple
 
 
 def resize_rgb(image: Image.Image, height: int, width: int, mode: str) -> np.ndarray:
-    """Return uint8 (height, width, 3).
+    """Return the image, in mode RGB, as uint8 (height, width, 3).
 
     Bilinear with antialiasing in float, then rounded, which equals
-    ``tf.image.resize(..., "bilinear", antialias=True)`` to one level.
-
-    Args:
-        image: an image in mode RGB.
-        height: of the result.
-        width: of the result.
-        mode: ``stretch``, ``letterbox`` (all of it, black bars) or ``center_crop`` (largest centred window).
+    ``tf.image.resize(..., "bilinear", antialias=True)`` to one level. ``mode`` is ``stretch``, ``letterbox`` (all of
+    it, black bars) or ``center_crop`` (largest centred window).
     """
     if mode == "center_crop":
         fitted = fit(height, width, image.height, image.width)

@@ -1,7 +1,6 @@
 """Point clouds in PCD files: ascii, binary and binary_compressed (https://pointclouds.org, PCD file format 0.7).
 
-numpy only. A file is checked before it is believed: every error names the file and, in the header and in ascii data,
-the line.
+numpy only. Every error names the file and, in the header and in ascii data, the line.
 """
 
 from __future__ import annotations
@@ -14,10 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from mmkeras.core.errors import DataError, named, nearest
-from mmkeras.media.points.lzf import decompress
 from mmkeras.media.points.pcd_header import NO_VIEWPOINT, Header, header_text, read_header
 
-__all__ = ["Cloud", "header_length", "read_pcd", "write_pcd"]
+__all__ = ["Cloud", "decompress", "header_length", "read_pcd", "write_pcd"]
 
 
 @dataclass(frozen=True)
@@ -33,18 +31,14 @@ class Cloud:
     height: int
     """Rows of an organised cloud; 1 in any other."""
     viewpoint: tuple[float, ...] = NO_VIEWPOINT
-    """Where the sensor stood: translation x, y, z and quaternion w, x, y, z."""
+    """Pose of the sensor: translation x, y, z and quaternion w, x, y, z."""
 
     def __len__(self) -> int:
         """Number of points: width times height, points of an organised cloud row by row."""
         return self.width * self.height
 
     def table(self, fields: Sequence[str]) -> np.ndarray:
-        """Return float32 (N, F) of the named fields.
-
-        Raises:
-            DataError: a field that the file does not have or that has more than one number a point.
-        """
+        """Return float32 (N, F) of the named fields."""
         for name in fields:
             if name not in self.columns:
                 raise DataError(f"the point cloud has no field {name!r}; {nearest(name, self.fields)}")
@@ -57,15 +51,12 @@ class Cloud:
 
 
 def read_pcd(source: str | os.PathLike[str] | bytes) -> Cloud:
-    """Read a point cloud.
+    """Read a point cloud from a path or from bytes.
 
-    Bytes after the last point are left alone: writers pad files to whole pages, and nuScenes adds one byte.
-
-    Args:
-        source: path of a file, or its content.
+    Bytes after the last point are ignored: writers pad files to whole pages, and nuScenes adds one byte.
 
     Raises:
-        DataError: no such file, a header that is not one, or fewer points than it promises.
+        DataError: no such file, an invalid header, or fewer points than declared.
     """
     if isinstance(source, bytes):
         name, data = f"point cloud of {len(source)} bytes", source
@@ -96,11 +87,7 @@ def read_pcd(source: str | os.PathLike[str] | bytes) -> Cloud:
 
 
 def write_pcd(points: np.ndarray, fields: Sequence[str]) -> bytes:
-    """Return a binary file of float32 points (N, F); for given fields its header always has the same length.
-
-    Raises:
-        DataError: an array that is not (N, F), or names that cannot stand in a header.
-    """
+    """Return a binary file of float32 points (N, F); for given fields its header always has the same length."""
     points = np.asarray(points, np.float32)
     if points.ndim != 2 or points.shape[1] != len(fields):
         raise DataError(f"expected points (N, {len(fields)}) for {', '.join(fields)}, got {points.shape}")
@@ -184,3 +171,48 @@ def _value(word: str, dtype: np.dtype) -> float | int:
     if not limits.min <= value <= limits.max:
         raise ValueError
     return value
+
+
+def decompress(data: bytes, size: int) -> bytes:
+    """Return the ``size`` bytes that LZF packed into ``data``.
+
+    A control byte below 32 is followed by that many literal bytes plus one. Any other one repeats earlier output:
+    its upper three bits are the length less 2 (7: the next byte is added), its lower five and the next byte the
+    distance less 1.
+
+    Raises:
+        DataError: the bytes end early, point before the beginning, or unpack to another size.
+    """
+    out = bytearray()
+    position, end = 0, len(data)
+    try:
+        while position < end:
+            control = data[position]
+            position += 1
+            if control < 32:
+                run = data[position : position + control + 1]
+                if len(run) <= control:
+                    raise IndexError
+                out += run
+                position += control + 1
+            else:
+                length = control >> 5
+                if length == 7:
+                    length += data[position]
+                    position += 1
+                distance = ((control & 31) << 8) + data[position] + 1
+                position += 1
+                length += 2
+                start = len(out) - distance
+                if start < 0:
+                    raise DataError(f"LZF: byte {position} repeats output {-start} bytes before the beginning")
+                # What is repeated may overlap what is written: a run of one byte has distance 1.
+                chunk = bytes(out[start : start + length])
+                out += (chunk * (length // len(chunk) + 1))[:length]
+            if len(out) > size:
+                raise DataError(f"LZF: expected {size} bytes, got more")
+    except IndexError:
+        raise DataError(f"LZF: the data end within an instruction, after {end} bytes") from None
+    if len(out) != size:
+        raise DataError(f"LZF: expected {size} bytes, got {len(out)}")
+    return bytes(out)

@@ -27,13 +27,10 @@ class Header:
     dtype: np.dtype
     """The packed record of a point."""
     width: int
-    """Points in a row."""
     height: int
-    """Rows."""
     viewpoint: tuple[float, ...]
     """Translation and quaternion of the sensor."""
     encoding: str
-    """One of `ENCODINGS`."""
     lines: int
     """Lines up to the data."""
     size: int
@@ -53,17 +50,13 @@ def header_text(count: int, fields: Sequence[str]) -> bytes:
 
 
 def read_header(data: bytes, name: str) -> Header:
-    """Read and check a header.
-
-    Raises:
-        DataError: it is not a PCD header, or not one of format 0.7; names the file and the line.
-    """
+    """Read and check a header."""
     values: dict[str, tuple[int, list[str]]] = {}
     position = line = 0
     while "DATA" not in values:
         line += 1
         end = data.find(b"\n", position)
-        # A header line is short; without this, a picture would be searched to its end and quoted in the message.
+        # A header line is short; without this limit, a picture file would be searched to its end and quoted.
         if end < 0 or end - position > 65536:
             raise DataError(f"{name}:{line}: the header ends without a DATA line; expected a PCD file")
         words = data[position:end].decode("ascii", "replace").split()

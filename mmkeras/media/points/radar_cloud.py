@@ -1,7 +1,7 @@
 """Radar sweeps of nuScenes, and their points in a camera's frame.
 
-The reader of recorded drives and the stream on the vehicle both end in `points_in_camera`, so that a model sees the
-same numbers in training and on the road.
+The reader of recorded drives and the stream on the vehicle both use `points_in_camera`, so that a model gets the same
+numbers in training and on the road.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MICROSECOND = 1e-6
 class RadarFilter:
     """Which clusters of a nuScenes radar are kept, by the states that the sensor gives them; ``None`` keeps all.
 
-    The defaults are those of nuscenes-devkit 1.2.0 (``RadarPointCloud``), where the states are listed.
+    The defaults are those of nuscenes-devkit 1.2.0 (``RadarPointCloud``), where the states are documented.
     """
 
     invalid_states: tuple[int, ...] | None = (0,)
@@ -80,7 +80,7 @@ class RadarFilter:
 
 
 NUSCENES_FILTER = RadarFilter()
-"""What nuscenes-devkit keeps unless told otherwise."""
+"""The default of nuscenes-devkit."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,6 @@ class Sweep:
     cloud: np.ndarray
     """Points (N, 6): x, y, z (m), rcs (dBsm), vx_comp, vy_comp (m/s, radial, freed of the ego motion), sensor frame."""
     timestamp: int
-    """Microseconds."""
     sensor: Pose
     """Sensor -> ego."""
     ego: Pose
@@ -98,7 +97,7 @@ class Sweep:
     channel: str = ""
     """For example ``RADAR_FRONT``."""
     path: str = ""
-    """Where it was read from, for messages."""
+    """The file, for messages."""
 
     @functools.cached_property
     def to_global(self) -> np.ndarray:
@@ -107,16 +106,11 @@ class Sweep:
 
 
 def points_in_camera(sweeps: Iterable[Sweep], camera: Pose, ego: Pose, timestamp: int) -> np.ndarray:
-    """Bring sweeps into a camera's frame at the camera's time.
+    """Transform sweeps of any radars into a camera's frame at the camera's time, ``timestamp`` in microseconds.
 
-    Each sweep moves by its own sensor and ego pose. Velocities are rotated along; nuscenes-devkit leaves them in the
-    sensor's frame. Objects are not moved on: their lag stands in ``dt``.
-
-    Args:
-        sweeps: of any radars, in any order.
-        camera: camera -> ego.
-        ego: ego -> global at the time of the frame.
-        timestamp: of the frame, in microseconds.
+    ``camera`` is camera -> ego, ``ego`` is ego -> global at that time; each sweep is transformed by its own poses.
+    Velocities are rotated, too; nuscenes-devkit leaves them in the sensor's frame. Objects are not moved: their lag is
+    in ``dt``.
 
     Returns:
         float32 (N, 8), columns `POINT_FIELDS`, in the order of the sweeps.
@@ -124,7 +118,7 @@ def points_in_camera(sweeps: Iterable[Sweep], camera: Pose, ego: Pose, timestamp
     sweeps = list(sweeps)
     if not sweeps:
         return np.empty((0, len(POINT_FIELDS)), np.float32)
-    # All sweeps at once: on a vehicle this is part of every answer's latency.
+    # All sweeps at once: on a vehicle this adds to the latency of every answer.
     clouds = [np.asarray(sweep.cloud).reshape(-1, len(SWEEP_FIELDS)) for sweep in sweeps]
     counts = [len(cloud) for cloud in clouds]
     cloud = np.concatenate(clouds, dtype=np.float64)
@@ -143,8 +137,8 @@ def read_nuscenes_radar(path: str | os.PathLike[str], filter: RadarFilter = NUSC
     """Read the clusters of one nuScenes radar file.
 
     Returns:
-        float32 (N, 6): x, y, z, rcs, vx_comp, vy_comp in the sensor's frame. NaN in the first record is how nuScenes
-        writes an empty cloud; it comes back as (0, 6).
+        float32 (N, 6): x, y, z, rcs, vx_comp, vy_comp in the sensor's frame. nuScenes writes an empty cloud as NaN in
+        the first record; it is returned as (0, 6).
 
     Raises:
         DataError: a missing, truncated or foreign file, one without any record, or NaN in a later record.
@@ -171,9 +165,7 @@ class SweepFile:
     """One sweep of a recorded drive, not read yet."""
 
     path: str
-    """The file."""
     timestamp: int
-    """Microseconds."""
     sensor: Pose
     """Sensor -> ego."""
     ego: Pose
@@ -184,11 +176,7 @@ class SweepFile:
     """Of the record in ``sample_data.json``."""
 
     def read(self, filter: RadarFilter = NUSCENES_FILTER) -> Sweep:
-        """Read the file.
-
-        Raises:
-            DataError: see `read_nuscenes_radar`.
-        """
+        """Read the file."""
         cloud = read_nuscenes_radar(self.path, filter)
         return Sweep(cloud, self.timestamp, self.sensor, self.ego, self.channel, self.path)
 
@@ -198,9 +186,8 @@ class SweepFiles:
     """Sweeps as a recipe: which files, from where, for which frame. Small, and read only when asked for points."""
 
     paths: tuple[str, ...]
-    """The files, newest sweep of each radar first."""
+    """Newest sweep of each radar first."""
     timestamps: tuple[int, ...]
-    """Microseconds."""
     sensors: tuple[Pose, ...]
     """Sensor -> ego of each file."""
     egos: np.ndarray
@@ -210,20 +197,15 @@ class SweepFiles:
     ego: Pose
     """Ego -> global at the time of the frame."""
     timestamp: int
-    """Of the frame, in microseconds."""
+    """Microseconds."""
     filter: RadarFilter = field(default_factory=RadarFilter)
-    """Clusters that are kept."""
     allow_empty: bool = False
-    """Whether no point in any of the files is an answer, or an error."""
+    """Whether an empty result is allowed."""
     too_old: int = 0
-    """Radars without a file here because their sweeps are too old for the frame."""
+    """Number of radars whose sweeps are too old for the frame."""
 
     def sweeps(self) -> list[Sweep]:
-        """Read the files.
-
-        Raises:
-            DataError: see `read_nuscenes_radar`; or a broken ego pose.
-        """
+        """Read the files."""
         result = []
         for path, timestamp, sensor, ego in zip(self.paths, self.timestamps, self.sensors, self.egos, strict=True):
             try:

@@ -1,13 +1,12 @@
-"""How text becomes words: one replacement per character, the same on the device and in the training graph.
+"""Splits text into words: one replacement per character, the same on the device and in the training graph.
 
 BERT's clean-up (drop control characters, separate punctuation and CJK ideographs, and for uncased models
 decompose, strip accents and lowercase) is applied to every character by itself and read from a table,
-characters.txt, that ships with the package. Neither side asks its own Unicode library (Python, ICU and RE2
-know different Unicode versions), so they can't disagree. `make_characters` writes the table and documents
-the rules.
+characters.txt, that ships with the package. Python, ICU and RE2 have different Unicode versions, so neither side uses
+its own. `make_characters` writes the table and documents the rules.
 
-Thai, Lao, Khmer, Burmese and other languages are written without blanks, so a sentence would be one word, too long to
-be known. A word of more than `MAX_WORD_BYTES` that is not all ASCII is therefore cut into parts, each a word.
+Thai, Lao, Khmer, Burmese and other languages are written without blanks, so that a sentence would be one unknown word.
+A word of more than `MAX_WORD_BYTES` that is not all ASCII is therefore cut into parts, each a word.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ class Replacements(dict[int, str]):
         self.lowercase = lowercase
         ranges: list[tuple[int, int, str]] = []
         folds: dict[int, list[int]] = {}
-        # Not by its path: mmkeras may run from a packed bundle.
+        # Not read by path: mmkeras may run from a packed bundle.
         table = (pkgutil.get_data(__name__, "characters.txt") or b"").decode("ascii")
         for operation, *values in map(str.split, table.splitlines()[1:]):
             numbers = [int(value, 16) for value in values]
@@ -70,7 +69,7 @@ class Replacements(dict[int, str]):
         common = {code: self[code] for code in range(0x250)}
         self.update(common)
         if lowercase:
-            # What a character decomposes into was already cleaned, but may be punctuation or an ideograph.
+            # The decomposition of a character is clean already, but may be punctuation or an ideograph.
             self.update({code: "".join(self[part] for part in folded) for code, folded in folds.items()})
 
     def __missing__(self, code: int) -> str:
@@ -92,12 +91,7 @@ def replacements(lowercase: bool) -> Replacements:
 
 
 def words(text: str, lowercase: bool) -> list[str]:
-    """Split text into normalised words, the units of WordPiece; long words that are not ASCII are cut.
-
-    Args:
-        text: any string without lone surrogates.
-        lowercase: strip accents and lowercase, as uncased BERT does.
-    """
+    """Split text into normalised words, the units of WordPiece; long words that are not ASCII are cut."""
     found: list[str] = []
     for word in text.translate(replacements(lowercase)).split(" "):
         if 4 * len(word) <= MAX_WORD_BYTES or word.isascii() or len(word.encode()) <= MAX_WORD_BYTES:
@@ -123,8 +117,8 @@ def pages(lowercase: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return the same table as arrays, for a graph to gather from.
 
     Returns:
-        ``page`` int32 (4352,): the row of each block of 256 code points; and ``slots`` int32 (rows, 256,
-        3): what the code points of a block become: a code point, `KEEP` or `NOTHING`.
+        ``page`` int32 (4352,), the row of each block of 256 code points, and ``slots`` int32 (rows, 256, 3), the
+        replacement of each code point of a block: a code point, `KEEP` or `NOTHING`.
     """
     table = replacements(lowercase)
     slots = np.full((CODE_POINTS, SLOTS), NOTHING, np.int32)

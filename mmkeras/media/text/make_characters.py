@@ -22,7 +22,7 @@ CJK = (
     (0x2B820, 0x2CEAF),
     (0x2F800, 0x2FA1F),
 )
-"""The blocks whose characters BERT takes for words of their own."""
+"""The blocks whose characters BERT takes as words of their own."""
 HANGUL = range(0xAC00, 0xD7A4)
 """Syllables; their decomposition is arithmetic and not stored."""
 

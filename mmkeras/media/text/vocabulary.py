@@ -12,14 +12,15 @@ from mmkeras.media.text.characters import MAX_WORD_BYTES, words
 from mmkeras.storage.files import write_bytes
 
 __all__ = [
-    "LARGEST_FILE",
     "CLS",
+    "LARGEST_FILE",
     "MASK",
     "PAD",
     "SEP",
     "SPECIAL_TOKENS",
     "UNK",
     "check_vocabulary",
+    "pieces",
     "read_vocabulary",
     "train_vocabulary",
     "vocabulary_bytes",
@@ -35,11 +36,7 @@ LARGEST_FILE = 64 << 20
 
 
 def check_vocabulary(vocabulary: Sequence[str]) -> None:
-    """Refuse a vocabulary that the two tokenizers could read differently.
-
-    Raises:
-        ConfigError: no vocabulary, a missing special token, or a token that is doubled, empty or broken.
-    """
+    """Refuse a vocabulary that the two tokenizers could read differently."""
     if not vocabulary:
         raise ConfigError(
             "The text vocabulary is not known yet. Give the path of a vocab.txt in `vocabulary`, or let the "
@@ -62,11 +59,7 @@ def vocabulary_bytes(vocabulary: Sequence[str]) -> bytes:
 
 
 def read_vocabulary(path: Path) -> tuple[str, ...]:
-    """Read and check a vocab.txt.
-
-    Raises:
-        ConfigError: the file is missing, is not UTF-8 or is no vocabulary.
-    """
+    """Read and check a vocab.txt."""
     try:
         # Reading a device or a pipe might never end.
         if path.exists() and not path.is_file():
@@ -93,18 +86,15 @@ def write_vocabulary(path: Path, vocabulary: Sequence[str]) -> None:
 
 
 def train_vocabulary(texts: Iterable[str], size: int, lowercase: bool = True) -> tuple[str, ...]:
-    """Learn a WordPiece vocabulary; the same texts, in whatever order, give the same vocabulary.
+    """Train a WordPiece vocabulary; the same texts, in any order, give the same vocabulary.
 
-    Args:
-        texts: the corpus. It goes through the same clean-up as every later text.
-        size: most tokens, special tokens included. A small corpus gives fewer.
-        lowercase: as the model's.
+    The texts are cleaned up as every later text. A small corpus gives fewer tokens than ``size``, with special ones.
 
     Returns:
         The tokens by id, beginning with `SPECIAL_TOKENS`.
 
     Raises:
-        ConfigError: ``size`` leaves no room.
+        ConfigError: ``size`` is too small.
         DataError: the corpus has no words.
     """
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -118,14 +108,14 @@ def train_vocabulary(texts: Iterable[str], size: int, lowercase: bool = True) ->
         raise DataError("The corpus holds no words, so no vocabulary can be trained. Check the text column.")
 
     # The trainer numbers "##x" in the order of a randomly seeded hash map and breaks ties by number.
-    # Handing it the characters, sorted, as special tokens makes it deterministic; the rarest go where room
-    # is short.
+    # With the sorted characters as special tokens it is deterministic; a small vocabulary keeps the most
+    # frequent ones.
     uses: Counter[str] = Counter()
     for word, count in counts.items():
         for place, character in enumerate(word):
             uses[character if place == 0 else f"##{character}"] += count
-    room = size - len(SPECIAL_TOKENS)
-    kept = sorted(sorted(uses), key=lambda unit: -uses[unit])[:room]
+    free = size - len(SPECIAL_TOKENS)
+    kept = sorted(sorted(uses), key=lambda unit: -uses[unit])[:free]
     alphabet = set(kept)
     known = {
         word: count
@@ -151,3 +141,29 @@ def _repeated(counts: Mapping[str, int], most: int = 1000) -> Iterator[str]:
         full, rest = divmod(count, most)
         yield from itertools.repeat(" ".join([word] * most), full)
         yield " ".join([word] * rest)
+
+
+CONTINUED = "##"
+"""Marks a piece that goes on with a word."""
+
+
+def pieces(word: str, ids: Mapping[str, int], unknown: int) -> list[int]:
+    """Return the ids of the pieces of a word cleaned by `characters.words`; ``unknown`` alone if any part has no piece.
+
+    Source: Wu et al. 2016, https://arxiv.org/abs/1609.08144, with BERT's greedy longest match from the left.
+    """
+    whole = ids.get(word)
+    if whole is not None:
+        return [whole]
+    found, start = [], 0
+    while start < len(word):
+        mark = CONTINUED if start else ""
+        for end in range(len(word), start, -1):
+            piece = ids.get(mark + word[start:end])
+            if piece is not None:
+                break
+        else:
+            return [unknown]
+        found.append(piece)
+        start = end
+    return found

@@ -4,33 +4,61 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
+import numpy as np
 from keras import layers, ops
 
 from mmkeras.core.errors import ConfigError
 from mmkeras.layers.keras_files import load_weights
 from mmkeras.layers.tokens import Branch, Tokens
 from mmkeras.media.geometry import cell_centres
-from mmkeras.modalities.image.arrangement import scale_as_trained
 from mmkeras.modalities.image.edge import edge_backbone
-from mmkeras.modalities.image.pyramid import merge_pyramid
 from mmkeras.modalities.image.spec import Config, Spec
 
-__all__ = ["GridPosition", "build"]
+__all__ = ["GridPosition", "build", "merge_pyramid", "scale_as_trained"]
+
+_DEVIATION = (0.229, 0.224, 0.225)
+"""Standard deviation of ImageNet's red, green and blue, from 0 to 1."""
+
+
+def scale_as_trained(backbone: keras.Model, path: Path) -> None:
+    """Divide images by the standard deviation where the weights in a file were trained so.
+
+    Keras' ImageNet weights of EfficientNetB0 to B7 hold the standard deviation where the normalization layer takes the
+    variance, so that layer divides by the root of the deviation. Keras divides by the root again in a second rescaling
+    layer, but builds that layer with ``weights="imagenet"`` alone. Here the second division is put into the variance,
+    which is saved with the model. EfficientNetV2 normalizes by constants, alike for all weights. The variance of
+    weights trained without the second rescaling differs; they stay.
+
+    Source: https://github.com/tensorflow/tensorflow/issues/49930
+    """
+    normalization = next(layer for layer in backbone.layers if isinstance(layer, keras.layers.Normalization))
+    variance = keras.ops.convert_to_numpy(normalization.adapt_variance)
+    if _rescalings(path) > 1 or np.allclose(variance, _DEVIATION, rtol=1e-3):
+        normalization.adapt_variance.assign(variance * np.asarray(_DEVIATION, variance.dtype))
+        normalization.finalize_state()
+
+
+def _rescalings(path: Path) -> int:
+    """Return the number of rescaling layers in a file; both formats of Keras name layers without weights, too."""
+    with h5py.File(path, "r") as file:
+        layers: Any = file.get("layers", {})
+        names = list(file.attrs.get("layer_names", layers))
+    texts = [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+    return sum(text.startswith("rescaling") for text in texts)
+
 
 _BLOCK_END = re.compile(r"block(\d+)[a-z]+_(add|project_bn|project_activation)$")
 
 
 @keras.saving.register_keras_serializable("mmkeras")
 class GridPosition(layers.Layer):
-    """Adds a learned embedding to each cell of a flattened feature map.
-
-    Input and output: float (B, N, D).
-    """
+    """Adds a learned embedding to each cell of a flattened feature map (B, N, D)."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create one vector per cell, shape (1, N, D)."""
@@ -48,11 +76,6 @@ class GridPosition(layers.Layer):
 def build(spec: Spec, config: Config, width: int) -> Branch:
     """Build the encoder: pixels -> EfficientNet features at stride ``2**level`` -> tokens in the common width.
 
-    Args:
-        spec: input size and name.
-        config: architecture, weights, feature level, freezing.
-        width: width D of the tokens.
-
     Returns:
         A branch with one input ``<name>`` uint8 (B, H, W, 3) and tokens (B, h*w, D), row by row; with a pyramid they
         are a map with positions.
@@ -64,7 +87,7 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
     _freeze(backbone, config.frozen_stages)
     for layer in backbone.layers:
         if isinstance(layer, layers.BatchNormalization):
-            # Keras' 0.99 lags several epochs behind on small data: validation stays at chance while training works.
+            # Keras' 0.99 lags several epochs behind on small data: validation stays at chance level meanwhile.
             layer.momentum = config.batch_norm_momentum
     pixels = keras.Input((spec.height, spec.width, 3), dtype="uint8", name=spec.name)
     # A cast in the graph: cameras deliver bytes, and a uint8 input is a quarter of the traffic of a float one.
@@ -178,3 +201,27 @@ def _at_levels(backbone: keras.Model, spec: Spec, config: Config, levels: Iterab
             )
         outputs.append(matching[-1].output)
     return keras.Model(backbone.input, outputs, name=backbone.name)
+
+
+def merge_pyramid(maps: Sequence[Any], width: int, momentum: float, name: str) -> Any:
+    """Merge maps from fine to coarse, each half as large as the one before, into features (B, h, w, width).
+
+    ``momentum`` is of the batch normalisation; ``name`` the prefix of the layers.
+
+    Source: Lin et al. 2017, Feature Pyramid Networks (arXiv:1612.03144), with separable convolutions for the edge.
+    """
+    merged = None
+    for number, features in reversed(list(enumerate(maps))):
+        lateral = layers.Conv2D(width, 1, use_bias=False, name=f"{name}_lateral_{number}")(features)
+        lateral = layers.BatchNormalization(momentum=momentum, name=f"{name}_lateral_{number}_bn")(lateral)
+        if merged is None:
+            merged = lateral
+            continue
+        merged = layers.UpSampling2D(2, interpolation="nearest", name=f"{name}_upsample_{number}")(merged)
+        merged = layers.Add(name=f"{name}_merge_{number}")([lateral, merged])
+        merged = layers.ReLU(6.0, name=f"{name}_merge_{number}_activation")(merged)
+        merged = layers.SeparableConv2D(width, 3, padding="same", use_bias=False, name=f"{name}_smooth_{number}")(
+            merged
+        )
+        merged = layers.BatchNormalization(momentum=momentum, name=f"{name}_smooth_{number}_bn")(merged)
+    return layers.ReLU(6.0, name=f"{name}_pyramid_activation")(merged)

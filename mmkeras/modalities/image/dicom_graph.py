@@ -1,7 +1,7 @@
-"""DICOM in the tf.data graph, by tensorflow-io (extra ``tfio``, TensorFlow 2.16); `media.dicom` does it in numpy.
+"""DICOM in the tf.data graph, by tensorflow-io (extra ``tfio``, TensorFlow 2.16); in numpy see `media.dicom`.
 
-tensorflow-io's decoder (DCMTK) gives grey values stretched over the bits that their rescaled range needs, with
-MONOCHROME1 turned around. Both are undone here, so that a file's own window can be applied to measured values.
+tensorflow-io's decoder (DCMTK) returns grey values stretched over the bits that their rescaled range needs, with
+MONOCHROME1 inverted. Both are undone here, so that a file's own window can be applied to measured values.
 """
 
 from __future__ import annotations
@@ -20,12 +20,8 @@ __all__ = ["decode_dicom"]
 def decode_dicom(raw: tf.Tensor, frame: int = 0) -> tf.Tensor:
     """Return one frame of a DICOM file, uint8 (H, W, 3), within one level of `Frame.picture`.
 
-    Records hold files that this reads exactly (`mmkeras.media.dicom`). Of other files it reads those with whole
+    Files in records are read exactly (`mmkeras.media.dicom`). Of other files it reads those with whole
     numbers of up to 16 bits, a top-level window or none, and no lookup tables.
-
-    Args:
-        raw: string (), the file.
-        frame: which one, from 0.
 
     Raises:
         DependencyError: tensorflow-io is not installed.

@@ -1,7 +1,7 @@
 """EfficientNet for integer hardware: ReLU6 throughout and no squeeze-and-excite, as in EfficientNet-Lite.
 
-The stages, kernels and expansion ratios are those of EfficientNet (Tan and Le, 2019, arXiv:1905.11946, table 1). What
-quantises badly is left out: swish becomes ReLU6 and squeeze-and-excite is dropped; stem and head keep their width.
+The stages, kernels and expansion ratios are those of EfficientNet (Tan and Le, 2019, arXiv:1905.11946, table 1). Parts
+that quantise badly are replaced: swish becomes ReLU6 and squeeze-and-excite is dropped; stem and head keep their width.
 Layer names follow keras.applications, so that freezing and feature levels work on both alike.
 """
 
@@ -40,9 +40,9 @@ def edge_backbone(
         input_shape: height, width, channels; pixels 0..255.
         width_factor: scales the channels of every stage, rounded to multiples of 8.
         depth_factor: scales the repeats of every stage, rounded up.
-        fused_stages: so many stages from the input expand by a whole 3x3 convolution in place of a 1x1 and a depthwise
-            one, as in EfficientNetV2 (Tan and Le, 2021, arXiv:2104.00298): more arithmetic, but fine maps go through
-            memory less often.
+        fused_stages: number of first stages that expand by a 3x3 convolution instead of a 1x1 and a depthwise one, as
+            in EfficientNetV2 (Tan and Le, 2021, arXiv:2104.00298): more arithmetic, but less memory traffic for fine
+            maps.
 
     Returns:
         A model from float pixels (B, H, W, 3) to features (B, ceil(H/32), ceil(W/32), C).
@@ -63,7 +63,7 @@ def edge_backbone(
 
 def _channels(channels: int, factor: float) -> int:
     rounded = max(8, int(channels * factor + 4) // 8 * 8)
-    # Rounding never takes away more than a tenth.
+    # Rounding reduces the width by a tenth at most.
     return rounded + 8 if rounded < 0.9 * channels * factor else rounded
 
 

@@ -1,7 +1,7 @@
-"""JPEG and PNG files in the graph: what `pixels.read_rgb` does on the host, for training and for the SavedModel.
+"""JPEG and PNG files in the graph, equal to `pixels.read_rgb` on the host, for training and for the SavedModel.
 
-TensorFlow's decoders take more than a device does (GIF, BMP, CMYK) and know nothing of EXIF, so the head of the file is
-looked at first. What the host refuses by rule fails here too, with `tf.errors.InvalidArgumentError`.
+TensorFlow's decoders accept more than a device does (GIF, BMP, CMYK) and ignore EXIF, so the head of the file is
+parsed first. Files that the host refuses fail here too, with `tf.errors.InvalidArgumentError`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["decode_file", "is_file"]
 
 _START = 48
-"""Bytes that tell whether a file is plain."""
+"""Bytes that show whether a file is plain."""
 _PADDING = 16
 """Zeros after the head, so that a number can be read at its very end."""
 _NONE = -1
@@ -36,11 +36,8 @@ def is_file(raw: tf.Tensor) -> tf.Tensor:
 def decode_file(raw: tf.Tensor) -> tf.Tensor:
     """Return the upright RGB pixels of a JPEG or PNG file, uint8 (H, W, 3), equal to `pixels.read_rgb` to one level.
 
-    Args:
-        raw: string (), the file.
-
     Raises:
-        tf.errors.InvalidArgumentError: while it runs, for what `pixels.read_rgb` refuses.
+        tf.errors.InvalidArgumentError: while it runs, for a file that `pixels.read_rgb` refuses.
     """
     import tensorflow as tf
 
@@ -50,7 +47,7 @@ def decode_file(raw: tf.Tensor) -> tf.Tensor:
         at = [offset + n for offset, expected in parts.items() for n in range(len(expected))]
         return tf.reduce_all(tf.gather(start, at) == np.frombuffer(b"".join(parts.values()), np.uint8))
 
-    # Two kinds of heads have nothing to be looked for, and are most of all files: the walk takes longer than decoding
+    # Most files have one of two kinds of heads, without markers to search; the search takes longer than decoding
     # a small image.
     plain_png = begins({0: PNG, 37: b"IDAT"}) & tf.reduce_all(tf.gather(start, [24, 25]) < np.array([16, 4], np.uint8))
     plain_jpeg = begins({0: JPEG + b"\xe0\0\x10", 20: b"\xff\xdb"})
@@ -85,7 +82,7 @@ def _jpeg(raw: tf.Tensor) -> tf.Tensor:
 
     channels = tf.image.extract_jpeg_shape(raw)[2]
     with tf.control_dependencies([_demand((channels == 1) | (channels == 3), "expected a grey or an RGB JPEG file")]):
-        # The default method is faster by a hair and differs from libjpeg's, which Pillow uses.
+        # The default method is slightly faster but differs from libjpeg's, which Pillow uses.
         return tf.io.decode_jpeg(raw, channels=3, dct_method="INTEGER_ACCURATE")
 
 

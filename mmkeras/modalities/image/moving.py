@@ -24,7 +24,7 @@ def move_picture(pixels: tf.Tensor, move: Move) -> tf.Tensor:
             places = tf.cast(tf.round(share[:, None] * size), tf.int32) + np.arange(size, dtype=np.int32)
             pixels = tf.gather(pixels, tf.clip_by_value(places, 0, size - 1), axis=axis, batch_dims=1)
     if move.mirror is not None:
-        # Picked whole from both versions: much quicker than a condition per pixel, as is reverse than a slice of -1.
+        # A choice between whole images is much faster than a condition per pixel, and reverse than a slice of -1.
         count = tf.shape(pixels)[0]
         mirrored = tf.where(move.mirror, count, 0)
         pixels = tf.gather(tf.concat([pixels, tf.reverse(pixels, [2])], axis=0), tf.range(count) + mirrored)

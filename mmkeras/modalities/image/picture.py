@@ -14,11 +14,7 @@ LARGEST = 512
 
 
 def image(value: Any) -> np.ndarray:
-    """Return a raw image as pixels, uint8 (H, W, 3), at most 512 on the longer side.
-
-    Raises:
-        DataError: the value is no image.
-    """
+    """Return a raw image as pixels, uint8 (H, W, 3), at most 512 on the longer side."""
     picture = read_rgb(value)
     picture.thumbnail((LARGEST, LARGEST))
     return np.asarray(picture)

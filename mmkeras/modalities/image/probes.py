@@ -10,12 +10,7 @@ __all__ = ["probe_pictures"]
 
 
 def probe_pictures(height: int, width: int) -> tuple[bytes, ...]:
-    """Return PNG files: one larger than the model's input and one smaller, neither of its aspect ratio.
-
-    Args:
-        height: rows of the model's input.
-        width: columns of it.
-    """
+    """Return PNG files: one larger than the model's input and one smaller, neither of its aspect ratio."""
     from PIL import Image
 
     found = []

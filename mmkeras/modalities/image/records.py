@@ -35,16 +35,13 @@ _AT_ONCE = 8
 
 
 def encode(spec: Config | Spec, value: RawImage) -> bytes:
-    """Check an image and return the bytes that a record holds: the file as it is, or a PNG of pixels.
+    """Check an image and return the bytes of its record: the file itself, or a PNG of pixels.
 
-    Of a PNG file with a transparent colour these are the pixels, blended over white.
-
-    Of a DICOM file the record holds one frame and no other element: a PNG as people see it, or what
-    `mmkeras.media.dicom.frames.anonymous` makes of it.
-
-    Args:
-        spec: says what becomes of DICOM; records keep the image's own size, so that another one needs no conversion.
-        value: a path, JPEG, PNG or DICOM bytes, a Pillow image, or a uint8 array.
+    A PNG file with a transparent colour becomes its pixels, blended over white. A DICOM file becomes one frame without
+    other elements: a PNG as displayed, or the result of `mmkeras.media.dicom.frames.anonymous`. Records keep the
+    image's own
+        size,
+    so that another one needs no conversion.
 
     Raises:
         DataError: the image cannot be used.
@@ -66,13 +63,9 @@ def _has_colour_key(data: bytes) -> bool:
 
 
 def proven(spec: Config | Spec, records: Sequence[bytes]) -> list[bytes]:
-    """Run the training decoder over what records are to hold; needs TensorFlow, other than `encode`.
+    """Run the training decoder over the results of `encode`; needs TensorFlow.
 
-    Pillow forgives damage that TensorFlow's decoders do not, and a record that cannot be decoded would end a training.
-
-    Args:
-        spec: unused: files are decoded alike at every size.
-        records: results of `encode`.
+    Pillow accepts damage that TensorFlow's decoders do not, and a record that cannot be decoded would stop a training.
 
     Returns:
         The same bytes; a PNG of Pillow's pixels for a JPEG or PNG file that TensorFlow refuses.
@@ -120,7 +113,7 @@ def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
 
     Args:
         spec: size and resize mode.
-        raw: string tensor () or (B,), the bytes of JPEG or PNG files, and of DICOM files where the spec says ``graph``.
+        raw: string tensor () or (B,), the bytes of JPEG or PNG files, and of DICOM files with ``dicom="graph"``.
 
     Returns:
         uint8 (height, width, 3) or (B, height, width, 3) by tensor name.
@@ -158,13 +151,7 @@ def _decode(spec: Spec, raw: tf.Tensor) -> tf.Tensor:
 
 
 def draw_move(config: Config, count: tf.Tensor, seed: tf.Tensor) -> Move:
-    """Draw how samples are mirrored and moved, each in its own way.
-
-    Args:
-        config: strengths; at least one of them is not 0.
-        count: samples.
-        seed: int32 (2,), as `augment` gets it: both read the same draws.
-    """
+    """Draw how each sample is mirrored and moved, from the same random numbers as `augment`."""
     draws = _draws(count, seed)
     shifted = bool(config.translate)
     return Move(
@@ -186,11 +173,8 @@ def move(spec: Spec, inputs: dict[str, tf.Tensor], move: Move) -> dict[str, tf.T
 def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
     """Change brightness and contrast and corrupt, each image of a batch in its own way.
 
-    Args:
-        config: strengths; with all of them 0 the inputs come back as they are.
-        spec: names the tensor.
-        inputs: uint8 (height, width, 3) or (B, height, width, 3) by tensor name; others are passed through.
-        seed: int32 (2,); the same seed gives the same result.
+    Inputs are uint8 (height, width, 3) or (B, height, width, 3) by tensor name; others are passed through. The same
+    seed, int32 (2,), gives the same result.
     """
     if not any((config.brightness, config.contrast, config.corruption)):
         return inputs

@@ -76,7 +76,7 @@ class Config(ModalityConfig):
     """Add a learned embedding of the position to every token."""
     flip: bool = False
     """Augmentation: mirror half of the samples left to right, with masks, boxes and radar points. Texts and labels stay
-    as they are: leave it off where they tell left from right."""
+    as they are: leave it off where left and right differ."""
     brightness: float = 0.0
     """Augmentation: brightness changes by up to this share of the full range."""
     contrast: float = 0.0

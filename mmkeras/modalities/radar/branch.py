@@ -12,25 +12,21 @@ from mmkeras.core.errors import ConfigError
 from mmkeras.layers.tokens import Branch, Tokens
 from mmkeras.layers.waves import waves
 from mmkeras.media.geometry import cell_centres
-from mmkeras.modalities.radar.drawing import DrawnPoints
 from mmkeras.modalities.radar.spec import FEATURES, Config, Spec
 
-__all__ = ["SummaryToken", "build"]
+__all__ = ["DrawnPoints", "SummaryToken", "build"]
 
-# What each feature is divided by, so that the model computes with numbers around 1. Speeds beyond 20 m/s are rare.
+# Divisors of the features, so that the model computes with numbers around 1. Speeds beyond 20 m/s are rare.
 SCALES = np.array([20.0, 40.0, 1.0, 1.0, 20.0, 10.0, 10.0, 0.5, 4.0], np.float32)
-# What a fusion reads out is centred and stretched, so that small weights turn it into distances and speeds: with the
-# logarithm of the range between 0 and 1, a weight of 4 has to be learnt before a distance can be copied.
+# Measurements that a fusion reads out are centred and scaled, so that small weights turn them into distances and
+# speeds: with the logarithm of the range between 0 and 1, a weight of 4 must be learnt to copy a distance.
 CENTRES = np.array([0.0, 20.0, 0.5, 0.5, 5.0, 0.0, 0.0, 0.1, 3.0], np.float32)
 UNITS = np.array([5.0, 10.0, 0.25, 0.25, 10.0, 5.0, 5.0, 0.1, 0.5], np.float32)
 
 
 @keras.saving.register_keras_serializable("mmkeras")
 class SummaryToken(layers.Layer):
-    """Puts a learned token before the points, so that a sweep without points has one too.
-
-    Input: float (B, N, D); output: float (B, N + 1, D).
-    """
+    """Puts a learned token before the points (B, N, D), so that a sweep without points has one too."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the token, shape (1, 1, D)."""
@@ -47,14 +43,9 @@ class SummaryToken(layers.Layer):
 def build(spec: Spec, config: Config, width: int) -> Branch:
     """Build the encoder.
 
-    Args:
-        spec: number of points and names.
-        config: form, layers and heads.
-        width: width D of the tokens.
-
     Returns:
         A branch with inputs ``<name>_points`` (B, N, 9) and ``<name>_mask`` (B, N). As points: N + 1 tokens with
-        positions and what was measured. As channels: a map of ``spec.grid``.
+        positions and measurements. As channels: a map of ``spec.grid``.
 
     Raises:
         ConfigError: heads that do not divide the width, or channels without a grid.
@@ -98,7 +89,7 @@ def _points(scaled: Any, measured: Any, ahead: Any, mask: Any, config: Config, w
         x = _mix(x, whole, config.heads, width, f"{name}_{number}")
     x = layers.LayerNormalization(name=f"{name}_norm")(x)
     encoder = keras.Model([given, valid], x, name=f"{name}_branch")
-    # The summary has measured nothing and stands nowhere.
+    # The summary token has no measurement and no position.
     measured = ops.pad(measured, [[0, 0], [1, 0], [0, 0]])
     position = ops.pad(place, [[0, 0], [1, 0], [0, 0]], constant_values=-1.0)
     whole = ops.pad(mask, [[0, 0], [1, 0]], constant_values=1)
@@ -128,3 +119,55 @@ def _drawn(scaled: Any, mask: Any, spec: Spec, width: int) -> Tokens:
     values = keras.Model([given, valid], x, name=f"{name}_branch")([scaled, mask])
     position = ops.zeros_like(values[:, :, :2], dtype=keras.config.floatx()) + cell_centres(rows, columns)[None]
     return Tokens(values, ops.ones_like(values[:, :, 0], dtype="int32"), position, grid=(rows, columns))
+
+
+BEYOND = 10.0
+"""A scaled logarithm of a distance beyond all points."""
+SPREAD = 0.25
+"""Share of the picture's height, divided by the scaled distance, that a point reaches up and down."""
+
+
+@keras.saving.register_keras_serializable("mmkeras")
+class DrawnPoints(layers.Layer):
+    """Draws scaled points (B, N, 9) with a mask (B, N) into a picture (B, rows, columns, 10).
+
+    The channels are the features of the nearest point in the cell (the mean of equally near ones), 0 where there is
+    none, and whether there is one.
+
+    Source of the idea: Nobis et al. 2019, A Deep Learning-based Radar and Camera Sensor Fusion Architecture for Object
+    Detection (CRF-Net, arXiv:2005.07431): each point becomes a column of some metres' height above the ground, because
+    a radar does not measure heights, and the nearest point covers those behind it. There is no scattering: static
+    shapes and plain multiplications.
+    """
+
+    def __init__(self, rows: int, columns: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rows = rows
+        self.columns = columns
+
+    def call(self, inputs: Any) -> Any:
+        """Draw the points."""
+        points, mask = inputs
+        real = ops.cast(mask, points.dtype)
+        u, v, away = (points[:, :, FEATURES.index(name)] for name in ("u", "v", "log_range"))
+        centres_x, centres_y = (
+            ops.convert_to_tensor((np.arange(cells, dtype=np.float32) + 0.5)[None, :, None] / cells)
+            for cells in (self.columns, self.rows)
+        )
+        across = ops.abs(ops.expand_dims(u, 1) - centres_x) <= 0.75 / self.columns
+        # exp(4 * scaled log range) is the distance in metres; an object of about 2 m is drawn inverse to it.
+        half = ops.expand_dims(0.5 / self.rows + SPREAD * ops.exp(-4.0 * (away - 0.5)), 1)
+        along = ops.abs(ops.expand_dims(v, 1) - centres_y) <= half
+        across = ops.cast(across, points.dtype) * ops.expand_dims(real, 1)
+        # (B, rows, columns, N): 1 where a point covers a cell, and then where it is the nearest one there.
+        covers = ops.expand_dims(ops.cast(along, points.dtype), 2) * ops.expand_dims(across, 1)
+        covers = ops.reshape(covers, (-1, self.rows * self.columns, points.shape[1]))
+        depth = ops.where(covers > 0, ops.expand_dims(away, 1), BEYOND)
+        first = covers * ops.cast(depth <= ops.min(depth, axis=-1, keepdims=True), points.dtype)
+        values = ops.concatenate([points, ops.expand_dims(real, -1)], axis=-1)
+        drawn = ops.matmul(first, values) / ops.maximum(ops.sum(first, axis=-1, keepdims=True), 1.0)
+        return ops.reshape(drawn, (-1, self.rows, self.columns, len(FEATURES) + 1))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "rows": self.rows, "columns": self.columns}

@@ -12,11 +12,7 @@ __all__ = ["caption"]
 
 
 def caption(value: Any) -> str:
-    """Return what a sweep holds in words.
-
-    Raises:
-        DataError: the value is no set of radar points.
-    """
+    """Return what a sweep holds in words."""
     points = read_points(value)
     if not len(points):
         return "radar: no points"

@@ -21,7 +21,7 @@ __all__ = ["augment", "decode", "encode", "move"]
 
 
 def encode(spec: Config | Spec, value: RawPoints) -> bytes:
-    """Check radar points and return the .pcd file that a record holds: the points the model is shown, in their order.
+    """Check radar points and return the .pcd file of a record: the model's points, in their order.
 
     Raises:
         DataError: the points cannot be used.
@@ -31,11 +31,7 @@ def encode(spec: Config | Spec, value: RawPoints) -> bytes:
 
 
 def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Compute the features in the graph; equals `Spec.preprocess`.
-
-    Args:
-        spec: the number of points and the camera.
-        raw: string tensor () or (B,): what `encode` wrote; its header always has the same length.
+    """Compute the features in the graph from the results of `encode`, () or (B,); equals `Spec.preprocess`.
 
     Returns:
         float32 (max_points, 9) and int32 (max_points,) by tensor name, with a batch dimension where ``raw`` has one.
@@ -67,13 +63,7 @@ def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def move(spec: Spec, inputs: dict[str, tf.Tensor], move: Move) -> dict[str, tf.Tensor]:
-    """Mirror the points of some samples: what is to the right, its speed too, is to the left.
-
-    Args:
-        spec: names the tensors; its camera's centre is in the middle of the picture.
-        inputs: float32 (B, max_points, 9) and the mask by tensor name; others are passed through.
-        move: how each sample is moved.
-    """
+    """Mirror the points (B, max_points, 9) of some samples and their lateral speed."""
     if move.mirror is None:
         return inputs
     import tensorflow as tf
@@ -88,11 +78,8 @@ def move(spec: Spec, inputs: dict[str, tf.Tensor], move: Move) -> dict[str, tf.T
 def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
     """Make some of the samples' radars late, turned and thinned, as `mmkeras.modalities.radar.spec` does on the host.
 
-    Args:
-        config: how often and how much; with ``disturb`` 0 the inputs come back as they are.
-        spec: names the tensors and places points in the picture.
-        inputs: float32 (max_points, 9) or (B, max_points, 9) and the mask by tensor name; others are passed through.
-        seed: int32 (2,); the same seed gives the same result.
+    Inputs are float32 (max_points, 9) or (B, max_points, 9) and the mask by tensor name; others are passed through. The
+    same seed, int32 (2,), gives the same result.
     """
     if not config.disturb:
         return inputs

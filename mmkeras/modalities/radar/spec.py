@@ -35,7 +35,7 @@ RawPoints: TypeAlias = Any
 """float32 (N, 8), the path or bytes of a .pcd file with the same columns, or an object with a method ``points()``."""
 
 FEATURES = ("x", "z", "u", "v", "rcs", "vx", "vz", "dt", "log_range")
-"""What the model is told of a point: metres to the right and ahead, place in the picture (0 to 1), dBsm, m/s, seconds
+"""Features of a point: metres to the right and ahead, place in the picture (0 to 1), dBsm, m/s, seconds
 since the sweep, and the logarithm of the distance in metres."""
 
 FORMS = ("points", "channels")
@@ -59,7 +59,7 @@ class Config(ModalityConfig):
     sweeps: int = 6
     """Sweeps of each radar that a sample is made of at most; a vehicle's stream uses as many."""
     camera: tuple[float, ...] = ()
-    """The model's camera, to tell where a point is in the picture: width, height, focal length and centre in pixels.
+    """The model's camera, which projects a point into the picture: width, height, focal length and centre in pixels.
     Empty takes that of the picture."""
     form: Literal["points", "channels"] = "points"
     """Give the fusion points, or draw them as channels of a picture, as CRF-Net does."""
@@ -193,7 +193,7 @@ class Spec(ModalitySpec):
         width, height, focal, centre_x, centre_y = (np.float32(value) for value in self.camera)
         x, y, z, rcs, vx, _, vz, dt = np.asarray(points, np.float32).T
         u = (focal * x / z + centre_x) / width
-        # Many radars do not measure elevation: what leaves the picture above or below stands at its edge.
+        # Many radars do not measure elevation: points above or below the picture are put at its edge.
         v = np.clip((focal * y / z + centre_y) / height, np.float32(0), np.float32(1))
         away = np.log(np.sqrt(x * x + z * z))
         return np.stack([x, z, u, v, rcs, vx, vz, dt, away], axis=1).astype(np.float32)

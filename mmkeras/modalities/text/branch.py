@@ -23,14 +23,9 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
 
     With ``frozen`` the encoder is not trainable and has no dropout; the projection still learns.
 
-    Args:
-        spec: the modality; its length and vocabulary fix the inputs.
-        config: sizes or preset.
-        width: width of the tokens.
-
     Returns:
-        Inputs ``<name>_token_ids`` and ``<name>_padding_mask`` int32 (B, max_length); tokens (B,
-        max_length, width) with the padding mask.
+        Inputs ``<name>_token_ids`` and ``<name>_padding_mask`` int32 (B, max_length); tokens (B, max_length, width)
+        with the padding mask.
 
     Raises:
         ConfigError: the preset can't be loaded or doesn't fit the spec's vocabulary or length.

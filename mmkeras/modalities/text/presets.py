@@ -19,12 +19,7 @@ def resolve(config: Config, texts: Iterable[str], folder: Path) -> Config:
     """Return the configuration with a ``vocabulary`` that `Config.spec` can read.
 
     A path given by the user stays; else the preset's vocabulary is written to ``folder/vocabulary.txt``;
-    else one is trained there from the corpus.
-
-    Args:
-        config: as the user wrote it.
-        texts: the training texts; read only if a vocabulary must be trained.
-        folder: the run's own folder for this modality.
+    else one is trained there from the texts, which are read only then.
 
     Raises:
         ConfigError: no such file or preset, or the preset's case isn't the configuration's.
@@ -55,10 +50,9 @@ def preset_path(preset: str) -> str:
 
 
 def preset_tokenizer(preset: str) -> tuple[tuple[str, ...], bool | None]:
-    """Return a preset's vocabulary and whether it is lowercased (None: it doesn't say).
+    """Return a preset's vocabulary and whether it is lowercased (None where unknown).
 
-    Args:
-        preset: preset name of keras_nlp, or a local folder in Keras or Hugging Face layout.
+    ``preset`` is a name of keras_nlp, or a local folder in Keras or Hugging Face layout.
 
     Raises:
         ConfigError: there is no such preset, or it has no WordPiece vocabulary.

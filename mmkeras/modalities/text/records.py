@@ -18,10 +18,10 @@ __all__ = ["augment", "decode", "encode", "raw"]
 
 
 def encode(config: Config | Spec, value: Any) -> bytes:
-    """Check a raw text and return what the record holds: its UTF-8 bytes, unchanged.
+    """Check a raw text and return its UTF-8 bytes, unchanged.
 
     Raises:
-        DataError: not a `str`, not valid Unicode, or without words: nothing but white space, say.
+        DataError: not a `str`, not valid Unicode, or without words, such as white space.
     """
     check_text(value)
     if not words(value, config.lowercase):
@@ -35,24 +35,18 @@ def raw(record: bytes) -> str:
 
 
 def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Tokenize in the graph: what `Spec.preprocess` does on the host, for a whole batch at once.
-
-    Bytes that are not UTF-8 are left out.
-
-    Args:
-        spec: the modality.
-        raw: string tensor () or (B,) of UTF-8 text.
+    """Tokenize texts () or (B,) in the graph; equals `Spec.preprocess`. Bytes that are not UTF-8 are left out.
 
     Returns:
         Token ids and padding mask, int32 (max_length,) or (B, max_length).
     """
     import tensorflow as tf
 
-    room = spec.max_length - 2
+    longest = spec.max_length - 2
     batch = tf.reshape(raw, [-1])
     # Every word is at least one token, so no more words than that are looked up.
-    split = _words(batch, spec.lowercase)[:, :room]
-    pieces = _wordpiece(spec.vocabulary).tokenize(split).merge_dims(-2, -1)[:, :room]
+    split = _words(batch, spec.lowercase)[:, :longest]
+    pieces = _wordpiece(spec.vocabulary).tokenize(split).merge_dims(-2, -1)[:, :longest]
     rows = tf.shape(batch)[0]
     ends = [tf.fill([rows, 1], spec.ids[token]) for token in (CLS, SEP)]
     ragged = tf.concat([ends[0], pieces, ends[1]], axis=1)
@@ -69,11 +63,8 @@ def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
 def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
     """Replace a share ``mask_rate`` of the tokens, never [CLS], [SEP] or [PAD], by [MASK].
 
-    Args:
-        config: holds ``mask_rate``; 0 changes nothing.
-        spec: the modality.
-        inputs: tensors of `decode`, of one sample or a batch; others are passed through.
-        seed: int32 (2,); the same seed masks the same places.
+    Inputs are the tensors of `decode`, of one sample or a batch; others are passed through. The same seed, int32 (2,),
+    masks the same places.
 
     Raises:
         ConfigError: the vocabulary has no [MASK].

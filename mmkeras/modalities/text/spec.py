@@ -26,11 +26,11 @@ from mmkeras.media.text.vocabulary import (
     SPECIAL_TOKENS,
     UNK,
     check_vocabulary,
+    pieces,
     read_vocabulary,
     vocabulary_bytes,
     write_vocabulary,
 )
-from mmkeras.media.text.wordpiece import pieces
 from mmkeras.modalities._contract import NO_FACTS, NO_MODALITIES, Facts, ModalityConfig, ModalitySpec, TensorSpec
 from mmkeras.modalities._moves import MOVES
 

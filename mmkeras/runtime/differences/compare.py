@@ -7,8 +7,8 @@ from typing import Any
 
 from mmkeras.bundle import Bundle, ExportedFile
 from mmkeras.core.typed import is_finite
+from mmkeras.runtime.benchmark_report import BENCHMARK, EXPORT, file_entries, read_side_file
 from mmkeras.runtime.differences.read import read_contents
-from mmkeras.runtime.side_files import BENCHMARK, EXPORT, read_side_file
 
 __all__ = ["compare", "latencies"]
 
@@ -18,15 +18,11 @@ def compare(
     second: Bundle,
     times: tuple[Mapping[str, float], Mapping[str, float]] | None = None,
 ) -> dict[str, Any]:
-    """Return what changed from the first to the second, ready for JSON.
+    """Return the changes from the first bundle to the second, ready for JSON.
 
-    Every pair is ``[first, second]``; ``null`` stands where a bundle does not say. What is equal is left out, except
-    the sizes, metrics and latencies of files.
-
-    Args:
-        first: the old bundle.
-        second: the new one.
-        times: median milliseconds by file, ``"<format> <precision>"``; those of `latencies` when not given.
+    Every pair is ``[first, second]``, with ``null`` for a missing value. Equal values are left out, except the sizes,
+    metrics and latencies of files. ``times`` are median milliseconds by ``"<format> <precision>"``, by default those of
+    `latencies`.
 
     Raises:
         BundleError: a file of a bundle is altered or cannot be read.
@@ -56,12 +52,11 @@ def compare(
 
 
 def latencies(bundle: Bundle) -> dict[str, float]:
-    """Return the median milliseconds by file that ``benchmark.json`` in the bundle tells; empty without one."""
+    """Return the median milliseconds by file in the bundle's ``benchmark.json``; empty without one."""
     found = {}
-    entries = read_side_file(bundle, BENCHMARK).get("files")
-    for entry in entries if isinstance(entries, list) else []:
-        if isinstance(entry, dict) and is_finite(entry.get("p50_ms")):
-            found[f"{entry.get('format')} {entry.get('precision')}"] = float(entry["p50_ms"])
+    for entry in file_entries(read_side_file(bundle, BENCHMARK)):
+        if is_finite(entry.get("p50_ms")):
+            found[_name(entry)] = float(entry["p50_ms"])
     return found
 
 
@@ -91,7 +86,7 @@ def _files(
     times: tuple[Mapping[str, float], Mapping[str, float]],
 ) -> dict[str, Any]:
     tables = [{_key(file): file for file in bundle.files} for bundle in (first, second)]
-    measured = [_by_file(report) for report in reports]
+    measured = [{_name(entry): entry for entry in file_entries(report)} for report in reports]
     found = {}
     for key in dict.fromkeys([*tables[0], *tables[1]]):
         pair = [table.get(key) for table in tables]
@@ -134,10 +129,8 @@ def _key(file: ExportedFile) -> str:
     return f"{file.format} {file.precision}"
 
 
-def _by_file(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    entries = report.get("files")
-    listed = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-    return {f"{entry.get('format')} {entry.get('precision')}": entry for entry in listed}
+def _name(entry: Mapping[str, Any]) -> str:
+    return f"{entry.get('format')} {entry.get('precision')}"
 
 
 def _worst(entry: Mapping[str, Any]) -> str | None:

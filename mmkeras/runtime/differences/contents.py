@@ -1,8 +1,8 @@
-"""What an exported file is made of: operators, and bytes of weights by type and by part of the model.
+"""Contents of an exported file: operators, and bytes of weights by type and by part of the model.
 
-The parts are told by the names that Keras gives its layers and that the converters keep: ``<modality>_branch`` and
-``<modality>_null_token`` belong to a modality, ``fusion_...`` to the fusion and ``head_...`` to the head. What carries
-no such name, shared constants above all, is ``other``.
+The part follows from the names that Keras gives its layers and that the converters keep: ``<modality>_branch`` and
+``<modality>_null_token`` belong to a modality, ``fusion_...`` to the fusion and ``head_...`` to the head. Other names,
+above all shared constants, count as ``other``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,40 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
-__all__ = ["Contents", "part_of"]
+__all__ = ["Contents", "explain_error", "keras_layer", "part_of"]
+
+# Scopes that TensorFlow's own functions add inside a layer.
+_INNER = {"moments", "batchnorm", "convolution", "separable_conv2d"}
+
+
+def keras_layer(name: str) -> str:
+    """Return the path of the Keras layer in the name of a node or tensor, or an empty text.
+
+    The converter keeps TensorFlow's scopes: ``mmkeras_1/text_branch_1/key_1/MatMul`` is the layer ``text_branch/key``.
+    The number behind every scope counts the calls of the model; the first scope gives that number. A node that the
+    converter added itself has no scope.
+    """
+    scopes = name.split("/")[:-1]
+    if not scopes:
+        return ""
+    counted = re.search(r"_\d+$", scopes[0])
+    suffix = counted.group() if counted else ""
+    layers = []
+    for scope in scopes[1:]:
+        # An operation inside a layer is written like a class.
+        if scope in _INNER or not scope[:1].islower():
+            break
+        layers.append(scope[: -len(suffix)] if suffix and scope.endswith(suffix) else scope)
+    return "/".join(layers)
+
+
+def explain_error(text: str, names: tuple[str, ...] = ()) -> str:
+    """Append the Keras layer to a message of TensorRT, where it or one of ``names`` contains a node name."""
+    # A path of the library's own source begins with a slash.
+    found = [*names, *re.findall(r'-> "([^"]+)"', text), *re.findall(r"(?<![\w./])[\w.]+(?:/[\w.:]+)+", text)]
+    layers = [layer for layer in map(keras_layer, found) if layer]
+    return f"{text} (Keras layer {layers[0]})" if layers else text
+
 
 _PART = re.compile(r"(?:^|[/;])(?:(\w+?)_(?:branch|null_token)|(fusion|head)_)")
 
@@ -21,7 +54,7 @@ class Contents:
     """The make-up of one file."""
 
     operators: Counter[str] = field(default_factory=Counter)
-    """How often each operator stands in the file."""
+    """Occurrences of each operator."""
     types: Counter[str] = field(default_factory=Counter)
     """Bytes of constants by their type."""
     parts: Counter[str] = field(default_factory=Counter)

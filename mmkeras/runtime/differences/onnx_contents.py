@@ -1,4 +1,4 @@
-"""Reads operators and initializers of an ONNX file: protocol buffers, of which a few fields are needed.
+"""Reads operators and initializers of an ONNX file from its protocol buffers.
 
 Source: https://protobuf.dev/programming-guides/encoding/ and onnx.proto3. The package onnx is not needed.
 """
@@ -27,10 +27,10 @@ Value = int | memoryview
 
 
 def read_onnx(data: bytes) -> Contents:
-    """Return what an ONNX file is made of; the bodies of loops and branches count too.
+    """Return the contents of an ONNX file, with the bodies of loops and branches.
 
     Raises:
-        ValueError: not an ONNX file, or cut off.
+        ValueError: not an ONNX file, or truncated.
     """
     contents = Contents()
     graphs = [value for number, value in _fields(memoryview(data)) if number == _GRAPH and not isinstance(value, int)]

@@ -14,14 +14,13 @@ from mmkeras.runtime.differences.tflite_contents import read_tflite
 __all__ = ["READERS", "read_contents"]
 
 READERS: dict[str, Callable[[bytes], Contents]] = {"tflite": read_tflite, "onnx": read_onnx}
-"""Readers by format."""
 
 
 def read_contents(path: Path, format: str) -> Contents | None:
-    """Read a file's make-up; None for a format that is not read here.
+    """Read a file's contents; None for a format without a reader.
 
     Raises:
-        DataError: the file is not of its format, or cut off.
+        DataError: the file is not of its format, or truncated.
     """
     if format not in READERS:
         return None

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from mmkeras.bundle import Bundle
+from mmkeras.core.errors import ConfigError
 from mmkeras.core.rounding import rounded
+from mmkeras.core.terminal import say, say_json, show_progress
+from mmkeras.runtime.benchmark import benchmark
+from mmkeras.runtime.differences.compare import compare
 from mmkeras.runtime.grid import Cell, Grid
+from mmkeras.runtime.runner import runners
 
-__all__ = ["diff_tables", "summary"]
+__all__ = ["add_options", "diff", "diff_tables", "summary"]
 
 _STYLES = {"same": "", "changed": "yellow", "added": "green", "removed": "red"}
 _LONGEST = 60
 
 
 def diff_tables(value: Mapping[str, Any]) -> list[Grid]:
-    """Return what changed, as tables; those without a row are left out.
-
-    Args:
-        value: from `compare`.
-    """
+    """Return the changes found by `compare` as tables; empty tables are left out."""
     tables = [_files(value), _metrics(value), _numbers("Keras metric by scenario", "scenario", value["scenarios"])]
     for name, file in value["files"].items():
         tables.append(_bytes(f"{name}: bytes of weights by part of the model", "part", file["parts"]))
@@ -140,3 +143,42 @@ def _ratio(pair: list[Any]) -> str:
 def _short(value: Any) -> str:
     text = "-" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ... (whole with --json)"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options to a parser."""
+    add = parser.add_argument
+    add("other", metavar="OTHER", help="the bundle to compare with, a folder or a packed bundle")
+    add("--measure", action="store_true", help="time the files of both here, one after the other")
+    add("--runs", type=int, default=200, metavar="N", help="timed inferences per file with --measure (default: 200)")
+
+
+def diff(bundle: Bundle, options: argparse.Namespace, progress: Callable[[str], None] = show_progress) -> int:
+    """Compare and print; the status is 0 whether or not something changed."""
+    if options.runs < 1:
+        raise ConfigError(f"--runs: expected at least 1, got {options.runs}")
+    with Bundle.open(options.other, options.key) as other:
+        times = None
+        if options.measure:
+            times = _measure(bundle, options, progress), _measure(other, options, progress)
+        value = compare(bundle, other, times)
+    if options.json:
+        say_json(value, indent=2)
+        return 0
+    from mmkeras.runtime import tables
+
+    tables.show(diff_tables(value))
+    for line in summary(value):
+        say(line)
+    return 0
+
+
+def _measure(bundle: Bundle, options: argparse.Namespace, progress: Callable[[str], None]) -> dict[str, float]:
+    engines = runners()
+    files = [
+        file
+        for file in bundle.files
+        if file.accepted and bundle.holds(file) and file.format in engines and engines[file.format].available()
+    ]
+    timings = benchmark(bundle, files, runs=options.runs, threads=options.threads, progress=progress)
+    return {f"{timing.format} {timing.precision}": timing.p50_ms for timing in timings}

@@ -26,7 +26,7 @@ class Runner(RunnerBase):
     module = "tensorrt"
     extra = "tensorrt"
     package = "tensorrt"
-    # Only when it is asked for: an engine runs nowhere but where it was built.
+    # Only on request: an engine runs only on the machine that built it.
     rank = 2
     devices = ("tensorrt",)
 

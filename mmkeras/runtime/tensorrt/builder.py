@@ -1,9 +1,9 @@
 """Builds an engine from an ONNX file: one path for TensorRT 8.6, 10 and 11 and tensorrt-rtx.
 
-What the versions share is called; where they differ, the library is asked for the attribute. Precision stands in the
-ONNX file. Where networks can be strongly typed (from 10 on; always in 11) the builder follows the file. Where they
-cannot (8.6), FP16 and INT8 are switched on because the file has float16 values or QuantizeLinear nodes, and layers that
-the file keeps in float32 are asked to stay there. A DLA needs these flags in every version that still has them.
+Differences between versions are found by the attributes of the library. The ONNX file sets the precision. Where
+networks can be strongly typed (from 10 on; always in 11) the builder follows the file. Where they cannot (8.6), FP16
+and INT8 are switched on because the file has float16 values or QuantizeLinear nodes, and layers in float32 in the file
+are set to float32. A DLA needs these flags in every version that still has them.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from mmkeras.core.errors import BundleError, ConfigError, ExportError
-from mmkeras.runtime.tensorrt.layers import explain_error
-from mmkeras.runtime.tensorrt.library import Library
-from mmkeras.runtime.tensorrt.profile import BatchRange, Shapes
-from mmkeras.runtime.tensorrt.progress import monitor
+from mmkeras.runtime.differences.contents import explain_error
+from mmkeras.runtime.tensorrt.library import Library, monitor
+from mmkeras.runtime.tensorrt.sidecar import BatchRange, Shapes
 
 __all__ = ["BuildOptions", "Built", "build"]
 
@@ -44,15 +43,14 @@ class BuildOptions:
     """What a user may ask of a build."""
 
     batch: BatchRange = field(default_factory=BatchRange)
-    """Batch sizes."""
     workspace_mib: int = 0
-    """Limit of the scratch memory in MiB; 0 leaves it to the library, which takes what the GPU has."""
+    """Limit of the scratch memory in MiB; 0 leaves it to the library, which takes all of the GPU's."""
     dla: int = -1
-    """DLA core to build for, with the GPU for what it cannot run; -1 for the GPU alone."""
+    """DLA core to build for, with the GPU as fallback; -1 for the GPU alone."""
     version_compatible: bool = False
-    """Whether later versions of TensorRT shall load the engine."""
+    """Whether later versions of TensorRT can load the engine."""
     tf32: bool = False
-    """Whether float32 may be multiplied with 10 bits of mantissa: faster, and differences of about 1e-3."""
+    """Whether float32 is multiplied with 10 bits of mantissa: faster, with differences of about 1e-3."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +58,10 @@ class Built:
     """A finished engine."""
 
     engine: bytes
-    """The serialised engine."""
     profile: dict[str, Shapes]
-    """Shapes by input."""
     timing_cache: bytes
-    """What was measured, for the next build; empty where the library keeps none."""
+    """Measurements for the next build; empty where the library keeps none."""
     seconds: float
-    """How long it took."""
 
 
 def build(
@@ -79,17 +74,13 @@ def build(
 ) -> Built:
     """Build an engine.
 
-    Args:
-        library: the TensorRT to build with; on 8.6 the caller has made sure of a GPU.
-        onnx: the ONNX file.
-        options: batch sizes, memory, DLA.
-        timing_cache: of an earlier build; one of another GPU or version is left aside.
-        say: called with the progress.
+    On TensorRT 8.6 the caller has checked for a GPU. A timing cache of another GPU or version is ignored; ``say`` is
+    called with the progress.
 
     Raises:
         BundleError: the file is missing, damaged, or holds what this TensorRT does not know; names nodes and layers.
         ConfigError: an option that this library or GPU does not have.
-        ExportError: the builder gave up.
+        ExportError: the builder failed.
     """
     options = options or BuildOptions()
     start = time.perf_counter()
@@ -99,7 +90,7 @@ def build(
     except OSError as error:
         raise BundleError(f"{onnx} cannot be read: {error.strerror or error}. Name an exported ONNX file.") from error
     builder = trt.Builder(library.logger)
-    # Without a reference to it the network, and with it the process, dies while the builder works.
+    # Without a reference to it the network is freed and the process crashes during the build.
     network, weak = _network(library, builder, options)
     say("reading the ONNX file")
     _parse(library, network, content, onnx)
@@ -158,15 +149,15 @@ def _parse(library: Library, network: Any, content: bytes, onnx: Path) -> None:
         if not name:
             problems.setdefault(explain_error(why), [])
             continue
-        # What the parser says of an operator that it does not know.
+        # The parser's messages about an unknown operator.
         unknown = why in ("", "false") or "Plugin not found" in why
         what = f"{kind} is not supported" if unknown else f"{kind}: {why}"
         problems.setdefault(what, []).append(explain_error(f"node {name}", (name,)))
-    told = [f"{what}{_listing(nodes)}" for what, nodes in problems.items()]
-    if not any("Keras layer" in text for text in told):
-        told.append(explain_error(library.errors()))
+    messages = [f"{what}{_listing(nodes)}" for what, nodes in problems.items()]
+    if not any("Keras layer" in text for text in messages):
+        messages.append(explain_error(library.errors()))
     raise BundleError(
-        f"{library.name} {library.version} cannot read {onnx}: {'; '.join(dict.fromkeys(told))}. "
+        f"{library.name} {library.version} cannot read {onnx}: {'; '.join(dict.fromkeys(messages))}. "
         "python -m export.tensorrt_lint FILE says what each version takes; int8-dynamic files are for ONNX Runtime."
     )
 

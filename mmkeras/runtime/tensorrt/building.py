@@ -12,8 +12,7 @@ from mmkeras.runtime.tensorrt.compiling import Job, compile_engine
 from mmkeras.runtime.tensorrt.cuda import gpus
 from mmkeras.runtime.tensorrt.engines import SUFFIX, engine_files, engine_folder
 from mmkeras.runtime.tensorrt.library import open_library
-from mmkeras.runtime.tensorrt.profile import BatchRange
-from mmkeras.runtime.tensorrt.sidecar import BuiltFor, read_sidecar
+from mmkeras.runtime.tensorrt.sidecar import BatchRange, BuiltFor, read_sidecar
 
 __all__ = ["build_engine", "onnx_file", "rebuild_stale"]
 
@@ -22,11 +21,11 @@ _DYNAMIC = "int8-dynamic"
 
 
 def onnx_file(bundle: Bundle, precision: str | None = None) -> ExportedFile:
-    """Return the ONNX file to build from: the asked-for precision, or the most exact one.
+    """Return the ONNX file to build from: the requested precision, or the most exact one.
 
     Raises:
         ConfigError: the bundle has no such file.
-        BundleError: it has been rejected by its export.
+        BundleError: its export rejected it.
     """
     files = [file for file in bundle.files if file.format == "onnx" and bundle.holds(file)]
     asked = [file for file in files if precision in (None, file.precision)]
@@ -57,25 +56,17 @@ def build_engine(
     timing_cache: Path | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Path, BuiltFor]:
-    """Build an engine from an ONNX file of a bundle.
+    """Build an engine from an ONNX file of a bundle, and return its path and its sidecar.
 
-    Args:
-        bundle: the opened bundle.
-        precision: of the ONNX file; the most exact one when not given.
-        options: batch sizes, memory, DLA.
-        library: ``tensorrt`` or ``tensorrt-rtx``; the first one that can be used when not given.
-        out: file to write; ``engines/<name>.<precision>.plan`` when not given.
-        timing_cache: file that keeps what was measured; one beside the engine when not given.
-        say: called with the progress.
-
-    Returns:
-        The engine's path and its sidecar.
+    By default ``precision`` is the most exact one, ``library`` the first usable one of ``tensorrt`` and
+    ``tensorrt-rtx``, ``out`` is ``engines/<name>.<precision>.plan``, and ``timing_cache``, a file of measurements, lies
+    beside the engine. ``say`` is called with the progress.
 
     Raises:
         ConfigError: the bundle has no such file, or an option that the library or GPU does not have.
         DependencyError: no TensorRT, or no GPU.
         BundleError: the ONNX file is altered, or holds what this TensorRT does not know.
-        ExportError: the builder gave up or crashed.
+        ExportError: the builder failed or crashed.
     """
     file = onnx_file(bundle, precision)
     onnx = bundle.load(file.path, file.sha256)
@@ -86,10 +77,7 @@ def build_engine(
 
 
 def rebuild_stale(bundle: Bundle, say: Callable[[str], None] = lambda text: None) -> list[Path]:
-    """Build every engine of a bundle again that was not built for this machine or this bundle.
-
-    Returns:
-        The engines that were built.
+    """Build the engines of a bundle again that do not fit this machine or this bundle, and return them.
 
     Raises:
         MmkerasError: see `build_engine`.

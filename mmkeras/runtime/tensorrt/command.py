@@ -11,13 +11,12 @@ from pathlib import Path
 
 from mmkeras.bundle import Bundle
 from mmkeras.core.errors import ConfigError, nearest
-from mmkeras.core.terminal import say, say_json
+from mmkeras.core.terminal import say, say_json, show_progress
 from mmkeras.runtime.tensorrt.builder import BuildOptions
 from mmkeras.runtime.tensorrt.building import build_engine, onnx_file
 from mmkeras.runtime.tensorrt.cuda import gpus
 from mmkeras.runtime.tensorrt.library import LIBRARIES
-from mmkeras.runtime.tensorrt.profile import BatchRange
-from mmkeras.runtime.tensorrt.sidecar import BuiltFor
+from mmkeras.runtime.tensorrt.sidecar import BatchRange, BuiltFor
 
 __all__ = ["add_options", "build", "options_of", "report"]
 
@@ -44,11 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def options_of(given: argparse.Namespace) -> BuildOptions:
-    """Return the build options of a command line.
-
-    Raises:
-        ConfigError: a size that makes no sense.
-    """
+    """Return the build options of a command line."""
     if not 0 <= given.workspace <= _LARGEST_MIB:
         raise ConfigError(
             f"--workspace: expected MiB up to {_LARGEST_MIB}, or 0 for the library's own limit, got {given.workspace}"
@@ -60,7 +55,7 @@ def options_of(given: argparse.Namespace) -> BuildOptions:
     return BuildOptions(BatchRange.parse(given.batch), given.workspace, given.dla, given.version_compatible, given.tf32)
 
 
-def build(bundle: Bundle, given: argparse.Namespace, progress: Callable[[str], None]) -> int:
+def build(bundle: Bundle, given: argparse.Namespace, progress: Callable[[str], None] = show_progress) -> int:
     """Build an engine from an ONNX file of the bundle and say what it was built for."""
     options = options_of(given)
     file = onnx_file(bundle, given.precision)

@@ -18,8 +18,7 @@ from mmkeras.runtime.processes import run_module
 from mmkeras.runtime.tensorrt.builder import BuildOptions, build
 from mmkeras.runtime.tensorrt.cuda import gpus
 from mmkeras.runtime.tensorrt.library import open_library, why_not_here
-from mmkeras.runtime.tensorrt.profile import BatchRange
-from mmkeras.runtime.tensorrt.sidecar import BuiltFor, read_sidecar, write_sidecar
+from mmkeras.runtime.tensorrt.sidecar import BatchRange, BuiltFor, read_sidecar, write_sidecar
 from mmkeras.storage.files import write_bytes
 from mmkeras.storage.hashes import digest
 
@@ -33,19 +32,17 @@ class Job:
     """One engine to build."""
 
     onnx: Path
-    """The ONNX file."""
     engine: Path
-    """The file to write; its sidecar goes beside it."""
+    """The file to write; its sidecar is written beside it."""
     source: str = ""
     """Path of the ONNX file in its bundle, for the sidecar."""
     precision: str = ""
-    """Precision of the ONNX file, as the manifest names it."""
+    """Precision of the ONNX file in the manifest."""
     library: str | None = None
-    """``tensorrt`` or ``tensorrt-rtx``; the first one that can be used when not given."""
+    """``tensorrt`` or ``tensorrt-rtx``; by default the first usable one."""
     timing_cache: Path | None = None
-    """File that keeps what was measured; made when missing."""
+    """File of measurements; created when missing."""
     options: BuildOptions = field(default_factory=BuildOptions)
-    """Batch sizes, memory, DLA."""
 
     def to_json(self) -> str:
         """Return the job for another process."""
@@ -65,22 +62,18 @@ class Job:
 
 
 def compile_engine(job: Job, say: Callable[[str], None] = lambda text: None) -> BuiltFor:
-    """Build one engine in another process and return its sidecar.
-
-    Args:
-        job: what to build.
-        say: called with the progress.
+    """Build one engine in another process and return its sidecar; ``say`` is called with the progress.
 
     Raises:
         ConfigError: an option that the library or GPU does not have.
         DependencyError: no TensorRT, or no GPU; says what to do.
         BundleError: the ONNX file is missing, damaged, or holds what this TensorRT does not know.
-        ExportError: the builder gave up or crashed.
+        ExportError: the builder failed or crashed.
     """
     for file in (job.engine, job.timing_cache):
         if file is not None and file.is_dir():
             raise ConfigError(f"{file}: expected a file to write, got a folder. Name a file in it.")
-    # Here already, so that the answer does not take a process.
+    # Checked here, without starting a process.
     problem = why_not_here(job.library, to_run=False)
     if problem:
         raise DependencyError(problem)

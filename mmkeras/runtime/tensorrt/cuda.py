@@ -1,6 +1,6 @@
-"""The CUDA driver through ctypes: which GPUs there are, asked before TensorRT is touched. No package is needed.
+"""The CUDA driver through ctypes: lists the GPUs before TensorRT is loaded. No package is needed.
 
-TensorRT 8.6 ends the process with a segmentation fault where there is no GPU, so the driver is asked first.
+TensorRT 8.6 ends the process with a segmentation fault where there is no GPU.
 
 Source: CUDA Driver API reference, the modules Initialization, Device Management and Error Handling.
 """
@@ -29,15 +29,15 @@ class Gpu:
     """One GPU that the driver shows."""
 
     index: int
-    """Its number; ``CUDA_VISIBLE_DEVICES`` decides which there are."""
+    """Its number among those that ``CUDA_VISIBLE_DEVICES`` shows."""
     name: str
-    """As the driver names it, for example ``NVIDIA Orin``."""
+    """For example ``NVIDIA Orin``."""
     compute_capability: str
     """For example ``8.7``."""
     memory_bytes: int
-    """Its whole memory; shared with the host where it is integrated."""
+    """Total memory; shared with the host where it is integrated."""
     integrated: bool
-    """Whether it shares the host's memory, as on a Jetson: then nothing needs to be copied."""
+    """Whether it shares the host's memory, as on a Jetson: then nothing is copied."""
 
 
 @functools.cache

@@ -1,8 +1,8 @@
-"""The engines of a bundle: where they lie, and which of them are its own.
+"""The engines of a bundle: their folder, and the match of each to the bundle.
 
-An engine belongs to one machine, so it is no part of the bundle and not in its manifest: engines lie in ``engines/`` in
-the bundle's folder, or beside a packed bundle in ``<name>.engines/``. What ties one to the bundle is its sidecar: the
-ONNX file it was built from is in the manifest by its hash, and so are that file's precision and tolerances.
+An engine belongs to one machine, so it is not part of the bundle and not in its manifest: engines lie in ``engines/``
+in the bundle's folder, or beside a packed bundle in ``<name>.engines/``. The sidecar names the ONNX file it was built
+from by its hash; the manifest has that file's precision and tolerances.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from mmkeras.runtime.tensorrt.sidecar import read_sidecar, sidecar_path
 __all__ = ["SUFFIX", "EngineFile", "copy_engine", "engine_files", "engine_folder"]
 
 SUFFIX = ".plan"
-"""Of engines."""
 _FOLDER = "engines"
 # A GPU adds up in another order; LiteRT files have the same margin.
 _MARGIN = {"float32": 10.0}
@@ -29,7 +28,6 @@ class EngineFile(ExportedFile):
     """An engine of this machine, described like a file of the bundle."""
 
     place: Path = Path()
-    """Where it lies."""
 
 
 def engine_folder(bundle: Bundle) -> Path:
@@ -38,9 +36,9 @@ def engine_folder(bundle: Bundle) -> Path:
 
 
 def engine_files(bundle: Bundle) -> tuple[EngineFile, ...]:
-    """Return the engines that were built for a bundle; one that cannot be its is not accepted and says why.
+    """Return the engines built for a bundle; one that does not match it is not accepted and says why.
 
-    Nothing is loaded and no TensorRT is imported: whether an engine fits this machine is seen when it is run.
+    Nothing is loaded and no TensorRT is imported: whether an engine fits this machine is checked when it is run.
     """
     onnx = {file.sha256: file for file in bundle.files if file.format == "onnx"}
     folder = engine_folder(bundle)

@@ -30,11 +30,7 @@ _DTYPES = {
 
 
 def dtype_of(kind: Any) -> str:
-    """Return numpy's name of a TensorRT type.
-
-    Raises:
-        BundleError: a type that numpy has not.
-    """
+    """Return numpy's name of a TensorRT type."""
     name = str(getattr(kind, "name", kind)).rpartition(".")[2]
     if name not in _DTYPES:
         raise BundleError(f"Expected an engine with inputs and outputs of {', '.join(_DTYPES)}, got {name}.")
@@ -45,13 +41,7 @@ class Execution:
     """An engine on the GPU, ready to run."""
 
     def __init__(self, library: Library, engine: Path, built: BuiltFor, gpu: Gpu) -> None:
-        """Load an engine whose sidecar has been checked, and take all the memory that it will ever need.
-
-        Args:
-            library: TensorRT.
-            engine: the serialised engine.
-            built: its sidecar.
-            gpu: where it runs.
+        """Load an engine whose sidecar has been checked, and allocate all its memory.
 
         Raises:
             BundleError: TensorRT cannot load it, or it has other inputs than its sidecar says.
@@ -97,11 +87,8 @@ class Execution:
         )
         """Inputs without the batch dimension."""
         self.outputs = tuple(name for name in names if name not in given)
-        """Names of the outputs."""
         self.smallest = max(shapes.min[0] for shapes in built.profile.values())
-        """Smallest batch."""
         self.largest = min(shapes.max[0] for shapes in built.profile.values())
-        """Largest batch."""
         self._stream = Stream()
         self._shape(self.largest)
         for name in names:
@@ -113,13 +100,7 @@ class Execution:
             self._context.set_tensor_address(name, buffer.address)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Run one batch.
-
-        Args:
-            inputs: arrays (B, ...) by name; smallest <= B <= largest, or fewer, which are then filled up.
-
-        Returns:
-            Arrays (B, ...) by output name, which are the caller's.
+        """Run one batch (B, ...) by input name, padded below ``smallest``; return copies (B, ...) by output name.
 
         Raises:
             CudaError: the driver or the engine failed.
@@ -140,7 +121,7 @@ class Execution:
             self._enqueue(rows)
         self._stream.wait()
         if self._capture and self._graph is None:
-            # The first run has made TensorRT prepare what a recording must not contain.
+            # In the first run TensorRT allocates and initialises, which a recorded graph must not contain.
             self._graph = self._record(rows)
         return {name: self._buffers[name].array[:samples].copy() for name in self.outputs}
 
@@ -153,7 +134,7 @@ class Execution:
                 with contextlib.suppress(CudaError):
                     part.close()
         self._graph, self._stream, self._buffers = None, None, {}
-        # In this order: each one needs the next.
+        # In this order: each one uses the next.
         self._context = self._engine = self._runtime = None
         with contextlib.suppress(CudaError):
             self._device.close()

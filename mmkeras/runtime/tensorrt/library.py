@@ -1,19 +1,21 @@
-"""Which TensorRT there is: tensorrt 8.6, 10 or 11, or tensorrt-rtx. Asked for what it has, never for its version."""
+"""Which TensorRT there is: tensorrt 8.6, 10 or 11, or tensorrt-rtx. Told apart by features, never by version."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from mmkeras.core.errors import ConfigError, DependencyError, nearest
 from mmkeras.runtime.tensorrt.cuda import gpus, why_no_gpu
 
-__all__ = ["LIBRARIES", "Library", "installed", "open_library", "why_not_here"]
+__all__ = ["LIBRARIES", "Library", "installed", "monitor", "open_library", "why_not_here"]
 
 LIBRARIES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
-"""Module by the library's name; the first one that is installed is taken."""
+"""Module by the library's name, in order of preference."""
 _COMPILES_WITHOUT_GPU = ("tensorrt-rtx",)
 _KEPT = 200
 _INSTALL = (
@@ -27,14 +29,12 @@ class Library:
     """An imported TensorRT and what it has said."""
 
     name: str
-    """``tensorrt`` or ``tensorrt-rtx``."""
     module: Any
-    """The imported module."""
     messages: list[str] = field(default_factory=list)
     """Its latest warnings and errors; an error starts with ``error: ``."""
 
     def __post_init__(self) -> None:
-        # Kept here: TensorRT holds no reference to its logger.
+        # A reference is kept here, because TensorRT holds none to its logger.
         self.logger = _logger(self.module, self.messages)
 
     @property
@@ -65,9 +65,7 @@ def installed() -> tuple[str, ...]:
 def why_not_here(name: str | None = None, *, to_run: bool = True) -> str:
     """Return why a library cannot be used on this machine, with what to do; empty where it can.
 
-    Args:
-        name: of `LIBRARIES`; the first installed one when not given.
-        to_run: whether engines are to be run, which needs a GPU; tensorrt-rtx builds them without one.
+    ``name`` defaults to the first installed library. Running needs a GPU; tensorrt-rtx builds without one.
     """
     found = installed()
     if not found or (name is not None and name not in found):
@@ -83,11 +81,7 @@ def why_not_here(name: str | None = None, *, to_run: bool = True) -> str:
 
 
 def open_library(name: str | None = None, *, to_run: bool = True) -> Library:
-    """Import a TensorRT, after asking the CUDA driver for a GPU.
-
-    Args:
-        name: of `LIBRARIES`; the first one that can be used when not given.
-        to_run: whether engines are to be run, which needs a GPU.
+    """Import a TensorRT, by default the first usable one, after checking for a GPU.
 
     Raises:
         ConfigError: no such library.
@@ -128,3 +122,40 @@ def _logger(trt: Any, messages: list[str]) -> Any:
             del messages[:-_KEPT]
 
     return Logger()
+
+
+def monitor(trt: Any, say: Callable[[str], None], every: float = 0.5) -> Any:
+    """Return a progress monitor that reports the outermost phase and its progress, or ``None`` where there is none.
+
+    ``say`` is called with a text at most once per ``every`` seconds.
+    """
+    if not hasattr(trt, "IProgressMonitor"):
+        return None
+
+    class Monitor(trt.IProgressMonitor):
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self._steps: dict[str, int] = {}
+            self._last = 0.0
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            self._steps[phase_name] = num_steps
+            if parent_phase is None:
+                self._say(phase_name)
+
+        def phase_finish(self, phase_name: str) -> None:
+            self._steps.pop(phase_name, None)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            steps = self._steps.get(phase_name, 0)
+            if steps > 1:
+                self._say(f"{phase_name} {step + 1}/{steps}")
+            return True  # False would cancel the build
+
+        def _say(self, text: str) -> None:
+            now = time.monotonic()
+            if now - self._last >= every:
+                self._last = now
+                say(text)
+
+    return Monitor()

@@ -1,6 +1,7 @@
-"""What an engine works on: the GPU's context, a stream, and memory that both sides see. ctypes and numpy.
+"""Memory and streams of an engine: the GPU's context, a stream, and buffers on host and GPU. ctypes and numpy.
 
-Source: CUDA Driver API reference: Primary Context, Memory Management, Stream Management, Graph Management.
+Every call raises `CudaError` where the driver refuses it. Source: CUDA Driver API reference: Primary Context, Memory
+Management, Stream Management, Graph Management.
 """
 
 from __future__ import annotations
@@ -23,11 +24,7 @@ class Context:
     """The primary context of a GPU: the one that the CUDA runtime in TensorRT uses, too."""
 
     def __init__(self, gpu: Gpu) -> None:
-        """Take hold of the context and make it current.
-
-        Raises:
-            CudaError: the driver refuses.
-        """
+        """Retain the context and make it current."""
         self.gpu = gpu
         self._device = ctypes.c_int()
         self._handle = ctypes.c_void_p()
@@ -50,11 +47,7 @@ class Stream:
     """A stream of its own, so that nothing waits for what others do on the GPU."""
 
     def __init__(self) -> None:
-        """Make the stream in the current context.
-
-        Raises:
-            CudaError: the driver refuses.
-        """
+        """Create the stream in the current context."""
         self._handle = ctypes.c_void_p()
         call("cuStreamCreate", ctypes.byref(self._handle), 1)  # not blocking on the default stream
 
@@ -64,20 +57,12 @@ class Stream:
         return int(self._handle.value or 0)
 
     def wait(self) -> None:
-        """Wait until everything on the stream is done.
-
-        Raises:
-            CudaError: something on the stream failed.
-        """
+        """Wait until everything on the stream is done."""
         call("cuStreamSynchronize", self._handle)
 
     @contextlib.contextmanager
     def capture(self) -> Iterator[list[Graph]]:
-        """Record what is put on the stream in place of running it; the list then holds the graph.
-
-        Raises:
-            CudaError: something in it cannot be recorded.
-        """
+        """Record what is put on the stream instead of running it; the list then holds the graph."""
         result: list[Graph] = []
         call("cuStreamBeginCapture_v2", self._handle, _THREAD_LOCAL)
         graph = ctypes.c_void_p()
@@ -95,11 +80,7 @@ class Stream:
             call("cuGraphDestroy", graph)
 
     def launch(self, graph: Graph) -> None:
-        """Replay a graph.
-
-        Raises:
-            CudaError: the driver refuses.
-        """
+        """Replay a graph."""
         call("cuGraphLaunch", graph.handle, self._handle)
 
     def close(self) -> None:
@@ -113,11 +94,7 @@ class Graph:
     """A recorded sequence of copies and kernels that is launched by one call."""
 
     def __init__(self, graph: ctypes.c_void_p) -> None:
-        """Make a recording ready to run.
-
-        Raises:
-            CudaError: the driver refuses.
-        """
+        """Instantiate a recording."""
         self.handle = ctypes.c_void_p()
         call("cuGraphInstantiateWithFlags", ctypes.byref(self.handle), graph, ctypes.c_ulonglong(0))
 
@@ -132,16 +109,7 @@ class Buffer:
     """Memory for one tensor, allocated once: pinned on the host, and on the GPU where that has memory of its own."""
 
     def __init__(self, shape: tuple[int, ...], dtype: str, gpu: Gpu) -> None:
-        """Allocate it in the current context.
-
-        Args:
-            shape: the largest shape (B, ...) it must hold.
-            dtype: of numpy.
-            gpu: decides whether host and GPU share the memory.
-
-        Raises:
-            CudaError: not enough memory.
-        """
+        """Allocate memory of the largest shape (B, ...) in the current context; shared where the GPU is integrated."""
         self.bytes = max(1, int(np.prod(shape, dtype=np.int64))) * np.dtype(dtype).itemsize
         self._row = self.bytes // max(1, shape[0] if shape else 1)
         self.shared = gpu.integrated

@@ -1,28 +1,99 @@
-"""What an engine was built for: a JSON file beside it, read and checked before the engine is given to TensorRT.
+"""The sidecar of an engine: a JSON file beside it, checked before the engine is given to TensorRT.
 
-An engine runs on the GPU and with the TensorRT it was built for, or crashes. ``vqa.float16.plan.json`` says both, the
-ONNX file it came from by its hash, the shapes it takes, and the hash of the engine itself.
+An engine crashes on another GPU or TensorRT than it was built for. ``vqa.float16.plan.json`` names both, the ONNX file
+by its hash, the shapes of the inputs, and the hash of the engine itself.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmkeras.core.errors import BundleError
-from mmkeras.core.typed import parse_json
-from mmkeras.runtime.tensorrt.profile import Shapes
+from mmkeras.core.errors import BundleError, ConfigError
+from mmkeras.core.typed import Checked, read_json
 from mmkeras.storage.files import write_json
 from mmkeras.storage.hashes import digest
 
 if TYPE_CHECKING:
     from mmkeras.runtime.tensorrt.cuda import Gpu
 
-__all__ = ["SCHEMA_VERSION", "BuiltFor", "read_sidecar", "sidecar_path", "write_sidecar"]
+__all__ = ["BatchRange", "BuiltFor", "SCHEMA_VERSION", "Shapes", "read_sidecar", "sidecar_path", "write_sidecar"]
+
+LARGEST = 4096
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """The shapes of one input in an optimisation profile, batch included."""
+
+    min: tuple[int, ...]
+    opt: tuple[int, ...]
+    """The shape that the engine is tuned for."""
+    max: tuple[int, ...]
+    """Largest; memory is allocated for it."""
+
+
+@dataclass(frozen=True)
+class BatchRange:
+    """Batch sizes of an engine."""
+
+    min: int = 1
+    opt: int = 1
+    """The size that the engine is tuned for."""
+    max: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> BatchRange:
+        """Read ``1`` or ``1:4:8`` (smallest, tuned for, largest).
+
+        Raises:
+            ConfigError: something else.
+        """
+        parts = text.split(":")
+        if len(parts) not in (1, 3) or not all(part.isascii() and part.isdecimal() for part in parts):
+            raise ConfigError(f"--batch: expected one size such as 1, or min:opt:max such as 1:4:8, got {text!r}")
+        sizes = [int(part) for part in parts]
+        low, best, high = sizes * 3 if len(sizes) == 1 else sizes
+        if not 1 <= low <= best <= high <= LARGEST:
+            raise ConfigError(f"--batch: expected 1 <= min <= opt <= max <= {LARGEST}, got {text!r}")
+        return cls(low, best, high)
+
+    @property
+    def static(self) -> bool:
+        """Whether there is one size only; its inference can then be replayed as a CUDA graph."""
+        return self.min == self.max
+
+    def __str__(self) -> str:
+        return str(self.min) if self.static else f"{self.min}:{self.opt}:{self.max}"
+
+    def shapes(self, name: str, shape: Sequence[int]) -> Shapes:
+        """Return the profile of one input with its shape in the network; -1 marks a dynamic dimension.
+
+        Raises:
+            BundleError: another dimension than the first is dynamic.
+            ConfigError: the first one is fixed to another size than the requested one.
+        """
+        dims = tuple(int(size) for size in shape)
+        loose = [axis for axis, size in enumerate(dims) if size < 0 and axis]
+        if loose or not dims:
+            what = f"dimensions {loose} are dynamic" if loose else "it is a single number"
+            raise BundleError(
+                f"Input {name}: expected (batch, ...) with a dynamic batch alone, got {list(dims)}: {what}. "
+                "Export the ONNX file again with python -m export."
+            )
+        if dims[0] >= 0:
+            if not self.static or dims[0] != self.min:
+                raise ConfigError(
+                    f"Input {name} has the fixed batch size {dims[0]} in the ONNX file, --batch asks for {self}. "
+                    f"Give --batch {dims[0]}, or export a file with a dynamic batch."
+                )
+            return Shapes(dims, dims, dims)
+        return Shapes(*((size, *dims[1:]) for size in (self.min, self.opt, self.max)))
+
 
 SCHEMA_VERSION = 1
-"""Version of the sidecar's schema."""
 _LARGEST = 1 << 20
 _RETRY = "Build the engine again with: mmkeras build-engine BUNDLE"
 
@@ -34,11 +105,8 @@ class BuiltFor:
     engine_sha256: str
     """Hex digest of the engine."""
     engine_bytes: int
-    """Its size."""
     library: str
-    """``tensorrt`` or ``tensorrt-rtx``."""
     library_version: str
-    """Version that built it."""
     gpu: str
     """Name of the GPU it was built on; empty where tensorrt-rtx built it without one."""
     compute_capability: str
@@ -48,9 +116,8 @@ class BuiltFor:
     onnx_sha256: str
     """Hex digest of that file."""
     precision: str
-    """As the manifest names it; empty where the ONNX file was given alone."""
+    """Precision in the manifest; empty for an ONNX file outside a bundle."""
     profile: dict[str, Shapes]
-    """Shapes by input."""
     workspace_mib: int = 0
     """Limit of the scratch memory in MiB; 0 for the library's own."""
     dla: int = -1
@@ -60,16 +127,9 @@ class BuiltFor:
     tf32: bool = False
     """Whether float32 may be multiplied with 10 bits of mantissa."""
     build_seconds: float = 0.0
-    """How long the build took."""
 
     def mismatches(self, library: str, version: str, gpu: Gpu | None) -> list[str]:
-        """Return why the engine cannot run here; none when it can.
-
-        Args:
-            library: name of the library that is to run it.
-            version: its version.
-            gpu: the GPU that is to run it.
-        """
+        """Return why the engine cannot run with a library and GPU; empty when it can."""
         found = []
         if library != self.library:
             found.append(f"it was built by {self.library} {self.library_version}, here is {library} {version}")
@@ -108,27 +168,21 @@ def write_sidecar(engine: Path, built: BuiltFor) -> Path:
 
 
 def read_sidecar(engine: Path, *, check: bool = True) -> BuiltFor:
-    """Read and check the sidecar of an engine.
-
-    Args:
-        engine: the engine's file.
-        check: whether the engine must be the file that the sidecar describes, by its hash.
+    """Read and check the sidecar of an engine; ``check`` compares the engine's hash, too.
 
     Raises:
-        BundleError: missing, cut off, of another schema, with a wrong key or type; or the engine is another file.
+        BundleError: missing, truncated, of another schema, with a wrong key or type; or the engine is another file.
     """
     path = sidecar_path(engine)
     try:
         if path.stat().st_size > _LARGEST:
             raise BundleError(f"{path}: expected a few kilobytes of JSON, got {path.stat().st_size} bytes. {_RETRY}")
-        value = parse_json(path.read_text(encoding="utf-8"))
+        value = read_json(path, BundleError, _RETRY)
     except FileNotFoundError as error:
         raise BundleError(
             f"{engine} has no {path.name} beside it, which says what it was built for, and so it is not loaded: an "
             f"engine of another GPU or TensorRT ends the process. {_RETRY}"
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"{path} cannot be read as JSON: {error}. {_RETRY}") from error
     built = _parse(value, path)
     if check:
         try:
@@ -143,63 +197,24 @@ def read_sidecar(engine: Path, *, check: bool = True) -> BuiltFor:
     return built
 
 
-def _parse(value: Any, path: Path) -> BuiltFor:
-    if not isinstance(value, dict):
-        raise BundleError(f"{path}: expected an object, got {type(value).__name__}. {_RETRY}")
-    if value.get("schema_version") != SCHEMA_VERSION:
-        got = value.get("schema_version")
-        raise BundleError(f"{path}: schema_version: expected {SCHEMA_VERSION}, got {got!r:.40}. {_RETRY}")
-    fields = {}
-    for name, kind in _TYPES.items():
-        if name not in value:
-            raise BundleError(f"{path}: {name}: missing. {_RETRY}")
-        # bool is an int in Python.
-        item = value[name]
-        fits = isinstance(item, (int, float) if kind is float else kind)
-        if not fits or isinstance(item, bool) != (kind is bool):
-            raise BundleError(f"{path}: {name}: expected {kind.__name__}, got {item!r:.60}. {_RETRY}")
-        fields[name] = item
-    unknown = sorted(value.keys() - _TYPES.keys() - {"schema_version"})
-    if unknown:
-        raise BundleError(f"{path}: {unknown[0]!r:.60}: unknown key. {_RETRY}")
-    return BuiltFor(**{**fields, "profile": _profile(fields["profile"], path)})
-
-
-_TYPES: dict[str, type] = {
-    "engine_sha256": str,
-    "engine_bytes": int,
-    "library": str,
-    "library_version": str,
-    "gpu": str,
-    "compute_capability": str,
-    "onnx": str,
-    "onnx_sha256": str,
-    "precision": str,
-    "profile": dict,
-    "workspace_mib": int,
-    "dla": int,
-    "version_compatible": bool,
-    "tf32": bool,
-    "build_seconds": float,
-}
-
-
-def _profile(value: dict[str, Any], path: Path) -> dict[str, Shapes]:
-    shapes = {}
-    for name, item in value.items():
-        if not isinstance(item, dict) or item.keys() != {"min", "opt", "max"}:
-            raise BundleError(f"{path}: profile.{name:.60}: expected min, opt and max, got {item!r:.60}. {_RETRY}")
-        for key, dims in item.items():
-            if not isinstance(dims, list) or not dims or not all(type(d) is int and 0 < d < 1 << 31 for d in dims):
-                raise BundleError(f"{path}: profile.{name:.60}.{key}: expected sizes, got {dims!r:.60}. {_RETRY}")
-        shape = Shapes(*(tuple(item[key]) for key in ("min", "opt", "max")))
-        same = len(shape.min) == len(shape.opt) == len(shape.max)
-        if not same or not all(a <= b <= c for a, b, c in zip(shape.min, shape.opt, shape.max, strict=True)):
-            raise BundleError(f"{path}: profile.{name:.60}: expected min <= opt <= max, got {item!r:.80}. {_RETRY}")
-        shapes[name] = shape
-    if not shapes:
+def _parse(value: dict[str, Any], path: Path) -> BuiltFor:
+    version = value.pop("schema_version", None)
+    if type(version) is not int or version != SCHEMA_VERSION:
+        raise BundleError(f"{path}: schema_version: expected {SCHEMA_VERSION}, got {version!r:.40}. {_RETRY}")
+    missing = [field.name for field in fields(BuiltFor) if field.name not in value]
+    if missing:
+        raise BundleError(f"{path}: {missing[0]}: missing. {_RETRY}")
+    built = Checked(str(path), BundleError, _RETRY).build(BuiltFor, value)
+    for name, shapes in built.profile.items():
+        sizes = (shapes.min, shapes.opt, shapes.max)
+        if not all(dims and all(0 < size < 1 << 31 for size in dims) for dims in sizes):
+            raise BundleError(f"{path}: profile.{name:.60}: expected sizes, got {sizes!r:.80}. {_RETRY}")
+        ranks = {len(dims) for dims in sizes}
+        if len(ranks) > 1 or not all(low <= best <= high for low, best, high in zip(*sizes, strict=True)):
+            raise BundleError(f"{path}: profile.{name:.60}: expected min <= opt <= max, got {sizes!r:.80}. {_RETRY}")
+    if not built.profile:
         raise BundleError(f"{path}: profile: expected at least one input, got none. {_RETRY}")
-    return shapes
+    return built
 
 
 def _numbers(version: str) -> tuple[int, ...]:

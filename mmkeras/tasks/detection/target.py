@@ -50,7 +50,7 @@ def encode_target(
     Args:
         target: ``{"boxes": [...], "camera": pose camera -> ego}``. A pose is a `Pose` or seven numbers (tx, ty, tz, qw,
             qx, qy, qz); without one the default counts. Boxes are in the ego frame of this frame, either objects such
-            as `mmkeras.driving.drives.boxes.Box` or dicts with the same names::
+            as `mmkeras.driving.drives.snapshot.Box` or dicts with the same names::
 
                 {"name": "car",                   # the class
                  "centre": [x, y, z], "size": [width, length, height],     # m

@@ -1,4 +1,4 @@
-"""How workers agree to stop after the same step: one that leaves earlier would leave the others waiting for it."""
+"""How workers agree to stop after the same step: if one left earlier, the others would wait for it."""
 
 from __future__ import annotations
 
@@ -11,31 +11,29 @@ __all__ = ["Agreement"]
 
 
 class Agreement:
-    """A wish of any worker, which all learn of in the same training step.
+    """A request of any worker, known to all in the same training step.
 
-    Each step adds up the wishes of all replicas; it costs a number in an all-reduce.
-
-    Args:
-        every: steps between two looks at the sum; looking waits for the device.
+    Each step adds up the requests of all replicas in an all-reduce of one number. The sum is read once per ``every``
+    steps, because reading waits for the device.
     """
 
     def __init__(self, every: int = 1) -> None:
         with tf.device("CPU:0"):
-            self._wish = tf.Variable(0.0, trainable=False, name="wish_to_stop")
-            self._sum = tf.Variable(0.0, trainable=False, name="wishes_to_stop")
+            self._request = tf.Variable(0.0, trainable=False, name="stop_requested")
+            self._sum = tf.Variable(0.0, trainable=False, name="stop_requests")
         self._every = every
         self._steps = 0
 
-    def wish(self) -> None:
-        """Ask for a stop; call between two steps."""
-        self._wish.assign(1.0)
+    def request(self) -> None:
+        """Request a stop; call between two steps."""
+        self._request.assign(1.0)
 
     def counting(self, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """Return a training step that also adds up the wishes."""
+        """Return a training step that also adds up the requests."""
 
         def counted(data: Any) -> Any:
             context = tf.distribute.get_replica_context()
-            self._sum.assign(context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(self._wish)))
+            self._sum.assign(context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(self._request)))
             return step(data)
 
         return counted

@@ -1,4 +1,4 @@
-"""How a batch is divided between replicas, and what that makes of batch size and learning rate."""
+"""How a batch is divided between replicas, and the resulting batch size and learning rate."""
 
 from __future__ import annotations
 
@@ -15,20 +15,17 @@ __all__ = ["BatchPlan", "plan_batch"]
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """Batch size and learning rate as they are."""
+    """The batch size and learning rate that are used."""
 
     kind: str
-    """What trains, in words."""
     replicas: int
     """Devices that share a batch."""
     per_replica: int
-    """Samples of a batch on each of them."""
+    """Samples of a batch on each device."""
     accumulate: int
-    """Batches behind one update of the weights."""
+    """Batches per update of the weights."""
     learning_rate: float
-    """Peak learning rate."""
     given_rate: float
-    """The same as it was configured."""
 
     @property
     def batch(self) -> int:
@@ -40,7 +37,7 @@ class BatchPlan:
         return dataclasses.replace(config, batch_size=self.batch, learning_rate=self.learning_rate)
 
     def explain(self) -> str:
-        """Return one line that says how the numbers come about."""
+        """Return one line with the numbers and their derivation."""
         batch = f"batch {self.batch}"
         if self.replicas > 1:
             batch += f" = {self.replicas} x {self.per_replica}"
@@ -53,11 +50,7 @@ class BatchPlan:
 
 
 def plan_batch(config: RunConfig, cluster: Cluster) -> BatchPlan:
-    """Divide the batch.
-
-    Raises:
-        ConfigError: the batch cannot be divided evenly, or a number is out of range.
-    """
+    """Divide the batch."""
     train, replicas = config.train, cluster.replicas
     if train.accumulate < 1:
         raise ConfigError(f"train.accumulate: expected 1 or more, got {train.accumulate}")

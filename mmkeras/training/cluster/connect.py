@@ -1,4 +1,4 @@
-"""Joins the workers of a training and holds what they share."""
+"""Joins the workers of a training, and gives them barriers and shared values."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ class Cluster:
     strategy: tf.distribute.Strategy | None = None
     """None for one device."""
     members: Members | None = None
-    """The workers, where there are several."""
 
     @property
     def rank(self) -> int:
@@ -47,7 +46,7 @@ class Cluster:
 
     @property
     def chief(self) -> bool:
-        """Whether this worker writes what the run leaves behind."""
+        """Whether this worker writes the run's files."""
         return self.rank == 0
 
     @property
@@ -62,7 +61,7 @@ class Cluster:
 
     @property
     def kind(self) -> str:
-        """What it is, in words."""
+        """A description for messages."""
         if self.strategy is None:
             return "one device"
         if self.members is None:
@@ -76,10 +75,10 @@ class Cluster:
     # === Between workers ===
 
     def barrier(self, name: str) -> None:
-        """Wait until every worker has come here; a name serves once.
+        """Wait until every worker has reached this point; a name serves once.
 
         Raises:
-            PeerLostError: one of them never will.
+            PeerLostError: a worker has died.
         """
         if self.members is None:
             return
@@ -90,7 +89,7 @@ class Cluster:
             context.context().wait_at_barrier(f"mmkeras/{name}", _DAY)
 
     def from_chief(self, key: str, value: str = "") -> str:
-        """Return the chief's ``value`` on every worker; that of the others does not count.
+        """Return the chief's ``value`` on every worker; the others' values are ignored.
 
         Raises:
             PeerLostError: the chief has died.
@@ -116,13 +115,11 @@ ALONE = Cluster()
 
 
 def connect(config: ClusterConfig, environment: Mapping[str, str] = os.environ) -> Cluster:
-    """Join the cluster that configuration and environment describe; before the first TensorFlow operation.
-
-    Waits until all workers are there.
+    """Join the cluster of configuration and environment, and wait for all workers; before any TensorFlow operation.
 
     Raises:
-        ConfigError: the environment describes no whole cluster, or devices that this machine does not have.
-        TrainingError: TensorFlow has been used already, or a worker never came.
+        ConfigError: the environment describes an incomplete cluster, or devices that this machine does not have.
+        TrainingError: TensorFlow has been used already, or a worker did not join in time.
     """
     for name in ("workers", "devices", "wait_seconds", "heartbeat_seconds"):
         if (value := getattr(config, name)) is not None and value < 1:
@@ -204,7 +201,7 @@ def _join(members: Members, config: ClusterConfig) -> Cluster:
         raise ConfigError(
             "cluster.devices: a worker of several has one CPU device; use more workers, or one with devices"
         )
-    # The service notices a machine that is gone without a word: no heartbeat for so long ends what others wait for.
+    # A machine that stops with its connections open sends no heartbeat; then the service ends all waits.
     context.context().configure_coordination_service(
         service_type="standalone",
         service_leader="/job:worker/replica:0/task:0",

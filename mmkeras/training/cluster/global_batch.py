@@ -1,11 +1,11 @@
-"""What makes training on many replicas equal to training on one: whatever looks at a batch looks at the whole one.
+"""Makes training on many replicas equal to training on one: operations on a batch use the whole one.
 
 - Batch normalization takes its moments over all replicas.
-- Random numbers (dropout) are those that a sample would get in the whole batch on one device.
+- Random numbers (dropout) are those of a sample in the whole batch on one device.
 - Losses that count something in the batch count it in the whole, and those that compare samples compare all of them
   (`mmkeras.layers.batch`).
 
-The sums of gradients over replicas are in `mmkeras.training.optimizer`. What is left is the order of
+The sums of gradients over replicas are in `mmkeras.training.optimizer`. The only difference left is the order of
 floating-point sums.
 """
 
@@ -26,11 +26,9 @@ __all__ = ["whole_batches"]
 
 @contextlib.contextmanager
 def whole_batches(model: keras.Model, per_replica: int) -> Iterator[None]:
-    """Let the training of a model inside see whole batches.
+    """Let the training of a model inside use whole batches.
 
-    Args:
-        model: made in the scope of a strategy.
-        per_replica: samples of a training batch on each replica, the same on all.
+    ``per_replica`` is the number of samples of a training batch on each replica, the same on all.
     """
     layers = [each for each in model._flatten_layers() if isinstance(each, keras.layers.BatchNormalization)]
     for layer in layers:
@@ -88,7 +86,7 @@ def _moments_of(layer: keras.layers.BatchNormalization, local: Callable[..., Any
     """Return moments (C,) over the batches of all replicas, which must be of one size.
 
     Keras' own ``synchronized`` subtracts the square of the mean from the mean of squares, which loses digits that one
-    process keeps, and asks the other replicas three times. Here each puts its moments into a row of its own.
+    process keeps, and communicates three times. Here each replica puts its moments into a row of its own.
     """
 
     def moments(inputs: tf.Tensor, mask: Any) -> tuple[tf.Tensor, tf.Tensor]:
@@ -111,10 +109,10 @@ def _moments_of(layer: keras.layers.BatchNormalization, local: Callable[..., Any
 
 @contextlib.contextmanager
 def _random_numbers(per_replica: int) -> Iterator[None]:
-    """Let Keras' random operations draw what a replica's samples get in the whole batch.
+    """Let Keras' random operations draw the numbers of a replica's samples in the whole batch.
 
-    Where the first dimension is no multiple of a replica's batch, the numbers are not the samples', and are the same on
-    all replicas.
+    Where the first dimension is not a multiple of a replica's batch, the numbers do not belong to samples, and are the
+    same on all replicas.
     """
     random = keras.src.backend.random
     names = ("dropout", "uniform", "normal")
@@ -125,7 +123,7 @@ def _random_numbers(per_replica: int) -> Iterator[None]:
         if context is None or not isinstance(samples, int) or not samples or samples % per_replica:
             return None
         seed = random._cast_seed(random.draw_seed(seed))
-        # A batch that a model holds twice or more is whole after whole.
+        # A model may repeat the batch, one whole copy after another.
         replica, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
         part = (per_replica, *shape[1:])
         firsts = [(whole * replicas + replica) * per_replica for whole in range(samples // per_replica)]

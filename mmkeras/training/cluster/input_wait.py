@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a worker that is not the chief: how long it waits for its input."""
+"""TensorBoard's chart of a worker that is not the chief: its share of time spent waiting for input."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ __all__ = ["InputWait"]
 
 
 class InputWait(keras.callbacks.Callback):
-    """Writes ``speed/input_wait_share`` of one worker, into the chart in which the chief's stands too.
-
-    All else is the same on every worker, and the chief alone writes it.
+    """Writes ``speed/input_wait_share`` of one worker into the chief's chart; the chief alone writes everything else.
 
     Args:
         folder: of this worker's events.
-        clock: the clock that watches its training dataset.
-        first_step: where a resumed run goes on.
+        clock: the clock of its training dataset.
+        first_step: first step of a resumed run.
         every: steps between two records.
     """
 
@@ -33,7 +31,7 @@ class InputWait(keras.callbacks.Callback):
         self._every = every
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Validation does not count."""
+        """Start an interval, so that validation does not count."""
         self._restart()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -43,13 +41,13 @@ class InputWait(keras.callbacks.Callback):
             self._record()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Record what is left."""
+        """Record the remaining steps."""
         if self._step > self._interval_step:
             self._record()
         self._writer.flush()
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Write what is left."""
+        """Flush the writer."""
         self._writer.flush()
 
     def _record(self) -> None:

@@ -1,11 +1,10 @@
-"""Two faults of Keras 3 on MultiWorkerMirroredStrategy, and their cure; both need several workers.
+"""Fixes two faults of Keras 3 on MultiWorkerMirroredStrategy; both need several workers.
 
 1. ``fit`` reduces its first batch, values of several replicas, outside of them: "Attempt to convert a value (PerReplica
    ...) to a Tensor".
 2. It takes the mean of each scalar of a step's logs over replicas along axis 0: "Invalid reduction dimension 0".
 
-Keras itself is asked whether it still has them (seen in 3.15), with a strategy that only takes notes; what is mended is
-left alone.
+A strategy that only records calls tests whether Keras still has them (seen in 3.15); otherwise Keras is not changed.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["cured", "reduces_scalars_by_axis", "reduces_the_first_batch", "replaced_methods"]
+__all__ = ["faults_fixed", "reduces_scalars_by_axis", "reduces_the_first_batch", "replaced_methods"]
 
 
-class _Notes(tf.distribute.MultiWorkerMirroredStrategy):
-    """Writes down what it is asked to reduce; joins no cluster."""
+class _Recorder(tf.distribute.MultiWorkerMirroredStrategy):
+    """Records the axes of its reductions; joins no cluster."""
 
     def __init__(self) -> None:
         self.axes: list[int | None] = []
@@ -47,10 +46,12 @@ def reduces_the_first_batch() -> bool:
     build = getattr(keras.Model, "_maybe_symbolic_build", None)
     if build is None:
         return False
-    notes = _Notes()
-    asking = SimpleNamespace(_distribute_strategy=notes, distribute_strategy=notes, _symbolic_build=lambda **_: None)
-    build(asking, iterator=[(0, 0, iter([PerReplica([tf.zeros((2, 1))])]))])
-    return bool(notes.axes)
+    recorder = _Recorder()
+    model = SimpleNamespace(
+        _distribute_strategy=recorder, distribute_strategy=recorder, _symbolic_build=lambda **_: None
+    )
+    build(model, iterator=[(0, 0, iter([PerReplica([tf.zeros((2, 1))])]))])
+    return bool(recorder.axes)
 
 
 def reduces_scalars_by_axis() -> bool:
@@ -59,18 +60,16 @@ def reduces_scalars_by_axis() -> bool:
         from keras.src.backend.tensorflow.trainer import reduce_per_replica
     except ImportError:
         return False
-    notes = _Notes()
-    reduce_per_replica(tf.constant(1.0), notes, "auto")
-    return 0 in notes.axes
+    recorder = _Recorder()
+    reduce_per_replica(tf.constant(1.0), recorder, "auto")
+    return 0 in recorder.axes
 
 
 @contextlib.contextmanager
-def cured(model: keras.Model, element: Any) -> Iterator[None]:
-    """Let ``fit`` and ``evaluate`` of a model inside train on several workers.
+def faults_fixed(model: keras.Model, element: Any) -> Iterator[None]:
+    """Let ``fit`` and ``evaluate`` of a compiled model inside train on several workers.
 
-    Args:
-        model: compiled in the scope of a MultiWorkerMirroredStrategy.
-        element: specs (`tf.TensorSpec`) of a batch as one replica sees it: inputs, targets, weights.
+    ``element`` are the specs (`tf.TensorSpec`) of a replica's batch: inputs, targets, weights.
     """
     strategy = model.distribute_strategy
     replaced: dict[str, Any] = {}
@@ -90,7 +89,7 @@ def cured(model: keras.Model, element: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replaced_methods(model: keras.Model, methods: dict[str, Any]) -> Iterator[None]:
-    """Give one model other methods for a while, and have its steps traced anew before and after."""
+    """Replace methods of one model, and trace its steps anew before and after."""
     before = {name: vars(model)[name] for name in methods if name in vars(model)}
     vars(model).update(methods)
     model.train_function = model.test_function = None

@@ -1,4 +1,4 @@
-"""Starts the workers of a cluster as processes of this machine, for trying out and for tests, and watches them."""
+"""Starts the workers of a cluster as processes of this machine, for trials and tests, and watches them."""
 
 from __future__ import annotations
 
@@ -23,26 +23,20 @@ from mmkeras.training.signals import give_back, take_over
 __all__ = ["LAUNCHED", "PEER_LOST", "launch"]
 
 PEER_LOST = 75
-"""Exit status of a worker that stopped because another had gone: start all of them again."""
+"""Exit status of a worker that stopped because another died: start all of them again."""
 LAUNCHED = "MMKERAS_LAUNCHED"
-"""Set in workers that were started here: their rank."""
+"""The rank, set in workers that were started here."""
 _LAST_LINES = 15
 
 
 def launch(command: Sequence[str], config: ClusterConfig, console: Console, grace: float = 20.0) -> int:
-    """Run a command once per worker and return its exit status when all have ended.
+    """Run a command once per worker and return the exit status when all have ended.
 
-    The first worker prints here. When one fails, the others notice by themselves; those that have not ended in time are
-    ended. Ctrl-C and SIGTERM go to all of them, a second one ends them.
-
-    Args:
-        command: what every worker runs.
-        config: how many, and whether each gets cores of its own.
-        console: where the end is told.
-        grace: seconds, beyond those without a heartbeat, that workers have to stop after one has failed.
+    The first worker prints here. When one fails, the others notice; those that do not stop within ``grace`` seconds
+    beyond the time without a heartbeat are killed. Ctrl-C and SIGTERM go to all of them, a second one kills them.
 
     Returns:
-        0; or the status of the worker that failed first of its own accord, 1 where a signal ended it.
+        0; or the status of the first worker that failed by itself, 1 where a signal killed it.
 
     Raises:
         ConfigError: more pinned workers than cores.
@@ -65,22 +59,22 @@ def launch(command: Sequence[str], config: ClusterConfig, console: Console, grac
             if config.pin:
                 environment["MMKERAS_CORES"] = ",".join(map(str, cores[rank * share : (rank + 1) * share]))
             streams: dict[str, Any] = {} if rank == 0 else {"stdout": logs[rank], "stderr": subprocess.STDOUT}
-            # A session of its own: a signal that the terminal sends to all would come twice.
+            # A session of its own, or a signal from the terminal would arrive twice.
             workers.append(subprocess.Popen(command, env=environment, start_new_session=True, **streams))
         stack.callback(_end, workers)
-        with _passed_on(workers) as asked:
+        with _passed_on(workers) as signals:
             failed = _watch(workers, grace=config.heartbeat_seconds + grace)
         if failed is None:
             return 0
-        if asked and workers[failed].returncode in (130, -signal.SIGINT, -signal.SIGTERM):
+        if signals and workers[failed].returncode in (130, -signal.SIGINT, -signal.SIGTERM):
             return 130
-        _tell(workers, failed, (outputs / f"{failed}.log").read_bytes(), console)
+        _report(workers, failed, (outputs / f"{failed}.log").read_bytes(), console)
         status = workers[failed].returncode
         return int(status) if status > 0 else 1
 
 
 def _watch(workers: Sequence[subprocess.Popen[bytes]], grace: float) -> int | None:
-    """Wait for all and return which failed first; of several in the same moment one that did not blame another."""
+    """Wait for all and return which failed first; of several at once, one that did not stop because of another."""
     failed: dict[int, float] = {}
     while any(worker.poll() is None for worker in workers):
         for rank, worker in enumerate(workers):
@@ -94,15 +88,15 @@ def _watch(workers: Sequence[subprocess.Popen[bytes]], grace: float) -> int | No
     return min(own or ranks, key=lambda rank: failed.get(rank, float("inf")), default=None)
 
 
-def _tell(workers: Sequence[subprocess.Popen[bytes]], failed: int, output: bytes, console: Console) -> None:
+def _report(workers: Sequence[subprocess.Popen[bytes]], failed: int, output: bytes, console: Console) -> None:
     status = workers[failed].returncode
     how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
     lines = output.decode("utf-8", errors="replace").strip().splitlines()[-_LAST_LINES:]
     if lines:
         console.print(f"Worker {failed} printed last:", style="bold")
         console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
-    said = f"Worker {failed} {how}; all workers have stopped."
-    console.print(said, style="bold red", highlight=False, soft_wrap=True)
+    ending = f"Worker {failed} {how}; all workers have stopped."
+    console.print(ending, style="bold red", highlight=False, soft_wrap=True)
     if status < 0 or status == PEER_LOST:
         console.print("Go on from the last checkpoint with the same command and --resume alone.", highlight=False)
 
@@ -110,23 +104,23 @@ def _tell(workers: Sequence[subprocess.Popen[bytes]], failed: int, output: bytes
 @contextmanager
 def _passed_on(workers: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
     """Pass SIGINT and SIGTERM on to all workers."""
-    asked: list[int] = []
+    signals: list[int] = []
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
+        signals.append(number)
         for worker in workers:
             if worker.poll() is None:
-                worker.send_signal(signal.SIGKILL if len(asked) > 2 else number)
+                worker.send_signal(signal.SIGKILL if len(signals) > 2 else number)
 
     previous = take_over(pass_on)
     try:
-        yield asked
+        yield signals
     finally:
         give_back(previous)
 
 
 def _end(workers: Sequence[subprocess.Popen[bytes]]) -> None:
-    """End what still runs: first politely, then at once."""
+    """End running workers with SIGTERM, and those that still run after 5 s with SIGKILL."""
     running = [worker for worker in workers if worker.poll() is None]
     for worker in running:
         worker.terminate()

@@ -1,4 +1,4 @@
-"""Keeps what a worker prints in the run's folder, whoever else listens to it."""
+"""Keeps a worker's output in the run's folder, and shows it as before."""
 
 from __future__ import annotations
 
@@ -20,16 +20,10 @@ _listeners: list[subprocess.Popen[bytes]] = []
 
 
 def keep_log(path: Path, console: Console) -> Console:
-    """Let everything that this process prints from now on also go to a file, what C++ prints and tracebacks too.
+    """Write everything that this process prints from now on also to a file, including C++ output and tracebacks.
 
-    A terminal stays one, for its progress bars: there only what goes through the console is kept.
-
-    Args:
-        path: the file; appended to, since a resumed run goes on with it.
-        console: of the process.
-
-    Returns:
-        The console to use from now on.
+    The file is appended to, because a resumed run continues it. A terminal stays one, for its progress bars: there only
+    the output of the returned console, which replaces the given one, is kept.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if console.is_terminal:

@@ -1,4 +1,4 @@
-"""Who takes part in a training: read from what the scheduler puts into the environment.
+"""The workers of a training, read from the scheduler's environment.
 
 | from | variables |
 |---|---|
@@ -6,7 +6,7 @@
 | Kubernetes indexed Job, JobSet | ``MMKERAS_WORKERS``, ``MMKERAS_HOSTS``, ``JOB_COMPLETION_INDEX`` |
 | Slurm | ``SLURM_STEP_NODELIST`` and others of ``srun`` |
 
-The first that names workers counts. An empty variable, a ``TF_CONFIG`` without workers and a list of one are no
+The first that names workers counts. An empty variable, a ``TF_CONFIG`` without workers and a list of one are not a
 cluster.
 """
 
@@ -23,7 +23,7 @@ from mmkeras.training.cluster import slurm
 __all__ = ["PORT", "Members", "find_members"]
 
 PORT = 12355
-"""Port that workers listen on where nothing names one."""
+"""Default port of the workers."""
 
 
 @dataclass(frozen=True)
@@ -33,28 +33,20 @@ class Members:
     hosts: tuple[str, ...]
     """``host:port`` of every worker; the first is the chief."""
     rank: int
-    """Number of this worker."""
     origin: str
-    """Where it was read from, for messages."""
+    """Its source, for messages."""
     local_rank: int = 0
-    """Number of this worker among those of its machine."""
     local_count: int = 1
     """Workers on its machine."""
-
-    def tf_config(self) -> str:
-        """Return the ``TF_CONFIG`` of this worker."""
-        return json.dumps({"cluster": {"worker": list(self.hosts)}, "task": {"type": "worker", "index": self.rank}})
 
 
 def find_members(environment: Mapping[str, str], port: int | None = None) -> Members | None:
     """Return the workers that the environment describes, or None where it describes no cluster.
 
-    Args:
-        environment: usually ``os.environ``.
-        port: that workers listen on, where the environment names hosts only.
+    ``port`` is used where the environment names hosts only.
 
     Raises:
-        ConfigError: the environment describes a cluster, but not a whole one.
+        ConfigError: the environment describes an incomplete cluster.
     """
     members = _from_tf_config(environment.get("TF_CONFIG", ""))
     if members is not None:
@@ -144,7 +136,7 @@ def _from_hosts(environment: Mapping[str, str], port: int | None) -> Members:
 
 def _from_slurm(environment: Mapping[str, str], port: int | None) -> Members:
     tasks = slurm.read_step(environment)
-    # Steps on one machine must not meet on a port: the job's number moves it.
+    # Steps on one machine must not share a port: it is shifted by the job's number.
     base = port or PORT + 16 * (tasks.job % 2048)
     seen: dict[str, int] = {}
     hosts, local = [], []

@@ -1,4 +1,4 @@
-"""What TensorFlow says when another worker has gone, in one error that names it."""
+"""Turns TensorFlow's errors about a lost worker into one error that names it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["PeerLostError", "watched"]
 
 _TASK = re.compile(r"/task:(\d+)")
 _WORDS = ("ollective", "oordination", "heartbeat", "task:", "arrier", "recvmsg", "socket")
-"""One of these is in what TensorFlow says of other workers."""
+"""One of these occurs in TensorFlow's errors about other workers."""
 _SILENT = ("heartbeat", "Deadline", "DEADLINE")
 
 
@@ -23,7 +23,7 @@ class PeerLostError(TrainingError):
 
 @contextlib.contextmanager
 def watched(members: Members) -> Iterator[None]:
-    """Turn TensorFlow's ways to say that another worker has gone into one error.
+    """Turn TensorFlow's different errors about a lost worker into one.
 
     A killed process is noticed by its closed connections, at once; a silent one by its heartbeat, which
     `mmkeras.training.cluster.connect` sets. Either ends every operation that waits for other workers.

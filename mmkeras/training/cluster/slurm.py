@@ -1,4 +1,4 @@
-"""What ``srun`` says of a job step: its nodes in Slurm's short form, and how many tasks each has.
+"""Parses the ``srun`` variables of a job step: its nodes in Slurm's short form, and the tasks of each.
 
 Source: https://slurm.schedmd.com/srun.html, section "output environment variables".
 """
@@ -15,7 +15,7 @@ from mmkeras.core.errors import ConfigError
 __all__ = ["MOST_NODES", "Step", "expand_nodes", "expand_tasks", "read_step", "tasks_of"]
 
 MOST_NODES = 65536
-"""Nodes in a list; more than Slurm itself allows in a job is a mistake, and would fill the memory."""
+"""Most nodes in a list; more than Slurm allows in a job is a mistake, and would fill the memory."""
 MOST_TASKS = 65_536
 
 _PART = re.compile(r"\[([^\[\]]*)\]|([^\[\],\s]+)")
@@ -29,17 +29,11 @@ class Step:
     hosts: tuple[str, ...]
     """Node of every task, in the order of their numbers."""
     rank: int
-    """Number of this task."""
     job: int
-    """Number of the job."""
 
 
 def read_step(environment: Mapping[str, str]) -> Step:
-    """Read a step's tasks from its environment.
-
-    Raises:
-        ConfigError: a variable is missing or cannot be understood, or tasks are not handed out block by block.
-    """
+    """Read a step's tasks from its environment."""
     nodes = expand_nodes(_needed(environment, "SLURM_STEP_NODELIST"))
     tasks = expand_tasks(_needed(environment, "SLURM_STEP_TASKS_PER_NODE"))
     if len(tasks) != len(nodes):
@@ -53,19 +47,14 @@ def read_step(environment: Mapping[str, str]) -> Step:
 
 
 def tasks_of(environment: Mapping[str, str]) -> int:
-    """Return the tasks of the Slurm step that this process belongs to; 1 outside of one.
-
-    Raises:
-        ConfigError: the variable holds no whole number.
-    """
+    """Return the tasks of the Slurm step that this process belongs to; 1 outside of one."""
     return _number(environment, "SLURM_STEP_NUM_TASKS") if environment.get("SLURM_STEP_NUM_TASKS") else 1
 
 
 def expand_nodes(text: str) -> list[str]:
     """Return the names in a list such as ``login,gpu[01-03,7]-rack[1-2]``, in its order.
 
-    Numbers keep their leading zeros; of several brackets the last counts quickest, as in
-    ``scontrol show hostnames``.
+    Numbers keep their leading zeros; of several brackets the last counts fastest, as in ``scontrol show hostnames``.
 
     Raises:
         ConfigError: brackets that do not close, a range whose end comes before its start, or more than `MOST_NODES`.
@@ -91,11 +80,7 @@ def expand_nodes(text: str) -> list[str]:
 
 
 def expand_tasks(text: str) -> list[int]:
-    """Return the tasks of every node from a form such as ``2(x3),1``.
-
-    Raises:
-        ConfigError: it has another form.
-    """
+    """Return the tasks of every node from a form such as ``2(x3),1``."""
     counts: list[int] = []
     for entry in text.split(","):
         match = _TASKS.fullmatch(entry.strip())

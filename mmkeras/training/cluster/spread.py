@@ -1,4 +1,4 @@
-"""Gives a model's training to the replicas of a cluster: its data, its steps, and what Keras needs to manage it."""
+"""Distributes a model's training over the replicas of a cluster: its data, its steps, and fixes for Keras."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tensorflow as tf
 from mmkeras.training.cluster.agreement import Agreement
 from mmkeras.training.cluster.connect import Cluster
 from mmkeras.training.cluster.global_batch import whole_batches
-from mmkeras.training.cluster.keras_faults import cured, replaced_methods
+from mmkeras.training.cluster.keras_faults import faults_fixed, replaced_methods
 
 __all__ = ["distributed", "spread"]
 
@@ -23,12 +23,8 @@ def spread(
 ) -> Iterator[None]:
     """Let ``fit`` of a model inside train on all replicas as on one device with the whole batch.
 
-    Args:
-        model: made and compiled in the cluster's scope.
-        cluster: with a strategy; without one nothing is changed.
-        per_replica: samples of a training batch on each replica.
-        element: specs (`tf.TensorSpec`) of a batch as one replica sees it.
-        agreement: how workers agree to stop; None where nobody has to be asked.
+    The model is built and compiled in the cluster's scope. ``element`` are the specs (`tf.TensorSpec`) of a replica's
+    batch of ``per_replica`` samples; ``agreement`` lets workers agree to stop, None for a single worker.
     """
     if cluster.strategy is None:
         yield
@@ -39,16 +35,15 @@ def spread(
             counted = agreement.counting(model.train_step)
             stack.enter_context(replaced_methods(model, {"train_step": counted}))
         if cluster.members is not None:
-            stack.enter_context(cured(model, element))
+            stack.enter_context(faults_fixed(model, element))
         yield
 
 
 def distributed(cluster: Cluster, dataset: tf.data.Dataset) -> Any:
-    """Return what ``fit`` takes for a dataset whose elements are the batches of this worker's replicas, one by one.
+    """Return the argument of ``fit`` for a dataset of the batches of this worker's replicas, one by one.
 
-    Args:
-        cluster: without a strategy the dataset comes back as it is.
-        dataset: an endless one must say so by its cardinality, or every step asks all workers whether there is more.
+    Without a strategy it is the dataset itself. An endless dataset needs an infinite cardinality, or every step asks
+    all workers for more.
     """
     if cluster.strategy is None:
         return dataset

@@ -13,9 +13,8 @@ from PIL import Image
 from mmkeras.core.console import Console
 from mmkeras.core.errors import DataError
 from mmkeras.driving.drives.alignment import best_turn, measure
-from mmkeras.driving.drives.boxes import Box
 from mmkeras.driving.drives.calibration import check, inspect
-from mmkeras.driving.drives.snapshot import Snapshot
+from mmkeras.driving.drives.snapshot import Box, Snapshot
 from mmkeras.media.geometry import Pose
 from mmkeras.modalities.radar.spec import rotated
 

@@ -111,7 +111,7 @@ def test_frames(both):
 
 
 def test_classes_and_splits(devkit):
-    from mmkeras.driving.drives.boxes import CATEGORIES, category_to_class
+    from mmkeras.driving.drives.snapshot import CATEGORIES, category_to_class
 
     utils = devkit("nuscenes.eval.detection.utils")
     for category, name in CATEGORIES.items():

@@ -7,11 +7,11 @@ from mmkeras.driving.simulation import SimulationConfig
 from mmkeras.driving.simulation.agents import KINDS, new_agent
 from mmkeras.driving.simulation.camera import View, clip_near, mounting
 from mmkeras.driving.simulation.canvas import FIRST, GROUND, SKY, Canvas, Shading
-from mmkeras.driving.simulation.conditions import Conditions, SceneRequest
+from mmkeras.driving.simulation.config import Conditions, SceneRequest
 from mmkeras.driving.simulation.exposure import expose
 from mmkeras.driving.simulation.painting import Painter
+from mmkeras.driving.simulation.scene_writer import sight
 from mmkeras.driving.simulation.shapes import agent_mesh
-from mmkeras.driving.simulation.visibility import sight
 from mmkeras.driving.simulation.weather import atmosphere
 from mmkeras.driving.simulation.world import build_world
 from mmkeras.media.geometry import Pose

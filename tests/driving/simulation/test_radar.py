@@ -8,10 +8,10 @@ import pytest
 
 from mmkeras.driving.simulation import SimulationConfig
 from mmkeras.driving.simulation.agents import KINDS, new_agent
-from mmkeras.driving.simulation.conditions import Conditions, SceneRequest
+from mmkeras.driving.simulation.config import Conditions, SceneRequest
 from mmkeras.driving.simulation.dynamics import Tracks
 from mmkeras.driving.simulation.radar import Returns, sweep_all
-from mmkeras.driving.simulation.radar_file import RECORD, sweep_file
+from mmkeras.driving.simulation.scene_writer import RECORD, sweep_file
 from mmkeras.driving.simulation.world import build_world
 
 CONFIG = SimulationConfig(radar_clutter=0.0)

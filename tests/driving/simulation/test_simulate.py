@@ -11,7 +11,7 @@ import pytest
 
 from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.driving.simulation import SimulationConfig, simulate
-from mmkeras.driving.simulation.conditions import plan_scenes
+from mmkeras.driving.simulation.config import plan_scenes
 from mmkeras.driving.simulation.simulate import simulate as run
 
 TINY = SimulationConfig(

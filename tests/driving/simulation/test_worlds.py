@@ -5,7 +5,7 @@ import pytest
 
 from mmkeras.driving.simulation import SimulationConfig
 from mmkeras.driving.simulation.agents import KINDS
-from mmkeras.driving.simulation.conditions import plan_scenes
+from mmkeras.driving.simulation.config import plan_scenes
 from mmkeras.driving.simulation.roads import Ground, Road
 from mmkeras.driving.simulation.world import World, build_world
 

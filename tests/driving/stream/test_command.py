@@ -152,7 +152,7 @@ def test_a_packed_bundle_finds_the_command_by_its_name(detector_bundle: Path, tm
 
 @pytest.mark.parametrize("mp4", [True, False])
 def test_videos_can_be_played(tmp_path: Path, mp4: bool):
-    from mmkeras.driving.stream.video import write_video
+    from mmkeras.driving.stream.drawing import write_video
 
     if mp4:
         pytest.importorskip("av")

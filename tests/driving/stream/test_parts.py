@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmkeras.driving.stream.buffers import EgoTrack, SweepBuffer
+from mmkeras.driving.stream.intake import TimeBase
 from mmkeras.driving.stream.sensors import Sensor
-from mmkeras.driving.stream.statistics import Statistics
-from mmkeras.driving.stream.timebase import TimeBase
+from mmkeras.driving.stream.stream import Statistics
 from mmkeras.media.geometry import Pose
 from tests.driving.stream.vehicle import START, sweep
 

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 from export.calibration import prepare_calibration, save_calibration
-from export.calibration.audit import audit, split_samples
+from export.calibration.audit import audit, coverage_warnings, overlap_warnings, shared_samples, split_samples
 from export.calibration.calibration import Calibration
-from export.calibration.coverage import coverage_warnings
-from export.calibration.overlap import overlap_warnings, shared_samples
 from export.verification.scenarios import ALL, Scenario, ScenarioInputs
 from mmkeras.core.errors import ExportError
 from mmkeras.data.read import read_samples

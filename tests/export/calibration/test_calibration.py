@@ -13,16 +13,12 @@ def make(count: int = 7) -> Calibration:
     return Calibration(inputs, tuple(map(str, range(count))), "train", {"class": {"a": count}})
 
 
-def test_samples_come_one_by_one_and_in_halves():
+def test_samples_come_one_by_one():
     calibration = make()
     batches = list(calibration.batches())
     assert len(batches) == len(calibration) == 7
     assert batches[2]["points"].shape == (1, 3, 2)
     assert (np.concatenate([batch["points"] for batch in batches]) == calibration.inputs["points"]).all()
-    first, second = calibration.split_halves()
-    assert (len(first["points"]), len(second["points"])) == (4, 3)
-    both = np.concatenate([first["points"], second["points"]])
-    assert sorted(both[:, 0, 0]) == sorted(calibration.inputs["points"][:, 0, 0])
 
 
 def test_the_fingerprint_tells_names_shapes_dtypes_and_values_apart():

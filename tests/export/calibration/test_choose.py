@@ -6,8 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from export.calibration.choose import assign_scenarios, choose_calibration, choose_samples
-from export.calibration.spread import choose_positions, fill
+from export.calibration.choose import assign_scenarios, choose_calibration, choose_positions, choose_samples, fill
 from export.calibration.traits import Traits, length_bins, read_traits
 from export.source import Sample
 from export.verification.scenarios import scenarios

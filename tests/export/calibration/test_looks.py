@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from export.calibration.audit import check_looks
 from export.calibration.checks import Check
-from export.calibration.looks import check_looks
 from mmkeras.media.points.radar_cloud import POINT_FIELDS
 from mmkeras.modalities.image.spec import Spec as ImageSpec
 from mmkeras.modalities.radar.spec import Spec as RadarSpec

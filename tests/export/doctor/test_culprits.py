@@ -12,7 +12,7 @@ from keras import layers, ops
 
 from export.doctor.converter import Converter
 from export.doctor.culprits import MOST, culprits
-from export.doctor.tracing import save_frozen
+from export.doctor.litert import save_frozen
 from export.doctor.verdicts import Verdict
 from mmkeras.core.errors import ExportError
 from tests.export.doctor.conftest import Apply, Examine, only, told

@@ -9,7 +9,7 @@ import pytest
 
 from export.doctor.converter import Converter
 from export.doctor.examine import examine_model
-from export.doctor.parts import parts
+from export.doctor.report import parts
 from export.doctor.verdicts import Verdict
 from mmkeras.model import build_model
 from tests.export.to_tensorrt.test_compile import TINY

@@ -17,8 +17,7 @@ from onnx.reference import ReferenceEvaluator
 
 from export.to_onnx import float16 as onnx_float16
 from export.to_onnx.float16 import Float16Quantizer, islands_of
-from export.to_onnx.islands import Island, find_islands
-from export.to_onnx.masks import hiding_nodes
+from export.to_onnx.islands import Island, find_islands, hiding_nodes
 from export.to_onnx.onnx_from_keras import check, float32_graph
 from export.to_tensorrt.lint import lint_file
 from mmkeras.core.errors import ExportError

@@ -13,8 +13,8 @@ from keras import layers
 from onnx import numpy_helper
 
 from export.to_onnx.int8 import OnnxQuantizer, weights_only
-from export.to_onnx.layers import weighted_nodes
 from export.to_onnx.onnx_from_keras import check, float32_graph
+from export.to_onnx.pairs import weighted_nodes
 from export.to_tensorrt.lint import lint_file
 from mmkeras.core.errors import ExportError
 from mmkeras.runtime.runner import runners

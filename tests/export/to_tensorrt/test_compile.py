@@ -28,7 +28,7 @@ from mmkeras.runtime.runner import runners
 from mmkeras.runtime.tensorrt.builder import BuildOptions
 from mmkeras.runtime.tensorrt.compiling import Job as BuildJob
 from mmkeras.runtime.tensorrt.compiling import compile_engine
-from mmkeras.runtime.tensorrt.profile import BatchRange
+from mmkeras.runtime.tensorrt.sidecar import BatchRange
 from tests.runtime.tensorrt.conftest import RTX, needs_rtx
 from tests.tiny import TinyDrive, tiny_drive_config, tiny_drive_inputs, tiny_inputs, tiny_model_config
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from export.to_tensorrt.lint import lint, lint_file, main, summary
-from export.to_tensorrt.operators import VERSIONS
+from export.to_tensorrt.rules import VERSIONS
 from mmkeras.core.errors import DataError
 
 FLOAT, INT32, INT64, UINT8, BOOL = (getattr(TensorProto, n) for n in ("FLOAT", "INT32", "INT64", "UINT8", "BOOL"))

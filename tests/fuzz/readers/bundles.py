@@ -19,8 +19,7 @@ from mmkeras.modalities.text.spec import Spec as TextSpec
 from mmkeras.runtime.benchmark_report import read_report, regressions, report
 from mmkeras.runtime.differences.compare import compare
 from mmkeras.runtime.differences.report import diff_tables, summary
-from mmkeras.runtime.tensorrt.profile import Shapes
-from mmkeras.runtime.tensorrt.sidecar import BuiltFor, read_sidecar, write_sidecar
+from mmkeras.runtime.tensorrt.sidecar import BuiltFor, Shapes, read_sidecar, write_sidecar
 from mmkeras.storage.files import write_json
 from mmkeras.tasks.classification.spec import Spec as TaskSpec
 from tests.fuzz.reader import Reader

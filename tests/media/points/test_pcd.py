@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from mmkeras.core.errors import DataError
-from mmkeras.media.points.lzf import decompress
-from mmkeras.media.points.pcd import header_length, read_pcd, write_pcd
+from mmkeras.media.points.pcd import decompress, header_length, read_pcd, write_pcd
 
 FIXTURES = "radar/pypcd4_fixtures_BSD3/tests/pcd"
 HEADER = {

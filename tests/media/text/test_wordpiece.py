@@ -5,8 +5,7 @@ from hypothesis import given, settings
 from tokenizers.models import WordPiece
 
 from mmkeras.media.text.characters import MAX_WORD_BYTES, words
-from mmkeras.media.text.vocabulary import SPECIAL_TOKENS, UNK
-from mmkeras.media.text.wordpiece import pieces
+from mmkeras.media.text.vocabulary import SPECIAL_TOKENS, UNK, pieces
 from tests.media.text.strings import LONG, TEXTS, vocabulary
 
 IDS = {token: i for i, token in enumerate((*SPECIAL_TOKENS, "un", "##aff", "##able", "##a", "a", "aff", "##ffa", "é"))}

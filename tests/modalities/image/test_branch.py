@@ -8,8 +8,7 @@ import pytest
 
 from mmkeras.core.errors import ConfigError
 from mmkeras.layers.keras_files import load_weights
-from mmkeras.modalities.image.arrangement import scale_as_trained
-from mmkeras.modalities.image.branch import build
+from mmkeras.modalities.image.branch import build, scale_as_trained
 from mmkeras.modalities.image.edge import edge_backbone
 from mmkeras.modalities.image.spec import Config
 

@@ -8,8 +8,7 @@ import pytest
 
 from mmkeras.core.errors import ConfigError
 from mmkeras.layers.tokens import Tokens
-from mmkeras.modalities.image.branch import build
-from mmkeras.modalities.image.pyramid import merge_pyramid
+from mmkeras.modalities.image.branch import build, merge_pyramid
 from mmkeras.modalities.image.spec import Config
 
 EDGE: dict[str, Any] = {"size": (32, 64), "architecture": "edge", "width_factor": 0.25, "depth_factor": 0.3}

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from mmkeras.core.errors import ConfigError
-from mmkeras.modalities.radar.branch import CENTRES, SCALES, UNITS, build
-from mmkeras.modalities.radar.drawing import BEYOND, SPREAD, DrawnPoints
+from mmkeras.modalities.radar.branch import BEYOND, CENTRES, SCALES, SPREAD, UNITS, DrawnPoints, build
 from mmkeras.modalities.radar.spec import FEATURES, Config, Spec
 from tests.modalities.radar.points import random_points
 

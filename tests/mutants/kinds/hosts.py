@@ -131,7 +131,7 @@ def _case_kept() -> Iterator[None]:
 
 def _preprocess_as(spec: Any, value: Any) -> Tensors:
     from mmkeras.media.text.characters import words
-    from mmkeras.media.text.wordpiece import pieces
+    from mmkeras.media.text.vocabulary import pieces
 
     room = spec.max_length - 2
     unknown = spec.ids["[UNK]"]

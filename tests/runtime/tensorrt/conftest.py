@@ -11,8 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mmkeras.runtime.tensorrt.cuda import gpus, why_no_gpu
 from mmkeras.runtime.tensorrt.library import why_not_here
-from mmkeras.runtime.tensorrt.profile import Shapes
-from mmkeras.runtime.tensorrt.sidecar import BuiltFor
+from mmkeras.runtime.tensorrt.sidecar import BuiltFor, Shapes
 
 RTX = "tensorrt-rtx"
 needs_rtx = pytest.mark.skipif(

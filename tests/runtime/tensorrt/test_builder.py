@@ -13,8 +13,7 @@ from mmkeras.runtime.tensorrt.builder import BuildOptions, build
 from mmkeras.runtime.tensorrt.compiling import Job, compile_engine
 from mmkeras.runtime.tensorrt.cuda import gpus
 from mmkeras.runtime.tensorrt.library import Library
-from mmkeras.runtime.tensorrt.profile import BatchRange, Shapes
-from mmkeras.runtime.tensorrt.sidecar import read_sidecar
+from mmkeras.runtime.tensorrt.sidecar import BatchRange, Shapes, read_sidecar
 from tests.runtime.tensorrt.conftest import RTX, needs_no_gpu, needs_rtx, write_onnx
 from tests.runtime.tensorrt.stand_in import stand_in
 

@@ -19,8 +19,7 @@ from mmkeras.runtime.selftest import selftest
 from mmkeras.runtime.tensorrt.builder import BuildOptions
 from mmkeras.runtime.tensorrt.building import build_engine, onnx_file, rebuild_stale
 from mmkeras.runtime.tensorrt.engines import engine_files, engine_folder
-from mmkeras.runtime.tensorrt.profile import BatchRange
-from mmkeras.runtime.tensorrt.sidecar import read_sidecar, sidecar_path
+from mmkeras.runtime.tensorrt.sidecar import BatchRange, read_sidecar, sidecar_path
 from tests.runtime.tensorrt.conftest import needs_gpu, needs_no_gpu, needs_rtx
 
 pytestmark = needs_rtx

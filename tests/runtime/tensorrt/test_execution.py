@@ -16,8 +16,7 @@ from mmkeras.runtime.tensorrt import cuda, library
 from mmkeras.runtime.tensorrt.cuda import Gpu
 from mmkeras.runtime.tensorrt.execution import Execution, dtype_of
 from mmkeras.runtime.tensorrt.library import Library
-from mmkeras.runtime.tensorrt.profile import Shapes
-from mmkeras.runtime.tensorrt.sidecar import BuiltFor, write_sidecar
+from mmkeras.runtime.tensorrt.sidecar import BuiltFor, Shapes, write_sidecar
 from tests.runtime.tensorrt.machine import MATRIX, Driver, runtime
 
 CARD = Gpu(0, "Card", "8.9", 1 << 30, integrated=False)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmkeras.core.errors import BundleError, ConfigError
-from mmkeras.runtime.tensorrt.profile import BatchRange, Shapes
+from mmkeras.runtime.tensorrt.sidecar import BatchRange, Shapes
 
 
 @pytest.mark.parametrize(("text", "sizes"), [("1", (1, 1, 1)), ("8", (8, 8, 8)), ("1:4:8", (1, 4, 8))])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from mmkeras.core.errors import DataError
-from mmkeras.driving.drives.boxes import Box
+from mmkeras.driving.drives.snapshot import Box
 from mmkeras.media.geometry import Pose, box_corners
 from mmkeras.tasks.detection.boxes import pixel_boxes, to_camera_plane, to_ego_plane
 from tests.tasks.detection.maps import perfect_maps, random_boxes, spec

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from mmkeras.core.config import ClusterConfig
 from mmkeras.training.cluster.connect import connect
-from mmkeras.training.cluster.keras_faults import cured
+from mmkeras.training.cluster.keras_faults import faults_fixed
 
 SAMPLES, BATCH = 22, 8
 
@@ -52,7 +52,7 @@ def main() -> None:
         fault = ""
     except ValueError as error:
         fault = str(error)
-    with cured(trained, train.element_spec):
+    with faults_fixed(trained, train.element_spec):
         history = trained.fit(train, validation_data=validation, epochs=3, verbose=0).history
         evaluated = trained.evaluate(validation, verbose=0, return_dict=True)
     weights = [weight.tolist() for weight in trained.get_weights()]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmkeras.training.cluster.keras_faults import cured, reduces_scalars_by_axis, reduces_the_first_batch
+from mmkeras.training.cluster.keras_faults import faults_fixed, reduces_scalars_by_axis, reduces_the_first_batch
 from tests.cluster.trained import start_workers
 from tests.training.cluster import plain_worker
 
@@ -42,14 +42,14 @@ def test_a_mended_keras_is_left_alone(mended):
     assert not reduces_scalars_by_axis()
     model = plain_worker.model()
     before = dict(vars(model))
-    with cured(model, plain_worker.datasets()[0].element_spec):
+    with faults_fixed(model, plain_worker.datasets()[0].element_spec):
         assert {name: value for name, value in vars(model).items() if before.get(name) is not value} == {}
 
 
 def test_the_model_is_as_before_after_the_cure():
     model = plain_worker.model()
     before = set(vars(model))
-    with cured(model, plain_worker.datasets()[0].element_spec):
+    with faults_fixed(model, plain_worker.datasets()[0].element_spec):
         assert "train_step" in vars(model)
     assert set(vars(model)) == before
     model.fit(plain_worker.datasets()[0], shuffle=False, verbose=0)

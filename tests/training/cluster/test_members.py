@@ -105,11 +105,3 @@ def test_a_slurm_step_has_a_port_for_every_task():
     assert second is not None
     assert second.hosts[1] == "gpu01:1001"
     assert (second.local_rank, second.local_count) == (1, 2)
-
-
-def test_tf_config_is_read_back():
-    members = find_members({**STEP, "SLURM_STEP_NUM_TASKS": "3"})
-    assert members is not None
-    again = find_members({"TF_CONFIG": members.tf_config()})
-    assert again is not None
-    assert (again.hosts, again.rank) == (members.hosts, members.rank)

@@ -11,7 +11,7 @@ import pytest
 
 from mmkeras.core.components import find
 from mmkeras.core.errors import ConfigError
-from mmkeras.fusion._distance import STEPS, distances, fit
+from mmkeras.fusion._spatial import STEPS, distance_scores, distances
 from mmkeras.fusion.spatial_attention import extra_outputs
 from mmkeras.layers.tokens import Tokens
 from mmkeras.media.geometry import cell_centres
@@ -24,24 +24,24 @@ HEADS = 2
 METRES = np.array([8.0, 20.0, 45.0, 20.0], np.float32)
 
 
-def test_a_belief_fits_between_two_steps_linearly():
-    belief = np.random.default_rng(0).normal(size=(1, 3, len(STEPS))).astype("float32")
+def test_logits_are_interpolated_between_two_steps():
+    logits = np.random.default_rng(0).normal(size=(1, 3, len(STEPS))).astype("float32")
     places = np.zeros((1, 4, 3), "float32")
     places[0, :, 2] = [STEPS[4], STEPS[4] * 0.25 + STEPS[5] * 0.75, STEPS[-1] + 1, STEPS[7]]
     places[0, 3, :] = -1  # no place
-    found = np.asarray(fit(belief, places))[0]
-    np.testing.assert_allclose(found[:, 0], belief[0, :, 4], rtol=1e-4)
-    np.testing.assert_allclose(found[:, 1], belief[0, :, 4] * 0.25 + belief[0, :, 5] * 0.75, rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(found[:, 2], belief[0, :, -1], rtol=1e-4)
+    found = np.asarray(distance_scores(logits, places))[0]
+    np.testing.assert_allclose(found[:, 0], logits[0, :, 4], rtol=1e-4)
+    np.testing.assert_allclose(found[:, 1], logits[0, :, 4] * 0.25 + logits[0, :, 5] * 0.75, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(found[:, 2], logits[0, :, -1], rtol=1e-4)
     np.testing.assert_array_equal(found[:, 3], 0)
 
 
-def test_what_is_not_read_is_filled_up_with_the_belief():
-    belief = np.zeros((1, 1, len(STEPS)), "float32")
-    belief[..., 10] = 50.0
+def test_the_weight_without_a_place_goes_to_the_mean():
+    logits = np.zeros((1, 1, len(STEPS)), "float32")
+    logits[..., 10] = 50.0
     places = np.array([[[0.5, 0.5, 3.0], [-1, -1, -1]]], "float32")
     weights = np.array([[[[1.0, 0.0]], [[0.25, 0.75]], [[0.0, 0.0]]]], "float32")  # three heads
-    found = np.asarray(distances(weights, belief, places))[0, 0]
+    found = np.asarray(distances(weights, logits, places))[0, 0]
     np.testing.assert_allclose(found, [STEPS[10], 3.0, 0.25 * 3.0 + 0.75 * STEPS[10], STEPS[10]], rtol=1e-5)
 
 
@@ -77,17 +77,17 @@ def _inputs(column: float = 0.5) -> dict[str, Any]:
     }
 
 
-def _believe(model: keras.Model, metres: float) -> None:
-    """Let every cell believe in one distance, whatever it sees."""
-    outer = model.get_layer("fusion_cross_1")._belief._outer
+def _predict_distance(model: keras.Model, metres: float) -> None:
+    """Let every cell predict one distance, whatever its input."""
+    outer = model.get_layer("fusion_cross_1")._distance_logits._outer
     outer.kernel.assign(np.zeros(outer.kernel.shape))
     outer.bias.assign(40.0 - 60.0 * np.abs(STEPS - np.log(metres)))
 
 
 @pytest.mark.parametrize("metres", METRES[:3])
-def test_the_point_that_fits_the_belief_is_read(metres: float):
+def test_the_point_at_the_predicted_distance_is_read(metres: float):
     model = _model()
-    _believe(model, metres * 1.08)
+    _predict_distance(model, metres * 1.08)
     found = call(model, _inputs(cell_centres(*GRID)[1, 0]))["distances"][0]
     assert found.shape == (CELLS, 1 + HEADS)
     in_its_column = found[1::4, 1]
@@ -95,7 +95,7 @@ def test_the_point_that_fits_the_belief_is_read(metres: float):
     np.testing.assert_allclose(np.exp(found[:, 0]), metres * 1.08, rtol=0.04)
 
 
-def test_without_points_all_distances_are_the_belief():
+def test_without_points_all_distances_are_the_predicted_one():
     model = _model()
     inputs = _inputs()
     dead = {**inputs, "position": np.full((1, POINTS, 3), -1.0, "float32"), "mask": np.array([[1, 0, 0, 0]], "int32")}
@@ -136,7 +136,7 @@ def test_the_extra_outputs_are_those_without_the_other_modalities():
 
 def test_it_is_saved_with_the_model(tmp_path: Path):
     model = _model()
-    _believe(model, 31.0)
+    _predict_distance(model, 31.0)
     model.save(tmp_path / "m.keras")
     again = keras.models.load_model(tmp_path / "m.keras")
     for name, value in call(model, _inputs()).items():

@@ -1,19 +1,22 @@
-"""A fine-tuning from beginning to end: measure, tune, evaluate, measure again, say what it was worth."""
+"""Runs a fine-tuning: measure, tune, evaluate, measure again, and report the gain."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
 from rich.text import Text
 
 from export.fine_tuning.measure import Measured, change_error, measure
-from export.fine_tuning.table import REPORT_NAME, Verdict, print_table
 from export.quantization.trial import tuning_samples
 from export.source import Source, source_from_run
+from export.verification.scenarios import ALL
 from mmkeras.core.console import Console
 from mmkeras.core.errors import ConfigError
 from mmkeras.core.rounding import percent
@@ -28,7 +31,7 @@ from mmkeras.training.quantization_aware.fine_tune import (
 )
 from mmkeras.training.run import Run
 
-__all__ = ["tune"]
+__all__ = ["REPORT_NAME", "Verdict", "print_table", "tune"]
 
 
 def tune(
@@ -43,14 +46,8 @@ def tune(
 ) -> int:
     """Fine-tune a run and measure what its int8 file gained.
 
-    Args:
-        folder: the run, or with ``resume`` the fine-tuned run that was stopped.
-        options: fields of `FineTuning` besides ``parent``.
-        resume: go on.
-        out: folder of the new run.
-        samples: validation samples to measure and choose on.
-        calibration_samples: training samples to measure the ranges of activations on.
-        console: where progress and the table go.
+    With ``resume`` the folder is that of the fine-tuned run that was stopped. ``options`` are fields of `FineTuning`
+    besides ``parent``; ``samples`` validation samples are measured and chosen on.
 
     Returns:
         Exit status: 0 when it was worth it, 1 when it was not, 130 when it was stopped.
@@ -80,7 +77,7 @@ def tune(
             )
 
     def chosen_on(run: Run) -> Source:
-        # Which of two models ships is a choice, and test samples are for the proof of what was chosen.
+        # This chooses between two models; test samples are kept to verify the chosen one.
         source = source_from_run(run, samples)
         return dataclasses.replace(source, samples=tuning_samples(source, samples)[0])
 
@@ -141,9 +138,89 @@ def _beside(parent: Path) -> Path:
 
 
 def _line(metric: str, measured: Measured) -> str:
-    """Return the scores with everything there in one line."""
+    """Return the scores of the scenario ``all`` in one line."""
     whole, int8 = measured.whole
     return (
         f"{metric} {percent(whole, 2)} % in float32, {percent(int8, 2)} % with {measured.layers} layers in int8, on "
         f"{measured.samples} validation samples"
     )
+
+
+REPORT_NAME = "fine_tuning.json"
+_LOSS = 0.005
+"""Allowed loss of float32 in the metric, the same half point as for an int8 file."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Two models, each in float32 and in int8, on the same validation samples."""
+
+    metric: str
+    sign: int
+    """1 where a higher metric is better, -1 where a lower one is."""
+    before: Measured
+    after: Measured
+    error: float
+    """Standard error of the int8 files' difference in the scenario ``all``."""
+
+    @property
+    def gain(self) -> float:
+        """Gain of int8 in the scenario ``all``, as a share; positive is better."""
+        return self.sign * (self.after.int8[ALL] - self.before.int8[ALL])
+
+    @property
+    def float_gain(self) -> float:
+        """Gain of float32 in the scenario ``all``."""
+        return self.sign * (self.after.float32[ALL] - self.before.float32[ALL])
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether int8's change is within twice its standard error."""
+        return abs(self.gain) <= 2 * self.error
+
+    @property
+    def worth_it(self) -> bool:
+        """Whether int8 gained more than chance explains, and float32 lost no more than allowed."""
+        return self.gain > 0 and not self.by_chance and self.float_gain >= -_LOSS
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of ``fine_tuning.json``; metrics are shares by scenario."""
+        return {
+            "schema_version": 1,
+            "metric": self.metric,
+            "samples": self.after.samples,
+            "int8_layers": self.after.layers,
+            "before": self.before.to_json(),
+            "after": self.after.to_json(),
+            "int8_gain": self.gain,
+            "int8_gain_error": self.error,
+            "float32_gain": self.float_gain,
+            "worth_it": self.worth_it,
+        }
+
+
+def print_table(verdict: Verdict, console: Console) -> None:
+    """Print the metric of both models in every scenario, and one sentence."""
+    before, after = verdict.before, verdict.after
+    table = Table(title=f"{verdict.metric}, % (int8 - float32)", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("scenario")
+    for column in ("float32 before", "int8 before", "float32 after", "int8 after"):
+        table.add_column(column, justify="right")
+    for name in after.float32:
+        cells = []
+        for measured in (before, after):
+            whole, now = measured.float32[name], measured.int8[name]
+            cells += [percent(whole, 2), f"{percent(now, 2)} ({percent(now - whole, 2, signed=True)})"]
+        table.add_row(name, *cells)
+    console.print(table)
+    int8, float32 = ("worse" if gain < 0 else "better" for gain in (verdict.gain, verdict.float_gain))
+    console.print(
+        f"int8 is {percent(abs(verdict.gain), 2)} points {int8} than before (standard error "
+        f"{percent(verdict.error, 2)}, {after.samples} samples), float32 "
+        f"{percent(abs(verdict.float_gain), 2)} {float32}.",
+        highlight=False,
+    )
+    if verdict.worth_it:
+        return
+    why = "Chance can do as much: more --samples tell more. Until then s" if verdict.by_chance else "It did not help: s"
+    console.print(f"{why}hip the run that it began with.", style="yellow")

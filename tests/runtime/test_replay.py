@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmkeras.runtime.inputs import input_difference
+from mmkeras.runtime.replay import input_difference
 
 METRES = np.linspace(0, 250, 100, dtype=np.float32)
 PIXELS = np.arange(100, dtype=np.uint8)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mmkeras.runtime.tensorrt.layers import explain_error, keras_layer
+from mmkeras.runtime.differences.contents import explain_error, keras_layer
 
 
 @pytest.mark.parametrize(

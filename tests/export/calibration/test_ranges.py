@@ -10,8 +10,16 @@ import pytest
 
 from export.calibration import prepare_calibration
 from export.calibration.calibration import Calibration
-from export.calibration.ranges import activation_values, activations, extremes, measure_ranges
-from export.calibration.saturation import agreement, audit_ranges, fresh_inputs, saturation
+from export.calibration.ranges import (
+    activation_values,
+    activations,
+    agreement,
+    audit_ranges,
+    extremes,
+    fresh_inputs,
+    measure_ranges,
+    saturation,
+)
 from export.formats import Job
 from export.source import Source
 from export.to_litert.litert_from_saved_model import convert_saved_model

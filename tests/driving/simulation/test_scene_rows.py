@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mmkeras.driving.simulation.radar import RADARS
-from mmkeras.driving.simulation.radar_file import RECORD
+from mmkeras.driving.simulation.scene_writer import RECORD
 from mmkeras.media.geometry import Pose
 
 # Which table a token points to.
