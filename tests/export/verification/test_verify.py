@@ -11,6 +11,8 @@ from export.source import Source
 from export.verification.results import ScenarioResult
 from export.verification.verify import Case, Reference
 
+pytestmark = pytest.mark.tfio
+
 
 @pytest.fixture(scope="module")
 def reference(source: Source) -> Reference:

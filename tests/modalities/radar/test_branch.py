@@ -15,6 +15,8 @@ from mmkeras.modalities.radar.drawing import BEYOND, SPREAD, DrawnPoints
 from mmkeras.modalities.radar.spec import FEATURES, Config, Spec
 from tests.modalities.radar.points import random_points
 
+pytestmark = pytest.mark.tfio
+
 WIDTH = 16
 ROWS, COLUMNS = 6, 16
 CAMERA = (256.0, 96.0, 200.0, 128.0, 48.0)
