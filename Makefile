@@ -43,8 +43,8 @@ demo: $(STAMP) ## Train on easy-VQA, evaluate, export, verify, benchmark and ans
 test: $(STAMP) ## The test suite, without the slow tests
 	$(PYTEST) $(PARALLEL)
 
-test-tfio: $(TFIO_STAMP) ## The same with TensorFlow 2.16 and tensorflow-io, which decodes DICOM in the graph
-	$(TFIO_VENV)/bin/python -m pytest $(PARALLEL)
+test-tfio: $(TFIO_STAMP) ## What depends on it with TensorFlow 2.16 and tensorflow-io, which decodes DICOM in the graph
+	$(TFIO_VENV)/bin/python -m pytest $(PARALLEL) -m 'tfio and not slow'
 
 test-all: $(STAMP) ## Every test
 	$(PYTEST) $(PARALLEL) -m 'slow or not slow'

@@ -55,8 +55,10 @@ def _fits(name: str, patterns: tuple[str, ...]) -> bool:
 def _specs() -> set[str]:
     """Return the modules of modalities and tasks that a device needs: found from their spec.py and picture.py."""
     families = [name for name in MODULES if name.startswith(("mmkeras.modalities.", "mmkeras.tasks."))]
-    inside = {name: [other for other in imports(name) if _room(other) == _room(name)] for name in families}
-    begin = [name for name in families if _room(name) is None or name.endswith((".spec", ".picture"))]
+    inside = {
+        name: [other for other in imports(name) if _component_of(other) == _component_of(name)] for name in families
+    }
+    begin = [name for name in families if _component_of(name) is None or name.endswith((".spec", ".picture"))]
     return closure(begin, inside) & set(families) | {"mmkeras.modalities", "mmkeras.tasks"}
 
 
@@ -70,24 +72,24 @@ def _place(name: str) -> str:
     return ("specs" if name in SPECS else "parts") if folder in ("modalities", "tasks") else folder
 
 
-def _rooms() -> dict[str, str]:
+def _components() -> dict[str, str]:
     """Return the family of every component's package or file: these are siblings."""
-    rooms = {}
+    found = {}
     for family in ("mmkeras.modalities", "mmkeras.tasks", "mmkeras.fusion", "mmkeras.data.sources"):
         for path in MODULES[family].parent.iterdir():
             name = f"{family}.{path.stem}"
             if not path.name.startswith("_") and name in MODULES:
-                rooms[name] = family
-    rooms |= {name: "runners" for name in MODULES if name.startswith("mmkeras.runtime.runners.")}
-    rooms |= dict.fromkeys(("mmkeras.training", "mmkeras.evaluation"), "stages")
-    return rooms
+                found[name] = family
+    found |= {name: "runners" for name in MODULES if name.startswith("mmkeras.runtime.runners.")}
+    found |= dict.fromkeys(("mmkeras.training", "mmkeras.evaluation"), "stages")
+    return found
 
 
-ROOMS = _rooms()
+COMPONENTS = _components()
 
 
-def _room(name: str) -> str | None:
-    return next((room for room in ROOMS if name == room or name.startswith(room + ".")), None)
+def _component_of(name: str) -> str | None:
+    return next((each for each in COMPONENTS if name == each or name.startswith(each + ".")), None)
 
 
 SPECS = _specs()
@@ -99,7 +101,7 @@ def test_the_reader_sees_what_there_is():
     assert {"mmkeras.core.errors", "mmkeras.modalities.image.spec", "tests.fuzz.worker"} <= set(MODULES)
     assert "mmkeras.bundle" in imports("mmkeras.runtime.predictor")
     assert "ai_edge_litert.interpreter" in imports("mmkeras.runtime.runners.litert_runner")
-    assert {"mmkeras.modalities.image", "mmkeras.tasks.classification"} <= set(ROOMS)
+    assert {"mmkeras.modalities.image", "mmkeras.tasks.classification"} <= set(COMPONENTS)
     assert {"mmkeras.tasks.detection.peaks", "mmkeras.tasks._labels"} <= SPECS
     assert _place("mmkeras.tasks.detection.head") == "parts"
 
@@ -161,13 +163,13 @@ def test_model_code_is_backend_neutral(name: str):
     assert not bound or name in NOT_NEUTRAL, f"{name} is model code: keras and keras.ops only, not {bound}"
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if _room(name)])
+@pytest.mark.parametrize("name", [name for name in MODULES if _component_of(name)])
 def test_siblings_never_import_each_other(name: str):
-    own = _room(name)
+    own = _component_of(name)
     wrong = {
         other
         for other in imports(name, typing_too=True)
-        if (room := _room(other)) and room != own and ROOMS[room] == ROOMS[own or ""]
+        if (component := _component_of(other)) and component != own and COMPONENTS[component] == COMPONENTS[own or ""]
     }
     assert not wrong, f"{name} imports its siblings {sorted(wrong)}"
 

@@ -78,13 +78,13 @@ def _install(python: Path, *what: str | Path) -> None:
         pytest.fail(done.stdout + done.stderr)
 
 
-def test_the_wheel_holds_mmkeras_alone(wheel: Path):
+def test_the_wheel_holds_the_three_packages_alone(wheel: Path):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         (metadata,) = [name for name in names if name.endswith("METADATA")]
         text = archive.read(metadata).decode()
         (scripts,) = [archive.read(name).decode() for name in names if name.endswith("entry_points.txt")]
-    assert {name.split("/")[0] for name in names} == {"mmkeras", metadata.split("/")[0]}
+    assert {name.split("/")[0] for name in names} == {"mmkeras", "export", "pipelines", metadata.split("/")[0]}
     assert "mmkeras/schemas/manifest.schema.json" in names
     assert scripts.split() == ["[console_scripts]", "mmkeras", "=", "mmkeras.runtime.cli:main"]
     assert "Requires-Python: >=3.10" in text
@@ -92,16 +92,33 @@ def test_the_wheel_holds_mmkeras_alone(wheel: Path):
     assert not [line for line in base if "tensorflow" in line or "keras" in line], base
 
 
-def test_the_wheel_holds_every_file_of_the_package(wheel: Path):
+def test_the_wheel_holds_every_file_of_the_packages(wheel: Path):
     """Data files that modules read must travel with them."""
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     wanted = {
         path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "mmkeras").rglob("*")
+        for package in ("mmkeras", "export", "pipelines")
+        for path in (ROOT / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert not wanted - names
+
+
+def test_pipelines_and_exports_run_outside_the_checkout(tmp_path: Path, wheel: Path):
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    done = _run(
+        [sys.executable, "-c", "import export, pipelines; print(export.__file__, pipelines.__file__)"], tmp_path
+    )
+    assert done.stdout.count(str(tmp_path)) == 2, done.stdout + done.stderr
+    for command, expected in (
+        (["pipelines.vqa", "--print_config"], "[model.fusion.options]"),
+        (["export", "--help"], "--formats"),
+    ):
+        done = _run([sys.executable, "-m", *command], tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert expected in done.stdout
 
 
 def test_an_empty_environment_runs_it_without_tensorflow(device: Path):

@@ -27,6 +27,8 @@ from mmkeras.tasks.regression import spec as regression
 from tests.data.tables import good_rows, modality_configs, table_config, write_csv, write_images
 from tests.media.image.pictures import bad_files, file, picture, without_checksum
 
+pytestmark = pytest.mark.tfio
+
 
 def stamps(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}

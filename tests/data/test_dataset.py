@@ -21,6 +21,8 @@ from mmkeras.tasks import TaskSpec
 from mmkeras.tasks.classification.spec import Config as TaskConfig
 from tests.data.tables import SIZE, good_rows, modality_configs, table_config, write_csv, write_images
 
+pytestmark = pytest.mark.tfio
+
 CACHES = ("memory", "disk", "none")
 AUGMENTED = {"flip": True, "brightness": 0.1, "translate": 0.1}
 

@@ -22,6 +22,8 @@ from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.tasks.classification.spec import Config as TaskConfig
 from tests.media.dicom.dicoms import dicom_file, ramp
 
+pytestmark = pytest.mark.tfio
+
 IMAGE = {"image": ImageConfig(size=(16, 24))}
 
 

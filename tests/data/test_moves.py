@@ -17,6 +17,8 @@ from mmkeras.model import check_augmentation, specs_before_data, task_spec
 from mmkeras.tasks._moves import check_moves
 from tests.tiny import TinyDrive, tiny_drive_config, tiny_model_config
 
+pytestmark = pytest.mark.tfio
+
 POSE = Pose.from_matrix(Pose((1.5, 0.4, 1.6), (0.52, -0.47, 0.51, -0.498)).matrix)
 MIRRORED_POSE = Pose.from_matrix(np.diag([1.0, -1.0, 1.0, 1.0]) @ POSE.matrix @ np.diag([-1.0, 1.0, 1.0, 1.0]))
 

@@ -17,6 +17,8 @@ from mmkeras.data.streams import Position, batch_keys
 from mmkeras.tasks.classification.spec import Config as TaskConfig
 from tests.data.tables import good_rows, modality_configs, table_config, write_csv, write_images
 
+pytestmark = pytest.mark.tfio
+
 
 @pytest.fixture
 def index(tmp_path: Path) -> Index:

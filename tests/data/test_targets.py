@@ -25,6 +25,8 @@ from mmkeras.tasks import TargetSpec, TaskSpec
 from tests.data.tables import SIZE, good_rows, modality_configs, table_config, write_csv, write_images
 from tests.tasks import toys
 
+pytestmark = pytest.mark.tfio
+
 
 class Converted:
     """A table of pictures, texts and targets, converted for a toy task."""

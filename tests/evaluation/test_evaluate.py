@@ -20,6 +20,8 @@ from tests.evaluation.problems import both_bits, specs, two_signals
 from tests.evaluation.problems import task as signal_task
 from tests.tiny import tiny_model_config
 
+pytestmark = pytest.mark.tfio
+
 SAMPLES = 40
 
 

@@ -16,6 +16,8 @@ from mmkeras.bundle import Bundle
 from mmkeras.core.errors import ConfigError
 from mmkeras.runtime.selftest import selftest
 
+pytestmark = pytest.mark.tfio
+
 ALL_FILES = {("saved_model", "float32")} | {
     (format, precision) for format in ("tflite", "onnx") for precision in ("float32", "float16", "int8-dynamic", "int8")
 }

@@ -22,6 +22,8 @@ from mmkeras.runtime.selftest import selftest
 from tests.export.conftest import make_samples
 from tests.tiny import tiny_model_config
 
+pytestmark = pytest.mark.tfio
+
 
 def test_nothing_tries_it_without_its_modality(tmp_path: Path, easy_vqa_images: list[Path]) -> None:
     keras.utils.set_random_seed(1)

@@ -18,6 +18,8 @@ from mmkeras.core.errors import ConfigError
 from mmkeras.layers.tokens import Tokens
 from tests.fusion.helpers import SIZES, WIDTH, assert_same, call, fusion_model, random_tokens, with_masked_content
 
+pytestmark = pytest.mark.tfio
+
 FUSIONS = [name for name in names("fusion") if "pooled" in find("fusion", name).GIVES]
 
 

@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from mmkeras.layers.draws import normal, part_of_batch, uniform, uniform_part
 
+pytestmark = pytest.mark.tfio
+
 SEED = (3, -4)
 
 

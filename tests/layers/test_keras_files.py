@@ -21,6 +21,8 @@ from mmkeras.core.errors import ConfigError, DataError, MmkerasError, TrainingEr
 from mmkeras.layers.keras_files import check_preset, copy_weights, load_model, load_weights
 from tests.sources import MODULES
 
+pytestmark = pytest.mark.tfio
+
 
 def _model() -> keras.Model:
     inputs = keras.Input((2,), name="x")

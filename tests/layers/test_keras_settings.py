@@ -13,6 +13,8 @@ from mmkeras.core.errors import ConfigError
 from mmkeras.layers.keras_settings import check_keras, use_keras
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.tfio
+
 
 @pytest.mark.parametrize(
     ("settings", "environment", "message"),

@@ -10,6 +10,8 @@ from mmkeras.core.errors import ConfigError
 from mmkeras.model import NullToken, attention_model, build_model, learning_rate_factors, modality_specs
 from tests.tiny import LABELS, tiny_drive_config, tiny_drive_inputs, tiny_inputs, tiny_model_config
 
+pytestmark = pytest.mark.tfio
+
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):

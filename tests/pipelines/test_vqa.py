@@ -17,6 +17,8 @@ from mmkeras.training.run import Run
 from tests.conftest import REPOSITORY
 from tests.tiny import write_tiny_config, write_tiny_table
 
+pytestmark = pytest.mark.tfio
+
 SCHEMAS = Path(mmkeras.__file__).parent / "schemas"
 
 

@@ -14,6 +14,8 @@ from mmkeras.core.errors import BundleError, ConfigError, DataError, DependencyE
 from mmkeras.runtime.predictor import choose
 from mmkeras.runtime.runner import runners
 
+pytestmark = pytest.mark.tfio
+
 
 def without(monkeypatch: pytest.MonkeyPatch, *formats: str) -> None:
     """Pretend that engines are not installed: their module's name leads nowhere."""

@@ -15,6 +15,8 @@ from mmkeras.core.errors import BundleError, ConfigError, DataError, DependencyE
 from mmkeras.runtime.predictor import open_runner
 from mmkeras.runtime.runner import RunnerBase, runners
 
+pytestmark = pytest.mark.tfio
+
 FILES = [("tflite", "float32"), ("tflite", "float16"), ("onnx", "float32")]
 
 

@@ -14,6 +14,8 @@ from mmkeras.runtime.replay import answers_of
 from mmkeras.runtime.runner import runners
 from mmkeras.runtime.selftest import selftest
 
+pytestmark = pytest.mark.tfio
+
 
 def verdicts(bundle: Bundle) -> dict[str, str]:
     return {f"{f.format} {f.precision}": f.verdict for f in selftest(bundle).files}

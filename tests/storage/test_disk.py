@@ -13,6 +13,8 @@ import pytest
 
 from mmkeras.storage.disk import explain
 
+pytestmark = pytest.mark.tfio
+
 _TENSORFLOW = "{path}; No space left on device\n\t [[{{node IteratorGetNext}}]]"
 _HDF5 = (
     "[Errno 28] Can't synchronously write data (file write failed: time = 1, filename = '{path}', errno = 28, error)"

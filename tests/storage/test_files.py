@@ -10,6 +10,8 @@ import pytest
 
 from mmkeras.storage.files import claim, held, sweep, write_json
 
+pytestmark = pytest.mark.tfio
+
 
 def test_a_claim_ends_with_its_process(tmp_path):
     folder = tmp_path / "work"

@@ -10,6 +10,8 @@ from mmkeras.core.errors import BundleError
 from mmkeras.runtime.runners.litert_runner import Runner
 from mmkeras.storage.litert_file import needed_runtime
 
+pytestmark = pytest.mark.tfio
+
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:

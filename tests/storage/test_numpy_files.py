@@ -7,6 +7,8 @@ import pytest
 
 from mmkeras.storage.numpy_files import read_npy, read_npz
 
+pytestmark = pytest.mark.tfio
+
 
 @pytest.mark.parametrize("dtype", ["|S0", "<U0", "|V0"])
 def test_values_without_bytes_are_no_way_to_promise_a_billion_of_them(tmp_path: Path, dtype: str):

@@ -13,6 +13,8 @@ from mmkeras.data.quarantine import BadRow, check_share, write_report
 from mmkeras.evaluation.samples import Samples
 from mmkeras.storage.privacy import Redaction, recorded, redacting, redaction
 
+pytestmark = pytest.mark.tfio
+
 NAME, TEXT = "patients/ann-example.png", "Ann Example has a cough"
 
 

@@ -23,6 +23,8 @@ from mmkeras.tasks._metrics import weighted_sums
 from mmkeras.training.host_score import HostScore
 from tests.tasks.helpers import EXAMPLES, batch, call, head_model, task
 
+pytestmark = pytest.mark.tfio
+
 
 @pytest.fixture(params=names("tasks"))
 def name(request: pytest.FixtureRequest) -> str:

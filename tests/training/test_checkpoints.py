@@ -12,6 +12,8 @@ from mmkeras.core.errors import TrainingError
 from mmkeras.training.checkpoints import Checkpoints, Diverged, State
 from mmkeras.training.optimizer import build_optimizer, inner_optimizer
 
+pytestmark = pytest.mark.tfio
+
 X = np.random.default_rng(0).normal(size=(64, 3)).astype("float32")
 Y = (X @ np.array([[1.0], [2.0], [3.0]], "float32")).astype("float32")
 

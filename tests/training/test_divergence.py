@@ -19,6 +19,8 @@ from mmkeras.training.objective import Objective
 from tests.training.tiny_run import start
 from tests.training.toys import contrastive, uniformity
 
+pytestmark = pytest.mark.tfio
+
 
 def test_training_ends_with_the_step_that_did_it(tmp_path):
     inputs = np.ones((64, 3), "float32")

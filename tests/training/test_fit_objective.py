@@ -13,6 +13,8 @@ from mmkeras.layers.keras_files import load_model
 from mmkeras.tasks.classification import head
 from tests.training.tiny_run import start
 
+pytestmark = pytest.mark.tfio
+
 
 def _hook(outputs: Any, targets: Any, inputs: Any, context: Any) -> dict[str, Any]:
     """Cross-entropy of each sample, and how evenly the batch is answered."""

@@ -17,6 +17,8 @@ from mmkeras.layers.tokens import Encoded, Fused, Tokens
 from mmkeras.training.objective import Objective
 from tests.training import toys
 
+pytestmark = pytest.mark.tfio
+
 BATCH, WIDTH = 8, 6
 
 

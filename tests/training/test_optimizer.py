@@ -8,6 +8,8 @@ from mmkeras.core.config import TrainConfig
 from mmkeras.modalities.image.branch import GridPosition
 from mmkeras.training.optimizer import BranchAdamW, build_optimizer, variable_factors
 
+pytestmark = pytest.mark.tfio
+
 
 def _model() -> keras.Model:
     keras.utils.set_random_seed(0)

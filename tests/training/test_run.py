@@ -9,6 +9,8 @@ from mmkeras.model import build_model
 from mmkeras.training.run import Run
 from tests.tiny import tiny_inputs, tiny_model_config
 
+pytestmark = pytest.mark.tfio
+
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(TrainingError, match="is not a complete run"):

@@ -18,6 +18,8 @@ from mmkeras.core.errors import ExportError
 from mmkeras.runtime.differences.read import read_contents
 from mmkeras.runtime.runner import runners
 
+pytestmark = pytest.mark.tfio
+
 
 @pytest.fixture(scope="module")
 def float32(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:

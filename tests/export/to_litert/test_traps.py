@@ -23,6 +23,8 @@ from export.verification.runners import opened
 from export.verification.verify import Reference
 from mmkeras.core.errors import ExportError
 
+pytestmark = pytest.mark.tfio
+
 OLD = tf.__version__.startswith("2.16.")
 """A variable that is not frozen ends the process in that converter: the bad routes run in one of their own."""
 ALONE = """

@@ -23,6 +23,8 @@ from export.to_tensorrt.lint import lint_file
 from mmkeras.core.errors import ExportError
 from mmkeras.runtime.runner import runners
 
+pytestmark = pytest.mark.tfio
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(20, 6)).astype("float32")
 Change = Callable[[Any], Any]

@@ -19,6 +19,8 @@ from export.to_tensorrt.lint import lint_file
 from mmkeras.core.errors import ExportError
 from mmkeras.runtime.runner import runners
 
+pytestmark = pytest.mark.tfio
+
 RNG = np.random.default_rng(0)
 SAMPLES = {
     "image": RNG.normal(size=(20, 8, 8, 3)).astype("float32"),

@@ -20,6 +20,8 @@ from export.verification.results import Report
 from mmkeras.core.errors import ExportError
 from mmkeras.runtime.runner import runners
 
+pytestmark = pytest.mark.tfio
+
 SPEC = (tf.TensorSpec((None, 4), tf.float32, name="x"),)
 
 

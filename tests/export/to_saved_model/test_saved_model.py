@@ -19,6 +19,8 @@ from mmkeras.bundle import Bundle
 from mmkeras.modalities.image.spec import Spec as ImageSpec
 from tests.media.image.pictures import bad_files, good_files
 
+pytestmark = pytest.mark.tfio
+
 LOAD = """
 import sys
 import numpy as np

@@ -17,6 +17,8 @@ from mmkeras.core.errors import ExportError
 from mmkeras.media.image import resizing
 from mmkeras.modalities.text.spec import Spec as TextSpec
 
+pytestmark = pytest.mark.tfio
+
 
 def few(source: Source, count: int = 8) -> Source:
     return dataclasses.replace(source, samples=source.samples[:count])

@@ -26,6 +26,8 @@ def answering(outputs: Mapping[str, np.ndarray]) -> Infer:
 
     return infer
 
+pytestmark = pytest.mark.tfio
+
 
 @pytest.fixture(scope="module")
 def reference(source: Source) -> Reference:

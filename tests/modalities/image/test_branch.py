@@ -12,6 +12,8 @@ from mmkeras.modalities.image.branch import build, scale_as_trained
 from mmkeras.modalities.image.edge import edge_backbone
 from mmkeras.modalities.image.spec import Config
 
+pytestmark = pytest.mark.tfio
+
 
 def _encoder(**options) -> keras.Model:
     config = Config(**{"size": (32, 32), "architecture": "edge", "width_factor": 0.25, "depth_factor": 0.3, **options})

@@ -20,6 +20,8 @@ from tests.media.dicom.dicoms import dicom_file, ramp
 from tests.media.dicom.test_dicom import QUARANTINED
 from tests.media.image.pictures import file, picture
 
+pytestmark = pytest.mark.tfio
+
 NOT_BY_TENSORFLOW_IO = {
     *("HTJ2KLossless_08_RGB", "HTJ2K_08_RGB", "US1_J2KI", "US1_J2KR"),
     *("SC_rgb_32bit", "SC_rgb_32bit_2frame", "SC_rgb_expb_32bit"),

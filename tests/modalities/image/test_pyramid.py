@@ -11,6 +11,8 @@ from mmkeras.layers.tokens import Tokens
 from mmkeras.modalities.image.branch import build, merge_pyramid
 from mmkeras.modalities.image.spec import Config
 
+pytestmark = pytest.mark.tfio
+
 EDGE: dict[str, Any] = {"size": (32, 64), "architecture": "edge", "width_factor": 0.25, "depth_factor": 0.3}
 
 

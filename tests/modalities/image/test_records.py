@@ -14,6 +14,8 @@ from mmkeras.modalities.image.spec import Config, Spec
 from tests.fuzz.damage.pictures import damage
 from tests.media.image.pictures import bad_files, file, good_files, picture, without_checksum
 
+pytestmark = pytest.mark.tfio
+
 RESIZES = ("stretch", "letterbox", "center_crop")
 SIZES = ((48, 64), (64, 48), (150, 130), (60, 80), (17, 90))
 

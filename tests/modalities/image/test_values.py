@@ -16,6 +16,8 @@ from mmkeras.core.errors import DataError
 from mmkeras.modalities.image.spec import Spec
 from tests.media.image.pictures import file, picture
 
+pytestmark = pytest.mark.tfio
+
 SPEC = Spec("image", height=16, width=24)
 PICTURE = picture(48, 32)
 CONTENT = file(PICTURE)

@@ -17,6 +17,8 @@ from mmkeras.modalities.image import records
 from mmkeras.modalities.image.spec import Spec
 from tests.media.image.pictures import file, picture
 
+pytestmark = pytest.mark.tfio
+
 
 def _weights(start: float, end: float, size: int, out: int) -> np.ndarray:
     """Return the triangle filter (out, size) that scales from start to end; pixels outside of it are left out."""

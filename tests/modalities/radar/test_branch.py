@@ -14,6 +14,8 @@ from mmkeras.modalities.radar.branch import BEYOND, CENTRES, SCALES, SPREAD, UNI
 from mmkeras.modalities.radar.spec import FEATURES, Config, Spec
 from tests.modalities.radar.points import random_points
 
+pytestmark = pytest.mark.tfio
+
 WIDTH = 16
 ROWS, COLUMNS = 6, 16
 CAMERA = (256.0, 96.0, 200.0, 128.0, 48.0)

@@ -8,6 +8,8 @@ from mmkeras.modalities.radar.records import augment, decode, encode
 from mmkeras.modalities.radar.spec import FEATURES, Config, rotated, staled
 from tests.modalities.radar.points import random_points
 
+pytestmark = pytest.mark.tfio
+
 CAMERA = (256.0, 96.0, 200.0, 128.0, 48.0)
 CONFIG = Config(max_points=40, camera=CAMERA)
 SPEC = CONFIG.spec("radar")

@@ -14,6 +14,8 @@ from mmkeras.media.text.vocabulary import SPECIAL_TOKENS
 from mmkeras.modalities.text import branch
 from mmkeras.modalities.text.spec import Config, Spec
 
+pytestmark = pytest.mark.tfio
+
 SPEC = Spec("question", 8, (*SPECIAL_TOKENS, "what", "is", "it", "?"))
 CONFIG = Config(max_length=8, layers=1, heads=2, hidden=8, intermediate=16)
 

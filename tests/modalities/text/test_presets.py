@@ -18,6 +18,8 @@ from mmkeras.modalities.text import branch, records
 from mmkeras.modalities.text.presets import preset_tokenizer, resolve
 from mmkeras.modalities.text.spec import Config, Spec
 
+pytestmark = pytest.mark.tfio
+
 TOKENS = (*SPECIAL_TOKENS, "what", "is", "it")
 
 

@@ -16,6 +16,8 @@ from mmkeras.modalities.text import records
 from mmkeras.modalities.text.spec import Config, Spec
 from tests.media.text.strings import FRAGMENTS, LONG, TEXTS, vocabulary
 
+pytestmark = pytest.mark.tfio
+
 SPECS = {lowercase: Spec("text", 48, vocabulary(lowercase), lowercase) for lowercase in (True, False)}
 SPEC = SPECS[True]
 GRAPHS: dict[Any, Any] = {}

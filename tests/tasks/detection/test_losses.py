@@ -17,6 +17,8 @@ from mmkeras.tasks.detection.peaks import MAPS
 from mmkeras.tasks.detection.spec import Config
 from tests.tasks.detection.maps import perfect_maps, random_boxes, spec
 
+pytestmark = pytest.mark.tfio
+
 CAMERA = (128.0, 64.0, 90.0, 64.0, 24.0)
 TASK = spec(camera=CAMERA, max_objects=10)
 ROWS, COLUMNS = TASK.cells
