@@ -56,11 +56,12 @@ class Spec(TaskSpec):
         return np.asarray((reference["mask"].argmax(-1) != candidate["mask"].argmax(-1)).any(axis=(1, 2)))
 
     def evidence(self, targets: np.ndarray, outputs: Any) -> dict[str, np.ndarray]:
-        """Return ``counts`` (B, C, C): pixels by true and predicted class."""
+        """Return ``counts`` (B, C, C): pixels by true and predicted class; those of no class are not counted."""
         classes, samples = len(self.labels), len(targets)
         pairs = targets.astype(np.int64) * classes + outputs["mask"].argmax(-1)
         pairs += np.arange(samples)[:, None, None] * classes**2
-        return {"counts": np.bincount(pairs.ravel(), minlength=samples * classes**2).reshape(-1, classes, classes)}
+        counts = np.bincount(pairs[targets < classes], minlength=samples * classes**2)
+        return {"counts": counts.reshape(-1, classes, classes)}
 
     def sums(self, evidence: Evidence) -> dict[str, np.ndarray]:
         return dict(evidence)
@@ -79,4 +80,4 @@ class Spec(TaskSpec):
         return {label: f"iou_{label}" for label in self.labels}
 
     def classes_of(self, target: np.ndarray) -> list[str]:
-        return [self.labels[i] for i in np.unique(target)]
+        return [self.labels[i] for i in np.unique(target) if i < len(self.labels)]
