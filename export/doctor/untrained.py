@@ -80,8 +80,8 @@ def model_of_run(run: Run, work: Path) -> keras.Model:
         raise ConfigError(f"{where}: expected a table [model], got none. Start the run again.")
     fields: list[Any] = []
     for name, spec in run.specs.items():
-        component = find("modalities", spec.kind, "spec")
-        fields.append((name, component.Config, field(default_factory=component.Config)))
+        room = find("modalities", spec.kind, "spec")
+        fields.append((name, room.Config, field(default_factory=room.Config)))
     recorded: Any = dataclasses.make_dataclass("RecordedModel", fields, bases=(ModelConfig,), frozen=True)
     # Modalities that the run was made without have no spec.
     known = {each.name for each in dataclasses.fields(recorded)} - {"without"}
@@ -91,7 +91,7 @@ def model_of_run(run: Run, work: Path) -> keras.Model:
     config: Any = parse(whole, ["--config", str(kept)], program=str(where), description="")[0]
     changes = {}
     for name, modality in modality_configs(config.model).items():
-        # Derived from a modality that the run was created without, such as the camera of a radar alone.
+        # What was derived from a modality that the run was made without, such as the camera of a radar alone.
         spec = run.specs[name]
         derived: dict[str, Any] = {
             each.name: getattr(spec, each.name, ())
@@ -112,16 +112,16 @@ class _Table:
 
 def _complete(model: Any, work: Path) -> tuple[Any, tuple[str, ...]]:
     """Fill in what only the data knows, as `mmkeras.training.resolve` does from data."""
-    from mmkeras.data.encode import kind_of
+    from mmkeras.data.encode import room as room_of
     from mmkeras.modalities import Facts
     from mmkeras.model import task_config
 
     notes = []
     changes: dict[str, Any] = {}
     for name, modality in modality_configs(model).items():
-        component = find("modalities", kind_of(modality))
-        if hasattr(component, "resolve"):
-            changes[name] = component.resolve(modality, iter(_CORPUS), work / name)
+        room = find("modalities", room_of(modality))
+        if hasattr(room, "resolve"):
+            changes[name] = room.resolve(modality, iter(_CORPUS), work / name)
             if changes[name] != modality:
                 notes.append(f"{name}: what is learned from data is made up; table sizes differ")
     task = task_config(model)

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from mmkeras.core.components import find
 from mmkeras.core.errors import DataError
-from mmkeras.data.encode import kind_of
+from mmkeras.data.encode import room
 from mmkeras.data.features import decode_targets, parse
 from mmkeras.data.index import Index
 from mmkeras.data.targets import rows_at_once
@@ -120,7 +120,7 @@ def _tables(index: Index, split: str, spec: ModalitySpec, raw: list[bytes], on_d
 
 def _targets(index: Index, split: str, task: TaskSpec, count: int, on_disk: bool) -> dict[str, np.ndarray]:
     described = {target.name: str(target) for target in task.targets}
-    # Small arrays stay in memory: a batch from a file takes longer than one from a tensor.
+    # Small ones stay in memory: a batch from a file takes longer than one from a tensor.
     large = count > rows_at_once(task.targets, count)
     folder = _folder(index, f"{split}-targets", described) if on_disk and large else None
     return _made(folder, task.targets, count, lambda tables: _fill_targets(tables, index, split, task))
@@ -128,7 +128,7 @@ def _targets(index: Index, split: str, task: TaskSpec, count: int, on_disk: bool
 
 def _folder(index: Index, name: str, described: Any) -> Path:
     text = json.dumps(described, sort_keys=True, default=str).encode()
-    # Damaged shards have fewer rows than their reports say.
+    # What is left of damaged shards has other rows than the whole ones.
     text += "".join(row.origin for row in index.damaged).encode()
     return index.folder / "decoded" / f"{name}-{hashlib.sha256(text).hexdigest()[:12]}"
 
@@ -168,7 +168,7 @@ def _open(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
 def _fill(tables: Mapping[str, np.ndarray], spec: ModalitySpec, raw: list[bytes]) -> None:
     if not raw:
         return
-    decode = find("modalities", kind_of(spec), "records").decode
+    decode = find("modalities", room(spec), "records").decode
 
     @tf.autograph.experimental.do_not_convert
     def one_batch(values: tf.Tensor) -> dict[str, Any]:

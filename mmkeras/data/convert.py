@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from mmkeras.core.components import Choice, check_options, find
 from mmkeras.core.config import DataConfig
 from mmkeras.core.errors import ConfigError, DataError
-from mmkeras.data.encode import kind_of
+from mmkeras.data.encode import room
 from mmkeras.data.fingerprint import fingerprint, shaped_by
 from mmkeras.data.index import INDEX_FILE, QUARANTINE_FILE, Index, Shard, Split
 from mmkeras.data.labels import only_held_out, tidy_labels
@@ -77,7 +77,7 @@ def convert(config: DataConfig, modalities: Mapping[str, Any], task: Any, consol
         if _reads_labels(task):
             samples, notes = tidy_labels(samples, task.labels)
         labels, spec = _complete(task, samples, specs)
-        plan = make_plan(samples, config, [name for name, modality in specs.items() if kind_of(modality) != "text"])
+        plan = make_plan(samples, config, [name for name, modality in specs.items() if room(modality) != "text"])
         _check_present(samples, specs)
         plan = replace(plan, notes=(*notes, *plan.notes))
         index_parts = {"fingerprint": digest, "inputs": inputs, "shaped_by": shaped, "labels": labels}
@@ -108,7 +108,7 @@ def _source(config: DataConfig, specs: Mapping[str, ModalitySpec]) -> tuple[Sour
 
 def _reads_labels(task: Any) -> bool:
     """Say whether the raw targets of a task, by configuration or spec, are labels."""
-    return hasattr(task, "labels") and find("tasks", kind_of(task), "spec").Spec.reads_labels
+    return hasattr(task, "labels") and find("tasks", room(task), "spec").Spec.reads_labels
 
 
 def _check_names(modalities: Mapping[str, Any]) -> None:
@@ -195,7 +195,7 @@ def _write(
     splits = _splits(plan, works, reports, bad)
     index = Index(
         folder=folder,
-        modalities={name: kind_of(modality) for name, modality in modalities.items()},
+        modalities={name: room(modality) for name, modality in modalities.items()},
         task=spec.to_json(),
         targets={target.name: str(target) for target in spec.targets},
         columns=plan.columns,

@@ -17,7 +17,7 @@ from mmkeras.data.sources import Sample
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._targets import as_rows
 
-__all__ = ["Encoded", "Encoder", "kind_of", "target_key"]
+__all__ = ["Encoded", "Encoder", "room", "target_key"]
 
 CACHE_BYTES = 256 * 2**20
 
@@ -40,8 +40,8 @@ class Encoded:
     """The labels of the targets, for the class balance."""
 
 
-def kind_of(config: Any) -> str:
-    """Return the component name of a modality's or task's configuration or spec, for example ``"image"``."""
+def room(config: Any) -> str:
+    """Return the room of a modality's or task's configuration or spec, for example ``"image"``."""
     return type(config).__module__.split(".")[2]
 
 
@@ -57,9 +57,7 @@ class Encoder:
         self._modalities = modalities
         self._spec = task
         self._labels: tuple[str, ...] = getattr(task, "labels", ())
-        self._encode = {
-            name: find("modalities", kind_of(config), "records").encode for name, config in modalities.items()
-        }
+        self._encode = {name: find("modalities", room(config), "records").encode for name, config in modalities.items()}
         self._seen: dict[tuple[str, str], bytes | DataError] = {}
         self._seen_bytes = 0
 

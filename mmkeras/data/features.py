@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from mmkeras.core.components import find
 from mmkeras.core.errors import DataError
-from mmkeras.data.encode import kind_of, target_key
+from mmkeras.data.encode import room, target_key
 from mmkeras.data.fingerprint import ENCODING
 from mmkeras.data.index import Index
 from mmkeras.data.targets import decode_target
@@ -40,7 +40,7 @@ def check_specs(index: Index, specs: Mapping[str, ModalitySpec], task: TaskSpec)
     Raises:
         DataError: a modality is missing, or the targets have another encoding, other labels, or another camera.
     """
-    got = {name: kind_of(spec) for name, spec in specs.items()}
+    got = {name: room(spec) for name, spec in specs.items()}
     missing = {name: kind for name, kind in got.items() if index.modalities.get(name) != kind}
     if missing:
         raise DataError(f"{index.folder}: expected the modalities {missing}, got {index.modalities}. Convert again")
@@ -86,7 +86,7 @@ def decode(specs: Mapping[str, ModalitySpec], batch: Batch) -> dict[str, tf.Tens
     inputs: dict[str, tf.Tensor] = {}
     for name, spec in specs.items():
         rows = tf.where(batch.present[name])
-        decoded = find("modalities", kind_of(spec), "records").decode(spec, tf.gather_nd(batch.raw[name], rows))
+        decoded = find("modalities", room(spec), "records").decode(spec, tf.gather_nd(batch.raw[name], rows))
         count = tf.size(batch.weight, tf.int64)
         for tensor in spec.tensors:
             shape = tf.concat([[count], tf.constant(tensor.shape, tf.int64)], axis=0)

@@ -11,7 +11,7 @@ from typing import Any
 from mmkeras.core.components import find
 from mmkeras.core.config import DataConfig
 from mmkeras.core.errors import ConfigError
-from mmkeras.data.encode import kind_of
+from mmkeras.data.encode import room
 from mmkeras.data.index import SCHEMA_VERSION
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
@@ -42,7 +42,7 @@ def shaped_by(config: DataConfig, modalities: Mapping[str, ModalitySpec], task: 
     value = {
         "data": {key: every[key] for key in SHAPING},
         "modalities": {name: _kind(modality) for name, modality in sorted(modalities.items())},
-        "task": {"kind": kind_of(task), **options},
+        "task": {"kind": room(task), **options},
         # What is derived from the modalities, such as the size of a mask.
         "targets": None if spec is None else {target.name: str(target) for target in spec.targets},
     }
@@ -63,7 +63,7 @@ def _early(task: Any, modalities: Mapping[str, ModalitySpec]) -> TaskSpec | None
 
 def _kind(modality: ModalitySpec) -> Any:
     shaping = {key: getattr(modality, key) for key in modality.shapes_records}
-    return {"kind": kind_of(modality), **shaping} if shaping else kind_of(modality)
+    return {"kind": room(modality), **shaping} if shaping else room(modality)
 
 
 def fingerprint(inputs: Mapping[str, str], shaped: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from mmkeras.core.components import find, has
-from mmkeras.data.encode import kind_of
+from mmkeras.data.encode import room
 from mmkeras.data.seeds import derive
 from mmkeras.layers.draws import uniform
 from mmkeras.modalities import ModalitySpec
@@ -42,7 +42,7 @@ def augment(
         Inputs and targets.
     """
     seeds = {name: derive(seed[0], seed[1], number) for number, name in enumerate(specs)}
-    records = {name: find("modalities", kind_of(spec), "records") for name, spec in specs.items()}
+    records = {name: find("modalities", room(spec), "records") for name, spec in specs.items()}
     first, _ = leader(specs, configs)
     if first:
         count = tf.shape(inputs[specs[first].tensors[0].name])[0]

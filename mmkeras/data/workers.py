@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from mmkeras.core.components import find
 from mmkeras.core.errors import DataError
 from mmkeras.core.parallel import WorkerDied, WorkerPool
-from mmkeras.data.encode import Encoded, Encoder, kind_of
+from mmkeras.data.encode import Encoded, Encoder, room
 from mmkeras.data.quarantine import BadRow
 from mmkeras.data.shards import ShardReport, ShardWork, finished, write_shard
 from mmkeras.data.sources import Sample
@@ -40,7 +40,7 @@ class Proof:
 
     def __init__(self, modalities: Mapping[str, Any]) -> None:
         self._configs = dict(modalities)
-        records = {name: find("modalities", kind_of(config), "records") for name, config in modalities.items()}
+        records = {name: find("modalities", room(config), "records") for name, config in modalities.items()}
         self._proven = {name: each.proven for name, each in records.items() if hasattr(each, "proven")}
         self._replaced: dict[tuple[str, bytes], bytes | None] = {}
 

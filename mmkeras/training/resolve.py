@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from mmkeras.core.components import Choice, find
 from mmkeras.core.config import RunConfig, modality_configs
-from mmkeras.data.encode import kind_of
+from mmkeras.data.encode import room as room_of
 from mmkeras.data.index import Index
 from mmkeras.data.read import iterate_samples, read_targets
 from mmkeras.modalities import Facts
@@ -32,7 +32,7 @@ def resolve(config: ConfigT, index: Index, folder: Path) -> ConfigT:
     """
     changes: dict[str, Any] = {}
     for name, modality in modality_configs(config.model).items():
-        room = find("modalities", kind_of(modality))
+        room = find("modalities", room_of(modality))
         if hasattr(room, "resolve"):
             # Read only as far as the room asks for them.
             records = iterate_samples(index, "train")
