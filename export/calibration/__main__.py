@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: argparse.Namespace) -> int:
     from export.calibration.audit import audit, inspect_looks
-    from export.calibration.calibration import load_calibration, save_calibration
+    from export.calibration.files import load_calibration, save_calibration
     from export.calibration.prepare import prepare_calibration
     from export.source import load_source
     from mmkeras.core.console import Console

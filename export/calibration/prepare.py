@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from export.calibration.audit import audit
-from export.calibration.calibration import Calibration, load_calibration
+from export.calibration.calibration import Calibration
 from export.calibration.choose import choose_calibration, choose_samples
+from export.calibration.files import load_calibration
 from mmkeras.core.errors import ExportError
 
 if TYPE_CHECKING:

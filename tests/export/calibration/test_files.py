@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export.calibration.calibration import Calibration, fingerprint_of, load_calibration, save_calibration
+from export.calibration.calibration import Calibration, fingerprint_of
+from export.calibration.files import load_calibration, save_calibration
 from mmkeras.core.errors import DataError
 
 N = 4

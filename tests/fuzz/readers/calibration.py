@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.calibration.calibration import load_calibration
+from export.calibration.files import load_calibration
 from mmkeras.modalities.image.spec import Spec as ImageSpec
 from mmkeras.modalities.text.spec import Spec as TextSpec
 from tests.fuzz.reader import Reader
