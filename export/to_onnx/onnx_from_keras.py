@@ -91,10 +91,9 @@ def check(proto: Any, model: keras.Model) -> None:
         onnx.checker.check_model(proto, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"onnx.checker refuses the file: {str(error).splitlines()[0]}") from error
-    outputs = model.output if isinstance(model.output, dict) else {o.name: o for o in model.outputs}
     for kind, values, expected in (
         ("inputs", proto.graph.input, {i.name: i for i in model.inputs}),
-        ("outputs", proto.graph.output, outputs),
+        ("outputs", proto.graph.output, _outputs(model)),
     ):
         want = [(name, t.dtype, [BATCH, *t.shape[1:]]) for name, t in expected.items()]
         got = [(v.name, _dtype(v), [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim]) for v in values]
@@ -135,11 +134,20 @@ def float32_graph(model: keras.Model) -> Any:
         )
     # Shapes of inner values carry names such as unk__12; checker and runtime infer them anew.
     del proto.graph.value_info[:]
+    shapes = {name: tensor.shape for name, tensor in (*zip(names, model.inputs, strict=True), *_outputs(model).items())}
     for value in (*proto.graph.input, *proto.graph.output):
         dims = value.type.tensor_type.shape.dim
+        # Slices and the like leave sizes unknown that the model knows; the verification compares those of real outputs.
+        for dim, size in zip(dims, shapes.get(value.name, ()), strict=False):
+            if size and not dim.dim_value:
+                dim.dim_value = size
         if dims:
             dims[0].dim_param = BATCH
     return proto
+
+
+def _outputs(model: keras.Model) -> dict[str, Any]:
+    return model.output if isinstance(model.output, dict) else {o.name: o for o in model.outputs}
 
 
 @contextmanager

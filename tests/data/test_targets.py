@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from mmkeras.evaluation.samples import read
 from mmkeras.modalities import specs_of
 from mmkeras.tasks import TargetSpec, TaskSpec
 from tests.data.tables import SIZE, good_rows, modality_configs, table_config, write_csv, write_images
-from tests.tasks import toys
+from tests.toys import components
 
 pytestmark = pytest.mark.tfio
 
@@ -47,9 +48,9 @@ class Converted:
 
 
 @pytest.fixture
-def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    toys.add(monkeypatch)
-    return good_rows(write_images(tmp_path, 6), 36)
+def rows(tmp_path: Path) -> Iterator[list[dict[str, Any]]]:
+    with components("tasks"):
+        yield good_rows(write_images(tmp_path, 6), 36)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from mmkeras.evaluation import Samples, evaluate
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._targets import as_rows
 from tests.evaluation.problems import specs
-from tests.tasks import toys
-from tests.tasks.toys.masks.spec import Spec as Masks
-from tests.tasks.toys.two_targets.spec import Spec as TwoTargets
-from tests.tasks.toys.word_tags.spec import PADDING
-from tests.tasks.toys.word_tags.spec import Spec as WordTags
+from tests.toys import components
+from tests.toys.tasks.masks.spec import Spec as Masks
+from tests.toys.tasks.two_targets.spec import Spec as TwoTargets
+from tests.toys.tasks.word_tags.spec import PADDING
+from tests.toys.tasks.word_tags.spec import Spec as WordTags
 
 SAMPLES = 60
 TASKS: dict[str, TaskSpec] = {
@@ -57,9 +58,15 @@ def _samples(task: TaskSpec) -> Samples:
     )
 
 
+@pytest.fixture
+def _toys() -> Iterator[None]:
+    with components("tasks"):
+        yield
+
+
+@pytest.mark.usefixtures("_toys")
 @pytest.mark.parametrize("kind", TASKS)
-def test_every_task_goes_through_the_whole_report(kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    toys.add(monkeypatch)
+def test_every_task_goes_through_the_whole_report(kind: str, tmp_path: Path) -> None:
     task = TASKS[kind]
     rng = np.random.default_rng(1)
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.data.targets import decode_target
 from mmkeras.tasks import TargetSpec
-from tests.tasks.toys.two_targets.spec import Spec as TwoTargets
+from tests.toys.tasks.two_targets.spec import Spec as TwoTargets
 
 SPECS = (
     TargetSpec("index", (), "int32"),

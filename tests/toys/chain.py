@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from export.run import export_run
 from export.verification.results import Report
@@ -23,7 +20,7 @@ from mmkeras.runtime.packing import pack_bundle
 from mmkeras.training.run import Run
 from pipelines._stages.story import run_story
 
-__all__ = ["Chain", "components", "run_chain"]
+__all__ = ["Chain", "command", "run_chain"]
 
 _DEFAULTS = """
 name = "toy"
@@ -38,7 +35,7 @@ name = "table"
 [data.source.options]
 path = "{table}"
 columns = {{ {columns} }}
-target = "answer"
+target = {target}
 split = "side"
 [train]
 epochs = 1
@@ -81,22 +78,29 @@ class Chain:
 
 
 def run_chain(
-    folder: Path, table: Path, columns: Mapping[str, str], config: str, formats: Sequence[str] = ("tflite", "onnx")
+    folder: Path,
+    table: Path,
+    columns: Mapping[str, str],
+    config: str,
+    formats: Sequence[str] = ("tflite", "onnx"),
+    target: str | Sequence[str] = "answer",
 ) -> Chain:
     """Run a toy.
 
     Args:
         folder: an empty folder.
-        table: a CSV file with the columns ``answer`` and ``side`` (``train``, ``validation`` or ``test``).
+        table: a CSV file with the columns of the target and ``side`` (``train``, ``validation`` or ``test``).
         columns: column by modality.
         config: TOML on top of the toys' defaults; it names the modalities and the task.
         formats: to export, in float32.
+        target: column of the target, or its columns.
     """
     program = folder / "toy.py"
     defaults = folder / "configs" / "toy.toml"
     defaults.parent.mkdir()
     named = ", ".join(f'{name} = "{column}"' for name, column in columns.items())
-    defaults.write_text(_DEFAULTS.format(folder=folder, table=table, columns=named), encoding="utf-8")
+    given = json.dumps(target if isinstance(target, str) else list(target))
+    defaults.write_text(_DEFAULTS.format(folder=folder, table=table, columns=named, target=given), encoding="utf-8")
     own = folder / "own.toml"
     own.write_text(config, encoding="utf-8")
     status = run_story(RunConfig, ["--config", str(own), "--skip_export"], program=program, description="A toy.")
@@ -113,12 +117,3 @@ def command(*arguments: str | Path) -> tuple[int, str]:
     with contextlib.redirect_stdout(output):
         status = mmkeras_main([str(argument) for argument in arguments])
     return status, output.getvalue()
-
-
-@contextlib.contextmanager
-def components(family: str) -> Iterator[None]:
-    """Let the components of ``tests/toys/<family>`` be found as those of ``mmkeras/<family>``."""
-    package = importlib.import_module(f"mmkeras.{family}")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(package, "__path__", [*package.__path__, str(Path(__file__).parent / family)])
-        yield

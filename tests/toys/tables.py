@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-__all__ = ["picture", "write_captions", "write_pairs"]
+__all__ = ["picture", "write_captions", "write_pairs", "write_scenes"]
 
 SIDES = ("train", "train", "validation", "test")
 
@@ -44,6 +44,25 @@ def write_captions(folder: Path, rows: int = 96) -> Path:
         name = picture(folder / f"{row}.png", str(shown), row)
         lines.append([name, f"a {said} square", "yes" if shown == said else "no", SIDES[row % 4]])
     return _write(folder, ["picture", "caption", "answer", "side"], lines)
+
+
+def write_scenes(folder: Path, rows: int = 64) -> Path:
+    """Write pictures of a red or blue square somewhere, with its mask (1 red, 2 blue), place, caption and tags."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for row in range(rows):
+        red, (top, left) = bool(rng.integers(2)), rng.integers(0, 20, 2)
+        pixels = rng.integers(0, 60, (32, 32, 3)).astype("uint8")
+        mask = np.zeros((32, 32), "uint8")
+        pixels[top : top + 12, left : left + 12, 0 if red else 2] = 250
+        mask[top : top + 12, left : left + 12] = 1 if red else 2
+        Image.fromarray(pixels).save(folder / f"{row}.png")
+        Image.fromarray(mask).save(folder / f"mask{row}.png")
+        colour = "red" if red else "blue"
+        place = [f"{(left + 6) / 32:.3f}", f"{(top + 6) / 32:.3f}"]
+        names = [f"{row}.png", str(folder / f"mask{row}.png"), str(folder / f"{row}.png")]
+        lines.append([*names, f"a {colour} square", "O B I", colour, *place, SIDES[row % 4]])
+    return _write(folder, ["picture", "mask", "whole", "caption", "tags", "colour", "x", "y", "side"], lines)
 
 
 def _write(folder: Path, header: Sequence[str], lines: Sequence[Sequence[str]]) -> Path:

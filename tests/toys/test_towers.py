@@ -22,7 +22,8 @@ from mmkeras.runtime.selftest import selftest
 from mmkeras.tasks import SubmodelOutputs
 from mmkeras.tasks.embedding.spec import Spec as Embedding
 from mmkeras.training.run import Run
-from tests.toys.chain import Chain, command, components, run_chain
+from tests.toys import components
+from tests.toys.chain import Chain, command, run_chain
 from tests.toys.tables import write_captions
 
 CONFIG = """

@@ -18,7 +18,7 @@ from PIL import Image
 from export.source import Sample, Source
 from export.verification.verify import Reference, keras_infer
 from mmkeras.modalities.image.spec import Config as ImageConfig
-from tests.tasks.toys.masks.spec import Spec
+from tests.toys.tasks.masks.spec import Spec
 
 __all__ = ["main", "mask_model", "mask_source"]
 

@@ -26,6 +26,7 @@ def answering(outputs: Mapping[str, np.ndarray]) -> Infer:
 
     return infer
 
+
 pytestmark = pytest.mark.tfio
 
 

@@ -41,6 +41,7 @@ class Spec(TaskSpec):
         return TargetSpec("tags", (self.words,), "int32")
 
     def encode(self, target: Any) -> np.ndarray:
+        target = target.split() if isinstance(target, str) else target
         if unknown := set(target) - set(self.tags):
             raise DataError(f"Expected tags of {self.tags}, got {sorted(unknown)}")
         found = [self.tags.index(tag) for tag in target][: self.words]

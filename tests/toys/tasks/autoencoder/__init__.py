@@ -1,0 +1,1 @@
+"""A picture, drawn again from one vector."""
