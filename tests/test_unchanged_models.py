@@ -26,6 +26,7 @@ KEPT = Path(__file__).with_name("unchanged_models.json")
 FUSIONS = ("attention_pooling", "channels", "concat", "cross_attention", "gated", "max", "mean", "spatial_attention")
 TASKS: dict[str, dict[str, Any]] = {
     "classification": {"labels": ["no", "red", "yes"], "dropout": 0.2},
+    "embedding": {"size": 6},
     "multilabel": {"labels": ["no", "red", "yes"]},
     "regression": {"mean": [1.0], "std": [2.0]},
 }

@@ -1,7 +1,9 @@
 """The configuration of a run: frozen dataclasses whose field docstrings are the command line's help texts.
 
 A pipeline subclasses `RunConfig` and `ModelConfig`: the modalities of a model are those fields of its `ModelConfig`
-whose type is the ``Config`` of a modality room, and the field's name is the modality's name.
+whose type is the ``Config`` of a modality room, and the field's name is the modality's name. A configuration may name
+further ones, ``[model.left]`` with ``kind = "image"`` (`mmkeras.core.declared`), which share the weights of a branch
+where they say so (`mmkeras.core.sharing`).
 
 A class names those of its fields that are paths: ``reads`` must be there, ``writes`` are made.
 """
@@ -68,7 +70,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The model without its modalities, which a pipeline adds as fields."""
+    """The model without its modalities, which a pipeline or a configuration adds as fields."""
 
     width: int = 128
     """Width of the tokens that branches, fusion and head share."""
@@ -165,7 +167,7 @@ class ExportConfig:
     reads: ClassVar[tuple[str, ...]] = ("calibration",)
     writes: ClassVar[tuple[str, ...]] = ("folder",)
     folder: str = "saved_models"
-    """Bundles go to <folder>/<name>/<version>."""
+    """Bundles go to <folder>/<name>/<version>, those of named submodels to <folder>/<name>.<submodel>/<version>."""
     formats: tuple[str, ...] = ("saved_model", "tflite", "onnx")
     """Formats to write."""
     precisions: tuple[str, ...] = ("float32", "float16", "int8-dynamic", "int8")

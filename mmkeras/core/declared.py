@@ -92,10 +92,10 @@ def _modalities(model: Any, tables: Mapping[str, Mapping[str, Any]]) -> tuple[di
                 f"unknown key; {nearest(name, known)}. A modality of your own needs its kind: kind = one of "
                 f"{', '.join(map(repr, kinds))}"
             )
-        elif not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+        elif not (name.isidentifier() and name.isascii()) or keyword.iskeyword(name) or name.startswith("_"):
             problems[name] = (
-                "the name of a modality names tensors and options: expected letters, digits and underscores that begin "
-                "with a letter, and no word of Python"
+                "the name of a modality names tensors and options: expected English letters, digits and "
+                "underscores that begin with a letter, and no word of Python"
             )
         elif kind not in kinds:
             problems[f"{name}.{KIND}"] = f"no modality is of the kind {kind!r:.80}; {nearest(str(kind), kinds)}"

@@ -83,6 +83,7 @@ def test_help_and_print_config_have_its_options(file: str, capsys: pytest.Captur
         (("--model.fusion.kind", "image"), "--model.fusion: is an option of the model"),
         (("--model.width.kind", "image"), "--model.width: is an option of the model"),
         (("--model.lambda.kind", "image"), "--model.lambda: the name of a modality names tensors"),
+        (("--model.größe.kind", "image"), "--model.größe: the name of a modality names tensors"),
         (("--model.left-eye.kind", "image"), "--model.left-eye: the name of a modality names tensors"),
         (("--model.left.kind=image", "--model.left.sise=[8, 8]"), "did you mean 'model.left.size'?"),
     ],

@@ -24,6 +24,7 @@ from tests.tiny import IMAGE, LABELS, TinyModel, tiny_drive_config, tiny_model_c
 
 TASKS = {
     "regression": Choice("regression", {"names": ["age"], "mean": [40.0], "std": [20.0]}),
+    "embedding": Choice("embedding", {"size": 6}),
     "multilabel": Choice("multilabel", {"labels": list(LABELS)}),
     "classification": Choice("classification", {"labels": list(LABELS)}),
 }
@@ -81,7 +82,9 @@ def _points(rng: np.random.Generator) -> np.ndarray:
     return points
 
 
-@pytest.mark.parametrize("task", ["regression", pytest.param("multilabel", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "task", ["regression", *(pytest.param(name, marks=pytest.mark.slow) for name in ("embedding", "multilabel"))]
+)
 def test_every_task_is_exported(task: str, source: Source, tmp_path: Path) -> None:
     exported(tiny_model_config(tmp_path, task=TASKS[task]), source, tmp_path)
 

@@ -13,9 +13,11 @@ import pytest
 
 import mmkeras
 from export.run import export_run
+from export.source import source_from_run
+from export.submodels import submodel_sources
 from mmkeras.bundle import Bundle
 from mmkeras.core.config import ExportConfig
-from mmkeras.core.errors import ConfigError
+from mmkeras.core.errors import ConfigError, ExportError
 from mmkeras.model import submodels
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.runtime.selftest import selftest
@@ -117,6 +119,18 @@ def test_a_submodel_shares_the_weights_of_the_model(chain: Chain):
     for part in submodels(model, run.specs, run.task).values():
         assert part.model.variables
         assert {id(variable) for variable in part.model.variables} < own
+
+
+def test_samples_without_the_input_of_a_tower_are_left_out(chain: Chain):
+    source = source_from_run(Run.open(chain.run), 24)
+    first, *others = source.samples
+    blind = dataclasses.replace(first, values={**first.values, "image": None})
+    tower = submodel_sources(dataclasses.replace(source, samples=[blind, *others]))["image_tower"]
+    assert [sample.key for sample in tower.samples] == [sample.key for sample in others]
+    assert {name for sample in tower.samples for name in sample.values} == {"image"}
+    assert all(sample.target.shape == (8,) for sample in tower.samples)
+    with pytest.raises(ExportError, match=r"toy\.image_tower: no test sample has image"):
+        submodel_sources(dataclasses.replace(source, samples=[blind]))
 
 
 def test_a_tower_is_exported_anew_from_its_own_bundle(chain: Chain, tmp_path: Path):

@@ -94,3 +94,11 @@ def test_empty_damaged_and_missing_files_are_refused(data, arrays, write, tmp_pa
     np.save(tmp_path / "one.npy", arrays["image"])
     with pytest.raises(DataError, match=r"a single array; expected a \.npz"):
         load_calibration(tmp_path / "one.npy", specs)
+
+
+def test_a_submodel_takes_its_own_arrays_of_the_whole_models_file(data, arrays, write):
+    specs = {"image": data[1]["image"]}
+    path = write(**arrays)
+    with pytest.raises(DataError, match="is no input of the model"):
+        load_calibration(path, specs)
+    assert set(load_calibration(path, specs, part=True).inputs) == {"image", "image_present"}

@@ -23,6 +23,11 @@ architecture = "edge"
 [model.fusion]
 name = "cross_attention"
 options = { heads = 2, layers = 1 }
+[model.left]
+kind = "image"
+[model.right]
+kind = "image"
+shares_weights_with = "left"
 [train]
 epochs = 3
 learning_rate = 1e-3
