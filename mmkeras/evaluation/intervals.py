@@ -133,6 +133,9 @@ class Bootstrap:
 
     def _with_rows(self, found: Draws, task: TaskSpec, evidence: Evidence, members: Members) -> Draws:
         """Add the metrics that need the rows themselves: on fewer resamples, and without each block of groups."""
+        exact = task.of_rows(evidence, members.weights[None])
+        if not exact:
+            return found
         # The resamples of the other metrics, so that both kinds can be compared.
         resampled = min(self.resamples, SLOW_RESAMPLES)
         resamples = replace(self, resamples=resampled).counts(members.count)
@@ -142,8 +145,7 @@ class Bootstrap:
             task.of_rows(evidence, times[start : start + size][:, members.of] * members.weights)
             for start in range(0, len(times), size)
         ]
-        scores = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-        exact = task.of_rows(evidence, members.weights[None]) if scores else {}
+        scores = {name: np.concatenate([block[name] for block in blocks]) for name in exact}
         return replace(
             found,
             values=found.values | {name: float(value[0]) for name, value in exact.items()},

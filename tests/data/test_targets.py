@@ -96,9 +96,10 @@ def test_masks_are_evaluated_in_their_own_dtype(masks: Converted):
     samples = read(masks.index, "test", masks.specs, masks.task)
     assert (samples.targets.dtype, samples.targets.shape) == (np.uint8, (6, *SIZE))
     perfect = {"mask": np.eye(20, dtype=np.float32)[samples.targets]}
-    assert masks.task.score(samples.targets, perfect) == {"pixel_accuracy": 1.0}
+    assert set(masks.task.score(samples.targets, perfect).values()) == {1.0}
     assert masks.index.targets == {"mask": "uint8 [16, 24] png"}
-    assert (masks.index.labels, masks.index.splits["train"].classes) == (("road", "car"), {})
+    assert masks.index.labels == ("road", "car")
+    assert set(masks.index.splits["train"].classes) == {"road", "car"}
 
 
 def test_a_mask_of_another_size_is_mirrored_but_not_shifted(masks: Converted):

@@ -68,6 +68,6 @@ def test_a_mean_of_what_is_known():
 def test_r2_of_a_resample_whose_targets_are_all_alike(error, expected, kind):
     """Rounding of the sums leaves a spread that is not 0."""
     weights, target = np.full(50, 0.1, kind), np.full(50, 0.3, kind)
-    rows = np.full(50, error**2, kind), target, target**2, np.ones(50, kind)
-    squares, first, second, total = (np.asarray(weights @ each, np.float64) for each in rows)
-    assert r2(squares, first, second, total) == expected
+    each = np.full(50, error**2, kind), target, target**2
+    squares, first, second = (np.asarray(weights @ row, np.float64) for row in each)
+    assert r2(squares, first, second, np.asarray(weights.sum(), np.float64)) == expected

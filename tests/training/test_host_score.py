@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -103,3 +103,32 @@ def test_the_best_model_is_chosen_by_it(fit: _Fit):
 
 def test_without_logs_nothing_is_scored():
     HostScore(DATA.batch(3), SPEC).on_epoch_end(0, None)
+
+
+class _Worker:
+    """One of two workers with one device each; the test runs one after the other."""
+
+    members, workers, replicas_here = ("one", "two"), 2, 1
+
+    def __init__(self, rank: int) -> None:
+        self.rank, self.chief = rank, rank == 0
+
+    def barrier(self, name: str) -> None:
+        pass
+
+    def from_chief(self, name: str, value: str) -> str:
+        return value
+
+
+def test_workers_score_the_rows_of_all_of_them_in_the_order_of_the_split(tmp_path: Path):
+    """Batches of one sample go to the workers in turn."""
+    model = head_model("detection")
+    found: dict[str, float] = {}
+    for rank in (1, 0):
+        callback = HostScore(DATA.batch(1).shard(2, rank), SPEC, cluster=cast(Any, _Worker(rank)), folder=tmp_path)
+        callback.set_model(model)
+        found = {}
+        callback.on_epoch_end(0, found)
+    known = {f"val_{name}": value for name, value in _score(call(model, INPUTS)).items() if np.isfinite(value)}
+    assert found == pytest.approx(known, rel=1e-5)
+    assert not list(tmp_path.rglob("evidence.npz"))
