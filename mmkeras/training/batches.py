@@ -101,7 +101,9 @@ def _by_method(data: tf.data.Dataset, stage: Stage, purpose: int, step: int, fir
     def changed(number: tf.Tensor, batch: Any) -> Any:
         with part_of_batch(first):
             inputs, targets, weights = batch
-            return method.batch(inputs, targets, weights, context, derive(seed, number, 0, purpose))
+            made = method.batch(inputs, targets, weights, context, derive(seed, number, 0, purpose))
+        # Replicas add up what they have in common of a batch, which tf.distribute cannot do with bool.
+        return tf.nest.map_structure(lambda each: tf.cast(each, tf.int32) if each.dtype == tf.bool else each, made)
 
     steps = tf.data.Dataset.counter(step)
     options = tf.data.Options()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mmkeras.core.command_line import Flag, parse, read_toml, to_toml
-from mmkeras.core.config import RunConfig
+from mmkeras.core.config import RunConfig, StageConfig
 from mmkeras.core.errors import ConfigError
 from pipelines.camera_radar import CameraRadarConfig
 
@@ -97,6 +97,20 @@ def test_what_is_no_table_is_named(tmp_path, text):
     path = _file(tmp_path, text)
     with pytest.raises(ConfigError, match=r"config\.toml: data: expected a table of options, got"):
         _parse("--config", str(path))
+
+
+def test_an_unknown_key_of_a_stage_is_answered_with_the_nearest(tmp_path):
+    path = _file(tmp_path, '[[stages]]\nname = "pretrain"\nmethd = "masked"\n')
+    for arguments in (["--config", str(path)], ["--stages", '[{"name": "a", "methd": "b"}]']):
+        with pytest.raises(ConfigError, match=r"stages.methd: unknown key; did you mean 'method'"):
+            _parse(*arguments)
+
+
+def test_stages_survive_being_written_and_read(tmp_path):
+    text = '[[stages]]\nname = "a"\noptions = {share = 0.5}\ntrain = {epochs = 3}\n[[stages]]\nname = "b"\n'
+    config = _parse("--config", str(_file(tmp_path, text)))
+    assert config.stages == (StageConfig("a", options={"share": 0.5}, train={"epochs": 3}), StageConfig("b"))
+    assert _parse("--config", str(_file(tmp_path, to_toml(config)))) == config
 
 
 def test_a_number_without_a_float_is_refused(tmp_path):

@@ -212,3 +212,32 @@ def test_weights_that_are_not_finite_are_never_saved_within_an_epoch(tmp_path):
         checkpoints.save()
     assert caught.value.step == 5
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000004"]
+
+
+def test_random_numbers_go_on_where_they_were(tmp_path):
+    def model() -> keras.Model:
+        keras.utils.set_random_seed(0)
+        made = keras.Sequential([keras.Input((3,)), keras.layers.Dropout(0.5), keras.layers.Dense(1)])
+        made.compile(build_optimizer(TrainConfig(), 100, []), "mse", jit_compile=False)
+        return made
+
+    def seeds(made: keras.Model) -> list[int]:
+        return keras.ops.convert_to_numpy(made.layers[0].seed_generator.state).tolist()
+
+    trained, again = model(), model()
+    _fit(trained, Checkpoints(tmp_path, "val_loss", -1), epochs=1)
+    assert seeds(again) != seeds(trained)
+    Checkpoints.load(tmp_path, again)
+    assert seeds(again) == seeds(trained)
+
+
+def test_an_epoch_is_not_saved_between_its_last_step_and_its_validation(tmp_path):
+    histories: list[tuple[int, int]] = []
+
+    class Noted(Checkpoints):
+        def save(self):
+            histories.append((self.state.step, len(self.state.history)))
+            return super().save()
+
+    _fit(_model(), Noted(tmp_path, "val_loss", -1, every_steps=2), epochs=1)
+    assert histories == [(2, 0), (4, 1)]

@@ -22,6 +22,15 @@ def test_the_main_thread_stops_after_a_step_and_gives_the_signals_back():
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
+def test_after_the_last_step_of_an_epoch_its_validation_comes_first():
+    with Interrupts() as interrupts:
+        interrupts.set_params({"steps": 2})
+        interrupts.asked = "SIGTERM"
+        interrupts.on_train_batch_end(1)
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            interrupts.on_epoch_end(0)
+
+
 def test_another_thread_leaves_the_signals_alone():
     before = signal.getsignal(signal.SIGINT)
     seen: list[object] = []

@@ -78,8 +78,9 @@ class TrainingMethod(ABC):
     def batch(self, inputs: Tensors, targets: Tensors, weights: Any, context: StageContext, seed: Any) -> Any:
         """Return inputs, targets and weights of a batch, in tf.data; here they stay as they are.
 
-        A loss hook gets what is added to the targets. Random numbers come from `mmkeras.layers.draws` alone: a resumed
-        stage and the workers of a cluster then draw the same. In validation every epoch draws the same numbers.
+        A loss hook gets what is added to the targets; bool tensors become int32. Random numbers come from
+        `mmkeras.layers.draws` alone: a resumed stage and the workers of a cluster then draw the same. In validation
+        every epoch draws the same numbers.
 
         Args:
             inputs: tensors (B, ...) by name, augmented, with modalities dropped.
