@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from export.quantization.costs import print_costs
+from export.quantization.table import print_costs
 from export.to_tensorrt.notes import NOTES
 from export.verification.results import FileResult, Report
 from export.verification.scenarios import ALL
