@@ -50,7 +50,15 @@ class Toy:
 
 PICTURE = {"image": "picture"}
 TOYS = (
-    Toy("masks", "none", IMAGE + "pyramid = true\nflip = true\n", "mask", PICTURE, 'labels = ["ground", "red", "blue"]', "pixels"),
+    Toy(
+        "masks",
+        "none",
+        IMAGE + "pyramid = true\nflip = true\n",
+        "mask",
+        PICTURE,
+        'labels = ["ground", "red", "blue"]',
+        "pixels",
+    ),
     Toy("word_tags", "cross_attention", IMAGE + TEXT, "tags", {**PICTURE, "text": "caption"}, answer="tags"),
     Toy("two_targets", "mean", IMAGE, ["colour", "x", "y"], PICTURE, 'kinds = ["red", "blue"]', "what"),
     Toy("autoencoder", "mean", IMAGE, "whole", PICTURE, answer="brightness"),
