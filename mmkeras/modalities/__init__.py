@@ -10,19 +10,8 @@ A package ``mmkeras/modalities/<name>/`` holds
 All three, the exporters and the device runtime share the `Spec`.
 """
 
-from mmkeras.modalities._contract import (
-    NO_FACTS,
-    NO_MODALITIES,
-    Facts,
-    ModalityConfig,
-    ModalitySpec,
-    TensorSpec,
-    camera_of,
-    check_shapes,
-    off_centre,
-    spec_from_json,
-    specs_of,
-)
+from mmkeras.modalities._config import NO_FACTS, NO_MODALITIES, Facts, ModalityConfig, camera_of, off_centre, specs_of
+from mmkeras.modalities._contract import ModalitySpec, TensorSpec, check_shapes, spec_from_json
 
 __all__ = [
     "NO_FACTS",

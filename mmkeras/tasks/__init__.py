@@ -9,7 +9,8 @@ A room ``mmkeras/tasks/<name>/`` holds
   ``submodels(model, spec)``.
 """
 
-from mmkeras.tasks._contract import TaskConfig, TaskSpec, task_from_json
+from mmkeras.tasks._config import TaskConfig
+from mmkeras.tasks._contract import TaskSpec, task_from_json
 from mmkeras.tasks._submodels import SubmodelOutputs
 from mmkeras.tasks._targets import TargetSpec
 

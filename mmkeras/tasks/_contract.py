@@ -12,39 +12,17 @@ import numpy as np
 
 from mmkeras.core.components import find
 from mmkeras.core.errors import DataError
-from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
+from mmkeras.modalities import TensorSpec
 from mmkeras.modalities._moves import UNSAID
 from mmkeras.tasks._evidence import Confidences, Decisions, Evidence, Numbers
 from mmkeras.tasks._metrics import sample_weights, weighted_sums
 from mmkeras.tasks._moments import Moments
 from mmkeras.tasks._targets import TargetSpec, as_rows
 
-__all__ = ["Outputs", "TaskConfig", "TaskSpec", "task_from_json"]
+__all__ = ["Outputs", "TaskSpec", "task_from_json"]
 
 Outputs = Mapping[str, np.ndarray]
 """Model outputs of a batch by name, each (B, ...)."""
-
-
-@dataclass(frozen=True)
-class TaskConfig:
-    """What a user chooses about a task; ``Config`` of every ``spec.py`` derives from it."""
-
-    def completed(self, facts: Facts) -> TaskConfig:
-        """Return this configuration with what only the data knows, such as labels; here the data adds nothing."""
-        del facts
-        return self
-
-    def spec(self, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> TaskSpec:
-        """Return the task's spec; required.
-
-        Args:
-            modalities: their specs, from which it may derive sizes.
-            facts: what only the data knows.
-
-        Raises:
-            ConfigError: something that is needed is not known.
-        """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

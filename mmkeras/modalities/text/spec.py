@@ -31,7 +31,8 @@ from mmkeras.media.text.vocabulary import (
     vocabulary_bytes,
     write_vocabulary,
 )
-from mmkeras.modalities._contract import NO_FACTS, NO_MODALITIES, Facts, ModalityConfig, ModalitySpec, TensorSpec
+from mmkeras.modalities._config import NO_FACTS, NO_MODALITIES, Facts, ModalityConfig
+from mmkeras.modalities._contract import ModalitySpec, TensorSpec
 from mmkeras.modalities._moves import MOVES
 
 __all__ = ["Config", "Spec", "check_text"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mmkeras.core.errors import ConfigError
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, camera_of
-from mmkeras.tasks._contract import TaskConfig
+from mmkeras.tasks._config import TaskConfig
 from mmkeras.tasks._labels import as_labels, check_share
 from mmkeras.tasks.detection.checks import camera_problems, range_problems
 from mmkeras.tasks.detection.classes import CLASS_RANGE, DEFAULT_RANGE

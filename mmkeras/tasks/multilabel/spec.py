@@ -12,7 +12,8 @@ import numpy as np
 from mmkeras.core.errors import ConfigError, DataError, nearest
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
 from mmkeras.modalities._moves import MOVES
-from mmkeras.tasks._contract import Outputs, TaskConfig, TaskSpec
+from mmkeras.tasks._config import TaskConfig
+from mmkeras.tasks._contract import Outputs, TaskSpec
 from mmkeras.tasks._evidence import Confidences, Decisions, Evidence
 from mmkeras.tasks._labels import as_labels, check_gamma, check_share, check_weights, label_index
 from mmkeras.tasks._metrics import RankedPrecision, class_counts, f1, mean_of_known, ratio
