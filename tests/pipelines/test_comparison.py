@@ -48,8 +48,8 @@ def test_every_variant_is_compared_by_scene(tmp_path: Path, monkeypatch: pytest.
         for variant, seed in jobs:
             _finish(folder / "comparison" / f"{variant}-{seed}", variant)
 
-    def score(_: np.ndarray, outputs: dict[str, np.ndarray], weights: np.ndarray) -> dict[str, float]:
-        mean = float(np.average(outputs["good"], weights=weights))
+    def of_rows(evidence: dict[str, np.ndarray], weights: np.ndarray) -> dict[str, np.ndarray]:
+        mean = weights @ evidence["good"] / weights.sum(axis=1)
         return {"mAP": mean, "velocity_error": 1 - mean}
 
     monkeypatch.setattr(_comparison, "run_processes", trained)
@@ -61,7 +61,9 @@ def test_every_variant_is_compared_by_scene(tmp_path: Path, monkeypatch: pytest.
     )
     console = Console(file=io.StringIO(), width=200)
     samples = Samples({}, np.zeros((6, 1)), np.ones(6, np.float32), groups=np.repeat([0, 1, 2], 2))
-    run: Any = SimpleNamespace(folder=tmp_path, task=SimpleNamespace(score=score))
+    run: Any = SimpleNamespace(
+        folder=tmp_path, task=SimpleNamespace(evidence=lambda _, outputs: outputs, of_rows=of_rows)
+    )
     index: Any = None
     found = _comparison.compare(Evaluated(run, config, index, None, samples, {}, console), "camera_radar")
     assert ("cross_attention", 0) not in started  # the run's own model
