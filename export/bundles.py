@@ -131,7 +131,7 @@ def write_description(
 
 def _write_golden(folder: Path, source: Source, proof: Proof) -> GoldenFiles:
     """Write the golden samples, and the raw inputs of those that are as the data has them."""
-    # What the run was told holds wherever it is exported from.
+    # The setting of the run holds wherever it is exported from.
     now = recorded(source.provenance) or redaction()
     golden = proof.golden
     raw: list[dict[str, Any]] = []

@@ -12,6 +12,7 @@ import pytest
 from mmkeras.core.components import component, find, has, names
 from mmkeras.core.errors import ConfigError
 from mmkeras.data.modules import ModalityPackage, RecordsModule, TargetRecords, records_of
+from mmkeras.evaluation.modules import PictureModule, ReviewModule, picture_of, review_of
 from mmkeras.fusion._contract import FusionModule, fusion_of
 from mmkeras.model.modules import BranchModule, HeadModule
 
@@ -22,14 +23,16 @@ FAMILIES: tuple[tuple[type[Any], str, str], ...] = (
     (HeadModule, "tasks", "head"),
     (TargetRecords, "tasks", "records"),
     (FusionModule, "fusion", ""),
+    (PictureModule, "modalities", "picture"),
+    (ReviewModule, "tasks", "review"),
 )
 
 
 def _modules() -> Iterator[tuple[type[Any], ModuleType]]:
-    for protocol, family, room in FAMILIES:
+    for protocol, family, module in FAMILIES:
         for name in names(family):
-            if not room or has(family, name, room):
-                yield protocol, find(family, name, room)
+            if not module or has(family, name, module):
+                yield protocol, find(family, name, module)
 
 
 def _parameters(function: Any) -> list[inspect.Parameter]:
@@ -57,6 +60,11 @@ def test_what_a_module_leaves_out_is_the_default_of_the_protocol():
     assert records_of("text").move(None, {"text": 1}, move) == {"text": 1}
     assert fusion_of("mean").extra_outputs(None) is None
     assert fusion_of("mean").GIVES == ("pooled",)
+    text, image = picture_of("text"), picture_of("image")
+    assert text is not None
+    assert (text.image("a word"), text.caption("a word")) == (None, "a word")
+    assert image is not None
+    assert (picture_of("nothing"), review_of("classification")) == (None, None)
 
 
 def test_a_module_without_a_required_function_is_named():

@@ -45,7 +45,7 @@ class FileRows:
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
 
     def __del__(self) -> None:
-        """Give the room back."""
+        """Give the memory and the disk back."""
         if hasattr(self, "_file"):
             self._file.close()
 
@@ -82,7 +82,7 @@ Rows = np.ndarray | FileRows
 
 
 def allocate(count: int, like: np.ndarray) -> Rows:
-    """Return room for rows (N, ...) of the shape and dtype of those of a batch (B, ...)."""
+    """Return arrays for rows (N, ...) of the shape and dtype of those of a batch (B, ...)."""
     if count * like[:1].nbytes <= IN_MEMORY or like.dtype.hasobject:
         return np.empty((count, *like.shape[1:]), like.dtype)
     return FileRows(count, like.shape[1:], like.dtype)

@@ -63,7 +63,7 @@ class ScenarioInputs:
             specs: modality specs by name.
             values: raw values by modality, one mapping per sample; ``None`` is a missing modality.
             keys: names of the samples, for messages; their positions when not given.
-            allocate: gives room for N rows like those of a batch, see `export.verification.rows`; in memory when not
+            allocate: gives arrays for N rows like those of a batch, see `export.verification.rows`; in memory when not
                 given.
 
         Raises:

@@ -1,7 +1,7 @@
 """The configuration of a run: frozen dataclasses whose field docstrings are the command line's help texts.
 
 A pipeline subclasses `RunConfig` and `ModelConfig`: the modalities of a model are those fields of its `ModelConfig`
-whose type is the ``Config`` of a modality room, and the field's name is the modality's name. A configuration may name
+whose type is the ``Config`` of a modality, and the field's name is the modality's name. A configuration may name
 further ones, ``[model.left]`` with ``kind = "image"`` (`mmkeras.core.declared`), which share the weights of a branch
 where they say so (`mmkeras.core.sharing`).
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from mmkeras.evaluation.examples import answers, review, truths
+from mmkeras.evaluation.examples import answers, truths
+from mmkeras.evaluation.modules import review_of
 from mmkeras.evaluation.pictures.attention import attention_figure
 from mmkeras.evaluation.samples import Samples
 from mmkeras.modalities import ModalitySpec
@@ -41,7 +42,7 @@ def attention_figures(
         draws its samples itself, or ``privacy.redact`` hides pictures.
     """
     samples = samples.shown()
-    if review(task) or not samples.drawable:
+    if review_of(task.kind) or not samples.drawable:
         return {}
     query = query or list(specs)[-1]
     # A picture that shares the weights of another has no branch of its own to take the size of the map from.

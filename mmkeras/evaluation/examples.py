@@ -9,16 +9,14 @@ answered in words, and how a sample is drawn: see `mmkeras.tasks.detection.revie
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
 from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from mmkeras.core.rounding import percent
+from mmkeras.evaluation.modules import picture_of, review_of
 from mmkeras.evaluation.pictures.gallery import Scene
 from mmkeras.evaluation.pictures.samples import Card
 from mmkeras.evaluation.samples import Samples
@@ -27,31 +25,23 @@ from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._contract import Outputs
 from mmkeras.tasks._evidence import Evidence, rows_of
 
-__all__ = ["Answered", "answers", "cards", "review", "scenes", "truths", "wrong_samples"]
+__all__ = ["Answered", "answers", "cards", "scenes", "truths", "wrong_samples"]
 
 Answered = Callable[[np.ndarray], Outputs]
 """Positions (n,) of samples -> outputs (n, ...) of the model on them."""
 _LONGEST = 80
 
 
-def review(task: TaskSpec) -> ModuleType | None:
-    """Return the task's own way of showing samples, ``None`` where it has none."""
-    room = f"mmkeras.tasks.{task.kind}"
-    if not importlib.util.find_spec(room) or not importlib.util.find_spec(f"{room}.review"):
-        return None
-    return importlib.import_module(f"{room}.review")
-
-
 def _right(task: TaskSpec, evidence: Evidence) -> np.ndarray | None:
     """Return bool (N,) where the decision equals the truth; ``None`` for a task whose answers are numbers."""
     if decisions := task.decisions_of(evidence):
         return np.asarray((decisions.truth == decisions.decided).all(axis=1))
-    return np.asarray(task.wrongness(evidence) == 0) if review(task) else None
+    return np.asarray(task.wrongness(evidence) == 0) if review_of(task.kind) else None
 
 
 def truths(task: TaskSpec, targets: np.ndarray, evidence: Evidence) -> list[str]:
     """Return what is true of each sample, in words; empty for a task that has no words for it."""
-    if own := review(task):
+    if own := review_of(task.kind):
         return list(own.truths(task, targets))
     if decisions := task.decisions_of(evidence):
         return [_listed(decisions.labels, row) for row in decisions.truth]
@@ -62,7 +52,7 @@ def truths(task: TaskSpec, targets: np.ndarray, evidence: Evidence) -> list[str]
 
 def answers(task: TaskSpec, outputs: Outputs, evidence: Evidence) -> list[str]:
     """Return what the model says of each sample, in words, with its confidence where it has one."""
-    if own := review(task):
+    if own := review_of(task.kind):
         return list(own.answers(task, outputs))
     if decisions := task.decisions_of(evidence):
         said = [_listed(decisions.labels, row) for row in decisions.decided]
@@ -139,7 +129,7 @@ def cards(
         positions: samples to show; the worst ones when not given.
         limit: cards at most.
     """
-    if not samples.raw or review(task):
+    if not samples.raw or review_of(task.kind):
         return []
     chosen = np.asarray(_worst(task, evidence) if positions is None else positions, np.int64)[:limit]
     if not len(chosen):
@@ -173,7 +163,7 @@ def scenes(
         positions: samples to show; the worst ones when not given.
         limit: samples at most.
     """
-    own = review(task)
+    own = review_of(task.kind)
     if own is None or not samples.raw:
         return []
     chosen = np.asarray(_worst(task, evidence) if positions is None else positions, np.int64)[:limit]
@@ -195,13 +185,13 @@ def _drawn(
     images: list[np.ndarray] = []
     captions: list[str] = []
     for name, spec in specs.items():
-        value, room = values.get(name), f"mmkeras.modalities.{spec.kind}.picture"
+        value, shown = values.get(name), picture_of(spec.kind)
         if value is None:
             captions.append(f"({name} missing)")
-        elif importlib.util.find_spec(room):
-            module = importlib.import_module(room)
-            if hasattr(module, "image"):
-                images.append(module.image(value))
+        elif shown is not None:
+            image = shown.image(value)
+            if image is None:
+                captions.append(shown.caption(value))
             else:
-                captions.append(module.caption(value))
+                images.append(image)
     return tuple(images), tuple(captions)

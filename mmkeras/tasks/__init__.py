@@ -1,6 +1,6 @@
-"""One room per task: its labels, outputs, loss and metrics in one place.
+"""One package per task: its labels, outputs, loss and metrics in one place.
 
-A room ``mmkeras/tasks/<name>/`` holds
+A package ``mmkeras/tasks/<name>/`` holds
 
 - ``spec.py``: a frozen ``Config`` (what a user chooses) and a frozen ``Spec`` (outputs, decoding, decisions and
   metrics). numpy only; no TensorFlow, no Keras.

@@ -1,4 +1,4 @@
-"""Writes a model's weights so that a full disk ends in an error that can be told.
+"""Writes a model's weights so that a full disk ends in an error that names it.
 
 HDF5 keeps what it could not write, and tries again when the process ends: it crashes there. So it writes into memory,
 which takes the size of the file for a moment, and the disk sees plain bytes.

@@ -106,13 +106,13 @@ class Joined(Generic[ConfigT]):
             Run.create(folder, config, specs, task, index, self.decided, command=command, coverage=shares)
         elif folder is not None and cluster.chief:
             claim_run(folder)
-        told = Path(cluster.from_chief("run", str(Path(folder or "").resolve())))
+        place = Path(cluster.from_chief("run", str(Path(folder or "").resolve())))
         if not cluster.chief:
-            _wait_for(told / "run.json", cluster)
+            _wait_for(place / "run.json", cluster)
             if self.resumed is None:
-                config = with_cluster(type(config), told, (), config)
+                config = with_cluster(type(config), place, (), config)
         # The chief keeps the name that the user gave, for messages.
-        run = Run.open(folder if folder is not None and cluster.chief else told)
+        run = Run.open(folder if folder is not None and cluster.chief else place)
         if cluster.members is not None:
             console = keep_log(run.folder / "workers" / str(cluster.rank) / "log.txt", console)
         return run, config, console
@@ -141,7 +141,7 @@ def join(config: ConfigT, resumed: Path | None, console: Console) -> Joined[Conf
     Args:
         config: from the command line, or that of the resumed run.
         resumed: the run to go on with, where the user named it.
-        console: where it is told.
+        console: where it is printed.
 
     Raises:
         TrainingError, ConfigError: see `mmkeras.training.cluster.connect.connect`.

@@ -70,8 +70,8 @@ def prove(
     raw = {case.scenario.name: probes[1] if probes and case.scenario.name == PROBES else values for case in cases}
     golden, raw_values = _golden(cases, chosen.rows(found), reference, raw)
     judged = [_judged(each, trials, chosen, found, faults, source, golden) for each in tried]
-    told = {fault.name: "caught" if found.reacts[fault.name] else "no effect" for fault in faults}
-    return Proof(golden, raw_values, judged, told)
+    verdicts = {fault.name: "caught" if found.reacts[fault.name] else "no effect" for fault in faults}
+    return Proof(golden, raw_values, judged, verdicts)
 
 
 def _judged(

@@ -46,7 +46,7 @@ class Card:
 
 @styled
 def samples_figure(cards: Sequence[Card], title: str, note: str = "", columns: int = 3) -> Figure:
-    """Draw samples as a grid of cards; right and wrong are told apart by colour and by word.
+    """Draw samples as a grid of cards; right and wrong differ in colour and in word.
 
     Args:
         cards: the samples, at least one.
@@ -59,7 +59,7 @@ def samples_figure(cards: Sequence[Card], title: str, note: str = "", columns: i
     with_images = any(card.images for card in cards)
     with_text = any(card.captions for card in cards)
     height = (1.75 if with_images else 0.25) + (0.5 if with_text else 0.1) + 0.55
-    # Two cards wide at least, or the title has no room.
+    # Two cards wide at least, or the title does not fit.
     figure = new_figure(max(_WIDTH * columns, 2 * _WIDTH) + 0.2, height * rows + (0.85 if note else 0.5))
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.ravel():

@@ -32,7 +32,7 @@ __all__ = [
     "styled",
 ]
 
-# Okabe and Ito's palette: told apart with every common colour-vision deficiency.
+# Okabe and Ito's palette: distinct with every common colour-vision deficiency.
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 INK, GREY, LIGHT = "#1F2933", "#6B7480", "#D9DEE4"
 DPI = 160
@@ -97,7 +97,7 @@ def heading(figure: Figure, title: str, note: str = "") -> None:
         wrapped = textwrap.fill(note, int(figure.get_figwidth() * 15.5))
         lines = wrapped.count("\n") + 1
         text.set_text(title + "\n" * lines)
-        # The note hangs below the title's first line, in the room that the empty lines keep free.
+        # The note hangs below the title's first line, in the space of the empty lines.
         figure.text(0.01, 0, wrapped, ha="left", va="top", fontsize=8.5, color=GREY).set_in_layout(False)
         figure.texts[-1].set_position((0.01, 1 - 0.27 / figure.get_figheight()))
 

@@ -1,4 +1,4 @@
-"""Which TensorRT there is: tensorrt 8.6, 10 or 11, or tensorrt-rtx. Told apart by features, never by version."""
+"""Which TensorRT there is: tensorrt 8.6, 10 or 11, or tensorrt-rtx. Distinguished by features, never by version."""
 
 from __future__ import annotations
 

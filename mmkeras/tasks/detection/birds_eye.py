@@ -61,7 +61,7 @@ def birds_eye(
         reach: metres shown ahead.
         size: height of the map in pixels; its width is 0.9 of it.
         height: of the whole picture in pixels, in place of ``size``; to put it beside another one.
-        title: a line above; no room is kept for it when empty.
+        title: a line above; it takes no space when empty.
 
     Returns:
         uint8 (height, width, 3); the same size for the same ``size`` and presence of a title.

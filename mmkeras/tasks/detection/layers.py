@@ -14,7 +14,7 @@ __all__ = ["DistanceChoice"]
 class DistanceChoice(keras.layers.Layer):
     """Mean of guesses, weighted by a softmax over what speaks for each of them.
 
-    In training some guesses of a cell are hidden, so that each learns to be right alone: what a camera believes is
+    In training some guesses of a cell are hidden, so that each learns to be right alone: the camera's own guess is
     trained although the radar's reading is nearly always better, and is there when the radar is dead.
 
     Inputs: scores (B, h, w, K) and guesses (B, h, w, K). Output: (B, h, w, 1).

@@ -61,7 +61,7 @@ def camera_picture(
         camera: the camera of the image.
         camera_pose: camera -> ego.
         scale: pixels of the picture for one of the image.
-        title: a line above; no room is kept for it when empty.
+        title: a line above; it takes no space when empty.
         reach: depth in metres at which the colours of radar points end.
 
     Returns:
@@ -93,8 +93,8 @@ def beside(*pictures: np.ndarray) -> np.ndarray:
     height = max(picture.shape[0] for picture in pictures)
     parts = []
     for picture in pictures:
-        room = height - picture.shape[0]
-        sides = ((room // 2, room - room // 2), (0, 0), (0, 0))
+        margin = height - picture.shape[0]
+        sides = ((margin // 2, margin - margin // 2), (0, 0), (0, 0))
         parts.append(np.pad(picture, sides, constant_values=255))
     return np.concatenate(parts, axis=1)
 

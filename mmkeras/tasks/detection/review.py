@@ -1,6 +1,6 @@
 """Frames to look at: what is true and what was found in words, and their pictures.
 
-The evaluation of any task looks for this file in the task's room, see `mmkeras.evaluation.examples`.
+The evaluation of any task looks for this file in the task's package, see `mmkeras.evaluation.examples`.
 """
 
 from __future__ import annotations

@@ -44,8 +44,8 @@ def read_config(run: Run) -> RunConfig:
 
 
 def _config_class(run: Run) -> type[RunConfig]:
-    rooms = {name: find("modalities", spec.kind, "spec").Config for name, spec in run.specs.items()}
-    modalities = [(name, room, dataclasses.field(default_factory=room)) for name, room in rooms.items()]
+    configs = {name: find("modalities", spec.kind, "spec").Config for name, spec in run.specs.items()}
+    modalities = [(name, each, dataclasses.field(default_factory=each)) for name, each in configs.items()]
     model: Any = dataclasses.make_dataclass("RunModel", modalities, bases=(ModelConfig,), frozen=True)
     fields = [("model", model, dataclasses.field(default_factory=model))]
     config: Any = dataclasses.make_dataclass("ReadConfig", fields, bases=(RunConfig,), frozen=True)
