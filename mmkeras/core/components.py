@@ -104,14 +104,20 @@ def check_options(target: Callable[..., Any], options: Mapping[str, Any], where:
         where: the configuration key, for the message: ``"model.fusion.options"``.
 
     Raises:
-        ConfigError: unknown options or wrong types.
+        ConfigError: unknown options, wrong types, or an option without a default that is missing.
     """
-    kinds = {
-        name: parameter.annotation
+    parameters = {
+        name: parameter
         for name, parameter in inspect.signature(target, eval_str=True).parameters.items()
         if inspect.isclass(target) or parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
+    kinds = {name: parameter.annotation for name, parameter in parameters.items()}
     problems = [f"{where}.{key}: unknown option; {nearest(key, kinds)}" for key in options if key not in kinds]
+    problems += [
+        f"{where}.{key}: expected {getattr(kinds[key], '__name__', kinds[key])}, got none; the option has no default"
+        for key, parameter in parameters.items()
+        if parameter.default is inspect.Parameter.empty and key not in options
+    ]
     found = (wrong_type(f"{where}.{key}", value, kinds[key]) for key, value in options.items() if key in kinds)
     if problems := [*problems, *filter(None, found)]:
         raise ConfigError("\n".join(problems))

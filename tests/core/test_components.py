@@ -65,6 +65,14 @@ def test_wrong_types_of_a_dataclass():
         check_options(Options, {"size": [1]}, "where")
 
 
+def test_an_option_without_a_default_is_named_where_it_is_missing():
+    def function(*, path: str, size: int = 1) -> None:
+        """Take a path."""
+
+    with pytest.raises(ConfigError, match=r"where\.path: expected str, got none"):
+        check_options(function, {"size": 2}, "where")
+
+
 def test_a_choice_has_no_options_of_its_own():
     assert Choice("mean").options == {}
     assert Choice("mean") == Choice("mean", {})
