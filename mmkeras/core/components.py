@@ -6,10 +6,12 @@ sub-package in it is one component. A configuration names a component and its op
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.util
 import inspect
 import pkgutil
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -108,10 +110,13 @@ def check_options(target: Callable[..., Any], options: Mapping[str, Any], where:
     """
     parameters = {
         name: parameter
-        for name, parameter in inspect.signature(target, eval_str=True).parameters.items()
+        for name, parameter in inspect.signature(target).parameters.items()
         if inspect.isclass(target) or parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
-    kinds = {name: parameter.annotation for name, parameter in parameters.items()}
+    # Of a dataclass that another module's derives from, each annotation holds in the module that wrote it.
+    plain_class = inspect.isclass(target) and not dataclasses.is_dataclass(target)
+    hints = typing.get_type_hints(target.__init__ if plain_class else target)
+    kinds = {name: hints.get(name, Any) for name in parameters}
     problems = [f"{where}.{key}: unknown option; {nearest(key, kinds)}" for key in options if key not in kinds]
     problems += [
         f"{where}.{key}: expected {getattr(kinds[key], '__name__', kinds[key])}, got none; the option has no default"
