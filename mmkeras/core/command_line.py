@@ -86,8 +86,10 @@ def parse(
     keys = dict(keys_of(config_class))
     moved: Mapping[str, str] = getattr(config_class, "moved", {})
     problems = check_arguments(arguments, keys, [flag.name for flag in flags], moved, declared)
+    said = {problem.removeprefix("--") for problem in problems}
     for file, table in tables.items():
-        problems += check_table(file, table, keys, moved, declared)
+        found = check_table(file, table, keys, moved, declared)
+        problems += [each for each in found if each.removeprefix(f"{file}: ") not in said]
     if problems:
         raise ConfigError("\n".join(dict.fromkeys(problems)))
 

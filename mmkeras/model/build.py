@@ -26,7 +26,7 @@ __all__ = [
     "NullToken",
     "attention_model",
     "build_model",
-    "check_augmentation",
+    "check_model",
     "learning_rate_factors",
     "modality_specs",
     "specs_before_data",
@@ -135,16 +135,19 @@ def task_spec(config: ModelConfig) -> TaskSpec:
     return spec
 
 
-def check_augmentation(config: ModelConfig) -> None:
-    """Check, before the data is, that whole samples can follow the augmentation that a configuration asks for.
+def check_model(config: ModelConfig) -> None:
+    """Check, before the data is converted, what a configuration says of the model.
+
+    These are the names and options of fusion and task, and that whole samples can follow the augmentation.
 
     Raises:
-        ConfigError: names the options and the modalities and targets that cannot follow.
+        ConfigError: an unknown name or option, or the modalities and targets that cannot follow.
     """
-    specs = specs_before_data(config)
+    check_options(fusion_of(config.fusion.name).fuse, config.fusion.options, "model.fusion.options")
+    own, specs = task_config(config), specs_before_data(config)
     task: TaskSpec | None = None
     with contextlib.suppress(ConfigError):  # such as labels that only the data knows
-        task = task_config(config).spec(specs)
+        task = own.spec(specs)
     check_moves(specs, modality_configs(config), task, config.task.name)
 
 

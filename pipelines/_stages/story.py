@@ -153,11 +153,11 @@ def _run(config: ConfigT, resumed: Path | None, plan: _Plan, console: Console, s
     cluster, config = joined.cluster, joined.config
     if joined.nothing_left:
         return 0
-    from mmkeras.model import check_augmentation
+    from mmkeras.model import check_model
     from mmkeras.training.stages import check_stages
 
     check_stages(config)
-    check_augmentation(config.model)
+    check_model(config.model)
     with stage(console, "Data"), joined.chief_first("data"):
         config = story.prepare(config, console)
         from mmkeras.data.convert import convert

@@ -103,6 +103,14 @@ def test_a_mistake_in_a_file_names_the_file(tmp_path: Path):
     assert keys == ["model.left.kind", "model.task", "model.right"]
 
 
+def test_what_the_command_line_does_is_not_blamed_on_a_file(file: str):
+    with pytest.raises(ConfigError) as caught:
+        _parse("--config", file, "--model.colour.kind", "imgae")
+    assert str(caught.value).splitlines() == [
+        "--model.colour.kind: no modality is of the kind 'imgae'; did you mean 'image'? Valid: 'image', 'radar', 'text'"
+    ]
+
+
 def test_a_program_fixes_the_kind_of_its_own():
     with pytest.raises(ConfigError, match=r"model\.image\.kind: this model's image is of the kind 'image', got 'text'"):
         _parse("--model.image.kind", "text", config_class=VqaConfig)

@@ -13,7 +13,7 @@ from mmkeras.core.components import Choice
 from mmkeras.core.errors import ConfigError
 from mmkeras.data.transforms import augment
 from mmkeras.media.geometry import Pose
-from mmkeras.model import check_augmentation, specs_before_data, task_spec
+from mmkeras.model import check_model, specs_before_data, task_spec
 from mmkeras.tasks._moves import check_moves
 from tests.tiny import TinyDrive, tiny_drive_config, tiny_model_config
 
@@ -69,9 +69,9 @@ def test_a_mirrored_scene_is_the_scene_of_the_mirrored_street():
 
 def test_boxes_and_radar_follow_a_mirrored_picture_but_not_a_shifted_one():
     config = tiny_drive_config()
-    check_augmentation(replace(config, camera=replace(config.camera, flip=True)))
+    check_model(replace(config, camera=replace(config.camera, flip=True)))
     with pytest.raises(ConfigError) as error:
-        check_augmentation(replace(config, camera=replace(config.camera, flip=True, translate=0.1)))
+        check_model(replace(config, camera=replace(config.camera, flip=True, translate=0.1)))
     assert str(error.value).splitlines() == [
         "model.camera.translate: the modality radar (radar) cannot follow: its points have places in space, not in the "
         "picture alone. Leave the option out",
@@ -88,12 +88,12 @@ def test_a_camera_that_looks_aside_is_not_mirrored():
         config, task=task, radar=replace(config.radar, camera=camera), camera=replace(config.camera, flip=True)
     )
     with pytest.raises(ConfigError, match=r"model\.camera\.flip: .*column 30, not in the middle of its 64 columns"):
-        check_augmentation(config)
+        check_model(config)
 
 
 def test_labels_and_texts_do_not_hinder_a_move(tmp_path):
     config = tiny_model_config(tmp_path, task=Choice("classification"))  # its labels are not known yet
-    check_augmentation(replace(config, image=replace(config.image, flip=True, translate=0.1)))
+    check_model(replace(config, image=replace(config.image, flip=True, translate=0.1)))
 
 
 def test_a_second_modality_that_moves_the_sample_is_refused():

@@ -7,7 +7,14 @@ import pytest
 from mmkeras.core.components import Choice
 from mmkeras.core.config import ModelConfig
 from mmkeras.core.errors import ConfigError
-from mmkeras.model import NullToken, attention_model, build_model, learning_rate_factors, modality_specs
+from mmkeras.model import (
+    NullToken,
+    attention_model,
+    build_model,
+    check_model,
+    learning_rate_factors,
+    modality_specs,
+)
 from tests.tiny import LABELS, tiny_drive_config, tiny_drive_inputs, tiny_inputs, tiny_model_config
 
 pytestmark = pytest.mark.tfio
@@ -190,8 +197,9 @@ def test_a_dense_task_says_which_fusion_gives_it_a_map():
 def test_wrong_components_and_options_are_named(config, change, message):
     import dataclasses
 
-    with pytest.raises(ConfigError, match=message):
-        build_model(dataclasses.replace(config, **change))
+    for refuses in (check_model, build_model):  # the first before the data is converted
+        with pytest.raises(ConfigError, match=message):
+            refuses(dataclasses.replace(config, **change))
 
 
 def test_a_model_without_modalities_is_refused():
