@@ -20,7 +20,26 @@ from mmkeras.runtime.packing import pack_bundle
 from mmkeras.training.run import Run
 from pipelines._stages.story import run_story
 
-__all__ = ["Chain", "command", "run_chain"]
+__all__ = ["PICTURE", "TEXT", "Chain", "command", "run_chain"]
+
+PICTURE = """
+kind = "image"
+size = [32, 32]
+architecture = "edge"
+width_factor = 0.25
+depth_factor = 0.3
+level = 3
+"""
+"""Options of a picture that is read in seconds."""
+TEXT = """
+kind = "text"
+max_length = 8
+layers = 1
+heads = 2
+hidden = 16
+intermediate = 32
+"""
+"""Options of such a text."""
 
 _DEFAULTS = """
 name = "toy"

@@ -16,22 +16,15 @@ from mmkeras.runtime.selftest import selftest
 from mmkeras.training.run import Run
 from pipelines._stages.cluster import with_cluster
 from pipelines._stages.story import run_story
-from tests.toys.chain import Chain, command, run_chain
+from tests.toys.chain import PICTURE, Chain, command, run_chain
 from tests.toys.tables import write_pairs
 
-CONFIG = """
+CONFIG = f"""
 [model]
 width = 16
 [model.fusion]
 name = "concat"
-[model.left]
-kind = "image"
-size = [32, 32]
-architecture = "edge"
-width_factor = 0.25
-depth_factor = 0.3
-level = 3
-learning_rate_factor = 0.5
+[model.left]{PICTURE}learning_rate_factor = 0.5
 brightness = 0.1
 [model.right]
 kind = "image"

@@ -12,27 +12,10 @@ from mmkeras.bundle import Bundle
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.runtime.selftest import selftest
 from tests.toys import components
-from tests.toys.chain import Chain, run_chain
+from tests.toys.chain import PICTURE, TEXT, Chain, run_chain
 from tests.toys.tables import write_scenes
 
-IMAGE = """
-[model.image]
-kind = "image"
-size = [32, 32]
-architecture = "edge"
-width_factor = 0.25
-depth_factor = 0.3
-level = 3
-"""
-TEXT = """
-[model.text]
-kind = "text"
-max_length = 8
-layers = 1
-heads = 2
-hidden = 16
-intermediate = 32
-"""
+IMAGE, WORDS = f"[model.image]{PICTURE}", f"[model.text]{TEXT}"
 
 
 @dataclass(frozen=True)
@@ -48,20 +31,20 @@ class Toy:
     answer: str = ""
 
 
-PICTURE = {"image": "picture"}
+COLUMN = {"image": "picture"}
 TOYS = (
     Toy(
         "masks",
         "none",
         IMAGE + "pyramid = true\nflip = true\n",
         "mask",
-        PICTURE,
+        COLUMN,
         'labels = ["ground", "red", "blue"]',
         "pixels",
     ),
-    Toy("word_tags", "cross_attention", IMAGE + TEXT, "tags", {**PICTURE, "text": "caption"}, answer="tags"),
-    Toy("two_targets", "mean", IMAGE, ["colour", "x", "y"], PICTURE, 'kinds = ["red", "blue"]', "what"),
-    Toy("autoencoder", "mean", IMAGE, "whole", PICTURE, answer="brightness"),
+    Toy("word_tags", "cross_attention", IMAGE + WORDS, "tags", {**COLUMN, "text": "caption"}, answer="tags"),
+    Toy("two_targets", "mean", IMAGE, ["colour", "x", "y"], COLUMN, 'kinds = ["red", "blue"]', "what"),
+    Toy("autoencoder", "mean", IMAGE, "whole", COLUMN, answer="brightness"),
 )
 
 

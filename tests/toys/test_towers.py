@@ -25,31 +25,17 @@ from mmkeras.tasks import SubmodelOutputs
 from mmkeras.tasks.embedding.spec import Spec as Embedding
 from mmkeras.training.run import Run
 from tests.toys import components
-from tests.toys.chain import Chain, command, run_chain
+from tests.toys.chain import PICTURE, TEXT, Chain, command, run_chain
 from tests.toys.tables import write_captions
 
-CONFIG = """
+CONFIG = f"""
 [model]
 width = 16
 [model.fusion]
 name = "none"
 [model.task]
 name = "towers"
-[model.image]
-kind = "image"
-size = [32, 32]
-architecture = "edge"
-width_factor = 0.25
-depth_factor = 0.3
-level = 3
-[model.text]
-kind = "text"
-max_length = 8
-layers = 1
-heads = 2
-hidden = 16
-intermediate = 32
-"""
+[model.image]{PICTURE}[model.text]{TEXT}"""
 TOWERS = {"image_tower": "image", "text_tower": "text"}
 
 
