@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from export.source import Source
+from export.verification.passes import keras_infer, run_batches
 from export.verification.samples import Sample
 from export.verification.scenarios import ALL, Scenario, ScenarioInputs
-from export.verification.verify import keras_infer, run_batches
 from mmkeras.core.errors import ExportError
 from mmkeras.model import submodels
 from mmkeras.tasks import TaskSpec

@@ -14,7 +14,9 @@ from mmkeras.core.errors import ConfigError
 from mmkeras.data.modules import ModalityPackage, RecordsModule, TargetRecords, records_of
 from mmkeras.evaluation.modules import PictureModule, ReviewModule, picture_of, review_of
 from mmkeras.fusion._contract import FusionModule, fusion_of
+from mmkeras.modalities import ModalityConfig, ModalitySpec
 from mmkeras.model.modules import BranchModule, HeadModule
+from mmkeras.tasks import TaskConfig, TaskSpec
 
 FAMILIES: tuple[tuple[type[Any], str, str], ...] = (
     (RecordsModule, "modalities", "records"),
@@ -51,6 +53,17 @@ def test_a_module_fits_the_protocol_of_its_family(protocol, module):
         positional = [each for each in _parameters(own) if each.kind is not inspect.Parameter.KEYWORD_ONLY]
         expected = [each for each in _parameters(declared) if each.kind is not inspect.Parameter.VAR_KEYWORD]
         assert len(positional) == len(expected), f"{module.__name__}.{name}: expected {inspect.signature(declared)}"
+
+
+@pytest.mark.parametrize(
+    ("family", "config", "spec"), [("modalities", ModalityConfig, ModalitySpec), ("tasks", TaskConfig, TaskSpec)]
+)
+def test_configurations_and_specs_derive_from_their_bases(family, config, spec):
+    """What they may leave out is then declared there, with its default."""
+    for name in names(family):
+        module = find(family, name, "spec")
+        assert issubclass(module.Config, config), name
+        assert issubclass(module.Spec, spec), name
 
 
 def test_what_a_module_leaves_out_is_the_default_of_the_protocol():

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from export.card.quantization import quantization
 from export.card.text import NOT_MEASURED, interval, mapping, number, plain, signed, table
 from mmkeras.bundle.manifest import Manifest
 
-__all__ = ["Measured", "SECTIONS", "quantization"]
+__all__ = ["Measured", "SECTIONS"]
 
 WORST_SLICES = 5
 """Values of a column that are shown, worst first."""
-SHOWN = 8
-"""Layers listed."""
 
 
 @dataclass(frozen=True)
@@ -237,41 +236,6 @@ def _origin(measured: Measured) -> str:
         f"- Trained: {plain(provenance.get('created', 'not recorded'))}\n"
         f"- Code: {plain(provenance.get('code_revision', 'not recorded'))}\n"
         f"- Packages: {said or 'not recorded'}\n"
-    )
-
-
-def quantization(export: Mapping[str, Any]) -> str:
-    """Return the section about ``export.json``; empty where no file is static int8."""
-    calibration = mapping(export, "calibration")
-    if not calibration:
-        return "No file of this bundle is static int8.\n"
-    text = (
-        f"Ranges were measured on {plain(calibration.get('samples'))} samples ({plain(calibration.get('source'))}), "
-        f"fingerprint `{plain(str(calibration.get('fingerprint'))[:16])}`.\n"
-    )
-    warnings = calibration.get("warnings") or ()
-    if warnings:
-        text += "\n" + "".join(f"- {plain(warning)}\n" for warning in warnings)
-    files = export.get("files")
-    for file in files if isinstance(files, list) else ():
-        costs = mapping(file, "branch_costs")
-        if costs:
-            text += "\n" + _file(str(file.get("format")), str(file.get("precision")), costs)
-    return text
-
-
-def _file(format: str, precision: str, costs: Mapping[str, Any]) -> str:
-    kept = [entry for entry in costs.get("layers") or () if entry.get("kept")]
-    small = plain(precision)
-    text = (
-        f"{plain(format)} {small}: {plain(costs.get('quantized'))} of {plain(costs.get('total'))} layers in {small}. "
-    )
-    if not kept:
-        return text + "Nothing had to stay in float.\n"
-    rows = [(plain(branch), signed(-drop / 100), "") for branch, drop in mapping(costs, "branches").items()]
-    rows += [(plain(entry["layer"]), signed(-entry["drop"] / 100), "stays in float") for entry in kept[:SHOWN]]
-    return (
-        text + f"What each costs alone in {small}:\n\n" + table((f"in {small}", plain(costs.get("metric")), ""), rows)
     )
 
 

@@ -157,7 +157,7 @@ def _keras_latency(bundle: Bundle, runs: int) -> dict[str, Any]:
     """Time the Keras model as one TensorFlow graph on golden samples, one by one, on what TensorFlow runs on."""
     import tensorflow as tf
 
-    from export.verification.verify import keras_infer
+    from export.verification.passes import keras_infer
     from mmkeras.layers.keras_files import load_model
     from mmkeras.training.run import register_layers
 

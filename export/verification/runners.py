@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from export.to_saved_model.endpoints import SAVED_MODEL, TENSOR_ENDPOINT
-from export.verification.verify import BATCH, Infer
+from export.verification.passes import BATCH, Infer
 from mmkeras.core.errors import require
 from mmkeras.runtime.runner import runners
 

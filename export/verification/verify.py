@@ -19,6 +19,7 @@ import numpy as np
 from export.source import Source
 from export.to_saved_model.endpoints import decode_batch
 from export.verification.differences import Difference, Reduced, channels
+from export.verification.passes import BATCH, Infer, as_numpy, block_size, blocks, keras_infer
 from export.verification.results import ScenarioResult, max_or_nan
 from export.verification.rows import allocate
 from export.verification.samples import groups_of
@@ -31,24 +32,10 @@ from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._evidence import Evidence, joined
 from mmkeras.tasks._moments import Moments
 
-__all__ = [
-    "BATCH",
-    "CLOSE",
-    "Case",
-    "Infer",
-    "Reference",
-    "keras_infer",
-    "run_batches",
-]
+__all__ = ["CLOSE", "Case", "Reference"]
 
-Infer = Callable[[dict[str, Any]], Mapping[str, Any]]
-"""Runs a batch: arrays (B, ...) by input name -> arrays (B, ...) by output name."""
-
-BATCH = 64
-"""Samples in one forward pass, fewer where their outputs are large."""
 CLOSE = 0.05
 """Margin, in the unit of the task's confidence, up to which a changed decision was a near tie of the Keras model."""
-_BLOCK_BYTES = 8 * 2**20
 
 
 @dataclass(frozen=True)
@@ -90,7 +77,7 @@ class Reference:
         self.weights = np.array([sample.weight for sample in source.samples], np.float64)
         self.groups = groups_of(source.samples)
         self.infer = keras_infer(source.model)
-        self.block = _block(source.task)
+        self.block = block_size(source.task)
         """Samples that are looked at at once."""
         columns = [sample.columns for sample in source.samples]
         self._slices = Slices(source.task, columns, self.weights, self.groups)
@@ -128,7 +115,7 @@ class Reference:
         def infer(raw: dict[str, Any]) -> Mapping[str, Any]:
             tensors: dict[str, np.ndarray] = {}
             for name, spec in specs.items():
-                tensors |= _numpy(graph(spec, tf.constant(list(raw[name]))))
+                tensors |= as_numpy(graph(spec, tf.constant(list(raw[name]))))
             return self.infer(tensors)
 
         values = {name: [_as_bytes(sample.values.get(name)) for sample in self._source.samples] for name in specs}
@@ -152,7 +139,7 @@ class Reference:
         outputs: dict[str, Any] = {}
         moments: dict[str, list[Moments]] = {}
         bad: dict[str, list[str]] = {}
-        for rows, found in _blocks(infer, inputs, BATCH, self.block):
+        for rows, found in blocks(infer, inputs, BATCH, self.block):
             for name, value in found.items():
                 if name not in outputs:
                     outputs[name] = allocate(len(self.keys), value)
@@ -199,7 +186,7 @@ class Reference:
         task = self.task
         differences = {name: Difference(name, case.moments[name], self.spread[name]) for name in case.outputs}
         parts, flips, close = [], [], []
-        for rows, found in _blocks(infer, case.inputs, size, self.block):
+        for rows, found in blocks(infer, case.inputs, size, self.block):
             expected = {name: values[rows] for name, values in case.outputs.items()}
             for name, difference in differences.items():
                 difference.add(expected[name], found)
@@ -250,53 +237,9 @@ class Reference:
         return np.stack(self.targets[rows])
 
 
-def _block(task: TaskSpec) -> int:
-    """Return how many samples are looked at at once, so that a block of their outputs is small."""
-    size = sum(int(np.prod(output.shape, dtype=np.int64)) * np.dtype(output.dtype).itemsize for output in task.outputs)
-    return int(np.clip(_BLOCK_BYTES // max(size, 1), 1, BATCH))
-
-
 def _with_rows(values: np.ndarray, others: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return values (N, ...) with those of the Keras model where ``rows`` (N,) is true."""
     return np.where(rows.reshape(-1, *[1] * (values.ndim - 1)), others, values)
-
-
-def keras_infer(model: Any) -> Infer:
-    """Return the Keras model as a function of numpy arrays, without XLA, which `predict` would switch on."""
-    import tensorflow as tf
-
-    forward = tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True, jit_compile=False)
-
-    def infer(inputs: dict[str, Any]) -> Mapping[str, Any]:
-        return _numpy(forward({name: tf.constant(value) for name, value in inputs.items()}))
-
-    return infer
-
-
-def run_batches(infer: Infer, inputs: Mapping[str, Any], size: int = BATCH) -> dict[str, np.ndarray]:
-    """Run N samples in batches, the last one smaller, and put the outputs together."""
-    count = len(next(iter(inputs.values())))
-    parts = [
-        {name: np.asarray(value) for name, value in infer({k: v[at : at + size] for k, v in inputs.items()}).items()}
-        for at in range(0, count, size)
-    ]
-    return joined(parts)
-
-
-def _blocks(
-    infer: Infer, inputs: Mapping[str, Any], size: int, block: int
-) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
-    """Yield rows and the outputs on them, a block of whole batches at a time."""
-    size = min(size, block)
-    step = block // size * size
-    count = len(next(iter(inputs.values())))
-    for start in range(0, count, step):
-        rows = slice(start, min(start + step, count))
-        yield rows, run_batches(infer, {name: value[rows] for name, value in inputs.items()}, size)
-
-
-def _numpy(tensors: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    return {name: value.numpy() for name, value in tensors.items()}
 
 
 def _as_bytes(value: Any) -> bytes:

@@ -65,7 +65,7 @@ def component(protocol: type[P], family: str, name: str, module: str = "") -> P:
     """Return a component's module as a protocol that says which functions it has.
 
     A method of the protocol that is abstract is required. What the module leaves out of the others is that of the
-    protocol: its default. Each family has one typed function for it, such as `mmkeras.fusion.fusion_of`.
+    protocol: its default. Each family has one typed function for it, such as `mmkeras.fusion._contract.fusion_of`.
 
     Args:
         protocol: class of the module's functions and constants.

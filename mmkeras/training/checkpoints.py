@@ -18,9 +18,10 @@ from mmkeras.layers.keras_files import load_weights
 from mmkeras.storage.files import write_text
 from mmkeras.training.epoch_metrics import add_sums, sums
 from mmkeras.training.optimizer import inner_optimizer
+from mmkeras.training.state import State, state_from_json
 from mmkeras.training.weights_file import save_weights
 
-__all__ = ["Checkpoints", "Diverged", "State"]
+__all__ = ["Checkpoints", "Diverged"]
 
 
 class Diverged(TrainingError):
@@ -33,52 +34,6 @@ class Diverged(TrainingError):
     def __init__(self, step: int) -> None:
         super().__init__(f"The loss stopped being a finite number in step {step}.")
         self.step = step
-
-
-class State:
-    """What a resumed run needs besides weights and optimizer: position, history and the best score.
-
-    Args:
-        step: steps done since the start of the run.
-        best: best validation score so far, higher is better; NaN where no epoch had a score.
-        by_loss: ``best`` is a negative loss, since the validation metric did not exist in any epoch so far.
-        best_epoch: the epoch, from 1, that it is from.
-        waited: epochs since then.
-        history: logs of every finished epoch.
-        batch_size: samples of a step; with another one the steps so far would mean something else.
-        metrics: within an epoch, the sums of its metrics so far.
-        seeds: states of the generators of random numbers (dropout), which Keras does not save with the weights.
-    """
-
-    def __init__(
-        self,
-        step: int = 0,
-        best: float | None = None,
-        best_epoch: int = 0,
-        waited: int = 0,
-        history: list[dict[str, float]] | None = None,
-        batch_size: int | None = None,
-        metrics: list[list[float]] | None = None,
-        by_loss: bool = False,
-        seeds: list[list[int]] | None = None,
-    ) -> None:
-        self.step = step
-        self.best = best
-        self.best_epoch = best_epoch
-        self.waited = waited
-        self.history = history or []
-        self.batch_size = batch_size
-        self.metrics = metrics
-        self.by_loss = by_loss
-        self.seeds = seeds
-
-    def better(self, score: float, by_loss: bool) -> bool:
-        """Return whether an epoch is better than the best so far: any number beats NaN, any metric beats a loss."""
-        if self.best is None or math.isnan(self.best):
-            return self.best is None or not math.isnan(score)
-        if by_loss != self.by_loss:
-            return self.by_loss and not math.isnan(score)
-        return score > self.best
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -267,7 +222,7 @@ class Checkpoints(keras.callbacks.Callback):
         model.optimizer.build(model.trainable_variables)
         try:
             load_weights(model, found[-1] / "state.weights.h5")
-            state = _state(json.loads((found[-1] / "state.json").read_text("utf-8")))
+            state = state_from_json(json.loads((found[-1] / "state.json").read_text("utf-8")))
             if state.seeds is not None:  # checkpoints of earlier versions have none
                 for variable, value in zip(_seeds(model), state.seeds, strict=True):
                     variable.assign(np.array(value, variable.dtype))
@@ -281,17 +236,3 @@ class Checkpoints(keras.callbacks.Callback):
 
 def _seeds(model: keras.Model) -> list[Any]:
     return [each for each in model.non_trainable_variables if each.name == "seed_generator_state"]
-
-
-def _state(value: Any) -> State:
-    """Return the state that a file holds; it steers the run, so every number must be one."""
-    state = State(**value)
-    seeds = [number for seed in state.seeds or () for number in seed]
-    whole = (state.step, state.best_epoch, state.waited, state.batch_size or 0, *seeds)
-    scores = [score for logs in state.history for score in dict(logs).values()]
-    scores += [value for values in state.metrics or () for value in values]
-    right = all(type(number) is int and number >= 0 for number in whole)
-    right = right and type(state.by_loss) is bool
-    if not right or not all(type(score) in (int, float) for score in [state.best or 0.0, *scores]):
-        raise ValueError("state.json: expected whole numbers of 0 or more, a score, and logs with a number by name")
-    return state

@@ -16,7 +16,7 @@ from mmkeras.core.errors import TrainingError
 from mmkeras.data.index import Index
 from mmkeras.layers.keras_files import copy_weights
 from mmkeras.training.batches import blocks, training_batches, validation_batches
-from mmkeras.training.checkpoints import Checkpoints, Diverged, State
+from mmkeras.training.checkpoints import Checkpoints, Diverged
 from mmkeras.training.cluster.agreement import Agreement
 from mmkeras.training.cluster.connect import ALONE, Cluster
 from mmkeras.training.cluster.input_wait import InputWait
@@ -32,6 +32,7 @@ from mmkeras.training.lost_data import LOST_DATA, report_lost, without_lost
 from mmkeras.training.objective import Objective
 from mmkeras.training.progress import TerminalProgress
 from mmkeras.training.stage_plan import Fitted, StagePlan
+from mmkeras.training.state import State
 from mmkeras.training.tensorboard import Monitor
 
 __all__ = ["StageFit"]
@@ -126,11 +127,11 @@ class StageFit:
         self._clock = None if train.deterministic else InputClock()
         validation = validation_batches(self.index, stage, cluster)
         agreement = Agreement(every=10 if tf.config.list_physical_devices("GPU") else 1) if cluster.members else None
-        self._watching = self._watchers()
+        self._watching, self._host = self._watchers(), self._host_score(validation)
         with Interrupts(agreement) as interrupts:
             callbacks = [
                 FiniteLoss(self._checkpoints),
-                *self._host_score(validation),
+                *self._host,
                 *self._watching,
                 self._checkpoints,
                 TerminalProgress(self._console, train.epochs, self._plan.steps_per_epoch, stage.label),
@@ -216,9 +217,8 @@ class StageFit:
                     )
                     report_lost(self.index, self._stage.run, self._watching)
                     validation = validation_batches(self.index, self._stage, cluster)
-                    for each in callbacks:
-                        if isinstance(each, HostScore) and validation is not None:
-                            each.validation = validation
+                    for each in self._host if validation is not None else ():
+                        each.validation = validation
                 data = None
             cluster.barrier(f"trained/{self._stage.name}")
 

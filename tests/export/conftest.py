@@ -18,6 +18,7 @@ from PIL import Image
 from export.formats import Job
 from export.run import export_source
 from export.source import Sample, Source
+from export.to_litert.litert_from_saved_model import convert_saved_model
 from export.verification.results import Report
 from export.verification.scenarios import ALL
 from export.verification.verify import Reference
@@ -107,3 +108,12 @@ def report(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Report:
     # One decision of the 48 samples is two points.
     config = ExportConfig(folder=str(folder), max_metric_drop=5)
     return export_source(source, config, console=Console(file=io.StringIO()))
+
+
+@pytest.fixture(scope="module")
+def float32(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The LiteRT float32 file of the tiny model."""
+    folder = tmp_path_factory.mktemp("float32")
+    path = folder / "float32.tflite"
+    path.write_bytes(convert_saved_model(Job(source, folder).static_saved_model, "float32"))
+    return path

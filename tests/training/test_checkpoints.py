@@ -9,8 +9,9 @@ import pytest
 
 from mmkeras.core.config import TrainConfig
 from mmkeras.core.errors import TrainingError
-from mmkeras.training.checkpoints import Checkpoints, Diverged, State
+from mmkeras.training.checkpoints import Checkpoints, Diverged
 from mmkeras.training.optimizer import build_optimizer, inner_optimizer
+from mmkeras.training.state import State
 
 pytestmark = pytest.mark.tfio
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from export.verification.passes import Infer, run_batches
 from export.verification.scenarios import Scenario
 from export.verification.training_path import TrainingPath, check_host
-from export.verification.verify import Case, Infer, run_batches
+from export.verification.verify import Case
 from mmkeras.modalities import ModalitySpec
 
 __all__ = ["PROBES", "probe_case"]

@@ -12,13 +12,14 @@ import numpy as np
 
 from export.attempt import Tried
 from export.source import Source
+from export.verification.passes import run_batches
 from export.verification.proof.candidates import Candidates, candidates
 from export.verification.proof.choose import Chosen, choose_rows, tolerances
 from export.verification.proof.faults import Fault, planted
 from export.verification.proof.probes import PROBES, probe_case
 from export.verification.proof.trial import FileTrial, floors, try_file
 from export.verification.runners import opened
-from export.verification.verify import Case, Reference, run_batches
+from export.verification.verify import Case, Reference
 from mmkeras.bundle.golden import Golden
 from mmkeras.runtime.replay import replay
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from export.verification.passes import run_batches
 from export.verification.proof.candidates import Candidates
 from export.verification.proof.faults import Fault
 from export.verification.runners import Opened
-from export.verification.verify import Case, Reference, run_batches
+from export.verification.verify import Case, Reference
 from mmkeras.tasks._contract import Outputs
 from mmkeras.tasks._evidence import joined
 

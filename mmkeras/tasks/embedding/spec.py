@@ -11,6 +11,7 @@ import numpy as np
 from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
 from mmkeras.modalities._moves import MOVES
+from mmkeras.tasks._config import TaskConfig
 from mmkeras.tasks._contract import Outputs, TaskSpec
 from mmkeras.tasks._evidence import Evidence
 from mmkeras.tasks._labels import check_share
@@ -21,7 +22,7 @@ __all__ = ["Config", "Spec"]
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(TaskConfig):
     """Options of the embedding task."""
 
     size: int = 64
@@ -37,11 +38,6 @@ class Config:
             raise ConfigError(f"size: expected at least 1, got {self.size}")
         if not 0 < self.tolerance < 2:
             raise ConfigError(f"tolerance: expected more than 0 and less than 2, got {self.tolerance}")
-
-    def completed(self, facts: Facts) -> Config:
-        """Return this configuration; the data adds nothing to it."""
-        del facts
-        return self
 
     def spec(self, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
         """Return the task's spec; modalities and facts do not change it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,20 +19,9 @@ from export.calibration.ranges import (
     measure_ranges,
     saturation,
 )
-from export.formats import Job
 from export.source import Source
-from export.to_litert.litert_from_saved_model import convert_saved_model
 from mmkeras.core.errors import ExportError
 from tests.export.calibration.test_prepare import config
-
-
-@pytest.fixture(scope="module")
-def float32(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The float32 file of the tiny model."""
-    folder = tmp_path_factory.mktemp("float32")
-    path = folder / "float32.tflite"
-    path.write_bytes(convert_saved_model(Job(source, folder).static_saved_model, "float32"))
-    return path
 
 
 @pytest.fixture(scope="module")

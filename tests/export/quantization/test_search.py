@@ -9,12 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.formats import Job
 from export.quantization.search import Search
 from export.quantization.trial import Trial, tuning_samples
 from export.source import Source
 from export.to_litert.int8 import LiteRTQuantizer
-from export.to_litert.litert_from_saved_model import convert_saved_model
 from export.verification.gates import Gate
 from export.verification.results import ScenarioResult
 from export.verification.verify import Reference
@@ -43,15 +41,6 @@ def trial(source: Source) -> Trial:
     """The tiny model on its own samples; a tenth of the decisions may go."""
     gates = {"int8": Gate(metric_drop=0.1)}
     return Trial(Reference(source), source.task, "train", "tflite", "int8", gates)
-
-
-@pytest.fixture(scope="module")
-def float32(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The float32 file of the tiny model."""
-    folder = tmp_path_factory.mktemp("float32")
-    path = folder / "float32.tflite"
-    path.write_bytes(convert_saved_model(Job(source, folder).static_saved_model, "float32"))
-    return path
 
 
 def test_a_spoiled_layer_is_found_and_stays_in_float(trial: Trial, float32: Path) -> None:

@@ -8,26 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export.formats import Job
 from export.source import Source
 from export.to_litert.compact import compact
 from export.to_litert.int8 import LiteRTQuantizer, weights_only
-from export.to_litert.litert_from_saved_model import convert_saved_model
 from export.verification.verify import Reference
 from mmkeras.core.errors import ExportError
 from mmkeras.runtime.differences.read import read_contents
 from mmkeras.runtime.runner import runners
 
 pytestmark = pytest.mark.tfio
-
-
-@pytest.fixture(scope="module")
-def float32(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The float32 file of the tiny model."""
-    folder = tmp_path_factory.mktemp("float32")
-    path = folder / "float32.tflite"
-    path.write_bytes(convert_saved_model(Job(source, folder).static_saved_model, "float32"))
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ import numpy as np
 from PIL import Image
 
 from export.source import Sample, Source
-from export.verification.verify import Reference, keras_infer
+from export.verification.passes import keras_infer
+from export.verification.verify import Reference
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from tests.toys.tasks.masks.spec import Spec
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from export.verification import verify
-from export.verification.verify import keras_infer
+from export.verification.passes import keras_infer
 from tests.export.verification.masks import mask_model, mask_source
 
 SIZE = (96, 128)

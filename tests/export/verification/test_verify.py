@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from export.source import Source
+from export.verification.passes import Infer
 from export.verification.results import ScenarioResult
-from export.verification.verify import Infer, Reference
+from export.verification.verify import Reference
 from mmkeras.core.errors import ExportError
 
 

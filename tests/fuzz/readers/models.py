@@ -45,7 +45,7 @@ def _read_model(path: Path) -> object:
 
 
 def _write_checkpoint(folder: Path) -> None:
-    from mmkeras.training.checkpoints import State
+    from mmkeras.training.state import State
 
     place = folder / "checkpoints/step-00000010"
     place.mkdir(parents=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from export.card.sections import quantization
+from export.card.quantization import quantization
 from export.quantization.costs import Costs, LayerCost
 
 COSTS = Costs(
