@@ -33,6 +33,19 @@ __all__ = [
 
 LEAST = 2
 """Samples with a modality below which it is not judged."""
+ENOUGH = 100
+"""Samples below which ranges still change from set to set."""
+DISTINCT = 0.9
+"""Share of the samples that should be different from all others."""
+NAMED_CLASSES = 5
+"""Classes that a warning names."""
+TEST = "test"
+COMPARED = 400
+"""Training samples that a user's samples are compared with."""
+NAMED = 5
+"""Reasons that a refusal gives."""
+REMEMBERED = 100_000
+"""Raw values whose tensors are cached: pictures and questions occur many times."""
 
 
 def check_looks(
@@ -68,14 +81,6 @@ def _is_picture(tensor: TensorSpec) -> bool:
     return len(tensor.shape) >= 3 and tensor.shape[-1] in (1, 3, 4) and min(tensor.shape[-3:-1]) >= 4
 
 
-ENOUGH = 100
-"""Samples below which ranges still change from set to set."""
-DISTINCT = 0.9
-"""Share of the samples that should be different from all others."""
-NAMED_CLASSES = 5
-"""Classes that a warning names."""
-
-
 def coverage_warnings(calibration: Calibration, specs: Mapping[str, ModalitySpec]) -> list[str]:
     """Return a warning for everything that the samples do not cover."""
     count, inputs = len(calibration), calibration.inputs
@@ -101,13 +106,6 @@ def coverage_warnings(calibration: Calibration, specs: Mapping[str, ModalitySpec
         if len(specs) > 1 and np.all(there):
             found.append(f"No sample lacks {name}, so the ranges without it are not known.")
     return found
-
-
-TEST = "test"
-COMPARED = 400
-"""Training samples that a user's samples are compared with."""
-NAMED = 5
-"""Reasons that a refusal gives."""
 
 
 def audit(calibration: Calibration, source: Source, step: Callable[[str], None] = lambda line: None) -> Calibration:
@@ -155,10 +153,6 @@ def split_samples(source: Source, split: str) -> Iterable[RawSample]:
     from mmkeras.data.read import iterate_samples
 
     return iterate_samples(source.index, split)
-
-
-REMEMBERED = 100_000
-"""Raw values whose tensors are cached: pictures and questions occur many times."""
 
 
 def overlap_warnings(

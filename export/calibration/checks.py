@@ -20,6 +20,33 @@ __all__ = [
     "neighbour_correlation",
 ]
 
+MARGIN = 1.0
+"""How far beyond the training samples' range values may lie, on either side, as a multiple of its width."""
+OUTSIDE = 0.1
+"""Share of the values that may lie further outside."""
+SPREAD = 5.0
+"""Factor by which a column may be narrower or wider than in training."""
+BOUND = 0.8
+"""Correlation from which two columns are considered dependent."""
+KEPT_CORRELATION = 0.5
+"""Share of that correlation that the samples must have."""
+ENOUGH_ROWS = 30
+"""Rows from which a spread and a correlation can be estimated."""
+FLAT = 1.0
+"""Standard deviation, in levels of 255, below which a picture is blank."""
+KEPT = (0.3, 0.1)
+"""Share of the way from noise to the training pictures' median that a picture's likeness and axis have to reach."""
+KEPT_MIDDLE = 0.3
+"""The same for the median of all pictures: single pictures of blurred noise come near it."""
+ODD_SHARE = 0.1
+"""Share of the pictures that may be odd: a covered lens, a scanned empty page."""
+FRAME = 0.99
+"""Share of the training samples from which a rule of the frame counts as one."""
+KEPT_FRAME = 0.9
+"""Share of the samples that must follow it."""
+KEPT_PAIRS = 1 / 3
+"""Share of unseen training texts' known pairs that must be reached: other subjects have other pairs."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -51,20 +78,6 @@ class Check:
         """Return a line for people."""
         usual = f"training samples: {self.usual:.3g}"
         return f"{self.tensor}: {self.what}: expected {self.limits} ({usual}), got {self.got:.3g}"
-
-
-MARGIN = 1.0
-"""How far beyond the training samples' range values may lie, on either side, as a multiple of its width."""
-OUTSIDE = 0.1
-"""Share of the values that may lie further outside."""
-SPREAD = 5.0
-"""Factor by which a column may be narrower or wider than in training."""
-BOUND = 0.8
-"""Correlation from which two columns are considered dependent."""
-KEPT_CORRELATION = 0.5
-"""Share of that correlation that the samples must have."""
-ENOUGH_ROWS = 30
-"""Rows from which a spread and a correlation can be estimated."""
 
 
 def check_measurements(
@@ -135,16 +148,6 @@ def _rows(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     return values.reshape(-1, values.shape[-1]).astype(np.float64)
 
 
-FLAT = 1.0
-"""Standard deviation, in levels of 255, below which a picture is blank."""
-KEPT = (0.3, 0.1)
-"""Share of the way from noise to the training pictures' median that a picture's likeness and axis have to reach."""
-KEPT_MIDDLE = 0.3
-"""The same for the median of all pictures: single pictures of blurred noise come near it."""
-ODD_SHARE = 0.1
-"""Share of the pictures that may be odd: a covered lens, a scanned empty page."""
-
-
 def check_pictures(name: str, pictures: np.ndarray, training: np.ndarray) -> list[Check]:
     """Compare pictures (N, ..., height, width, channels) of any scale with those of the training split."""
     scale = max(float(np.abs(training).max()), 1e-9) / 255
@@ -201,14 +204,6 @@ def _measure(pictures: np.ndarray, flat: float) -> tuple[np.ndarray, float]:
         if contrast(picture) >= flat:
             found.append((neighbour_correlation(picture), colour_axis(picture)))
     return np.asarray(found).reshape(-1, 2), 1 - len(found) / len(pictures)
-
-
-FRAME = 0.99
-"""Share of the training samples from which a rule of the frame counts as one."""
-KEPT_FRAME = 0.9
-"""Share of the samples that must follow it."""
-KEPT_PAIRS = 1 / 3
-"""Share of unseen training texts' known pairs that must be reached: other subjects have other pairs."""
 
 
 def check_tokens(

@@ -39,6 +39,19 @@ __all__ = [
 
 Ranges = Mapping[str, tuple[float, float]]
 """Smallest and largest value by tensor name."""
+VALIDATION = "validation"
+"""Neither trained on nor verified on."""
+FRESH = 100
+"""Samples on which saturation is measured."""
+SATURATED = 0.002
+"""Share of a layer's values beyond its range that is warned of; 200 good samples leave less than 0.001."""
+AGREE = 0.6
+"""Share of both halves' ranges that they have in common, below which is warned; 0.76 and more are usual for 200
+samples, 0.5 for 10."""
+NAMED = 3
+"""Layers that a warning names."""
+STEPS = 255
+"""Steps of an int8 range."""
 
 
 @dataclass(frozen=True)
@@ -113,21 +126,6 @@ def activation_values(
             interpreter.set_tensor(index, inputs[name][row : row + 1])
         interpreter.invoke()
         yield [interpreter.get_tensor(each.index) for each in wanted]
-
-
-VALIDATION = "validation"
-"""Neither trained on nor verified on."""
-FRESH = 100
-"""Samples on which saturation is measured."""
-SATURATED = 0.002
-"""Share of a layer's values beyond its range that is warned of; 200 good samples leave less than 0.001."""
-AGREE = 0.6
-"""Share of both halves' ranges that they have in common, below which is warned; 0.76 and more are usual for 200
-samples, 0.5 for 10."""
-NAMED = 3
-"""Layers that a warning names."""
-STEPS = 255
-"""Steps of an int8 range."""
 
 
 def audit_ranges(

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["COUNT", "LiteRTExamination", "made_up", "output_makers", "save_frozen"]
 
+COUNT = 6
+_LOOSE = 8
+_MASKS = ("mask", "valid", "padding")
+
 
 def save_frozen(model: keras.Model, folder: Path) -> None:
     """Trace a model and write it with its weights as constants; inputs keep their names.
@@ -62,11 +66,6 @@ def output_makers(model: keras.Model) -> dict[str, str]:
             tensor = history.operation.outputs[history.tensor_index]
         found[f"output_{index}"] = "/".join(path)
     return found
-
-
-COUNT = 6
-_LOOSE = 8
-_MASKS = ("mask", "valid", "padding")
 
 
 def made_up(model: keras.Model, seed: int = 0) -> dict[str, np.ndarray]:

@@ -18,6 +18,11 @@ from mmkeras.runtime.differences.tflite_contents import OPERATORS, TYPES
 __all__ = ["LiteRTFile", "Operation", "Tensor", "WIDE", "float_islands", "read_file", "wide_ranges"]
 
 _CUSTOM = "CUSTOM"
+WIDE = 1e4
+"""Magnitude from which a value is too wide: one of 256 steps is then 40 or more."""
+_BETWEEN = ("QUANTIZE", "DEQUANTIZE")
+_ONLY_TYPES = ("CAST",)
+_FEW = 1024
 
 
 @dataclass(frozen=True)
@@ -103,13 +108,6 @@ def _operator(code: Any) -> tuple[str, bool]:
     if name != _CUSTOM:
         return name, False
     return (code.customCode or b"").decode("utf-8", "replace") or name, True
-
-
-WIDE = 1e4
-"""Magnitude from which a value is too wide: one of 256 steps is then 40 or more."""
-_BETWEEN = ("QUANTIZE", "DEQUANTIZE")
-_ONLY_TYPES = ("CAST",)
-_FEW = 1024
 
 
 def float_islands(file: LiteRTFile, layers: Sequence[tuple[str, ...]], scopes: Scopes) -> list[Finding]:

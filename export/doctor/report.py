@@ -19,6 +19,10 @@ __all__ = ["OTHER", "Report", "parts"]
 _SHOWN = 3
 _NOWHERE = "(layer unknown)"
 _INT8 = (Verdict.ISLAND, Verdict.WIDE)
+OTHER = "model"
+"""The part of layers in a model whose names do not show it."""
+_UNKNOWN = part_of("")
+_LATE = ("head", "fusion")
 
 
 @dataclass(frozen=True)
@@ -181,12 +185,6 @@ def _operators(counted: Mapping[str, int]) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-OTHER = "model"
-"""The part of layers in a model whose names do not show it."""
-_UNKNOWN = part_of("")
-_LATE = ("head", "fusion")
 
 
 def parts(model: keras.Model) -> dict[str, str]:

@@ -16,6 +16,7 @@ from typing import Any
 __all__ = ["Layer", "Scopes", "Step", "origins", "recorded"]
 
 _MARK = re.compile(r"layer\.(\d+)\.(?:_\d+)?/")
+_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,6 @@ def recorded() -> Iterator[Scopes]:
         yield scopes
     finally:
         keras.Layer.__call__, keras.Operation.__call__ = call_layer, call_operation
-
-
-_STEPS = 8
 
 
 @dataclass(frozen=True)

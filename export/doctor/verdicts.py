@@ -9,6 +9,11 @@ from enum import Enum
 
 __all__ = ["Examination", "Finding", "Verdict", "reason"]
 
+_SHOWN = 300
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# Keras puts this around the message of a layer.
+_AROUND = re.compile(r"^(Exception encountered when calling|Arguments received by)")
+
 
 class Verdict(str, Enum):
     """How a target handles an operation; all but the first are problems."""
@@ -82,12 +87,6 @@ class Examination:
                 return
         self.findings.append(finding)
         self.findings.sort(key=lambda each: not each.error)
-
-
-_SHOWN = 300
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-# Keras puts this around the message of a layer.
-_AROUND = re.compile(r"^(Exception encountered when calling|Arguments received by)")
 
 
 def reason(text: str) -> str:

@@ -33,6 +33,10 @@ from mmkeras.training.run import Run
 
 __all__ = ["REPORT_NAME", "Verdict", "print_table", "tune"]
 
+REPORT_NAME = "fine_tuning.json"
+_LOSS = 0.005
+"""Allowed loss of float32 in the metric, the same half point as for an int8 file."""
+
 
 def tune(
     folder: Path,
@@ -144,11 +148,6 @@ def _line(metric: str, measured: Measured) -> str:
         f"{metric} {percent(whole, 2)} % in float32, {percent(int8, 2)} % with {measured.layers} layers in int8, on "
         f"{measured.samples} validation samples"
     )
-
-
-REPORT_NAME = "fine_tuning.json"
-_LOSS = 0.005
-"""Allowed loss of float32 in the metric, the same half point as for an int8 file."""
 
 
 @dataclass(frozen=True)

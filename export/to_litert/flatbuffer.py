@@ -17,6 +17,9 @@ from mmkeras.core.errors import require
 __all__ = ["OPERATIONS", "SIGNATURE", "read_model", "schema", "weighted_layers", "write_model"]
 
 _IDENTIFIER = b"TFL3"
+SIGNATURE = "serving_default"
+OPERATIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+"""Operations that ai-edge-quantizer quantises; embeddings are added."""
 
 
 def schema() -> Any:
@@ -88,11 +91,6 @@ def _key(value: Any) -> Any:
     if hasattr(value, "__dict__"):
         return type(value).__name__, tuple((name, _key(each)) for name, each in sorted(vars(value).items()))
     return value
-
-
-SIGNATURE = "serving_default"
-OPERATIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-"""Operations that ai-edge-quantizer quantises; embeddings are added."""
 
 
 def weighted_layers(model: Any, graph: Any) -> Iterator[tuple[Any, QuantizedLayer]]:

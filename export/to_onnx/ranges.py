@@ -22,6 +22,8 @@ LEVELS = 127
 """Steps of int8 on each side of zero."""
 FLOOR = 1e-30
 """The smallest range, so that the number of bins per unit stays finite."""
+BATCH = 8
+"""Samples per run of the graph."""
 
 
 class Magnitudes:
@@ -113,10 +115,6 @@ def measure_magnitudes(
         step(done, total)
         first = done
     return found
-
-
-BATCH = 8
-"""Samples per run of the graph."""
 
 
 def inner_tensors(

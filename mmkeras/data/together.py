@@ -16,6 +16,8 @@ from mmkeras.media.dicom.frames import split_frame
 
 __all__ = ["contents_of", "grouped", "on_both_sides"]
 
+PIECE = 4096
+
 
 def grouped(samples: Sequence[Sample], contents: Sequence[tuple[str, ...]]) -> tuple[list[Sample], list[str]]:
     """Return the samples with a group for those that have none and share a file, and a note on them.
@@ -82,9 +84,6 @@ def _joined(contents: Sequence[tuple[str, ...]]) -> list[int]:
             one, other = root(first.setdefault(name, row)), root(row)
             parents[max(one, other)] = min(one, other)
     return [root(row) for row in range(len(contents))]
-
-
-PIECE = 4096
 
 
 def contents_of(

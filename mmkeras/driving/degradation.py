@@ -41,6 +41,8 @@ __all__ = [
 
 SHOWN = ("mAP", "NDS_front", "velocity_error")
 """Metrics of the detection task shown in the table."""
+_LESS = ("velocity_error",)
+_COLOURS = (BLUE, GREEN, ORANGE)
 
 
 @dataclass(frozen=True)
@@ -187,10 +189,6 @@ def print_degradation(
         cells = [number(metric, row[metric]) for metric in metrics]
         shown.add_row(titles.get(name, name), *cells, str(row["samples"]), style="bold" if place == 0 else "")
     console.print(shown)
-
-
-_LESS = ("velocity_error",)
-_COLOURS = (BLUE, GREEN, ORANGE)
 
 
 @styled

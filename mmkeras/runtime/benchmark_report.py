@@ -31,6 +31,10 @@ __all__ = [
 
 WATCHED = {"p50_ms": "median time", "bytes": "size", "peak_mib": "peak memory"}
 """Figures compared with a baseline: less is better."""
+BENCHMARK = "benchmark.json"
+"""Written by `mmkeras benchmark`."""
+EXPORT = "export.json"
+"""Results of verification at export."""
 
 
 def report(
@@ -144,12 +148,6 @@ def _name(entry: Mapping[str, Any]) -> str:
 def _figure(entry: Mapping[str, Any], key: str) -> float | None:
     value = entry.get(key)
     return float(value) if is_finite(value) else None  # type: ignore[arg-type]
-
-
-BENCHMARK = "benchmark.json"
-"""Written by `mmkeras benchmark`."""
-EXPORT = "export.json"
-"""Results of verification at export."""
 
 
 def file_entries(report: Mapping[str, Any]) -> list[dict[str, Any]]:

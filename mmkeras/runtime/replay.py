@@ -26,6 +26,14 @@ __all__ = [
 
 Tolerances = Mapping[str, Mapping[str, Sequence[float]]]
 """Largest absolute difference by scenario and output: one number, or one for each channel (last axis)."""
+# Another build of libjpeg may round a pixel to the next level, and another maths library the last bit of a float.
+PIXEL_LEVELS = 1.0
+"""Largest difference of an 8-bit pixel to training: ties are rounded to either side."""
+ROUNDED_SHARE = 0.05
+"""Share of the pixels that may differ at all: ties are rare."""
+RELATIVE = 1e-5
+"""Largest difference of a float, as a share of the tensor's largest value, at least of 1."""
+_CLOSE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -99,15 +107,6 @@ def _worst(expected: np.ndarray, got: np.ndarray, allowed: np.ndarray) -> tuple[
     return float(share[place]), float(difference[place]), float(limits[place])
 
 
-# Another build of libjpeg may round a pixel to the next level, and another maths library the last bit of a float.
-PIXEL_LEVELS = 1.0
-"""Largest difference of an 8-bit pixel to training: ties are rounded to either side."""
-ROUNDED_SHARE = 0.05
-"""Share of the pixels that may differ at all: ties are rare."""
-RELATIVE = 1e-5
-"""Largest difference of a float, as a share of the tensor's largest value, at least of 1."""
-
-
 def input_difference(expected: np.ndarray, got: np.ndarray) -> tuple[float, float]:
     """Return the largest difference of one tensor to training, infinite where a value is not finite, and the limit."""
     if expected.shape != got.shape:
@@ -120,9 +119,6 @@ def input_difference(expected: np.ndarray, got: np.ndarray) -> tuple[float, floa
     if np.issubdtype(expected.dtype, np.integer):
         return difference, 0.0
     return difference, RELATIVE * max(1.0, float(np.abs(first).max(initial=0.0)))
-
-
-_CLOSE = 1e-6
 
 
 def answers_of(task: TaskSpec, golden: Golden) -> dict[str, Any]:

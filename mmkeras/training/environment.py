@@ -135,7 +135,7 @@ def _memory_gib() -> int:
 
 
 def _gpus() -> list[str]:
-    """Return the names of the GPUs; asked without TensorFlow, which would occupy them."""
+    """Return the names of the GPUs, found without TensorFlow, which would occupy them."""
     try:
         command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
         printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout

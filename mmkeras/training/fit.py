@@ -47,7 +47,7 @@ def fit(
             break; stages before it are not repeated.
         draw: pictures for TensorBoard after every epoch.
         cluster: the devices that share every batch.
-        copy: the same model on this process's own device, asked while the other is spread; needed with a strategy.
+        copy: the same model on this process's own device, which predicts where the other is spread: with a strategy.
 
     Returns:
         What the last stage came to.

@@ -29,23 +29,23 @@ class HostScore(keras.callbacks.Callback):
     Args:
         validation: batches ``(inputs, targets by output, weights)``.
         task: gives the metrics.
-        asked: returns the model to predict with for the trained one: a copy where that is spread over replicas.
+        local: returns the model to predict with: the trained one, or a copy of it where that is spread over replicas.
         cluster: the workers that share the validation split.
-        folder: the stage's folder, through which they hand their rows to the chief.
+        folder: the stage's folder, through which workers pass their rows to the chief.
     """
 
     def __init__(
         self,
         validation: tf.data.Dataset,
         task: TaskSpec,
-        asked: Callable[[keras.Model], keras.Model] = lambda model: model,
+        local: Callable[[keras.Model], keras.Model] = lambda model: model,
         cluster: Cluster = ALONE,
         folder: Path = Path(),
     ) -> None:
         super().__init__()
         self.validation = validation
         self._task = task
-        self._asked = asked
+        self._local = local
         self._cluster = cluster
         self._folder = folder
         self._scored = 0
@@ -55,7 +55,7 @@ class HostScore(keras.callbacks.Callback):
         del epoch
         if logs is None:
             return
-        model = self._asked(self.model)
+        model = self._local(self.model)
         parts: list[dict[str, np.ndarray]] = []
         for inputs, target, weight in self.validation:
             outputs = {name: np.asarray(value) for name, value in model.predict_on_batch(inputs).items()}

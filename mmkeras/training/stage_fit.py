@@ -144,7 +144,7 @@ class StageFit:
     # === Callbacks ===
 
     def _own(self, trained: keras.Model) -> keras.Model:
-        """Return a model that this process can ask without the others."""
+        """Return a model with which this process can predict without the others."""
         if self._copy is None:
             return trained
         copy_weights(trained, self._copy)

@@ -15,6 +15,10 @@ __all__ = ["Folder", "look_into"]
 
 _FILES = 32
 _BYTES = 4096
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_FRAME = re.compile(r"(.*?)(#\d{1,9})?", re.DOTALL)
+_LONGEST = 4096
+"""Most characters of a path, on Linux."""
 
 
 def look_into(paths: Sequence[Path]) -> str:
@@ -33,12 +37,6 @@ def look_into(paths: Sequence[Path]) -> str:
             continue
         digest.update(b"\n")
     return digest.hexdigest()
-
-
-_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
-_FRAME = re.compile(r"(.*?)(#\d{1,9})?", re.DOTALL)
-_LONGEST = 4096
-"""Most characters of a path, on Linux."""
 
 
 class Folder:

@@ -26,6 +26,17 @@ __all__ = ["CAMERA", "Rows", "SceneRows", "Shot", "VERSION", "key_stamp", "sched
 EPOCH = 1_600_000_000_000_000
 """Microseconds of the first scene; scenes are ten minutes apart."""
 Rows = dict[str, list[dict[str, Any]]]
+VERSION = "v1.0-sim"
+TABLES = (
+    "scene", "sample", "sample_data", "sample_annotation", "instance", "category", "attribute", "visibility", "sensor",
+    "calibrated_sensor", "ego_pose", "log", "map",
+)  # fmt: skip
+ATTRIBUTES = (
+    "vehicle.moving", "vehicle.parked", "vehicle.stopped", "pedestrian.moving", "pedestrian.standing",
+    "cycle.with_rider", "cycle.without_rider",
+)  # fmt: skip
+LEVELS = {"1": "v0-40", "2": "v40-60", "3": "v60-80", "4": "v80-100"}
+CAMERA = "CAM_FRONT"
 
 
 def token(*parts: object) -> str:
@@ -125,18 +136,6 @@ class SceneRows:
             })  # fmt: skip
 
 
-VERSION = "v1.0-sim"
-TABLES = (
-    "scene", "sample", "sample_data", "sample_annotation", "instance", "category", "attribute", "visibility", "sensor",
-    "calibrated_sensor", "ego_pose", "log", "map",
-)  # fmt: skip
-ATTRIBUTES = (
-    "vehicle.moving", "vehicle.parked", "vehicle.stopped", "pedestrian.moving", "pedestrian.standing",
-    "cycle.with_rider", "cycle.without_rider",
-)  # fmt: skip
-LEVELS = {"1": "v0-40", "2": "v40-60", "3": "v60-80", "4": "v80-100"}
-
-
 def write_tables(folder: Path, requests: list[SceneRequest], scenes: list[Rows]) -> None:
     """Write all tables, an empty map and ``splits.json``; ``scenes`` has the rows of the requests in the same order."""
     rows: Rows = {table: [row for scene in scenes for row in scene.get(table, [])] for table in TABLES}
@@ -170,9 +169,6 @@ def write_tables(folder: Path, requests: list[SceneRequest], scenes: list[Rows])
     for request in requests:
         splits[request.split].append(request.name)
     write_json(folder / VERSION / "splits.json", splits)
-
-
-CAMERA = "CAM_FRONT"
 
 
 @dataclass(frozen=True)

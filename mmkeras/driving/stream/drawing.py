@@ -20,6 +20,7 @@ from mmkeras.tasks.detection.picture import beside, birds_eye, camera_picture
 __all__ = ["annotated", "has_mp4", "write_video"]
 
 _WIDTH = 1024
+_CODECS = ("libx264", "h264", "mpeg4")
 
 
 def annotated(answer: Answer, detector: BundleDetector, start: int) -> np.ndarray:
@@ -50,9 +51,6 @@ def _no_picture(width: int, height: int) -> np.ndarray:
     image = Image.new("RGB", (width, height), (24, 28, 33))
     ImageDraw.Draw(image).text((width / 2, height / 6), "no picture", (140, 148, 158), anchor="mm")
     return np.asarray(image)
-
-
-_CODECS = ("libx264", "h264", "mpeg4")
 
 
 def has_mp4() -> bool:

@@ -20,6 +20,10 @@ __all__ = ["Intake", "TimeBase"]
 PARTNER_PERIODS = 1.25
 """A frame whose newest sweep is older than this many periods of the radar still lacks one."""
 _COLUMNS = 6
+_WINDOW = 10_000_000
+"""Microseconds after which the smallest delay is measured anew, because the two clocks may drift apart."""
+_CONFIRM = 3
+_CONFIRM_TIME = 250_000
 
 
 class Intake:
@@ -164,12 +168,6 @@ class Intake:
             return sweep
         sensor.counts["points_not_finite"] += int(len(cloud) - good.sum())
         return dataclasses.replace(sweep, cloud=cloud[good])
-
-
-_WINDOW = 10_000_000
-"""Microseconds after which the smallest delay is measured anew, because the two clocks may drift apart."""
-_CONFIRM = 3
-_CONFIRM_TIME = 250_000
 
 
 class TimeBase:

@@ -33,6 +33,8 @@ PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]",
 
 LARGEST_FILE = 64 << 20
 """Bytes of a vocabulary file; the largest in use have a few million."""
+CONTINUED = "##"
+"""Marks a piece that goes on with a word."""
 
 
 def check_vocabulary(vocabulary: Sequence[str]) -> None:
@@ -141,10 +143,6 @@ def _repeated(counts: Mapping[str, int], most: int = 1000) -> Iterator[str]:
         full, rest = divmod(count, most)
         yield from itertools.repeat(" ".join([word] * most), full)
         yield " ".join([word] * rest)
-
-
-CONTINUED = "##"
-"""Marks a piece that goes on with a word."""
 
 
 def pieces(word: str, ids: Mapping[str, int], unknown: int) -> list[int]:

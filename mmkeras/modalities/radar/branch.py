@@ -22,6 +22,10 @@ SCALES = np.array([20.0, 40.0, 1.0, 1.0, 20.0, 10.0, 10.0, 0.5, 4.0], np.float32
 # speeds: with the logarithm of the range between 0 and 1, a weight of 4 must be learnt to copy a distance.
 CENTRES = np.array([0.0, 20.0, 0.5, 0.5, 5.0, 0.0, 0.0, 0.1, 3.0], np.float32)
 UNITS = np.array([5.0, 10.0, 0.25, 0.25, 10.0, 5.0, 5.0, 0.1, 0.5], np.float32)
+BEYOND = 10.0
+"""A scaled logarithm of a distance beyond all points."""
+SPREAD = 0.25
+"""Share of the picture's height, divided by the scaled distance, that a point reaches up and down."""
 
 
 @keras.saving.register_keras_serializable("mmkeras")
@@ -119,12 +123,6 @@ def _drawn(scaled: Any, mask: Any, spec: Spec, width: int) -> Tokens:
     values = keras.Model([given, valid], x, name=f"{name}_branch")([scaled, mask])
     position = ops.zeros_like(values[:, :, :2], dtype=keras.config.floatx()) + cell_centres(rows, columns)[None]
     return Tokens(values, ops.ones_like(values[:, :, 0], dtype="int32"), position, grid=(rows, columns))
-
-
-BEYOND = 10.0
-"""A scaled logarithm of a distance beyond all points."""
-SPREAD = 0.25
-"""Share of the picture's height, divided by the scaled distance, that a point reaches up and down."""
 
 
 @keras.saving.register_keras_serializable("mmkeras")
