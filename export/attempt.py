@@ -15,7 +15,8 @@ from export.to_saved_model.endpoints import RAW_ENDPOINT, SAVED_MODEL
 from export.to_tensorrt.notes import engine_notes
 from export.verification.constants.compare import constants_problem
 from export.verification.content import content_problem
-from export.verification.gates import gates_of, judge
+from export.verification.gates import gates_of
+from export.verification.judge import judge
 from export.verification.results import FileResult, ScenarioResult
 from export.verification.runners import open_saved_model, opened
 from export.verification.verify import Reference

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export.source import Source
-from export.verification.gates import Gate, allowed_drop, judge
+from export.verification.gates import Gate
+from export.verification.judge import allowed_drop, judge
 from export.verification.results import ScenarioResult, max_or_nan
 from export.verification.runners import opened
 from export.verification.samples import Sample, draw, spread_rows, stratum

@@ -12,7 +12,10 @@ from export.verification.results import OutputDifference
 from mmkeras.core.errors import ExportError
 from mmkeras.tasks._moments import Moments
 
-__all__ = ["Difference", "Reduced", "channels"]
+__all__ = ["FEW", "Difference", "Reduced", "channels"]
+
+FEW = 1e-6
+"""Share of an output's values that `OutputDifference.relative_most` leaves out."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,9 @@ class Difference:
         # Four times the root mean square: a sum of large terms is rounded as they are, however small it is itself.
         self._least = np.maximum(4 * np.sqrt(moments.mean_square), 1.0)
         self._count, self._total, self._squares = 0, 0.0, np.zeros_like(moments.mean)
-        self._largest, self._relative = 0.0, 0.0
+        self._largest = 0.0
+        self._most_relative = np.zeros(1 + int(FEW * moments.count * moments.mean.size))
+        """The largest relative differences, in no order: those that are left out, and one more."""
         self.not_finite = 0
         """Values that are NaN or infinite."""
 
@@ -77,7 +82,10 @@ class Difference:
         self._total += float(difference.sum())
         self._squares += (difference**2).sum(axis=0)
         self._largest = max(self._largest, float(difference.max()))
-        self._relative = max(self._relative, float((difference / np.maximum(np.abs(known), self._least)).max()))
+        relative = (difference / np.maximum(np.abs(known), self._least)).ravel()
+        kept = len(self._most_relative)
+        larger = np.concatenate([self._most_relative, relative[relative > self._most_relative.min()]])
+        self._most_relative = np.partition(larger, len(larger) - kept)[-kept:]
 
     @property
     def mean(self) -> float:
@@ -88,6 +96,11 @@ class Difference:
     def result(self) -> OutputDifference:
         """What ``export.json`` says of it; NaN where a value is not finite."""
         if self.not_finite:
-            return OutputDifference(float("nan"), float("nan"), float("nan"))
+            return OutputDifference(*[float("nan")] * 4)
         noise = np.sqrt(self._squares / self._count) / self._spread
-        return OutputDifference(max_abs=self._largest, relative=self._relative, noise=float(noise.max()))
+        return OutputDifference(
+            max_abs=self._largest,
+            relative=float(self._most_relative.max()),
+            relative_most=float(self._most_relative.min()),
+            noise=float(noise.max()),
+        )

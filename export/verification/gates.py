@@ -11,6 +11,8 @@ Every limit holds in every modality scenario, and any output that is NaN or infi
 
 - **Difference**: of each value, as a share of the largest of 1, the value itself and four times the root mean square of
   its channel; so a regression in metres and one in millimetres are alike, and one large value does not excuse others.
+  One value in a million may differ by ten times the tolerance: rounding has no largest error, and an output with many
+  values (maps of pixels) would exceed any limit by chance. Below a million values every one is held.
 - **Noise**: root mean square difference of each output as a share of how much that output varies over the samples.
   Each output is held by itself: metres of depth do not set the limit of a heatmap.
 - **Decisions changed**: a share of the samples; in int8 always at least two samples. With a modality taken away the
@@ -43,19 +45,27 @@ A float32 flip counts even where the Keras model itself is within the tolerance 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-from export.verification.results import ScenarioResult, SliceResult
-from export.verification.scenarios import ALL
+from export.verification.differences import FEW
 from export.verification.verify import CLOSE
 from mmkeras.core.errors import ConfigError
 from mmkeras.tasks import TaskSpec
 
-__all__ = ["GATES", "RULES", "Gate", "allowed_drop", "gates_of", "judge", "tightened"]
+__all__ = [
+    "CHANCE",
+    "FEW_TIMES",
+    "GATES",
+    "RARE",
+    "RULES",
+    "SLICE_CHANCE",
+    "WHOLE_CHANCE",
+    "Gate",
+    "gates_of",
+    "tightened",
+]
 
 CHANCE = 0.01
 """Largest loss of the metric beyond its limit that is put down to chance in a degraded scenario, as a share."""
@@ -65,6 +75,8 @@ SLICE_CHANCE = 0.10
 """The same in a slice."""
 RARE = 1e-4
 """A slice with more changed decisions than all but this share of slices of a file at its limit fails."""
+FEW_TIMES = 10
+"""Of the values of an output in float32, one in a million may differ by so many times the tolerance."""
 FEW_FLIPS = 2
 """Changed decisions that int8 may have among however few samples."""
 
@@ -111,6 +123,8 @@ RULES = {
     "slice_standard_errors": 3,
     "slice_flips_quantile": 1 - RARE,
     "constants_rounding_steps": 0.5,
+    "float32_share_of_values": FEW,
+    "float32_share_of_values_times": FEW_TIMES,
 }
 """How limits are applied, for ``export.json``."""
 
@@ -166,127 +180,3 @@ def tightened(gates: Mapping[str, Gate], share: float) -> dict[str, Gate]:
         )
         for name, gate in gates.items()
     }
-
-
-def judge(
-    precision: str,
-    tolerance: float,
-    results: Mapping[str, ScenarioResult],
-    metric: str,
-    sign: int,
-    gates: Mapping[str, Gate] = GATES,
-    *,
-    searching: bool = False,
-) -> str:
-    """Return why a file may not ship; empty if it may.
-
-    Args:
-        precision: one of `GATES`.
-        tolerance: the format's largest float32 difference.
-        results: by scenario.
-        metric: name of the task metric, for the message.
-        sign: 1 where a higher metric is better, -1 where a lower one is.
-        gates: the task's, see `gates_of`.
-        searching: the results are of a search's samples, fewer than those of the verification: twice the standard error
-            of a count of flips is allowed, so that the search ignores what its samples cannot tell from chance.
-    """
-    gate = gates[precision]
-    problems = [] if results.get(ALL) else [f"not verified in the scenario {ALL!r}"]
-    for name, result in results.items():
-        for problem in _problems(gate, tolerance, name, result, metric, sign, searching):
-            problems.append(f"{name}: {problem}")
-    return "; ".join(problems)
-
-
-def _problems(
-    gate: Gate, tolerance: float, name: str, result: ScenarioResult, metric: str, sign: int, searching: bool
-) -> list[str]:
-    if result.samples == 0:
-        return ["no samples"]
-    if result.not_finite:
-        return [f"{result.not_finite} output values are NaN or infinite"]
-    problems = [] if result.outputs else ["no output was compared"]
-    for output, found in result.outputs.items():
-        if gate.exact and not found.relative <= tolerance:
-            problems.append(
-                f"{output} differs by {found.max_abs:.2g}, relative {found.relative:.2g}, allowed {tolerance:.2g}"
-            )
-        if gate.noise is not None and not found.noise <= gate.noise:
-            problems.append(f"{output}: noise {found.noise:.2g} of its spread, allowed {gate.noise:.2g}")
-    problems += _flip_problems(gate, name, result, searching)
-    if gate.metric_drop is not None:
-        drop, allowed = -sign * result.held, allowed_drop(gate, name, result)
-        # 1e-9: half a point exactly must pass in floating point too.
-        if not drop <= allowed + 1e-9:
-            problems.append(f"{metric} {100 * drop:.2f} points worse, allowed {100 * allowed:.2f}")
-        problems += _slice_problems(gate, result, metric, sign)
-    grown = result.calibration_change
-    if gate.calibration is not None and grown is not None:
-        allowed = gate.calibration + 1 / result.samples
-        if not grown <= allowed + 1e-9:
-            problems.append(
-                f"calibration error grows by {100 * grown:.1f} points, allowed {100 * allowed:.1f}: confidences no "
-                "longer say how often the file is right"
-            )
-    return problems
-
-
-def _flip_problems(gate: Gate, name: str, result: ScenarioResult, searching: bool) -> list[str]:
-    if name == ALL:
-        limits = [(gate.flips, result.flips, "")]
-    elif gate.flips_and_ties is None:
-        limits = [(gate.flips_elsewhere, result.flips, "")]
-    else:
-        limits = [
-            (gate.flips_elsewhere, result.flips - result.close, ", near ties set aside"),
-            (gate.flips_and_ties, result.flips, ", near ties among them"),
-        ]
-    problems = []
-    for share, changed, what in limits:
-        flips = (share or 0.0) * result.samples
-        allowed = max(flips + (2 * math.sqrt(flips) if searching else 0.0), gate.few_flips)
-        if share is not None and changed > allowed:
-            problems.append(f"{changed} of {result.samples} decisions changed{what}, allowed {share:.1%}")
-    return problems
-
-
-def _slice_problems(gate: Gate, result: ScenarioResult, metric: str, sign: int) -> list[str]:
-    """Return what is wrong with the worst slice; how many more are beyond their limits is only counted."""
-    beyond = []
-    for part in result.slices:
-        drop = -sign * part.metric_change
-        allowed = (gate.metric_drop or 0.0) + min(3 * part.metric_error, SLICE_CHANCE)
-        where = f"on the {part.samples} samples with {part.name}"
-        if not drop <= allowed + 1e-9:
-            beyond.append(f"{metric} {100 * drop:.2f} points worse {where}, allowed {100 * allowed:.2f}")
-        elif gate.flips is not None and part.flips > (most := _most_flips(part, gate.flips, gate.few_flips)):
-            beyond.append(f"{part.flips} decisions changed {where}, allowed {most}")
-    return [beyond[0] + (f" ({len(beyond) - 1} more slices alike)" if len(beyond) > 1 else "")] if beyond else []
-
-
-def _most_flips(part: SliceResult, share: float, few: int) -> int:
-    return max(_binomial_quantile(part.samples, share), few)
-
-
-@lru_cache(maxsize=1024)
-def _binomial_quantile(samples: int, share: float) -> int:
-    """Return the changed decisions that a file at its limit exceeds in a share `RARE` of slices of this size."""
-    from scipy.stats import binom
-
-    return int(binom.ppf(1 - RARE, samples, share))
-
-
-def allowed_drop(gate: Gate, name: str, result: ScenarioResult) -> float:
-    """Return by how much the metric may drop in a scenario, as a share; 1 where the gate does not hold the metric.
-
-    Args:
-        gate: of the precision.
-        name: the scenario.
-        result: what was measured there.
-    """
-    if gate.metric_drop is None:
-        return 1.0
-    error = result.metric_error or 0.0
-    if name == ALL:
-        return gate.metric_drop + min(error, max(WHOLE_CHANCE, 1 / result.samples))
-    return gate.metric_drop + min(2 * error, max(CHANCE, 1 / result.samples))

@@ -67,6 +67,8 @@ class OutputDifference:
     """Largest absolute difference, in the output's unit; NaN where a value is not finite."""
     relative: float
     """Largest difference as a share of the largest of 1, the value and 4 times its channel's root mean square."""
+    relative_most: float
+    """The same of all values but the largest one in a million; equal where there are fewer."""
     noise: float
     """Root mean square difference as a share of the output's spread in the scenario ``all``, see `TaskSpec.spread`."""
 
@@ -75,6 +77,7 @@ class OutputDifference:
         return {
             "max_abs_diff": _number(self.max_abs),
             "relative": _number(self.relative),
+            "relative_most": _number(self.relative_most),
             "noise": _number(self.noise),
         }
 

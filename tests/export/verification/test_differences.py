@@ -40,3 +40,18 @@ def test_batches_give_what_the_whole_gives(shape: tuple[int, ...]) -> None:
     assert parts.result.relative == whole.result.relative
     per_channel = np.sqrt(np.mean((channels(apart) / 2.0) ** 2, axis=0))
     assert parts.result.noise == pytest.approx(per_channel.max(), rel=1e-12)
+
+
+@pytest.mark.parametrize("samples", [999, 1000, 3500])
+def test_of_each_million_values_the_largest_difference_is_also_given_without(samples: int) -> None:
+    reference = np.zeros((samples, 250, 4), np.float32)
+    got = reference.copy()
+    wrong = [(0, 0, 0), (1, 7, 1), (samples // 2, 3, 3), (samples - 1, 9, 2), (samples - 1, 249, 3)]
+    for place, size in zip(wrong, (5, 1, 4, 3, 2), strict=True):
+        got[place] = size * 1e-6
+    difference = Difference("y", Moments.of(channels(reference)), np.array(1.0))
+    for start in range(0, samples, 100):
+        difference.add(reference[start : start + 100], {"y": got[start : start + 100]})
+    assert difference.result.relative == pytest.approx(5e-6)
+    left_out = samples // 1000
+    assert difference.result.relative_most == pytest.approx((5 - left_out) * 1e-6)
