@@ -14,7 +14,7 @@ from mmkeras.tasks._moments import Moments
 
 __all__ = ["FEW", "Difference", "Reduced", "channels"]
 
-FEW = 1e-6
+FEW = 1e-5
 """Share of an output's values that `OutputDifference.relative_most` leaves out."""
 
 

@@ -11,8 +11,8 @@ Every limit holds in every modality scenario, and any output that is NaN or infi
 
 - **Difference**: of each value, as a share of the largest of 1, the value itself and four times the root mean square of
   its channel; so a regression in metres and one in millimetres are alike, and one large value does not excuse others.
-  One value in a million may differ by ten times the tolerance: rounding has no largest error, and an output with many
-  values (maps of pixels) would exceed any limit by chance. Below a million values every one is held.
+  One value in 100,000 may differ by ten times the tolerance: rounding has no largest error, and an output with many
+  values (maps) would exceed any limit by chance. Below 100,000 values every one is held.
 - **Noise**: root mean square difference of each output as a share of how much that output varies over the samples.
   Each output is held by itself: metres of depth do not set the limit of a heatmap.
 - **Decisions changed**: a share of the samples; in int8 always at least two samples. With a modality taken away the
@@ -76,7 +76,7 @@ SLICE_CHANCE = 0.10
 RARE = 1e-4
 """A slice with more changed decisions than all but this share of slices of a file at its limit fails."""
 FEW_TIMES = 10
-"""Of the values of an output in float32, one in a million may differ by so many times the tolerance."""
+"""Of the values of an output in float32, one in 100,000 may differ by so many times the tolerance."""
 FEW_FLIPS = 2
 """Changed decisions that int8 may have among however few samples."""
 

@@ -78,7 +78,7 @@ def _difference_problem(output: str, found: OutputDifference, tolerance: float) 
     problem = f"{output} differs by {found.max_abs:.2g}, relative {found.relative:.2g}, allowed {tolerance:.2g}"
     if found.relative_most == found.relative:
         return problem
-    return f"{problem} (one value in a million left out: relative {found.relative_most:.2g}; {FEW_TIMES} times for it)"
+    return f"{problem} (one value in 100,000 left out: relative {found.relative_most:.2g}; {FEW_TIMES} times for it)"
 
 
 def _flip_problems(gate: Gate, name: str, result: ScenarioResult, searching: bool) -> list[str]:

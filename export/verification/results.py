@@ -68,7 +68,7 @@ class OutputDifference:
     relative: float
     """Largest difference as a share of the largest of 1, the value and 4 times its channel's root mean square."""
     relative_most: float
-    """The same of all values but the largest one in a million; equal where there are fewer."""
+    """The same of all values but the largest one in 100,000; equal where there are fewer."""
     noise: float
     """Root mean square difference as a share of the output's spread in the scenario ``all``, see `TaskSpec.spread`."""
 
