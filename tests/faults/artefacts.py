@@ -9,6 +9,7 @@ Bytes count, except where a field says when or by which process a thing was made
 | *.keras | `date_saved`, `shared_object_id`, the zip's own times | when, and places in memory; members are compared |
 | *.h5 | HDF5's layout of the file | every dataset is compared |
 | hashes and sizes of such files in a manifest or card | | they follow from the above |
+| place.json | all | it says in which folder a run is and was started |
 | TensorBoard events, logs | all | an account of each start, with its times |
 | saved_model.pb, *.onnx, variables/ | order and names of nodes, tensors | converters walk sets; what they hold counts |
 """
@@ -29,8 +30,8 @@ _WHEN = ("created", "time", "code_revision", "date_saved", "shared_object_id", "
 _FOLLOW = ("sha256", "bytes")
 _HASH = re.compile(r"\b[0-9a-f]{40,64}(\+changes)?\b")
 _STAMP = re.compile(r"\d{8}-\d{6}(-\d+)?")
-# Read through the index; a hash of the graph.
-_BESIDE = ("variables.data-00000-of-00001", "fingerprint.pb")
+# Read through the index; a hash of the graph; absolute paths.
+_BESIDE = ("variables.data-00000-of-00001", "fingerprint.pb", "place.json")
 _LOGS = ("train", "validation", "workers")
 _LEFT = re.compile(r"\.tmp|\.partial|\.lock$|^\.export\.|^\.latest\.")
 

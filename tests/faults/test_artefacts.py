@@ -13,10 +13,11 @@ def _bundle(root: Path, version: int, **more: object) -> Path:
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text(json.dumps({"version": version, "created": f"day {version}", **more}))
     (folder / "MODEL_CARD.md").write_text(f"# tiny, version {version}\nExported: 2026-11-24T03:01:2{version}+00:00\n")
+    (folder / "place.json").write_text(json.dumps({"folder": str(folder)}))
     return root
 
 
-def test_times_and_versions_are_no_difference_and_values_are(tmp_path: Path):
+def test_times_versions_and_places_are_no_difference_and_values_are(tmp_path: Path):
     first = digests(_bundle(tmp_path / "a", 1, accuracy=0.5))
     assert sorted(first) == ["tiny/<version>/MODEL_CARD.md", "tiny/<version>/manifest.json"]
     assert digests(_bundle(tmp_path / "b", 2, accuracy=0.5)) == first
