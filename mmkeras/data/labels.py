@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from mmkeras.data.sources import Sample
-from mmkeras.data.sources._cells import LARGEST_WHOLE, name_of, tidy
+from mmkeras.media.cells import LARGEST_WHOLE, name_of, tidy
 
 __all__ = ["only_held_out", "tidy_labels"]
 

@@ -70,6 +70,11 @@ class ModalitySpec(ABC):
         """Rows and columns of the map that its branch makes of a picture; empty where there is none, as here."""
         return ()
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of a table whose cells one value is made of; empty, as here, where a value is one cell."""
+        return ()
+
     def cannot_follow(self, move: str) -> str:
         """Return why the tensors cannot follow a move of the picture (`MIRROR`, `SHIFT`); empty where they can."""
         return "" if move in self.follows else UNSAID

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mmkeras.data import convert
 from mmkeras.data.labels import only_held_out, tidy_labels
 from mmkeras.data.sources import Sample
-from mmkeras.data.sources._cells import tidy
+from mmkeras.media.cells import tidy
 from mmkeras.tasks.classification.spec import Config as TaskConfig
 from tests.data.tables import modality_configs, table_config, write_csv, write_images
 

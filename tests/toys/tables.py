@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-__all__ = ["picture", "write_captions", "write_pairs", "write_scenes"]
+__all__ = ["picture", "write_captions", "write_pairs", "write_patients", "write_scenes"]
 
 SIDES = ("train", "train", "validation", "test")
 
@@ -44,6 +44,24 @@ def write_captions(folder: Path, rows: int = 96) -> Path:
         name = picture(folder / f"{row}.png", str(shown), row)
         lines.append([name, f"a {said} square", "yes" if shown == said else "no", SIDES[row % 4]])
     return _write(folder, ["picture", "caption", "answer", "side"], lines)
+
+
+def write_patients(folder: Path, rows: int = 96) -> Path:
+    """Write pictures with an age, a day and a ward, some of them missing; the answer is yes for a red old patient."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for row in range(rows):
+        colour, age, ward = (
+            str(rng.choice(("red", "blue"))),
+            int(rng.integers(20, 80)),
+            str(rng.choice(("A", "B", "7"))),
+        )
+        name = picture(folder / f"{row}.png", colour, row)
+        answer = "yes" if colour == "red" and age > 50 else "no"
+        day = f"2024-0{1 + row % 9}-1{row % 10}"
+        cells = [cell if rng.random() > 0.1 else "" for cell in (str(age), day, ward)]
+        lines.append([name, *cells, answer, SIDES[row % 4]])
+    return _write(folder, ["picture", "age", "seen on", "ward", "answer", "side"], lines)
 
 
 def write_scenes(folder: Path, rows: int = 64) -> Path:

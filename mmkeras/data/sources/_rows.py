@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mmkeras.core.errors import DataError, nearest, require
-from mmkeras.data.sources._cells import tidy
 from mmkeras.data.sources._csv import read_records
+from mmkeras.media.cells import tidy
 from mmkeras.storage.text_lines import json_lines, text_lines, undecodable
 
 __all__ = ["Row", "Table", "read_columns", "read_table"]

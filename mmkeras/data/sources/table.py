@@ -10,15 +10,15 @@ import hashlib
 import math
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from mmkeras.core.errors import ConfigError, DataError, nearest
-from mmkeras.data.sources._cells import is_empty, name_of, tidy
 from mmkeras.data.sources._contract import Sample, SourceBase
 from mmkeras.data.sources._files import Folder, look_into
 from mmkeras.data.sources._rows import Row, Table, read_table
+from mmkeras.media.cells import is_empty, name_of, tidy
 from mmkeras.media.dicom.frames import split_frame
 from mmkeras.modalities import ModalitySpec
 
@@ -35,8 +35,9 @@ class Source(SourceBase):
 
     path: str
     """The table: .csv, .tsv, .jsonl (one object a line) or .parquet."""
-    columns: dict[str, str]
-    """Column of each modality, for example {image = "file", text = "question"}."""
+    columns: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
+    """Column of each modality, for example {image = "file", text = "question"}; a modality that reads several cells has
+    a list of columns, by default those of its own configuration."""
     target: str | tuple[str, ...] = "label"
     """Column of the label, labels or number; several columns give a list of numbers."""
     separator: str = ""
@@ -64,18 +65,16 @@ class Source(SourceBase):
         """Check the options.
 
         Raises:
-            ConfigError: no modality, or a column with two roles.
+            ConfigError: an unknown value of ``missing``.
         """
-        if not self.columns:
-            raise ConfigError('table: columns is empty; expected for example {image = "file", text = "question"}')
         if self.missing not in ("quarantine", "absent"):
             raise ConfigError(f"table: missing: {self.missing!r}; {nearest(self.missing, ('quarantine', 'absent'))}")
 
     def derived(self, modalities: Mapping[str, ModalitySpec]) -> Source:
-        """Return the source with ``files``, the modalities whose raw values are files."""
-        if self.files is not None:
-            return self
-        return replace(self, files=tuple(name for name in self.columns if _is_file(modalities.get(name))))
+        """Return the source with the columns of modalities that read several, and with ``files``, those of files."""
+        columns = {name: spec.columns for name, spec in modalities.items() if spec.columns} | self.columns
+        files = tuple(name for name in columns if _is_file(modalities.get(name))) if self.files is None else self.files
+        return replace(self, columns=columns, files=files)
 
     def samples(self) -> Iterator[Sample]:
         """Yield every row in the order of the file; the target of a bad row is a `DataError`.
@@ -103,7 +102,7 @@ class Source(SourceBase):
         result = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
         folder = Folder(self._folder)
         for modality in (m for m in self.files or () if m in self.columns):
-            cells = (row.cells.get(tidy(self.columns[modality])) for row in table.rows)
+            cells = (row.cells.get(tidy(str(self.columns[modality]))) for row in table.rows)
             digest = hashlib.sha256()
             names = sorted({cell for cell in cells if isinstance(cell, str)})
             paths = [Path(split_frame(_place(folder, name))[0]) for name in names]
@@ -126,12 +125,14 @@ class Source(SourceBase):
         """Column by the option that names it."""
         single = {name: getattr(self, name) for name in ("split", "group", "weight", "key")}
         return {
-            **{f"columns.{modality}": column for modality, column in self.columns.items()},
+            **{key: column for name, given in self.columns.items() for key, column in _named(f"columns.{name}", given)},
             **{f"target ({column})": column for column in self._targets},
             **{name: column for name, column in single.items() if column is not None},
         }
 
     def _read(self) -> Table:
+        if not self.columns:
+            raise ConfigError('table: columns is empty; expected for example {image = "file", text = "question"}')
         table = read_table(Path(self.path))
         problems = [
             f"{self.path}: {option} names the column {column!r}, which the table does not have; "
@@ -151,7 +152,7 @@ class Source(SourceBase):
             raise DataError(f"column {self.split!r}: {split!r} is no split; {nearest(split, SPLITS)}")
         values, remarks = {}, [row.remark] if row.remark else []
         for modality, column in self.columns.items():
-            value = self._value(row, column)
+            value = self._value(row, column) if isinstance(column, str) else self._row(row, column)
             if modality in (self.files or ()) and isinstance(value, str):
                 value, remark = folder.find(value)
                 remarks += [remark] if remark else []
@@ -176,6 +177,16 @@ class Source(SourceBase):
             raise DataError(f'column {column!r} is empty; the option missing = "absent" accepts that')
         return cell
 
+    def _row(self, row: Row, columns: tuple[str, ...]) -> dict[str, Any] | None:
+        """Return several cells by column; those that are empty are left to the modality."""
+        cells = {column: _cell(row, column) for column in columns}
+        if not all(map(is_empty, cells.values())):
+            return cells
+        if self.missing == "absent":
+            return None
+        names = ", ".join(map(repr, columns))
+        raise DataError(f'the columns {names} are all empty; the option missing = "absent" accepts that')
+
     def _target(self, row: Row) -> Any:
         for column in self._targets:
             if is_empty(_cell(row, column)):
@@ -186,6 +197,13 @@ class Source(SourceBase):
         if self.separator and isinstance(cell, str):
             return [label for part in cell.split(self.separator) if (label := part.strip())]
         return cell
+
+
+def _named(option: str, given: str | tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return the columns of an option, each with a name for messages."""
+    if isinstance(given, str):
+        return [(option, given)]
+    return [(f"{option}[{place}]", column) for place, column in enumerate(given)]
 
 
 def _is_file(spec: ModalitySpec | None) -> bool:

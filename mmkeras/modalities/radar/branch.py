@@ -9,6 +9,7 @@ import numpy as np
 from keras import layers, ops
 
 from mmkeras.core.errors import ConfigError
+from mmkeras.layers.mixing import mix
 from mmkeras.layers.tokens import Branch, Tokens
 from mmkeras.layers.waves import waves
 from mmkeras.media.geometry import cell_centres
@@ -90,7 +91,7 @@ def _points(scaled: Any, measured: Any, ahead: Any, mask: Any, config: Config, w
     x = SummaryToken(name=f"{name}_summary")(x)
     whole = ops.pad(valid, [[0, 0], [1, 0]], constant_values=1)
     for number in range(1, config.layers + 1):
-        x = _mix(x, whole, config.heads, width, f"{name}_{number}")
+        x = mix(x, whole, config.heads, width, f"{name}_{number}")
     x = layers.LayerNormalization(name=f"{name}_norm")(x)
     encoder = keras.Model([given, valid], x, name=f"{name}_branch")
     # The summary token has no measurement and no position.
@@ -98,16 +99,6 @@ def _points(scaled: Any, measured: Any, ahead: Any, mask: Any, config: Config, w
     position = ops.pad(place, [[0, 0], [1, 0], [0, 0]], constant_values=-1.0)
     whole = ops.pad(mask, [[0, 0], [1, 0]], constant_values=1)
     return Tokens(encoder([described, mask]), whole, position, measured)
-
-
-def _mix(x: Any, valid: Any, heads: int, width: int, name: str) -> Any:
-    """One pre-norm transformer layer over the real points."""
-    z = layers.LayerNormalization(name=f"{name}_attention_norm")(x)
-    seen = ops.expand_dims(ops.cast(valid, "bool"), 1)
-    x = x + layers.MultiHeadAttention(heads, width // heads, name=f"{name}_attention")(z, z, attention_mask=seen)
-    z = layers.LayerNormalization(name=f"{name}_feed_forward_norm")(x)
-    z = ops.gelu(layers.Dense(2 * width, name=f"{name}_inner")(z), approximate=True)
-    return x + layers.Dense(width, name=f"{name}_outer")(z)
 
 
 def _drawn(scaled: Any, mask: Any, spec: Spec, width: int) -> Tokens:

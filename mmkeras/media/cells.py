@@ -1,4 +1,4 @@
-"""How cells that name things are written: labels, groups, splits, keys and columns."""
+"""How cells of a table that name things are written: labels, groups, splits, keys, columns and categories."""
 
 from __future__ import annotations
 
