@@ -9,10 +9,11 @@ import re
 import unicodedata
 from typing import Any
 
-__all__ = ["LARGEST_WHOLE", "is_empty", "name_of", "tidy"]
+__all__ = ["LARGEST_WHOLE", "is_empty", "name_of", "stands_for_nothing", "tidy"]
 
 LARGEST_WHOLE = 2**53
 """Smaller whole numbers are the same as floats and as integers."""
+_NOTHING = frozenset(("na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "nil", "-", "--", "?", ".", "missing"))
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 
 
@@ -51,3 +52,8 @@ def is_empty(cell: Any) -> bool:
     if isinstance(cell, str):
         return not cell.strip()
     return cell is None or (isinstance(cell, float) and math.isnan(cell))
+
+
+def stands_for_nothing(cell: Any) -> bool:
+    """Return whether a cell of a column of numbers or dates is empty, or holds a word such as NA, null or ?."""
+    return is_empty(cell) or (isinstance(cell, str) and cell.strip().casefold() in _NOTHING)

@@ -25,6 +25,8 @@ from mmkeras.modalities import ModalitySpec
 __all__ = ["Source"]
 
 SPLITS = ("test", "train", "validation")
+_ALSO = {"training": "train", "testing": "test", "val": "validation", "valid": "validation", "dev": "validation"}
+"""Other names of splits."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Source(SourceBase):
     root: str = ""
     """Folder that relative paths start from; the table's own folder when empty."""
     split: str | None = None
-    """Column that says train, validation or test; an empty cell leaves the row to the shares."""
+    """Column that says train, validation (or val, valid, dev) or test; an empty cell leaves the row to the shares."""
     group: str | None = None
     """Column whose equal values never stand on both sides of a split, for example a patient."""
     weight: str | None = None
@@ -148,7 +150,7 @@ class Source(SourceBase):
         if row.problem:
             raise DataError(row.problem)
         split = _name(row, self.split)
-        if split is not None and split not in SPLITS:
+        if split is not None and (split := _ALSO.get(split.casefold(), split.casefold())) not in SPLITS:
             raise DataError(f"column {self.split!r}: {split!r} is no split; {nearest(split, SPLITS)}")
         values, remarks = {}, [row.remark] if row.remark else []
         for modality, column in self.columns.items():

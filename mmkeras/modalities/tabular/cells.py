@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mmkeras.core.errors import DataError, nearest
-from mmkeras.media.cells import is_empty, name_of, tidy
+from mmkeras.media.cells import is_empty, name_of, stands_for_nothing, tidy
 
 __all__ = ["DATE_FEATURES", "WEEK", "YEAR", "Cells", "Columns", "read_cells"]
 
@@ -108,7 +108,7 @@ def _row(value: Any, columns: tuple[str, ...], date_format: str) -> tuple[Mappin
 
 def _number(name: str, cell: Any) -> float:
     """Return the number in a cell; NaN where it is empty."""
-    if is_empty(cell):
+    if stands_for_nothing(cell):
         return math.nan
     try:
         number = math.inf if isinstance(cell, np.ndarray) else float(cell)
@@ -133,7 +133,7 @@ def _category(name: str, cell: Any) -> str:
 def _date(name: str, cell: Any, date_format: str) -> datetime.datetime | None:
     """Return the date in a cell, in UTC where it has a zone; None where the cell is empty."""
     # NaT of numpy and pandas differs from itself, as NaN does.
-    if is_empty(cell) or (isinstance(cell, np.datetime64 | datetime.datetime) and cell != cell):
+    if stands_for_nothing(cell) or (isinstance(cell, np.datetime64 | datetime.datetime) and cell != cell):
         return None
     moment: datetime.datetime | None = None
     if isinstance(cell, np.datetime64):

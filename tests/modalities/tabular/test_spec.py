@@ -26,6 +26,7 @@ def test_numbers_are_standardised_by_the_training_rows_and_missing_ones_flagged(
     assert made["patient_numbers"][0] == pytest.approx((40 - ages.mean()) / ages.std(), rel=1e-6)
     np.testing.assert_array_equal(made["patient_missing"], [0, 1, 0])
     assert made["patient_numbers"][1] == 0
+    assert spec().preprocess({"age": "n/a", "weight kg": "?", "seen": "NULL"})["patient_missing"].tolist() == [1, 1, 1]
     assert {name: value.shape for name, value in made.items()} == {t.name: t.shape for t in spec().tensors}
     assert {name: value.dtype.name for name, value in made.items()} == {t.name: t.dtype for t in spec().tensors}
 

@@ -1,0 +1,212 @@
+"""The kind of a column, from its cells and its name, with the reason in words."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmkeras.data.columns.dates import date_format_of
+from mmkeras.media.cells import is_empty, stands_for_nothing, tidy
+
+__all__ = ["KINDS", "Kind", "as_number", "kind_of_column"]
+
+KINDS = {
+    "picture": "a file of a picture",
+    "pictures": "several files of pictures",
+    "dicom": "a DICOM file",
+    "text": "words to be read",
+    "number": "a number",
+    "category": "one of several names",
+    "yes_no": "one of two answers",
+    "date": "a date or a time",
+    "series": "a list of numbers, or a .npy file",
+    "clip": "a file of a film",
+    "identifier": "a name of the row",
+    "constant": "the same in every row",
+    "empty": "nothing",
+}
+"""Kinds of columns, and what a cell holds."""
+
+_SUFFIXES = {
+    "picture": (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".gif"),
+    "dicom": (".dcm", ".dicom"),
+    "series": (".npy",),
+    "clip": (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"),
+}
+_PAIRS = [{"yes", "no"}, {"y", "n"}, {"true", "false"}, {"t", "f"}, {"0", "1"}, {"ja", "nein"}, {"oui", "non"}]
+_PAIRS += [{"si", "no"}, {"sí", "no"}, {"是", "否"}, {"positive", "negative"}, {"present", "absent"}]
+_LOOKED_AT = 2000
+_FILES_LOOKED_AT = 30
+_MOST = 0.95
+"""Share of the filled cells that have to be of a kind; the others are reported as what they are."""
+_IDENTIFIER = re.compile(
+    r"(^|[\s_.-])(id|uuid|guid|uid|key|accession|hash)$|^unnamed: 0$|"
+    r"(patient|subject|user|study|series|instance|person)u?id$"
+)
+_COUNTER = re.compile(r"(^|[\s_.-])(index|row|nr|no|number|filename)$")
+# "Pclass" is how the passengers' class is called in a table that everybody knows.
+_CODE = re.compile(
+    r"(^|p|[\s_.-])(code|type|class|grade|zip|zipcode|postcode|plz|stage|level|cluster|kind|icd|district|ward)\d*$"
+)
+_HEX = re.compile(r"[0-9a-f]{8,}(-[0-9a-f]{4,}){0,4}", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a column holds."""
+
+    name: str
+    """One of `KINDS`."""
+    reason: str
+    """Why, in words for the user."""
+    date_format: str = ""
+    """How its dates are written; empty for ISO 8601."""
+    separator: str = ""
+    """What stands between the parts of a cell with several pictures."""
+
+
+def kind_of_column(name: str, cells: Sequence[Any], folder: Path) -> Kind:
+    """Return the kind of a column.
+
+    Args:
+        name: of the column; it decides only where the cells leave it open.
+        cells: all of the column; 2,000 of them, spread over the table, are looked at.
+        folder: relative paths start here.
+    """
+    filled = [cell for cell in _spread(cells, _LOOKED_AT) if not is_empty(cell)]
+    if not filled:
+        return Kind("empty", "no cell holds anything")
+    listed = _listed(filled)
+    if listed is not None:
+        return listed
+    if found := _files(filled, folder):
+        return found
+    texts = [_text(cell) for cell in filled if not stands_for_nothing(cell)]
+    distinct = set(texts)
+    if len(distinct) <= 1:
+        same = f"every filled cell is {texts[0]!r:.40}" if texts else "every cell stands for nothing"
+        return Kind("constant" if len(filled) > 1 else "category", same)
+    if {text.casefold() for text in distinct} in _PAIRS:
+        return Kind("yes_no", f"all cells are {' or '.join(sorted(distinct))}")
+    if date := _dates(name, filled):
+        return date
+    numbers = [number for text in texts if (number := as_number(text)) is not None]
+    if len(numbers) >= _MOST * len(texts):
+        return _numbers(name, texts, numbers, len(cells))
+    return _words(name, texts, len(cells))
+
+
+def as_number(text: str) -> float | None:
+    """Return the number in a text; None where it is none, or a code that begins with zeros."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return None if re.match(r"[+-]?0\d", text) or not np.isfinite(number) else number
+
+
+def _spread(cells: Sequence[Any], most: int) -> list[Any]:
+    return list(cells[:: max(1, -(-len(cells) // most))])
+
+
+def _text(cell: Any) -> str:
+    return tidy(cell) if isinstance(cell, str) else str(cell)
+
+
+def _listed(filled: list[Any]) -> Kind | None:
+    """Return the kind of cells that are lists, or texts of numbers between brackets or blanks."""
+    lists = [list(cell) for cell in filled if isinstance(cell, list | tuple | np.ndarray)]
+    if len(lists) >= _MOST * len(filled):
+        parts = [part for each in lists for part in each]
+        if all(isinstance(part, int | float | np.number) and not isinstance(part, bool) for part in parts):
+            return Kind("series", f"cells are lists of {statistics.median(map(len, lists)):.0f} numbers")
+        if parts and all(isinstance(part, str) and part.lower().endswith(_SUFFIXES["picture"]) for part in parts):
+            return Kind("pictures", "cells are lists of files of pictures")
+        return None
+    split = [re.split(r"[\s,;]+", cell.strip("[]() \t")) for cell in filled if isinstance(cell, str)]
+    long = [parts for parts in split if len(parts) >= 4 and all(as_number(part) is not None for part in parts)]
+    if len(long) >= _MOST * len(filled):
+        return Kind("series", f"cells are texts of {statistics.median(map(len, long)):.0f} numbers")
+    return None
+
+
+def _files(filled: list[Any], folder: Path) -> Kind | None:
+    """Return the kind of cells that name files."""
+    texts = [cell.strip() for cell in filled if isinstance(cell, str)]
+    if len(texts) < _MOST * len(filled):
+        return None
+    for kind, suffixes in _SUFFIXES.items():
+        named = [text for text in texts if text.lower().split("#")[0].endswith(suffixes)]
+        if len(named) < _MOST * len(texts):
+            continue
+        separator = next((mark for mark in ";|," if sum(mark in text for text in named) > 0.5 * len(named)), "")
+        looked_at = _spread(named, _FILES_LOOKED_AT)
+        parts = [part.strip() for text in looked_at for part in (text.split(separator) if separator else [text])]
+        found = sum((folder / part.replace("\\", "/").split("#")[0]).exists() for part in parts)
+        if separator and kind == "picture":
+            return Kind("pictures", f"cells name several pictures; {found} of {len(parts)} files exist", "", separator)
+        return Kind(kind, f"cells end in {_suffix(named)}; {found} of the {len(parts)} files looked at exist")
+    return None
+
+
+def _suffix(names: list[str]) -> str:
+    suffixes = [Path(name.split("#")[0]).suffix.lower() for name in names]
+    return max(sorted(set(suffixes)), key=suffixes.count)
+
+
+def _dates(name: str, filled: list[Any]) -> Kind | None:
+    there = [cell for cell in filled if not stands_for_nothing(cell)]
+    if all(isinstance(cell, datetime.date | np.datetime64) for cell in there):
+        return Kind("date", "cells are dates")
+    texts = [tidy(cell) for cell in there if isinstance(cell, str)]
+    if len(texts) < _MOST * len(there):
+        return None
+    found = date_format_of(name, texts, _MOST)
+    return None if found is None else Kind("date", found.reason, found.date_format)
+
+
+def _numbers(name: str, texts: list[str], numbers: list[float], rows: int) -> Kind:
+    distinct, lower = len(set(numbers)), tidy(name).casefold()
+    whole = all(number == int(number) for number in numbers)
+    other = f"; {len(texts) - len(numbers)} others are not" if len(numbers) < len(texts) else ""
+    alone = whole and distinct == len(numbers) > 5
+    in_order = alone and sorted(numbers) in (numbers, numbers[::-1])
+    if in_order or (alone and _COUNTER.search(lower)):
+        return Kind("identifier", "whole numbers, another one in each row" + (", in order" if in_order else ""))
+    if whole and _IDENTIFIER.search(lower):
+        return Kind("identifier", f"{distinct} whole numbers that the name {name!r} calls identifiers")
+    if whole and _CODE.search(lower) and distinct <= max(50, 0.05 * rows):
+        return Kind("category", f"{distinct} whole numbers that the name {name!r} calls codes")
+    return Kind("number", f"{'whole ' if whole else ''}numbers from {min(numbers):g} to {max(numbers):g}{other}")
+
+
+def _words(name: str, texts: list[str], rows: int) -> Kind:
+    distinct = len(set(texts))
+    words = statistics.median(len(text.split()) for text in texts)
+    alone = distinct >= 0.98 * len(texts) and len(texts) > 5
+    lower = tidy(name).casefold()
+    if alone and words <= 1 and (_COUNTER.search(lower) or _looks_made(texts)):
+        return Kind("identifier", "one word, another one in each row")
+    if words <= 1 and _IDENTIFIER.search(lower) and distinct > 20:
+        return Kind("identifier", f"{distinct} words that the name {name!r} calls identifiers")
+    if distinct <= 20 and distinct <= 0.5 * len(texts):
+        return Kind("category", f"{distinct} different values")
+    if words >= 4:
+        return Kind("text", f"{words:.0f} words in the middle")
+    if distinct <= min(1000, 0.3 * len(texts)):
+        return Kind("category", f"{distinct} different values in {rows} rows")
+    return Kind("text", f"{distinct} different values of about {words:.0f} words: too many for names")
+
+
+def _looks_made(texts: list[str]) -> bool:
+    """Return whether words look made by a program: hexadecimal, or letters and digits of one length."""
+    hexadecimal = sum(bool(_HEX.fullmatch(text)) for text in texts)
+    digits = sum(any(letter.isdigit() for letter in text) for text in texts)
+    return hexadecimal >= _MOST * len(texts) or (digits >= _MOST * len(texts) and len({len(t) for t in texts}) <= 3)

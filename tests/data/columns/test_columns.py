@@ -1,0 +1,75 @@
+"""Kinds, roles, targets and warnings of columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mmkeras.core.errors import DataError
+from mmkeras.data.columns import kind_of_column
+from mmkeras.data.columns.cautions import cautions
+from mmkeras.data.columns.roles import Target, roles_of, target_of
+from tests.data.columns.layouts import LAYOUTS, Layout, score
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_columns_of_a_table_are_taken_for_what_they_are(layout: Layout) -> None:
+    found = {name: (expected, got) for name, expected, got in score(layout)}
+    assert {name: got for name, (_, got) in found.items()} == {name: expected for name, (expected, _) in found.items()}
+
+
+def test_how_dates_are_written_is_found_and_doubt_is_said(tmp_path: Path) -> None:
+    clear = kind_of_column("on", ["31/05/2024", "01/02/2023"], tmp_path)
+    assert (clear.name, clear.date_format, "fits as well" in clear.reason) == ("date", "%d/%m/%Y", False)
+    american = kind_of_column("on", ["05/31/2024", "01/02/2023"], tmp_path)
+    assert american.date_format == "%m/%d/%Y"
+    assert "%m/%d/%Y fits as well" in kind_of_column("on", ["01/02/2023", "03/04/2023"], tmp_path).reason
+    assert kind_of_column("value", ["20240531", "20240601"], tmp_path).name == "number"
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (["", None], "empty in every row"),
+        (["a"] * 30, "'a' in every row: there is nothing to learn"),
+        ([f"text {row}" for row in range(60)], "60 different texts"),
+    ],
+)
+def test_a_target_that_cannot_be_learned_is_refused(cells: list[object], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        target_of("y", cells)
+
+
+def test_a_target_that_the_table_does_not_have_is_named(tmp_path: Path) -> None:
+    columns = {"answer": ["a", "b"]}
+    kinds = {name: kind_of_column(name, cells, tmp_path) for name, cells in columns.items()}
+    with pytest.raises(DataError, match=r"no column 'anwser'.*answer"):
+        roles_of(kinds, columns, ["anwser"])
+
+
+def _cautions(columns: dict[str, list[object]], target: str, tmp_path: Path) -> str:
+    kinds = {name: kind_of_column(name, cells, tmp_path) for name, cells in columns.items()}
+    targets: dict[str, Target] = {target: target_of(target, columns[target])}
+    return "\n".join(cautions(columns, kinds, roles_of(kinds, columns, [target]), targets))
+
+
+def test_a_column_that_gives_the_target_away_is_warned_of(tmp_path: Path) -> None:
+    answers = ["cat" if row % 3 else "dog" for row in range(60)]
+    codes = ["C1" if answer == "cat" else "D7" for answer in answers]
+    sizes = [str(row % 7 + 0.5) for row in range(60)]
+    said = _cautions({"code": [*codes], "size": [*sizes], "y": [*answers]}, "y", tmp_path)
+    assert "column 'code': each of its 2 values has one value of the target 'y'" in said
+    assert "'size'" not in said
+    nets = [row * 37 % 60 + 0.25 for row in range(60)]
+    said = _cautions({"net": [*nets], "price": [1.5 * net + 7 for net in nets]}, "price", tmp_path)
+    assert "column 'net': it follows the target 'price' on a straight line" in said
+
+
+def test_classes_with_few_rows_and_constants_are_warned_of(tmp_path: Path) -> None:
+    answers = ["a"] * 50 + ["b"] * 47 + ["c"] * 3
+    columns = {"always": ["x"] * 100, "holes": [""] * 60 + ["1.5", "2.5"] * 20, "y": answers}
+    said = _cautions({name: [*cells] for name, cells in columns.items()}, "y", tmp_path)
+    assert "'c' (3) have fewer than 10 rows" in said
+    assert "column 'always'" in said
+    assert "60 of 100 cells are empty" in said
