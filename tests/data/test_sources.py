@@ -19,6 +19,7 @@ from mmkeras.data.fingerprint import fingerprint, shaped_by
 from mmkeras.data.sources import _rows, easy_vqa, table
 from mmkeras.modalities import specs_of
 from mmkeras.modalities.image.spec import Config as ImageConfig
+from mmkeras.modalities.tabular.spec import Config as TabularConfig
 from mmkeras.modalities.text.spec import Config as TextConfig
 from mmkeras.tasks.classification.spec import Config as TaskConfig
 from tests.data.tables import COLUMNS, write_csv
@@ -218,7 +219,23 @@ def test_files_are_found_under_the_names_of_other_systems(tmp_path):
 
 def test_options_are_checked():
     with pytest.raises(ConfigError, match="columns is empty"):
-        table.Source(path="t.csv", columns={})
+        next(table.Source(path="t.csv", columns={}).samples())
+
+
+def test_a_modality_may_read_several_cells(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text("age,sex,label,part\n63,F,a,val\n,,b,Dev\n40,,a,TRAIN\n", encoding="utf-8")
+    specs = {"patient": TabularConfig(numbers=("age",), categories=("sex",)).spec("patient")}
+    source = table.Source(path=str(path), split="part")
+    samples = list(source.derived(specs).samples())
+    assert [s.values.get("patient") for s in samples] == [{"age": "63", "sex": "F"}, None, {"age": "40", "sex": ""}]
+    assert "the columns 'age', 'sex' are all empty" in str(samples[1].target)
+    assert samples[0].columns == {}
+    absent = list(dataclasses.replace(source, missing="absent").derived(specs).samples())
+    assert [s.values["patient"] is None for s in absent] == [False, True, False]
+    assert [s.split for s in absent] == ["validation", "validation", "train"]
+    with pytest.raises(DataError, match=r"columns.patient\[0\] names the column 'aeg'.*age"):
+        next(table.Source(path=str(path), columns={"patient": ("aeg",)}).samples())
 
 
 def test_easy_vqa_is_complete():
