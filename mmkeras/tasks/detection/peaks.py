@@ -5,7 +5,6 @@ Source: Zhou et al., Objects as Points (CenterNet), 2019.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -101,43 +100,26 @@ def boxes_at_peaks(
         at = {
             name: part[name].reshape(-1, height * width, MAPS[name])[sample, cell].astype(np.float64) for name in MAPS
         }
-        corner = np.stack([cell % width, cell // width], axis=1)
-        found = _boxes(at, corner, sample, label, score, labels, camera, stride, rotation[rows], translation[rows])
-        parts.append(dataclasses.replace(found, sample=sample + start))
+        middle = (np.stack([cell % width, cell // width], axis=1) + 0.5) * stride
+        depth = np.maximum(at["depth"][:, 0], _SMALLEST)
+        seen = camera.unproject(middle + at["offset"] * stride, depth)
+        turn = rotation[rows][sample]
+        # The map holds the angle to the viewing ray, because that determines how an object looks.
+        angle = np.arctan2(at["yaw"][:, 0], at["yaw"][:, 1]) + np.arctan2(seen[:, 0], seen[:, 2])
+        heading = to_ego_plane(np.stack([np.sin(angle), np.cos(angle)], axis=1), turn)
+        velocity = to_ego_plane(at["velocity"], turn)
+        reach = np.concatenate([middle - at["box"][:, :2], middle + at["box"][:, 2:]], axis=1)
+        found = Boxes(
+            sample=sample + start,
+            label=label,
+            score=score.astype(np.float64),
+            centre=np.einsum("nij,nj->ni", turn, seen) + translation[rows][sample],
+            size=np.maximum(at["size"], _SMALLEST),
+            yaw=np.arctan2(heading[:, 1], heading[:, 0]),
+            velocity=velocity,
+            attribute=attributes_by_speed(labels, label, velocity),
+            points=np.full(len(label), -1),
+            box=np.clip(reach, 0.0, np.array([camera.width, camera.height] * 2)),
+        )
+        parts.append(found)
     return Boxes.joined(parts)
-
-
-def _boxes(
-    at: Mapping[str, np.ndarray],
-    corner: np.ndarray,
-    sample: np.ndarray,
-    label: np.ndarray,
-    score: np.ndarray,
-    labels: Sequence[str],
-    camera: PinholeCamera,
-    stride: int,
-    rotation: np.ndarray,
-    translation: np.ndarray,
-) -> Boxes:
-    """Build boxes from the maps' values (N, ...) at cells (N, 2), column and row."""
-    middle = (corner + 0.5) * stride
-    depth = np.maximum(at["depth"][:, 0], _SMALLEST)
-    seen = camera.unproject(middle + at["offset"] * stride, depth)
-    turn = rotation[sample]
-    # The map holds the angle to the viewing ray, because that determines how an object looks.
-    angle = np.arctan2(at["yaw"][:, 0], at["yaw"][:, 1]) + np.arctan2(seen[:, 0], seen[:, 2])
-    heading = to_ego_plane(np.stack([np.sin(angle), np.cos(angle)], axis=1), turn)
-    velocity = to_ego_plane(at["velocity"], turn)
-    reach = np.concatenate([middle - at["box"][:, :2], middle + at["box"][:, 2:]], axis=1)
-    return Boxes(
-        sample=sample,
-        label=label,
-        score=score.astype(np.float64),
-        centre=np.einsum("nij,nj->ni", turn, seen) + translation[sample],
-        size=np.maximum(at["size"], _SMALLEST),
-        yaw=np.arctan2(heading[:, 1], heading[:, 0]),
-        velocity=velocity,
-        attribute=attributes_by_speed(labels, label, velocity),
-        points=np.full(len(label), -1),
-        box=np.clip(reach, 0.0, np.array([camera.width, camera.height] * 2)),
-    )
