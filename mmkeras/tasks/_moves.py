@@ -41,7 +41,7 @@ def check_moves(
     """
     first, moves = leader(specs, configs)
     problems = [
-        f"model.{name}.{option}: model.{first}.{next(iter(moves))} already moves the whole sample, {name} included. "
+        f"model.{name}.{option}: model.{first}.{next(iter(moves))} moves the whole sample, {name} included. "
         "Leave the option out"
         for name in specs
         if name != first

@@ -30,7 +30,8 @@ def truths(task: Spec, targets: np.ndarray) -> list[str]:
 
 def answers(task: Spec, outputs: Outputs) -> list[str]:
     """Return the detections of each frame, like `truths`."""
-    return [_listed(task, each) for each in task.detections(outputs, threshold=task.score_threshold)]
+    found = task.found(outputs, threshold=task.score_threshold)
+    return [_listed(task, each) for each in found.by_sample(len(outputs["heatmap"]))]
 
 
 def sample_pictures(

@@ -142,10 +142,6 @@ class Spec(TaskSpec):
             count=self.max_detections,
         )
 
-    def detections(self, outputs: Outputs, poses: Iterable[Pose] | None = None, threshold: float = 0.0) -> list[Boxes]:
-        """Return `found` by sample."""
-        return self.found(outputs, poses, threshold).by_sample(len(outputs["heatmap"]))
-
     def decode(self, outputs: Outputs, poses: Iterable[Pose] | None = None) -> list[dict[str, Any]]:
         """Return ``{"detections": [...]}`` per sample, most confident first, at least ``score_threshold`` confident.
 
