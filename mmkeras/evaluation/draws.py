@@ -164,7 +164,7 @@ class Draws:
 
 
 def _error(draws: np.ndarray, left_out: np.ndarray | None, support: Support) -> float:
-    """Return the larger of the jackknife's standard error and the bootstrap's, without its bias sqrt((G - 1) / G)."""
+    """Return the larger of two standard errors: the jackknife's, and the bootstrap's corrected by sqrt(G / (G - 1))."""
     finite = draws[np.isfinite(draws)]
     if support.groups < 2 or 2 * finite.size < draws.size:
         return float("nan")

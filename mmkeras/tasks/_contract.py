@@ -50,8 +50,8 @@ class TaskSpec(ABC):
     metric_sign: ClassVar[int] = 1
     gated_by: ClassVar[Literal["decisions", "tolerance", "metric"]] = "decisions"
     """How the gates judge changed decisions of an exported file. ``decisions``: they are counted in every precision.
-    ``tolerance``, for numbers that may differ by one: they are counted in float32 and float16. ``metric``: decisions
-    are too fine to count in float16, which is judged by the metric."""
+    ``tolerance``, for numbers that agree within one: they are counted in float32 and float16. ``metric``: decisions are
+    too fine to count, and float16 is judged by the metric."""
 
     @property
     @abstractmethod
@@ -82,8 +82,8 @@ class TaskSpec(ABC):
     def classes_of(self, target: np.ndarray) -> list[str]:
         """Return the labels in one encoded target, for the class balance and for stratified samples.
 
-        By default a target is the position of a label, or a 0 or 1 for each label. A task without labels, or with
-        ``reads_labels`` False, returns an empty list.
+        By default a target is the position of a label, or a 0 or 1 for each label. A task without labels, with
+        several targets, or with ``reads_labels`` False returns an empty list.
         """
         if not self.label_names or not self.reads_labels or target.dtype.names:
             return []

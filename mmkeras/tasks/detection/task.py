@@ -100,7 +100,7 @@ class Spec(TaskSpec):
         """Return why the boxes cannot follow a move: a shift would make their 3D positions wrong."""
         if move == MIRROR:
             return off_centre(self.camera)
-        return "its boxes have 3D positions, which a shift of the picture does not keep"
+        return "its boxes have places in space, not in the picture alone"
 
     def encode(self, target: Any) -> np.ndarray:
         """Return ``{"boxes": boxes in the ego frame, "camera": pose camera -> ego}`` as an array.
