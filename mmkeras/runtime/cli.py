@@ -57,12 +57,9 @@ def main(arguments: Sequence[str] | None = None, *, program: str = "mmkeras") ->
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _run(arguments, program)
-    except ConfigError as error:
-        say(f"mmkeras: {error}", to=sys.stderr)
-        return EXIT_USAGE
     except MmkerasError as error:
         say(f"mmkeras: {error}", to=sys.stderr)
-        return EXIT_FAILED
+        return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
     except ModuleNotFoundError as error:
         top = (error.name or "").split(".")[0]
         if not top or top == "mmkeras":

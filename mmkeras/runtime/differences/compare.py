@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from mmkeras.bundle import Bundle, ExportedFile
@@ -165,12 +165,8 @@ def _changes(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, list
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    return dict(_leaves(value, prefix)) if isinstance(value, dict) else {}
-
-
-def _leaves(value: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, item in value.items():
-        if isinstance(item, dict) and item:
-            yield from _leaves(item, f"{prefix}{key}.")
-        else:
-            yield prefix + key, item
+    """Return the values of nested objects by their keys, joined with dots."""
+    found: dict[str, Any] = {}
+    for key, item in value.items() if isinstance(value, dict) else ():
+        found |= _flat(item, f"{prefix}{key}.") if isinstance(item, dict) and item else {prefix + key: item}
+    return found

@@ -54,7 +54,7 @@ class Execution:
         self._library, self._built = library, built
         self._buffers: dict[str, Buffer] = {}
         self._graph: Graph | None = None
-        self._stream: Stream | None = None
+        self._stream: Any = None
         self._context: Any = None
         self._capture = all(shapes.min == shapes.max for shapes in built.profile.values())
         self._rows = 0
@@ -109,7 +109,6 @@ class Execution:
         Raises:
             CudaError: the driver or the engine failed.
         """
-        assert self._stream is not None
         self._device.use()
         samples = len(next(iter(inputs.values())))
         rows = max(samples, self.smallest)
@@ -150,7 +149,6 @@ class Execution:
                 raise BundleError(f"The engine takes no batch of {rows}: {self._library.errors()}.")
 
     def _enqueue(self, rows: int) -> None:
-        assert self._stream is not None
         for tensor in self.inputs:
             self._buffers[tensor.name].upload(rows, self._stream)
         if not self._context.execute_async_v3(self._stream.handle):
@@ -160,11 +158,11 @@ class Execution:
 
     def _record(self, rows: int) -> Graph | None:
         """Record one inference with its copies; None if the engine cannot be recorded."""
-        assert self._stream is not None
         self._capture = False
         try:
             with self._stream.capture() as recorded:
                 self._enqueue(rows)
         except CudaError:
             return None
-        return recorded[0]
+        graph: Graph = recorded[0]
+        return graph

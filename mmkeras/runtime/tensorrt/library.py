@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import operator
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -47,11 +48,10 @@ class Library:
 
     def has(self, name: str) -> bool:
         """Return whether the library has an attribute, for example ``BuilderFlag.FP16``."""
-        value = self.module
-        for part in name.split("."):
-            if not hasattr(value, part):
-                return False
-            value = getattr(value, part)
+        try:
+            operator.attrgetter(name)(self.module)
+        except AttributeError:
+            return False
         return True
 
     def errors(self) -> str:

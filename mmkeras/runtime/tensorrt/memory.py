@@ -137,15 +137,15 @@ class Buffer:
 
     def upload(self, rows: int, stream: Stream) -> None:
         """Enqueue a copy of the first rows to the GPU; shared memory needs none."""
-        if not self.shared:
-            size = ctypes.c_size_t(rows * self._row)
-            call("cuMemcpyHtoDAsync_v2", self._device, self._host, size, ctypes.c_void_p(stream.handle))
+        self._copy("cuMemcpyHtoDAsync_v2", self._device, self._host, rows, stream)
 
     def download(self, rows: int, stream: Stream) -> None:
         """Enqueue a copy of the first rows to the host; shared memory needs none."""
+        self._copy("cuMemcpyDtoHAsync_v2", self._host, self._device, rows, stream)
+
+    def _copy(self, function: str, target: ctypes.c_void_p, source: ctypes.c_void_p, rows: int, stream: Stream) -> None:
         if not self.shared:
-            size = ctypes.c_size_t(rows * self._row)
-            call("cuMemcpyDtoHAsync_v2", self._host, self._device, size, ctypes.c_void_p(stream.handle))
+            call(function, target, source, ctypes.c_size_t(rows * self._row), ctypes.c_void_p(stream.handle))
 
     def close(self) -> None:
         """Free the memory."""

@@ -6,6 +6,7 @@ the shapes of the inputs and the hashes of the ONNX file and of the engine.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -215,9 +216,4 @@ def _parse(value: dict[str, Any], path: Path) -> BuiltFor:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    parts = []
-    for part in version.split("."):
-        if not part.isdecimal():
-            break
-        parts.append(int(part))
-    return tuple(parts) or (0,)
+    return tuple(map(int, itertools.takewhile(str.isdecimal, version.split(".")))) or (0,)
