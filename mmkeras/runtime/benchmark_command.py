@@ -63,7 +63,7 @@ def run(bundle: Bundle, options: argparse.Namespace) -> int:
     else:
         from mmkeras.runtime import tables
 
-        tables.show([tables.benchmark_table(bundle, value, timings)])
+        tables.show([tables.benchmark_table(value)])
         if skipped:
             say(f"not measured: {', '.join(skipped)}")
         if written is not None:

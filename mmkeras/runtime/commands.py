@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import sys
@@ -19,16 +20,11 @@ from mmkeras.storage.text_lines import JsonLine, json_lines
 
 __all__ = ["inspect", "predict", "rebuild_engines", "selftest"]
 
-_MODALITY = "modality:"
-
 
 def predict(bundle: Bundle, options: argparse.Namespace) -> int:
-    """Answer one sample from the options, or every line of a JSONL file."""
-    given = {}
-    for key, value in vars(options).items():
-        if key.startswith(_MODALITY) and value is not None:
-            name = key[len(_MODALITY) :]
-            given[name] = _typed(value) if bundle.specs[name].kind == "text" else value
+    """Predict for one sample from the options, or for every line of a JSONL file."""
+    given = {name: value for name in bundle.specs if (value := getattr(options, f"modality:{name}")) is not None}
+    given |= {name: _typed(value) for name, value in given.items() if bundle.specs[name].kind == "text"}
     if bool(given) == (options.jsonl is not None):
         names = ", ".join(f"--{name}" for name in bundle.specs)
         what = "give the modalities or --jsonl, not both" if given else f"give at least one of {names}, or --jsonl"
@@ -45,7 +41,7 @@ def predict(bundle: Bundle, options: argparse.Namespace) -> int:
             raise DataError(_redaction(bundle).about(str(error), given.values())) from None
     missing = [name for name in bundle.specs if name not in given]
     if missing:
-        say(f"answered without {', '.join(missing)}", to=sys.stderr)
+        say(f"predicted without {', '.join(missing)}", to=sys.stderr)
     if options.json:
         say_json(answer)
     else:
@@ -137,10 +133,7 @@ def _redaction(bundle: Bundle) -> Redaction:
 def _read_lines(source: str) -> Iterator[JsonLine]:
     """Yield the lines of a file or of standard input, read as training reads a JSONL table."""
     try:
-        if source == "-":
-            yield from json_lines(sys.stdin.buffer)
-            return
-        with Path(source).open("rb") as file:
+        with contextlib.nullcontext(sys.stdin.buffer) if source == "-" else Path(source).open("rb") as file:
             yield from json_lines(file)
     except (OSError, DataError) as error:
         raise DataError(f"--jsonl {source} cannot be read: {error}") from error

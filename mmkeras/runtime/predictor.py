@@ -73,13 +73,9 @@ def choose(bundle: Bundle, format: str | None = None, precision: str | None = No
         raise BundleError(f"{bundle.place}: the export rejected this file, so it is not run: {reasons}")
     installed = [file for file in accepted if engines[file.format].available()]
     if not installed:
-        cls = min((engines[file.format] for file in accepted), key=lambda cls: cls.rank)
-        if format == "tensorrt":
-            raise DependencyError(cls.missing())
+        engine = min((engines[file.format] for file in accepted), key=lambda engine: engine.rank)
         files = ", ".join(f"{file.format} {file.precision}" for file in accepted)
-        raise DependencyError(
-            f"{cls.engine} is not installed, and no other engine can run {files}. Install it with: {cls.install_hint()}"
-        )
+        raise DependencyError(f"{engine.missing()}. No other engine can run {files} here.")
     order = {precision: rank for rank, precision in enumerate(PRECISIONS)}
     return min(installed, key=lambda f: (order.get(f.precision, len(order)), engines[f.format].rank))
 
@@ -103,14 +99,11 @@ def open_runner(bundle: Bundle, file: ExportedFile, *, threads: int = 1, device:
         for name in sorted(expected.keys() | given.keys())
         if expected.get(name) != given.get(name)
     ]
-    problems += [
-        f"output {tensor.name}: missing, got {', '.join(runner.outputs)}"
-        for tensor in bundle.task.outputs
-        if tensor.name not in runner.outputs
-    ]
+    missing = [tensor.name for tensor in bundle.task.outputs if tensor.name not in runner.outputs]
+    problems += [f"output {name}: missing, got {', '.join(runner.outputs)}" for name in missing]
     if problems:
         runner.deactivate()
-        raise BundleError(f"{file.path} does not fit the manifest: {'; '.join(problems)}. Export it again.")
+        raise BundleError(f"{file.path} does not match the manifest: {'; '.join(problems)}. Export it again.")
     return runner
 
 

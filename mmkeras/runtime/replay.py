@@ -13,25 +13,16 @@ from mmkeras.bundle.golden import Golden
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._contract import Outputs
 
-__all__ = [
-    "PIXEL_LEVELS",
-    "ROUNDED_SHARE",
-    "Replay",
-    "Tolerances",
-    "answers_of",
-    "compare_answers",
-    "input_difference",
-    "replay",
-]
+__all__ = ["Replay", "Tolerances", "answers_of", "compare_answers", "input_difference", "replay"]
 
 Tolerances = Mapping[str, Mapping[str, Sequence[float]]]
 """Largest absolute difference by scenario and output: one number, or one for each channel (last axis)."""
 # Another build of libjpeg may round a pixel to the next level, another maths library the last bit of a float.
-PIXEL_LEVELS = 1.0
+_PIXEL_LEVELS = 1.0
 """Largest difference of an 8-bit pixel to training: a tie may be rounded up or down."""
-ROUNDED_SHARE = 0.05
+_ROUNDED_SHARE = 0.05
 """Share of the pixels that may differ: ties are rare."""
-RELATIVE = 1e-5
+_RELATIVE = 1e-5
 """Largest difference of a float, as a share of the tensor's largest value or of 1."""
 _CLOSE = 1e-6
 
@@ -63,7 +54,7 @@ def replay(
     """
     names = np.asarray(golden.scenarios)
     changed = np.flatnonzero(task.flips(golden.outputs, outputs))
-    new = [int(row) for row in changed if row not in set(flipped)]
+    new = [int(row) for row in changed if row not in flipped]
     shares: dict[str, float] = {}
     worst = (-1.0, 0.0, 0.0, "", "")
     for scenario in dict.fromkeys(golden.scenarios):
@@ -114,10 +105,10 @@ def input_difference(expected: np.ndarray, got: np.ndarray) -> tuple[float, floa
     apart = np.abs(first - second)
     difference = float(np.where(np.isfinite(apart), apart, np.inf).max(initial=0.0))
     if expected.dtype == np.uint8:
-        return difference, PIXEL_LEVELS if float((first != second).mean()) <= ROUNDED_SHARE else 0.0
+        return difference, _PIXEL_LEVELS if float((first != second).mean()) <= _ROUNDED_SHARE else 0.0
     if np.issubdtype(expected.dtype, np.integer):
         return difference, 0.0
-    return difference, RELATIVE * max(1.0, float(np.abs(first).max(initial=0.0)))
+    return difference, _RELATIVE * max(1.0, float(np.abs(first).max(initial=0.0)))
 
 
 def answers_of(task: TaskSpec, golden: Golden) -> dict[str, Any]:

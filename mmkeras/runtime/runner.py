@@ -77,14 +77,9 @@ class RunnerBase(ABC):
         return importlib.util.find_spec(cls.module) is not None
 
     @classmethod
-    def install_hint(cls) -> str:
-        """Return the command that installs the engine."""
-        return install_hint(cls.extra, cls.package)
-
-    @classmethod
     def missing(cls) -> str:
         """Return why the engine cannot run on this machine, and what to do; empty if it can."""
-        return "" if cls.available() else f"{cls.engine} is not installed: {cls.install_hint()}"
+        return "" if cls.available() else f"{cls.engine} is not installed: {install_hint(cls.extra, cls.package)}"
 
     @classmethod
     def device_for(cls, device: str) -> str:

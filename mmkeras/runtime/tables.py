@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmkeras.bundle import Bundle
 from mmkeras.core.terminal import say
-from mmkeras.runtime.benchmark import Timing
 from mmkeras.runtime.grid import Cell, Grid
 from mmkeras.runtime.selftest import FileCheck, SelfTest
 
@@ -84,14 +83,14 @@ def _scenario_cell(file: FileCheck, scenario: str) -> Cell:
     return Cell(_number(file.scenarios.get(scenario)))
 
 
-def benchmark_table(bundle: Bundle, report: Mapping[str, Any], timings: Sequence[Timing]) -> Grid:
+def benchmark_table(report: Mapping[str, Any]) -> Grid:
     """Return one row per file: the measurements, and the results of the export."""
-    first = timings[0] if timings else None
-    how = f", {first.threads} thread(s), {first.device}, {first.runs} runs, batch 1" if first else ""
+    first = next((row for row in report["files"] if "runs" in row), None)
+    how = f", {first['threads']} thread(s), {first['device']}, {first['runs']} runs, batch 1" if first else ""
     metric = report["metric_name"]
     figures = ("MB", "load ms", "p50 ms", "p90 ms", "p99 ms", "per s", "answer p50 ms", "peak MiB")
     columns = ("file", *figures, metric, "to Keras", "flips", "worst scenario", "verdict")
-    table = Grid(f"{bundle.place}{how}", columns, right=(*figures, metric, "to Keras", "flips"))
+    table = Grid(f"{report['bundle']}{how}", columns, right=(*figures, metric, "to Keras", "flips"))
     for row in report["files"]:
         worst = row["worst_scenario"]
         table.add(

@@ -69,7 +69,7 @@ def test_predict(run: Callable[..., tuple[int, str, str]], exported: Path, image
     assert "edge/tiny.float32.tflite" in err
     status, out, err = run("predict", exported, "--text", "what?")
     assert (status, out.split()[0]) == (0, "label:")
-    assert "answered without image" in err
+    assert "predicted without image" in err
     # Options may stand before the bundle, and the newest version is taken.
     status, out, err = run("predict", "--text=what?", exported.parent, "--precision", "float16")
     assert status == 0

@@ -155,15 +155,16 @@ def _how(status: int) -> str:
 
 
 def _main() -> int:
+    result: dict[str, Any]
     try:
         run_job(Job.from_json(sys.argv[1]), lambda text: print(f"progress: {text}", file=sys.stderr, flush=True))
-    except (MmkerasError, OSError) as error:
-        kind = type(error).__name__ if isinstance(error, MmkerasError) else "ExportError"
-        what = "" if isinstance(error, MmkerasError) else "A file cannot be read or written: "
-        print(json.dumps({"error": f"{what}{error}", "kind": kind}))
-        return 1
-    print(json.dumps({"done": True}))
-    return 0
+        result = {"done": True}
+    except MmkerasError as error:
+        result = {"error": str(error), "kind": type(error).__name__}
+    except OSError as error:
+        result = {"error": f"A file cannot be read or written: {error}", "kind": "ExportError"}
+    print(json.dumps(result))
+    return 0 if "done" in result else 1
 
 
 if __name__ == "__main__":
