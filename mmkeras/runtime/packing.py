@@ -119,7 +119,9 @@ def pack_bundle(
         raise BundleError(f"{bundle.place} is packed already. Name the bundle's folder, or sign it with: mmkeras sign")
     known = {file.format for file in bundle.files if file.path != "."}
     problems = [f"--include {name}: unknown; {nearest(name, OPTIONAL)}" for name in include if name not in OPTIONAL]
-    problems += [f"--formats {name}: not here; {nearest(name, known)}" for name in formats or () if name not in known]
+    problems += [
+        f"--formats {name}: not in the bundle; {nearest(name, known)}" for name in formats or () if name not in known
+    ]
     if problems:
         raise ConfigError("\n".join(problems))
     without = {file.path for file in bundle.files if formats and file.format not in formats and file.path != "."}

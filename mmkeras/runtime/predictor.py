@@ -70,12 +70,12 @@ def choose(bundle: Bundle, format: str | None = None, precision: str | None = No
     accepted = [file for file in requested if file.accepted]
     if not accepted:
         reasons = "; ".join(f"{f.format} {f.precision}: {f.reason or 'no reason given'}" for f in requested)
-        raise BundleError(f"{bundle.place}: the export rejected this file, so it is not run: {reasons}")
+        raise BundleError(f"{bundle.place}: rejected, so it is not run: {reasons}")
     installed = [file for file in accepted if engines[file.format].available()]
     if not installed:
         engine = min((engines[file.format] for file in accepted), key=lambda engine: engine.rank)
         files = ", ".join(f"{file.format} {file.precision}" for file in accepted)
-        raise DependencyError(f"{engine.missing()}. No other engine can run {files} here.")
+        raise DependencyError(f"{engine.missing().rstrip('.')}. No other engine can run {files} here.")
     order = {precision: rank for rank, precision in enumerate(PRECISIONS)}
     return min(installed, key=lambda f: (order.get(f.precision, len(order)), engines[f.format].rank))
 

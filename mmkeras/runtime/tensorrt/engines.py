@@ -62,8 +62,8 @@ def engine_files(bundle: Bundle) -> tuple[EngineFile, ...]:
             reason = str(error)
         except KeyError:
             reason = (
-                f"it was built from an ONNX file of another bundle ({built.onnx}, sha256 {built.onnx_sha256[:12]}...); "
-                f"build it again with: mmkeras build-engine {bundle.place}"
+                f"it was built from an ONNX file that is not in this bundle ({built.onnx}, sha256 "
+                f"{built.onnx_sha256[:12]}...); build it again with: mmkeras build-engine {bundle.place}"
             )
         found.append(
             EngineFile(

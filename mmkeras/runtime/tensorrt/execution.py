@@ -146,7 +146,7 @@ class Execution:
         self._rows = rows
         for tensor in self.inputs:
             if not self._context.set_input_shape(tensor.name, (rows, *tensor.shape)):
-                raise BundleError(f"The engine takes no batch of {rows}: {self._library.errors()}.")
+                raise BundleError(f"The engine does not support a batch of {rows}: {self._library.errors()}.")
 
     def _enqueue(self, rows: int) -> None:
         for tensor in self.inputs:

@@ -88,8 +88,8 @@ def test_engines_that_are_not_this_bundles_are_rejected_with_the_reason(built_fo
     sidecar_path(engine).write_text(json.dumps(value | {"onnx_sha256": "c" * 64}))
     (found,) = engine_files(Bundle.open(built_folder))
     assert not found.accepted
-    assert "built from an ONNX file of another bundle" in found.reason
-    with pytest.raises(BundleError, match="another ONNX file"):
+    assert "built from an ONNX file that is not in this bundle" in found.reason
+    with pytest.raises(BundleError, match="an ONNX file that is not in this bundle"):
         choose(Bundle.open(built_folder), "tensorrt")
     sidecar_path(engine).unlink()
     (found,) = engine_files(Bundle.open(built_folder))
