@@ -18,7 +18,6 @@ from mmkeras.bundle import Bundle, ExportedFile
 from mmkeras.core.errors import BundleError, DependencyError, MmkerasError
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.runtime.processes import run_module
-from mmkeras.runtime.runner import runners
 from mmkeras.runtime.tensorrt.engines import EngineFile, copy_engine
 
 __all__ = ["Timing", "benchmark", "measure"]
@@ -122,7 +121,7 @@ def measure(
             format=format,
             precision=precision,
             path=predictor.file.path,
-            engine=runners()[format].engine,
+            engine=predictor.runner.engine,
             threads=threads,
             device=predictor.runner.device,
             runs=runs,
