@@ -151,7 +151,7 @@ def test_without_an_engine_it_says_what_to_install(device: Path, exported: Path)
     assert "pip install 'mmkeras[litert]'" in done.stderr
     done = _run([mmkeras, "selftest", exported], device.parent)
     assert done.returncode == 1
-    assert "Nothing could be run here" in done.stdout
+    assert "No file could be run" in done.stdout
     done = _run([mmkeras, "inspect", exported], device.parent)
     assert done.returncode == 0, done.stderr
 

@@ -15,7 +15,7 @@ from mmkeras.core.errors import DataError
 from mmkeras.data.encode import target_key
 from mmkeras.data.index import Index, check_lengths
 from mmkeras.data.modules import records_of
-from mmkeras.tasks import TargetSpec, task_from_json
+from mmkeras.tasks import TargetSpec, TaskSpec, task_from_json
 from mmkeras.tasks._targets import as_rows
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def read_samples(index: Index, split: str, limit: int | None = None) -> list[Rec
 
 def iterate_samples(index: Index, split: str) -> Iterator[Record]:
     """Yield the samples of a split one by one."""
-    targets = _targets_of(index)
+    targets = _task_of(index).targets
     raws = {name: records_of(kind).raw for name, kind in index.modalities.items()}
     for example in _examples(index, split):
         try:
@@ -99,12 +99,12 @@ def _bytes(feature: Any) -> bytes:
     return bytes(feature.bytes_list.value[0])
 
 
-def _targets_of(index: Index) -> tuple[TargetSpec, ...]:
-    """Return the targets of the records."""
-    targets = task_from_json(index.task).targets
-    if index.targets != {spec.name: str(spec) for spec in targets}:
+def _task_of(index: Index) -> TaskSpec:
+    """Return the task of the records, whose targets they hold."""
+    task = task_from_json(index.task)
+    if index.targets != {spec.name: str(spec) for spec in task.targets}:
         raise DataError(f"{index.folder}: its index names the targets {index.targets}, not those of its task. {_HINT}")
-    return targets
+    return task
 
 
 def read_targets(index: Index, split: str) -> Iterator[np.ndarray]:
@@ -120,8 +120,7 @@ def read_targets(index: Index, split: str) -> Iterator[np.ndarray]:
     from mmkeras.data.features import decode_targets, parse
     from mmkeras.data.targets import rows_at_once
 
-    targets = _targets_of(index)
-    task = task_from_json(index.task)
+    task = _task_of(index)
 
     @tf.autograph.experimental.do_not_convert
     def read(serialised: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
@@ -131,10 +130,10 @@ def read_targets(index: Index, split: str) -> Iterator[np.ndarray]:
     check_lengths(index, split)
     rows = 0
     with explained_errors(index):
-        batches = tf.data.TFRecordDataset(index.files(split)).batch(rows_at_once(targets, _PARSED)).map(read)
-        for values, weights in batches.rebatch(rows_at_once(targets, _TARGET_ROWS)).as_numpy_iterator():
+        batches = tf.data.TFRecordDataset(index.files(split)).batch(rows_at_once(task.targets, _PARSED)).map(read)
+        for values, weights in batches.rebatch(rows_at_once(task.targets, _TARGET_ROWS)).as_numpy_iterator():
             rows += len(weights)
-            yield as_rows(targets, values, len(weights))
+            yield as_rows(task.targets, values, len(weights))
     if not rows:
         raise DataError(f"{index.folder}: the shards of the split {split} hold no records. {_HINT}")
 

@@ -191,7 +191,7 @@ def print_degradation(
     console.print(shown)
 
 
-@styled
+@styled()
 def degradation_figure(table: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str], note: str = "") -> Figure:
     """Draw one panel of bars per metric and one row per scenario of what `degradation` returns.
 

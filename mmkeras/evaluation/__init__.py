@@ -1,4 +1,4 @@
-"""What a model is worth on data it has not seen: metrics, slices, ablations, pictures, report."""
+"""Evaluation of a model on held-out data: metrics, slices, ablations, pictures, report."""
 
 from mmkeras.evaluation.evaluate import evaluate
 from mmkeras.evaluation.report import render_report, write_report

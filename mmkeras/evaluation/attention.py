@@ -1,4 +1,4 @@
-"""Where a cross-attending model looks in its pictures."""
+"""Pictures of the attention of a model with cross-attention."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def attention_figures(
         specs: modality specs by name, in the model's order.
         task: the task.
         positions: samples to draw.
-        query: the querying modality; the last one when empty, as in the cross-attention fusion.
+        query: the querying modality; the last one if empty, as in the cross-attention fusion.
 
     Returns:
-        Figures by title; none where the model has no cross-attention, the query is the picture itself, or the task
-        draws its samples itself, or ``privacy.redact`` hides pictures.
+        Figures by title. Empty if the model has no cross-attention, the query is the picture, the task has a
+        ``review.py``, or ``privacy.redact`` hides pictures.
     """
     samples = samples.shown()
     if review_of(task.kind) or not samples.drawable:
         return {}
     query = query or list(specs)[-1]
-    # A picture that shares the weights of another has no branch of its own to take the size of the map from.
+    # A picture that shares the weights of another has no branch of its own, from which to read the size of the map.
     own = {layer.name.removesuffix("_branch") for layer in model.layers if layer.name.endswith("_branch")}
     image = next((name for name, spec in specs.items() if spec.kind == "image" and name in own - {query}), None)
     attention = attention_model(model)
@@ -56,23 +56,20 @@ def attention_figures(
     memory = [name for name in specs if name != query]
     before = memory[: memory.index(image)]
     start = sum(model.get_layer(f"{name}_null_token").output[0].shape[1] for name in before)
-    chosen = np.asarray(positions)
-    inputs = {name: value[chosen] for name, value in samples.inputs.items()}
-    scores = np.asarray(attention.predict(inputs, verbose=0)[sorted(layers)[-1]])
+    samples = samples.take(np.asarray(positions))
+    scores = np.asarray(attention.predict(samples.inputs, verbose=0)[sorted(layers)[-1]])
     scores = scores[..., start : start + height * width]
-    outputs = {name: np.asarray(value) for name, value in model.predict(inputs, verbose=0).items()}
-    targets = samples.targets[chosen]
-    evidence = task.evidence(targets, outputs)
-    said, true = answers(task, outputs, evidence), truths(task, targets, evidence)
+    outputs = {name: np.asarray(value) for name, value in model.predict(samples.inputs, verbose=0).items()}
+    evidence = task.evidence(samples.targets, outputs)
+    texts = zip(answers(task, outputs, evidence), truths(task, samples.targets, evidence), strict=True)
     figures = {}
-    for row, position in enumerate(chosen):
-        raw = samples.raw[position].get(query) if samples.raw else None
-        title = raw if isinstance(raw, str) else samples.key(int(position))
+    for row, (answer, truth) in enumerate(texts):
+        raw = samples.raw[row].get(query) if samples.raw else None
         figures[f"Attention {row + 1}"] = attention_figure(
-            inputs[image][row],
+            samples.inputs[image][row],
             scores[row],
             (height, width),
-            question=title,
-            note=f"says {said[row]}; true is {true[row]}.",
+            question=raw if isinstance(raw, str) else samples.key(row),
+            note=f"Answer: {answer}; true: {truth}.",
         )
     return figures

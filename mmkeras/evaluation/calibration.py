@@ -1,4 +1,4 @@
-"""Whether confidence means what it says (Guo et al., On Calibration of Modern Neural Networks, 2017)."""
+"""Calibration of confidences (Guo et al., On Calibration of Modern Neural Networks, 2017), and residuals of numbers."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _POINTS = 2000
 
 
 def reliability(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray, bins: int = BINS) -> dict[str, Any]:
-    """Compare confidence with the share that is right, in bins of equal width.
+    """Compare confidence with accuracy in bins of equal width.
 
     Args:
         confidence: (N,) in [0, 1].
         correct: bool (N,).
         weights: sample weights (N,).
-        bins: number of bins; ``(low, high]`` with 0 in the first.
+        bins: number of bins ``(low, high]``; the first one includes 0.
 
     Returns:
-        ``{"ece", "mce", "bins": [{"low", "high", "samples", "confidence", "accuracy"}]}``: the weighted mean
-        and the largest gap between confidence and accuracy; empty bins have null instead of the two.
+        ``{"ece", "mce", "bins": [{"low", "high", "samples", "confidence", "accuracy"}]}``: the weighted mean and the
+        largest gap between confidence and accuracy. An empty bin has neither confidence nor accuracy.
     """
     place = np.clip(np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1, 0, bins - 1)
     totals = np.bincount(place, weights, bins)
@@ -52,15 +52,10 @@ def reliability(confidence: np.ndarray, correct: np.ndarray, weights: np.ndarray
 
 
 def calibration(task: TaskSpec, evidence: Evidence, weights: np.ndarray) -> dict[str, Any] | None:
-    """Return the calibration of a task.
+    """Return the calibration of a task from the evidence of N samples with weights (N,).
 
-    One label: of the chosen class's probability. Several labels: of each label's probability, with their
-    mean. Numbers: the weighted distribution of the residuals and a sample of them to draw. ``None`` for other tasks.
-
-    Args:
-        task: reads the evidence.
-        evidence: of N samples.
-        weights: sample weights (N,).
+    With one label it is that of the chosen class's probability; with several labels, that of each label and their mean;
+    for numbers, the weighted distribution of the residuals and a part of them to draw. ``None`` for other tasks.
     """
     if sure := task.confidences_of(evidence):
         columns = list(zip(sure.confidence.T, sure.right.T, strict=True))

@@ -25,15 +25,15 @@ def per_class(
     """Return the metrics of every class or label, worst F1 first, or of every predicted number.
 
     Args:
-        task: reads the evidence; one with neither labels nor numbers has no such table.
+        task: without labels and numbers, the result is empty.
         evidence: of N samples.
         weights: sample weights (N,).
         bootstrap: settings of the resampling.
-        groups: number of each sample's group (N,); every sample is a group of its own when not given.
+        groups: number of each sample's group (N,); by default every sample is a group of its own.
 
     Returns:
         ``{class: {metric: interval, "samples", "few"}}``, where samples are counted without their weights. A metric
-        without a value (no prediction of that class) is null.
+        that is not defined (such as the precision of a class that is never predicted) is null.
     """
     if decisions := task.decisions_of(evidence):
         truth, decided = decisions.truth, decisions.decided
@@ -77,12 +77,12 @@ def _entries(names: tuple[str, ...], samples: np.ndarray, draws: Draws) -> dict[
 
 
 def class_scores(task: TaskSpec, targets: np.ndarray, whole: Draws) -> dict[str, Any]:
-    """Return the metric of every class that a task scores by itself, worst first.
+    """Return the metric of every class that has its own (`TaskSpec.class_metrics`), worst first.
 
     Args:
-        task: one with `class_metrics`; others have no such scores.
+        task: the task.
         targets: encoded targets (N, ...).
-        whole: scores on all samples, those metrics among them.
+        whole: scores on all samples.
 
     Returns:
         ``{class: {"AP": interval, "samples", "few"}}`` for ``AP_<class>``, where samples are objects.
@@ -106,24 +106,18 @@ def _value(interval: dict[str, Any]) -> float:
 
 
 def confusion(task: TaskSpec, evidence: Evidence) -> dict[str, Any] | None:
-    """Count what is taken for what: numbers of samples, without their weights.
+    """Return the confusions between labels as numbers of samples, without their weights.
 
     Returns:
-        One label: ``{"labels", "matrix" [truth][predicted], "top": [{"truth", "predicted", "count",
-        "share"}]}``. Several labels: ``{"labels", "per_label": {label: {"tp", "fp", "fn", "tn"}}}``.
-        Otherwise ``None``.
+        One label: ``{"labels", "matrix" [truth][predicted], "top": [{"truth", "predicted", "count", "share"}]}``.
+        Several labels: ``{"labels", "per_label": {label: {"tp", "fp", "fn", "tn"}}}``. ``None`` without labels.
     """
     decisions = task.decisions_of(evidence)
     if decisions is None:
         return None
     truth, decided, names = decisions.truth, decisions.decided, list(decisions.labels)
     if not decisions.exclusive:
-        cells = {
-            "tp": truth & decided,
-            "fp": ~truth & decided,
-            "fn": truth & ~decided,
-            "tn": ~truth & ~decided,
-        }
+        cells = {"tp": truth & decided, "fp": ~truth & decided, "fn": truth & ~decided, "tn": ~truth & ~decided}
         return {
             "labels": names,
             "per_label": {n: {cell: int(v[:, i].sum()) for cell, v in cells.items()} for i, n in enumerate(names)},

@@ -1,22 +1,22 @@
-"""A metric with its interval, from what resampling groups of samples gave.
+"""Metrics with intervals, from resampled groups of samples.
 
-Samples of one group (frames of a scene, questions of a picture, pictures of a patient) depend on each other: groups are
-what is resampled, and every sample is a group of its own where the data names none.
+Samples of one group (frames of a scene, questions of a picture, pictures of a patient) depend on each other, so whole
+groups are resampled. Without groups in the data, every sample is a group of its own.
 
-Percentiles of few resampled groups are too narrow, and lopsided for skewed metrics. An interval therefore is the value
-and ``t`` standard errors to each side on the metric's own scale (`mmkeras.evaluation.scales`). The standard error is
-that of the bootstrap or of the delete-a-group jackknife, whichever is larger. ``t`` is the quantile of Student's
-distribution with one degree of freedom less than the effective number of groups: by their weights, or where that is
-fewer by how much each of them moves the metric. The latter does not hold for a share that is a function of sums, whose
-scale already widens an interval of few errors.
+Percentiles of few resampled groups are too narrow, and asymmetric for skewed metrics. An interval therefore is the
+value and ``t`` standard errors to each side on the metric's own scale (`mmkeras.evaluation.scales`). The standard error
+is that of the bootstrap or of the delete-a-group jackknife, whichever is larger. ``t`` is the quantile of Student's
+distribution with one degree of freedom less than the effective number of groups. That number is computed from the
+weights of the groups or, if that gives fewer, from how much each group moves the metric. The second rule is not used
+for a share that is a function of sums, since its scale already widens an interval of few errors.
 
-A difference of two models is less skewed than the metric and depends less on the size of a group: the larger error and
-the fewest degrees of freedom would cover 97 to 99 % with few groups. It takes the jackknife's error, whose bias is
-upward, and an effective number of groups midway between the one above and the one that ignores their weights; ignoring
-them altogether covers 91 to 94 % with five to ten uneven groups.
+A difference of two models is less skewed than the metric and depends less on the sizes of groups: the larger error and
+the fewest degrees of freedom would cover 97 to 99 % with few groups. It uses the jackknife's error, whose bias is
+upward, and an effective number of groups midway between the one above and the one without weights; the latter alone
+covers 91 to 94 % with five to ten uneven groups.
 
-``python -m tests.coverage`` measures what such intervals cover. With fewer than about ten groups that weigh alike
-they tend to be too wide, up to 99 %.
+``python -m tests.coverage`` measures the coverage of these intervals. With fewer than about ten groups of equal weight
+they tend to be too wide and cover up to 99 %.
 
 Sources: Cameron and Miller, A Practitioner's Guide to Cluster-Robust Inference, 2015; MacKinnon, Nielsen and Webb,
 Cluster-Robust Inference: A Guide to Empirical Practice, 2023 (the jackknife, "CV3"); Efron and Stein, The Jackknife
@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -46,24 +47,24 @@ class Interval:
     """A number with its interval."""
 
     value: float
-    """The number on the samples as they are."""
+    """The number on the original samples."""
     low: float
-    """Lower end; NaN where a single group cannot tell."""
+    """Lower end; NaN with a single group."""
     high: float
-    """Upper end; NaN where a single group cannot tell."""
+    """Upper end; NaN with a single group."""
     method: str = "bootstrap"
-    """``bootstrap``; ``bootstrap-slow`` with fewer resamples; ``exact`` (Clopper-Pearson, of the effective number of
-    groups) for a share of 0 or 1, where every resample is the same and a bootstrap interval would have no width."""
+    """``bootstrap``; ``bootstrap-slow`` with fewer resamples; ``exact`` (Clopper-Pearson, with the effective number of
+    groups) for a share of 0 or 1, of which all resamples are equal and a bootstrap interval would have no width."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the interval as JSON; a number that does not exist is ``null``."""
+        """Return the interval as JSON; a number that is not finite becomes ``null``."""
         numbers = {"value": self.value, "low": self.low, "high": self.high}
         return {**{k: v if np.isfinite(v) else None for k, v in numbers.items()}, "method": self.method}
 
 
 @dataclass(frozen=True)
 class Support:
-    """The groups that a metric counts."""
+    """The groups of samples that count in a metric."""
 
     groups: int
     """Groups with weight."""
@@ -82,24 +83,19 @@ class Draws:
     """Metrics on N samples in G groups, and on every resample of the groups."""
 
     values: dict[str, float]
-    """Metrics on the samples as they are."""
+    """Metrics on the original samples."""
     draws: dict[str, np.ndarray]
     """Metrics (R,) on the resamples; fewer for a slow metric."""
     methods: dict[str, str]
-    """How each metric's draws were made, see `Interval`."""
+    """Method of each metric's draws, see `Interval`."""
     confidence: float
     """Coverage of the intervals."""
     support: Support
     """All groups."""
     supports: Mapping[str, Support] = field(default_factory=dict)
-    """The groups of each metric that does not count all of them."""
+    """The groups of each metric in which not all groups count."""
     left_out: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Metrics (G,) without one group each, or (B,) without one block of groups each for a slow metric."""
-
-    @property
-    def effective(self) -> float:
-        """Effective number of groups."""
-        return self.support.effective
 
     def interval(self, name: str) -> Interval:
         """Return one metric with its interval."""
@@ -109,7 +105,7 @@ class Draws:
             bound = self._bound(support)
             return Interval(value, bound, 1.0, "exact") if value > 0.5 else Interval(value, 0.0, 1 - bound, "exact")
         left_out, effective = self.left_out.get(name), support.effective
-        # The logit scale already widens an interval of few errors; fewer degrees of freedom would do so twice.
+        # The logit scale already widens an interval of few errors; fewer degrees of freedom would widen it again.
         if left_out is not None and (scale != "share" or method == "bootstrap-slow"):
             effective = min(effective, _effective_by_influence(left_out))
         reach = self._reach(_error(self.draws[name], left_out, support), effective)
@@ -121,9 +117,9 @@ class Draws:
         return {name: self.interval(name) for name in self.values}
 
     def difference(self, other: Draws, name: str) -> Interval:
-        """Return ``self - other`` with its paired interval; both must come from the same samples, groups and seed.
+        """Return ``self - other`` with its paired interval; both must have the same samples, groups and seed.
 
-        Two models that are right on the same samples differ by 0 with the width of the exact interval.
+        The difference of two models that are right on the same samples is 0, with the width of the exact interval.
         """
         value = self.values[name] - other.values[name]
         slow = "bootstrap-slow" in (self.methods[name], other.methods[name])
@@ -131,7 +127,9 @@ class Draws:
         if self is other:
             return Interval(value, value, value, method)
         draws, left_out = self._changes(other, name)
-        support = min(self.supports.get(name, self.support), other.supports.get(name, other.support), key=_effective)
+        support = min(
+            self.supports.get(name, self.support), other.supports.get(name, other.support), key=attrgetter("effective")
+        )
         effective = support.effective
         if left_out is not None and np.isfinite(left_out).all():
             influence = _effective_by_influence(left_out)
@@ -147,7 +145,7 @@ class Draws:
         return Interval(value, float(np.clip(low, -1, 1)), float(np.clip(high, -1, 1)), method)
 
     def difference_error(self, other: Draws, name: str) -> float:
-        """Return the standard error of ``self - other``; NaN where a single group or hardly any resample can tell."""
+        """Return the standard error of ``self - other``; NaN with a single group or too few defined resamples."""
         return _error_of_change(*self._changes(other, name), self.support)
 
     def _changes(self, other: Draws, name: str) -> tuple[np.ndarray, np.ndarray | None]:
@@ -165,15 +163,8 @@ class Draws:
         return error * float(stdtrit(max(effective - 1, 1.0), (1 + self.confidence) / 2))
 
 
-def _effective(support: Support) -> float:
-    return support.effective
-
-
 def _error(draws: np.ndarray, left_out: np.ndarray | None, support: Support) -> float:
-    """Return the standard error: the bootstrap's, or the jackknife's where that is larger.
-
-    The bootstrap's own is too small by sqrt((G - 1) / G).
-    """
+    """Return the larger of two standard errors: the jackknife's, and the bootstrap's corrected by sqrt(G / (G - 1))."""
     finite = draws[np.isfinite(draws)]
     if support.groups < 2 or 2 * finite.size < draws.size:
         return float("nan")
@@ -182,7 +173,7 @@ def _error(draws: np.ndarray, left_out: np.ndarray | None, support: Support) -> 
 
 
 def _error_of_change(draws: np.ndarray, left_out: np.ndarray | None, support: Support) -> float:
-    """Return the standard error of a difference: the jackknife's where it exists without every group."""
+    """Return the jackknife's standard error of a difference, or that of `_error` if a metric without a group is NaN."""
     error = _error(draws, left_out, support)
     if left_out is None or not np.isfinite(left_out).all() or np.isnan(error):
         return error
@@ -195,16 +186,16 @@ def _jackknife(left_out: np.ndarray) -> float:
 
 
 def _influence(left_out: np.ndarray) -> np.ndarray:
-    """Return how much each group moves a metric (G,); not at all where the metric does not exist without it."""
+    """Return how much each group moves a metric (G,); 0 if the metric is not defined without the group."""
     known = np.isfinite(left_out)
     return np.where(known, left_out - left_out[known].mean(), 0.0) if known.any() else np.zeros(len(left_out))
 
 
 def _effective_by_influence(left_out: np.ndarray) -> float:
-    """Return how many groups of equal influence would move a metric as the groups do: 3 (sum d^2)^2 / sum d^4.
+    """Return the number of groups of equal influence on a metric that equals these groups: 3 (sum d^2)^2 / sum d^4.
 
-    It is the number of groups where their influences are normal, and about three times the number of errors where few
-    samples are wrong.
+    It is the number of groups if their influences are normal, and about three times the number of errors if few samples
+    are wrong.
     """
     squares = np.square(_influence(left_out))
     fourth = float(np.square(squares).sum())

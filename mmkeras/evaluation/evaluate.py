@@ -58,30 +58,29 @@ def evaluate(
 
     Args:
         model: Keras model with dict inputs and dict outputs, or a callable on dicts of numpy arrays.
-        samples: the split, see ``mmkeras.evaluation.samples.read``; what is written of them ``privacy.redact`` says.
+        samples: the split, see ``mmkeras.evaluation.samples.read``; ``privacy.redact`` applies to what is written.
         specs: modality specs by name.
         task: the task spec.
         config: resamples, confidence, slices, batch size, pictures.
-        out: folder to write into; made when missing.
-        provenance: where the model comes from, for the report: ``name``, ``config``, ``data_fingerprint``,
-            ``code_revision``, ``packages`` and whatever else is known.
+        out: folder to write into; created if missing.
+        provenance: origin of the model for the report: ``name``, ``config``, ``data_fingerprint``, ``code_revision``,
+            ``packages`` and further facts.
         extra_pictures: more figures for the report by title, for example attention over the image.
         seed: seed of shuffles and resamples.
-        console: where progress and the table are printed; nothing is printed without it.
+        console: shows progress and the table; by default nothing is shown.
 
     Returns:
-        What ``metrics.json`` holds.
+        The content of ``metrics.json``.
 
     Raises:
         DataError: no samples, or outputs that are not finite.
-        ConfigError: a slice that is no column of the data.
+        ConfigError: a slice that is not a column of the data.
     """
     samples = samples.shown()
     bootstrap = Bootstrap(config.bootstrap, config.confidence, seed)
     with Progress(console=console, transient=True) if console else nullcontext() as progress:
-        # Everything, one shuffle of each modality, and each modality removed and alone (the same pass for
-        # two).
-        passes = 1 + len(specs) + {1: 1, 2: 2}.get(len(specs), 2 * len(specs))
+        # The whole model, each modality shuffled, and each of several removed and alone (the same passes for two).
+        passes = 1 + len(specs) + {1: 0, 2: 2}.get(len(specs), 2 * len(specs))
         steps = passes * -(-len(samples) // min(config.batch_size, len(samples)))
         watch = _watch(progress, steps)
 
@@ -94,7 +93,7 @@ def evaluate(
 
         evidence = run(Variant())
         whole = bootstrap.score(task, evidence, samples.weights, samples.groups)
-        ablation = ablate(run, samples, specs, task, whole, bootstrap)
+        ablation, warnings = ablate(run, samples, specs, task, whole, bootstrap)
     slices, remarks = slice_metrics(samples, evidence, task, whole, bootstrap, config.slices)
     metrics = {
         "schema_version": SCHEMA_VERSION,
@@ -102,14 +101,14 @@ def evaluate(
         "samples": len(samples),
         "intervals": _intervals(bootstrap, whole),
         "test": {name: interval.to_json() for name, interval in whole.intervals().items()},
-        "ablation": ablation.result,
+        "ablation": ablation,
         "slices": slices,
         "per_class": class_scores(task, samples.targets, whole)
         or per_class(task, evidence, samples.weights, bootstrap, samples.groups),
         "calibration": calibration(task, evidence, samples.weights),
         "confusion": confusion(task, evidence),
         "errors": wrong_samples(task, samples, evidence, answered),
-        "warnings": ablation.warnings + _weak_slices(slices, task),
+        "warnings": warnings + _weak_slices(slices, task),
         "remarks": _few_groups(whole.support) + remarks,
         "provenance": json.loads(json.dumps(dict(provenance or {}), default=str)),
     }
@@ -156,7 +155,7 @@ def _few_groups(support: Support) -> list[str]:
         return []
     return [
         f"The test samples are in {support.groups} groups that weigh as much as {support.effective:.1f} equal ones: "
-        f"the intervals of fewer than {FEW_GROUPS} are rough, too wide as a rule."
+        f"intervals of fewer than {FEW_GROUPS} groups are rough, and usually too wide."
     ]
 
 
@@ -170,9 +169,7 @@ def _weak_slices(slices: Mapping[str, Mapping[str, Any]], task: TaskSpec) -> lis
         ]
         if worst:
             more = f" and {len(worst) - 3} more" if len(worst) > 3 else ""
-            listed = ", ".join(worst[:3])
-            words = title(task.metric)
-            found.append(f"Worse than the whole in {words} where {column} is: {listed}{more}.")
+            found.append(f"Worse in {title(task.metric)} than all samples: {column} = {', '.join(worst[:3])}{more}.")
     return found
 
 
@@ -187,7 +184,7 @@ def _figures(metrics: Mapping[str, Any], task: TaskSpec, worst: list[pictures.Ca
     if metrics["confusion"]:
         figures["confusion"] = pictures.confusion_figure(metrics["confusion"])
     if worst:
-        surely = all(card.right is False for card in worst)
-        title = "Wrong answers, furthest from the truth first" if surely else "Largest errors first"
-        figures["errors"] = pictures.samples_figure(worst, title)
+        wrong = all(card.right is False for card in worst)
+        heading = "Wrong answers, furthest from the truth first" if wrong else "Largest errors first"
+        figures["errors"] = pictures.samples_figure(worst, heading)
     return figures

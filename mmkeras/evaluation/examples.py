@@ -1,16 +1,14 @@
-"""Single samples: which ones to look at, and how they are shown.
+"""Single samples for the report: which are shown, and how.
 
-A modality says how it is drawn in ``mmkeras/modalities/<kind>/picture.py``: ``image(value) -> uint8 (H, W,
-3)`` or ``caption(value) -> str``. One without that file is left out of the pictures.
-
-A task whose answers are neither labels nor numbers says in ``mmkeras/tasks/<kind>/review.py`` what is true and what was
-answered in words, and how a sample is drawn: see `mmkeras.tasks.detection.review`.
+``mmkeras/modalities/<kind>/picture.py`` draws the values of a modality; a modality without it is left out. Answers that
+are neither labels nor numbers are put into words and pictures by ``mmkeras/tasks/<kind>/review.py``. See
+`mmkeras.evaluation.modules`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,19 +26,19 @@ from mmkeras.tasks._evidence import Evidence, rows_of
 __all__ = ["Answered", "answers", "cards", "scenes", "truths", "wrong_samples"]
 
 Answered = Callable[[np.ndarray], Outputs]
-"""Positions (n,) of samples -> outputs (n, ...) of the model on them."""
+"""Positions (n,) of samples -> the model's outputs (n, ...)."""
 _LONGEST = 80
 
 
 def _right(task: TaskSpec, evidence: Evidence) -> np.ndarray | None:
-    """Return bool (N,) where the decision equals the truth; ``None`` for a task whose answers are numbers."""
+    """Return bool (N,) where the decision equals the truth; ``None`` if answers are not right or wrong."""
     if decisions := task.decisions_of(evidence):
         return np.asarray((decisions.truth == decisions.decided).all(axis=1))
     return np.asarray(task.wrongness(evidence) == 0) if review_of(task.kind) else None
 
 
 def truths(task: TaskSpec, targets: np.ndarray, evidence: Evidence) -> list[str]:
-    """Return what is true of each sample, in words; empty for a task that has no words for it."""
+    """Return the truth of each sample in words; empty for a task without labels, numbers and ``review.py``."""
     if own := review_of(task.kind):
         return list(own.truths(task, targets))
     if decisions := task.decisions_of(evidence):
@@ -51,7 +49,7 @@ def truths(task: TaskSpec, targets: np.ndarray, evidence: Evidence) -> list[str]
 
 
 def answers(task: TaskSpec, outputs: Outputs, evidence: Evidence) -> list[str]:
-    """Return what the model says of each sample, in words, with its confidence where it has one."""
+    """Return the model's answer to each sample in words, with its confidence if the task has one."""
     if own := review_of(task.kind):
         return list(own.answers(task, outputs))
     if decisions := task.decisions_of(evidence):
@@ -79,34 +77,40 @@ def _numbers(names: Sequence[str], row: np.ndarray) -> str:
 def wrong_samples(
     task: TaskSpec, samples: Samples, evidence: Evidence, answered: Answered, limit: int = 50
 ) -> list[dict[str, Any]]:
-    """Return the worst samples for ``metrics.json``: wrong ones only where answers are right or wrong.
+    """Return the worst samples for ``metrics.json``, or the wrong ones if answers are right or wrong.
 
     Returns:
         ``[{"key", "truth", "prediction", "wrongness"}]``, the worst first.
     """
-    worst = _worst(task, evidence)[:limit]
-    if not len(worst):
-        return []
-    amount = task.wrongness(evidence)[worst]
-    texts = _texts(task, samples, rows_of(evidence, worst), worst, answered(worst))
+    wrongness = task.wrongness(evidence)
     return [
-        {"key": samples.key(int(i)), "truth": truth, "prediction": answer, "wrongness": float(distance)}
-        for i, (truth, answer), distance in zip(worst, texts, amount, strict=True)
+        {"key": samples.key(i), "truth": truth, "prediction": answer, "wrongness": float(wrongness[i])}
+        for i, truth, answer, _ in _read(task, samples, evidence, answered, None, limit)
     ]
 
 
-def _worst(task: TaskSpec, evidence: Evidence) -> np.ndarray:
-    order = np.argsort(-task.wrongness(evidence), kind="stable")
-    good = _right(task, evidence)
-    return order if good is None else order[~good[order]]
-
-
-def _texts(
-    task: TaskSpec, samples: Samples, evidence: Evidence, chosen: np.ndarray, outputs: Outputs
-) -> list[tuple[str, str]]:
-    """Return what is true and what was answered, of the chosen samples."""
-    true, said = truths(task, samples.targets[chosen], evidence), answers(task, outputs, evidence)
-    return list(zip(true, said, strict=True))
+def _read(
+    task: TaskSpec,
+    samples: Samples,
+    evidence: Evidence,
+    answered: Answered,
+    positions: Sequence[int] | None,
+    limit: int,
+) -> Iterator[tuple[int, str, str, dict[str, np.ndarray]]]:
+    """Yield position, truth, answer and outputs of samples at positions, or of the worst samples."""
+    if positions is None:
+        chosen = np.argsort(-task.wrongness(evidence), kind="stable")
+        right = _right(task, evidence)
+        chosen = chosen if right is None else chosen[~right[chosen]]
+    else:
+        chosen = np.asarray(positions, np.int64)
+    chosen = chosen[:limit]
+    if not len(chosen):
+        return
+    outputs, part = answered(chosen), rows_of(evidence, chosen)
+    texts = zip(truths(task, samples.targets[chosen], part), answers(task, outputs, part), strict=True)
+    for row, (truth, answer) in enumerate(texts):
+        yield int(chosen[row]), truth, answer, {name: value[row] for name, value in outputs.items()}
 
 
 def cards(
@@ -118,29 +122,24 @@ def cards(
     positions: Sequence[int] | None = None,
     limit: int = 12,
 ) -> list[Card]:
-    """Return samples as cards for ``samples_figure``.
+    """Return samples as cards for ``samples_figure``; empty for a task that `scenes` draws.
 
     Args:
         task: the task spec.
         samples: with raw values; without them there are no cards.
-        specs: modality specs by name; their kinds say how values are drawn.
+        specs: modality specs by name; the kind of each decides how its values are drawn.
         evidence: of the model on the samples.
-        answered: gives the model's outputs on some of them.
-        positions: samples to show; the worst ones when not given.
-        limit: cards at most.
+        answered: runs the model on some of the samples.
+        positions: samples to show; by default the worst ones.
+        limit: most cards.
     """
     if not samples.raw or review_of(task.kind):
         return []
-    chosen = np.asarray(_worst(task, evidence) if positions is None else positions, np.int64)[:limit]
-    if not len(chosen):
-        return []
-    part = rows_of(evidence, chosen)
-    good = _right(task, part)
-    result = []
-    for place, (truth, answer) in enumerate(_texts(task, samples, part, chosen, answered(chosen))):
-        images, captions = _drawn(samples.raw[int(chosen[place])], specs)
-        result.append(Card(images, captions, truth, answer, None if good is None else bool(good[place])))
-    return result
+    right = _right(task, evidence)
+    return [
+        Card(*_drawn(samples.raw[i], specs), truth, answer, None if right is None else bool(right[i]))
+        for i, truth, answer, _ in _read(task, samples, evidence, answered, positions, limit)
+    ]
 
 
 def scenes(
@@ -152,29 +151,13 @@ def scenes(
     positions: Sequence[int] | None = None,
     limit: int = 6,
 ) -> list[Scene]:
-    """Return samples as the task itself draws them, for ``gallery_figure``; none for a task that is shown as cards.
-
-    Args:
-        task: the task spec.
-        samples: with raw values; without them there are no pictures.
-        specs: modality specs by name.
-        evidence: of the model on the samples.
-        answered: gives the model's outputs on some of them.
-        positions: samples to show; the worst ones when not given.
-        limit: samples at most.
-    """
-    own = review_of(task.kind)
-    if own is None or not samples.raw:
+    """Return samples drawn by the task's ``review.py``, for ``gallery_figure``; the arguments are those of `cards`."""
+    review = review_of(task.kind)
+    if review is None or not samples.raw:
         return []
-    chosen = np.asarray(_worst(task, evidence) if positions is None else positions, np.int64)[:limit]
-    if not len(chosen):
-        return []
-    outputs = answered(chosen)
     result = []
-    for row, (truth, answer) in enumerate(_texts(task, samples, rows_of(evidence, chosen), chosen, outputs)):
-        i = int(chosen[row])
-        frame = {name: value[row] for name, value in outputs.items()}
-        drawn = own.sample_pictures(task, specs, samples.raw[i], samples.targets[i], frame)
+    for i, truth, answer, outputs in _read(task, samples, evidence, answered, positions, limit):
+        drawn = review.sample_pictures(task, specs, samples.raw[i], samples.targets[i], outputs)
         result.append(Scene(tuple(drawn), f"{samples.key(i)}: true {truth}; found {answer}"))
     return result
 

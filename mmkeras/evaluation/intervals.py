@@ -1,8 +1,7 @@
-"""Cluster bootstrap of any task's metrics: groups of samples are drawn with replacement, whole.
+"""Cluster bootstrap of any task's metrics: whole groups of samples are drawn with replacement.
 
-Source: Efron and Tibshirani, An Introduction to the Bootstrap, chapter 8. Outputs on the same samples are resampled
-with the same counts when their seeds agree, so that the difference of their draws is paired. `mmkeras.evaluation.draws`
-makes intervals of the draws.
+With the same seed, the draws of two models on the same samples are paired. `mmkeras.evaluation.draws` computes
+intervals from the draws. Source: Efron and Tibshirani, An Introduction to the Bootstrap, chapter 8.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from mmkeras.tasks._evidence import Evidence
 __all__ = ["BLOCKS", "SLOW_RESAMPLES", "Bootstrap", "Draws", "Interval", "paired_error"]
 
 SLOW_RESAMPLES = 100
-"""Resamples of a metric that is no function of sums, see `TaskSpec.of_rows`."""
+"""Resamples of a metric that is not a function of sums, see `TaskSpec.of_rows`."""
 BLOCKS = 100
-"""Blocks of groups that such a metric is computed without, one at a time; each group is one where there are fewer."""
+"""Most blocks of groups for the jackknife of such a metric."""
 _CHUNK = 8_000_000
 _ROWS_CHUNK = 2_000_000
 OfSums = Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
@@ -42,7 +41,7 @@ class Bootstrap:
     """Seed of the resamples."""
 
     def counts(self, groups: int) -> Iterator[np.ndarray]:
-        """Yield float32 (r, G) blocks: how often each group stands in each of r resamples; R rows in all."""
+        """Yield blocks of R resamples, float32 (r, G): how often each group is drawn in each of r resamples."""
         generator = np.random.default_rng(self.seed)
         rows = max(1, min(self.resamples, _CHUNK // max(groups, 1)))
         for start in range(0, self.resamples, rows):
@@ -63,11 +62,11 @@ class Bootstrap:
         """Score and resample metrics that are functions of sums over samples.
 
         Args:
-            rows: what each of N samples adds to the sums, (N, ...) by name.
-            of_sums: the metrics.
+            rows: the summands of each of N samples, (N, ...) by name.
+            of_sums: computes the metrics.
             weights: sample weights (N,).
-            groups: number of each sample's group (N,); every sample is a group of its own when not given.
-            counted: by metric, how much each sample (N,) counts in it; all alike in metrics that are not named.
+            groups: number of each sample's group (N,); by default every sample is a group of its own.
+            counted: see `TaskSpec.counted`.
         """
         members = Members(groups, weights)
         flat = np.concatenate([value.reshape(len(value), -1) for value in rows.values()], axis=1)
@@ -105,11 +104,11 @@ class Bootstrap:
         """Score samples and every resample of them.
 
         Args:
-            task: gives the metrics.
+            task: computes the metrics.
             evidence: of N samples, see `TaskSpec.evidence`.
-            weights: sample weights (N,); ones when not given.
-            groups: number of each sample's group (N,); every sample is a group of its own when not given.
-            only: names of the metrics that are wanted; all when empty.
+            weights: sample weights (N,); ones by default.
+            groups: number of each sample's group (N,); by default every sample is a group of its own.
+            only: names of the metrics to return; all if empty.
 
         Raises:
             DataError: there are no samples.
@@ -132,11 +131,11 @@ class Bootstrap:
         return replace(found, values={name: found.values[name] for name in wanted})
 
     def _with_rows(self, found: Draws, task: TaskSpec, evidence: Evidence, members: Members) -> Draws:
-        """Add the metrics that need the rows themselves: on fewer resamples, and without each block of groups."""
+        """Add the metrics of `TaskSpec.of_rows`, with fewer resamples, and without blocks of groups."""
         exact = task.of_rows(evidence, members.weights[None])
         if not exact:
             return found
-        # The resamples of the other metrics, so that both kinds can be compared.
+        # The same resamples as those of the other metrics, so that both kinds can be compared.
         resampled = min(self.resamples, SLOW_RESAMPLES)
         resamples = replace(self, resamples=resampled).counts(members.count)
         times = np.concatenate([*resamples, members.without_each_block(BLOCKS, self.seed)])
@@ -168,18 +167,17 @@ def paired_error(
     """Return the standard error of the difference of the task's metric between two models on the same samples.
 
     Args:
-        task: scores.
+        task: the task.
         reference: evidence of one model on N samples.
         evidence: evidence of the other model.
-        weights: sample weights (N,); ones when not given.
-        groups: number of each sample's group (N,), see `mmkeras.evaluation.Samples`; every sample is a group of its own
-            when not given.
-        resamples: draws of the groups; at most `SLOW_RESAMPLES` of a metric that is no function of sums.
+        weights: sample weights (N,); ones by default.
+        groups: number of each sample's group (N,); by default every sample is a group of its own.
+        resamples: draws of the groups; at most `SLOW_RESAMPLES` of a metric that is not a function of sums.
         seed: of the draws.
 
     Returns:
-        The error in the metric's unit. 0 where it cannot be told: a single group, or a metric that hardly any draw
-        defines (among few samples a draw may hold no object at all).
+        The error in the metric's unit. 0 if it is unknown: with a single group, or if the metric is not defined on most
+        draws (a draw of few samples may have no object).
 
     Raises:
         DataError: there are no samples.

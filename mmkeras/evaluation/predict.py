@@ -1,4 +1,4 @@
-"""Passes of the model over the samples, whole or with modalities removed or shuffled."""
+"""Passes of the model over the samples, with modalities removed or shuffled if wanted."""
 
 from __future__ import annotations
 
@@ -15,44 +15,27 @@ from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._contract import Outputs
 from mmkeras.tasks._evidence import joined
 
-__all__ = ["Variant", "derangement", "predict", "predict_evidence", "prediction_function"]
-
-PredictFunction = Callable[[dict[str, np.ndarray]], Mapping[str, np.ndarray]]
+__all__ = ["Variant", "derangement", "predict", "predict_evidence"]
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What is done to the inputs of one pass."""
+    """The changes to the inputs in one pass."""
 
     absent: frozenset[str] = frozenset()
-    """Modalities that are removed: neutral tensors, presence 0."""
+    """Modalities that are removed: neutral tensors and presence 0."""
     shuffled: frozenset[str] = frozenset()
-    """Modalities whose values (and presence) come from another sample."""
+    """Modalities whose values and presence come from another sample."""
     seed: int = 0
     """Seed of the shuffle."""
 
 
 def derangement(size: int, seed: int) -> np.ndarray:
-    """Return a random permutation (size,) without a fixed point: a random cycle through all positions.
-
-    One position alone cannot be deranged and stays.
-    """
+    """Return a random permutation (size,) without a fixed point: a random cycle through all positions."""
     order = np.random.default_rng(seed).permutation(size)
     result = np.empty(size, np.int64)
     result[order] = np.roll(order, -1)
     return result
-
-
-def prediction_function(model: Any) -> PredictFunction:
-    """Return what runs one batch: a Keras model's compiled prediction, or the callable itself."""
-    if not hasattr(model, "predict_on_batch"):
-        function: PredictFunction = model
-        return function
-    if not model.compiled:
-        # A loaded model that was never compiled would take jit_compile="auto", which is slow XLA on a CPU.
-        model.jit_compile = False
-    predict_on_batch: PredictFunction = model.predict_on_batch
-    return predict_on_batch
 
 
 def predict(
@@ -68,26 +51,29 @@ def predict(
 ) -> dict[str, np.ndarray]:
     """Run the model over samples.
 
-    Every batch has the same size (the last one is filled up and cut), so that the model is traced once.
+    Every batch has the same size (the last one is padded, and its outputs are cut), so that the model is traced once.
 
     Args:
         model: Keras model with dict inputs and dict outputs, or a callable on numpy arrays.
         samples: the inputs.
-        specs: modality specs by name; they say what a removed modality looks like.
-        batch_size: samples in a pass.
-        variant: what is removed or shuffled; nothing when not given.
-        rows: positions of the samples to run on; all when not given.
-        keep: positions and outputs of a batch -> what is kept of it, (B, ...) by name; the outputs when not given.
+        specs: modality specs by name, which have the neutral tensors of a removed modality.
+        batch_size: samples in a batch.
+        variant: the modalities to remove or shuffle.
+        rows: positions of the samples to run on; all by default.
+        keep: positions and outputs of a batch -> arrays (B, ...) by name to return; the outputs by default.
         progress: wraps the batch starts, to show a bar.
 
     Returns:
-        Outputs float32 (N, ...) by name, or what is kept of them.
+        Outputs float32 (N, ...) by name, or the results of ``keep``.
 
     Raises:
         DataError: an output is NaN or infinite.
     """
     variant = variant or Variant()
-    function = prediction_function(model)
+    if hasattr(model, "compiled") and not model.compiled:
+        # A loaded model that was never compiled would take jit_compile="auto", which is slow XLA on a CPU.
+        model.jit_compile = False
+    function = getattr(model, "predict_on_batch", model)
     size = min(batch_size, len(samples))
     wanted = np.arange(len(samples)) if rows is None else rows
     shuffle = derangement(len(samples), variant.seed) if variant.shuffled else np.arange(len(samples))
@@ -115,7 +101,7 @@ def predict(
 def predict_evidence(
     model: Any, samples: Samples, specs: Mapping[str, ModalitySpec], task: TaskSpec, **options: Any
 ) -> dict[str, np.ndarray]:
-    """Return the task's evidence of a model; outputs are dropped batch by batch. See `predict`."""
+    """Return the task's evidence of a model, see `predict`; the outputs of a batch are not kept."""
 
     def keep(rows: np.ndarray, outputs: Outputs) -> dict[str, np.ndarray]:
         return task.evidence(samples.targets[rows], outputs)
@@ -130,14 +116,12 @@ def _inputs(
     positions: np.ndarray,
     shuffle: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    batch = {}
+    batch: dict[str, np.ndarray] = {}
     for name, spec in specs.items():
         picks = shuffle[positions] if name in variant.shuffled else positions
         if name in variant.absent:
-            neutral = {**spec.absent(), spec.present.name: np.float32(0)}
-            for tensor_name, neutral_value in neutral.items():
-                value = np.asarray(neutral_value)
-                batch[tensor_name] = np.ascontiguousarray(np.broadcast_to(value, (len(positions), *value.shape)))
+            neutral = spec.inputs(None)
+            batch |= {key: np.repeat(value[None], len(positions), axis=0) for key, value in neutral.items()}
             continue
         for tensor in (*spec.tensors, spec.present):
             batch[tensor.name] = samples.inputs[tensor.name][picks]

@@ -1,4 +1,4 @@
-"""The report: one HTML file with everything in it, for a screen, a phone or paper."""
+"""The report: one self-contained HTML file, for a screen, a phone or paper."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from mmkeras.core.errors import DataError
 from mmkeras.core.rounding import percent
 from mmkeras.core.typed import parse_json
 from mmkeras.evaluation.pictures import figure_to_png
-from mmkeras.evaluation.table import worst_slices
 from mmkeras.evaluation.words import number, span, span_of_change, step, title
 from mmkeras.storage.files import write_bytes, write_text
 
@@ -30,19 +29,17 @@ _APART = ("name", "packages", "config", "schema_version", "notice")
 def render_report(
     metrics: Mapping[str, Any],
     pictures: Mapping[str, bytes],
-    provenance: Mapping[str, Any] | None = None,
     export: Mapping[str, Any] | None = None,
     config: str | None = None,
 ) -> str:
-    """Return the report as one HTML page without links to anything outside it.
+    """Return the report as one HTML page without external links.
 
     Args:
-        metrics: what ``metrics.json`` holds.
-        pictures: PNG bytes by name; ``ablation``, ``slices``, ``calibration``, ``confusion``, ``errors``,
-            ``samples`` and ``degradation`` have their own sections, others follow after them.
-        provenance: where the model comes from; that of the metrics when not given.
-        export: what ``export.json`` holds, once there is one.
-        config: the configuration as text; ``config`` of the provenance when not given.
+        metrics: content of ``metrics.json``.
+        pictures: PNG bytes by name; ``ablation``, ``slices``, ``calibration``, ``confusion``, ``errors``, ``samples``
+            and ``degradation`` have their own sections, and other pictures follow after them.
+        export: content of ``export.json``, if the model was exported.
+        config: the configuration as text; by default ``config`` of the provenance.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -62,13 +59,12 @@ def render_report(
         "percent": percent,
     }
     encoded = {name: "data:image/png;base64," + base64.b64encode(png).decode() for name, png in pictures.items()}
-    given = dict(metrics["provenance"] if provenance is None else provenance)
+    given = metrics["provenance"]
     return environment.get_template(_TEMPLATE).render(
         metrics=metrics,
         primary=metrics["task"]["metric"],
         pictures=encoded,
         further=[name for name in encoded if name not in _KNOWN],
-        worst=worst_slices(metrics, 8),
         provenance=given,
         name=given.get("name", "Model"),
         packages=given.get("packages", {}),
@@ -81,14 +77,14 @@ def render_report(
 
 
 def _scenario_titles(metrics: Mapping[str, Any]) -> dict[str, str]:
-    """Return the scenarios of degradation in words where there are any; they belong to driving."""
+    """Return the titles of the degradation scenarios, which are part of driving."""
     if not {"degradation", "degradation_exported"} & set(metrics):
         return {}
     return {scenario.name: scenario.title for scenario in find("driving", "degradation").SCENARIOS}
 
 
 def _fusion_means(fusions: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
-    """Return a row of the same metrics for every fusion; one with a single sensor has no score without the other."""
+    """Return a row of the same metrics for every fusion; a metric that a single-sensor model lacks is None."""
     names = dict.fromkeys(name for entry in fusions.values() for name in entry["mean"])
     seeds = max((len(entry["per_seed"]) for entry in fusions.values()), default=0)
     rows = {}
@@ -106,15 +102,15 @@ def write_report(
 
     Args:
         folder: the run's folder.
-        figures: pictures, kept as ``pictures/<name>.png``; the kept ones are used again when not given, so
-            that the report can be written anew after the export without the model.
-        export: what ``export.json`` holds.
+        figures: pictures, saved as ``pictures/<name>.png``; by default the saved ones are used, so that the report can
+            be written again after the export without the model.
+        export: content of ``export.json``.
 
     Returns:
         The path of the report.
 
     Raises:
-        DataError: there is no ``metrics.json``, or it is not what an evaluation writes.
+        DataError: there is no ``metrics.json``, or no evaluation wrote it.
     """
     from jinja2 import TemplateError
 
@@ -135,10 +131,10 @@ def write_report(
         page = render_report(metrics, pictures, export=export, config=config)
     except (TemplateError, OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         raise DataError(
-            f"{source}: not what an evaluation writes ({type(error).__name__}: {error!s:.300}). Evaluate again."
+            f"{source}: no evaluation wrote this ({type(error).__name__}: {error!s:.300}). Evaluate again."
         ) from error
     except RecursionError as error:
-        raise DataError(f"{source}: nested too deeply to be what an evaluation writes.") from error
+        raise DataError(f"{source}: no evaluation wrote this; it is nested too deeply. Evaluate again.") from error
     write_text(folder / "report.html", page)
     return folder / "report.html"
 

@@ -1,10 +1,10 @@
-"""The evaluated samples as arrays, prepared once and read by every pass."""
+"""The evaluated samples as arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,31 +12,11 @@ from mmkeras.core.errors import DataError
 from mmkeras.storage.privacy import redaction
 from mmkeras.tasks import TaskSpec
 
-__all__ = ["RawRecord", "Samples", "collect", "read"]
+if TYPE_CHECKING:
+    from mmkeras.data.index import Index
+    from mmkeras.data.read import Record
 
-
-class RawRecord(Protocol):
-    """A sample as the data gives it, see ``mmkeras.data.read``."""
-
-    @property
-    def key(self) -> str:
-        """Unique name of the sample."""
-
-    @property
-    def values(self) -> Mapping[str, Any]:
-        """Raw value by modality, ``None`` where it is missing."""
-
-    @property
-    def target(self) -> Any:
-        """Encoded target."""
-
-    @property
-    def columns(self) -> Mapping[str, str]:
-        """Columns to slice by."""
-
-    @property
-    def group(self) -> int:
-        """Number of its group: the frames of one scene, the questions of one picture."""
+__all__ = ["Samples", "collect", "read"]
 
 
 @dataclass(frozen=True)
@@ -44,25 +24,24 @@ class Samples:
     """N samples in a fixed order."""
 
     inputs: dict[str, np.ndarray]
-    """Model inputs (N, ...) by name, presence inputs among them."""
+    """Model inputs (N, ...) by name, including the presence inputs."""
     targets: np.ndarray
-    """Encoded targets (N, ...); of several a record array."""
+    """Encoded targets (N, ...); several targets are a record array."""
     weights: np.ndarray
     """Sample weights (N,) float32."""
     keys: tuple[str, ...] = ()
-    """Names of the samples; their positions when not given."""
+    """Names of the samples; by default their positions."""
     columns: dict[str, np.ndarray] = field(default_factory=dict)
     """Columns (N,) of strings to slice by."""
     raw: tuple[Mapping[str, Any], ...] = ()
-    """Raw values by modality, for pictures; empty when there are none."""
+    """Raw values by modality, for pictures; may be empty."""
     drawable: bool = True
-    """Whether pictures may be made of the inputs."""
+    """Whether the inputs may be shown in pictures."""
     groups: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Group of each sample (N,): samples of one group depend on each other, and are drawn together. Every sample has a
-    group of its own when none are given."""
+    """Group of each sample (N,): samples of one group depend on each other and are resampled together. By default every
+    sample is a group of its own."""
 
     def __post_init__(self) -> None:
-        """Check that everything speaks of the same samples."""
         if not len(self.groups):
             object.__setattr__(self, "groups", np.arange(len(self.targets)))
         lengths = {
@@ -76,10 +55,8 @@ class Samples:
         wrong = {name: length for name, length in lengths.items() if length != len(self)}
         if wrong or not len(self):
             raise DataError(
-                f"Expected at least one sample and everything of the same length as the targets "
-                f"({len(self)}), "
-                f"got {wrong}. Evaluate a split that holds samples, and collect records and batches in one "
-                f"order."
+                f"Expected at least one sample and everything of the same length as the targets ({len(self)}), "
+                f"got {wrong}. Evaluate a split that has samples, and collect records and batches in one order."
             )
 
     def __len__(self) -> int:
@@ -103,7 +80,7 @@ class Samples:
         )
 
     def shown(self) -> Samples:
-        """Return the samples as ``privacy.redact`` lets them be written: the same inputs, other names and texts."""
+        """Return the samples with names, texts and raw values redacted as ``privacy.redact`` requires."""
         now = redaction()
         if not now.texts:
             return self
@@ -119,22 +96,22 @@ class Samples:
         )
 
     def spread(self, count: int) -> Samples:
-        """Return about so many samples from all over the split, or all of them."""
+        """Return at most ``count`` samples, spread evenly over the split."""
         if len(self) <= count:
             return self
         return self.take(np.unique(np.linspace(0, len(self) - 1, count).round().astype(np.int64)))
 
 
-def collect(batches: Iterable[Any], task: TaskSpec, records: Sequence[RawRecord] = ()) -> Samples:
+def collect(batches: Iterable[Any], task: TaskSpec, records: Sequence[Record] = ()) -> Samples:
     """Stack a finite dataset.
 
     Args:
         batches: ``(inputs, {output: target}, weights)`` with an optional weight, as ``eval_dataset`` yields.
-        task: says which target an output is trained on.
-        records: the same samples in the same order; they bring keys, columns, groups and raw values.
+        task: the task, which maps outputs to targets.
+        records: the same samples in the same order, with keys, columns, groups and raw values.
 
     Raises:
-        DataError: no samples, or records that are not those of the batches.
+        DataError: no samples, or records of other samples.
     """
     inputs: dict[str, list[np.ndarray]] = {}
     targets, weights = [], []
@@ -151,7 +128,11 @@ def collect(batches: Iterable[Any], task: TaskSpec, records: Sequence[RawRecord]
     if not targets:
         raise DataError("Expected at least one batch to evaluate, got none. Check the split and its conversion.")
     stacked = np.concatenate(targets)
-    _check_records(records, stacked)
+    if records and not (len(records) == len(stacked) and all(map(_same, (each.target for each in records), stacked))):
+        raise DataError(
+            f"Expected raw records and batches of the same samples in the same order, got {len(records)} records "
+            f"for {len(stacked)} samples with other targets. Read both from the same index and split."
+        )
     names = sorted({name for record in records for name in record.columns})
     return Samples(
         inputs={name: np.concatenate(parts) for name, parts in inputs.items()},
@@ -162,17 +143,6 @@ def collect(batches: Iterable[Any], task: TaskSpec, records: Sequence[RawRecord]
         raw=tuple(record.values for record in records),
         groups=np.asarray([record.group for record in records], np.int64),
     )
-
-
-def _check_records(records: Sequence[RawRecord], targets: np.ndarray) -> None:
-    if not records:
-        return
-    if len(records) != len(targets) or not all(map(_same, (record.target for record in records), targets)):
-        raise DataError(
-            f"Expected raw records and batches of the same samples in the same order, got {len(records)} "
-            f"records "
-            f"for {len(targets)} samples with other targets. Read both from the same index and split."
-        )
 
 
 def _same(given: Any, wanted: np.ndarray) -> bool:
@@ -186,11 +156,11 @@ def _same(given: Any, wanted: np.ndarray) -> bool:
     return bool(np.allclose(given.reshape(wanted.shape), wanted, atol=1e-6, equal_nan=True))
 
 
-def read(index: Any, split: str, specs: Mapping[str, Any], task: TaskSpec, *, batch_size: int = 256) -> Samples:
+def read(index: Index, split: str, specs: Mapping[str, Any], task: TaskSpec, *, batch_size: int = 256) -> Samples:
     """Read one split of a converted dataset, with its raw records.
 
     Args:
-        index: ``mmkeras.data`` index of the converted dataset.
+        index: the converted dataset.
         split: ``"test"``, ``"validation"`` or ``"train"``.
         specs: modality specs by name.
         task: the task spec.

@@ -1,4 +1,4 @@
-"""The scale on which a metric's sampling error is about normal: shares, errors and R2 are skewed near their ends."""
+"""Scales on which a metric's sampling error is about normal; shares, errors and R2 are skewed near their limits."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _ERRORS = ("mae", "mse", "rmse", "relative_mae", "log_loss", "cross_entropy", "m
 
 
 def is_share(metric: str) -> bool:
-    """Tell whether a metric lies between 0 and 1 and is shown in percent."""
-    if metric.startswith("mae_"):  # of a number that may be called "recall"
+    """Return whether a metric lies between 0 and 1 and is shown in percent."""
+    if metric.startswith("mae_"):  # the name of the number follows, which may be "recall"
         return False
     return any(word in metric for word in _SHARES) or metric == "NDS_front" or metric.startswith(("AP", "mAP"))
 
@@ -25,7 +25,7 @@ def scale_of(metric: str) -> Scale:
     """Return the scale of a metric: ``share`` in [0, 1], ``error`` from 0 up, ``explained`` up to 1, else ``plain``.
 
     Args:
-        metric: its name, with what it is of before a blank: ``rmse``, ``distance rmse``.
+        metric: its name, which may follow the name of a class or number: ``rmse``, ``distance rmse``.
     """
     name = metric.rpartition(" ")[2]
     if is_share(name):
@@ -36,10 +36,10 @@ def scale_of(metric: str) -> Scale:
 
 
 def ends(scale: Scale, value: float, reach: float) -> tuple[float, float]:
-    """Return the ends of an interval that reaches equally far to both sides on a scale.
+    """Return the ends of an interval that is symmetric on a scale.
 
-    Shares are reached from on the logit scale, errors on the logarithmic one, and explained variance as the error
-    ``1 - value``. A value that the scale does not hold gets the plain ends.
+    The scale of shares is the logit, that of errors the logarithm, and that of explained variance the logarithm of
+    ``1 - value``. A value outside the scale gets a plain interval.
 
     Args:
         scale: of the metric.

@@ -1,9 +1,9 @@
-"""Metrics of parts of the test set: by every column that the data brings."""
+"""Metrics of parts of the test set, by the columns of the data."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,29 +14,29 @@ from mmkeras.evaluation.samples import Samples
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._evidence import Evidence, rows_of
 
-__all__ = ["FEW_SAMPLES", "MAX_VALUES", "group_column", "slice_metrics"]
+__all__ = ["FEW_SAMPLES", "MAX_VALUES", "group_column", "slice_metrics", "worst_slices"]
 
 FEW_SAMPLES = 30
-"""A slice with fewer samples is flagged: its numbers say little."""
+"""A slice with fewer samples is flagged, since its metrics are uncertain."""
 MAX_VALUES = 40
-"""Distinct values of one column that are reported apart."""
+"""Most values of one column that are reported."""
 OTHER = "(other values)"
 EMPTY = "(empty)"
 
 
 def group_column(name: str, values: np.ndarray) -> tuple[np.ndarray, str]:
-    """Turn a column into few groups.
+    """Return the groups of a column.
 
-    Few distinct values stay as they are; numbers are cut into four groups of about equal size; of many other
-    values the most frequent are kept and the rest is one group.
+    Up to `MAX_VALUES` distinct values are groups of their own. More numbers are divided into four groups of about equal
+    size; of more other values the most frequent are kept and the rest is one group.
 
     Args:
         name: the column, for the remark.
         values: strings (N,).
 
     Returns:
-        Group of each sample (N,), empty where the column cannot be sliced by; and a remark,
-        not empty where values were grouped or the column was left out.
+        The group of each sample (N,), empty if the column has no useful groups; and a remark, empty if the values are
+        the groups.
     """
     values = np.where(values == "", EMPTY, values)
     distinct, counts = np.unique(values, return_counts=True)
@@ -56,10 +56,7 @@ def group_column(name: str, values: np.ndarray) -> tuple[np.ndarray, str]:
         )
     kept = distinct[np.argsort(-counts, kind="stable")[: MAX_VALUES - 1]]
     groups = np.where(np.isin(values, kept), values, OTHER)
-    return (
-        groups,
-        f"Column {name!r} has {len(distinct)} values; the {len(kept)} most frequent are reported apart.",
-    )
+    return groups, f"Column {name!r} has {len(distinct)} values; the {len(kept)} most frequent are reported apart."
 
 
 def _as_numbers(values: np.ndarray) -> np.ndarray | None:
@@ -82,17 +79,17 @@ def slice_metrics(
     Args:
         samples: the samples.
         evidence: of the whole model on them.
-        task: gives the metrics.
+        task: computes the metrics.
         whole: scores on all samples.
         bootstrap: settings of the resampling.
-        columns: columns to report by; all when empty.
+        columns: columns to report by; all if empty.
 
     Returns:
-        ``{column: {value: {metric: interval, "samples", "few", "worse"}}}``, in every column the worst value
-        of the primary metric first and those with few samples last; and remarks.
+        ``{column: {value: {metric: interval, "samples", "few", "worse"}}}``, and remarks. In every column the worst
+        value of the primary metric is first, and values with few samples are last.
 
     Raises:
-        ConfigError: a column that the data does not bring.
+        ConfigError: a column that the data does not have.
     """
     unknown = [name for name in columns if name not in samples.columns]
     if unknown:
@@ -111,12 +108,13 @@ def slice_metrics(
         for value in np.unique(groups):
             inside = groups == value
             if not samples.weights[inside].sum() > 0:
-                remarks.append(f"{column} = {value} is not reported: its samples weigh nothing.")
+                remarks.append(f"{column} = {value} is not reported: its samples have no weight.")
                 continue
             part = rows_of(evidence, inside)
             draws = bootstrap.score(task, part, samples.weights[inside], samples.groups[inside])
             entries[str(value)] = _entry(draws, int(inside.sum()), task, whole)
-        result[column] = dict(sorted(entries.items(), key=lambda item: _order(item[1], task)))
+        order = sorted(entries.items(), key=lambda item: _order(item[1], task.metric, task.metric_sign))
+        result[column] = dict(order)
     return result, remarks
 
 
@@ -128,6 +126,19 @@ def _entry(draws: Draws, count: int, task: TaskSpec, whole: Draws) -> dict[str, 
     return {**metrics, "samples": count, "few": count < FEW_SAMPLES, "worse": worse}
 
 
-def _order(entry: dict[str, Any], task: TaskSpec) -> tuple[bool, float]:
-    value = entry[task.metric]["value"]
-    return entry["few"], task.metric_sign * (np.inf if value is None else value)
+def _order(entry: Mapping[str, Any], metric: str, sign: int) -> tuple[bool, float]:
+    value = entry[metric]["value"]
+    return entry["few"], sign * (np.inf if value is None else value)
+
+
+def worst_slices(
+    slices: Mapping[str, Mapping[str, Any]], metric: str, sign: int
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return ``column = value`` and entry of each slice with a value of the metric, in the order of `slice_metrics`."""
+    rows = [
+        (f"{column} = {value}", entry)
+        for column, values in slices.items()
+        for value, entry in values.items()
+        if entry[metric]["value"] is not None
+    ]
+    return sorted(rows, key=lambda row: _order(row[1], metric, sign))

@@ -9,33 +9,22 @@ from rich.table import Table
 from rich.text import Text
 
 from mmkeras.core.console import Console
+from mmkeras.evaluation.slices import worst_slices
 from mmkeras.evaluation.words import number, span, title
 
-__all__ = ["print_metrics", "worst_slices"]
+__all__ = ["print_metrics"]
 
-
-def worst_slices(metrics: Mapping[str, Any], limit: int = 5) -> list[tuple[str, str, Mapping[str, Any]]]:
-    """Return (column, value, entry) of the worst slices over all columns; those with few samples last."""
-    metric, sign = metrics["task"]["metric"], metrics["task"]["metric_sign"]
-    rows = [
-        (column, value, entry)
-        for column, values in metrics["slices"].items()
-        for value, entry in values.items()
-        if entry[metric]["value"] is not None
-    ]
-    rows.sort(key=lambda row: (row[2]["few"], sign * row[2][metric]["value"]))
-    return rows[:limit]
+_SLICES = 5
 
 
 def print_metrics(metrics: Mapping[str, Any], console: Console) -> None:
-    """Print test metrics, ablation, worst slices and warnings.
-
-    Args:
-        metrics: what ``metrics.json`` holds.
-        console: where to.
-    """
+    """Print test metrics, ablation, worst slices and warnings of ``metrics.json``."""
     confidence = f"{100 * metrics['intervals']['confidence']:g} % interval"
     primary = metrics["task"]["metric"]
+
+    def add(words: str, interval: Mapping[str, Any]) -> None:
+        table.add_row(Text(words), title(primary), number(primary, interval["value"]), span(primary, interval))
+
     table = Table(title=f"Test split, {metrics['samples']} samples", title_justify="left")
     table.add_column("")
     table.add_column("metric")
@@ -53,15 +42,10 @@ def print_metrics(metrics: Mapping[str, Any], console: Console) -> None:
     if "baseline" in ablation:
         rows.append(("constant answer", ablation["baseline"]))
     for words, entry in rows:
-        interval = entry["metrics"][primary]
-        row = (Text(words), title(primary), number(primary, interval["value"]), span(primary, interval))
-        table.add_row(*row)
+        add(words, entry["metrics"][primary])
     table.add_section()
-    for column, value, entry in worst_slices(metrics):
-        interval = entry[primary]
-        words = f"{column} = {value}" + (f" (only {entry['samples']})" if entry["few"] else "")
-        row = (Text(words), title(primary), number(primary, interval["value"]), span(primary, interval))
-        table.add_row(*row)
+    for words, entry in worst_slices(metrics["slices"], primary, metrics["task"]["metric_sign"])[:_SLICES]:
+        add(words + (f" (only {entry['samples']})" if entry["few"] else ""), entry[primary])
     console.print(table)
     console.print(ablation["verdict"]["text"], markup=False)
     for warning in metrics["warnings"]:

@@ -1,4 +1,4 @@
-"""The pictures that TensorBoard shows after every epoch, from a few fixed validation samples."""
+"""Pictures of a few fixed validation samples, for TensorBoard after every epoch."""
 
 from __future__ import annotations
 
@@ -19,16 +19,18 @@ from mmkeras.tasks._evidence import rows_of
 
 __all__ = ["EpochPictures"]
 
+_MOST = 1000
+"""Samples of the confusion matrix, limited so that it does not slow down an epoch."""
+
 
 class EpochPictures:
-    """Draws the confusion matrix, sample predictions and attention of a model in training.
+    """Draws confusion matrix, predictions and attention of a model in training.
 
     Args:
         samples: validation samples with raw values.
         specs: modality specs by name.
         task: the task.
         shown: samples in the grid.
-        most: samples behind the confusion matrix, so that an epoch stays quick.
         query: the querying modality of a cross-attention fusion.
     """
 
@@ -39,10 +41,9 @@ class EpochPictures:
         task: TaskSpec,
         *,
         shown: int = 12,
-        most: int = 1000,
         query: str = "",
     ) -> None:
-        chosen = np.random.default_rng(0).permutation(len(samples))[:most]
+        chosen = np.random.default_rng(0).permutation(len(samples))[:_MOST]
         self._samples = samples.take(chosen).shown()
         self._specs = specs
         self._task = task

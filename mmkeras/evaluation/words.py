@@ -1,4 +1,4 @@
-"""Numbers as people read them: shares in percent, differences of shares in points."""
+"""Metrics as text: shares in percent, differences of shares in points."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TITLES = {
 
 
 def title(metric: str) -> str:
-    """Return the metric's name in words."""
+    """Return the name of a metric in words."""
     if metric.startswith("mae_"):
         return f"mean absolute error of {metric.removeprefix('mae_')}"
     if metric.startswith("AP_") and metric not in _TITLES:
@@ -61,7 +61,7 @@ def span(metric: str, interval: Mapping[str, Any]) -> str:
 
 
 def span_of_change(metric: str, interval: Mapping[str, Any]) -> str:
-    """Return a difference's interval of ``metrics.json``: ``-55.9 to -53.9 points``."""
+    """Return the interval of a difference in ``metrics.json``: ``-55.9 to -53.9 points``."""
     low, high = interval["low"], interval["high"]
     if low is None or high is None:
         return "–"
@@ -90,7 +90,7 @@ def change(metric: str, difference: Interval) -> str:
 def amount(metric: str, difference: Interval) -> str:
     """Return the size of a difference without its sign: ``32.5 points, interval 31.2 to 33.9``.
 
-    An interval that reaches beyond 0 begins with a sign.
+    An interval that includes 0 starts with a minus sign.
     """
     share, sign = is_share(metric), -1 if difference.value < 0 else 1
     ends = sorted((sign * difference.low, sign * difference.high))

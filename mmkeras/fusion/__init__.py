@@ -1,8 +1,8 @@
-"""Ways of merging modalities, one file each, found by its name.
+"""Fusions, which merge modalities: one file each, found by its name.
 
-A fusion ``mmkeras/fusion/<name>.py`` has one function
+A fusion ``mmkeras/fusion/<name>.py`` has a function
 
     def fuse(tokens: dict[str, Tokens], *, option: int = 1) -> Fused | None
 
-and a constant ``GIVES``; `mmkeras.fusion._contract` says what they are, and what else a fusion may have.
+and a constant ``GIVES``; `mmkeras.fusion._contract` describes both and the optional parts.
 """

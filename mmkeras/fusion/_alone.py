@@ -1,8 +1,8 @@
-"""In training, a modality that reads the others also answers alone: an extra output beside each output of a model.
+"""Extra outputs in training: those of a modality that reads the others, computed as if the others were missing.
 
-The graph of a model has no such outputs. Layers of the class `keras.layers.Identity` follow the attention: they compute
-nothing, are in no exported file, and are found by their names in a saved model. In training, the layers after the
-attention run once for both answers, (2 B, ...), so that batch statistics are those of both.
+The model's own graph has no such outputs. It has `keras.layers.Identity` layers after the attention, which compute
+nothing, are in no exported file, and are found by name in a saved model. In training, the layers after the attention
+run once on both results, (2 B, ...), so that batch statistics include both.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ __all__ = ["SHARE", "SUFFIX", "after_reading", "extra_outputs"]
 SUFFIX = "_alone"
 """Ending of the names of the extra outputs."""
 SHARE = 0.5
-"""Weight of their losses, beside those of the outputs."""
+"""Weight of their losses relative to those of the outputs."""
 
 _READER = "fusion_cross_1_norm"
-"""Name of the first layer of the attention, whose input has read nothing."""
+"""Name of the first layer of the attention; its input does not depend on the other modalities."""
 
 _PREFIX = "fusion_alone_"
 _PARTS = ("values", "mask", "readout", "distances")
@@ -34,7 +34,7 @@ def after_reading(values: Any, mask: Any, readout: Any, distances: Any | None) -
         values: tokens after the attention, (B, N, D).
         mask: of the tokens, int32 (B, N).
         readout: measurements read by the attention, (B, N, M).
-        distances: each token's own estimate, then those read from the others, (B, N, K); or None.
+        distances: each token's own estimate, then those read from other modalities, (B, N, K); or None.
     """
     found = None if distances is None else _named(distances, "distances")
     return _named(values, "values"), _named(mask, "mask"), _named(readout, "readout"), found
@@ -43,11 +43,11 @@ def after_reading(values: Any, mask: Any, readout: Any, distances: Any | None) -
 def extra_outputs(model: keras.Model) -> Callable[[Any], dict[str, Any]] | None:
     """Return a function from inputs to the outputs in training and, beside each, one ``<output>_alone``.
 
-    It is None where the modality does not answer alone. The model may come from `mmkeras.model.build_model` or from a
-    file; its layers are shared.
+    It is None if the fusion was built without ``alone``. The model may come from `mmkeras.model.build_model` or from a
+    file; the function shares its layers.
     """
     names = {layer.name for layer in model.layers}
-    # Parts that no output depends on are not in the model.
+    # The model contains only the parts that an output depends on.
     parts = [part for part in _PARTS if _PREFIX + part in names]
     if not parts:
         return None
@@ -58,7 +58,7 @@ def extra_outputs(model: keras.Model) -> Callable[[Any], dict[str, Any]] | None:
 
     def outputs(inputs: Any) -> dict[str, Any]:
         read = reading(inputs, training=True)
-        alone = _alone(read)
+        alone = _unread(read)
         both = answering([ops.concatenate([read[part], alone[part]], axis=0) for part in parts], training=True)
         samples = ops.shape(read["values"])[0]
         first = {name: value[:samples] for name, value in both.items()}
@@ -67,8 +67,8 @@ def extra_outputs(model: keras.Model) -> Callable[[Any], dict[str, Any]] | None:
     return outputs
 
 
-def _alone(read: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parts as they are where nothing is read: no measurement, and the token's own guess of the distance."""
+def _unread(read: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts as if nothing was read: no measurement, and each token's own estimate of the distance."""
     parts = {**read, "values": read["unread"]}
     if "readout" in read:
         parts["readout"] = ops.zeros_like(read["readout"])
@@ -79,6 +79,6 @@ def _alone(read: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _named(value: Any, part: str) -> Any:
-    # A layer of a mixed policy would round what is in full precision.
+    # With a mixed policy, the layer would round values in full precision.
     full = keras.config.floatx() if value.dtype == keras.config.floatx() else None
     return keras.layers.Identity(dtype=full, name=_PREFIX + part)(value)

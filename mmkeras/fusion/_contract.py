@@ -1,4 +1,4 @@
-"""What a fusion's module provides, see `mmkeras.fusion`."""
+"""The functions and constants of a fusion's module, see `mmkeras.fusion`."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ class FusionModule(Protocol):
     """A file ``mmkeras/fusion/<name>.py``."""
 
     GIVES: tuple[str, ...]
-    """What a head gets from it beyond the modalities: ``pooled``, one vector for a sample, and ``map``, fused tokens
-    with a grid where a modality has one. Messages to users name fusions by it."""
+    """Results for a head besides the modalities: ``pooled``, one vector per sample, and ``map``, fused tokens with a
+    grid if a modality has one. Messages use it to list fusions."""
 
     @abstractmethod
     def fuse(self, tokens: dict[str, Tokens], **options: Any) -> Fused | None:
-        """Merge modalities on Keras' functional graph, from layers named ``fusion_...``.
+        """Merge modalities on Keras' functional graph with layers named ``fusion_...``.
 
-        It takes any number of modalities in a fixed order, gives masked tokens no influence, and keeps the width. The
-        module's function names its options by keyword; they are what a configuration can set.
+        It takes any number of modalities in a fixed order, ignores masked tokens, and keeps the width. The keyword
+        arguments of the module's function are the options that a configuration can set.
 
         Returns:
-            The result, or None where the modalities stay apart.
+            The result, or None if the fusion does not merge the modalities.
         """
 
     def extra_outputs(self, model: keras.Model) -> Callable[[Any], dict[str, Any]] | None:
-        """Return a function from a model's inputs to its outputs in training and further ones; here None.
+        """Return a function from a model's inputs to its outputs in training and extra ones; None by default.
 
-        A further output is for example ``<output>_alone``. Losses see them (`mmkeras.layers.batch`); the model's own
-        graph, and so every exported file, is without them.
+        Extra outputs, for example ``<output>_alone``, have losses (`mmkeras.layers.batch`). They are not in the model's
+        own graph, and so in no exported file.
         """
         del model
         return None
@@ -48,6 +48,6 @@ def fusion_of(name: str) -> FusionModule:
     """Return a fusion by its name.
 
     Raises:
-        ConfigError: there is no such fusion.
+        ConfigError: the fusion does not exist.
     """
     return component(FusionModule, "fusion", name)

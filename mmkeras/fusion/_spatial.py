@@ -1,11 +1,11 @@
-"""Attention between tokens with a place in one picture: near keys count more, and measurements are passed on.
+"""Attention between tokens with positions in one picture, which prefers near keys and reads out measurements.
 
-A term -(d / s)**2 is added to every score, where d is the distance of query and key across the picture and s a learned
-reach per head: heads with a short reach find the points on a cell's own object, those with a long one its surroundings.
-Heights do not count, because many radars do not measure them.
+A term -(d / s)**2 is added to every score; d is the horizontal distance of query and key in the picture, and s a
+learned reach per head. Heads with a short reach find the points on a cell's own object, heads with a long reach those
+around it. Heights are ignored, because many radars do not measure them.
 
-Where the keys have distances, each query predicts logits over steps of distance, which are added to the scores of the
-points at that distance. So the camera's estimate selects, among the points in its column, the one that measures it.
+If the keys have distances, each query predicts logits over distance steps, which are added to the scores of the points
+at that distance. The camera's estimate thus selects, among the points of its column, the one at its own distance.
 """
 
 from __future__ import annotations
@@ -17,28 +17,27 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from mmkeras.layers.attention import KeepsScores
+from mmkeras.layers.tokens import KeepsScores
 
 __all__ = ["DistanceLogits", "LearnedMap", "SpatialAttention", "distances", "distance_scores", "placed"]
 
 NARROWEST, WIDEST = 0.025, 0.25
-"""Initial reach of the first and the last head across the picture, as shares of its width."""
+"""Initial reach of the first and the last head, as a share of the picture's width."""
 
 
 @keras.saving.register_keras_serializable("mmkeras")
 class SpatialAttention(KeepsScores, layers.Layer):
-    """Multi-head attention with a learned reach, one learned null key and a readout of measurements.
+    """Multi-head attention with a learned reach, a learned null key and a readout of measurements.
 
     Inputs: queries (B, T, D), keys (B, S, D), valid int (B, S); optionally the positions of both, (B, T, 2) and
     (B, S, 2) or, with the logarithm of the distance, (B, S, 3), and measurements (B, S, M).
 
-    Outputs: the values read (B, T, D); weights (B, heads, T, S), which do not add up to 1 where the null key was read;
-    the readout (B, T, heads * (M + 1)): each head's weighted mean of the measurements, and its total weight.
-    Where the keys have distances, also the logarithms of distances, float32 (B, T, 1 + heads): the query's own
-    estimate, and one per head.
+    Outputs: the values read (B, T, D); weights (B, heads, T, S), whose sum is below 1 because of the null key; the
+    readout (B, T, heads * (M + 1)): each head's weighted mean of the measurements, and its total weight. If the keys
+    have distances, also logarithms of distances, float32 (B, T, 1 + heads): the query's own estimate, and one per head.
 
-    The softmax is taken over valid keys by multiplication, without a huge negative number, which would take the
-    whole range of an int8 tensor.
+    The softmax excludes invalid keys by multiplication. A large negative number instead would take the whole
+    quantization range of an int8 tensor.
 
     Args:
         heads: attention heads; must divide D.
@@ -56,7 +55,7 @@ class SpatialAttention(KeepsScores, layers.Layer):
         self._size = width // self.heads
         for name in ("query", "value", "output"):
             setattr(self, f"_{name}", layers.Dense(width, name=name, dtype=self.dtype_policy))
-        # A bias of the keys would change all scores of a query alike.
+        # A bias of the keys would change all scores of a query equally.
         self._key = layers.Dense(width, use_bias=False, name="key", dtype=self.dtype_policy)
         for layer in (self._query, self._key, self._value, self._output):
             layer.build((None, None, width))
@@ -70,13 +69,13 @@ class SpatialAttention(KeepsScores, layers.Layer):
                 name="inverse_reach",
             )
         self._distance_logits = None
-        if _know_distances(input_shape):
+        if _have_distances(input_shape):
             # The name is part of saved weights.
             self._distance_logits = DistanceLogits(name="belief", dtype=self.dtype_policy)
             self._distance_logits.build((None, None, width))
 
     def call(self, inputs: Any, training: bool | None = None) -> tuple[Any, ...]:
-        """Read the valid keys."""
+        """Return the outputs, see the class."""
         queries, keys, valid = inputs[:3]
         q, k, v = self._split(self._query(queries)), self._split(self._key(keys)), self._split(self._value(keys))
         q = q * (self._size**-0.5)
@@ -104,10 +103,10 @@ class SpatialAttention(KeepsScores, layers.Layer):
         return ops.transpose(ops.reshape(x, (-1, x.shape[1], self.heads, self._size)), (0, 2, 1, 3))
 
     def _apart(self, first: Any, second: Any) -> Any:
-        """Return the squared distances across the picture (B, heads, T, S) in units of each head's reach."""
+        """Return the squared horizontal distances (B, heads, T, S) in units of each head's reach."""
         column = ops.expand_dims(second[:, :, 0], 1)
         apart = ops.square(ops.expand_dims(first[:, :, 0], 2) - column)
-        # A token without a position is equally near to all.
+        # A key without a position is equally near to all queries.
         apart = apart * ops.cast(placed(second), apart.dtype)
         return ops.reshape(ops.square(self._reach), (1, self.heads, 1, 1)) * ops.expand_dims(apart, 1)
 
@@ -120,26 +119,26 @@ class SpatialAttention(KeepsScores, layers.Layer):
         return ops.reshape(share, (-1, share.shape[1], self.heads * share.shape[3]))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the shapes of what was read, weights, readout and distances."""
+        """Return the shapes of the outputs."""
         queries, keys = input_shape[:2]
         measured = input_shape[5][-1] if len(input_shape) > 5 else 0
         weights = (queries[0], self.heads, queries[1], keys[1])
         shapes = (queries, weights, (*queries[:2], self.heads * (measured + 1)))
-        return (*shapes, (*queries[:2], 1 + self.heads)) if _know_distances(input_shape) else shapes
+        return (*shapes, (*queries[:2], 1 + self.heads)) if _have_distances(input_shape) else shapes
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {**super().get_config(), "heads": self.heads, "dropout": self.dropout}
 
 
-def _know_distances(input_shape: Any) -> bool:
+def _have_distances(input_shape: Any) -> bool:
     """Return whether the keys' positions hold distances."""
     return len(input_shape) > 4 and input_shape[4][-1] > 2
 
 
 @keras.saving.register_keras_serializable("mmkeras")
 class LearnedMap(layers.Layer):
-    """Gives every sample the same learned map of queries (B, cells, D), whatever tokens (B, N, D) it is called on."""
+    """The same learned map of queries (B, cells, D) for every sample; of its input (B, N, D) only B matters."""
 
     def __init__(self, cells: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -155,9 +154,9 @@ class LearnedMap(layers.Layer):
 
     def call(self, tokens: Any) -> Any:
         """Repeat the queries for every sample."""
-        # Selected, not multiplied with zero: a masked token may be NaN.
-        nothing = ops.where(ops.zeros_like(tokens[:, :1], dtype="bool"), tokens[:, :1], 0.0)
-        return nothing + ops.cast(self.queries, tokens.dtype)
+        # `where` and no multiplication with zero: a masked token may be NaN.
+        zeros = ops.where(ops.zeros_like(tokens[:, :1], dtype="bool"), tokens[:, :1], 0.0)
+        return zeros + ops.cast(self.queries, tokens.dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -172,8 +171,8 @@ STEPS = np.linspace(math.log(1.5), math.log(100.0), 32, dtype=np.float32)
 class DistanceLogits(layers.Layer):
     """Logits of each distance step for each query: (B, T, D) -> float32 (B, T, steps).
 
-    The steps are of the logarithm of the distance, so that the distribution can have two modes: a man at 12 m, a lorry
-    at 40 m. The score of a point that measures a distance is interpolated between the steps on both sides of it.
+    A distribution over steps can have two modes, for example a man at 12 m and a lorry at 40 m. Steps are logarithms of
+    distances. The score of a measured distance is interpolated between the two nearest steps.
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -194,12 +193,12 @@ class DistanceLogits(layers.Layer):
 
 
 def placed(position: Any) -> Any:
-    """Return float (B, 1, S): 1 for keys that have a place, given their positions (B, S, 2 or 3)."""
+    """Return float (B, 1, S) from positions (B, S, 2 or 3): 1 for keys with a position, else 0."""
     return ops.expand_dims(ops.cast(ops.greater(position[:, :, 0], -0.5), keras.config.floatx()), 1)
 
 
 def distance_scores(logits: Any, position: Any) -> Any:
-    """Return the logits (B, T, steps) at keys (B, S, 3): float32 (B, T, S), 0 for keys without a place."""
+    """Return the logits (B, T, steps) at keys (B, S, 3): float32 (B, T, S), 0 for keys without a position."""
     step = float(STEPS[1] - STEPS[0])
     distance = ops.clip(ops.cast(position[:, :, 2:3], keras.config.floatx()), float(STEPS[0]), float(STEPS[-1]))
     # Linear between neighbouring steps. STEPS stays numpy: a tensor would become an input of the ONNX graph.
@@ -210,8 +209,8 @@ def distance_scores(logits: Any, position: Any) -> Any:
 def distances(weights: Any, logits: Any, position: Any) -> Any:
     """Return logarithms of distances, float32 (B, T, 1 + heads): the mean of the distribution, then one per head.
 
-    The attention weight that is not on keys with a place goes to the mean, so that the model still works when the radar
-    fails and no division is needed.
+    The attention weight on the null key and on keys without a position goes to the mean. So the model still works when
+    the radar fails, and no division is needed.
 
     Args:
         weights: attention weights (B, heads, T, S).
@@ -223,5 +222,5 @@ def distances(weights: Any, logits: Any, position: Any) -> Any:
     known = ops.expand_dims(ops.expand_dims(ops.cast(position[:, :, 2], keras.config.floatx()), 1), 1)
     rest = 1.0 - ops.sum(weights, axis=-1)
     found = ops.sum(weights * known, axis=-1) + rest * ops.expand_dims(mean, 1)
-    # Transposed last: LiteRT's converter makes x - 1 of 1 - x where x is transposed.
+    # Transposed last: LiteRT's converter turns 1 - x into x - 1 if x is transposed.
     return ops.transpose(ops.concatenate([ops.expand_dims(mean, 1), found], axis=1), (0, 2, 1))

@@ -1,8 +1,8 @@
-"""Parts shared by the fusions: clearing, joining and pooling tokens under masks.
+"""Functions shared by the fusions: clear, join and pool masked tokens.
 
-Masked positions are cleared by selection, never by arithmetic, so that their content never reaches an output or
-gradient. No masked value is a huge negative number, except inside Keras' own softmax: one such number would take the
-whole range of an int8 tensor.
+Masked positions are cleared with `where`, never by arithmetic, so that their content reaches no output or gradient.
+Masking uses no large negative number outside Keras' own softmax, because it would take the whole quantization range of
+an int8 tensor.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def check(
         ConfigError: no modality, different widths, or an option outside its range.
     """
     if not tokens:
-        raise ConfigError("A fusion needs at least one modality, got none; add one to the model's configuration")
+        raise ConfigError("A fusion needs at least one modality, got none. Add one to the model's configuration")
     widths = {name: int(each.values.shape[-1]) for name, each in tokens.items()}
     width = next(iter(widths.values()))
     if set(widths.values()) != {width}:
-        raise ConfigError(f"All modalities must have one width before they are fused, got {widths}")
+        raise ConfigError(f"A fusion needs modalities of one width, got {widths}")
     problems = []
     if heads < 1 or width % heads:
         fitting = [h for h in range(1, width + 1) if width % h == 0][:8]
@@ -41,7 +41,7 @@ def check(
         if value < 1:
             problems.append(f"{name}: expected at least 1, got {value}")
     if not 0.0 <= dropout < 1.0:
-        problems.append(f"dropout: expected a share from 0 up to, but not including, 1; got {dropout}")
+        problems.append(f"dropout: expected a share of at least 0 and less than 1, got {dropout}")
     if problems:
         raise ConfigError("\n".join(problems))
     return width
@@ -53,9 +53,9 @@ def clear(values: Any, mask: Any) -> Any:
 
 
 def align(tokens: Mapping[str, Tokens], width: int) -> dict[str, Tokens]:
-    """Project every modality with its own Dense and LayerNormalization; masked positions are zero.
+    """Project every modality with a separate Dense and LayerNormalization; masked positions are zero.
 
-    The normalisation's learned offset also serves as the embedding of the modality.
+    The learned offset of the normalization also identifies the modality.
     """
     aligned = {}
     for name, each in tokens.items():
@@ -77,7 +77,7 @@ def join(tokens: Mapping[str, Tokens]) -> Tokens:
 
 
 def masked_mean(tokens: Tokens) -> Any:
-    """Return the mean of the real tokens (B, D); summed in full precision: bfloat16 cannot count beyond 256."""
+    """Return the mean of the real tokens (B, D), computed in full precision: bfloat16 cannot count beyond 256."""
     total = ops.sum(ops.cast(clear(tokens.values, tokens.mask), keras.config.floatx()), axis=1)
     count = ops.sum(ops.cast(tokens.mask, keras.config.floatx()), axis=1, keepdims=True)
     return ops.cast(total / count, tokens.values.dtype)
@@ -91,26 +91,26 @@ def masked_max(tokens: Tokens) -> Any:
 
 
 def attend(queries: Any, keys: Tokens, heads: int, dropout: float, name: str) -> Any:
-    """Return the result of multi-head attention of queries (B, T, D) over the real keys (B, S, D).
+    """Return the multi-head attention (B, T, D) of queries (B, T, D) over the real keys (B, S, D).
 
-    The layer's second output holds the attention weights (B, heads, T, S). A single key gets a masked one beside it.
+    The layer's second output holds the attention weights (B, heads, T, S).
     """
     values, mask = keys.values, ops.cast(keys.mask, "bool")
     if values.shape[1] == 1:
-        # Keras warns of a softmax over one value; here it is a modality with one token.
+        # Keras warns of a softmax over a single value, so a masked key is added.
         values, mask = ops.pad(values, [[0, 0], [0, 1], [0, 0]]), ops.pad(mask, [[0, 0], [0, 1]], constant_values=False)
     layer = keras.layers.MultiHeadAttention(heads, int(queries.shape[-1]) // heads, dropout=dropout, name=name)
-    # (B, 1, S): every query sees the same keys. Indexing with None would become FlexStridedSlice in LiteRT.
+    # The mask (B, 1, S) is the same for all queries. Indexing with None would become FlexStridedSlice in LiteRT.
     read, _ = layer(queries, values, attention_mask=ops.expand_dims(mask, 1), return_attention_scores=True)
     return keras.layers.Dropout(dropout, name=f"{name}_dropout")(read) if dropout else read
 
 
 def expand(x: Any, inner: int, dropout: float, name: str, *, gated: bool = False) -> Any:
-    """Return Dense(D)(gelu(Dense(inner)(x))) for x (..., D), with dropout at the end.
+    """Return Dense(D)(gelu(Dense(inner)(x))) for x (..., D), with dropout.
 
-    ``gated`` multiplies the inner values with a second Dense(inner)(x) (GEGLU, Shazeer 2020, arXiv:2002.05202).
+    ``gated`` multiplies the inner values by a second Dense(inner)(x) (GEGLU, Shazeer 2020, arXiv:2002.05202).
     """
-    # The tanh form of gelu: the exact one becomes Erfc, which not every converter knows.
+    # The tanh form of gelu: the exact form becomes Erfc, which some converters do not support.
     y = ops.gelu(keras.layers.Dense(inner, name=f"{name}_inner")(x), approximate=True)
     if gated:
         y = y * keras.layers.Dense(inner, name=f"{name}_gate")(x)
@@ -119,7 +119,7 @@ def expand(x: Any, inner: int, dropout: float, name: str, *, gated: bool = False
 
 
 def fused(tokens: Mapping[str, Tokens], merged: Any, layers: int, dropout: float) -> Fused:
-    """Return ``gelu(W merged + b)``, ``layers`` times, in the width of the modalities, as the pooled vector."""
+    """Apply ``gelu(W merged + b)`` ``layers`` times in the width of the modalities; the result is the pooled vector."""
     width = int(next(iter(tokens.values())).values.shape[-1])
     for i in range(1, layers + 1):
         merged = keras.layers.Dense(width, name=f"fusion_merged_{i}")(merged)

@@ -26,10 +26,10 @@ def fuse(
 
     Args:
         tokens: modalities by name.
-        queries: learned queries; what they find is concatenated.
+        queries: learned queries; their results are concatenated.
         heads: attention heads; must divide the width.
         layers: Dense layers with gelu after the pooling.
-        dropout: share dropped from attention weights, from what is read and after each of these layers in training.
+        dropout: share dropped from attention weights, from the pooled values and after each Dense layer in training.
     """
     width = check(tokens, heads=heads, layers=layers, dropout=dropout)
     if queries < 1:
@@ -43,7 +43,7 @@ def fuse(
 
 @keras.saving.register_keras_serializable("mmkeras")
 class LearnedQueries(keras.layers.Layer):
-    """The same learned vectors for every sample: values (B, N, D) -> (B, queries, D), whatever the values are."""
+    """The same learned vectors (B, queries, D) for every sample; of its input (B, N, D) only B matters."""
 
     def __init__(self, queries: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -57,7 +57,7 @@ class LearnedQueries(keras.layers.Layer):
 
     def call(self, values: Any) -> Any:
         """Return the vectors once for every sample."""
-        # Adding to zeros of the batch's shape keeps converters from needing a dynamic broadcast.
+        # Added to zeros of the batch's shape, so that converters need no dynamic broadcast.
         return ops.zeros_like(values[:, :1]) + ops.cast(self.vectors, values.dtype)
 
     def get_config(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Maps of several sensors stacked as channels, mixed by convolutions: how CRF-Net merges camera and radar."""
+"""Stacks the maps of several sensors as channels and mixes them by convolutions, as CRF-Net does."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ GIVES = ("pooled", "map")
 
 
 def fuse(tokens: dict[str, Tokens], *, layers: int = 2, dropout: float = 0.0) -> Fused:
-    """Concatenate each token with the one at the same place of the other modalities and mix neighbours.
+    """Concatenate the tokens at the same position of all modalities, and mix neighbours by convolutions.
 
-    Source: Nobis et al. 2019, CRF-Net (arXiv:2005.07431). Modalities that are maps must have one size; without maps the
-    tokens are taken as a row, so that their number must agree or is padded with empty ones.
+    Source: Nobis et al. 2019, CRF-Net (arXiv:2005.07431). Modalities that are maps must have one size. Without maps the
+    tokens are one row, and shorter modalities are padded.
 
     Args:
         tokens: modalities by name.
@@ -25,15 +25,15 @@ def fuse(tokens: dict[str, Tokens], *, layers: int = 2, dropout: float = 0.0) ->
         dropout: share of the result dropped in training.
 
     Returns:
-        The pooled vector (B, D) and the mixed tokens (B, N, D), which are of all modalities, with their grid.
+        The pooled vector (B, D) and the mixed tokens (B, N, D) of all modalities with their grid.
     """
     width = check(tokens, layers=layers, dropout=dropout)
     grids = {name: each.grid for name, each in tokens.items() if each.grid}
     if len(set(grids.values())) > 1 or (grids and len(grids) < len(tokens)):
         shown = {name: each.grid for name, each in tokens.items()}
         raise ConfigError(
-            f"fusion 'channels' stacks maps of one size (rows, columns), got {shown}. Give the radar the form "
-            "'channels' and the grid of the camera's map"
+            f"fusion 'channels' stacks maps of one size (rows, columns), got {shown}. Set the radar's form to "
+            "'channels', and its grid to that of the camera's map"
         )
     aligned = align(tokens, width)
     length = max(int(each.values.shape[1]) for each in aligned.values())

@@ -1,4 +1,4 @@
-"""The modalities side by side."""
+"""Concatenation of the modalities."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ GIVES = ("pooled",)
 
 
 def fuse(tokens: dict[str, Tokens], *, layers: int = 1, dropout: float = 0.0) -> Fused:
-    """Concatenate the means of the modalities' real tokens and bring them back to the common width.
+    """Concatenate the means of the modalities' real tokens and project them to the common width.
 
     Args:
         tokens: modalities by name.
-        layers: Dense layers with gelu after the concatenation; the first one returns to the width.
+        layers: Dense layers with gelu after the concatenation.
         dropout: share dropped after each of them in training.
     """
     aligned = align(tokens, check(tokens, layers=layers, dropout=dropout))

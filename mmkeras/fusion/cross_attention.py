@@ -1,4 +1,4 @@
-"""Encoder-decoder fusion: the tokens of one modality query those of all others."""
+"""Encoder-decoder fusion: the tokens of one modality attend to those of all others."""
 
 from __future__ import annotations
 
@@ -30,12 +30,11 @@ def fuse(
 ) -> Fused:
     """Let one modality read the others through a pre-norm decoder (Vaswani et al. 2017, Xiong et al. 2020).
 
-    Each layer adds to the querying tokens the attention over the memory (the other modalities), the attention over
-    themselves, and a feed-forward step; each step normalises its input, and the residual path stays untouched. The
-    memory's attention layers are called ``fusion_cross_<i>``, those within the query ``fusion_self_<i>``; their second
-    output holds the attention weights (B, heads, queries, keys), keys in the order of the dict without the query.
-
-    With a single modality there is no memory, and only the query's own attention remains.
+    Each layer adds to the querying tokens their attention over the memory (the other modalities), their
+    self-attention, and a feed-forward step; each step normalizes its input. The attention layers over the memory are
+    called ``fusion_cross_<i>``, those of the self-attention ``fusion_self_<i>``. Their second output holds the weights
+    (B, heads, queries, keys), with keys in the order of the dict without the query. A single modality has only
+    self-attention.
 
     Args:
         tokens: modalities by name.
@@ -43,19 +42,19 @@ def fuse(
         layers: decoder layers.
         heads: attention heads; must divide the width.
         feed_forward: inner width of the feed-forward step, as a multiple of the width.
-        gated: multiply two projections in the feed-forward step, which compares a token with its attention result by a
-            product; without it, "is there a red shape?" takes many more epochs to learn.
-        dropout: share dropped from attention weights and from each step's result in training.
-        self_attention: attention within the querying tokens.
-        pooling: ``first`` takes the querying modality's first token (text: [CLS]), which must always be real;
-            ``mean`` the mean of its real tokens.
+        gated: multiply two projections in the feed-forward step, which can compare a token with its attention result;
+            without it, "is there a red shape?" takes many more epochs to learn.
+        dropout: share dropped from attention weights and from the result of each step in training.
+        self_attention: whether the querying tokens also attend to each other.
+        pooling: ``first`` for the querying modality's first token (text: [CLS]), which must always be real; ``mean``
+            for the mean of its real tokens.
 
     Returns:
-        The pooled vector (B, D) and the querying modality's tokens (B, N, D), with their places and grid.
+        The pooled vector (B, D) and the querying modality's tokens (B, N, D), with their positions and grid.
     """
     width = check(tokens, heads=heads, layers=layers, feed_forward=feed_forward, dropout=dropout)
     if pooling not in ("first", "mean"):
-        raise ConfigError(f"pooling: {pooling!r} is not a way of pooling; {nearest(pooling, ('first', 'mean'))}")
+        raise ConfigError(f"pooling: unknown {pooling!r}; {nearest(pooling, ('first', 'mean'))}")
     querying = query or list(tokens)[-1]
     if querying not in tokens:
         raise ConfigError(f"query: no modality is called {query!r}; {nearest(query, tokens)}")

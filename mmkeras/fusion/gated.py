@@ -1,4 +1,4 @@
-"""A gate per feature decides how much each modality contributes."""
+"""Gated sum of the modalities: a gate per feature weighs each modality."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ GIVES = ("pooled",)
 
 
 def fuse(tokens: dict[str, Tokens], *, layers: int = 1, dropout: float = 0.0) -> Fused:
-    """Mix the modalities feature by feature with weights computed from all of them.
+    """Sum the modalities feature by feature with weights computed from all of them.
 
-    The gated multimodal unit (Arevalo et al. 2017, https://arxiv.org/abs/1702.01992): each modality's mean token goes
-    through tanh, and a softmax over the modalities weighs it. A missing modality enters by its null token.
+    The gated multimodal unit (Arevalo et al. 2017, https://arxiv.org/abs/1702.01992): a Dense layer with tanh projects
+    each modality's mean token, and a softmax over the modalities weighs it. A missing modality is its null token.
 
     Args:
         tokens: modalities by name.
-        layers: Dense layers with gelu after the mixture.
+        layers: Dense layers with gelu after the sum.
         dropout: share dropped after each of them in training.
     """
     width = check(tokens, layers=layers, dropout=dropout)

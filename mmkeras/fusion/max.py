@@ -15,7 +15,7 @@ def fuse(tokens: dict[str, Tokens], *, layers: int = 1, dropout: float = 0.0) ->
 
     Args:
         tokens: modalities by name.
-        layers: Dense layers with gelu after the maximum; they let the features interact.
+        layers: Dense layers with gelu after the maximum, which combine the features.
         dropout: share dropped after each of them in training.
     """
     aligned = align(tokens, check(tokens, layers=layers, dropout=dropout))

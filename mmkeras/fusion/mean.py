@@ -13,11 +13,11 @@ GIVES = ("pooled",)
 
 
 def fuse(tokens: dict[str, Tokens], *, layers: int = 1, dropout: float = 0.0) -> Fused:
-    """Average the modalities: each is the mean of its real tokens, so that the number of tokens does not count.
+    """Average the means of the modalities' real tokens, so that all modalities have the same weight.
 
     Args:
         tokens: modalities by name.
-        layers: Dense layers with gelu after the mean; they let the modalities interact.
+        layers: Dense layers with gelu after the mean, which combine the modalities.
         dropout: share dropped after each of them in training.
     """
     aligned = align(tokens, check(tokens, layers=layers, dropout=dropout))

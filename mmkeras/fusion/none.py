@@ -1,4 +1,4 @@
-"""The modalities stay apart: for heads that look at each by itself, such as two towers."""
+"""No fusion: for heads that use each modality separately, such as two towers."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ GIVES = ()
 
 
 def fuse(tokens: dict[str, Tokens]) -> None:
-    """Merge nothing, so that there is no pooled vector and no fused map."""
+    """Return no pooled vector and no fused map."""
     check(tokens)

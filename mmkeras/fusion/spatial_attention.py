@@ -1,4 +1,4 @@
-"""Cross-attention in a shared picture: each cell of a map reads the tokens of other sensors, near ones first."""
+"""Cross-attention in a shared picture: each cell of a map attends to the near tokens of other sensors."""
 
 from __future__ import annotations
 
@@ -31,28 +31,27 @@ def fuse(
     dropout: float = 0.0,
     alone: bool = False,
 ) -> Fused:
-    """Let the cells of one modality's map attend to tokens of the others that are near in the picture.
+    """Let the cells of one modality's map attend to the tokens of the others, with a preference for near ones.
 
-    Pre-norm layers called ``fusion_cross_<i>``; their second output holds the attention weights (B, heads, cells,
-    keys). Scores fall with the distance between cell and token, with a reach that each head learns; a learned null
-    key is read where nothing fits. Measurements of a sensor (`Tokens.measured`) are read out by the last layer
-    with the same weights and appended to the fused tokens, so that a head can copy a distance instead of recomputing
-    it. Without positions or measurements these parts are left out.
+    The pre-norm attention layers are called ``fusion_cross_<i>``; their second output holds the attention weights
+    (B, heads, cells, keys). Scores fall with the distance between cell and token, with a learned reach per head; a
+    learned null key receives the weight if no token fits. The last layer also reads out the measurements of a sensor
+    (`Tokens.measured`) with its weights; they are appended to the fused tokens, so that a head can copy a distance
+    instead of computing it. Without positions or measurements these parts are omitted.
 
     Args:
         tokens: modalities by name.
         query: the modality that queries; by default the first with a map, or else the last one.
-        grid: rows and columns of learned queries, in place of a modality that queries; all modalities are read then.
+        grid: rows and columns of learned queries, which then replace a querying modality.
         layers: layers of attention and feed-forward.
         heads: attention heads; must divide the width.
         feed_forward: inner width of the feed-forward step, as a multiple of the width.
-        dropout: share dropped from each step's result in training.
-        alone: in training, the querying modality also answers alone, as if the others were missing: every output of the
-            model gets an extra output ``<output>_alone``, which the losses see. Its branch runs once for both. For one
-            layer.
+        dropout: share dropped from the result of each step in training.
+        alone: in training, give every output an extra output ``<output>_alone``, computed as if the other modalities
+            were missing; it has a loss. The querying modality's branch runs only once. Needs ``layers`` to be 1.
 
     Returns:
-        The pooled vector (B, D), the querying tokens (B, N, D + heads * (M + 1)) or (B, N, D) with their places and
+        The pooled vector (B, D), the querying tokens (B, N, D + heads * (M + 1)) or (B, N, D) with their positions and
         grid, and estimates of their distances.
     """
     width = check(tokens, heads=heads, layers=layers, feed_forward=feed_forward, dropout=dropout)
@@ -61,7 +60,7 @@ def fuse(
     if grid is not None and (len(grid) != 2 or min(grid) < 1):
         raise ConfigError(f"grid: expected rows and columns of at least 1, got {tuple(grid)}")
     if alone and layers > 1:
-        raise ConfigError(f"alone: expected one layer with it, got layers: {layers}")
+        raise ConfigError(f"alone: expected layers: 1, got layers: {layers}")
     if query and query not in tokens:
         raise ConfigError(f"query: no modality is called {query!r}; {nearest(query, tokens)}")
     if grid is not None:
@@ -105,11 +104,11 @@ def _learned(tokens: dict[str, Tokens], grid: tuple[int, int]) -> Tokens:
 
 
 def _extras(queries: Tokens, memory: dict[str, Tokens]) -> list[Any]:
-    """Return positions of queries and keys, and measurements, as far as every modality has them."""
+    """Return positions of queries and keys, and measurements, if every modality has them."""
     positions = [each.position for each in memory.values() if each.position is not None]
     if not positions or len(positions) < len(memory) or queries.position is None:
         return []
-    # Distances are used where every modality that is read has them.
+    # Distances are used if every modality in the memory has them.
     known = min(int(position.shape[-1]) for position in positions)
     positions = [position[:, :, :known] for position in positions]
     masks = ops.concatenate([each.mask for each in memory.values()], axis=1)

@@ -1,1 +1,1 @@
-"""What branches, fusions and heads share: tokens, waves, statistics of a batch, random draws, Keras' files."""
+"""Shared parts of branches, fusions and heads: tokens, losses over a batch, random draws, Keras files and settings."""

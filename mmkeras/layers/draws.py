@@ -1,8 +1,8 @@
-"""Random numbers for a part of a batch, equal to those of this part when the whole batch is drawn at once.
+"""Random numbers for a part of a batch, equal to this part of the numbers for the whole batch.
 
-Workers that share a batch so augment and drop as one process would, and none draws the numbers of the others.
-TensorFlow's stateless generator (Philox: Salmon et al. 2011, Parallel Random Numbers: As Easy as 1, 2, 3) counts: its
-n-th group of numbers depends on key and counter + n alone, so a part begins at a later counter.
+With them, workers that share a batch augment it and apply dropout as one process does. TensorFlow's stateless generator
+(Philox: Salmon et al. 2011, Parallel Random Numbers: As Easy as 1, 2, 3) has a counter: its n-th group of numbers
+depends only on key and counter + n, so a part starts at a later counter.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 __all__ = ["normal", "normal_part", "part_of_batch", "uniform", "uniform_part"]
 
 _PHILOX = 1
-"""Number of the algorithm, TensorFlow's default on CPUs and GPUs."""
+"""TensorFlow's number of the algorithm, its default on CPUs and GPUs."""
 _GROUP_BYTES = 16
-"""Bytes per step of the counter; a number of 16 bits takes 32 of them."""
+"""Bytes per step of the counter; a number of 16 bits uses 32 bits."""
 
 _first: ContextVar[int] = ContextVar("first", default=0)
 
 
 @contextmanager
 def part_of_batch(first: int) -> Iterator[None]:
-    """Let `uniform` and `normal` inside draw what the samples from ``first`` on get in the whole batch."""
+    """Make `uniform` and `normal` return the numbers of the samples from ``first`` on in the whole batch."""
     token = _first.set(first)
     try:
         yield
@@ -38,7 +38,7 @@ def part_of_batch(first: int) -> Iterator[None]:
 def uniform(shape: Any, seed: tf.Tensor, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
     """Draw float32 numbers from ``low`` up to, but not including, ``high``.
 
-    The first dimension of ``shape`` is the samples of the part; ``seed`` is int32 (2,).
+    The first dimension of ``shape`` is the number of samples; ``seed`` is int32 (2,).
     """
     import tensorflow as tf
 
@@ -78,8 +78,8 @@ def _part(draw: Any, shape: Any, seed: tf.Tensor, first: int | tf.Tensor, dtype:
     shape = tf.cast(tf.convert_to_tensor(shape), tf.int64)
     start = tf.cast(first, tf.int64) * tf.reduce_prod(shape[1:])
     skipped, rest = start // group, start % group
-    # Only the counter's low word moves: it is random, and a carry would need a draw of more than 2**32 numbers at
-    # a chance of one in four thousand million.
+    # Only the low word of the counter changes. It is random, so even a draw of 2**32 numbers needs a carry only with a
+    # probability of one in four thousand million.
     counter += tf.stack([tf.cast(skipped, tf.uint64), tf.constant(0, tf.uint64)])
     numbers = draw(shape=[tf.reduce_prod(shape) + rest], key=key, counter=counter, alg=_PHILOX, dtype=dtype)
     return tf.reshape(numbers[rest:], shape)

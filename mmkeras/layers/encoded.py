@@ -1,4 +1,4 @@
-"""Takes out of `Encoded` what a head needs, or says which fusion would give it."""
+"""Return parts of `Encoded` to a head; if a part is missing, the error names the fusions that give it."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ __all__ = ["fused_map", "pooled", "tokens_of"]
 
 
 def pooled(encoded: Encoded, task: str) -> Any:
-    """Return one vector (B, D) for a sample; ``task`` is named in the error.
+    """Return one vector (B, D) per sample; ``task`` is the name in the error.
 
     Raises:
-        ConfigError: the fusion gives none.
+        ConfigError: the fusion gives no such vector.
     """
     if encoded.fused is None:
         raise ConfigError(
-            f"model.fusion.name: the task {task} needs one vector for a sample, which the fusion {encoded.fusion!r} "
-            f"does not give. These give one: {_giving('pooled')}"
+            f"model.fusion.name: the task {task} needs one vector per sample, which the fusion {encoded.fusion!r} "
+            f"does not give. Fusions that give one: {_giving('pooled')}"
         )
     return encoded.fused.pooled
 
 
 def fused_map(encoded: Encoded, cells: tuple[int, int], task: str, advice: str) -> tuple[Fused, Tokens]:
-    """Return the fusion's result and its tokens, which are a map of cells (rows, columns).
+    """Return the fusion's result and its tokens, a map of ``cells`` (rows, columns).
 
-    ``task`` and ``advice``, how to get a map of this size, go into the error.
+    The error holds ``task`` and ``advice``, how to get a map of this size.
 
     Raises:
         ConfigError: the fusion gives no map, or one of another size.
@@ -39,15 +39,15 @@ def fused_map(encoded: Encoded, cells: tuple[int, int], task: str, advice: str) 
         got = "no map" if tokens is None or tokens.grid is None else tokens.grid
         raise ConfigError(
             f"model.fusion.name: {task} needs a map of {cells[0]} x {cells[1]} cells, the fusion {encoded.fusion!r} "
-            f"gives {got}. These give a map where a modality has one: {_giving('map')}. {advice}"
+            f"gives {got}. Fusions that give a map if a modality has one: {_giving('map')}. {advice}"
         )
     return fused, tokens
 
 
 def tokens_of(encoded: Encoded, name: str, key: str) -> Tokens:
-    """Return the tokens of one modality: the fused ones where the fusion gives them, or else its own.
+    """Return the tokens of one modality: the fused ones if the fusion gives them, otherwise its own.
 
-    ``key`` names the modality's key of the configuration in the error.
+    ``key`` is the configuration key in the error.
 
     Raises:
         ConfigError: no modality has this name.

@@ -1,7 +1,7 @@
-"""Sets the Keras settings that mmkeras needs, over keras.json, ``KERAS_*`` variables and the program's own.
+"""Sets the Keras settings that mmkeras needs: TensorFlow, channels last, and the precision of the run.
 
-Models are built and run with TensorFlow, images have their channels last, and the precision is that of the run.
-Another backend is refused; the rest is set here, since such settings are meant for other programs of the user.
+They override keras.json, ``KERAS_*`` variables and earlier settings of the program, which are usually meant for other
+programs. Another backend cannot be overridden and is refused.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _KNOWN: dict[str, tuple[Any, ...]] = {
 
 
 def check_keras(environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse settings that Keras or mmkeras cannot start with; Keras need not be imported yet.
+    """Refuse settings with which Keras or mmkeras cannot start; does not import Keras.
 
     Raises:
         ConfigError: another backend than TensorFlow, a damaged keras.json, or a limit on epochs or steps.
     """
     problems = [
-        f"{name} is {environment[name]!r}: mmkeras counts epochs and steps itself. Unset it and use --train.epochs or "
+        f"{name} is {environment[name]!r}, which mmkeras does not support. Unset it and use --train.epochs or "
         "--train.steps_per_epoch"
         for name in _LIMITS
         if environment.get(name)
@@ -51,9 +51,9 @@ def check_keras(environment: Mapping[str, str] = os.environ) -> None:
 
 
 def use_keras(precision: str = "float32") -> None:
-    """Let Keras compute in a precision, a dtype policy such as ``float32`` or ``mixed_bfloat16``.
+    """Set Keras to a precision, a dtype policy such as ``float32`` or ``mixed_bfloat16``.
 
-    Layers read some of these settings when they are called, so they stay set.
+    Layers read some of these settings when they are called, so the settings stay.
 
     Raises:
         ConfigError: see `check_keras`.
@@ -64,16 +64,16 @@ def use_keras(precision: str = "float32") -> None:
     keras.config.set_floatx("float64" if precision == "float64" else "float32")
     keras.config.set_dtype_policy(precision)
     keras.config.set_image_data_format("channels_last")
-    keras.config.set_epsilon(1e-7)  # losses clip probabilities with it
+    keras.config.set_epsilon(1e-7)  # losses clip probabilities at it
 
 
 def _before_import(environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield what would stop Keras' import or give it another backend."""
+    """Yield the settings that would make the import of Keras fail or select another backend."""
     home = Path("~").expanduser()
     folder = Path(environment.get("KERAS_HOME") or (home if os.access(home, os.W_OK) else Path("/tmp")) / ".keras")
     path = folder.expanduser() / "keras.json"
     settings: Any = {}
-    with contextlib.suppress(OSError, ValueError):  # Keras takes its defaults, too
+    with contextlib.suppress(OSError, ValueError):  # Keras then uses its defaults, too
         settings = json.loads(path.read_text("utf-8"))
     if not isinstance(settings, dict):
         yield f"{path}: expected a JSON object, got {type(settings).__name__}. Delete it; Keras writes a new one"

@@ -13,9 +13,8 @@ from mmkeras.core.config import ModelConfig, declared_modalities, modality_confi
 from mmkeras.core.errors import ConfigError
 from mmkeras.core.sharing import branches
 from mmkeras.fusion._contract import fusion_of
-from mmkeras.layers.attention import KeepsScores
 from mmkeras.layers.keras_settings import check_keras
-from mmkeras.layers.tokens import Branch, Encoded, Tokens
+from mmkeras.layers.tokens import Branch, Encoded, KeepsScores, Tokens
 from mmkeras.modalities import ModalitySpec, specs_of
 from mmkeras.model.modules import head_of
 from mmkeras.model.shared import read_again

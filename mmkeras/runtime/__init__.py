@@ -1,4 +1,4 @@
-"""The device side: answer raw inputs, replay the golden samples, measure. numpy and one engine, never TensorFlow."""
+"""Runs bundles on a device: predictions, self-test, benchmark. Needs numpy and one engine, never TensorFlow."""
 
 from mmkeras.runtime.predictor import Predictor
 

@@ -1,7 +1,8 @@
-"""Times the edge files on the golden inputs, each file in a process of its own. No TensorFlow."""
+"""Times the edge files on the golden inputs, each file in a separate process."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -17,7 +18,6 @@ from mmkeras.bundle import Bundle, ExportedFile
 from mmkeras.core.errors import BundleError, DependencyError, MmkerasError
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.runtime.processes import run_module
-from mmkeras.runtime.runner import runners
 from mmkeras.runtime.tensorrt.engines import EngineFile, copy_engine
 
 __all__ = ["Timing", "benchmark", "measure"]
@@ -25,7 +25,7 @@ __all__ = ["Timing", "benchmark", "measure"]
 
 @dataclass(frozen=True)
 class Timing:
-    """One file's figures, for batches of one sample."""
+    """Measurements of one file, for batches of one sample."""
 
     format: str
     precision: str
@@ -39,15 +39,15 @@ class Timing:
     bytes: int
     """Size of the file."""
     load_ms: float
-    """From checking the hash to a loaded file, with the import of the engine."""
+    """Time to check the hash, import the engine and load the file."""
     p50_ms: float
     """Median time of one inference."""
     p90_ms: float
     p99_ms: float
     per_second: float
-    """Inferences a second, one after the other."""
+    """Sequential inferences per second."""
     answer_p50_ms: float | None
-    """Median from raw inputs to the decoded answer; None without raw golden inputs or without Pillow to read them."""
+    """Median time from raw inputs to the decoded answer; None without raw golden inputs, or without Pillow."""
     peak_mib: float
     """Largest resident memory of the process: Python, numpy, the engine and the model."""
 
@@ -62,35 +62,32 @@ def benchmark(
     device: str = "cpu",
     progress: Callable[[str], None] = lambda what: None,
 ) -> list[Timing]:
-    """Measure files one after the other, each in a fresh process, so that none inherits another's memory.
+    """Measure files one after the other, each in a fresh process, so that their peak memory is separate.
 
-    The files are accepted ones whose engines are installed; ``device`` is ``cpu``, ``cuda`` or ``tensorrt``. ``runs``
-    inferences are timed after ``warmup`` others. ``progress`` is called with the path of each file before it is
-    measured.
+    The files must be accepted and their engines installed. ``runs`` inferences are timed after ``warmup`` others on
+    ``device``: ``cpu``, ``cuda`` or ``tensorrt``. ``progress`` is called with a file's path before it is measured.
 
     Raises:
-        MmkerasError: a file could not be measured; holds the last line of the process.
+        MmkerasError: a file could not be measured; the message holds the last line of the process.
     """
     timings = []
     for file in files:
         progress(file.path)
-        options = {"runs": runs, "warmup": warmup, "threads": threads, "device": device}
-        request = json.dumps(
-            {"folder": str(bundle.folder), "format": file.format, "precision": file.precision, **options}
-        )
+        request = {"folder": str(bundle.folder), "format": file.format, "precision": file.precision, "device": device}
+        how = {"runs": runs, "warmup": warmup, "threads": threads}
         if bundle.packed:
-            # Unpacked here: the other process reads the folder and has no key.
+            # Unpack the files here: the other process reads the folder and has no key.
             if isinstance(file, EngineFile):
                 copy_engine(file, bundle.folder)
             else:
                 bundle.load(file.path, file.sha256)
             bundle.golden_raw()
             bundle.golden()
-        command = [*run_module("mmkeras.runtime.benchmark"), request]
+        command = [*run_module("mmkeras.runtime.benchmark"), json.dumps(request | how)]
         done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
         if done.returncode:
-            said = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-            raise MmkerasError(f"{file.path} could not be measured: {said}")
+            reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+            raise MmkerasError(f"{file.path} could not be measured: {reason}")
         timings.append(Timing(**json.loads(done.stdout.splitlines()[-1])))
     return timings
 
@@ -105,7 +102,7 @@ def measure(
     threads: int = 1,
     device: str = "cpu",
 ) -> Timing:
-    """Measure one file in this process."""
+    """Measure one file in this process; see `benchmark`."""
     bundle = Bundle.open(folder)
     golden = bundle.golden()
     if not len(golden):
@@ -116,31 +113,27 @@ def measure(
         inputs = [{n: array[i : i + 1] for n, array in golden.inputs.items()} for i in range(len(golden))]
         times = _times(lambda i: predictor.runner.infer(inputs[i % len(inputs)]), runs, warmup)
         raw = [values for values in bundle.golden_raw() if any(v is not None for v in values.values())]
-        answers = _answer_times(predictor, raw, runs, warmup)
+        answers = None
+        with contextlib.suppress(DependencyError):  # without Pillow the engine can still be timed
+            answers = _times(lambda i: predictor.predict(**raw[i % len(raw)]), runs, warmup) if raw else None
+        p50, p90, p99 = np.percentile(times, [50, 90, 99]).tolist()
         return Timing(
             format=format,
             precision=precision,
             path=predictor.file.path,
-            engine=runners()[format].engine,
+            engine=predictor.runner.engine,
             threads=threads,
             device=predictor.runner.device,
             runs=runs,
             bytes=predictor.file.bytes,
             load_ms=1e3 * load,
-            p50_ms=float(np.percentile(times, 50)),
-            p90_ms=float(np.percentile(times, 90)),
-            p99_ms=float(np.percentile(times, 99)),
+            p50_ms=p50,
+            p90_ms=p90,
+            p99_ms=p99,
             per_second=1e3 / float(np.mean(times)),
             answer_p50_ms=None if answers is None else float(np.percentile(answers, 50)),
             peak_mib=_peak_mib(),
         )
-
-
-def _answer_times(predictor: Predictor, raw: list[dict[str, Any]], runs: int, warmup: int) -> np.ndarray | None:
-    try:
-        return _times(lambda i: predictor.predict(**raw[i % len(raw)]), runs, warmup) if raw else None
-    except DependencyError:  # no Pillow: the engine can be timed all the same
-        return None
 
 
 def _times(run: Callable[[int], Any], runs: int, warmup: int) -> np.ndarray:
@@ -156,7 +149,7 @@ def _times(run: Callable[[int], Any], runs: int, warmup: int) -> np.ndarray:
 
 
 def _peak_mib() -> float:
-    # Not getrusage on Linux: ru_maxrss survives exec, so a child of a large process reports its parent's peak.
+    # getrusage is wrong on Linux: ru_maxrss survives exec, so a child of a large process reports its parent's peak.
     status = Path("/proc/self/status")
     if status.exists():
         for line in status.read_text(encoding="utf-8").splitlines():

@@ -1,6 +1,6 @@
-"""The report of a benchmark: the speed of each file beside the results of verification, compared with an older report.
+"""The report of a benchmark, and its comparison with an older one.
 
-Speed is measured here. Metric, flips, worst scenario and verdict are those of the export, which had the data.
+Speed is measured on this machine. Metric, flips, worst scenario and verdict come from the export, which had the data.
 """
 
 from __future__ import annotations
@@ -21,16 +21,18 @@ from mmkeras.runtime.benchmark import Timing
 __all__ = [
     "BENCHMARK",
     "EXPORT",
-    "Regression",
+    "entry_name",
+    "figure",
     "file_entries",
     "read_report",
     "read_side_file",
     "regressions",
     "report",
+    "scenario_figures",
 ]
 
 WATCHED = {"p50_ms": "median time", "bytes": "size", "peak_mib": "peak memory"}
-"""Figures compared with a baseline: less is better."""
+"""Figures compared with a baseline, and their names in messages: less is better."""
 BENCHMARK = "benchmark.json"
 """Written by `mmkeras benchmark`."""
 EXPORT = "export.json"
@@ -46,7 +48,7 @@ def report(
 ) -> dict[str, Any]:
     """Return the content of ``benchmark.json``; its schema is ``mmkeras/schemas/benchmark.schema.json``.
 
-    ``failed`` has the error by path of the files without timings; ``skipped`` names files left out, with the reason.
+    ``failed`` holds the error of each file without timings by its path; ``skipped`` names other files, with the reason.
     """
     verified = {str(entry.get("path")): entry for entry in file_entries(read_side_file(bundle, EXPORT))}
     measured = {timing.path: dataclasses.asdict(timing) for timing in timings}
@@ -54,7 +56,8 @@ def report(
     for file in files:
         row = {"format": file.format, "precision": file.precision, "path": file.path, "bytes": file.bytes}
         row |= {"error": failed.get(file.path, ""), "accepted": file.accepted}
-        rows.append(row | measured.get(file.path, {}) | _proof(verified.get(file.path, {}), bundle.task.metric_sign))
+        row |= measured.get(file.path, {})
+        rows.append(row | _verified(verified.get(file.path, {}), bundle.task.metric_sign))
     return {
         "schema_version": 1,
         "bundle": str(bundle.place),
@@ -68,27 +71,24 @@ def report(
     }
 
 
-def _proof(entry: Mapping[str, Any], sign: int) -> dict[str, Any]:
-    """Return what verification found on one file; the worst scenario is the one that loses most of the metric."""
-    scenarios = entry.get("scenarios")
-    changes = {
-        name: sign * change
-        for name, found in (scenarios.items() if isinstance(scenarios, dict) else ())
-        if isinstance(found, dict) and isinstance(change := found.get("metric_change"), (int, float))
-    }
-    worst = min(changes, key=lambda name: changes[name]) if changes else None
+def _verified(entry: Mapping[str, Any], sign: int) -> dict[str, Any]:
+    """Return the results of verification of one file; the metric falls most in the worst scenario."""
+    changes = scenario_figures(entry, "metric_change")
+    worst = min(changes, key=lambda name: sign * changes[name]) if changes else None
     return {
-        "metric": entry.get("metric"),
-        "metric_change": entry.get("metric_change"),
-        "flips": entry.get("flips"),
-        "verified_samples": entry.get("samples"),
+        **{name: figure(entry.get(name)) for name in ("metric", "metric_change", "flips")},
+        "verified_samples": figure(entry.get("samples")),
         "worst_scenario": worst,
-        "worst_change": None if worst is None else sign * changes[worst],
+        "worst_change": None if worst is None else changes[worst],
     }
 
 
 def read_report(path: str | Path) -> dict[str, Any]:
-    """Read a report that `report` made."""
+    """Read a report that `report` made.
+
+    Raises:
+        DataError: it cannot be read, or is something else.
+    """
     try:
         value = parse_json(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -100,54 +100,45 @@ def read_report(path: str | Path) -> dict[str, Any]:
     return value
 
 
-@dataclasses.dataclass(frozen=True)
-class Regression:
-    """One figure of one file that became worse than allowed."""
-
-    file: str
-    """Format and precision."""
-    what: str
-    before: float | None
-    now: float | None
-    """None where it is no longer measured."""
-
-    def __str__(self) -> str:
-        if self.now is None or self.before is None:
-            return f"{self.file}: {self.what}"
-        change = f" ({self.now / self.before - 1:+.1%})" if self.before else ""
-        return f"{self.file}: {self.what} {self.before:.4g} -> {self.now:.4g}{change}"
-
-
-def regressions(now: Mapping[str, Any], baseline: Mapping[str, Any], share: float) -> list[Regression]:
-    """Return the figures that became worse by more than a share, and files no longer measured.
+def regressions(now: Mapping[str, Any], baseline: Mapping[str, Any], share: float) -> list[str]:
+    """Return one message for each figure that grew by more than a share, and for each file no longer measured.
 
     Files that the baseline lacks are not compared; a share of 0.1 allows a tenth more.
     """
-    current = {_name(entry): entry for entry in file_entries(now)}
+    current = {entry_name(entry): entry for entry in file_entries(now)}
     found = []
     for entry in file_entries(baseline):
-        name = _name(entry)
-        if _figure(entry, "p50_ms") is None:
-            continue  # it was not measured then
-        new = current.get(name)
-        if new is None or _figure(new, "p50_ms") is None:
-            why = f": {new['error']}" if new is not None and new.get("error") else ""
-            found.append(Regression(name, f"was measured in the baseline and is not any more{why}", None, None))
+        name = entry_name(entry)
+        if figure(entry.get("p50_ms")) is None:
+            continue  # the baseline did not measure it either
+        new = current.get(name, {})
+        if figure(new.get("p50_ms")) is None:
+            why = f": {new['error']}" if new.get("error") else ""
+            found.append(f"{name}: was measured in the baseline and is not any more{why}")
             continue
         for key, words in WATCHED.items():
-            before, value = _figure(entry, key), _figure(new, key)
+            before, value = figure(entry.get(key)), figure(new.get(key))
             if before is not None and value is not None and value > before * (1 + share):
-                found.append(Regression(name, words, before, value))
+                change = f" ({value / before - 1:+.1%})" if before else ""
+                found.append(f"{name}: {words} {before:.4g} -> {value:.4g}{change}")
     return found
 
 
-def _name(entry: Mapping[str, Any]) -> str:
+def figure(value: Any) -> Any:
+    """Return a finite number as it is, and None for anything else that a report may hold."""
+    return value if is_finite(value) else None
+
+
+def scenario_figures(entry: Mapping[str, Any], key: str) -> dict[str, float]:
+    """Return a file's finite numbers by scenario, from its entry in ``export.json``."""
+    scenarios = entry.get("scenarios")
+    found = scenarios.items() if isinstance(scenarios, dict) else ()
+    return {name: each[key] for name, each in found if isinstance(each, dict) and is_finite(each.get(key))}
+
+
+def entry_name(entry: Mapping[str, Any]) -> str:
+    """Return format and precision of a file's entry in a report, its name in messages."""
     return f"{entry.get('format')} {entry.get('precision')}"
-
-
-def _figure(entry: Mapping[str, Any], key: str) -> float | None:
-    value = entry.get(key)
-    return float(value) if is_finite(value) else None  # type: ignore[arg-type]
 
 
 def file_entries(report: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -1,9 +1,8 @@
-"""The console script ``mmkeras``: run, verify, measure, compare and pack bundles. No TensorFlow.
+"""The console script ``mmkeras``: runs, verifies, measures, compares and packs bundles without TensorFlow.
 
-Exit status: 0 success; 1 a check failed, an input or the bundle cannot be used, or an engine is missing; 2 the command
-line is wrong; 141 the reader of a pipe has gone (``| head``), which a shell also shows for other programs. Everything a
-command needs is imported when it runs, so that the program starts quickly; for the same reason, and because the options
-depend on the bundle, this is argparse and not a parser of dataclasses.
+A command's modules are imported when it runs, so that the program starts quickly. For the same reason, and because the
+options depend on the bundle, this uses argparse and no parser of dataclasses. `EPILOG` lists the exit statuses; a shell
+shows 141 for every program whose output pipe was closed (``| head``).
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ __all__ = ["COMMANDS", "EXIT_FAILED", "EXIT_OK", "EXIT_USAGE", "main"]
 EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 _PACKAGES = {"PIL": "pillow", "ai_edge_litert": "ai-edge-litert"}
 COMMANDS = {
-    "predict": "answer a question from raw inputs",
-    "selftest": "replay the golden samples on every accepted edge file and check the preprocessing",
-    "benchmark": "time the edge files, beside the results of their export",
+    "predict": "predict from raw inputs",
+    "selftest": "run the golden samples on every accepted edge file and check the preprocessing",
+    "benchmark": "time the edge files; the table also shows the results of their export",
     "inspect": "show the contents of the bundle and check every hash",
     "build-engine": "build a TensorRT engine from the bundle's ONNX file, on the device that runs it",
     "diff": "show what changed between two bundles",
@@ -39,7 +38,8 @@ COMMANDS = {
     "stream": "replay a drive to a camera and radar detector in real time, with faults on request",
 }
 _RUN = {
-    **{name: f"mmkeras.runtime.commands:{name}" for name in ("predict", "selftest", "benchmark", "inspect")},
+    **{name: f"mmkeras.runtime.commands:{name}" for name in ("predict", "selftest", "inspect")},
+    "benchmark": "mmkeras.runtime.benchmark_command:run",
     "build-engine": "mmkeras.runtime.tensorrt.command:build",
     "diff": "mmkeras.runtime.differences.report:diff",
     "pack": "mmkeras.runtime.packing:pack",
@@ -52,17 +52,14 @@ _RUN = {
 def main(arguments: Sequence[str] | None = None, *, program: str = "mmkeras") -> int:
     """Run one command and return its exit status; every error is one message on stderr.
 
-    ``program`` is how the user calls this, for usage lines; a packed bundle is a program of its own.
+    ``program`` is the name of the program in usage lines: a packed bundle runs under another name.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _run(arguments, program)
-    except ConfigError as error:
-        say(f"mmkeras: {error}", to=sys.stderr)
-        return EXIT_USAGE
     except MmkerasError as error:
         say(f"mmkeras: {error}", to=sys.stderr)
-        return EXIT_FAILED
+        return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
     except ModuleNotFoundError as error:
         top = (error.name or "").split(".")[0]
         if not top or top == "mmkeras":
@@ -107,27 +104,22 @@ def _command(command: str, bundle: Bundle | None, rest: list[str], program: str)
 
 
 def _bundle(rest: list[str]) -> Bundle | None:
-    """Open the bundle that the command line names, before its options are known: they depend on it."""
-    if not rest:
-        return None
+    """Open the bundle that the command line names; the command's options depend on it."""
     words = [word for word in rest if not word.startswith("-")]
-    path = rest[0] if not rest[0].startswith("-") else next((w for w in words if _may_be_bundle(w)), None)
+    bundles = (word for word in words if word in rest[:1] or Path(word).is_dir() or word.endswith(".mmk"))
+    path = next(bundles, None)
     if path is None:
         return None
     from mmkeras.bundle import Bundle
 
     bundle = Bundle.open(path, _key(rest))
     if bundle.place != Path(path):
-        say(f"{path} has version {bundle.place.name} as its newest: using it", to=sys.stderr)
+        say(f"{path}: using version {bundle.place.name}, the newest one", to=sys.stderr)
     return bundle
 
 
-def _may_be_bundle(word: str) -> bool:
-    return Path(word).is_dir() or word.endswith(".mmk")
-
-
 def _key(rest: list[str]) -> str | None:
-    """Return the value of ``--key``: a bundle is held to it before anything in it is read."""
+    """Return the value of ``--key``: the signature is checked before anything in the bundle is read."""
     parser = Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("--key")
     key: str | None = parser.parse_known_args(rest)[0].key
@@ -137,8 +129,8 @@ def _key(rest: list[str]) -> str | None:
 def _overview(program: str) -> str:
     bundle = " BUNDLE" if program == "mmkeras" else ""
     example = " saved_models/vqa/1" if bundle else ""
-    lines = [f"usage: {program} COMMAND{bundle} [options]", "", "Runs and proves exported models.", "", "commands:"]
-    # Code that runs from a packed bundle is packed already.
+    lines = [f"usage: {program} COMMAND{bundle} [options]", "", "Runs and verifies exported models.", "", "commands:"]
+    # A packed bundle cannot be packed again.
     lines += [f"  {name:<12} {text}" for name, text in COMMANDS.items() if bundle or name != "pack"]
     lines += [
         "",

@@ -1,8 +1,9 @@
-"""Commands of the console script: each takes the opened bundle and the options and returns an exit status."""
+"""The commands ``predict``, ``selftest`` and ``inspect``: each takes a bundle and options and returns a status."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import sys
@@ -17,26 +18,20 @@ from mmkeras.runtime.predictor import Predictor
 from mmkeras.storage.privacy import Redaction, recorded
 from mmkeras.storage.text_lines import JsonLine, json_lines
 
-__all__ = ["benchmark", "inspect", "predict", "selftest"]
-
-_MODALITY = "modality:"
+__all__ = ["inspect", "predict", "rebuild_engines", "selftest"]
 
 
 def predict(bundle: Bundle, options: argparse.Namespace) -> int:
-    """Answer one sample from the options, or every line of a JSONL file."""
-    given = {}
-    for key, value in vars(options).items():
-        if key.startswith(_MODALITY) and value is not None:
-            name = key[len(_MODALITY) :]
-            given[name] = _typed(value) if bundle.specs[name].kind == "text" else value
+    """Predict for one sample from the options, or for every line of a JSONL file."""
+    given = {name: value for name in bundle.specs if (value := getattr(options, f"modality:{name}")) is not None}
+    given |= {name: _typed(value) for name, value in given.items() if bundle.specs[name].kind == "text"}
     if bool(given) == (options.jsonl is not None):
         names = ", ".join(f"--{name}" for name in bundle.specs)
         what = "give the modalities or --jsonl, not both" if given else f"give at least one of {names}, or --jsonl"
         raise ConfigError(f"predict: {what}")
-    _rebuild(bundle, options)
-    with Predictor(
-        bundle, options.format, options.precision, threads=options.threads, device=options.device
-    ) as predictor:
+    rebuild_engines(bundle, options)
+    chosen = bundle, options.format, options.precision
+    with Predictor(*chosen, threads=options.threads, device=options.device) as predictor:
         say(predictor.description, to=sys.stderr)
         if options.jsonl is not None:
             return _predict_lines(predictor, options.jsonl)
@@ -46,7 +41,7 @@ def predict(bundle: Bundle, options: argparse.Namespace) -> int:
             raise DataError(_redaction(bundle).about(str(error), given.values())) from None
     missing = [name for name in bundle.specs if name not in given]
     if missing:
-        say(f"answered without {', '.join(missing)}", to=sys.stderr)
+        say(f"predicted without {', '.join(missing)}", to=sys.stderr)
     if options.json:
         say_json(answer)
     else:
@@ -55,10 +50,10 @@ def predict(bundle: Bundle, options: argparse.Namespace) -> int:
 
 
 def selftest(bundle: Bundle, options: argparse.Namespace) -> int:
-    """Replay the golden samples; 1 when anything failed or nothing could be run."""
+    """Run the self-test; the status is 1 when a check failed or no file could be run."""
     from mmkeras.runtime.selftest import selftest as run
 
-    _rebuild(bundle, options)
+    rebuild_engines(bundle, options)
     result = run(bundle, threads=options.threads, progress=show_progress)
     passed = result.passed and not (options.strict and result.skipped)
     if options.json:
@@ -71,22 +66,14 @@ def selftest(bundle: Bundle, options: argparse.Namespace) -> int:
     summary = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     say(f"selftest {'passed' if passed else 'FAILED'}: {summary or 'no files'}")
     if result.skipped:
-        say(f"not proven here: {', '.join(result.skipped)}")
+        say(f"not checked here: {', '.join(result.skipped)}")
     if not result.passed and not counts["failed"] and not counts["passed"]:
-        say("Nothing could be run here: install an engine, for example pip install 'mmkeras[litert]' or ai-edge-litert")
+        say("No file could be run: install an engine, for example pip install 'mmkeras[litert]' or ai-edge-litert")
     return 0 if passed else 1
 
 
-def benchmark(bundle: Bundle, options: argparse.Namespace) -> int:
-    """Measure the edge files and show their speed beside the results of the export."""
-    from mmkeras.runtime.benchmark_command import run
-
-    _rebuild(bundle, options)
-    return run(bundle, options, show_progress)
-
-
 def inspect(bundle: Bundle, options: argparse.Namespace) -> int:
-    """Show the bundle and check every hash; 1 when a file is missing or altered."""
+    """Show the bundle and check every hash; the status is 1 when a file is missing or altered."""
     problems = bundle.verify()
     if options.json:
         signature = bundle.packed.archive.signature if bundle.packed else None
@@ -108,7 +95,8 @@ def inspect(bundle: Bundle, options: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def _rebuild(bundle: Bundle, options: argparse.Namespace) -> None:
+def rebuild_engines(bundle: Bundle, options: argparse.Namespace) -> None:
+    """With ``--rebuild``, build the TensorRT engines again that do not fit this machine or this bundle."""
     if not options.rebuild:
         return
     from mmkeras.runtime.tensorrt.building import rebuild_stale
@@ -118,7 +106,7 @@ def _rebuild(bundle: Bundle, options: argparse.Namespace) -> None:
 
 
 def _predict_lines(predictor: Predictor, source: str) -> int:
-    """Print one JSON answer per line; a line that cannot be answered gives an ``error`` and status 1 at the end."""
+    """Print one JSON answer per line. A line without an answer gives an ``error``, and status 1 at the end."""
     failed, redaction = 0, _redaction(predictor.bundle)
     for line in _read_lines(source):
         values = line.value
@@ -138,24 +126,21 @@ def _predict_lines(predictor: Predictor, source: str) -> int:
 
 
 def _redaction(bundle: Bundle) -> Redaction:
-    """Return ``privacy.redact`` of the run that made a bundle."""
+    """Return the ``privacy.redact`` setting of the run that made a bundle."""
     return recorded(bundle.manifest.provenance) or Redaction()
 
 
 def _read_lines(source: str) -> Iterator[JsonLine]:
-    """Yield the lines of a file or of standard input, as a table of them is read for training."""
+    """Yield the lines of a file or of standard input, read as training reads a JSONL table."""
     try:
-        if source == "-":
-            yield from json_lines(sys.stdin.buffer)
-            return
-        with Path(source).open("rb") as file:
+        with contextlib.nullcontext(sys.stdin.buffer) if source == "-" else Path(source).open("rb") as file:
             yield from json_lines(file)
     except (OSError, DataError) as error:
         raise DataError(f"--jsonl {source} cannot be read: {error}") from error
 
 
 def _typed(argument: str) -> str:
-    """Return a text from the command line, which is UTF-8 where the locale could not decode it."""
+    """Return a text from the command line; bytes that the locale could not decode are read as UTF-8."""
     try:
         return argument if argument.isascii() else argument.encode("utf-8", "surrogateescape").decode()
     except UnicodeError:
@@ -163,7 +148,7 @@ def _typed(argument: str) -> str:
 
 
 def _lines(answer: dict[str, Any], indent: str = "") -> Iterator[str]:
-    """Lay out an answer for people: plain values first, lists of candidates below."""
+    """Yield the lines of an answer: plain values first, then lists."""
     plain = {key: value for key, value in answer.items() if not isinstance(value, list)}
     yield indent + "  ".join(f"{key}: {_short(value)}" for key, value in plain.items())
     for key, value in answer.items():

@@ -1,4 +1,4 @@
-"""A table as data: printed by rich where it is installed, and as plain text on a device that has nothing else."""
+"""A table as data; `mmkeras.runtime.tables` prints it with rich or as plain text."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Grid:
     def add(self, *cells: str | Cell) -> None:
         """Add a row."""
         row = (cell if isinstance(cell, Cell) else Cell(cell) for cell in cells)
-        # Control characters of a terminal could hide a verdict; what is shown may come from a bundle's files.
+        # A bundle's files may hold control characters of a terminal, which could hide a verdict.
         self.rows.append(tuple(Cell(plain(cell.text), cell.style) for cell in row))
 
     def text(self) -> str:
-        """Return the table as plain text; a cell with several lines takes several."""
+        """Return the table as plain text; cells may have several lines."""
         blocks = [
             [[column] for column in self.columns],
             *([cell.text.split("\n") for cell in row] for row in self.rows),

@@ -1,4 +1,4 @@
-"""What a packed bundle's ``__main__.py`` runs: the commands of ``mmkeras`` on the file itself."""
+"""Runs the commands of ``mmkeras`` on the packed bundle that contains this code; called by its ``__main__.py``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["main"]
 
 def main(archive: str, arguments: Sequence[str]) -> int:
     """Run ``python FILE.mmk COMMAND [options]`` and return the exit status."""
-    # A service manager ends programs with SIGTERM; the unpacked files must be removed then too.
+    # Service managers end programs with SIGTERM: remove the unpacked files then, too.
     signal.signal(signal.SIGTERM, _end)
     program = f"python {Path(archive).name}"
     rest = list(arguments)
@@ -28,7 +28,7 @@ def main(archive: str, arguments: Sequence[str]) -> int:
 
 def _end(number: int, frame: FrameType | None) -> None:
     del frame
-    # Not by an exception: it could come up within an engine's call, and be taken for that call's failure.
+    # No exception: raised within a call of an engine, it would look like a failure of that call.
     close_all()
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

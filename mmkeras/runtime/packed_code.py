@@ -1,4 +1,4 @@
-"""The part of mmkeras that travels in a packed bundle: what the device side imports, found by reading the imports."""
+"""The part of mmkeras in a packed bundle: the device commands and the modules that they import."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ sys.exit(main(sys.argv[0], sys.argv[1:]))
 """``__main__.py`` of every packed bundle. It runs without a condition: a damaged byte could make a condition false and
 end the program with status 0, as if a self-test had passed."""
 
-# Modules that are found by name instead of an import; their imports are packed too.
+# Modules that are imported by name; their imports are packed too.
 _ROOTS = ("__main__.py", "runtime/**/*.py", "driving/stream/*.py", "modalities/*/spec.py", "tasks/*/spec.py")
 
 
 def runtime_files() -> dict[str, Path]:
-    """Return the files of mmkeras that the device side needs, by member name; new components are found by themselves.
+    """Return the files of mmkeras that a device needs, by member name; they follow from the imports.
 
     Raises:
         BundleError: mmkeras itself runs from a packed bundle.
     """
     package = Path(__file__).resolve().parents[1]
     if not package.is_dir():
-        raise BundleError("A bundle is packed where mmkeras is installed, not by the mmkeras in a packed bundle.")
+        raise BundleError("The mmkeras in a packed bundle cannot pack. Use an installed mmkeras.")
     todo = [path for pattern in _ROOTS for path in sorted(package.glob(pattern))]
     found: set[Path] = set()
     while todo:
@@ -53,21 +53,18 @@ def runtime_files() -> dict[str, Path]:
         if path in found:
             continue
         found.add(path)
-        # A module's packages are imported before it.
+        # Python imports a module's packages before the module.
         parents = [parent / "__init__.py" for parent in path.parents if package in (parent, *parent.parents)]
         todo += [parent for parent in parents if parent.is_file()]
         todo += _imports(path, package)
     for folder in {path.parent for path in found if path.name == "__init__.py"}:
-        found |= {
-            path
-            for path in folder.iterdir()
-            if path.is_file() and path.suffix not in (".py", ".pyc") and path.name[0] != "."
-        }
+        data = (path for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
+        found |= {path for path in data if path.suffix not in (".py", ".pyc")}
     return {f"mmkeras/{path.relative_to(package).as_posix()}": path for path in sorted(found)}
 
 
 def _imports(path: Path, package: Path) -> Iterator[Path]:
-    """Yield the files of our modules that a module imports, inside functions too."""
+    """Yield the files of mmkeras that a module imports, inside functions too."""
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     for node in _runtime_nodes(tree):
         names: list[str] = []
@@ -88,7 +85,7 @@ def _imports(path: Path, package: Path) -> Iterator[Path]:
 
 
 def _runtime_nodes(tree: ast.AST) -> Iterator[ast.AST]:
-    """Walk a module without what only type checkers read."""
+    """Yield the nodes of a module, except those under ``if TYPE_CHECKING``."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue

@@ -1,10 +1,9 @@
-"""Answers for raw inputs: host-side preprocessing, one engine, the task's decoding. No TensorFlow."""
+"""Predictions from raw inputs: preprocessing on the host, one engine, and the task's decoding."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -14,71 +13,78 @@ from mmkeras.core.errors import BundleError, ConfigError, DataError, DependencyE
 from mmkeras.runtime.runner import RunnerBase, runners
 from mmkeras.runtime.tensorrt.engines import EngineFile, engine_files
 
-__all__ = ["PRECISIONS", "Predictor", "candidates", "choose", "open_runner"]
+__all__ = ["PRECISIONS", "Predictor", "candidates", "choose", "open_runner", "why_not_run"]
 
 PRECISIONS = ("float32", "float16", "int8-weights", "int8-dynamic", "int8", "int8-full")
-"""Precisions in order of preference; others come after them."""
+"""Precisions in order of preference; all others come last."""
 
 
 def candidates(bundle: Bundle) -> tuple[ExportedFile, ...]:
-    """Return every file of a bundle, and the TensorRT engines that were built from it on this machine."""
+    """Return every file of a bundle, and the TensorRT engines built from it on this machine."""
     return (*bundle.files, *engine_files(bundle))
+
+
+def why_not_run(bundle: Bundle, file: ExportedFile) -> str:
+    """Return why a file cannot be run on this machine, whether accepted or not; empty if it can."""
+    engine = runners().get(file.format)
+    if engine is None:
+        return "no device runs this format"
+    if not isinstance(file, EngineFile) and not bundle.holds(file):
+        return "left out when the bundle was packed"
+    return str(engine.missing())
 
 
 def choose(bundle: Bundle, format: str | None = None, precision: str | None = None) -> ExportedFile:
     """Choose the file to run: the requested one, or the best one whose engine is installed.
 
-    Best is the most exact precision (float32, float16, then the int8 ones), and for one precision LiteRT before ONNX
-    Runtime. A rejected file is never chosen.
+    The best file has the most exact precision; for one precision LiteRT comes before ONNX Runtime. A rejected file is
+    never chosen.
 
     Args:
         bundle: the opened bundle.
-        format: ``tflite`` or ``onnx``; by default any.
-        precision: one of ``PRECISIONS``; by default any.
+        format: ``tflite``, ``onnx`` or ``tensorrt``; by default any.
+        precision: one of `PRECISIONS`; by default any.
 
     Raises:
         ConfigError: the bundle has no such file; the message lists its files.
         BundleError: the requested file was rejected, or every file was.
-        DependencyError: the engine is not installed; names the extra.
+        DependencyError: the engine is not installed; the message names the extra.
     """
     engines = runners()
     here = (file for file in candidates(bundle) if isinstance(file, EngineFile) or bundle.holds(file))
     edge = [file for file in here if file.format in engines]
-    asked = [f for f in edge if format in (None, f.format) and precision in (None, f.precision)]
-    if not asked:
+    requested = [f for f in edge if format in (None, f.format) and precision in (None, f.precision)]
+    if not requested:
         listing = ", ".join(f"{f.format} {f.precision}" + ("" if f.accepted else " (rejected)") for f in edge)
         wanted = " ".join(part for part in (format, precision) if part) or "edge file"
+        formats, precisions = {f.format for f in edge}, {f.precision for f in edge}
         hint = ""
-        if format is not None and all(f.format != format for f in edge):
-            hint = nearest(format, {f.format for f in edge}) + ". "
-        elif precision is not None and all(f.precision != precision for f in edge):
-            hint = nearest(precision, {f.precision for f in edge}) + ". "
+        if format is not None and format not in formats:
+            hint = nearest(format, formats) + ". "
+        elif precision is not None and precision not in precisions:
+            hint = nearest(precision, precisions) + ". "
         raise ConfigError(
             f"{bundle.place} has no {wanted} to run here; {hint}"
-            f"It has: {listing or 'no edge files'}. Export what is missing with python -m export."
+            f"It has: {listing or 'no edge files'}. Export missing files with python -m export."
         )
-    accepted = [file for file in asked if file.accepted]
+    accepted = [file for file in requested if file.accepted]
     if not accepted:
-        reasons = "; ".join(f"{f.format} {f.precision}: {f.reason or 'no reason given'}" for f in asked)
-        raise BundleError(f"{bundle.place}: rejected by its export, so it is not run: {reasons}")
+        reasons = "; ".join(f"{f.format} {f.precision}: {f.reason or 'no reason given'}" for f in requested)
+        raise BundleError(f"{bundle.place}: rejected, so it is not run: {reasons}")
     installed = [file for file in accepted if engines[file.format].available()]
     if not installed:
-        cls = engines[min(accepted, key=lambda f: engines[f.format].rank).format]
-        if format == "tensorrt":
-            raise DependencyError(cls.missing())
-        raise DependencyError(
-            f"{cls.engine} is not installed and no other engine can run "
-            f"{', '.join(f'{f.format} {f.precision}' for f in accepted)}. "
-            f"Install it with: {cls.install_hint()}"
-        )
-    return min(installed, key=lambda f: (_precision_rank(f.precision), engines[f.format].rank))
+        engine = min((engines[file.format] for file in accepted), key=lambda engine: engine.rank)
+        files = ", ".join(f"{file.format} {file.precision}" for file in accepted)
+        raise DependencyError(f"{engine.missing().rstrip('.')}. No other engine can run {files} here.")
+    order = {precision: rank for rank, precision in enumerate(PRECISIONS)}
+    return min(installed, key=lambda f: (order.get(f.precision, len(order)), engines[f.format].rank))
 
 
 def open_runner(bundle: Bundle, file: ExportedFile, *, threads: int = 1, device: str = "cpu") -> RunnerBase:
     """Check a file's hash, load it and compare its inputs and outputs with the manifest.
 
     Raises:
-        BundleError: altered, not loadable, or with other inputs or outputs than the manifest.
+        BundleError: the file is altered, cannot be loaded, or has other inputs or outputs than the manifest.
         ConfigError: the engine does not have the device.
         DependencyError: the engine is not installed.
     """
@@ -87,30 +93,26 @@ def open_runner(bundle: Bundle, file: ExportedFile, *, threads: int = 1, device:
     runner: RunnerBase = cls(path, threads=threads, device=cls.device_for(device))
     runner.activate()
     expected = {tensor.name: tensor for tensor in bundle.inputs}
+    given = {tensor.name: tensor for tensor in runner.inputs}
     problems = [
         f"input {name}: expected {expected.get(name, 'none')}, got {given.get(name, 'none')}"
-        for given in ({tensor.name: tensor for tensor in runner.inputs},)
         for name in sorted(expected.keys() | given.keys())
         if expected.get(name) != given.get(name)
     ]
-    problems += [
-        f"output {tensor.name}: missing, got {', '.join(runner.outputs)}"
-        for tensor in bundle.task.outputs
-        if tensor.name not in runner.outputs
-    ]
+    missing = [tensor.name for tensor in bundle.task.outputs if tensor.name not in runner.outputs]
+    problems += [f"output {name}: missing, got {', '.join(runner.outputs)}" for name in missing]
     if problems:
         runner.deactivate()
-        raise BundleError(f"{file.path} does not fit the manifest: {'; '.join(problems)}. Export it again.")
+        raise BundleError(f"{file.path} does not match the manifest: {'; '.join(problems)}. Export it again.")
     return runner
 
 
 class Predictor:
-    """A loaded model that answers raw inputs. A context manager.
+    """A loaded model that predicts from raw inputs, and a context manager.
 
-    Safe to use from several threads. Preprocessing runs in parallel, and so does ONNX Runtime on ``cpu`` and ``cuda``;
-    LiteRT and TensorRT keep the tensors of a call in the engine and run one call at a time. ``threads`` makes one
-    call faster; one Predictor per thread runs calls in parallel, and takes the engine's memory once for each.
-    Values are read and never changed.
+    It is safe to use from several threads. Preprocessing runs in parallel, and so does ONNX Runtime on ``cpu`` and
+    ``cuda``; LiteRT and TensorRT hold the tensors of a call and run one call at a time. ``threads`` makes one call
+    faster. One Predictor per thread runs calls in parallel and takes the engine's memory once per thread.
 
     Example:
         >>> with Predictor("saved_models/vqa/1") as predictor:
@@ -131,14 +133,14 @@ class Predictor:
 
         Args:
             bundle: an opened bundle, its folder, or a packed bundle (``.mmk``).
-            format: ``tflite`` or ``onnx``; see `choose` for what is taken when not given.
-            precision: one of ``PRECISIONS``.
+            format: see `choose`.
+            precision: see `choose`.
             threads: threads of one inference.
             device: ``cpu``; ONNX Runtime also takes ``cuda`` and ``tensorrt``.
             key: file with an Ed25519 public key (PEM) that a packed bundle must be signed with.
 
         Raises:
-            BundleError: no bundle, altered, incompatible, or a rejected file.
+            BundleError: no bundle, an altered or incompatible one, or a rejected file.
             ConfigError: the bundle has no such file.
             DependencyError: the engine is not installed.
         """
@@ -149,19 +151,19 @@ class Predictor:
 
     @property
     def description(self) -> str:
-        """What runs, for people: bundle, file, format, precision and engine."""
+        """Bundle, file, format, precision and engine, for messages."""
         file = self.file
         return f"{self.bundle.place}: {file.path} ({file.format} {file.precision}, {self.runner.engine})"
 
     def preprocess(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Turn one sample's raw values into model inputs with a batch dimension of 1.
+        """Convert one sample's raw values into model inputs with a batch dimension of 1.
 
         Args:
-            values: raw value by modality; a modality that is left out or ``None`` is missing.
+            values: raw value by modality; a modality without a value, or with ``None``, is missing.
 
         Raises:
-            ConfigError: not a modality of this model.
-            DataError: no modality at all, or a value that cannot be used.
+            ConfigError: an unknown modality.
+            DataError: no value for any modality, or a value that cannot be used.
         """
         specs = self.bundle.specs
         for name in values:
@@ -176,26 +178,21 @@ class Predictor:
         }
 
     def predict(self, **values: Any) -> dict[str, Any]:
-        """Answer one sample; a modality that is not given is missing.
+        """Predict for one sample; arguments and errors as for `preprocess`.
 
         Args:
             **values: raw value by modality, for example ``image="a.png", text="what shape is it?"``.
 
         Returns:
             The task's answer, ready for JSON; for classification ``{"label", "confidence", "top"}``.
-
-        Raises:
-            ConfigError: not a modality of this model.
-            DataError: no modality at all, or a value that cannot be used.
         """
         return self.bundle.task.decode(self.runner.infer(self.preprocess(values)))[0]
 
     def predict_batch(self, samples: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Answer several samples in one call; each is raw values by modality.
+        """Predict for several samples in one call; each holds raw values by modality.
 
         Raises:
-            ConfigError: not a modality of this model.
-            DataError: a sample without any modality, or a value that cannot be used; names the sample.
+            ConfigError, DataError: as for `preprocess`; the message names the sample.
         """
         if isinstance(samples, Mapping):
             raise ConfigError("predict_batch: expected a list of samples, got one; give [sample], or predict(**sample)")
@@ -214,7 +211,7 @@ class Predictor:
         return self.bundle.task.decode(self.runner.infer(batch))
 
     def close(self) -> None:
-        """Release the engine, and the bundle where it was opened here."""
+        """Release the engine, and the bundle if this object opened it."""
         self.runner.deactivate()
         if self._owned:
             self.bundle.close()
@@ -222,11 +219,5 @@ class Predictor:
     def __enter__(self) -> Predictor:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *problem: object) -> None:
         self.close()
-
-
-def _precision_rank(precision: str) -> int:
-    return PRECISIONS.index(precision) if precision in PRECISIONS else len(PRECISIONS)

@@ -1,4 +1,4 @@
-"""Starts another Python that has this one's mmkeras, which may be in a packed bundle."""
+"""Command lines that run a module of mmkeras in a new process, also when mmkeras is in a packed bundle."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["run_module"]
 
 
 def run_module(module: str) -> list[str]:
-    """Return the command line that runs a module of mmkeras in a fresh process; arguments are appended to it."""
+    """Return the command line that runs a module of mmkeras; the caller appends arguments."""
     # An isolated Python stays isolated in its children.
     python = [sys.executable, *(["-I"] if sys.flags.isolated else [])]
     loader = mmkeras.__spec__.loader if mmkeras.__spec__ else None

@@ -1,11 +1,11 @@
-"""The contract of an engine that runs one exported file, and the choice of the best one. numpy only.
+"""The base of all runners; a runner runs one exported file with one engine.
 
 A module in ``mmkeras/runtime/runners/`` holds a class ``Runner(RunnerBase)`` and is found by its name. It imports its
 engine in `_load`, so that listing the engines is cheap.
 
-Every runner may be used by several threads. An engine that keeps the tensors of a call in itself runs one call at a
-time, behind a lock: a runner per thread would hold the weights and the arena once for each thread, and load the file
-in the first answer of every new one. Threads that must infer in parallel open a runner each.
+Several threads may use one runner. If the engine holds the tensors of a call, a lock lets one call run at a time: a
+runner per thread would need the memory of weights and tensors once per thread, and load the file once per thread.
+Threads that must infer in parallel open one runner each.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from types import TracebackType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,26 +30,26 @@ __all__ = ["RunnerBase", "runners"]
 
 
 class RunnerBase(ABC):
-    """Runs one exported file; thread-safe; a context manager that activates it and deactivates it."""
+    """Runs one exported file; thread-safe. As a context manager it activates and deactivates itself."""
 
     format: ClassVar[str]
     """Format of its files in the manifest."""
     engine: ClassVar[str]
-    """Name of the engine, for people."""
+    """Name of the engine in messages."""
     module: ClassVar[str]
     """Module of the engine's package."""
     extra: ClassVar[str]
     """Extra of mmkeras that installs it."""
     package: ClassVar[str]
-    """Name of its package in package indexes."""
+    """Name of the package in package indexes."""
     rank: ClassVar[int]
     """Among files of one precision, the lowest rank is preferred."""
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     concurrent: ClassVar[tuple[str, ...]] = ()
-    """Devices on which `_run` keeps no state between calls, so that threads run in parallel; else one at a time."""
+    """Devices on which `_run` is thread-safe, so that calls run in parallel; on all others one call runs at a time."""
 
     def __init__(self, path: Path, *, threads: int = 1, device: str = "cpu") -> None:
-        """Store what to load; nothing is loaded before `activate`.
+        """Store the arguments; `activate` loads the file.
 
         Raises:
             ConfigError: a device that the engine does not have, or fewer than one thread.
@@ -63,11 +62,11 @@ class RunnerBase(ABC):
         self.threads = threads
         self.device = device
         self.inputs: tuple[TensorSpec, ...] = ()
-        """Inputs of the file without the batch dimension; known once active."""
+        """Inputs of the file without the batch dimension; set while active, like ``outputs`` and ``batch``."""
         self.outputs: tuple[str, ...] = ()
-        """Names of the outputs; known once active."""
+        """Names of the outputs."""
         self.batch: int | None = None
-        """Static batch size of the file, ``None`` where any size will do; known once active."""
+        """Static batch size of the file, ``None`` if it takes any size."""
         self._expected: tuple[tuple[TensorSpec, np.dtype], ...] = ()
         self._lock = threading.RLock()
         _ALL.add(self)
@@ -78,18 +77,13 @@ class RunnerBase(ABC):
         return importlib.util.find_spec(cls.module) is not None
 
     @classmethod
-    def install_hint(cls) -> str:
-        """Return the command that installs the engine."""
-        return install_hint(cls.extra, cls.package)
-
-    @classmethod
     def missing(cls) -> str:
-        """Return why the engine cannot run here, with what to do; empty where it can."""
-        return "" if cls.available() else f"{cls.engine} is not installed: {cls.install_hint()}"
+        """Return why the engine cannot run on this machine, and what to do; empty if it can."""
+        return "" if cls.available() else f"{cls.engine} is not installed: {install_hint(cls.extra, cls.package)}"
 
     @classmethod
     def device_for(cls, device: str) -> str:
-        """Return the device to run on: ``cpu``, the default, means its own to an engine that has no CPU."""
+        """Return the device to run on: an engine without a CPU replaces ``cpu``, the default, by its own device."""
         return cls.devices[0] if device == "cpu" and "cpu" not in cls.devices else device
 
     @property
@@ -98,10 +92,10 @@ class RunnerBase(ABC):
         return bool(self.inputs)
 
     def activate(self) -> None:
-        """Load the file and read its inputs and outputs. Does nothing when it is active.
+        """Load the file and read its inputs and outputs. Does nothing if the file is loaded.
 
         Raises:
-            DependencyError: the engine is not installed; names the extra.
+            DependencyError: the engine is not installed; the message names the extra.
             BundleError: the engine cannot load the file.
         """
         with self._lock:
@@ -109,7 +103,7 @@ class RunnerBase(ABC):
                 return
             try:
                 self._load()
-                # The dtypes are made once: comparing with a name makes one each time.
+                # Built once: a comparison with a dtype's name would build a dtype each time.
                 self._expected = tuple((tensor, np.dtype(tensor.dtype)) for tensor in self.inputs)
             except (RuntimeError, ValueError, TypeError, OSError) as error:
                 self.deactivate()
@@ -119,13 +113,13 @@ class RunnerBase(ABC):
                 ) from error
 
     def deactivate(self) -> None:
-        """Release the file and its memory, when the calls of other threads are done. May be called again."""
+        """Release the file and its memory after the running calls of other threads. May be called again."""
         with self._lock:
             self._unload()
             self.inputs, self.outputs, self.batch, self._expected = (), (), None, ()
 
     def infer(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Run a batch; a file with a static batch is run several times. May be called from several threads.
+        """Run a batch; a file with a static batch size is run several times. Several threads may call this.
 
         Args:
             inputs: an array (B, ...) for every input by name.
@@ -134,8 +128,8 @@ class RunnerBase(ABC):
             Arrays (B, ...) by output name.
 
         Raises:
-            DataError: names, shapes or dtypes that are not those of ``inputs``, a runner that is not active, or values
-                on which the engine stops, such as token ids beyond the vocabulary.
+            DataError: names, shapes or dtypes other than those of ``self.inputs``, a runner that is not active, or
+                values that the engine rejects, such as token ids beyond the vocabulary.
         """
         with self._turn():
             samples, batch = self._check(inputs), self.batch
@@ -155,15 +149,13 @@ class RunnerBase(ABC):
         except MmkerasError:
             raise
         except Exception as error:  # each engine has exceptions of its own
-            raise DataError(f"{self.path.name}: {self.engine} stopped at these inputs: {error!s:.300}") from error
+            raise DataError(f"{self.path.name}: {self.engine} failed on these inputs: {error!s:.300}") from error
 
     def __enter__(self) -> RunnerBase:
         self.activate()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *problem: object) -> None:
         self.deactivate()
 
     @abstractmethod
@@ -179,17 +171,18 @@ class RunnerBase(ABC):
         """Run one checked batch of the size that the file takes."""
 
     def _turn(self) -> AbstractContextManager[Any]:
-        """Return what a call holds while it runs."""
+        """Return the lock of a call; calls on a device in `concurrent` need none."""
         return nullcontext() if self.device in self.concurrent else self._lock
 
     def _needs(self) -> str:
-        """Return a sentence on the version that the file needs, with a blank behind it; empty where that is unknown."""
+        """Return a sentence about the engine version that the file needs, ending with a space; empty if unknown."""
         return ""
 
     def _not_loaded(self) -> DataError:
         return DataError(f"{self.path.name} is not loaded: call activate() first, or use a with block.")
 
     def _check(self, inputs: Mapping[str, np.ndarray]) -> int:
+        """Check names, dtypes and shapes, and return the number of samples."""
         wanted = self._expected
         if not wanted:
             raise self._not_loaded()
@@ -208,7 +201,9 @@ class RunnerBase(ABC):
                     f"got {getattr(array, 'dtype', type(array).__name__)} {shape}."
                 )
             if samples not in (-1, shape[0]):
-                raise DataError(f"Input {tensor.name}: expected {samples} samples as before, got {shape[0]}.")
+                raise DataError(
+                    f"Input {tensor.name}: expected {samples} samples like the inputs before, got {shape[0]}."
+                )
             samples = shape[0]
         if samples < 1:
             raise DataError(f"Inputs of {self.path.name}: expected at least one sample, got none.")
@@ -218,17 +213,17 @@ class RunnerBase(ABC):
 _ALL: weakref.WeakSet[RunnerBase] = weakref.WeakSet()
 
 
-def _forget_other_threads() -> None:
-    """Give every runner a new lock: a thread that held the old one does not exist in a forked process."""
+def _renew_locks() -> None:
+    """Give every runner a new lock: in a forked process, the thread that held the old one does not exist."""
     for runner in list(_ALL):
         runner._lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_other_threads)
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 def runners() -> dict[str, Any]:
-    """Return every runner class by the format it runs, the preferred one first; no engine is imported."""
+    """Return the runner classes by format, the preferred one first; no engine is imported."""
     classes = [find("runtime.runners", name).Runner for name in names("runtime.runners")]
     return {cls.format: cls for cls in sorted(classes, key=lambda cls: cls.rank)}

@@ -1,4 +1,4 @@
-"""Replays the golden samples on every accepted edge file, and proves the host-side preprocessing. No TensorFlow."""
+"""Runs the golden samples on every accepted edge file, and checks the preprocessing and the answers."""
 
 from __future__ import annotations
 
@@ -12,43 +12,42 @@ import numpy as np
 from mmkeras.bundle import Bundle, ExportedFile, Golden
 from mmkeras.core.errors import DataError, DependencyError, MmkerasError
 from mmkeras.modalities import ModalitySpec
-from mmkeras.runtime.predictor import candidates, open_runner
+from mmkeras.runtime.predictor import candidates, open_runner, why_not_run
 from mmkeras.runtime.replay import compare_answers, input_difference, replay
 from mmkeras.runtime.runner import runners
-from mmkeras.runtime.tensorrt.engines import EngineFile
 
 __all__ = ["FileCheck", "PreprocessingCheck", "SelfTest", "selftest"]
 
 
 @dataclass(frozen=True)
 class FileCheck:
-    """One exported file against the golden outputs."""
+    """Result of one exported file, compared with the golden outputs."""
 
     format: str
     precision: str
     path: str
     """Relative to the bundle."""
     verdict: str
-    """``passed``, ``failed``, ``skipped`` (not run here) or ``rejected`` (by its export)."""
+    """``passed``, ``failed``, ``skipped`` (not run on this machine) or ``rejected`` (by the export)."""
     reason: str = ""
     """Why it is not ``passed``."""
     samples: int = 0
     """Golden samples run."""
     max_abs_diff: float | None = None
-    """Difference to the golden outputs nearest to its limit, or furthest beyond it."""
+    """The difference to the golden outputs with the largest share of its limit."""
     tolerance: float | None = None
-    """The limit there."""
+    """The limit of this difference."""
     flips: int = 0
-    """Samples on which the decision differs from the Keras model's."""
+    """Samples whose decision differs from the Keras model's."""
     scenarios: dict[str, float] = field(default_factory=dict)
-    """Largest difference per modality scenario, as a share of its limit; without values that are not finite."""
+    """Largest difference per modality scenario, as a share of its limit; scenarios without a finite one are omitted."""
     failed_scenarios: tuple[str, ...] = ()
-    """Scenarios with a difference beyond the limit, a changed decision, or values that are not finite."""
+    """Scenarios with a difference above its limit, a changed decision, or values that are not finite."""
 
 
 @dataclass(frozen=True)
 class PreprocessingCheck:
-    """One modality's host-side preprocessing against the golden inputs."""
+    """Result of one modality's preprocessing on this host, compared with the golden inputs."""
 
     modality: str
     verdict: str
@@ -63,27 +62,29 @@ class PreprocessingCheck:
 
 @dataclass(frozen=True)
 class SelfTest:
-    """Everything that a self-test found."""
+    """All results of a self-test."""
 
     files: tuple[FileCheck, ...]
     preprocessing: tuple[PreprocessingCheck, ...]
     scenarios: dict[str, str]
-    """By modality scenario: ``passed`` or ``failed`` over all files, ``skipped`` where no file ran, ``not covered``
-    where the model has the scenario and the golden samples do not."""
-    answers: PreprocessingCheck = PreprocessingCheck("answers", "skipped", "not looked at")
-    """The task's answers to the golden outputs against those of the export."""
+    """By modality scenario: ``passed`` or ``failed`` over all files, ``skipped`` if no file ran, ``not covered`` if
+    the model has the scenario but the golden samples do not."""
+    answers: PreprocessingCheck
+    """The task's answers to the golden outputs, compared with those of the export."""
 
     @property
     def passed(self) -> bool:
-        """Whether nothing failed and a file was run, with everything there and with each modality missing."""
-        verdicts = [file.verdict for file in self.files] + [check.verdict for check in self.preprocessing]
-        verdicts.append(self.answers.verdict)
-        uncovered = [name for name, verdict in self.scenarios.items() if verdict == "not covered" and _required(name)]
-        return "failed" not in verdicts and not uncovered and any(file.verdict == "passed" for file in self.files)
+        """Whether no check failed and a file passed, with all modalities and without each of them."""
+        verdicts = [file.verdict for file in self.files]
+        verdicts += [check.verdict for check in (*self.preprocessing, self.answers)]
+        # A modality's own scenarios may be newer than the bundle; every export has run these two kinds.
+        required = (v for name, v in self.scenarios.items() if name == "all" or name.startswith("without_"))
+        ran = any(file.verdict == "passed" for file in self.files)
+        return "failed" not in verdicts and "not covered" not in required and ran
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """What could not be proven here: accepted edge files, preprocessing and scenarios."""
+        """Accepted edge files, preprocessing and scenarios that could not be checked on this machine."""
         engines = runners()
         files = [file.path for file in self.files if file.verdict == "skipped" and file.format in engines]
         checks = [f"preprocessing of {check.modality}" for check in self.preprocessing if check.verdict == "skipped"]
@@ -96,17 +97,17 @@ class SelfTest:
 
 
 def selftest(bundle: Bundle, *, threads: int = 1, progress: Callable[[str], None] = lambda what: None) -> SelfTest:
-    """Run every golden sample through every accepted edge file whose engine is installed.
+    """Run every golden sample on every accepted edge file whose engine is installed.
 
-    A file passes when all outputs are finite, each is within the file's tolerance of the float32 Keras model's in its
-    scenario, and every decision is the Keras model's, except those that differed at export. ``progress`` is called with
-    the path of each file.
+    A file passes if all outputs are finite and within its tolerances of the float32 Keras model's outputs, and if every
+    decision is the Keras model's, except those that differed at export. ``progress`` is called with each file's path.
 
     Raises:
         BundleError: the golden samples are missing or altered.
     """
     golden = bundle.golden()
-    preprocessing = tuple(_check_preprocessing(bundle, golden))
+    raw = bundle.golden_raw()
+    preprocessing = tuple(_check_preprocessing(spec, golden, raw) for spec in bundle.specs.values())
     files = []
     for file in candidates(bundle):
         progress(file.path)
@@ -131,26 +132,16 @@ def _scenarios(bundle: Bundle, golden: Golden, files: list[FileCheck]) -> dict[s
     return found
 
 
-def _required(scenario: str) -> bool:
-    # A modality's own cases may be newer than the bundle; every export has run these two kinds.
-    return scenario == "all" or scenario.startswith("without_")
-
-
 def _check_file(bundle: Bundle, golden: Golden, file: ExportedFile, threads: int) -> FileCheck:
-    check = FileCheck(file.format, file.precision, file.path, "skipped")
-    engine = runners().get(file.format)
+    check = FileCheck(file.format, file.precision, file.path, "skipped", why_not_run(bundle, file))
     if not file.accepted:
         return dataclasses.replace(check, verdict="rejected", reason=file.reason)
-    if engine is None:
-        return dataclasses.replace(check, reason=f"{file.format} is not run on a device")
-    if not isinstance(file, EngineFile) and not bundle.holds(file):
-        return dataclasses.replace(check, reason="left out when the bundle was packed")
-    if not engine.available():
-        return dataclasses.replace(check, reason=engine.missing())
+    if check.reason:
+        return check
     try:
         with open_runner(bundle, file, threads=threads) as runner:
             names = [tensor.name for tensor in runner.inputs]
-            # One by one, as a device does; a batch may take other kernels.
+            # One sample at a time, as on a device: a batch may use other kernels.
             parts = [runner.infer({name: golden.inputs[name][i : i + 1] for name in names}) for i in range(len(golden))]
     except MmkerasError as error:
         return dataclasses.replace(check, verdict="failed", reason=str(error))
@@ -170,7 +161,7 @@ def _check_file(bundle: Bundle, golden: Golden, file: ExportedFile, threads: int
 
 
 def _check_answers(bundle: Bundle, golden: Golden) -> PreprocessingCheck:
-    check = PreprocessingCheck("answers", "skipped", "the bundle was written without them")
+    check = PreprocessingCheck("answers", "skipped", "the bundle holds none")
     kept = bundle.golden_answers()
     if kept is None:
         return check
@@ -181,47 +172,37 @@ def _check_answers(bundle: Bundle, golden: Golden) -> PreprocessingCheck:
     return dataclasses.replace(check, verdict="failed" if reason else "passed", reason=reason, samples=len(golden))
 
 
-def _check_preprocessing(bundle: Bundle, golden: Golden) -> list[PreprocessingCheck]:
-    raw = bundle.golden_raw()
-    rows = [row for row in range(len(golden)) if golden.raw[row] >= 0]
-    checks = []
-    for name, spec in bundle.specs.items():
-        worst, samples, reason, missing = 0.0, 0, _check_absent(spec, golden), ""
-        for row in rows:
-            value = raw[golden.raw[row]].get(name)
-            if value is None:
-                continue
-            samples += 1
-            try:
-                tensors = spec.inputs(value)
-            except DependencyError as error:
-                missing = str(error)
-                break
-            except DataError as error:
-                reason = f"{golden.keys[row]}: {error}"
-                break
-            for tensor in (*spec.tensors, spec.present):
-                expected, got = golden.inputs[tensor.name][row], np.asarray(tensors[tensor.name])
-                diff, limit = input_difference(expected, got)
-                if not diff <= limit and not reason:
-                    reason = f"{golden.keys[row]}: {tensor.name} differs by {diff:.3g}, allowed {limit:g}"
-                worst = max(worst, diff)
-        if missing or not samples:
-            reason = missing or "the bundle has no raw golden inputs of it"
-            checks.append(PreprocessingCheck(name, "skipped", reason))
+def _check_preprocessing(spec: ModalitySpec, golden: Golden, raw: list[dict[str, Any]]) -> PreprocessingCheck:
+    absent = [row for row, scenario in enumerate(golden.scenarios) if scenario == f"without_{spec.name}"]
+    reason = next((problem for row in absent if (problem := _input_difference(spec, golden, row, None)[1])), "")
+    worst, samples = 0.0, 0
+    for row, index in enumerate(golden.raw):
+        value = raw[index].get(spec.name) if index >= 0 else None
+        if value is None:
             continue
-        verdict = "failed" if reason else "passed"
-        checks.append(PreprocessingCheck(name, verdict, reason, samples, worst if np.isfinite(worst) else None))
-    return checks
+        samples += 1
+        try:
+            difference, problem = _input_difference(spec, golden, row, value)
+        except DependencyError as error:
+            return PreprocessingCheck(spec.name, "skipped", str(error))
+        except DataError as error:
+            reason = f"{golden.keys[row]}: {error}"
+            break
+        worst, reason = max(worst, difference), reason or problem
+    if not samples:
+        return PreprocessingCheck(spec.name, "skipped", "the bundle has no raw golden inputs of it")
+    verdict = "failed" if reason else "passed"
+    return PreprocessingCheck(spec.name, verdict, reason, samples, worst if np.isfinite(worst) else None)
 
 
-def _check_absent(spec: ModalitySpec, golden: Golden) -> str:
-    """Return how the host's tensors of a missing modality differ from those of the export; empty where they do not."""
-    rows = [row for row, scenario in enumerate(golden.scenarios) if scenario == f"without_{spec.name}"]
-    given = spec.inputs(None)
-    for row in rows:
-        for tensor in (*spec.tensors, spec.present):
-            diff, limit = input_difference(golden.inputs[tensor.name][row], np.asarray(given[tensor.name]))
-            if not diff <= limit:
-                return f"{golden.keys[row]}: {tensor.name} of a missing {spec.name} differs by {diff:.3g}"
-    return ""
+def _input_difference(spec: ModalitySpec, golden: Golden, row: int, value: Any) -> tuple[float, str]:
+    """Return the largest difference of a sample's tensors to the golden ones, and a message if one is too large."""
+    tensors = spec.inputs(value)
+    worst, problem = 0.0, ""
+    for tensor in (*spec.tensors, spec.present):
+        diff, limit = input_difference(golden.inputs[tensor.name][row], np.asarray(tensors[tensor.name]))
+        if not diff <= limit and not problem:
+            what = f"{tensor.name} of a missing {spec.name}" if value is None else tensor.name
+            problem = f"{golden.keys[row]}: {what} differs by {diff:.3g}, allowed {limit:g}"
+        worst = max(worst, diff)
+    return worst, problem

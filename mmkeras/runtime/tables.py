@@ -1,43 +1,47 @@
-"""The tables that the commands print: by rich where it is installed, else as plain text."""
+"""The tables that the commands print: with rich if it is installed, otherwise as plain text."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from mmkeras.bundle import Bundle
 from mmkeras.core.terminal import say
-from mmkeras.runtime.benchmark import Timing
 from mmkeras.runtime.grid import Cell, Grid
 from mmkeras.runtime.selftest import FileCheck, SelfTest
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 __all__ = ["benchmark_table", "inspect_tables", "selftest_tables", "show"]
 
 _COLOURS = {"passed": "green", "failed": "bold red", "skipped": "yellow", "rejected": "yellow", "not covered": "yellow"}
 
 
-def show(tables: Iterable[Grid]) -> None:
-    """Print tables; nothing is cut off where the output is not a terminal."""
+def show(grids: Iterable[Grid]) -> None:
+    """Print tables; if the output is not a terminal, they are at most 200 characters wide."""
     if importlib.util.find_spec("rich") is None:
-        for table in tables:
-            say(table.text())
+        for grid in grids:
+            say(grid.text())
         return
+    from rich.table import Table
+    from rich.text import Text
+
     from mmkeras.core.console import Console
 
     console = Console()
     if not console.is_terminal:
         console = Console(width=200)
-    for table in tables:
-        console.print(_rich(table))
+    for grid in grids:
+        table = Table(title=Text(grid.title), title_justify="left", title_style="bold")
+        for column in grid.columns:
+            table.add_column(Text(column), justify="right" if column in grid.right else "left", overflow="fold")
+        for row in grid.rows:
+            table.add_row(*(Text(cell.text, style=cell.style) for cell in row))
+        console.print(table)
 
 
 def selftest_tables(bundle: Bundle, result: SelfTest) -> list[Grid]:
-    """Return the verdicts on the files, on each scenario of each, and on the preprocessing."""
+    """Return tables of the files, of the scenarios, and of the preprocessing and the answers."""
     files = Grid(
         f"Self-test of {bundle.place}",
         ("file", "verdict", "samples", "max diff", "allowed", "flips", "worst scenario", "reason"),
@@ -56,27 +60,21 @@ def selftest_tables(bundle: Bundle, result: SelfTest) -> list[Grid]:
             file.reason,
         )
     preprocessing = Grid(
-        "On the host: preprocessing, and the words of the answers",
+        "On this host: preprocessing and decoded answers",
         ("what", "verdict", "samples", "max diff", "reason"),
         right=("samples", "max diff"),
     )
-    for check in result.preprocessing:
-        diff = _number(check.max_abs_diff) if check.samples else ""
-        preprocessing.add(check.modality, _verdict(check.verdict), str(check.samples or ""), diff, check.reason)
-    answers = result.answers
-    preprocessing.add(answers.modality, _verdict(answers.verdict), str(answers.samples or ""), "", answers.reason)
-    return [files, *_scenario_table(result), preprocessing]
-
-
-def _scenario_table(result: SelfTest) -> list[Grid]:
+    for check in (*result.preprocessing, result.answers):
+        samples, diff = str(check.samples or ""), _number(check.max_abs_diff)
+        preprocessing.add(check.modality, _verdict(check.verdict), samples, diff, check.reason)
     run = [file for file in result.files if file.samples]
     if not run:
-        return []
+        return [files, preprocessing]
     names = tuple(f"{file.format} {file.precision}" for file in run)
-    grid = Grid("Largest difference by modality scenario", ("scenario", "verdict", *names), right=names)
+    scenarios = Grid("Largest difference by modality scenario", ("scenario", "verdict", *names), right=names)
     for scenario, verdict in result.scenarios.items():
-        grid.add(scenario, _verdict(verdict), *(_scenario_cell(file, scenario) for file in run))
-    return [grid]
+        scenarios.add(scenario, _verdict(verdict), *(_scenario_cell(file, scenario) for file in run))
+    return [files, scenarios, preprocessing]
 
 
 def _scenario_cell(file: FileCheck, scenario: str) -> Cell:
@@ -85,40 +83,34 @@ def _scenario_cell(file: FileCheck, scenario: str) -> Cell:
     return Cell(_number(file.scenarios.get(scenario)))
 
 
-def benchmark_table(bundle: Bundle, report: Mapping[str, Any], timings: Sequence[Timing]) -> Grid:
-    """Return one row per file: what was measured here, and the results of the export."""
-    first = timings[0] if timings else None
-    how = f", {first.threads} thread(s), {first.device}, {first.runs} runs, batch 1" if first else ""
+def benchmark_table(report: Mapping[str, Any]) -> Grid:
+    """Return one row per file: the measurements, and the results of the export."""
+    first = next((row for row in report["files"] if "runs" in row), None)
+    how = f", {first['threads']} thread(s), {first['device']}, {first['runs']} runs, batch 1" if first else ""
     metric = report["metric_name"]
     figures = ("MB", "load ms", "p50 ms", "p90 ms", "p99 ms", "per s", "answer p50 ms", "peak MiB")
     columns = ("file", *figures, metric, "to Keras", "flips", "worst scenario", "verdict")
-    table = Grid(f"{bundle.place}{how}", columns, right=(*figures, metric, "to Keras", "flips"))
+    table = Grid(f"{report['bundle']}{how}", columns, right=(*figures, metric, "to Keras", "flips"))
     for row in report["files"]:
         worst = row["worst_scenario"]
         table.add(
             f"{row['format']} {row['precision']}",
             f"{row['bytes'] / 1e6:.2f}",
-            *(_figure(row.get(f"{name}_ms"), 3) for name in ("load", "p50", "p90", "p99")),
-            _figure(row.get("per_second"), 0),
-            _figure(row.get("answer_p50_ms"), 3),
-            _figure(row.get("peak_mib"), 0),
-            _figure(row["metric"], 4),
-            _figure(row["metric_change"], 4, sign=True),
-            _figure(row["flips"], 0),
-            "" if worst is None else f"{worst} {_figure(row['worst_change'], 4, sign=True)}",
+            *(_number(row.get(f"{name}_ms"), ".3f") for name in ("load", "p50", "p90", "p99")),
+            _number(row.get("per_second"), ".0f"),
+            _number(row.get("answer_p50_ms"), ".3f"),
+            _number(row.get("peak_mib"), ".0f"),
+            _number(row["metric"], ".4f"),
+            _number(row["metric_change"], "+.4f"),
+            _number(row["flips"], ".0f"),
+            "" if worst is None else f"{worst} {row['worst_change']:+.4f}",
             Cell("failed", "bold red") if row["error"] else _verdict("passed" if row["accepted"] else "rejected"),
         )
     return table
 
 
-def _figure(value: float | None, digits: int, *, sign: bool = False) -> str:
-    if value is None:
-        return ""
-    return f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
-
-
 def inspect_tables(bundle: Bundle, problems: dict[str, str]) -> list[Grid]:
-    """Return the inputs, the outputs, the files and where they came from."""
+    """Return tables of the inputs, the outputs, the files and the provenance."""
     manifest = bundle.manifest
     inputs = Grid(
         f"{manifest.name} version {manifest.version}, exported {manifest.created}",
@@ -159,18 +151,6 @@ def inspect_tables(bundle: Bundle, problems: dict[str, str]) -> list[Grid]:
     return [inputs, outputs, files, provenance]
 
 
-def _rich(grid: Grid) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=Text(grid.title), title_justify="left", title_style="bold")
-    for column in grid.columns:
-        table.add_column(Text(column), justify="right" if column in grid.right else "left", overflow="fold")
-    for row in grid.rows:
-        table.add_row(*(Text(cell.text, style=cell.style) for cell in row))
-    return table
-
-
 def _state(broken: bool) -> Cell:
     return Cell("missing or altered", "bold red") if broken else Cell("as exported", "green")
 
@@ -179,8 +159,8 @@ def _verdict(verdict: str) -> Cell:
     return Cell(verdict, _COLOURS[verdict])
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"
+def _number(value: float | None, form: str = ".3g") -> str:
+    return "" if value is None else format(value, form)
 
 
 def _shape(shape: tuple[int, ...]) -> str:

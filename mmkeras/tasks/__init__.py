@@ -1,12 +1,12 @@
-"""One package per task: its labels, outputs, loss and metrics in one place.
+"""One package per task, with its labels, outputs, loss and metrics.
 
 A package ``mmkeras/tasks/<name>/`` holds
 
 - ``spec.py``: a frozen ``Config`` (what a user chooses) and a frozen ``Spec`` (outputs, decoding, decisions and
   metrics). numpy only; no TensorFlow, no Keras.
-- ``head.py``: its Keras head and losses: ``build(encoded, spec, config)`` (`mmkeras.layers.tokens.Encoded`) and
-  ``losses(spec, config, class_counts)`` (`mmkeras.layers.batch`); where parts of the model are exported by themselves,
-  ``submodels(model, spec)``.
+- ``head.py``: its Keras head and losses: ``build(encoded, spec, config)`` (`mmkeras.layers.tokens.Encoded`),
+  ``losses(spec, config, class_counts)`` (`mmkeras.layers.batch`) and, if parts of the model are exported as models of
+  their own, ``submodels(model, spec)``.
 """
 
 from mmkeras.tasks._config import TaskConfig

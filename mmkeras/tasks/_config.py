@@ -16,18 +16,17 @@ class TaskConfig:
     """What a user chooses about a task; ``Config`` of every ``spec.py`` derives from it."""
 
     def completed(self, facts: Facts) -> TaskConfig:
-        """Return this configuration with what only the data knows, such as labels; here the data adds nothing."""
-        del facts
+        """Return this configuration with what is read from the data, such as labels; by default nothing is."""
         return self
 
     def spec(self, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> TaskSpec:
-        """Return the task's spec; required.
+        """Return the task's spec; every task implements it.
 
         Args:
-            modalities: their specs, from which it may derive sizes.
-            facts: what only the data knows.
+            modalities: specs by name, from which sizes may be derived.
+            facts: what is read from the data.
 
         Raises:
-            ConfigError: something that is needed is not known.
+            ConfigError: a value that is needed is not known, such as the labels.
         """
         raise NotImplementedError

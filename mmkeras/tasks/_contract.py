@@ -27,31 +27,31 @@ Outputs = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class TaskSpec(ABC):
-    """A task's outputs, how they are decided on and how they are scored; serialised into every bundle.
+    """The outputs of a task, its decisions and its metrics; serialised into every bundle.
 
     Metrics are computed in two steps. `evidence` reduces targets and outputs to one small row per sample; rows of
-    different batches, processes and files can be concatenated. Weighted rows then give the metrics: those that need
-    nothing but sums over samples come from `sums` and `of_sums`, so that thousands of resamples are one matrix
-    product, and the others from `of_rows`. A whole weight counts like that many copies of a sample.
+    different batches, processes and files can be concatenated. Weighted rows then give the metrics. A metric that is a
+    function of sums over samples comes from `sums` and `of_sums`, so that thousands of resamples are one matrix
+    product; any other comes from `of_rows`. A sample of weight 2 counts like two copies of it.
     """
 
     kind: ClassVar[str]
     reads_labels: ClassVar[bool] = True
-    """Whether raw targets are names of ``labels``, if the task has some: spellings are then merged, and labels that
-    the configuration does not list are found in the data. Not so where a target is the path of a mask."""
+    """Whether raw targets are names of the task's labels. Spellings of a label are then merged, and labels that the
+    configuration does not list are found in the data. False where a target is the path of a mask."""
     shapes_records: ClassVar[tuple[str, ...]] = ()
-    """Fields of the spec that encoded targets depend on: with another value the data is converted again. A field of
-    the same name in the configuration counts where the spec is not known before the data is."""
+    """Fields of the spec that encoded targets depend on: with another value the data is converted again. Before the
+    spec is known, the configuration's fields of these names are compared."""
     follows: ClassVar[tuple[str, ...]] = ()
-    """Moves of the picture in training that the targets follow, or that do not concern them, such as a label's. PNG
-    targets move with the picture; others need a function ``move`` in the task's ``records.py``."""
+    """Moves of the picture in training that leave the targets valid: a label does not depend on them, a PNG target
+    moves with the picture, and any other target needs a function ``move`` in the task's ``records.py``."""
     metric: ClassVar[str]
     """Name of the primary metric in `score`'s result; higher is better unless `metric_sign` is -1."""
     metric_sign: ClassVar[int] = 1
     gated_by: ClassVar[Literal["decisions", "tolerance", "metric"]] = "decisions"
-    """How changed decisions of an exported file are judged (see the gates): ``decisions`` are counted in every
-    precision; a decision within a ``tolerance`` (a number) is counted in float32 and float16; where ``metric`` stands,
-    decisions are too fine to count and float16 is held to the metric."""
+    """How the gates judge changed decisions of an exported file. ``decisions``: they are counted in every precision.
+    ``tolerance``, for numbers that agree within one: they are counted in float32 and float16. ``metric``: decisions are
+    too fine to count, and float16 is judged by the metric."""
 
     @property
     @abstractmethod
@@ -60,7 +60,7 @@ class TaskSpec(ABC):
 
     @property
     def target(self) -> TargetSpec:
-        """The encoded target of one sample, as records and metrics hold it; of a task with a single target.
+        """The encoded target of one sample, as records and metrics hold it.
 
         Raises:
             TypeError: the task has several targets or none.
@@ -76,14 +76,14 @@ class TaskSpec(ABC):
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        """The labels in order; here the field ``labels`` where a task has one, else none."""
+        """The labels in order; by default the field ``labels``, or empty without that field."""
         return tuple(getattr(self, "labels", ()))
 
     def classes_of(self, target: np.ndarray) -> list[str]:
-        """Return the labels in one encoded target, for the class balance and for what samples are divided by.
+        """Return the labels in one encoded target, for the class balance and for stratified samples.
 
-        Here the target is the position of a label, or a 0 or 1 for each of them. There are no labels in the target of
-        a task that has none, or that does not read them.
+        By default a target is the position of a label, or a 0 or 1 for each label. A task without labels, with
+        several targets, or with ``reads_labels`` False returns an empty list.
         """
         if not self.label_names or not self.reads_labels or target.dtype.names:
             return []
@@ -92,21 +92,15 @@ class TaskSpec(ABC):
         return [label for label, value in zip(self.label_names, target, strict=True) if value > 0]
 
     def target_of(self, output: str) -> str | None:
-        """Return the name of the target that an output is trained on.
-
-        Here it is the only target, or among several the one of the output's name.
-        """
+        """Return the name of the target that an output is trained on: the only target, or the one of the same name."""
         names = [spec.name for spec in self.targets]
         return names[0] if len(names) == 1 else output if output in names else None
 
     def rows_of(self, by_output: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the targets of a batch as `score` takes them.
-
-        Args:
-            by_output: target (B, ...) by output, as datasets give them.
+        """Return the targets of a batch as `score` takes them, from targets (B, ...) by output as datasets yield them.
 
         Raises:
-            DataError: a target that no output is trained on.
+            DataError: no output is trained on one of the targets.
         """
         found = {self.target_of(output): np.asarray(value) for output, value in by_output.items()}
         values = {spec.name: found[spec.name] for spec in self.targets if spec.name in found}
@@ -116,12 +110,12 @@ class TaskSpec(ABC):
         return as_rows(self.targets, values, len(next(iter(values.values()), ())))
 
     def cannot_follow(self, move: str) -> str:
-        """Return why the targets cannot follow a move of the picture (`MIRROR`, `SHIFT`); empty where they can."""
+        """Return why the targets cannot follow a move of the picture (`MIRROR`, `SHIFT`); empty if they can."""
         return "" if move in self.follows else UNSAID
 
     @abstractmethod
     def encode(self, target: Any) -> np.ndarray | Mapping[str, np.ndarray]:
-        """Turn a raw target (a label, labels, a number) into the array of `target`, or arrays by name of `targets`.
+        """Return a raw target (a label, labels, a number) as the array of `target`, or as arrays by name of `targets`.
 
         Raises:
             DataError: an unknown label or a wrong type.
@@ -129,17 +123,17 @@ class TaskSpec(ABC):
 
     @abstractmethod
     def decode(self, outputs: Outputs) -> list[dict[str, Any]]:
-        """Turn a batch of outputs into one JSON-ready answer per sample."""
+        """Return one JSON-ready answer per sample of a batch of outputs."""
 
     @abstractmethod
     def flips(self, reference: Outputs, candidate: Outputs) -> np.ndarray:
         """Return bool (B,): samples on which two models decide differently."""
 
     def margins(self, reference: Outputs, candidate: Outputs) -> np.ndarray:
-        """Return float (B,): how much a model preferred its own decision to another model's, 0 where they are equal.
+        """Return float (B,): by how much the reference prefers its own decision to the candidate's, 0 if they agree.
 
-        A small margin is a near tie, which rounding decides either way. Here there are none: the margin of any changed
-        decision is infinite.
+        A small margin is a near tie that rounding may decide either way. By default the margin of a changed decision
+        is infinite.
         """
         return np.where(self.flips(reference, candidate), np.inf, 0.0)
 
@@ -150,33 +144,28 @@ class TaskSpec(ABC):
         """Return what the metrics need of each sample, arrays (B, ...) by name.
 
         Args:
-            targets: encoded targets (B, ...); of several targets a record array, ``targets["mask"]`` is the one of that
-                name.
+            targets: encoded targets (B, ...); several targets are a record array with a field for each.
             outputs: model outputs (B, ...) by name; they may hold NaN or infinity.
         """
 
     def sums(self, evidence: Evidence) -> dict[str, np.ndarray]:
-        """Return what each sample adds to the sums that `of_sums` reads, (N, ...) by name; here nothing."""
-        del evidence
+        """Return what each sample adds to the sums that `of_sums` reads, (N, ...) by name."""
         return {}
 
     def of_sums(self, sums: Evidence) -> dict[str, np.ndarray]:
         """Return the metrics (R,) that are functions of weighted sums over samples, (R, ...) by name."""
-        del sums
         return {}
 
     def of_rows(self, evidence: Evidence, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Return the metrics (R,) that need the rows themselves, such as a ranking, under R weightings (R, N)."""
-        del evidence, weights
         return {}
 
     def counted(self, evidence: Evidence) -> dict[str, np.ndarray]:
-        """Return how much each sample (N,) counts in a metric, by metrics in which not all samples count alike."""
-        del evidence
+        """Return how much each sample (N,) counts in a metric, for each metric in which samples count differently."""
         return {}
 
     def finish(self, evidence: Evidence, weights: np.ndarray | None = None) -> dict[str, float]:
-        """Return all task metrics, the primary one among them; NaN where one does not exist.
+        """Return all task metrics; NaN for a metric that is not defined on these samples.
 
         Args:
             evidence: of N samples.
@@ -190,48 +179,35 @@ class TaskSpec(ABC):
         return {name: float(value[0]) for name, value in (found | self.of_rows(evidence, rows)).items()}
 
     def score(self, targets: np.ndarray, outputs: Outputs, weights: np.ndarray | None = None) -> dict[str, float]:
-        """Return all task metrics of a batch: `finish` of its `evidence`.
-
-        Raises:
-            DataError: no samples, or weights that do not fit.
-        """
+        """Return all task metrics of a batch: `finish` of its `evidence`."""
         return self.finish(self.evidence(targets, outputs), weights)
 
-    # === What a report shows beside the metrics; a task has none of it unless it says so ===
+    # === What a report shows beside the metrics; all of it is optional ===
 
     def decisions_of(self, evidence: Evidence) -> Decisions | None:
         """Return true and chosen labels, for the table by class and the confusions."""
-        del evidence
         return None
 
     def confidences_of(self, evidence: Evidence) -> Confidences | None:
-        """Return probabilities and whether they came true, for the calibration."""
-        del evidence
+        """Return probabilities and whether the answers were right, for the calibration."""
         return None
 
     def numbers_of(self, evidence: Evidence) -> Numbers | None:
         """Return predicted numbers, for the table by number and the residuals."""
-        del evidence
         return None
 
     def class_metrics(self) -> dict[str, str]:
-        """Return the name of the metric of each class that is scored by itself, such as ``AP_car`` of ``car``."""
+        """Return the metric of each class that has its own, such as ``AP_car`` for ``car``."""
         return {}
 
     def constant_outputs(self, targets: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray] | None:
-        """Return the outputs (N, ...) of the best answer that looks at no input.
-
-        Args:
-            targets: encoded targets (N, ...).
-            weights: sample weights (N,).
-        """
-        del targets, weights
+        """Return the outputs (N, ...) of the best constant answer to targets (N, ...) with weights (N,)."""
         return None
 
     def wrongness(self, evidence: Evidence) -> np.ndarray:
-        """Return how far each sample is from its truth, float (N,): the larger, the worse.
+        """Return how wrong the answer to each sample is, float (N,): the larger, the worse.
 
-        Here it is the primary metric of each sample by itself; a sample without one is as good as the best.
+        By default it is the primary metric of the sample alone; a sample on which it is not defined equals the best.
         """
         found = self.of_sums(self.sums(evidence))
         if self.metric not in found:
@@ -241,10 +217,10 @@ class TaskSpec(ABC):
         return np.where(known, far, far[known].min(initial=0.0))
 
     def spread(self, moments: Mapping[str, Moments]) -> dict[str, np.ndarray]:
-        """Return how much each output varies, so that differences of outputs in other units can be compared.
+        """Return how much each output varies: the unit in which differences of outputs are compared.
 
-        Here it is the root mean square deviation from the mean of each channel, over all channels of an output, at
-        least a tenth of the largest value. A task whose channels have units of their own gives one for each.
+        By default it is the root mean square deviation from the mean of each channel, over all channels of an output,
+        and at least a tenth of the largest value. A task whose channels have different units returns one per channel.
 
         Args:
             moments: of each output of one model on many samples, by channel (C,).
@@ -262,12 +238,6 @@ class TaskSpec(ABC):
         """Return a JSON object that `task_from_json` reads back."""
         return {"kind": self.kind, **dataclasses.asdict(self)}
 
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> TaskSpec:
-        """Rebuild the spec from its JSON object."""
-        fields = {f.name for f in dataclasses.fields(cls)}
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in value.items() if k in fields})
-
 
 def task_from_json(value: dict[str, Any]) -> TaskSpec:
     """Rebuild any task's spec from its JSON object.
@@ -275,5 +245,6 @@ def task_from_json(value: dict[str, Any]) -> TaskSpec:
     Raises:
         ConfigError: the ``kind`` is not a task of this version.
     """
-    spec: TaskSpec = find("tasks", value["kind"], "spec").Spec.from_json(value)
-    return spec
+    kind: type[TaskSpec] = find("tasks", value["kind"], "spec").Spec
+    fields = {field.name for field in dataclasses.fields(kind)}
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in value.items() if k in fields})

@@ -10,7 +10,7 @@ import numpy as np
 __all__ = ["Confidences", "Decisions", "Evidence", "Numbers", "joined", "rows_of"]
 
 Evidence = Mapping[str, np.ndarray]
-"""What the metrics need of N samples: arrays (N, ...) by name, small however large the outputs are."""
+"""What the metrics need of N samples: arrays (N, ...) by name, small even for large outputs."""
 
 
 def joined(parts: Sequence[Evidence]) -> dict[str, np.ndarray]:
@@ -25,28 +25,28 @@ def rows_of(evidence: Evidence, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 @dataclass(frozen=True)
 class Decisions:
-    """Labels that are true and labels that were chosen, of N samples."""
+    """True and chosen labels of N samples."""
 
     labels: tuple[str, ...]
-    """Their names (C,)."""
+    """Names (C,)."""
     truth: np.ndarray
     """bool (N, C)."""
     decided: np.ndarray
-    """bool (N, C); a sample without a valid output has none."""
+    """bool (N, C); all False for a sample without a valid output."""
     exclusive: bool = False
     """Exactly one label is true of each sample."""
 
 
 @dataclass(frozen=True)
 class Confidences:
-    """Probabilities that the model gives, and whether what they are of came true, of N samples."""
+    """Predicted probabilities of N samples, and whether each prediction was right."""
 
     confidence: np.ndarray
     """(N, K) in [0, 1]."""
     right: np.ndarray
     """bool (N, K)."""
     labels: tuple[str, ...] = ()
-    """What each column is of (K,); empty where the only column is of the chosen label."""
+    """The label of each column (K,); empty if the only column holds the chosen label's probability."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class Numbers:
     """Predicted numbers of N samples."""
 
     names: tuple[str, ...]
-    """Their names (K,)."""
+    """(K,)."""
     units: tuple[str, ...]
-    """Their units (K,); empty for none."""
+    """(K,); empty without units."""
     truth: np.ndarray
     """float64 (N, K)."""
     value: np.ndarray

@@ -1,4 +1,4 @@
-"""Metrics in numpy, equal to scikit-learn's, for a device that has neither scikit-learn nor Keras."""
+"""Metrics in numpy, equal to scikit-learn's, for devices without scikit-learn and Keras."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ __all__ = [
     "r2",
     "ratio",
     "sample_weights",
+    "weighted_rows",
     "weighted_sums",
 ]
 
 
 def sample_weights(targets: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-    """Return float64 weights (B,), all 1 when none are given.
+    """Return float64 weights (B,); ones by default.
 
     Raises:
-        DataError: no sample at all, weights of another length, or weights that sum to 0.
+        DataError: no sample, weights of another length, or weights that sum to 0.
     """
     if len(targets) == 0:
         raise DataError("A score needs at least one sample, got none")
@@ -37,8 +38,25 @@ def weighted_sums(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.asarray((weights @ rows.reshape(len(rows), -1)).reshape(len(weights), *rows.shape[1:]))
 
 
+def weighted_rows(sample: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows (k,) of samples with weight, in order, and their weights (k,).
+
+    Whole weights repeat a row and leave its weight at 1, so that they equal copies of a sample exactly.
+
+    Args:
+        sample: int (n,): the sample of each row.
+        weights: (S,) of the samples, at least 0.
+    """
+    of_row = weights[sample]
+    if (weights == np.floor(weights)).all():
+        rows = np.repeat(np.arange(len(sample)), of_row.astype(np.int64))
+        return rows, np.ones(len(rows))
+    rows = np.flatnonzero(of_row > 0)
+    return rows, of_row[rows]
+
+
 def ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    """Divide; NaN where the divisor is not positive."""
+    """Return ``top / bottom``; NaN where the divisor is not positive."""
     shape = np.broadcast(top, bottom).shape
     return np.asarray(np.divide(top, bottom, out=np.full(shape, np.nan), where=np.asarray(bottom) > 0))
 
@@ -53,39 +71,39 @@ def f1(true_positive: np.ndarray, predicted: np.ndarray, actual: np.ndarray) -> 
     return ratio(2 * true_positive, predicted + actual)
 
 
-def mean_of_known(values: np.ndarray) -> np.ndarray:
-    """Return the mean (...) of the values (..., K) that are not NaN; NaN where all are."""
+def mean_of_known(values: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Return the mean along an axis of the values that are not NaN; NaN where all of them are NaN."""
     known = ~np.isnan(values)
-    return ratio(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1))
+    return ratio(np.where(known, values, 0.0).sum(axis=axis), known.sum(axis=axis))
 
 
 def r2(squares: np.ndarray, first: np.ndarray, second: np.ndarray, total: np.ndarray) -> np.ndarray:
     """Return the coefficient of determination (...) from sums over samples.
 
-    Where a target is constant: 1 if it is met exactly, else 0, as in scikit-learn.
+    For a constant target it is 1 if every prediction is exact, else 0, as in scikit-learn.
 
     Args:
         squares: sum of the squared errors (...).
-        first: sum of the targets, less a number near their mean (...).
-        second: sum of their squares (...).
+        first: sum of the targets minus a number near their mean (...).
+        second: sum of the squares of these differences (...).
         total: sum of the weights (...).
     """
     spread = second - ratio(first**2, total)
-    # Rounding leaves up to a millionth of the squares of a constant, in sums of float32.
+    # In float32 sums, rounding leaves a constant target a spread of up to a millionth of its squares.
     constant = spread <= 1e-6 * second
     explained = 1 - squares / np.where(constant, 1, spread)
     return np.where(constant, np.where(np.isnan(squares), np.nan, squares == 0), explained)
 
 
 class RankedPrecision:
-    """Mean average precision under many weightings of the same samples; the ranking, which is slow, is made once.
+    """Mean average precision under many weightings of the same samples, which are ranked only once.
 
-    The average precision of a label is precision times the rise in recall, ties together. The mean is over the labels
-    that have a positive.
+    The average precision of a label is the sum of precision times the rise in recall, where samples of equal score
+    count together. The mean is over the labels that have a positive.
 
     Args:
         truth: bool (N, C).
-        scores: (N, C) confidence; NaN ranks last.
+        scores: (N, C); NaN ranks last.
     """
 
     def __init__(self, truth: np.ndarray, scores: np.ndarray) -> None:
@@ -94,7 +112,7 @@ class RankedPrecision:
         self._labels = []
         for label, order in enumerate(orders):
             ranked = known[order, label]
-            # Of samples of equal confidence only the last is read, so that they count together.
+            # The curve is read at the last of several samples of equal score, so that they count together.
             ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
             self._labels.append((order, truth[order, label], ends))
 

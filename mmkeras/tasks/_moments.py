@@ -14,8 +14,8 @@ __all__ = ["Moments", "moments"]
 class Moments:
     """Count, mean and squared deviations of the columns of many rows.
 
-    Batches are merged as Chan, Golub and LeVeque (1983, Algorithms for computing the sample variance) do, which does
-    not lose digits where the mean is large.
+    Batches are merged by the method of Chan, Golub and LeVeque (1983, Algorithms for computing the sample variance),
+    which does not lose digits when the mean is large.
     """
 
     count: int
@@ -29,13 +29,13 @@ class Moments:
 
     @classmethod
     def of(cls, rows: np.ndarray) -> Moments:
-        """Return the moments of rows (n, ...); there must be one at least."""
+        """Return the moments of at least one row (n, ...)."""
         values = np.asarray(rows, np.float64)
         mean = values.mean(axis=0)
         return cls(len(values), mean, ((values - mean) ** 2).sum(axis=0), np.abs(values).max(axis=0))
 
     def __add__(self, other: Moments) -> Moments:
-        """Return the moments of the rows of both."""
+        """Return the moments of all rows."""
         total, apart = self.count + other.count, other.mean - self.mean
         squares = self.squares + other.squares + apart**2 * (self.count * other.count / total)
         mean = self.mean + apart * (other.count / total)
@@ -53,15 +53,9 @@ class Moments:
 
 
 def moments(batches: Iterable[np.ndarray]) -> tuple[int, np.ndarray, np.ndarray]:
-    """Return the number of rows, and mean and standard deviation of every column, in float64.
+    """Return the number of rows of batches (n, ...), and mean and standard deviation of every column, float64 (...).
 
-    A single batch gives exactly what numpy gives.
-
-    Args:
-        batches: each (n, ...), read once.
-
-    Returns:
-        The count, and mean and standard deviation (...); both empty where there is no row.
+    Both are empty without any row. Those of a single batch are exactly numpy's.
     """
     whole: Moments | None = None
     for batch in batches:

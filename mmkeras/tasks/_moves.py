@@ -1,4 +1,4 @@
-"""Which modality moves samples in training, and whether everything of a sample can follow it."""
+"""Which modality moves samples in training, and whether the other modalities and the targets can follow."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["check_moves", "leader"]
 
 
 def leader(specs: Mapping[str, ModalitySpec], configs: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
-    """Return the modality that draws the moves, and its moves by the option that asks for them; ("", {}) where none is.
+    """Return the modality that draws the moves, and its moves by option; ("", {}) without such an option.
 
-    It is the first modality with such an option: a second draw would tear the sample apart.
+    It is the first modality with such an option: with a second draw, modalities would move differently.
     """
     for name in specs:
         if moves := configs[name].moves():
@@ -28,21 +28,21 @@ def leader(specs: Mapping[str, ModalitySpec], configs: Mapping[str, Any]) -> tup
 def check_moves(
     specs: Mapping[str, ModalitySpec], configs: Mapping[str, Any], task: TaskSpec | None, kind: str
 ) -> None:
-    """Check that every modality and target can follow the moves that the configuration asks for.
+    """Check that every modality and target can follow the moves of the configuration.
 
     Args:
         specs: the modalities.
-        configs: their configurations, which say what is asked for.
-        task: the task's spec; None where it is not known before the data is, then its class alone answers.
+        configs: their configurations, whose options set the moves.
+        task: the task's spec; if it is not known yet (None), its class is checked.
         kind: the task's name.
 
     Raises:
-        ConfigError: names every option and what cannot follow it.
+        ConfigError: names every option, and the modality or target that cannot follow it.
     """
     first, moves = leader(specs, configs)
     problems = [
-        f"model.{name}.{option}: model.{first}.{next(iter(moves))} moves the whole sample, {name} with it. Leave the "
-        "option out"
+        f"model.{name}.{option}: model.{first}.{next(iter(moves))} moves the whole sample, {name} included. "
+        "Leave the option out"
         for name in specs
         if name != first
         for option in configs[name].moves()
@@ -58,7 +58,7 @@ def check_moves(
         for target in task.targets if task is not None and move == SHIFT else ():
             size = tuple(specs[first].tensors[0].shape[:2])
             if target.encoding == "png" and target.shape[:2] != size:
-                reason = f"it has {target.shape[:2]} pixels, the picture {size}, so that whole pixels differ"
+                reason = f"it has {target.shape[:2]} pixels and the picture {size}, so a shift is not the same in both"
                 problems.append(_refusal(first, option, f"the target {target.name}", reason))
     if problems:
         raise ConfigError("\n".join(problems))

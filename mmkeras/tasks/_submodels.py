@@ -1,7 +1,4 @@
-"""Parts of a model that are exported, verified and run by themselves, as a head names them.
-
-A head that has such parts has a function ``submodels(model, spec)``. Nothing here needs Keras.
-"""
+"""Parts of a model that are exported, verified and run as models of their own: see ``submodels`` of a head."""
 
 from __future__ import annotations
 
@@ -16,13 +13,13 @@ __all__ = ["SubmodelOutputs"]
 
 @dataclass(frozen=True)
 class SubmodelOutputs:
-    """A part of a model: some of its tensors, and what they are computed from."""
+    """A part of a model: some of its tensors, and the modalities that they are computed from."""
 
     outputs: Mapping[str, Any]
     """Keras tensors of the model by output name of the task below, such as ``model.output["image_embedding"]`` or
     ``model.get_layer("image_embedding").output``."""
     modalities: tuple[str, ...]
-    """Names of the modalities that they depend on."""
+    """Names of these modalities."""
     task: TaskSpec
-    """Decodes and scores the outputs. An export takes the float32 outputs of the part themselves as targets, so each
-    target has the shape and dtype of its output, as that of `mmkeras.tasks.embedding.spec.Spec` has."""
+    """Decodes and scores the outputs. Its targets are the part's float32 outputs, so each target has the shape and
+    dtype of its output, as in `mmkeras.tasks.embedding.spec.Spec`."""

@@ -1,4 +1,4 @@
-"""What a target is in records and in memory, and its host-side encoding. numpy only: this runs on the device."""
+"""Targets in records and in memory, and their encoding in numpy, which also runs on devices."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["ENCODINGS", "TargetSpec", "as_rows"]
 
 ENCODINGS = ("raw", "png")
 _PICTURES = {"uint8": (1, 3, 4), "uint16": (1,)}
-"""Channels that a PNG has, by dtype."""
+"""Numbers of channels that a PNG may have, by dtype."""
 
 
 @dataclass(frozen=True)
 class TargetSpec(TensorSpec):
-    """One encoded target of a sample: its name, shape and dtype, and how a record holds it.
+    """One encoded target of a sample: its name, shape, dtype and encoding in records.
 
     ``raw`` is the array's bytes in its own dtype, little-endian: an index, numbers, tags of words. ``png`` compresses
     a picture without loss: uint8 (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), or uint16 (H, W) or (H, W, 1).
@@ -30,11 +30,6 @@ class TargetSpec(TensorSpec):
     """``raw`` or ``png``."""
 
     def __post_init__(self) -> None:
-        """Check that the encoding holds such arrays.
-
-        Raises:
-            ConfigError: an unknown encoding, or a PNG of another shape or dtype.
-        """
         if self.encoding not in ENCODINGS:
             raise ConfigError(f"target {self.name}: encoding: {nearest(self.encoding, ENCODINGS)}")
         channels = (*self.shape, 1)[2] if len(self.shape) in (2, 3) else 0
@@ -45,11 +40,11 @@ class TargetSpec(TensorSpec):
             )
 
     def __str__(self) -> str:
-        """Return dtype, shape and encoding, as the index of converted data names them."""
+        """Return dtype, shape and encoding, in the form used by the index of converted data."""
         return f"{self.dtype} {list(self.shape)} {self.encoding}"
 
     def to_bytes(self, value: np.ndarray) -> bytes:
-        """Return what a record holds of an array of this shape and dtype."""
+        """Return the encoded bytes of an array of this shape and dtype."""
         if self.encoding == "raw":
             return np.ascontiguousarray(value, np.dtype(self.dtype).newbyteorder("<")).tobytes()
         from PIL import Image
@@ -59,10 +54,10 @@ class TargetSpec(TensorSpec):
         return stream.getvalue()
 
     def from_bytes(self, data: bytes) -> np.ndarray:
-        """Return the array that a record holds.
+        """Return the array of encoded bytes.
 
         Raises:
-            ValueError: the bytes are not of this shape and dtype.
+            ValueError: the bytes are not an array of this shape and dtype.
         """
         if self.encoding == "raw":
             flat = np.frombuffer(data, np.dtype(self.dtype).newbyteorder("<"))
@@ -80,18 +75,18 @@ class TargetSpec(TensorSpec):
 
     @property
     def _picture(self) -> tuple[int, ...]:
-        """The shape that Pillow takes: one channel has no dimension."""
+        """The shape for Pillow, without a dimension for a single channel."""
         return self.shape[:2] if self.shape[2:] == (1,) else self.shape
 
 
 def as_rows(specs: Sequence[TargetSpec], values: Mapping[str, np.ndarray], count: int | None = None) -> np.ndarray:
-    """Return the targets of samples as one array: of a single target its own array, of several a record array.
+    """Return the targets of samples as one array: a single target as it is, several as a record array.
 
-    Rows are picked from a record array as from any other, and ``rows["mask"]`` is the target of that name.
+    ``rows["mask"]`` of a record array is the target of that name.
 
     Args:
-        specs: of the task.
-        values: arrays by name, each (N, ...), or of one sample without N.
+        specs: the targets of the task.
+        values: arrays by name, each (N, ...), or (...) for one sample.
         count: N; None for one sample.
     """
     if len(specs) == 1:

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -21,7 +23,8 @@ def run(model, samples, names=("left", "right")):
         return predict_evidence(model, samples, chosen, task(), batch_size=128, variant=variant)
 
     whole = BOOTSTRAP.score(task(), one(Variant()), samples.weights)
-    return ablate(one, samples, chosen, task(), whole, BOOTSTRAP), ran
+    result, warnings = ablate(one, samples, chosen, task(), whole, BOOTSTRAP)
+    return SimpleNamespace(result=result, warnings=warnings), ran
 
 
 def test_fusion_that_helps():

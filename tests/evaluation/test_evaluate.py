@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from mmkeras.evaluation.examples import cards
 from mmkeras.evaluation.predict import Variant, predict
 from mmkeras.model import build_model, modality_specs, task_spec
 from mmkeras.tasks._evidence import rows_of
-from tests.evaluation.problems import both_bits, specs, two_signals
+from tests.evaluation.problems import both_bits, left_bit, specs, two_signals
 from tests.evaluation.problems import task as signal_task
 from tests.tiny import tiny_model_config
 
@@ -66,6 +67,25 @@ def test_intervals_of_few_groups_are_called_rough(tmp_path):
     ]
     assert "in 4 groups that weigh as much as 2.3 equal ones" in " ".join(said[0])
     assert "equal ones" not in " ".join(said[1])
+
+
+@pytest.mark.parametrize("names", [("left",), ("left", "right")])
+def test_progress_ends_with_the_last_pass(tmp_path, monkeypatch, names):
+    totals, batches = [], []
+
+    def watch(progress, steps):
+        totals.append(steps)
+        return watched
+
+    def watched(starts):
+        for start in starts:
+            batches.append(start)
+            yield start
+
+    monkeypatch.setattr(sys.modules["mmkeras.evaluation.evaluate"], "_watch", watch)
+    config = EvaluateConfig(batch_size=16, bootstrap=20, pictures=0)
+    evaluate(left_bit, two_signals(40), specs(*names), signal_task(), config, tmp_path)
+    assert totals == [len(batches)]
 
 
 def test_metrics_are_those_of_the_model(evaluated):

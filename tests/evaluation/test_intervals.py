@@ -256,7 +256,7 @@ def test_weights_count_in_values_and_draws():
     alone = scored(Bootstrap(20), spec(3), targets[:100], {"probabilities": outputs[:100]})
     assert half.values["accuracy"] == pytest.approx(alone.values["accuracy"])
     assert half.draws["accuracy"].mean() == pytest.approx(alone.values["accuracy"], abs=0.05)
-    assert half.effective == 100
+    assert half.support.effective == 100
 
 
 @settings(max_examples=40, deadline=None)

@@ -72,7 +72,7 @@ FIGURES = {
         INTERVAL,
         "accuracy",
     ),
-    "samples": lambda: pictures.samples_figure([card(), card(right=True), card(right=None)] * 3, "Samples", "A note."),
+    "samples": lambda: pictures.samples_figure([card(), card(right=True), card(right=None)] * 3, "Samples"),
     "samples of text": lambda: pictures.samples_figure([card(images=(), captions=("三角 " * 40,))], "Text"),
     "samples of two pictures": lambda: pictures.samples_figure(
         [card(images=(IMAGE, IMAGE[:20])), card(images=())], "Two"

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmkeras.core.errors import DataError
+from mmkeras.data.read import Record
 from mmkeras.evaluation.predict import Variant, derangement, predict
 from mmkeras.evaluation.samples import Samples, collect
 from tests.evaluation.problems import both_bits, specs, task, two_signals
@@ -69,10 +70,8 @@ def test_outputs_that_are_not_finite_name_the_sample():
         predict(model, two_signals(8), SPECS, batch_size=8)
 
 
-class Record:
-    def __init__(self, key, target, group=0):
-        self.group = group
-        self.key, self.target, self.values, self.columns = key, target, {"left": 1}, {"colour": key}
+def record(key, target, group=0):
+    return Record(key, {"left": "1"}, np.array(target, np.int32), 1.0, {"colour": key}, group)
 
 
 def batches(targets):
@@ -82,7 +81,7 @@ def batches(targets):
 
 
 def test_collect_joins_batches_and_records():
-    samples = collect(batches([0, 1, 2, 3]), task(), [Record(f"k{i}", i, i // 2) for i in range(4)])
+    samples = collect(batches([0, 1, 2, 3]), task(), [record(f"k{i}", i, i // 2) for i in range(4)])
     assert len(samples) == 4
     assert samples.keys == ("k0", "k1", "k2", "k3")
     assert list(samples.columns["colour"]) == ["k0", "k1", "k2", "k3"]
@@ -98,7 +97,7 @@ def test_without_records_every_sample_is_a_group():
 @pytest.mark.parametrize("others", [[1, 0, 2, 3], [0, 1, 2]])
 def test_collect_refuses_records_of_other_samples(others):
     with pytest.raises(DataError, match="same samples in the same order"):
-        collect(batches([0, 1, 2, 3]), task(), [Record("k", target) for target in others])
+        collect(batches([0, 1, 2, 3]), task(), [record("k", target) for target in others])
 
 
 def test_nothing_to_evaluate_is_an_error():

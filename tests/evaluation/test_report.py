@@ -214,7 +214,7 @@ def test_pictures_of_an_older_evaluation_go(run, tmp_path):
 
 def test_missing_provenance_is_said(run):
     _, metrics, _ = run
-    assert "No provenance was recorded" in Page(render_report(metrics, {}, provenance={})).text
+    assert "No provenance was recorded" in Page(render_report({**metrics, "provenance": {}}, {})).text
 
 
 def test_a_report_needs_metrics(tmp_path):

@@ -47,5 +47,5 @@ def test_maps_stay_a_map_and_neighbours_mix():
     "grids", [{"camera": (4, 6), "radar": (3, 8)}, {"camera": (4, 6), "radar": None}, {"a": (6, 4), "b": (4, 6)}]
 )
 def test_maps_of_other_sizes_and_no_maps_are_refused(grids: dict[str, tuple[int, int] | None]):
-    with pytest.raises(ConfigError, match=r"stacks maps of one size \(rows, columns\), got .*Give the radar the form"):
+    with pytest.raises(ConfigError, match=r"stacks maps of one size \(rows, columns\), got .*Set the radar's form to"):
         _model(grids)

@@ -130,7 +130,7 @@ def test_the_extra_outputs_are_those_without_the_other_modalities():
         assert not np.allclose(found[name], moved[name])
     believed = np.repeat(found["distances"][:, :, :1], 1 + HEADS, -1)
     np.testing.assert_array_equal(found["distances_alone"], believed)
-    with pytest.raises(ConfigError, match="alone: expected one layer with it, got layers: 2"):
+    with pytest.raises(ConfigError, match="alone: expected layers: 1, got layers: 2"):
         _model(alone=True, layers=2)
 
 

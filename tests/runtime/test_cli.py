@@ -69,11 +69,11 @@ def test_predict(run: Callable[..., tuple[int, str, str]], exported: Path, image
     assert "edge/tiny.float32.tflite" in err
     status, out, err = run("predict", exported, "--text", "what?")
     assert (status, out.split()[0]) == (0, "label:")
-    assert "answered without image" in err
+    assert "predicted without image" in err
     # Options may stand before the bundle, and the newest version is taken.
     status, out, err = run("predict", "--text=what?", exported.parent, "--precision", "float16")
     assert status == 0
-    assert "has version 1 as its newest" in err
+    assert "using version 1, the newest one" in err
     assert "float16" in err
 
 
@@ -167,7 +167,7 @@ def test_selftest(run: Callable[..., tuple[int, str, str]], exported: Path, edit
     assert json.loads(out)["passed"] is True
     status, out, _ = run("selftest", exported, "--strict")
     assert status == 1
-    assert "not proven here: empty_text" in out
+    assert "not checked here: empty_text" in out
     folder = edit("onnx", "float32", tolerance=0.0).folder
     status, out, _ = run("selftest", folder)
     assert status == 1

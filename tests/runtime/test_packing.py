@@ -222,7 +222,7 @@ def test_parts_and_formats(folder: Path, tmp_path: Path, capsys: pytest.CaptureF
     out.mkdir()
     assert main(["pack", str(folder), "--out", str(out), "--formats", "tflite", "--include", "rejected"]) == 0
     said = capsys.readouterr()
-    assert "left out, unless asked for with --include: saved_model" in said.out
+    assert "left out (add with --include): saved_model" in said.out
     assert "no MODEL_CARD.md" in said.err
     path = out / "tiny-1.mmk"
     names = zipfile.ZipFile(path).namelist()

@@ -100,7 +100,7 @@ def test_inputs_other_than_the_manifests_are_refused(folder: Path, edit: Callabl
     value["modalities"][0]["height"] = 24
     path.write_text(json.dumps(value))
     bundle = Bundle.open(folder)
-    with pytest.raises(BundleError, match=r"does not fit the manifest: input image: expected .*24.* got .*16"):
+    with pytest.raises(BundleError, match=r"does not match the manifest: input image: expected .*24.* got .*16"):
         open_runner(bundle, entry(bundle, "tflite", "float32"))
 
 

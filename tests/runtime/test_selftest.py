@@ -187,7 +187,7 @@ def test_a_changed_decision_fails_though_every_difference_is_allowed(folder: Pat
     regolden(folder, other)
     result = selftest(edit("tflite", "float16", tolerance=2.0))
     by_name = {f"{file.format} {file.precision}": file for file in result.files}
-    assert by_name["tflite float16"].reason == "decides differently on 1 of 13 golden samples, in scenario all"
+    assert by_name["tflite float16"].reason == "the decision changed on 1 of 13 golden samples, in scenario all"
     assert by_name["tflite float16"].failed_scenarios == ("all",)
     # What differed when the file was exported is not held against the device.
     known = selftest(edit("tflite", "float16", tolerance=2.0, flipped=[3]))
@@ -253,7 +253,7 @@ def test_an_engine_that_stops_is_the_fault_of_its_file_alone(bundle: Bundle, mon
     monkeypatch.setattr(runners()["tflite"], "_run", stop)
     result = selftest(bundle)
     assert [file.verdict for file in result.files] == ["failed", "failed", "passed", "rejected"]
-    assert "LiteRT stopped at these inputs: gather index out of bounds" in result.files[0].reason
+    assert "LiteRT failed on these inputs: gather index out of bounds" in result.files[0].reason
 
 
 def test_a_missing_modality_that_counts_as_present_fails(bundle: Bundle, monkeypatch: pytest.MonkeyPatch):

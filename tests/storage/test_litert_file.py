@@ -52,5 +52,5 @@ def test_a_runtime_that_refuses_a_file_names_the_version_that_it_needs(file, mon
 
     monkeypatch.setattr(litert, "Interpreter", refuse)
     needed = needed_runtime(file.read_bytes())
-    with pytest.raises(BundleError, match=f"needs the operations of TensorFlow Lite {needed} or newer; this is ai"):
+    with pytest.raises(BundleError, match=f"needs TensorFlow Lite {needed} or newer; installed is ai"):
         Runner(file).activate()

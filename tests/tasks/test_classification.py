@@ -13,7 +13,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from mmkeras.core.errors import ConfigError
 from mmkeras.modalities import Facts
-from mmkeras.tasks.classification.head import ClassificationLoss, weights
+from mmkeras.tasks.classification.head import ClassificationLoss, losses
 from mmkeras.tasks.classification.spec import Config, Spec
 from tests.tasks.helpers import head_model, task
 
@@ -97,17 +97,18 @@ def test_class_weights():
 
 
 def test_weights_by_label_and_balanced():
-    spec, config = task("classification", class_weights={"red": 3.0})
-    np.testing.assert_array_equal(weights(spec, config, None), [1, 3, 1])
-    assert weights(*task("classification"), None) is None
-    balanced = task("classification", class_weights="balanced")
+    def weights(counts=None, **options):
+        return losses(*task("classification", **options), counts)["probabilities"].class_weights
+
+    assert weights(class_weights={"red": 3.0}) == [1, 3, 1]
+    assert weights() is None
     counts = {"no": 1, "red": 2, "yes": 5}
     written = np.repeat(list(counts), list(counts.values()))
     expected = compute_class_weight("balanced", classes=np.array(list(counts)), y=written)
-    assert weights(*balanced, counts) == pytest.approx(expected)
-    assert weights(*balanced, {"no": 1, "red": 3}) == pytest.approx(np.array([2, 2 / 3, 1]))
+    assert weights(counts, class_weights="balanced") == pytest.approx(expected)
+    assert weights({"no": 1, "red": 3}, class_weights="balanced") == pytest.approx([2, 2 / 3, 1])
     with pytest.raises(ConfigError, match="needs the class counts"):
-        weights(*balanced, None)
+        weights(class_weights="balanced")
 
 
 @pytest.mark.parametrize("margin", [5.0, 20.0, 60.0])

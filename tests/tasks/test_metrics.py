@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from mmkeras.tasks._metrics import RankedPrecision, mean_of_known, r2, ratio
+from mmkeras.tasks._metrics import RankedPrecision, mean_of_known, r2, ratio, weighted_rows
 from mmkeras.tasks.multilabel.spec import Spec as Multilabel
 
 
@@ -71,3 +71,11 @@ def test_r2_of_a_resample_whose_targets_are_all_alike(error, expected, kind):
     each = np.full(50, error**2, kind), target, target**2
     squares, first, second = (np.asarray(weights @ row, np.float64) for row in each)
     assert r2(squares, first, second, np.asarray(weights.sum(), np.float64)) == expected
+
+
+def test_whole_weights_repeat_rows_and_other_weights_stay():
+    sample = np.array([0, 0, 1, 2])
+    rows, share = weighted_rows(sample, np.array([2.0, 0.0, 1.0]))
+    assert (rows.tolist(), share.tolist()) == ([0, 0, 1, 1, 3], [1.0] * 5)
+    rows, share = weighted_rows(sample, np.array([0.5, 0.0, 1.0]))
+    assert (rows.tolist(), share.tolist()) == ([0, 1, 3], [0.5, 0.5, 1.0])

@@ -42,7 +42,7 @@ def test_targets_that_cannot_be_standardised():
 
 
 def test_training_without_mean_and_spread_is_refused():
-    with pytest.raises(ConfigError, match="mean and std of the training targets are not known"):
+    with pytest.raises(ConfigError, match="mean and std: expected those of the training targets"):
         losses(Config().spec(), Config())
 
 

@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw
 from mmkeras.core.errors import DataError
 from mmkeras.driving.stream.detector import BundleDetector
 from mmkeras.driving.stream.messages import Answer
-from mmkeras.tasks.detection.picture import beside, birds_eye, camera_picture
+from mmkeras.tasks.detection.birds_eye import birds_eye
+from mmkeras.tasks.detection.picture import beside, camera_picture
 
 __all__ = ["annotated", "has_mp4", "write_video"]
 
@@ -42,8 +43,8 @@ def annotated(answer: Answer, detector: BundleDetector, start: int) -> np.ndarra
     left = camera_picture(
         image, answer.detections, points=answer.points, camera=camera, camera_pose=answer.pose, scale=scale, title=title
     )
-    size = max(left.shape[0] - 52, 240)
-    right = birds_eye(answer.detections, points=answer.points, camera_pose=answer.pose, camera=camera, size=size)
+    height = max(left.shape[0] - 26, 266)
+    right = birds_eye(answer.detections, points=answer.points, camera=camera, camera_pose=answer.pose, height=height)
     return beside(left, right)
 
 

@@ -1,4 +1,4 @@
-"""Pictures for the report and TensorBoard: functions that return a matplotlib figure."""
+"""Matplotlib figures for the report and TensorBoard."""
 
 from mmkeras.evaluation.pictures.ablation import ablation_figure, slices_figure
 from mmkeras.evaluation.pictures.attention import attention_figure

@@ -1,4 +1,4 @@
-"""What each modality is worth, and where the model is weakest."""
+"""Figures of the ablation and of the weakest slices."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ from mmkeras.evaluation.pictures.style import (
     shorten,
     styled,
 )
+from mmkeras.evaluation.slices import worst_slices
 from mmkeras.evaluation.words import is_share, number, title
 
 __all__ = ["ablation_figure", "slices_figure"]
 
+_SLICES = 16
 
-@styled
+
+@styled()
 def ablation_figure(ablation: Mapping[str, Any], whole: Mapping[str, Any], metric: str) -> Figure:
-    """Draw the primary metric of the whole model beside its ablations, with intervals.
+    """Draw a metric of the whole model beside its ablations, with intervals.
 
     Args:
         ablation: the ``ablation`` object of ``metrics.json``.
@@ -42,7 +45,7 @@ def ablation_figure(ablation: Mapping[str, Any], whole: Mapping[str, Any], metri
         ("shuffled", "{} of other samples", GREY),
     ):
         members = ablation.get(group, {})
-        # With two modalities the other is missing where one is removed; with one modality, nothing else is missing.
+        # With two modalities, "left alone" is "without right"; with one modality, it is the whole model.
         if group == "alone" and len(members) <= 2:
             continue
         for name, entry in members.items():
@@ -53,7 +56,7 @@ def ablation_figure(ablation: Mapping[str, Any], whole: Mapping[str, Any], metri
     axes = figure.add_subplot()
     _bars(axes, rows, metric)
     note = "The same model on the same samples with its inputs changed. Whiskers are the intervals."
-    heading(figure, "What each modality is worth", note)
+    heading(figure, "Value of each modality", note)
     return figure
 
 
@@ -85,13 +88,9 @@ def _bars(axes: Axes, rows: list[tuple[str, Mapping[str, Any], str]], metric: st
     axes.set_xlabel(f"{title(metric)} (%)" if is_share(metric) else title(metric))
 
 
-@styled
+@styled()
 def slices_figure(
-    slices: Mapping[str, Mapping[str, Any]],
-    whole: Mapping[str, Any],
-    metric: str,
-    sign: int = 1,
-    limit: int = 16,
+    slices: Mapping[str, Mapping[str, Any]], whole: Mapping[str, Any], metric: str, sign: int = 1
 ) -> Figure:
     """Draw the weakest slices over all columns, with intervals and the overall value as a line.
 
@@ -99,17 +98,10 @@ def slices_figure(
         slices: the ``slices`` object of ``metrics.json``.
         whole: the interval of the metric on all samples.
         metric: name of the metric.
-        sign: -1 where less is better.
-        limit: slices shown.
+        sign: -1 if less is better.
     """
-    rows = [
-        (f"{column} = {value}", entry)
-        for column, values in slices.items()
-        for value, entry in values.items()
-        if entry[metric]["value"] is not None
-    ]
-    rows.sort(key=lambda row: (row[1]["few"], sign * row[1][metric]["value"]))
-    shown = rows[:limit]
+    rows = worst_slices(slices, metric, sign)
+    shown = rows[:_SLICES]
     scale = 100 if is_share(metric) else 1
     figure = new_figure(6.2, 1.6 + 0.29 * len(shown))
     axes = figure.add_subplot()
@@ -135,7 +127,7 @@ def slices_figure(
     axes.set_ylim(-0.8, len(shown) - 0.2)
     axes.grid(axis="x", color=LIGHT, linewidth=0.6)
     axes.set_xlabel(f"{title(metric)} (%)" if is_share(metric) else title(metric))
-    note = "In brackets the samples; dashed, all samples together. Orange diamonds are worse than the whole "
-    note += "by more than their interval; hollow grey circles have too few samples to tell."
-    heading(figure, f"Weakest of {len(rows)} slices" if len(rows) > limit else "Slices, weakest first", note)
+    note = "In brackets the samples; dashed, all samples together. Orange diamonds are worse than all samples "
+    note += "by more than their interval; hollow grey circles have too few samples."
+    heading(figure, f"Weakest of {len(rows)} slices" if len(rows) > _SLICES else "Slices, weakest first", note)
     return figure

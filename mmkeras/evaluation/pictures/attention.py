@@ -1,4 +1,4 @@
-"""Where the model looks: attention over the image."""
+"""Figures of attention over the image."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _HEADS = 8
 def attention_heat(
     scores: np.ndarray, grid: tuple[int, int], size: tuple[int, int], query: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lay one query token's attention over the picture.
+    """Return the attention of one query token over the picture.
 
     Args:
-        scores: (heads, query tokens, image tokens), image tokens row by row; further tokens after ``h * w``
-            (a null token) are left out.
+        scores: (heads, query tokens, image tokens), image tokens row by row; tokens after the first ``h * w`` (a null
+            token) are left out.
         grid: image tokens as (h, w).
         size: height and width of the picture in pixels.
-        query: which query token looks; 0 is ``[CLS]``.
+        query: the query token; 0 is ``[CLS]``.
 
     Returns:
-        Mean over the heads, float (H, W), smoothly enlarged to the picture; and every head, (heads, h, w).
+        Mean over the heads, float (H, W), interpolated to the size of the picture; and every head, (heads, h, w).
 
     Raises:
-        DataError: the scores have another number of axes or too few tokens for the grid.
+        DataError: the scores have another number of axes, or too few tokens for the grid.
     """
     if scores.ndim != 3 or scores.shape[2] < grid[0] * grid[1] or query >= scores.shape[1]:
         raise DataError(
@@ -46,7 +46,7 @@ def attention_heat(
     return np.stack([np.interp(rows, np.arange(grid[0]), column) for column in wide.T], axis=1), heads
 
 
-@styled
+@styled()
 def attention_figure(
     image: np.ndarray,
     scores: np.ndarray,
@@ -54,25 +54,21 @@ def attention_figure(
     *,
     question: str = "",
     note: str = "",
-    query: int = 0,
-    max_heads: int = _HEADS,
 ) -> Figure:
-    """Draw the picture, the attention over it (mean of the heads), and each head.
+    """Draw the picture, the attention of the first query token over it (mean of the heads), and up to eight heads.
 
     Args:
         image: uint8 (H, W, 3).
         scores: (heads, query tokens, image tokens), see `attention_heat`.
         grid: image tokens as (h, w).
-        question: the text that looks at the picture; becomes the title.
+        question: the text that queries the picture; the title.
         note: further explanation, for example the answer.
-        query: which query token looks; 0 is ``[CLS]``.
-        max_heads: heads drawn one by one; 0 for none.
 
     Raises:
         DataError: the scores do not fit the grid.
     """
-    heat, heads = attention_heat(scores, grid, image.shape[:2], query)
-    shown = heads[:max_heads]
+    heat, heads = attention_heat(scores, grid, image.shape[:2])
+    shown = heads[:_HEADS]
     each = (len(shown) > 1) + (len(shown) > 4)
     figure = new_figure(6.0, 3.6 + 1.75 * each)
     layout = figure.add_gridspec(1 + each, 8, height_ratios=[2.0] + [1.1] * each)
@@ -80,12 +76,12 @@ def attention_figure(
     for axes in (left, right):
         axes.imshow(image, interpolation="nearest")
         bare(axes)
-    left.set_title("what the model gets")
+    left.set_title("input picture")
     grey = np.repeat(image.mean(2, keepdims=True), 3, 2).astype(np.uint8)
     right.imshow(grey, interpolation="nearest", alpha=0.75)
     total = heads.sum((1, 2)).mean()
     drawn = right.imshow(heat, cmap="inferno", alpha=0.62, vmin=0, vmax=float(heat.max()) or 1.0)
-    right.set_title("where it looks (mean of heads)")
+    right.set_title("attention (mean of heads)")
     bar = figure.colorbar(drawn, ax=right, fraction=0.05, pad=0.02)
     bar.set_label("attention per token", fontsize=8)
     bar.ax.tick_params(labelsize=7)

@@ -1,4 +1,4 @@
-"""Whether confidence means what it says."""
+"""Figures of calibration and residuals."""
 
 from __future__ import annotations
 
@@ -10,20 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmkeras.core.rounding import percent
-from mmkeras.evaluation.pictures.style import BLUE, GREY, LIGHT, ORANGE, heading, new_figure, shorten, styled
+from mmkeras.evaluation.pictures.style import BLUE, GREY, INK, LIGHT, ORANGE, heading, new_figure, shorten, styled
 
 __all__ = ["calibration_figure"]
 
 _PANELS = 6
 
 
-@styled
+@styled()
 def calibration_figure(calibration: Mapping[str, Any]) -> Figure:
-    """Draw a reliability diagram, one per label, or residuals, by the kind of ``calibration``.
-
-    Args:
-        calibration: from ``mmkeras.evaluation.calibration``.
-    """
+    """Draw a reliability diagram, one per label, or residuals, from a result of `mmkeras.evaluation.calibration`."""
     if calibration["kind"] == "residuals":
         return _residuals(calibration["numbers"])
     if calibration["kind"] == "per_label":
@@ -48,9 +44,8 @@ def calibration_figure(calibration: Mapping[str, Any]) -> Figure:
     heading(
         figure,
         f"Calibration: expected error {percent(calibration['ece'])} points",
-        "In each range of confidence, how often the answer is right. On the dashed line, 80 % sure means "
-        "right in "
-        "80 % of the cases; below it the model is too sure of itself.",
+        "The share of right answers in each range of confidence. On the dashed line, a confidence of 80 % is right "
+        "in 80 % of the cases; below it the confidence is too high.",
     )
     return figure
 
@@ -74,7 +69,7 @@ def _reliability(axes: Axes, bins: list[dict[str, Any]]) -> None:
         linewidth=0.8,
         label="gap to the confidence",
     )
-    axes.plot([0, 1], [0, 1], color="#1F2933", linewidth=1, linestyle="--", label="perfect")
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle="--", label="perfect")
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.03)
     axes.set_axisbelow(True)
@@ -111,7 +106,7 @@ def _residuals(numbers: Mapping[str, Mapping[str, Any]]) -> Figure:
     for axes, (name, entry) in zip(grid.ravel(), shown, strict=False):
         low, high = entry["quantiles"]["0.05"], entry["quantiles"]["0.95"]
         axes.axhspan(low, high, color=LIGHT, alpha=0.6, label="90 % of samples")
-        axes.axhline(0, color="#1F2933", linewidth=0.8)
+        axes.axhline(0, color=INK, linewidth=0.8)
         axes.axhline(entry["mean"], color=ORANGE, linestyle="--", linewidth=1.2, label="mean")
         axes.scatter(entry["truth"], entry["residual"], s=8, color=BLUE, alpha=0.4, linewidths=0)
         unit = f" ({entry['unit']})" if entry["unit"] else ""
@@ -119,7 +114,6 @@ def _residuals(numbers: Mapping[str, Mapping[str, Any]]) -> Figure:
         axes.set_ylabel(f"predicted - true{unit}")
     handles, words = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, words, loc="outside lower right", ncols=2)
-    note = "The error of each prediction over the true value. "
-    note += "A slope or a shift off zero is a systematic error."
+    note = "The error of each prediction over the true value. A slope or an offset from zero is a systematic error."
     heading(figure, "Residuals", note)
     return figure

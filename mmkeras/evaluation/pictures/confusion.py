@@ -1,4 +1,4 @@
-"""What is taken for what."""
+"""Figures of confusions between labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from mmkeras.evaluation.pictures.style import BLUE, GREY, LIGHT, ORANGE, heading, new_figure, shorten, styled
+from mmkeras.evaluation.pictures.style import BLUE, GREY, INK, LIGHT, ORANGE, heading, new_figure, shorten, styled
 
 __all__ = ["MAX_CLASSES", "confusion_figure"]
 
@@ -19,23 +19,19 @@ MAX_CLASSES = 24
 _WITH_NUMBERS = 16
 
 
-@styled
+@styled()
 def confusion_figure(confusion: Mapping[str, Any]) -> Figure:
-    """Draw a confusion matrix, or hits, misses and false alarms per label.
-
-    Args:
-        confusion: from ``mmkeras.evaluation.classes.confusion``.
-    """
+    """Draw a result of `mmkeras.evaluation.classes.confusion`: a matrix, or hits, misses and false alarms per label."""
     if "per_label" in confusion:
         return _per_label(confusion["per_label"])
     labels = list(confusion["labels"])
     matrix = np.asarray(confusion["matrix"], np.int64)
-    note = "Rows are what is true, columns what the model says. Colour is the share of the row; "
+    note = "Rows are true labels, columns predicted labels. Colour is the share of the row; "
     note += "blue is right, orange is wrong."
     if len(labels) > MAX_CLASSES:
         wrong = matrix.sum(0) + matrix.sum(1) - 2 * matrix.diagonal()
         kept = np.sort(np.argsort(-wrong, kind="stable")[:MAX_CLASSES])
-        note += f" The {MAX_CLASSES} of {len(labels)} classes with the most errors."
+        note += f" Shown are the {MAX_CLASSES} of {len(labels)} classes with the most errors."
         labels, matrix = [labels[i] for i in kept], matrix[np.ix_(kept, kept)]
     return _matrix(labels, matrix, f"{np.sum(confusion['matrix'])} samples. {note}")
 
@@ -46,7 +42,7 @@ def _matrix(labels: list[str], matrix: np.ndarray, note: str) -> Figure:
     figure = new_figure(side + 0.8, side + 0.6)
     axes = figure.add_subplot()
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    # The square root lets a single error among hundreds be seen.
+    # The square root makes a single error among hundreds visible.
     norm = PowerNorm(0.5, 0, 1)
     diagonal = np.eye(size, dtype=bool)
     right = matplotlib.colormaps["Blues"](norm(shares) * 0.85)
@@ -72,7 +68,7 @@ def _matrix(labels: list[str], matrix: np.ndarray, note: str) -> Figure:
                 ha="center",
                 va="center",
                 fontsize=8,
-                color="white" if dark else "#1F2933",
+                color="white" if dark else INK,
             )
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
@@ -97,7 +93,7 @@ def _per_label(cells: Mapping[str, Mapping[str, int]]) -> Figure:
     axes.set_xlabel("samples")
     axes.tick_params(axis="y", length=0)
     figure.legend(loc="outside lower right", ncols=3)
-    note = "Per label: how often it is found, missed, and said where it is not. Labels with most errors first."
+    note = "How often each label is found, missed, and predicted by mistake. Labels with the most errors first."
     if len(cells) > MAX_CLASSES:
         note += f" {MAX_CLASSES} of {len(cells)} labels."
     heading(figure, "Found, missed and false alarms", note)

@@ -1,4 +1,4 @@
-"""Pictures that a task draws of its samples, one sample below the other."""
+"""A figure of samples that the task itself draws."""
 
 from __future__ import annotations
 
@@ -25,28 +25,21 @@ class Scene:
     """A line above them."""
 
 
-@styled
-def gallery_figure(scenes: Sequence[Scene], title: str, note: str = "") -> Figure:
-    """Draw samples below each other, as wide as the page.
-
-    Args:
-        scenes: the samples, at least one.
-        title: what they have in common.
-        note: explanation under the title.
-    """
+@styled()
+def gallery_figure(scenes: Sequence[Scene], title: str) -> Figure:
+    """Draw at least one sample, one below the other, as wide as the page."""
     rows = [
         (picture, scene.caption if place == 0 else "")
         for scene in scenes
         for place, picture in enumerate(scene.pictures)
     ]
-    ratios = [picture.shape[0] / picture.shape[1] for picture, _ in rows]
-    heights = [ratio + 0.035 for ratio in ratios]
-    figure = new_figure(_WIDTH, _WIDTH * sum(heights) + (0.85 if note else 0.45))
+    heights = [picture.shape[0] / picture.shape[1] + 0.035 for picture, _ in rows]
+    figure = new_figure(_WIDTH, _WIDTH * sum(heights) + 0.45)
     grid = figure.subplots(len(rows), 1, squeeze=False, height_ratios=heights)[:, 0]
     for axes, (picture, caption) in zip(grid, rows, strict=True):
         bare(axes)
         axes.imshow(picture, interpolation="antialiased")
         if caption:
             axes.set_title(shorten(caption, 110), fontsize=8, color=GREY, pad=3)
-    heading(figure, title, note)
+    heading(figure, title)
     return figure

@@ -1,4 +1,4 @@
-"""Real samples with what the model says and what is true."""
+"""A figure of samples with answers and truths."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ __all__ = ["Card", "samples_figure"]
 
 _WIDTH = 1.95
 _CHARACTERS = 24
+_COLUMNS = 3
 
 
 @dataclass(frozen=True)
@@ -35,32 +36,24 @@ class Card:
     images: tuple[np.ndarray, ...]
     """Pictures of its modalities, uint8 (H, W, 3)."""
     captions: tuple[str, ...]
-    """Its modalities that are text."""
+    """Its modalities in words."""
     truth: str
-    """What is true."""
     prediction: str
-    """What the model says, with its confidence where it has one."""
+    """The model's answer, with its confidence if it has one."""
     right: bool | None
-    """Whether both agree; ``None`` where that is no yes or no."""
+    """Whether answer and truth agree; ``None`` if answers are not right or wrong."""
 
 
-@styled
-def samples_figure(cards: Sequence[Card], title: str, note: str = "", columns: int = 3) -> Figure:
-    """Draw samples as a grid of cards; right and wrong differ in colour and in word.
-
-    Args:
-        cards: the samples, at least one.
-        title: what they have in common.
-        note: explanation under the title.
-        columns: cards beside each other.
-    """
-    columns = max(1, min(columns, len(cards)))
+@styled()
+def samples_figure(cards: Sequence[Card], title: str) -> Figure:
+    """Draw at least one sample in a grid of cards; right and wrong differ in colour and in word."""
+    columns = min(_COLUMNS, len(cards))
     rows = -(-len(cards) // columns)
     with_images = any(card.images for card in cards)
     with_text = any(card.captions for card in cards)
     height = (1.75 if with_images else 0.25) + (0.5 if with_text else 0.1) + 0.55
-    # Two cards wide at least, or the title does not fit.
-    figure = new_figure(max(_WIDTH * columns, 2 * _WIDTH) + 0.2, height * rows + (0.85 if note else 0.5))
+    # At least two cards wide, so that the title fits.
+    figure = new_figure(max(_WIDTH * columns, 2 * _WIDTH) + 0.2, height * rows + 0.5)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.ravel():
         bare(axes)
@@ -82,18 +75,13 @@ def samples_figure(cards: Sequence[Card], title: str, note: str = "", columns: i
         mark = "" if card.right is None else "✓ right: " if card.right else "✗ wrong: "
         said = shorten(mark + card.prediction, _CHARACTERS + 2)
         truth = shorten("true: " + card.truth, _CHARACTERS + 2)
-        axes.set_xlabel(
-            f"{said}\n{truth}",
-            fontsize=8.5,
-            color=colour if card.right is not None else INK,
-            loc="left",
-        )
-    heading(figure, title, note)
+        axes.set_xlabel(f"{said}\n{truth}", fontsize=8.5, color=INK if card.right is None else colour, loc="left")
+    heading(figure, title)
     return figure
 
 
 def _side_by_side(images: Sequence[np.ndarray]) -> np.ndarray:
-    """Join pictures to one of the first one's height, with a light seam."""
+    """Return pictures as one of the first one's height, with light seams."""
     if len(images) == 1:
         return images[0]
     height = images[0].shape[0]

@@ -1,14 +1,13 @@
-"""The look of all pictures, and figures as PNG or array."""
+"""The common look of all figures, and figures as PNG or array."""
 
 from __future__ import annotations
 
 import io
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -56,42 +55,29 @@ _STYLE: dict[str, Any] = {
     "text.color": INK,
     "legend.frameon": False,
     "legend.fontsize": 8.5,
-    # Questions and labels come from users: a dollar sign in them is no formula.
+    # Questions and labels come from users: a dollar sign in them does not start a formula.
     "text.parse_math": False,
 }
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
 
 @contextmanager
-def _look() -> Iterator[None]:
+def styled() -> Iterator[None]:
+    """Give figures their common look: a context manager, and a decorator of functions that draw."""
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
-        # Text in a script that the font lacks is drawn as boxes; that is no reason to fail.
+        # Text in a script that the font lacks is drawn as boxes, which is not an error.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         yield
 
 
-def styled(function: Callable[P, R]) -> Callable[P, R]:
-    """Run a drawing function in the house look."""
-
-    @wraps(function)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _look():
-            return function(*args, **kwargs)
-
-    return wrapper
-
-
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty white figure of a size in inches, without pyplot's global state."""
+    """Return an empty white figure, given its size in inches, without pyplot's global state."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
 def heading(figure: Figure, title: str, note: str = "") -> None:
-    """Put a bold title and a grey explanation over a figure, both from the left edge."""
+    """Add a bold title and a grey explanation above a figure, both left-aligned."""
     text = figure.suptitle(title if not note else f"{title}\n", x=0.01, ha="left", fontsize=11, fontweight="bold")
     if note:
         wrapped = textwrap.fill(note, int(figure.get_figwidth() * 15.5))
@@ -111,12 +97,12 @@ def bare(axes: Axes) -> None:
 
 
 def shorten(text: str, width: int) -> str:
-    """Cut a text to a number of characters, with an ellipsis."""
+    """Return a text of at most ``width`` characters, with an ellipsis if it was cut."""
     text = " ".join(str(text).split())
     return text if len(text) <= width else text[: width - 1].rstrip() + "…"
 
 
-@styled
+@styled()
 def figure_to_png(figure: Figure) -> bytes:
     """Return the figure as PNG bytes."""
     buffer = io.BytesIO()
@@ -124,7 +110,7 @@ def figure_to_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-@styled
+@styled()
 def figure_to_array(figure: Figure) -> np.ndarray:
     """Return the figure as pixels, uint8 (height, width, 3)."""
     canvas = FigureCanvasAgg(figure)

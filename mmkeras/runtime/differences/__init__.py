@@ -1,1 +1,1 @@
-"""``mmkeras diff``: what changed from one bundle to another."""
+"""``mmkeras diff``: the changes from one bundle to another."""

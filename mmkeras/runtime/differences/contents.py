@@ -1,8 +1,8 @@
 """Contents of an exported file: operators, and bytes of weights by type and by part of the model.
 
-The part follows from the names that Keras gives its layers and that the converters keep: ``<modality>_branch`` and
+The part follows from the names of the Keras layers, which the converters keep: ``<modality>_branch`` and
 ``<modality>_null_token`` belong to a modality, ``fusion_...`` to the fusion and ``head_...`` to the head. Other names,
-above all shared constants, count as ``other``.
+most of them shared constants, count as ``other``.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def keras_layer(name: str) -> str:
     """Return the path of the Keras layer in the name of a node or tensor, or an empty text.
 
     The converter keeps TensorFlow's scopes: ``mmkeras_1/text_branch_1/key_1/MatMul`` is the layer ``text_branch/key``.
-    The number behind every scope counts the calls of the model; the first scope gives that number. A node that the
-    converter added itself has no scope.
+    Every scope ends with the number of the model's call, as the first scope does. A node that the converter added has
+    no scope.
     """
     scopes = name.split("/")[:-1]
     if not scopes:
@@ -31,7 +31,7 @@ def keras_layer(name: str) -> str:
     suffix = counted.group() if counted else ""
     layers = []
     for scope in scopes[1:]:
-        # An operation inside a layer is written like a class.
+        # The name of an operation inside a layer begins with a capital letter.
         if scope in _INNER or not scope[:1].islower():
             break
         layers.append(scope[: -len(suffix)] if suffix and scope.endswith(suffix) else scope)
@@ -51,7 +51,7 @@ _PART = re.compile(r"(?:^|[/;])(?:(\w+?)_(?:branch|null_token)|(fusion|head)_)")
 
 @dataclass
 class Contents:
-    """The make-up of one file."""
+    """Operators and weights of one file."""
 
     operators: Counter[str] = field(default_factory=Counter)
     """Occurrences of each operator."""

@@ -1,6 +1,6 @@
-"""Reads operators and initializers of an ONNX file from its protocol buffers.
+"""Reads operators and initializers of an ONNX file without the package onnx.
 
-Source: https://protobuf.dev/programming-guides/encoding/ and onnx.proto3. The package onnx is not needed.
+Source: https://protobuf.dev/programming-guides/encoding/ and onnx.proto3.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["read_onnx"]
 
 _GRAPH = 7
 _NODE, _INITIALIZER = 1, 5
-_OUTPUT, _NODE_NAME, _OP_TYPE, _DOMAIN, _ATTRIBUTE = 2, 3, 4, 7, 5
+_OUTPUT, _OP_TYPE, _DOMAIN, _ATTRIBUTE = 2, 4, 7, 5
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS = 5, 6, 11
 _DATA_TYPE, _NAME = 2, 8
 # float_data, int32_data, string_data, int64_data, raw_data, double_data, uint64_data
@@ -27,7 +27,7 @@ Value = int | memoryview
 
 
 def read_onnx(data: bytes) -> Contents:
-    """Return the contents of an ONNX file, with the bodies of loops and branches.
+    """Return the contents of an ONNX file, the bodies of loops and branches included.
 
     Raises:
         ValueError: not an ONNX file, or truncated.
@@ -36,13 +36,12 @@ def read_onnx(data: bytes) -> Contents:
     graphs = [value for number, value in _fields(memoryview(data)) if number == _GRAPH and not isinstance(value, int)]
     if len(graphs) != 1:
         raise ValueError(f"expected one graph, got {len(graphs)}")
-    todo = graphs
-    while todo:
-        for number, value in _fields(todo.pop()):
+    while graphs:
+        for number, value in _fields(graphs.pop()):
             if isinstance(value, int):
                 continue
             if number == _NODE:
-                todo += _add_node(contents, value)
+                graphs += _add_node(contents, value)
             elif number == _INITIALIZER:
                 _add_tensor(contents, value, "")
     if not contents.operators:
@@ -53,9 +52,8 @@ def read_onnx(data: bytes) -> Contents:
 def _add_node(contents: Contents, node: memoryview) -> list[memoryview]:
     """Count a node and return the graphs in its attributes."""
     fields = [(number, value) for number, value in _fields(node) if not isinstance(value, int)]
-    texts = {number: _text(value) for number, value in fields if number in (_OUTPUT, _NODE_NAME, _OP_TYPE, _DOMAIN)}
-    domain = texts.get(_DOMAIN, "")
-    kind = texts.get(_OP_TYPE, "")
+    texts = {number: _text(value) for number, value in fields if number in (_OUTPUT, _OP_TYPE, _DOMAIN)}
+    domain, kind = texts.get(_DOMAIN, ""), texts.get(_OP_TYPE, "")
     contents.operators[f"{domain}.{kind}" if domain not in ("", "ai.onnx") else kind] += 1
     graphs = []
     for number, attribute in fields:
@@ -88,7 +86,7 @@ def _text(value: memoryview) -> str:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, Value]]:
-    """Yield number and value of every field; what is neither a whole number nor bytes is passed over."""
+    """Yield number and value of every field that holds an integer or bytes; other fields are skipped."""
     place = 0
     while place < len(message):
         key, place = _varint(message, place)
@@ -105,7 +103,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, Value]]:
         elif wire in (1, 5):
             place += 8 if wire == 1 else 4
         else:
-            raise ValueError(f"a field has the unknown form {wire}")
+            raise ValueError(f"a field has the unknown wire type {wire}")
 
 
 def _varint(message: memoryview, place: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Reads what exported files are made of, from the files themselves and without an engine."""
+"""Reads the contents of exported files without an engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ READERS: dict[str, Callable[[bytes], Contents]] = {"tflite": read_tflite, "onnx"
 
 
 def read_contents(path: Path, format: str) -> Contents | None:
-    """Read a file's contents; None for a format without a reader.
+    """Return a file's contents; None for a format without a reader.
 
     Raises:
         DataError: the file is not of its format, or truncated.

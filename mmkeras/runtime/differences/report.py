@@ -1,4 +1,4 @@
-"""The tables of ``mmkeras diff``."""
+"""``mmkeras diff``: the tables, the summary and the command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmkeras.core.terminal import say, say_json, show_progress
 from mmkeras.runtime.benchmark import benchmark
 from mmkeras.runtime.differences.compare import compare
 from mmkeras.runtime.grid import Cell, Grid
-from mmkeras.runtime.runner import runners
+from mmkeras.runtime.predictor import why_not_run
 
 __all__ = ["add_options", "diff", "diff_tables", "summary"]
 
@@ -24,17 +24,20 @@ _LONGEST = 60
 
 def diff_tables(value: Mapping[str, Any]) -> list[Grid]:
     """Return the changes found by `compare` as tables; empty tables are left out."""
-    tables = [_files(value), _metrics(value), _numbers("Keras metric by scenario", "scenario", value["scenarios"])]
+    scenarios = _changes("Keras metric by scenario", "scenario", value["scenarios"], "{:.4f}", _difference)
+    tables = [_files(value), _metrics(value), scenarios]
     for name, file in value["files"].items():
-        tables.append(_bytes(f"{name}: bytes of weights by part of the model", "part", file["parts"]))
-        tables.append(_bytes(f"{name}: bytes of weights by type", "type", file["types"]))
-        tables.append(_counts(f"{name}: operators", file["operators"]))
-    for title, key in (
-        ("Inputs, outputs and preprocessing", "interface"),
-        ("Data", "data"),
-        ("Settings", "settings"),
-        ("Packages", "packages"),
-    ):
+        for key, what, by in (("parts", "part", "part of the model"), ("types", "type", "type")):
+            title = f"{name}: bytes of weights by {by}"
+            differs = any(pair[0] != pair[1] for pair in file[key].values())
+            sizes = sorted(file[key].items(), key=lambda item: -max(number or 0 for number in item[1]))
+            tables.append(_changes(title, what, dict(sizes) if differs else {}, "{:,}", _ratio))
+        operators = Grid(f"{name}: operators", ("operator", "first", "second"), right=("first", "second"))
+        for kind, pair in sorted(file["operators"].items()):
+            operators.add(kind, *(str(count or 0) for count in pair))
+        tables.append(operators)
+    for key in ("interface", "data", "settings", "packages"):
+        title = "Inputs, outputs and preprocessing" if key == "interface" else key.capitalize()
         grid = Grid(title, ("what", "first", "second"))
         for name, pair in value[key].items():
             grid.add(name, *map(_short, pair))
@@ -43,7 +46,7 @@ def diff_tables(value: Mapping[str, Any]) -> list[Grid]:
 
 
 def summary(value: Mapping[str, Any]) -> list[str]:
-    """Return the answer in sentences."""
+    """Return what `compare` found as lines of text."""
     states = [file["state"] for file in value["files"].values()]
     counts = ", ".join(f"{states.count(state)} {state}" for state in _STYLES if state in states)
     lines = [f"files: {counts or 'none'}"]
@@ -53,7 +56,7 @@ def summary(value: Mapping[str, Any]) -> list[str]:
     if value["interface"]:
         lines.append("A program that uses the first may not work with the second: inputs, outputs or labels changed.")
     if not any(time is not None for file in value["files"].values() for time in file["p50_ms"]):
-        lines.append("latency: not measured; --measure times both here")
+        lines.append("latency: not measured; --measure times both bundles on this machine")
     notices = {str(value[side]["notice"]) for side in ("first", "second") if value[side]["notice"]}
     return [*lines, *sorted(notices)]
 
@@ -62,6 +65,7 @@ def _files(value: Mapping[str, Any]) -> Grid:
     titles = [f"{value[side]['place']} (version {value[side]['version']})" for side in ("first", "second")]
     columns = ("file", "state", "bytes", "change", "metric", "flips", "max diff", "worst scenario", "p50 ms", "verdict")
     grid = Grid(f"From {titles[0]} to {titles[1]}", columns, right=columns[2:7])
+    verdicts = {None: None, True: "accepted", False: "rejected"}
     for name, file in value["files"].items():
         grid.add(
             name,
@@ -73,13 +77,9 @@ def _files(value: Mapping[str, Any]) -> Grid:
             _pair(file["max_abs_diff"], "{:.2g}"),
             _pair(file["worst_scenario"], "{}"),
             _pair(file["p50_ms"], "{:.3f}"),
-            _pair([_verdict(accepted) for accepted in file["accepted"]], "{}"),
+            _pair([verdicts[accepted] for accepted in file["accepted"]], "{}"),
         )
     return grid
-
-
-def _verdict(accepted: bool | None) -> str | None:
-    return None if accepted is None else "accepted" if accepted else "rejected"
 
 
 def _metrics(value: Mapping[str, Any]) -> Grid:
@@ -94,31 +94,19 @@ def _metrics(value: Mapping[str, Any]) -> Grid:
             for number, low, high in zip(metric["value"], metric["low"], metric["high"], strict=True)
         ]
         apart = metric["intervals_apart"]
-        said = "not measured" if apart is None else "apart" if apart else "overlap"
-        grid.add(name, *shown, _change(metric["value"], "{:+.4f}"), said)
+        grid.add(
+            name,
+            *shown,
+            _difference(metric["value"]),
+            "not measured" if apart is None else "apart" if apart else "overlap",
+        )
     return grid
 
 
-def _numbers(title: str, what: str, pairs: Mapping[str, Any]) -> Grid:
+def _changes(title: str, what: str, pairs: Mapping[str, Any], form: str, change: Callable[[list[Any]], str]) -> Grid:
     grid = Grid(title, (what, "first", "second", "change"), right=("first", "second", "change"))
     for name, pair in pairs.items():
-        grid.add(name, *(_number(number, "{:.4f}") for number in pair), _change(pair, "{:+.4f}"))
-    return grid
-
-
-def _bytes(title: str, what: str, pairs: Mapping[str, Any]) -> Grid:
-    """Return sizes, with a row for each only where one differs."""
-    grid = Grid(title, (what, "first", "second", "change"), right=("first", "second", "change"))
-    if any(pair[0] != pair[1] for pair in pairs.values()):
-        for name, pair in sorted(pairs.items(), key=lambda item: -max(number or 0 for number in item[1])):
-            grid.add(name, *(_number(number, "{:,}") for number in pair), _ratio(pair))
-    return grid
-
-
-def _counts(title: str, pairs: Mapping[str, Any]) -> Grid:
-    grid = Grid(title, ("operator", "first", "second"), right=("first", "second"))
-    for name, pair in sorted(pairs.items()):
-        grid.add(name, *(str(number or 0) for number in pair))
+        grid.add(name, *(_number(number, form) for number in pair), change(pair))
     return grid
 
 
@@ -132,8 +120,8 @@ def _pair(pair: list[Any], form: str) -> str:
     return shown[0] if shown[0] == shown[1] else " -> ".join(shown)
 
 
-def _change(pair: list[Any], form: str) -> str:
-    return "" if None in pair else form.format(pair[1] - pair[0])
+def _difference(pair: list[Any]) -> str:
+    return "" if None in pair else f"{pair[1] - pair[0]:+.4f}"
 
 
 def _ratio(pair: list[Any]) -> str:
@@ -149,18 +137,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options to a parser."""
     add = parser.add_argument
     add("other", metavar="OTHER", help="the bundle to compare with, a folder or a packed bundle")
-    add("--measure", action="store_true", help="time the files of both here, one after the other")
+    add("--measure", action="store_true", help="time the files of both bundles on this machine")
     add("--runs", type=int, default=200, metavar="N", help="timed inferences per file with --measure (default: 200)")
 
 
-def diff(bundle: Bundle, options: argparse.Namespace, progress: Callable[[str], None] = show_progress) -> int:
-    """Compare and print; the status is 0 whether or not something changed."""
+def diff(bundle: Bundle, options: argparse.Namespace) -> int:
+    """Compare two bundles and print the changes; the status is 0 with and without changes."""
     if options.runs < 1:
         raise ConfigError(f"--runs: expected at least 1, got {options.runs}")
     with Bundle.open(options.other, options.key) as other:
-        times = None
-        if options.measure:
-            times = _measure(bundle, options, progress), _measure(other, options, progress)
+        times = (_measure(bundle, options), _measure(other, options)) if options.measure else None
         value = compare(bundle, other, times)
     if options.json:
         say_json(value, indent=2)
@@ -173,12 +159,7 @@ def diff(bundle: Bundle, options: argparse.Namespace, progress: Callable[[str], 
     return 0
 
 
-def _measure(bundle: Bundle, options: argparse.Namespace, progress: Callable[[str], None]) -> dict[str, float]:
-    engines = runners()
-    files = [
-        file
-        for file in bundle.files
-        if file.accepted and bundle.holds(file) and file.format in engines and engines[file.format].available()
-    ]
-    timings = benchmark(bundle, files, runs=options.runs, threads=options.threads, progress=progress)
+def _measure(bundle: Bundle, options: argparse.Namespace) -> dict[str, float]:
+    files = [file for file in bundle.files if file.accepted and not why_not_run(bundle, file)]
+    timings = benchmark(bundle, files, runs=options.runs, threads=options.threads, progress=show_progress)
     return {f"{timing.format} {timing.precision}": timing.p50_ms for timing in timings}

@@ -1,4 +1,4 @@
-"""Reads operators and constants of a LiteRT file, a FlatBuffer. Source: schema.fbs of LiteRT."""
+"""Reads operators and constants of a LiteRT file, which is a FlatBuffer. Source: schema.fbs of LiteRT."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mmkeras.storage.litert_file import Tables
 
 __all__ = ["OPERATORS", "TYPES", "read_tflite"]
 
-# Places of fields in their tables.
+# Positions of fields in their tables.
 _CODES, _SUBGRAPHS, _BUFFERS = 1, 2, 4
 _OLD_CODE, _CUSTOM, _CODE = 0, 1, 3
 _TENSORS, _OPERATORS = 0, 3
@@ -44,9 +44,9 @@ float32 float16 int32 uint8 int64 string bool int16 complex64 int8 float64 compl
 uint32 uint16 int4 bfloat16 int2 uint4 float8_e4m3fn float8_e5m2
 """
 OPERATORS = tuple(_OPERATOR_NAMES.split())
-"""By their number in the file."""
+"""Names of the builtin operators by their code in the file."""
 TYPES = tuple(_TYPE_NAMES.split())
-"""By their number in the file."""
+"""Names of the tensor types by their code in the file."""
 
 
 def read_tflite(data: bytes) -> Contents:
@@ -79,7 +79,7 @@ def read_tflite(data: bytes) -> Contents:
 
 
 def _operator(file: Tables, table: int) -> str:
-    # The number was a byte once; the old field holds 127 where that is not enough.
+    # Older files have the code in a field of one byte; newer ones put 127 there when the code is larger.
     code = max(file.number(table, _CODE, "<i"), file.number(table, _OLD_CODE, "<b"))
     name = OPERATORS[code] if 0 <= code < len(OPERATORS) else f"operator {code}"
     return file.string(table, _CUSTOM) or name if name == "CUSTOM" else name
@@ -87,5 +87,5 @@ def _operator(file: Tables, table: int) -> str:
 
 def _buffer_size(file: Tables, table: int) -> int:
     place = file.field(table, 0)
-    # Files above 2 GB keep their data behind the FlatBuffer and say offset and size.
+    # Files above 2 GB hold the data after the FlatBuffer, and offset and size in the table.
     return file.vector(place)[1] if place else file.number(table, 2, "<Q")

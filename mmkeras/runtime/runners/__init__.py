@@ -1,3 +1,3 @@
-"""One module per engine, each with a class ``Runner(RunnerBase)``; found by its module name."""
+"""One module per engine, each with a class ``Runner(RunnerBase)``."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""LiteRT files (``.tflite``) on the CPU, by the package ai-edge-litert."""
+"""Runs LiteRT files (``.tflite``) on the CPU with the package ai-edge-litert."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Runner"]
 
 
 class Runner(RunnerBase):
-    """Runs a LiteRT file by the names of its signature, or by tensor names where it has none."""
+    """Runs a LiteRT file; inputs and outputs have the names of its signature, or tensor names without one."""
 
     format = "tflite"
     engine = "LiteRT"
@@ -31,12 +31,12 @@ class Runner(RunnerBase):
 
     def _load(self) -> None:
         litert = require("ai_edge_litert.interpreter", self.extra, self.package)
-        # Bytes: the text of a path that the locale cannot decode is no valid Unicode.
+        # As bytes: a path that the locale cannot decode is not valid Unicode.
         self._interpreter = litert.Interpreter(os.fsencode(self.path), num_threads=self.threads)
         self._interpreter.allocate_tensors()
         signatures = self._interpreter.get_signature_list()
         if signatures:
-            # Details of a signature keep the model's names; get_input_details() has another order and other names.
+            # The signature has the model's names and order; get_input_details() has others.
             signature = self._interpreter.get_signature_runner(next(iter(signatures)))
             given, results = signature.get_input_details(), signature.get_output_details()
         else:
@@ -59,13 +59,13 @@ class Runner(RunnerBase):
             here = version(self.package)
         except PackageNotFoundError:
             here = "of unknown version"
-        return f"The file needs the operations of TensorFlow Lite {needed} or newer; this is {self.package} {here}. "
+        return f"The file needs TensorFlow Lite {needed} or newer; installed is {self.package} {here}. "
 
     def _unload(self) -> None:
         self._interpreter = None
 
     def _run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        # By index: calling the signature object does the same and checks everything a second time.
+        # By index: calling the signature object does the same and checks the inputs again.
         interpreter = self._interpreter
         for name, index in self._indices.items():
             interpreter.set_tensor(index, inputs[name])

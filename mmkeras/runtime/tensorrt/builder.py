@@ -1,9 +1,9 @@
-"""Builds an engine from an ONNX file: one path for TensorRT 8.6, 10 and 11 and tensorrt-rtx.
+"""Builds an engine from an ONNX file with TensorRT 8.6, 10 or 11 or tensorrt-rtx.
 
-Differences between versions are found by the attributes of the library. The ONNX file sets the precision. Where
-networks can be strongly typed (from 10 on; always in 11) the builder follows the file. Where they cannot (8.6), FP16
-and INT8 are switched on because the file has float16 values or QuantizeLinear nodes, and layers in float32 in the file
-are set to float32. A DLA needs these flags in every version that still has them.
+The attributes of the library show what it supports, not its version number. The ONNX file sets the precision. From
+TensorRT 10 on networks are strongly typed, and the builder follows the file. In 8.6, and for a DLA, flags are needed:
+FP16 is set if the file has float16 values, INT8 if it has QuantizeLinear nodes, and the file's float32 layers are set
+to float32.
 """
 
 from __future__ import annotations
@@ -25,28 +25,20 @@ _MIB = 1 << 20
 _SHOWN = 3
 # Layers whose precision may be set; others hold indices, shapes or constants.
 _COMPUTE = (
-    "ACTIVATION",
-    "CONVOLUTION",
-    "ELEMENTWISE",
-    "MATRIX_MULTIPLY",
-    "NORMALIZATION",
-    "POOLING",
-    "REDUCE",
-    "SCALE",
-    "SOFTMAX",
-    "UNARY",
+    *("ACTIVATION", "CONVOLUTION", "ELEMENTWISE", "MATRIX_MULTIPLY", "NORMALIZATION"),
+    *("POOLING", "REDUCE", "SCALE", "SOFTMAX", "UNARY"),
 )
 
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What a user may ask of a build."""
+    """Options of a build."""
 
     batch: BatchRange = field(default_factory=BatchRange)
     workspace_mib: int = 0
-    """Limit of the scratch memory in MiB; 0 leaves it to the library, which takes all of the GPU's."""
+    """Limit of scratch memory in MiB; 0 for the library's default, all memory of the GPU."""
     dla: int = -1
-    """DLA core to build for, with the GPU as fallback; -1 for the GPU alone."""
+    """DLA core to build for, with the GPU as fallback; -1 for only the GPU."""
     version_compatible: bool = False
     """Whether later versions of TensorRT can load the engine."""
     tf32: bool = False
@@ -60,7 +52,7 @@ class Built:
     engine: bytes
     profile: dict[str, Shapes]
     timing_cache: bytes
-    """Measurements for the next build; empty where the library keeps none."""
+    """Measurements for the next build; empty if the library has no timing cache."""
     seconds: float
 
 
@@ -74,12 +66,12 @@ def build(
 ) -> Built:
     """Build an engine.
 
-    On TensorRT 8.6 the caller has checked for a GPU. A timing cache of another GPU or version is ignored; ``say`` is
-    called with the progress.
+    TensorRT 8.6 crashes without a GPU, so the caller must have checked for one. A timing cache of another GPU or
+    version is ignored; ``say`` is called with the progress.
 
     Raises:
-        BundleError: the file is missing, damaged, or holds what this TensorRT does not know; names nodes and layers.
-        ConfigError: an option that this library or GPU does not have.
+        BundleError: the file is missing, damaged or not supported; the message names nodes and layers.
+        ConfigError: the library or GPU does not support an option.
         ExportError: the builder failed.
     """
     options = options or BuildOptions()
@@ -90,8 +82,8 @@ def build(
     except OSError as error:
         raise BundleError(f"{onnx} cannot be read: {error.strerror or error}. Name an exported ONNX file.") from error
     builder = trt.Builder(library.logger)
-    # Without a reference to it the network is freed and the process crashes during the build.
-    network, weak = _network(library, builder, options)
+    # Without this reference the network would be freed and the process would crash during the build.
+    network, by_flags = _network(library, builder, options)
     say("reading the ONNX file")
     _parse(library, network, content, onnx)
     config = builder.create_builder_config()
@@ -105,11 +97,16 @@ def build(
     if options.workspace_mib:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mib * _MIB)
     if library.has("BuilderFlag.TF32") and not options.tf32:
-        config.clear_flag(trt.BuilderFlag.TF32)  # it is on by default, and float32 would not be float32
+        config.clear_flag(trt.BuilderFlag.TF32)  # on by default; it would round float32
     if options.version_compatible:
-        _version_compatible(library, config)
-    if weak:
-        _follow_the_file(library, network, config)
+        if library.name != "tensorrt" or not library.has("BuilderFlag.VERSION_COMPATIBLE"):
+            raise ConfigError(
+                f"--version-compatible: {library.name} {library.version} cannot build such engines. Build one engine "
+                "per version."
+            )
+        config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
+    if by_flags:
+        _set_precision(library, network, config)
     if options.dla >= 0:
         _use_dla(library, builder, config, options.dla)
     cache = _timing_cache(config, timing_cache)
@@ -127,14 +124,13 @@ def build(
 
 
 def _network(library: Library, builder: Any, options: BuildOptions) -> tuple[Any, bool]:
-    """Return an empty network, and whether its precision is decided by flags and not by the file."""
+    """Return an empty network, and whether flags set its precision instead of the file."""
     flags: Any = getattr(library.module, "NetworkDefinitionCreationFlag", None)
-    for_dla = options.dla >= 0 and library.has("BuilderFlag.FP16")
-    if hasattr(flags, "STRONGLY_TYPED") and not for_dla:
+    has_flags = library.has("BuilderFlag.FP16")
+    if hasattr(flags, "STRONGLY_TYPED") and not (options.dla >= 0 and has_flags):
         return builder.create_network(1 << int(flags.STRONGLY_TYPED)), False
-    if hasattr(flags, "EXPLICIT_BATCH"):
-        return builder.create_network(1 << int(flags.EXPLICIT_BATCH)), library.has("BuilderFlag.FP16")
-    return builder.create_network(0), library.has("BuilderFlag.FP16")
+    explicit = 1 << int(flags.EXPLICIT_BATCH) if hasattr(flags, "EXPLICIT_BATCH") else 0
+    return builder.create_network(explicit), has_flags
 
 
 def _parse(library: Library, network: Any, content: bytes, onnx: Path) -> None:
@@ -144,12 +140,12 @@ def _parse(library: Library, network: Any, content: bytes, onnx: Path) -> None:
     problems: dict[str, list[str]] = {}
     for index in range(parser.num_errors):
         error = parser.get_error(index)
-        # 8.6 gives the node's number alone; its log names the node.
+        # 8.6 returns only the node's number; its log has the name.
         name, kind, why = _call(error, "node_name"), _call(error, "node_operator"), _call(error, "desc").strip()
         if not name:
             problems.setdefault(explain_error(why), [])
             continue
-        # The parser's messages about an unknown operator.
+        # The parser's descriptions of an unknown operator.
         unknown = why in ("", "false") or "Plugin not found" in why
         what = f"{kind} is not supported" if unknown else f"{kind}: {why}"
         problems.setdefault(what, []).append(explain_error(f"node {name}", (name,)))
@@ -158,7 +154,7 @@ def _parse(library: Library, network: Any, content: bytes, onnx: Path) -> None:
         messages.append(explain_error(library.errors()))
     raise BundleError(
         f"{library.name} {library.version} cannot read {onnx}: {'; '.join(dict.fromkeys(messages))}. "
-        "python -m export.tensorrt_lint FILE says what each version takes; int8-dynamic files are for ONNX Runtime."
+        "python -m export.tensorrt_lint FILE shows what each version supports; int8-dynamic files need ONNX Runtime."
     )
 
 
@@ -174,8 +170,8 @@ def _call(error: Any, name: str) -> str:
         return "(not readable)"
 
 
-def _follow_the_file(library: Library, network: Any, config: Any) -> None:
-    """Switch on what the file needs, and keep the layers in float32 that it keeps there."""
+def _set_precision(library: Library, network: Any, config: Any) -> None:
+    """Set the flags that the file needs, and keep its float32 layers in float32."""
     trt = library.module
     layers = [network.get_layer(index) for index in range(network.num_layers)]
     kinds = {layer.type for layer in layers}
@@ -189,11 +185,11 @@ def _follow_the_file(library: Library, network: Any, config: Any) -> None:
         return
     config.set_flag(trt.BuilderFlag.PREFER_PRECISION_CONSTRAINTS)
     compute = {getattr(trt.LayerType, name) for name in _COMPUTE if hasattr(trt.LayerType, name)}
-    for layer in layers:
-        outputs = [layer.get_output(i) for i in range(layer.num_outputs)]
-        if layer.type in compute and all(tensor.dtype == trt.DataType.FLOAT for tensor in outputs):
+    for layer in (layer for layer in layers if layer.type in compute):
+        outputs = range(layer.num_outputs)
+        if all(layer.get_output(index).dtype == trt.DataType.FLOAT for index in outputs):
             layer.precision = trt.DataType.FLOAT
-            for index in range(len(outputs)):
+            for index in outputs:
                 layer.set_output_type(index, trt.DataType.FLOAT)
 
 
@@ -202,29 +198,20 @@ def _use_dla(library: Library, builder: Any, config: Any, core: int) -> None:
     cores = int(getattr(builder, "num_DLA_cores", 0)) if library.has("DeviceType.DLA") else 0
     if core >= cores:
         raise ConfigError(
-            f"--dla {core}: {library.name} {library.version} has {cores} DLA cores here. Leave --dla out to use "
-            "the GPU."
+            f"--dla {core}: {library.name} {library.version} has {cores} DLA cores here. Omit --dla to use the GPU."
         )
     config.default_device_type = trt.DeviceType.DLA
     config.DLA_core = core
     config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
 
 
-def _version_compatible(library: Library, config: Any) -> None:
-    if library.name != "tensorrt" or not library.has("BuilderFlag.VERSION_COMPATIBLE"):
-        raise ConfigError(
-            f"--version-compatible: {library.name} {library.version} builds no such engines. Build one per version."
-        )
-    config.set_flag(library.module.BuilderFlag.VERSION_COMPATIBLE)
-
-
 def _timing_cache(config: Any, content: bytes) -> Any:
-    """Give the builder what earlier builds measured and return the cache that it fills."""
+    """Give the builder the measurements of earlier builds, and return the cache that it fills."""
     if not hasattr(config, "create_timing_cache"):
         return None
     for known in (content, b"") if content else (b"",):
         cache = config.create_timing_cache(known)
-        # A cache of another GPU or version is refused here; the empty one is always taken.
+        # A cache of another GPU or version is refused here; an empty one is always accepted.
         if cache is not None and config.set_timing_cache(cache, False):
             return cache
     return None

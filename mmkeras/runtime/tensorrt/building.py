@@ -1,4 +1,4 @@
-"""Builds the engines of a bundle, and those again that do not fit this machine or this bundle."""
+"""Builds the engines of a bundle, and rebuilds those that do not fit this machine or this bundle."""
 
 from __future__ import annotations
 
@@ -28,21 +28,20 @@ def onnx_file(bundle: Bundle, precision: str | None = None) -> ExportedFile:
         BundleError: its export rejected it.
     """
     files = [file for file in bundle.files if file.format == "onnx" and bundle.holds(file)]
-    asked = [file for file in files if precision in (None, file.precision)]
     if precision is None:
-        asked = [file for file in asked if file.accepted and file.precision != _DYNAMIC]
-    if not asked:
+        requested = [file for file in files if file.accepted and file.precision != _DYNAMIC]
+    else:
+        requested = [file for file in files if file.precision == precision]
+    if not requested:
         names = {file.precision for file in files if file.precision != _DYNAMIC}
         hint = nearest(precision, names) if precision else f"it has {', '.join(sorted(names)) or 'none'}"
         raise ConfigError(
             f"{bundle.place} has no ONNX file{f' in {precision}' if precision else ''} to build an engine from; "
             f"{hint}. Export one with python -m export BUNDLE --formats onnx."
         )
-    best = min(asked, key=lambda f: _ORDER.index(f.precision) if f.precision in _ORDER else len(_ORDER))
+    best = min(requested, key=lambda f: _ORDER.index(f.precision) if f.precision in _ORDER else len(_ORDER))
     if not best.accepted:
-        raise BundleError(
-            f"{bundle.place}: {best.path} was rejected by its export, so no engine is built: {best.reason}"
-        )
+        raise BundleError(f"{bundle.place}: the export rejected {best.path}, so no engine is built: {best.reason}")
     return best
 
 
@@ -58,15 +57,14 @@ def build_engine(
 ) -> tuple[Path, BuiltFor]:
     """Build an engine from an ONNX file of a bundle, and return its path and its sidecar.
 
-    By default ``precision`` is the most exact one, ``library`` the first usable one of ``tensorrt`` and
-    ``tensorrt-rtx``, ``out`` is ``engines/<name>.<precision>.plan``, and ``timing_cache``, a file of measurements, lies
-    beside the engine. ``say`` is called with the progress.
+    By default ``precision`` is the most exact one, ``library`` the first usable one of `LIBRARIES`, ``out`` is
+    ``engines/<name>.<precision>.plan``, and ``timing_cache``, a file of measurements, is beside the engine. ``say`` is
+    called with the progress.
 
     Raises:
-        ConfigError: the bundle has no such file, or an option that the library or GPU does not have.
-        DependencyError: no TensorRT, or no GPU.
-        BundleError: the ONNX file is altered, or holds what this TensorRT does not know.
-        ExportError: the builder failed or crashed.
+        ConfigError: the bundle has no such file.
+        BundleError: the ONNX file is altered.
+        MmkerasError: see `compile_engine`.
     """
     file = onnx_file(bundle, precision)
     onnx = bundle.load(file.path, file.sha256)
@@ -77,7 +75,7 @@ def build_engine(
 
 
 def rebuild_stale(bundle: Bundle, say: Callable[[str], None] = lambda text: None) -> list[Path]:
-    """Build the engines of a bundle again that do not fit this machine or this bundle, and return them.
+    """Rebuild the engines of a bundle that do not fit this machine or this bundle, and return their paths.
 
     Raises:
         MmkerasError: see `build_engine`.
@@ -100,7 +98,7 @@ def rebuild_stale(bundle: Bundle, say: Callable[[str], None] = lambda text: None
                 continue
             library = here.name
         except BundleError:
-            pass  # its sidecar or the engine is damaged: built anew with what is known
+            pass  # the sidecar or the engine is damaged: rebuild with the known settings
         say(f"building {file.path}")
         build_engine(bundle, precision, options, library=library, out=file.place, say=say)
         rebuilt.append(file.place)

@@ -1,4 +1,4 @@
-"""``mmkeras build-engine``, and the same options for the program around a plain ONNX file."""
+"""``mmkeras build-engine``; ``python -m export.tensorrt_from_onnx`` has the same options."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from mmkeras.bundle import Bundle
@@ -18,28 +17,30 @@ from mmkeras.runtime.tensorrt.cuda import gpus
 from mmkeras.runtime.tensorrt.library import LIBRARIES
 from mmkeras.runtime.tensorrt.sidecar import BatchRange, BuiltFor
 
-__all__ = ["add_options", "build", "options_of", "report"]
+__all__ = ["add_command_options", "add_options", "build", "options_of", "report"]
 
 _LARGEST_MIB = 1 << 24
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what every build takes."""
+def add_command_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``mmkeras build-engine`` to a parser."""
     add = parser.add_argument
-    add(
-        "--batch",
-        default="1",
-        metavar="N",
-        help="batch size, or min:opt:max such as 1:4:8 (default: 1, whose inference is replayed as a CUDA graph)",
-    )
-    add("--workspace", type=int, default=0, metavar="MIB", help="limit of the scratch memory (default: the library's)")
-    add("--dla", type=int, default=-1, metavar="CORE", help="build for a DLA core, with the GPU for what it cannot run")
-    add("--version-compatible", action="store_true", help="an engine that later versions of TensorRT load, too")
+    add("--precision", metavar="NAME", help="of the ONNX file to build from (default: the most exact one)")
+    add("--out", metavar="FILE", help="engine to write (default: engines/<name>.<precision>.plan in the bundle)")
+    add_options(parser)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of every build to a parser."""
+    add = parser.add_argument
+    about = "batch size, or min:opt:max such as 1:4:8 (default: 1, whose inference is replayed as a CUDA graph)"
+    add("--batch", default="1", metavar="N", help=about)
+    add("--workspace", type=int, default=0, metavar="MIB", help="limit of scratch memory (default: the library's)")
+    add("--dla", type=int, default=-1, metavar="CORE", help="DLA core; the GPU runs the layers that it cannot run")
+    add("--version-compatible", action="store_true", help="build an engine that later versions of TensorRT also load")
     add("--tf32", action="store_true", help="multiply float32 with 10 bits of mantissa: faster, less exact")
-    add(
-        "--timing-cache", metavar="FILE", help="keeps what was measured for the next build (default: beside the engine)"
-    )
-    add("--library", metavar="NAME", help=f"{' or '.join(LIBRARIES)} (default: the first one that can be used)")
+    add("--timing-cache", metavar="FILE", help="measurements for the next build (default: beside the engine)")
+    add("--library", metavar="NAME", help=f"{' or '.join(LIBRARIES)} (default: the first usable one)")
 
 
 def options_of(given: argparse.Namespace) -> BuildOptions:
@@ -55,12 +56,12 @@ def options_of(given: argparse.Namespace) -> BuildOptions:
     return BuildOptions(BatchRange.parse(given.batch), given.workspace, given.dla, given.version_compatible, given.tf32)
 
 
-def build(bundle: Bundle, given: argparse.Namespace, progress: Callable[[str], None] = show_progress) -> int:
-    """Build an engine from an ONNX file of the bundle and say what it was built for."""
+def build(bundle: Bundle, given: argparse.Namespace) -> int:
+    """Build an engine from an ONNX file of the bundle and print what it was built for."""
     options = options_of(given)
     file = onnx_file(bundle, given.precision)
     if not given.json:
-        say(f"building from {file.path}: this takes from seconds to many minutes", to=sys.stderr)
+        say(f"building from {file.path}: this takes seconds to many minutes", to=sys.stderr)
     engine, built = build_engine(
         bundle,
         given.precision,
@@ -68,7 +69,7 @@ def build(bundle: Bundle, given: argparse.Namespace, progress: Callable[[str], N
         library=given.library,
         out=Path(given.out) if given.out else None,
         timing_cache=Path(given.timing_cache) if given.timing_cache else None,
-        say=progress,
+        say=show_progress,
     )
     report(engine, built, as_json=given.json)
     if not given.json and not given.out and gpus():
@@ -78,11 +79,11 @@ def build(bundle: Bundle, given: argparse.Namespace, progress: Callable[[str], N
 
 
 def report(engine: Path, built: BuiltFor, *, as_json: bool) -> None:
-    """Print what was built."""
+    """Print a finished engine."""
     if as_json:
         say_json({"engine": str(engine), **dataclasses.asdict(built)}, indent=2)
         return
-    where = f"{built.gpu}, compute capability {built.compute_capability}" if built.gpu else "any GPU that it supports"
+    where = f"{built.gpu}, compute capability {built.compute_capability}" if built.gpu else "any supported GPU"
     sizes = next(iter(built.profile.values()))
     batch = BatchRange(sizes.min[0], sizes.opt[0], sizes.max[0])
     say(

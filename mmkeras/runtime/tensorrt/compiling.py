@@ -1,4 +1,4 @@
-"""Builds an engine in a process of its own: a crash inside TensorRT is then a message, not the program's end."""
+"""Builds an engine in a separate process, so that a crash inside TensorRT does not end the program."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Job:
 
     onnx: Path
     engine: Path
-    """The file to write; its sidecar is written beside it."""
+    """File to write, with its sidecar beside it."""
     source: str = ""
     """Path of the ONNX file in its bundle, for the sidecar."""
     precision: str = ""
@@ -41,7 +41,7 @@ class Job:
     library: str | None = None
     """``tensorrt`` or ``tensorrt-rtx``; by default the first usable one."""
     timing_cache: Path | None = None
-    """File of measurements; created when missing."""
+    """File of measurements; created if missing."""
     options: BuildOptions = field(default_factory=BuildOptions)
 
     def to_json(self) -> str:
@@ -65,9 +65,9 @@ def compile_engine(job: Job, say: Callable[[str], None] = lambda text: None) -> 
     """Build one engine in another process and return its sidecar; ``say`` is called with the progress.
 
     Raises:
-        ConfigError: an option that the library or GPU does not have.
-        DependencyError: no TensorRT, or no GPU; says what to do.
-        BundleError: the ONNX file is missing, damaged, or holds what this TensorRT does not know.
+        ConfigError: the library or GPU does not support an option.
+        DependencyError: there is no TensorRT or no GPU.
+        BundleError: the ONNX file is missing, damaged or not supported.
         ExportError: the builder failed or crashed.
     """
     for file in (job.engine, job.timing_cache):
@@ -94,33 +94,32 @@ def compile_engine(job: Job, say: Callable[[str], None] = lambda text: None) -> 
         except BaseException:
             child.kill()
             raise
-    result: dict[str, Any] = {}
+    result: Any = None
     with contextlib.suppress(ValueError, IndexError):
-        said_last = json.loads(answer[-1])
-        result = said_last if isinstance(said_last, dict) else {}
+        result = json.loads(answer[-1])
+    result = result if isinstance(result, dict) else {}
     if child.returncode == 0 and result.get("done"):
         return read_sidecar(job.engine)
     if "error" in result:
         raise _ERRORS.get(result["kind"], MmkerasError)(result["error"])
     raise ExportError(
-        f"The build of {job.engine.name} ended without an answer ({_how(child.returncode)}). "
-        f"The library's last words: {' | '.join(said[-3:]) or 'none'}. It may have run out of memory; "
-        "try a smaller --batch or --workspace, or another version of TensorRT."
+        f"The build of {job.engine.name} ended without a result ({_how(child.returncode)}). Last output of the "
+        f"library: {' | '.join(said[-3:]) or 'none'}. The build may have run out of memory; try a smaller --batch or "
+        "--workspace, or another version of TensorRT."
     )
 
 
 def run_job(job: Job, say: Callable[[str], None] = lambda text: None) -> BuiltFor:
     """Build one engine in this process, and write it, its sidecar and the timing cache. See `compile_engine`."""
     if not job.onnx.is_file():
-        raise BundleError(f"{job.onnx} is not there. Name an exported ONNX file.")
+        raise BundleError(f"{job.onnx} does not exist. Name an exported ONNX file.")
     library = open_library(job.library, to_run=False)
     known = b""
     if job.timing_cache is not None:
         with contextlib.suppress(FileNotFoundError):
             known = job.timing_cache.read_bytes()
     built = build(library, job.onnx, job.options, timing_cache=known, say=say)
-    found = gpus()
-    gpu = found[0] if found else None
+    gpu = next(iter(gpus()), None)
     described = BuiltFor(
         engine_sha256=hashlib.sha256(built.engine).hexdigest(),
         engine_bytes=len(built.engine),
@@ -138,7 +137,7 @@ def run_job(job: Job, say: Callable[[str], None] = lambda text: None) -> BuiltFo
         tf32=job.options.tf32,
         build_seconds=round(built.seconds, 3),
     )
-    # The engine first: a sidecar without its engine, or with the one before, is refused by its hash.
+    # The engine first: a sidecar without its engine, or with an older one, is refused by the hash.
     write_bytes(job.engine, built.engine)
     write_sidecar(job.engine, described)
     if job.timing_cache is not None and built.timing_cache:
@@ -156,15 +155,16 @@ def _how(status: int) -> str:
 
 
 def _main() -> int:
+    result: dict[str, Any]
     try:
         run_job(Job.from_json(sys.argv[1]), lambda text: print(f"progress: {text}", file=sys.stderr, flush=True))
-    except (MmkerasError, OSError) as error:
-        kind = type(error).__name__ if isinstance(error, MmkerasError) else "ExportError"
-        what = "" if isinstance(error, MmkerasError) else "A file cannot be read or written: "
-        print(json.dumps({"error": f"{what}{error}", "kind": kind}))
-        return 1
-    print(json.dumps({"done": True}))
-    return 0
+        result = {"done": True}
+    except MmkerasError as error:
+        result = {"error": str(error), "kind": type(error).__name__}
+    except OSError as error:
+        result = {"error": f"A file cannot be read or written: {error}", "kind": "ExportError"}
+    print(json.dumps(result))
+    return 0 if "done" in result else 1
 
 
 if __name__ == "__main__":

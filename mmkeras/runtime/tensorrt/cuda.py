@@ -1,6 +1,4 @@
-"""The CUDA driver through ctypes: lists the GPUs before TensorRT is loaded. No package is needed.
-
-TensorRT 8.6 ends the process with a segmentation fault where there is no GPU.
+"""The CUDA driver through ctypes; it lists the GPUs before TensorRT is loaded, since TensorRT 8.6 crashes without one.
 
 Source: CUDA Driver API reference, the modules Initialization, Device Management and Error Handling.
 """
@@ -18,10 +16,11 @@ __all__ = ["CudaError", "Gpu", "call", "driver", "gpus", "why_no_gpu"]
 _NAMES = ("nvcuda.dll",) if sys.platform == "win32" else ("libcuda.so.1", "libcuda.so")
 _MAJOR, _MINOR, _INTEGRATED = 75, 76, 18
 _NO_DEVICE = 100
+_NONE_SHOWN = "the CUDA driver shows no GPU (is CUDA_VISIBLE_DEVICES empty?)"
 
 
 class CudaError(RuntimeError):
-    """A call of the CUDA driver failed; the message names the call and the driver's reason."""
+    """A call of the CUDA driver failed; the message names the call and the reason."""
 
 
 @dataclass(frozen=True)
@@ -29,20 +28,20 @@ class Gpu:
     """One GPU that the driver shows."""
 
     index: int
-    """Its number among those that ``CUDA_VISIBLE_DEVICES`` shows."""
+    """Its number among those in ``CUDA_VISIBLE_DEVICES``."""
     name: str
     """For example ``NVIDIA Orin``."""
     compute_capability: str
     """For example ``8.7``."""
     memory_bytes: int
-    """Total memory; shared with the host where it is integrated."""
+    """Total memory."""
     integrated: bool
-    """Whether it shares the host's memory, as on a Jetson: then nothing is copied."""
+    """Whether it shares the host's memory, as on a Jetson; data is then not copied."""
 
 
 @functools.cache
 def driver() -> Any:
-    """Return the driver's library, or ``None`` where there is none."""
+    """Return the driver's library, or ``None`` without a driver."""
     for name in _NAMES:
         try:
             return ctypes.CDLL(name)
@@ -59,7 +58,7 @@ def call(function: str, *arguments: Any) -> None:
     """
     library = driver()
     if library is None:
-        raise CudaError(f"{function}: there is no CUDA driver here ({' or '.join(_NAMES)}).")
+        raise CudaError(f"{function}: the CUDA driver is not installed ({' or '.join(_NAMES)}).")
     try:
         entry = getattr(library, function)
     except AttributeError as error:
@@ -70,12 +69,12 @@ def call(function: str, *arguments: Any) -> None:
 
 
 def gpus() -> tuple[Gpu, ...]:
-    """Return the GPUs of this machine, none where there is no driver; never raises."""
+    """Return the GPUs of this machine; empty without a driver. Never raises."""
     return _look()[0]
 
 
 def why_no_gpu() -> str:
-    """Return why there is no GPU, empty where there is one."""
+    """Return why there is no GPU; empty if there is one."""
     return _look()[1]
 
 
@@ -85,7 +84,7 @@ def _look() -> tuple[tuple[Gpu, ...], str]:
         return (), f"the CUDA driver is not installed ({_NAMES[0]} cannot be loaded)"
     status = driver().cuInit(0)
     if status == _NO_DEVICE:
-        return (), "the CUDA driver shows no GPU (is CUDA_VISIBLE_DEVICES empty?)"
+        return (), _NONE_SHOWN
     if status:
         return (), f"the CUDA driver does not start: {_reason(status)}"
     try:
@@ -94,7 +93,7 @@ def _look() -> tuple[tuple[Gpu, ...], str]:
         found = tuple(_gpu(index) for index in range(count.value))
     except CudaError as error:
         return (), str(error)
-    return found, "" if found else "the CUDA driver shows no GPU (is CUDA_VISIBLE_DEVICES empty?)"
+    return found, "" if found else _NONE_SHOWN
 
 
 def _gpu(index: int) -> Gpu:
@@ -103,16 +102,11 @@ def _gpu(index: int) -> Gpu:
     call("cuDeviceGet", ctypes.byref(device), index)
     call("cuDeviceGetName", name, len(name), device)
     call("cuDeviceTotalMem_v2", ctypes.byref(memory), device)
-    capability = f"{_attribute(_MAJOR, device)}.{_attribute(_MINOR, device)}"
-    return Gpu(
-        index, name.value.decode(errors="replace"), capability, memory.value, bool(_attribute(_INTEGRATED, device))
-    )
-
-
-def _attribute(which: int, device: ctypes.c_int) -> int:
-    value = ctypes.c_int()
-    call("cuDeviceGetAttribute", ctypes.byref(value), which, device)
-    return value.value
+    major, minor, integrated = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+    for value, which in ((major, _MAJOR), (minor, _MINOR), (integrated, _INTEGRATED)):
+        call("cuDeviceGetAttribute", ctypes.byref(value), which, device)
+    capability = f"{major.value}.{minor.value}"
+    return Gpu(index, name.value.decode(errors="replace"), capability, memory.value, bool(integrated.value))
 
 
 def _reason(status: int) -> str:

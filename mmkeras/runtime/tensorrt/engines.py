@@ -1,8 +1,8 @@
-"""The engines of a bundle: their folder, and the match of each to the bundle.
+"""Lists the engines built from a bundle, and checks that each one matches the bundle.
 
-An engine belongs to one machine, so it is not part of the bundle and not in its manifest: engines lie in ``engines/``
-in the bundle's folder, or beside a packed bundle in ``<name>.engines/``. The sidecar names the ONNX file it was built
-from by its hash; the manifest has that file's precision and tolerances.
+An engine runs only on one machine, so it is not part of the bundle and not in its manifest. Engines are in ``engines/``
+in the bundle's folder, or in ``<name>.engines/`` beside a packed bundle. The sidecar holds the hash of the ONNX file
+that the engine was built from; the manifest has that file's precision and tolerances.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ __all__ = ["SUFFIX", "EngineFile", "copy_engine", "engine_files", "engine_folder
 
 SUFFIX = ".plan"
 _FOLDER = "engines"
-# A GPU adds up in another order; LiteRT files have the same margin.
-_MARGIN = {"float32": 10.0}
+# A GPU sums in another order; LiteRT files have the same margin.
+_FLOAT32_MARGIN = 10.0
 
 
 @dataclass(frozen=True)
 class EngineFile(ExportedFile):
-    """An engine of this machine, described like a file of the bundle."""
+    """An engine of this machine, with the fields of a file of the bundle."""
 
     place: Path = Path()
 
 
 def engine_folder(bundle: Bundle) -> Path:
-    """Return where the engines of a bundle lie."""
+    """Return the folder of a bundle's engines."""
     return bundle.place.with_name(f"{bundle.place.stem}.engines") if bundle.packed else bundle.folder / _FOLDER
 
 
 def engine_files(bundle: Bundle) -> tuple[EngineFile, ...]:
-    """Return the engines built for a bundle; one that does not match it is not accepted and says why.
+    """Return the engines built for a bundle; one that does not match it is rejected with the reason.
 
-    Nothing is loaded and no TensorRT is imported: whether an engine fits this machine is checked when it is run.
+    No engine is loaded and TensorRT is not imported: the check against this machine comes when the engine is loaded.
     """
     onnx = {file.sha256: file for file in bundle.files if file.format == "onnx"}
     folder = engine_folder(bundle)
@@ -52,22 +52,25 @@ def engine_files(bundle: Bundle) -> tuple[EngineFile, ...]:
             sha256 = built.engine_sha256
             file = onnx[built.onnx_sha256]
             precision, flipped = file.precision, file.flipped
-            tolerances = _widened(file, _MARGIN.get(file.precision, 1.0))
+            factor = _FLOAT32_MARGIN if file.precision == "float32" else 1.0
+            tolerances = {
+                scenario: {output: [factor * limit for limit in channels] for output, channels in outputs.items()}
+                for scenario, outputs in file.tolerances.items()
+            }
             reason = "" if file.accepted else f"its ONNX file was rejected: {file.reason}"
         except BundleError as error:
             reason = str(error)
         except KeyError:
             reason = (
-                f"it was built from another ONNX file than those of this bundle ({built.onnx}, sha256 "
+                f"it was built from an ONNX file that is not in this bundle ({built.onnx}, sha256 "
                 f"{built.onnx_sha256[:12]}...); build it again with: mmkeras build-engine {bundle.place}"
             )
-        size = place.stat().st_size
         found.append(
             EngineFile(
                 format="tensorrt",
                 precision=precision,
                 path=f"{folder.name}/{place.name}",
-                bytes=size,
+                bytes=place.stat().st_size,
                 sha256=sha256,
                 tolerances=tolerances,
                 accepted=not reason,
@@ -79,15 +82,8 @@ def engine_files(bundle: Bundle) -> tuple[EngineFile, ...]:
     return tuple(found)
 
 
-def _widened(file: ExportedFile, factor: float) -> dict[str, dict[str, list[float]]]:
-    return {
-        scenario: {output: [factor * limit for limit in channels] for output, channels in outputs.items()}
-        for scenario, outputs in file.tolerances.items()
-    }
-
-
 def copy_engine(file: EngineFile, folder: Path) -> None:
-    """Copy an engine and its sidecar to where they lie in a bundle's folder."""
+    """Copy an engine and its sidecar into a bundle's folder."""
     target = folder / _FOLDER
     target.mkdir(exist_ok=True)
     for place in (file.place, sidecar_path(file.place)):

@@ -1,4 +1,4 @@
-"""Runs an engine: memory taken once, everything on one stream, and one CUDA graph where the shapes are static."""
+"""Runs an engine on one stream with memory allocated once, as a CUDA graph if the shapes are static."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ _DTYPES = {
 
 
 def dtype_of(kind: Any) -> str:
-    """Return numpy's name of a TensorRT type."""
+    """Return the numpy name of a TensorRT type.
+
+    Raises:
+        BundleError: a type without a numpy type.
+    """
     name = str(getattr(kind, "name", kind)).rpartition(".")[2]
     if name not in _DTYPES:
         raise BundleError(f"Expected an engine with inputs and outputs of {', '.join(_DTYPES)}, got {name}.")
@@ -38,19 +42,19 @@ def dtype_of(kind: Any) -> str:
 
 
 class Execution:
-    """An engine on the GPU, ready to run."""
+    """An engine that is loaded on the GPU."""
 
     def __init__(self, library: Library, engine: Path, built: BuiltFor, gpu: Gpu) -> None:
         """Load an engine whose sidecar has been checked, and allocate all its memory.
 
         Raises:
-            BundleError: TensorRT cannot load it, or it has other inputs than its sidecar says.
-            CudaError: the driver refuses, or there is not enough memory.
+            BundleError: TensorRT cannot load it, or its inputs are not those in the sidecar.
+            CudaError: the driver failed, or there is not enough memory.
         """
         self._library, self._built = library, built
         self._buffers: dict[str, Buffer] = {}
         self._graph: Graph | None = None
-        self._stream: Stream | None = None
+        self._stream: Any = None
         self._context: Any = None
         self._capture = all(shapes.min == shapes.max for shapes in built.profile.values())
         self._rows = 0
@@ -65,7 +69,7 @@ class Execution:
         trt, built = self._library.module, self._built
         self._runtime = trt.Runtime(self._library.logger)
         if built.version_compatible and hasattr(self._runtime, "engine_host_code_allowed"):
-            # Such an engine carries the code that runs it: who may write engines may run programs here.
+            # Such an engine contains host code that runs here: whoever can write engines can run programs.
             self._runtime.engine_host_code_allowed = True
         if built.dla >= 0:
             self._runtime.DLA_core = built.dla
@@ -74,7 +78,7 @@ class Execution:
             raise BundleError(f"{self._library.name} cannot load {path}: {self._library.errors()}.")
         self._context = self._engine.create_execution_context()
         if self._context is None:
-            raise BundleError(f"{path} does not fit into the GPU's memory: {self._library.errors()}.")
+            raise BundleError(f"{path} does not fit into the memory of the GPU: {self._library.errors()}.")
         names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         given = [name for name in names if self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
         if set(given) != set(built.profile):
@@ -105,7 +109,6 @@ class Execution:
         Raises:
             CudaError: the driver or the engine failed.
         """
-        assert self._stream is not None
         self._device.use()
         samples = len(next(iter(inputs.values())))
         rows = max(samples, self.smallest)
@@ -121,12 +124,12 @@ class Execution:
             self._enqueue(rows)
         self._stream.wait()
         if self._capture and self._graph is None:
-            # In the first run TensorRT allocates and initialises, which a recorded graph must not contain.
+            # Not before the first run, in which TensorRT allocates and initialises: a graph must not contain that.
             self._graph = self._record(rows)
         return {name: self._buffers[name].array[:samples].copy() for name in self.outputs}
 
     def close(self) -> None:
-        """Give everything back; may be called twice."""
+        """Release all memory and the engine; may be called twice."""
         with contextlib.suppress(CudaError):
             self._device.use()
         for part in (self._graph, *self._buffers.values(), self._stream):
@@ -134,7 +137,7 @@ class Execution:
                 with contextlib.suppress(CudaError):
                     part.close()
         self._graph, self._stream, self._buffers = None, None, {}
-        # In this order: each one uses the next.
+        # In this order, since each one uses the next.
         self._context = self._engine = self._runtime = None
         with contextlib.suppress(CudaError):
             self._device.close()
@@ -143,10 +146,9 @@ class Execution:
         self._rows = rows
         for tensor in self.inputs:
             if not self._context.set_input_shape(tensor.name, (rows, *tensor.shape)):
-                raise BundleError(f"The engine takes no batch of {rows}: {self._library.errors()}.")
+                raise BundleError(f"The engine does not support a batch of {rows}: {self._library.errors()}.")
 
     def _enqueue(self, rows: int) -> None:
-        assert self._stream is not None
         for tensor in self.inputs:
             self._buffers[tensor.name].upload(rows, self._stream)
         if not self._context.execute_async_v3(self._stream.handle):
@@ -155,12 +157,12 @@ class Execution:
             self._buffers[name].download(rows, self._stream)
 
     def _record(self, rows: int) -> Graph | None:
-        """Record one inference with its copies; an engine that cannot be recorded is run step by step."""
-        assert self._stream is not None
+        """Record one inference with its copies; None if the engine cannot be recorded."""
         self._capture = False
         try:
             with self._stream.capture() as recorded:
                 self._enqueue(rows)
         except CudaError:
             return None
-        return recorded[0]
+        graph: Graph = recorded[0]
+        return graph

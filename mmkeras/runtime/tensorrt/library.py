@@ -1,9 +1,13 @@
-"""Which TensorRT there is: tensorrt 8.6, 10 or 11, or tensorrt-rtx. Distinguished by features, never by version."""
+"""Finds and opens the installed TensorRT: tensorrt 8.6, 10 or 11, or tensorrt-rtx.
+
+Versions are distinguished by their features, never by their numbers.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import operator
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,14 +23,14 @@ LIBRARIES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 _COMPILES_WITHOUT_GPU = ("tensorrt-rtx",)
 _KEPT = 200
 _INSTALL = (
-    "On a Jetson or a DRIVE it comes with the system: make the virtual environment with --system-site-packages. "
+    "On a Jetson or a DRIVE it is part of the system: create the virtual environment with --system-site-packages. "
     "Elsewhere: pip install 'mmkeras[tensorrt]' (or only: pip install tensorrt), or tensorrt-rtx for RTX GPUs"
 )
 
 
 @dataclass
 class Library:
-    """An imported TensorRT and what it has said."""
+    """An imported TensorRT and its messages."""
 
     name: str
     module: Any
@@ -34,7 +38,7 @@ class Library:
     """Its latest warnings and errors; an error starts with ``error: ``."""
 
     def __post_init__(self) -> None:
-        # A reference is kept here, because TensorRT holds none to its logger.
+        # This keeps the logger alive: TensorRT holds no reference to it.
         self.logger = _logger(self.module, self.messages)
 
     @property
@@ -44,15 +48,14 @@ class Library:
 
     def has(self, name: str) -> bool:
         """Return whether the library has an attribute, for example ``BuilderFlag.FP16``."""
-        value = self.module
-        for part in name.split("."):
-            if not hasattr(value, part):
-                return False
-            value = getattr(value, part)
+        try:
+            operator.attrgetter(name)(self.module)
+        except AttributeError:
+            return False
         return True
 
     def errors(self) -> str:
-        """Return the latest errors in one line, for a message."""
+        """Return the latest errors as one line."""
         said = [text[len("error: ") :] for text in self.messages if text.startswith("error: ")]
         return " | ".join(dict.fromkeys(said[-6:])) or "it gave no reason"
 
@@ -63,7 +66,7 @@ def installed() -> tuple[str, ...]:
 
 
 def why_not_here(name: str | None = None, *, to_run: bool = True) -> str:
-    """Return why a library cannot be used on this machine, with what to do; empty where it can.
+    """Return why a library cannot be used on this machine, and what to do; empty if it can.
 
     ``name`` defaults to the first installed library. Running needs a GPU; tensorrt-rtx builds without one.
     """
@@ -72,20 +75,20 @@ def why_not_here(name: str | None = None, *, to_run: bool = True) -> str:
         return f"{name or 'TensorRT'} is not installed. {_INSTALL}"
     if gpus() or (not to_run and (name or found[0]) in _COMPILES_WITHOUT_GPU):
         return ""
-    reason = f"{name or found[0]} needs an NVIDIA GPU and finds none: {why_no_gpu()}. "
-    if to_run:
-        return reason + "Run this on the device, or run the ONNX or LiteRT file here."
-    return (
-        reason + "Build the engine on the device that runs it; tensorrt-rtx (extra tensorrt-rtx) compiles without one."
+    advice = (
+        "Run this on the device, or run the ONNX or LiteRT file here."
+        if to_run
+        else "Build the engine on the device that runs it; tensorrt-rtx (extra tensorrt-rtx) builds without a GPU."
     )
+    return f"{name or found[0]} needs an NVIDIA GPU, but {why_no_gpu()}. {advice}"
 
 
 def open_library(name: str | None = None, *, to_run: bool = True) -> Library:
     """Import a TensorRT, by default the first usable one, after checking for a GPU.
 
     Raises:
-        ConfigError: no such library.
-        DependencyError: none is installed, or there is no GPU; says what to do.
+        ConfigError: the library is unknown.
+        DependencyError: it is not installed or damaged, or there is no GPU.
     """
     if name is not None and name not in LIBRARIES:
         raise ConfigError(f"There is no TensorRT library {name!r}; {nearest(name, LIBRARIES)}")
@@ -96,11 +99,11 @@ def open_library(name: str | None = None, *, to_run: bool = True) -> Library:
         module = importlib.import_module(LIBRARIES[usable[0]])
     except (ImportError, OSError) as error:
         raise DependencyError(
-            f"{usable[0]} is installed but cannot be loaded: {error}. Its libraries and the CUDA driver must fit each "
-            f"other; install it again. {_INSTALL}"
+            f"{usable[0]} is installed but cannot be loaded: {error}. Its libraries and the CUDA driver must be "
+            f"compatible; install it again. {_INSTALL}"
         ) from error
     if not hasattr(module, "Builder"):
-        # The packages of this name in public indexes may be stubs that only fetch the real one.
+        # In public indexes the package may be a stub that only downloads the real one.
         raise DependencyError(f"{usable[0]} is installed without its libraries: it has no Builder. {_INSTALL}")
     library = Library(usable[0], module)
     if hasattr(module, "init_libnvinfer_plugins"):
@@ -125,9 +128,9 @@ def _logger(trt: Any, messages: list[str]) -> Any:
 
 
 def monitor(trt: Any, say: Callable[[str], None], every: float = 0.5) -> Any:
-    """Return a progress monitor that reports the outermost phase and its progress, or ``None`` where there is none.
+    """Return a progress monitor, or ``None`` if the library has none.
 
-    ``say`` is called with a text at most once per ``every`` seconds.
+    ``say`` is called with phases and steps, at most once per ``every`` seconds.
     """
     if not hasattr(trt, "IProgressMonitor"):
         return None

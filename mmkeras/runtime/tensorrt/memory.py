@@ -1,6 +1,6 @@
-"""Memory and streams of an engine: the GPU's context, a stream, and buffers on host and GPU. ctypes and numpy.
+"""The GPU's context, streams, graphs and buffers of an engine, through ctypes.
 
-Every call raises `CudaError` where the driver refuses it. Source: CUDA Driver API reference: Primary Context, Memory
+Every method raises `CudaError` if the driver's call fails. Source: CUDA Driver API reference, Primary Context, Memory
 Management, Stream Management, Graph Management.
 """
 
@@ -21,7 +21,7 @@ _THREAD_LOCAL = 1
 
 
 class Context:
-    """The primary context of a GPU: the one that the CUDA runtime in TensorRT uses, too."""
+    """The primary context of a GPU, which the CUDA runtime in TensorRT also uses."""
 
     def __init__(self, gpu: Gpu) -> None:
         """Retain the context and make it current."""
@@ -33,18 +33,18 @@ class Context:
         self.use()
 
     def use(self) -> None:
-        """Make it current in this thread."""
+        """Make the context current in this thread."""
         call("cuCtxSetCurrent", self._handle)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release the context."""
         if self._handle:
             call("cuDevicePrimaryCtxRelease_v2", self._device)
             self._handle = ctypes.c_void_p()
 
 
 class Stream:
-    """A stream of its own, so that nothing waits for what others do on the GPU."""
+    """A separate stream, which does not wait for other work on the GPU."""
 
     def __init__(self) -> None:
         """Create the stream in the current context."""
@@ -53,23 +53,23 @@ class Stream:
 
     @property
     def handle(self) -> int:
-        """What TensorRT takes as a stream."""
+        """The stream as a number, for TensorRT."""
         return int(self._handle.value or 0)
 
     def wait(self) -> None:
-        """Wait until everything on the stream is done."""
+        """Wait until all work on the stream is done."""
         call("cuStreamSynchronize", self._handle)
 
     @contextlib.contextmanager
     def capture(self) -> Iterator[list[Graph]]:
-        """Record what is put on the stream instead of running it; the list then holds the graph."""
+        """Record work on the stream instead of running it; afterwards the list holds the graph."""
         result: list[Graph] = []
         call("cuStreamBeginCapture_v2", self._handle, _THREAD_LOCAL)
         graph = ctypes.c_void_p()
         try:
             yield result
         except BaseException:
-            # The stream stays unusable until a recording is ended, even a failed one.
+            # The stream is unusable until the recording ends, even a failed one.
             with contextlib.suppress(CudaError):
                 call("cuStreamEndCapture", self._handle, ctypes.byref(graph))
             raise
@@ -80,18 +80,18 @@ class Stream:
             call("cuGraphDestroy", graph)
 
     def launch(self, graph: Graph) -> None:
-        """Replay a graph."""
+        """Run a graph."""
         call("cuGraphLaunch", graph.handle, self._handle)
 
     def close(self) -> None:
-        """Give it back."""
+        """Destroy the stream."""
         if self._handle:
             call("cuStreamDestroy_v2", self._handle)
             self._handle = ctypes.c_void_p()
 
 
 class Graph:
-    """A recorded sequence of copies and kernels that is launched by one call."""
+    """A recorded sequence of copies and kernels, launched with one call."""
 
     def __init__(self, graph: ctypes.c_void_p) -> None:
         """Instantiate a recording."""
@@ -99,17 +99,17 @@ class Graph:
         call("cuGraphInstantiateWithFlags", ctypes.byref(self.handle), graph, ctypes.c_ulonglong(0))
 
     def close(self) -> None:
-        """Give it back."""
+        """Destroy the graph."""
         if self.handle:
             call("cuGraphExecDestroy", self.handle)
             self.handle = ctypes.c_void_p()
 
 
 class Buffer:
-    """Memory for one tensor, allocated once: pinned on the host, and on the GPU where that has memory of its own."""
+    """Memory for one tensor: pinned on the host, and on the GPU unless it shares the host's memory."""
 
     def __init__(self, shape: tuple[int, ...], dtype: str, gpu: Gpu) -> None:
-        """Allocate memory of the largest shape (B, ...) in the current context; shared where the GPU is integrated."""
+        """Allocate memory of the largest shape (B, ...) in the current context."""
         self.bytes = max(1, int(np.prod(shape, dtype=np.int64))) * np.dtype(dtype).itemsize
         self._row = self.bytes // max(1, shape[0] if shape else 1)
         self.shared = gpu.integrated
@@ -126,29 +126,29 @@ class Buffer:
             raise
         memory = (ctypes.c_uint8 * self.bytes).from_address(int(self._host.value or 0))
         self.array: np.ndarray = np.ctypeslib.as_array(memory).view(dtype)
-        """The host's side (B, ...)."""
+        """The memory on the host (B, ...)."""
         if np.prod(shape, dtype=np.int64) > 0:
             self.array = self.array.reshape(shape)
 
     @property
     def address(self) -> int:
-        """The GPU's side."""
+        """Address of the memory on the GPU."""
         return int(self._device.value or 0)
 
     def upload(self, rows: int, stream: Stream) -> None:
-        """Put the copy of the first rows to the GPU on a stream; nothing to do where both share the memory."""
-        if not self.shared:
-            size = ctypes.c_size_t(rows * self._row)
-            call("cuMemcpyHtoDAsync_v2", self._device, self._host, size, ctypes.c_void_p(stream.handle))
+        """Enqueue a copy of the first rows to the GPU; shared memory needs none."""
+        self._copy("cuMemcpyHtoDAsync_v2", self._device, self._host, rows, stream)
 
     def download(self, rows: int, stream: Stream) -> None:
-        """Put the copy of the first rows to the host on a stream; nothing to do where both share the memory."""
+        """Enqueue a copy of the first rows to the host; shared memory needs none."""
+        self._copy("cuMemcpyDtoHAsync_v2", self._host, self._device, rows, stream)
+
+    def _copy(self, function: str, target: ctypes.c_void_p, source: ctypes.c_void_p, rows: int, stream: Stream) -> None:
         if not self.shared:
-            size = ctypes.c_size_t(rows * self._row)
-            call("cuMemcpyDtoHAsync_v2", self._host, self._device, size, ctypes.c_void_p(stream.handle))
+            call(function, target, source, ctypes.c_size_t(rows * self._row), ctypes.c_void_p(stream.handle))
 
     def close(self) -> None:
-        """Free it."""
+        """Free the memory."""
         self.array = np.empty(0, np.uint8)
         if self._device and not self.shared:
             call("cuMemFree_v2", self._device)

@@ -1,11 +1,12 @@
-"""The sidecar of an engine: a JSON file beside it, checked before the engine is given to TensorRT.
+"""The sidecar of an engine: a JSON file beside it that is checked before TensorRT loads the engine.
 
-An engine crashes on another GPU or TensorRT than it was built for. ``vqa.float16.plan.json`` names both, the ONNX file
-by its hash, the shapes of the inputs, and the hash of the engine itself.
+An engine crashes with another GPU or TensorRT than it was built for. ``vqa.float16.plan.json`` names both, and holds
+the shapes of the inputs and the hashes of the ONNX file and of the engine.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -21,86 +22,84 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchRange", "BuiltFor", "SCHEMA_VERSION", "Shapes", "read_sidecar", "sidecar_path", "write_sidecar"]
 
-LARGEST = 4096
+SCHEMA_VERSION = 1
+_LARGEST_BATCH = 4096
+_LARGEST_BYTES = 1 << 20
+_RETRY = "Build the engine again with: mmkeras build-engine BUNDLE"
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """The shapes of one input in an optimisation profile, batch included."""
+    """The shapes of one input in an optimisation profile, with the batch dimension."""
 
     min: tuple[int, ...]
     opt: tuple[int, ...]
-    """The shape that the engine is tuned for."""
+    """The shape that the engine is optimised for."""
     max: tuple[int, ...]
-    """Largest; memory is allocated for it."""
+    """The largest shape, which memory is allocated for."""
 
 
 @dataclass(frozen=True)
 class BatchRange:
-    """Batch sizes of an engine."""
+    """The batch sizes of an engine."""
 
     min: int = 1
     opt: int = 1
-    """The size that the engine is tuned for."""
+    """The size that the engine is optimised for."""
     max: int = 1
 
     @classmethod
     def parse(cls, text: str) -> BatchRange:
-        """Read ``1`` or ``1:4:8`` (smallest, tuned for, largest).
+        """Read ``1`` or ``1:4:8`` (min, opt, max).
 
         Raises:
-            ConfigError: something else.
+            ConfigError: another form, or a size out of range.
         """
         parts = text.split(":")
         if len(parts) not in (1, 3) or not all(part.isascii() and part.isdecimal() for part in parts):
             raise ConfigError(f"--batch: expected one size such as 1, or min:opt:max such as 1:4:8, got {text!r}")
         sizes = [int(part) for part in parts]
         low, best, high = sizes * 3 if len(sizes) == 1 else sizes
-        if not 1 <= low <= best <= high <= LARGEST:
-            raise ConfigError(f"--batch: expected 1 <= min <= opt <= max <= {LARGEST}, got {text!r}")
+        if not 1 <= low <= best <= high <= _LARGEST_BATCH:
+            raise ConfigError(f"--batch: expected 1 <= min <= opt <= max <= {_LARGEST_BATCH}, got {text!r}")
         return cls(low, best, high)
 
     @property
     def static(self) -> bool:
-        """Whether there is one size only; its inference can then be replayed as a CUDA graph."""
+        """Whether there is only one size; its inference can then be a CUDA graph."""
         return self.min == self.max
 
     def __str__(self) -> str:
         return str(self.min) if self.static else f"{self.min}:{self.opt}:{self.max}"
 
     def shapes(self, name: str, shape: Sequence[int]) -> Shapes:
-        """Return the profile of one input with its shape in the network; -1 marks a dynamic dimension.
+        """Return the profile of one input from its shape in the network, in which -1 is a dynamic dimension.
 
         Raises:
-            BundleError: another dimension than the first is dynamic.
-            ConfigError: the first one is fixed to another size than the requested one.
+            BundleError: a dimension other than the batch is dynamic.
+            ConfigError: the batch has a fixed size other than the requested one.
         """
         dims = tuple(int(size) for size in shape)
         loose = [axis for axis, size in enumerate(dims) if size < 0 and axis]
         if loose or not dims:
-            what = f"dimensions {loose} are dynamic" if loose else "it is a single number"
+            what = f"dimensions {loose} are dynamic" if loose else "it has no dimension"
             raise BundleError(
-                f"Input {name}: expected (batch, ...) with a dynamic batch alone, got {list(dims)}: {what}. "
+                f"Input {name}: expected (batch, ...) where only the batch may be dynamic, got {list(dims)}: {what}. "
                 "Export the ONNX file again with python -m export."
             )
         if dims[0] >= 0:
             if not self.static or dims[0] != self.min:
                 raise ConfigError(
-                    f"Input {name} has the fixed batch size {dims[0]} in the ONNX file, --batch asks for {self}. "
+                    f"Input {name} has the fixed batch size {dims[0]} in the ONNX file, but --batch is {self}. "
                     f"Give --batch {dims[0]}, or export a file with a dynamic batch."
                 )
             return Shapes(dims, dims, dims)
         return Shapes(*((size, *dims[1:]) for size in (self.min, self.opt, self.max)))
 
 
-SCHEMA_VERSION = 1
-_LARGEST = 1 << 20
-_RETRY = "Build the engine again with: mmkeras build-engine BUNDLE"
-
-
 @dataclass(frozen=True)
 class BuiltFor:
-    """Contents of a sidecar."""
+    """The contents of a sidecar."""
 
     engine_sha256: str
     """Hex digest of the engine."""
@@ -108,9 +107,9 @@ class BuiltFor:
     library: str
     library_version: str
     gpu: str
-    """Name of the GPU it was built on; empty where tensorrt-rtx built it without one."""
+    """Name of the GPU it was built on; empty if tensorrt-rtx built it without a GPU."""
     compute_capability: str
-    """Of that GPU, for example ``8.7``; empty without one."""
+    """Of that GPU, for example ``8.7``; empty without a GPU."""
     onnx: str
     """Path of the ONNX file in its bundle, or its name."""
     onnx_sha256: str
@@ -119,9 +118,9 @@ class BuiltFor:
     """Precision in the manifest; empty for an ONNX file outside a bundle."""
     profile: dict[str, Shapes]
     workspace_mib: int = 0
-    """Limit of the scratch memory in MiB; 0 for the library's own."""
+    """Limit of scratch memory in MiB; 0 for the library's default."""
     dla: int = -1
-    """DLA core; -1 for none."""
+    """DLA core; -1 for no DLA."""
     version_compatible: bool = False
     """Whether later versions of TensorRT may load it."""
     tf32: bool = False
@@ -129,21 +128,19 @@ class BuiltFor:
     build_seconds: float = 0.0
 
     def mismatches(self, library: str, version: str, gpu: Gpu | None) -> list[str]:
-        """Return why the engine cannot run with a library and GPU; empty when it can."""
+        """Return why the engine cannot run with a library and GPU; empty if it can."""
         found = []
         if library != self.library:
-            found.append(f"it was built by {self.library} {self.library_version}, here is {library} {version}")
+            found.append(f"built by {self.library} {self.library_version}, installed is {library} {version}")
         elif not self._runs_with(version):
-            hint = "" if self.version_compatible else "; --version-compatible builds one that later versions load"
-            found.append(f"it was built by {library} {self.library_version}, here is {version}{hint}")
+            hint = "" if self.version_compatible else "; later versions load one built with --version-compatible"
+            found.append(f"built by {library} {self.library_version}, installed is {version}{hint}")
         if self.compute_capability and gpu is not None:
             if gpu.compute_capability != self.compute_capability:
                 here = f"{gpu.name} (compute capability {gpu.compute_capability})"
-                found.append(
-                    f"it was built on {self.gpu} (compute capability {self.compute_capability}), here is {here}"
-                )
+                found.append(f"built on {self.gpu} (compute capability {self.compute_capability}), this GPU is {here}")
             elif gpu.name != self.gpu:
-                found.append(f"it was built on {self.gpu}, here is {gpu.name}, whose kernels would be other ones")
+                found.append(f"built on {self.gpu}, this GPU is {gpu.name}, which needs other kernels")
         return found
 
     def _runs_with(self, version: str) -> bool:
@@ -152,36 +149,37 @@ class BuiltFor:
         if not self.version_compatible:
             return False
         built, here = _numbers(self.library_version), _numbers(version)
-        # Source: TensorRT documentation, Version Compatibility: the same or a later version, at most one major further.
+        # Source: TensorRT documentation, Version Compatibility: the same or a later version, at most the next major.
         steps = {8: (8, 10), 10: (10, 11), 11: (11,)}
         return here >= built and bool(here) and here[0] in steps.get(built[0], (built[0],))
 
 
 def sidecar_path(engine: Path) -> Path:
-    """Return where the sidecar of an engine lies."""
+    """Return the path of an engine's sidecar."""
     return engine.with_name(f"{engine.name}.json")
 
 
 def write_sidecar(engine: Path, built: BuiltFor) -> Path:
-    """Write the sidecar of an engine whole or not at all."""
+    """Write the sidecar of an engine atomically, and return its path."""
     return write_json(sidecar_path(engine), {"schema_version": SCHEMA_VERSION, **asdict(built)})
 
 
 def read_sidecar(engine: Path, *, check: bool = True) -> BuiltFor:
-    """Read and check the sidecar of an engine; ``check`` compares the engine's hash, too.
+    """Read and check the sidecar of an engine; with ``check`` also the engine's hash.
 
     Raises:
-        BundleError: missing, truncated, of another schema, with a wrong key or type; or the engine is another file.
+        BundleError: the sidecar is missing, truncated, of another schema or has a wrong key or type, or the engine has
+            another hash.
     """
     path = sidecar_path(engine)
     try:
-        if path.stat().st_size > _LARGEST:
+        if path.stat().st_size > _LARGEST_BYTES:
             raise BundleError(f"{path}: expected a few kilobytes of JSON, got {path.stat().st_size} bytes. {_RETRY}")
         value = read_json(path, BundleError, _RETRY)
     except FileNotFoundError as error:
         raise BundleError(
-            f"{engine} has no {path.name} beside it, which says what it was built for, and so it is not loaded: an "
-            f"engine of another GPU or TensorRT ends the process. {_RETRY}"
+            f"{engine} is not loaded: {path.name} with its GPU and TensorRT version is missing, and an engine of "
+            f"another GPU or version crashes the process. {_RETRY}"
         ) from error
     built = _parse(value, path)
     if check:
@@ -218,9 +216,4 @@ def _parse(value: dict[str, Any], path: Path) -> BuiltFor:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    parts = []
-    for part in version.split("."):
-        if not part.isdecimal():
-            break
-        parts.append(int(part))
-    return tuple(parts) or (0,)
+    return tuple(map(int, itertools.takewhile(str.isdecimal, version.split(".")))) or (0,)

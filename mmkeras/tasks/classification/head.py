@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from mmkeras.layers.encoded import pooled
@@ -14,7 +13,7 @@ from mmkeras.layers.tokens import Encoded
 from mmkeras.tasks._labels import class_weights
 from mmkeras.tasks.classification.spec import Config, Spec
 
-__all__ = ["ClassificationLoss", "build", "losses", "weights"]
+__all__ = ["ClassificationLoss", "build", "losses"]
 
 
 def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
@@ -23,37 +22,30 @@ def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
     Logits and softmax keep the full precision (floatx) under every policy.
 
     Raises:
-        ConfigError: the fusion gives no such vector.
+        ConfigError: the fusion has no pooled vector.
     """
     x = keras.layers.Dropout(config.dropout, name="head_dropout")(pooled(encoded, spec.kind))
     x = keras.layers.Dense(len(spec.labels), dtype=keras.config.floatx(), name="head_logits")(x)
     return {"probabilities": keras.layers.Softmax(dtype=keras.config.floatx(), name="probabilities")(x)}
 
 
-def weights(spec: Spec, config: Config, class_counts: Mapping[str, int] | None) -> np.ndarray | None:
-    """Return the weight of every class in the loss, float32 (C,), or None for an unweighted loss.
-
-    Raises:
-        ConfigError: ``balanced`` without counts, or a weight for an unknown label.
-    """
-    return class_weights(config.class_weights, spec.labels, class_counts)
-
-
 def losses(spec: Spec, config: Config, class_counts: Mapping[str, int] | None = None) -> dict[str, keras.losses.Loss]:
-    """Return the loss by output name. Class weights are inside it; sample weights remain free for the data.
+    """Return the loss by output name. It includes the class weights, so that sample weights are free for the data.
 
     Args:
         spec: the task.
         config: its options.
         class_counts: training samples by label, for ``class_weights = "balanced"``.
+
+    Raises:
+        ConfigError: ``balanced`` without counts, or a weight for an unknown label.
     """
-    per_class = weights(spec, config, class_counts)
     return {
         "probabilities": ClassificationLoss(
             classes=len(spec.labels),
             label_smoothing=config.label_smoothing,
             focal_gamma=config.focal_gamma,
-            class_weights=None if per_class is None else per_class.tolist(),
+            class_weights=class_weights(config.class_weights, spec.labels, class_counts),
         )
     }
 
@@ -71,23 +63,21 @@ class ClassificationLoss(keras.losses.Loss):
         class_weights: weight of each class, or None.
     """
 
-    # The probabilities must come straight from a softmax: Keras then goes back to its logits, and a confident
-    # wrong answer keeps its full gradient (measured at a logit margin of 60: 1.0; the clipped logarithm of
-    # the bare probability gives 0.0). keras.losses.CategoricalFocalCrossentropy clips at 1e-7 and so is deaf
-    # beyond a margin of 16; hence the focal factor times Keras' cross-entropy, which equals it everywhere
-    # else.
+    # The probabilities must come straight from a softmax: Keras then computes the loss from its logits, and a confident
+    # wrong answer keeps its full gradient (1.0 measured at a logit margin of 60, against 0.0 with the clipped logarithm
+    # of a probability). keras.losses.CategoricalFocalCrossentropy clips at 1e-7 and has no gradient beyond a margin
+    # of 16; the focal factor times Keras' cross-entropy equals it everywhere else.
 
     def __init__(
         self,
         classes: int,
         label_smoothing: float = 0.0,
         focal_gamma: float = 0.0,
-        class_weights: Sequence[float] | None = None,
+        class_weights: Iterable[float] | None = None,
         name: str = "classification_loss",
-        reduction: str = "sum_over_batch_size",
-        dtype: Any = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        super().__init__(name=name, **kwargs)
         self.classes = classes
         self.label_smoothing = label_smoothing
         self.focal_gamma = focal_gamma

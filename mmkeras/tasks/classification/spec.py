@@ -1,4 +1,4 @@
-"""One label out of several: what a user chooses, how answers are decided, read and scored."""
+"""One label out of several: options, decisions, targets and metrics."""
 
 from __future__ import annotations
 
@@ -42,30 +42,25 @@ class Config(TaskConfig):
         object.__setattr__(self, "labels", as_labels(self.labels, "labels"))
         check_share(self.dropout, "dropout")
         check_share(self.label_smoothing, "label_smoothing")
-        check_gamma(self.focal_gamma, "focal_gamma")
-        check_weights(self.class_weights, self.labels, "class_weights")
+        check_gamma(self.focal_gamma)
+        check_weights(self.class_weights, self.labels)
         if self.label_smoothing and self.focal_gamma:
             raise ConfigError(
-                "label_smoothing and focal_gamma work against each other: one keeps a pull on samples that "
-                "are answered well, the other removes it. "
-                f"Got {self.label_smoothing} and {self.focal_gamma}; set one of them to 0"
+                "label_smoothing and focal_gamma work against each other: smoothing keeps a gradient on samples that "
+                f"are answered well, and the focal loss removes it. Got {self.label_smoothing} and {self.focal_gamma}; "
+                "set one of them to 0"
             )
 
     def completed(self, facts: Facts) -> Config:
-        """Return this configuration with what only the data knows: the labels, unless they are given here."""
+        """Return this configuration with the labels found in the data, unless it lists them."""
         return self if self.labels else dataclasses.replace(self, labels=facts.labels)
 
     def spec(self, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
-        """Return the task's spec.
-
-        Args:
-            modalities: not used: labels do not depend on them.
-            facts: give the labels that are not listed here.
+        """Return the task's spec, with the labels of the facts unless they are listed here.
 
         Raises:
             ConfigError: fewer than two labels.
         """
-        del modalities
         labels = self.completed(facts).labels
         if len(labels) < 2:
             raise ConfigError(
@@ -112,24 +107,24 @@ class Spec(TaskSpec):
         answers = []
         for row in np.asarray(outputs["probabilities"]):
             top = ranked(row, self.labels, 3)
-            # A sum is finite only if every probability is.
+            # A sum is finite only if every probability is finite.
             best = top[0] if math.isfinite(row.sum()) else {"label": None, "confidence": None}
             answers.append({**best, "top": top})
         return answers
 
     def decisions(self, outputs: Outputs) -> np.ndarray:
-        """Return the chosen class (B,) int64, -1 where the probabilities are not all finite."""
+        """Return the chosen class (B,) int64; -1 if the probabilities are not all finite."""
         probabilities = np.asarray(outputs["probabilities"])
         finite = np.isfinite(probabilities).all(axis=-1)
         return np.where(finite, np.argmax(np.where(finite[:, None], probabilities, 0), axis=-1), -1)
 
     def flips(self, reference: Outputs, candidate: Outputs) -> np.ndarray:
-        """Return bool (B,): another class is chosen, or one side chooses none."""
+        """Return bool (B,): the chosen classes differ, or a model chooses none."""
         first, second = self.decisions(reference), self.decisions(candidate)
         return (first != second) | (first < 0) | (second < 0)
 
     def margins(self, reference: Outputs, candidate: Outputs) -> np.ndarray:
-        """Return float (B,): probability of the own class minus that of the other model's, by the own probabilities."""
+        """Return float (B,): the reference's probability of its own class minus that of the candidate's class."""
         first, second = self.decisions(reference), self.decisions(candidate)
         probabilities = np.asarray(reference["probabilities"], np.float64)
         rows = np.arange(len(probabilities))
@@ -138,13 +133,9 @@ class Spec(TaskSpec):
         return np.where(known, margins, np.inf)
 
     def evidence(self, targets: np.ndarray, outputs: Outputs) -> dict[str, np.ndarray]:
-        """Return ``truth`` and ``decided`` class, largest probability and that of the true class, each (B,).
+        """Return ``truth`` and ``decided`` class, ``confidence`` and ``own``, the true class's probability, each (B,).
 
         A sample without finite probabilities counts as wrong, with probability 0 for its class.
-
-        Args:
-            targets: int (B,).
-            outputs: ``probabilities`` (B, C).
         """
         truth = np.asarray(targets).reshape(-1).astype(np.int64)
         probabilities, decided = np.asarray(outputs["probabilities"]), self.decisions(outputs)
@@ -157,7 +148,7 @@ class Spec(TaskSpec):
         }
 
     def sums(self, evidence: Evidence) -> dict[str, np.ndarray]:
-        """Return counts by class, the negative logarithm of the true class's probability, clipped at 1e-7, and 1."""
+        """Return counts by class, the negative log of the true class's probability, clipped at 1e-7, and 1."""
         found = self.decisions_of(evidence)
         surprise = -np.log(np.clip(evidence["own"], 1e-7, 1.0))
         return {
@@ -191,7 +182,7 @@ class Spec(TaskSpec):
         return Confidences(evidence["confidence"][:, None], right[:, None])
 
     def constant_outputs(self, targets: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the share of each class, of which the most frequent one is chosen."""
+        """Return the share of each class, so that the most frequent class is chosen."""
         share = np.bincount(targets.astype(np.int64), weights, len(self.labels)) / weights.sum(dtype=np.float64)
         return {"probabilities": np.tile(share.astype(np.float32), (len(targets), 1))}
 

@@ -1,4 +1,4 @@
-"""Whether two models find the same objects. numpy only."""
+"""Comparison of two models' detections. numpy only."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from mmkeras.tasks.detection.peaks import finite_cells
 __all__ = ["CENTRE_TOLERANCE", "SCORE_TOLERANCE", "disagree"]
 
 CENTRE_TOLERANCE = 0.01
-"""Metres."""
+"""Largest distance of the centres of equal detections, in m."""
 SCORE_TOLERANCE = 1e-3
+"""Largest difference of their scores."""
 
 
 def disagree(reference: Outputs, candidate: Outputs, first: Boxes, second: Boxes) -> np.ndarray:
-    """Return bool (B,): two models' detections differ, or a map of either is not finite.
+    """Return bool (B,): the detections of two models differ, or a map of one of them is not finite.
 
     Args:
-        reference: maps (B, h, w, ...) of one model.
-        candidate: maps of the other.
-        first: detections of the reference, by sample.
-        second: detections of the candidate, by sample.
+        reference: maps (B, h, w, ...) of the first model.
+        candidate: maps of the second model.
+        first: detections of the first model.
+        second: detections of the second model.
     """
     size = len(reference["heatmap"])
     differs = ~(finite_cells(reference) & finite_cells(candidate)).all(axis=(1, 2))
@@ -33,7 +34,7 @@ def disagree(reference: Outputs, candidate: Outputs, first: Boxes, second: Boxes
 
 
 def _same(left: Boxes, right: Boxes) -> bool:
-    """Pair each box with the nearest of its class that is left, and compare."""
+    """Match each box with the nearest box of its class and score that has no match yet."""
     apart = np.linalg.norm(left.centre[:, None] - right.centre[None], axis=-1)
     apart[left.label[:, None] != right.label[None]] = np.inf
     apart[np.abs(left.score[:, None] - right.score[None]) > SCORE_TOLERANCE] = np.inf

@@ -1,4 +1,4 @@
-"""The scene from above: truth, detections and radar points on a metric grid. Pillow and numpy only."""
+"""The scene from above: objects, detections and radar points on a metric grid. Pillow and numpy only."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ Answer = Mapping[str, Any]
 
 _INK, _GREY, _LIGHT, _SEEN = "#1F2933", "#6B7480", "#D9DEE4", "#EEF3F8"
 _RADAR = "#8F7B6B"
-_STRIP, _TITLE = 26, 26
-_BEHIND = 4.0
+_STRIP = 26
+_AHEAD, _BEHIND = 50.0, 4.0
+"""Metres shown ahead of and behind the vehicle."""
 _ROOMY = 8.5
 """Pixels per metre from which tags hold the distance too."""
 _SECONDS = 1.0
-"""Movement that a velocity arrow spans."""
+"""Duration of the movement that a velocity arrow shows."""
 
 
 class _Plan:
-    """Turns metres of the ego frame (x forward, y left) into pixels (x forward is up)."""
+    """Converts metres of the ego frame (x forward, y left) into pixels (x forward is up)."""
 
-    def __init__(self, reach: float, size: int, top: int) -> None:
-        self.scale = size / (reach + _BEHIND)
+    def __init__(self, size: int) -> None:
+        self.scale = size / (_AHEAD + _BEHIND)
         self.width = round(size * 0.9)
-        self._origin = (self.width / 2, top + size - _BEHIND * self.scale)
+        self._origin = (self.width / 2, size - _BEHIND * self.scale)
 
     def __call__(self, x: float, y: float) -> tuple[float, float]:
         return self._origin[0] - y * self.scale, self._origin[1] - x * self.scale
@@ -41,42 +42,33 @@ def birds_eye(
     detections: Sequence[Answer],
     truth: Sequence[Answer] | None = None,
     points: np.ndarray | None = None,
-    camera_pose: Pose | None = None,
     *,
-    camera: PinholeCamera | None = None,
-    reach: float = 50.0,
-    size: int = 480,
-    height: int = 0,
-    title: str = "",
+    camera: PinholeCamera,
+    camera_pose: Pose,
+    height: int,
 ) -> np.ndarray:
-    """Draw the ground around the vehicle, forward being up.
+    """Draw the ground around the vehicle, with forward up.
 
     Args:
-        detections: answers to fill with the colour of their class; a bar marks the front, an arrow the way of one
+        detections: answers to fill with the colour of their class; a bar marks the front, an arrow the movement in one
             second.
-        truth: answers to outline; none when not given.
+        truth: answers to outline.
         points: radar points (N, 8) in the camera's frame; a line shows one second of their radial velocity.
-        camera_pose: camera -> ego; no movement when not given, which fits no real camera.
-        camera: its field of view is shaded; not shaded when not given.
-        reach: metres shown ahead.
-        size: height of the map in pixels; its width is 0.9 of it.
-        height: of the whole picture in pixels, in place of ``size``; to put it beside another one.
-        title: a line above; it takes no space when empty.
+        camera: its field of view is shaded.
+        camera_pose: camera -> ego.
+        height: of the picture in pixels; at least 126 are used.
 
     Returns:
-        uint8 (height, width, 3); the same size for the same ``size`` and presence of a title.
+        uint8 (height, width, 3); the same size for the same ``height``.
     """
-    top = _TITLE if title else 0
-    size = max(height - top - _STRIP, 100) if height else size
-    plan = _Plan(reach, size, top)
-    board = Canvas(plan.width, top + size + _STRIP)
-    pose = camera_pose or Pose()
-    if camera is not None:
-        _field_of_view(board, plan, camera, pose, reach)
-    _grid(board, plan, reach)
-    # Points lie below the boxes: merged sweeps are many, and would hide them.
+    size = max(height - _STRIP, 100)
+    plan = _Plan(size)
+    board = Canvas(plan.width, size + _STRIP)
+    _field_of_view(board, plan, camera, camera_pose)
+    _grid(board, plan)
+    # Points lie below the boxes, which the many points of merged sweeps would hide.
     if points is not None and len(points):
-        _radar(board, plan, np.asarray(points, np.float64), pose)
+        _radar(board, plan, np.asarray(points, np.float64), camera_pose)
     for answer in detections:
         board.polygon(_footprint(plan, answer), class_colour(answer["class"]), 0.75)
     for answer in truth or ():
@@ -85,35 +77,30 @@ def birds_eye(
         board.arrow(plan(*answer["centre"][:2]), _ahead(plan, answer), _INK, 1.0)
     for answer in detections:
         _front(board, plan, answer)
-    _ego(board, plan)
-    # The strips go on top of whatever reached over the map's edge.
-    board.polygon([(0, 0), (plan.width, 0), (plan.width, top), (0, top)], "#FFFFFF")
-    below = top + size
-    board.polygon([(0, below), (plan.width, below), (plan.width, below + _STRIP), (0, below + _STRIP)], "#FFFFFF")
-    if title:
-        board.text(8, top / 2, title, 13)
-    board.keep_free(0, 0, plan.width, top)
+    board.polygon([plan(3.6, 0), plan(-0.9, 0.95), plan(-0.9, -0.95)], _INK)  # the vehicle itself
+    # The strip of the legend covers shapes that extend below the map.
+    board.polygon([(0, size), (plan.width, size), (plan.width, size + _STRIP), (0, size + _STRIP)], "#FFFFFF")
     for answer in detections:
         covered = np.asarray(_footprint(plan, answer))
         board.keep_free(*covered.min(0).tolist(), *covered.max(0).tolist())
     for answer in sorted(detections, key=lambda answer: float(answer.get("distance", 0.0))):
-        _tag(board, plan, answer, (1, top + 1, plan.width - 1, below - 1))
-    _legend(board, below + _STRIP / 2, truth is not None, points is not None)
+        _tag(board, plan, answer, (1, 1, plan.width - 1, size - 1))
+    _legend(board, size + _STRIP / 2, truth is not None, points is not None)
     return board.array()
 
 
-def _grid(board: Canvas, plan: _Plan, reach: float) -> None:
-    step = 10.0 if reach > 25 else 5.0
+def _grid(board: Canvas, plan: _Plan) -> None:
     x0, y0 = plan(0, 0)
-    for i in range(1, int(reach // step) + 1):
-        board.ring(x0, y0, i * step * plan.scale, _LIGHT)
-        board.text(x0 + 3, y0 - i * step * plan.scale + 7, f"{i * step:.0f} m", 10, _GREY)
-        board.keep_free(x0 + 2, y0 - i * step * plan.scale, x0 + 30, y0 - i * step * plan.scale + 14)
-    board.line([plan(-_BEHIND, 0), plan(reach, 0)], _LIGHT, 1)
+    for metres in range(10, int(_AHEAD) + 1, 10):
+        radius = metres * plan.scale
+        board.ring(x0, y0, radius, _LIGHT)
+        board.text(x0 + 3, y0 - radius + 7, f"{metres} m", 10, _GREY)
+        board.keep_free(x0 + 2, y0 - radius, x0 + 30, y0 - radius + 14)
+    board.line([plan(-_BEHIND, 0), plan(_AHEAD, 0)], _LIGHT, 1)
 
 
-def _field_of_view(board: Canvas, plan: _Plan, camera: PinholeCamera, pose: Pose, reach: float) -> None:
-    far = 2 * reach
+def _field_of_view(board: Canvas, plan: _Plan, camera: PinholeCamera, pose: Pose) -> None:
+    far = 2 * _AHEAD
     edges = np.array([[0.0, 0.0], [camera.width, 0.0]])
     edges[:, 1] = camera.centre_y
     left, right = pose.apply(camera.unproject(edges, np.array([far, far])))
@@ -151,10 +138,6 @@ def _radar(board: Canvas, plan: _Plan, points: np.ndarray, pose: Pose) -> None:
         board.dot(*start, min(1.9, 0.2 * plan.scale), _RADAR, "#FFFFFFC0")
 
 
-def _ego(board: Canvas, plan: _Plan) -> None:
-    board.polygon([plan(3.6, 0), plan(-0.9, 0.95), plan(-0.9, -0.95)], _INK)
-
-
 def _tag(board: Canvas, plan: _Plan, answer: Answer, area: tuple[float, float, float, float]) -> None:
     x, y = plan(*answer["centre"][:2])
     if not (area[0] <= x <= area[2] and area[1] <= y <= area[3]):
@@ -166,7 +149,7 @@ def _tag(board: Canvas, plan: _Plan, answer: Answer, area: tuple[float, float, f
     if vx is not None and vy is not None and math.isfinite(vx + vy):
         speed = math.hypot(vx, vy)
         if plan.scale < _ROOMY:
-            # Where there is little room, distances are read off the rings and standing objects go without a tag.
+            # In a small picture, the rings show distances and standing objects have no tag.
             text = f"{speed:.0f} m/s" if speed >= 1.0 else ""
         else:
             text = f"{text}  {speed:.0f} m/s".strip()
@@ -174,9 +157,7 @@ def _tag(board: Canvas, plan: _Plan, answer: Answer, area: tuple[float, float, f
         return
     width = board.text_width(text, 11) + 9
     places = [(right + 3, y + 8), (left - width, y + 8), (left, low + 18)]
-    places += [(right + 3, y + 8 + shift) for shift in (-17, 17)] + [
-        (left - width, y + 8 + shift) for shift in (-17, 17)
-    ]
+    places += [(x, y + 8 + shift) for x in (right + 3, left - width) for shift in (-17, 17)]
     board.label([text], places, class_colour(answer["class"]), area, 11)
 
 

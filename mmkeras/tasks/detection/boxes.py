@@ -1,37 +1,40 @@
-"""Many 3D boxes as arrays, and the turns between the camera's and the ego frame. numpy only, float64.
+"""Many 3D boxes as arrays, and horizontal vectors in the camera's and the ego frame. numpy only, float64.
 
-The ego frame is x forward, y left, z up; a camera's is x right, y down, z forward (see `geometry`). A heading or a
-velocity is horizontal in the ego frame. In the camera's frame its components along x (right) and z (forward) are kept,
-which loses nothing as long as the camera does not look straight up or down.
+`mmkeras.media.geometry` describes both frames. A heading or a velocity is horizontal in the ego frame. In the camera's
+frame only its components along x (right) and z (forward) are kept, from which it can be computed unless the camera
+looks straight up or down.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from mmkeras.media.geometry import BOX_EDGES, PinholeCamera
+from mmkeras.tasks.detection.classes import ATTRIBUTES
 
 __all__ = ["Boxes", "pixel_boxes", "to_camera_plane", "to_ego_plane"]
 
 NEAR = 0.2
 """Depth (m) of the plane in front of the camera at which boxes are cut before they are projected."""
 _EDGES = np.array(BOX_EDGES)
+_ANSWERED = ("score", "box", "centre", "size", "yaw", "velocity", "distance")
 
 
 @dataclass(frozen=True)
 class Boxes:
-    """N boxes of one or many samples, in the ego frame of their sample; truth or detections."""
+    """N boxes of one or many samples, objects or detections, in the ego frame of their sample."""
 
     sample: np.ndarray
     """int (N,): position of the sample that a box belongs to."""
     label: np.ndarray
     """int (N,): position of its class in the task's labels."""
     score: np.ndarray
-    """float (N,): confidence; 1 for truth."""
+    """float (N,): confidence; 1 for objects."""
     centre: np.ndarray
     """float (N, 3): x, y, z in m."""
     size: np.ndarray
@@ -39,11 +42,11 @@ class Boxes:
     yaw: np.ndarray
     """float (N,): heading around z in rad; 0 looks along x."""
     velocity: np.ndarray
-    """float (N, 2): along x and y of the ego frame, over ground, in m/s; NaN where it is unknown."""
+    """float (N, 2): along x and y of the ego frame, over ground, in m/s; NaN if unknown."""
     attribute: np.ndarray
-    """int (N,): position in `mmkeras.tasks.detection.classes.ATTRIBUTES`; 0 for none."""
+    """int (N,): position in `mmkeras.tasks.detection.classes.ATTRIBUTES`; 0 for no attribute."""
     points: np.ndarray
-    """int (N,): radar and lidar points inside; -1 where it is not known, as for detections."""
+    """int (N,): radar and lidar points inside; -1 if unknown, as for detections."""
     box: np.ndarray
     """float (N, 4): left, top, right, bottom in pixels of the model's image."""
 
@@ -60,17 +63,32 @@ class Boxes:
         return Boxes(**{field.name: getattr(self, field.name)[rows] for field in dataclasses.fields(self)})
 
     def by_sample(self, samples: int) -> list[Boxes]:
-        """Return the boxes of each of so many samples; rows must be in the order of the samples."""
+        """Return the boxes of each sample, given the number of samples; the boxes are in the order of the samples."""
         ends = np.searchsorted(self.sample, np.arange(samples + 1))
         return [self.take(np.arange(ends[i], ends[i + 1])) for i in range(samples)]
 
     @classmethod
     def joined(cls, parts: Iterable[Boxes]) -> Boxes:
-        """Return the boxes of several groups, one after the other; there must be one group at least."""
+        """Return the boxes of at least one group, one group after the other."""
         every = list(parts)
         return cls(
             **{f.name: np.concatenate([getattr(part, f.name) for part in every]) for f in dataclasses.fields(cls)}
         )
+
+    def answers(self, labels: Sequence[str], samples: int) -> list[dict[str, Any]]:
+        """Return ``{"detections": [...]}`` for each sample, JSON-ready; `Spec.decode` describes a detection.
+
+        Args:
+            labels: the classes.
+            samples: number of samples, including those without a box.
+        """
+        result: list[dict[str, Any]] = [{"detections": []} for _ in range(samples)]
+        columns = zip(*(getattr(self, name).tolist() for name in _ANSWERED), strict=True)
+        indices = zip(self.sample.tolist(), self.label.tolist(), self.attribute.tolist(), strict=True)
+        for (sample, label, attribute), values in zip(indices, columns, strict=True):
+            numbers = dict(zip(_ANSWERED, values, strict=True))
+            result[sample]["detections"].append({"class": labels[label], **numbers, "attribute": ATTRIBUTES[attribute]})
+        return result
 
 
 def _plane(rotation: np.ndarray) -> np.ndarray:
@@ -79,7 +97,7 @@ def _plane(rotation: np.ndarray) -> np.ndarray:
 
 
 def to_camera_plane(vectors: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """Turn horizontal vectors of the ego frame into the camera's x-z plane.
+    """Return the x and z components in the camera's frame of horizontal vectors of the ego frame.
 
     Args:
         vectors: (N, 2) along x (forward) and y (left) of the ego frame.
@@ -92,7 +110,7 @@ def to_camera_plane(vectors: np.ndarray, rotation: np.ndarray) -> np.ndarray:
 
 
 def to_ego_plane(vectors: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """Turn vectors (N, 2) of the camera's x-z plane back; the inverse of `to_camera_plane`."""
+    """Return the horizontal vectors of the ego frame (N, 2); the inverse of `to_camera_plane`."""
     plane = _plane(rotation)
     a, b, c, d = plane[..., 0, 0], plane[..., 0, 1], plane[..., 1, 0], plane[..., 1, 1]
     determinant = a * d - b * c
@@ -101,10 +119,10 @@ def to_ego_plane(vectors: np.ndarray, rotation: np.ndarray) -> np.ndarray:
 
 
 def pixel_boxes(corners: np.ndarray, camera: PinholeCamera) -> np.ndarray:
-    """Return the rectangles (N, 4), left, top, right, bottom in pixels, that boxes fill in an image.
+    """Return the bounding rectangles (N, 4) of boxes in an image: left, top, right, bottom in pixels.
 
-    A box that reaches behind the camera is cut at a plane just in front of it. Rectangles end at the image's edge; one
-    of a box that is nowhere in the image has no area.
+    A box that extends behind the camera is cut at a plane just in front of it. Rectangles are cut at the image's edge;
+    a box outside the image has a rectangle without area.
 
     Args:
         corners: (N, 8, 3) in the camera's frame, in the order of `mmkeras.media.geometry.box_corners`.

@@ -1,4 +1,4 @@
-"""The detection classes and attributes of nuScenes, their ranges, and a rule for attributes. numpy only.
+"""The detection classes and attributes of nuScenes, and a rule for attributes. numpy only.
 
 Source: https://www.nuscenes.org/object-detection and the configuration ``detection_cvpr_2019``.
 """
@@ -54,7 +54,7 @@ NO_ORIENTATION = ("traffic_cone",)
 NO_VELOCITY = ("traffic_cone", "barrier")
 """Classes whose velocity and attribute are not scored."""
 MOVING_SPEED = 0.5
-"""Speed in m/s above which `attributes_by_speed` says that an object moves."""
+"""Speed in m/s above which `attributes_by_speed` returns the attribute of a moving object."""
 
 _BY_SPEED = {
     "pedestrian": ("pedestrian.standing", "pedestrian.moving"),
@@ -71,10 +71,10 @@ _BY_SPEED = {
 
 
 def attribute_index(name: str) -> int:
-    """Return the position of an attribute in `ATTRIBUTES`; 0 for the empty one.
+    """Return the position of an attribute in `ATTRIBUTES`.
 
     Raises:
-        DataError: no attribute of nuScenes.
+        DataError: not an attribute of nuScenes.
     """
     try:
         return ATTRIBUTES.index(name)
@@ -83,10 +83,9 @@ def attribute_index(name: str) -> int:
 
 
 def attributes_by_speed(labels: Sequence[str], label: np.ndarray, velocity: np.ndarray) -> np.ndarray:
-    """Return the attribute that an object of a class most likely has at its speed.
+    """Return the most likely attribute of each object by its class and speed.
 
-    A car that stands is taken for parked, a cycle that stands for one without a rider; a class that nuScenes does not
-    have gets none.
+    A standing car counts as parked, and a standing cycle has no rider. A class outside nuScenes has no attribute.
 
     Args:
         labels: names of the C classes.

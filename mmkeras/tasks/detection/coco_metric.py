@@ -1,6 +1,6 @@
-"""COCO average precision of the 2D boxes: pycocotools matches, and samples may have weights.
+"""COCO average precision of the 2D boxes, for weighted samples; pycocotools does the matching.
 
-pycocotools is an optional package of the training machine; without it there are no 2D numbers. As in COCO, boxes meet
+pycocotools is an optional package of the training machine; without it there are no 2D numbers. As in COCO, boxes match
 by intersection over union, at ten limits from 0.5 to 0.95, and precision is read at 101 recalls.
 
 Source: Lin et al., Microsoft COCO: Common Objects in Context, 2014, and https://cocodataset.org/#detection-eval.
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from mmkeras.core.errors import require
+from mmkeras.tasks._metrics import weighted_rows
 from mmkeras.tasks.detection.boxes import Boxes
 
 __all__ = ["OVERLAPS", "CocoMatches", "available", "coco_match", "coco_precision"]
@@ -25,11 +26,12 @@ __all__ = ["OVERLAPS", "CocoMatches", "available", "coco_match", "coco_precision
 OVERLAPS = np.linspace(0.5, 0.95, 10)
 """Least intersection over union of a match."""
 _RECALLS = np.linspace(0.0, 1.0, 101)
+_MOST = 100
 
 
 @dataclass(frozen=True)
 class CocoMatches:
-    """How the n detections of one class, most confident first, met its truth in S samples."""
+    """How the n detections of one class, most confident first, match its objects in S samples."""
 
     sample: np.ndarray
     """int (n,)."""
@@ -46,22 +48,13 @@ def available() -> bool:
     return importlib.util.find_spec("pycocotools") is not None
 
 
-def coco_match(
-    truth: Boxes, found: Boxes, classes: int, samples: int, max_detections: int = 100
-) -> tuple[CocoMatches, ...]:
-    """Match the 2D boxes of each class.
-
-    Args:
-        truth: objects.
-        found: detections.
-        classes: number of classes.
-        samples: S.
-        max_detections: of a class in one sample.
+def coco_match(truth: Boxes, found: Boxes, classes: int, samples: int) -> tuple[CocoMatches, ...]:
+    """Match the 2D boxes of objects and detections in each class, up to 100 detections of a class in a sample.
 
     Raises:
         DependencyError: pycocotools is not installed.
     """
-    evaluation = _evaluated(truth, found, classes, samples, max_detections)
+    evaluation = _evaluated(truth, found, classes, samples)
     result = []
     for label in range(classes):
         entries = evaluation.evalImgs[label * samples : (label + 1) * samples]
@@ -82,12 +75,12 @@ def _has_area(boxes: Boxes) -> np.ndarray:
     return np.asarray((boxes.box[:, 2] > boxes.box[:, 0]) & (boxes.box[:, 3] > boxes.box[:, 1]))
 
 
-def _evaluated(truth: Boxes, found: Boxes, classes: int, samples: int, max_detections: int) -> Any:
+def _evaluated(truth: Boxes, found: Boxes, classes: int, samples: int) -> Any:
     coco = require("pycocotools.coco", "train")
     evaluator = require("pycocotools.cocoeval", "train")
     images = [{"id": i} for i in range(samples)]
     categories = [{"id": i} for i in range(classes)]
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         sides = []
         for boxes in (truth.take(_has_area(truth)), found):
             side = coco.COCO()
@@ -97,14 +90,14 @@ def _evaluated(truth: Boxes, found: Boxes, classes: int, samples: int, max_detec
         evaluation = evaluator.COCOeval(sides[0], sides[1], "bbox")
         evaluation.params.areaRng = [[0, 1e10]]
         evaluation.params.areaRngLbl = ["all"]
-        evaluation.params.maxDets = [max_detections]
+        evaluation.params.maxDets = [_MOST]
         evaluation.params.iouThrs = OVERLAPS
         evaluation.evaluate()
     return evaluation
 
 
 def _annotations(boxes: Boxes) -> list[dict[str, Any]]:
-    """Return COCO's annotations; ids start at 1, since COCO takes a match with id 0 for none."""
+    """Return COCO's annotations; ids start at 1, since 0 means no match in COCO."""
     size = boxes.box[:, 2:] - boxes.box[:, :2]
     corners = np.concatenate([boxes.box[:, :2], size], axis=1).tolist()
     rows = zip(boxes.sample.tolist(), boxes.label.tolist(), boxes.score.tolist(), corners, strict=True)
@@ -127,20 +120,15 @@ def coco_precision(matches: Sequence[CocoMatches], weights: np.ndarray | None = 
 
     Args:
         matches: by class.
-        weights: (S,) of the samples; whole ones count like that many copies of a sample.
+        weights: (S,) of the samples, ones by default; a sample of weight 2 counts like two copies of it.
     """
     result = np.full((len(matches), len(OVERLAPS)), np.nan)
-    weight = None if weights is None else np.asarray(weights, np.float64)
-    whole = weight is None or bool((weight == np.floor(weight)).all())
     for i, each in enumerate(matches):
-        of_row = np.ones(len(each.sample)) if weight is None else weight[each.sample]
-        truth = float(each.truth.sum() if weight is None else each.truth @ weight)
-        if not truth > 0:
-            continue
-        copies = of_row.astype(np.int64) if whole else (of_row > 0).astype(np.int64)
-        rows = np.repeat(np.arange(len(each.sample)), copies)
-        share = np.ones(len(rows)) if whole else of_row[rows]
-        result[i] = _average(each.hit[:, rows], share, truth)
+        weight = np.ones(len(each.truth)) if weights is None else np.asarray(weights, np.float64)
+        truth = float(each.truth @ weight)
+        if truth > 0:
+            rows, share = weighted_rows(each.sample, weight)
+            result[i] = _average(each.hit[:, rows], share, truth)
     return result
 
 

@@ -1,6 +1,7 @@
-"""The detection head: dense maps over the fused cells, CenterNet's way, with its losses.
+"""The detection head, dense maps over the fused cells as in CenterNet, and its losses.
 
-Source: Zhou et al. 2019, Objects as Points (arXiv:1904.07850). `mmkeras.tasks.detection.spec` says what each map holds.
+`mmkeras.tasks.detection.spec.Spec.outputs` describes the maps. Source: Zhou et al. 2019, Objects as Points
+(arXiv:1904.07850).
 """
 
 from __future__ import annotations
@@ -22,24 +23,24 @@ from mmkeras.tasks.detection.spec import Config, Spec
 __all__ = ["build", "losses"]
 
 SIZE = (1.8, 3.0, 1.7)
-"""Width, length and height (m) that the size map starts from: between a person and a lorry."""
+"""Initial width, length and height (m) of the size map: between a person and a lorry."""
 DEPTH = 20.0
-"""Metres that the depth map starts from."""
+"""Initial depth (m) of the depth map."""
 SPEED = 10.0
-"""m/s that a velocity of 1 stands for inside the model."""
+"""Unit (m/s) of velocities inside the model."""
 PRIOR = 0.05
-"""Probability that the heatmap starts from: most cells are empty."""
+"""Initial probability of the heatmap: most cells are empty."""
 
 
 def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
     """Return the maps (B, h, w, ...) float32 by output name from a fused map of the same cells.
 
-    Last layers keep the full precision (floatx) under every policy. They see the features and, past them, the fused
-    tokens. Where the fusion has guesses of the distance, the depth is chosen among them, each with a correction: a
-    radar measures the nearest face of a car, not its centre.
+    The last layers keep the full precision (floatx) under every policy. Their inputs are the features and the fused
+    tokens. If the fusion has guesses of the distance, the depth is chosen among them, each with a correction: a radar
+    measures the nearest face of a car, not its centre.
 
     Raises:
-        ConfigError: the fusion gives no map, or one of another size.
+        ConfigError: the fusion has no map, or one of another size.
     """
     rows, columns = spec.cells
     where = f"detection (camera {spec.camera[1]:g} x {spec.camera[0]:g} at stride {spec.stride})"
@@ -56,31 +57,27 @@ def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
         x = keras.layers.ReLU(6.0, name=f"head_conv_{number}_activation")(x)
     x = keras.layers.Dropout(config.dropout, name="head_dropout")(x)
     distances = None
-    seen = [x, tokens]
+    features = [x, tokens]
     if fused.distances is not None:
         shape = (rows, columns, fused.distances.shape[-1])
         distances = keras.layers.Reshape(shape, dtype=keras.config.floatx(), name="head_distances")(fused.distances)
-        seen.append(2.0 * (distances - math.log(DEPTH)))
-    x = keras.layers.Concatenate(name="head_features")(seen)
+        features.append(2.0 * (distances - math.log(DEPTH)))
+    x = keras.layers.Concatenate(name="head_features")(features)
 
     def last(name: str, channels: int, bias: float = 0.0) -> Any:
-        start = keras.initializers.Constant(bias)
-        kernel = keras.initializers.RandomNormal(stddev=0.01)
-        return keras.layers.Conv2D(
-            channels,
-            1,
-            bias_initializer=start,
-            kernel_initializer=kernel,
-            dtype=keras.config.floatx(),
-            name=f"head_{name}",
-        )(x)
+        initializers = {
+            "kernel_initializer": keras.initializers.RandomNormal(stddev=0.01),
+            "bias_initializer": keras.initializers.Constant(bias),
+        }
+        return keras.layers.Conv2D(channels, 1, dtype=keras.config.floatx(), name=f"head_{name}", **initializers)(x)
 
     def named(name: str, value: Any) -> Any:
         return keras.layers.Identity(dtype=keras.config.floatx(), name=name)(value)
 
-    # SIZE is multiplied as numpy: a tensor would become an input of the ONNX graph.
-    # Clipped, so that float16 files cannot overflow: e**3 times a size is far beyond every road user.
-    grow = lambda value, most: ops.exp(ops.clip(value, -most, most))  # noqa: E731
+    # Clipped so that float16 files cannot overflow: no road user is as large as e**3 times SIZE.
+    def grow(value: Any, most: float) -> Any:
+        return ops.exp(ops.clip(value, -most, most))
+
     if distances is None:
         nearness = last("depth", 1, math.log(DEPTH))
     else:
@@ -93,6 +90,7 @@ def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
         "box": named("box", spec.stride * grow(last("box", 4), 4.0)),
         "offset": named("offset", last("offset", 2)),
         "depth": named("depth", ops.exp(ops.clip(nearness, 0.0, 6.0))),
+        # As numpy: a tensor would become an input of the ONNX graph.
         "size": named("size", grow(last("size", 3), 3.0) * np.array(SIZE, np.float32)),
         "yaw": named("yaw", last("yaw", 2)),
         "velocity": named("velocity", SPEED * last("velocity", 2)),
@@ -100,10 +98,9 @@ def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
 
 
 def losses(spec: Spec, config: Config, class_counts: Mapping[str, int] | None = None) -> dict[str, keras.losses.Loss]:
-    """Return the loss by output name, each already multiplied by its weight."""
-    del class_counts
-    camera, stride = spec.camera, spec.stride
-    result: dict[str, keras.losses.Loss] = {"heatmap": HeatmapLoss(camera, stride, len(spec.labels), weight=1.0)}
-    for name, weight in config.loss_weights().items():
-        result[name] = MapLoss(name, camera, stride, weight=weight)
-    return result
+    """Return the loss by output name, each multiplied by its weight."""
+    maps = config.loss_weights().items()
+    return {
+        "heatmap": HeatmapLoss(spec.camera, spec.stride, len(spec.labels)),
+        **{name: MapLoss(name, spec.camera, spec.stride, weight=weight) for name, weight in maps},
+    }

@@ -1,4 +1,4 @@
-"""A layer of the detection head: the choice between guesses of a distance."""
+"""A layer of the detection head that weighs several guesses of a distance."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["DistanceChoice"]
 
 @keras.saving.register_keras_serializable("mmkeras")
 class DistanceChoice(keras.layers.Layer):
-    """Mean of guesses, weighted by a softmax over what speaks for each of them.
+    """Mean of guesses, weighted by a softmax over their scores.
 
-    In training some guesses of a cell are hidden, so that each learns to be right alone: the camera's own guess is
-    trained although the radar's reading is nearly always better, and is there when the radar is dead.
+    In training some guesses of a cell are hidden, so that each is trained alone. Otherwise the camera's guess would not
+    be trained, because the radar's is nearly always better, and the model would fail without radar.
 
     Inputs: scores (B, h, w, K) and guesses (B, h, w, K). Output: (B, h, w, 1).
 
     Args:
-        drop: share of the guesses hidden in training; never all of a cell.
+        drop: share of the guesses hidden in training; at least one in a cell is kept.
     """
 
     def __init__(self, drop: float = 0.3, **kwargs: Any) -> None:

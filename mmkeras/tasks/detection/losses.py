@@ -1,9 +1,8 @@
 """Losses of dense detection maps against encoded targets (B, max_objects + 1, 20).
 
-`mmkeras.tasks.detection.target` describes them. Every loss is summed over the objects of a sample and divided by the
-mean number of objects per sample of the batch, so that every object counts alike.
-
-Objects that no sensor has a point of are no targets. Backend-neutral.
+`mmkeras.tasks.detection.target` describes the targets. Every loss is summed over the objects of a sample and divided by
+the batch's mean number of objects per sample, so that every object has the same weight. Objects without a radar or
+lidar point are ignored. Backend-neutral.
 """
 
 from __future__ import annotations
@@ -23,32 +22,24 @@ __all__ = ["HeatmapLoss", "MapLoss"]
 SPREAD = 0.1
 """Standard deviation of a heatmap's bump, as a share of the object's width and height in the picture."""
 NARROWEST, WIDEST = 0.35, 2.0
-"""Cells between which that deviation stays."""
+"""Limits of that deviation, in cells."""
 SMALLEST = 1e-3
-"""Metres from which logarithms are taken: a map of zeros must not make a batch's loss infinite."""
+"""Least value (m) of which a logarithm is taken, so that a map of zeros has a finite loss."""
 LOG_SCALE = 4.0
-"""What the logarithm of a ratio of depths is multiplied with: 25 % are an error of 1."""
+"""Factor of the logarithm of a ratio of depths: 25 % are an error of 1."""
 
 
 class _TargetLoss(keras.losses.Loss):
-    """What both losses know about targets."""
+    """Base of both losses: reads the targets."""
 
-    def __init__(
-        self,
-        camera: Sequence[float],
-        stride: int,
-        weight: float = 1.0,
-        name: str | None = None,
-        reduction: str = "sum_over_batch_size",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
+    def __init__(self, camera: Sequence[float], stride: int, weight: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.camera = tuple(float(number) for number in camera)
         self.stride = stride
         self.weight = weight
 
     def objects(self, y_true: Any) -> Any:
-        """Return float (B, M): 1 for an object that some sensor has a point of."""
+        """Return float (B, M): 1 for an object with a radar or lidar point, or with an unknown number of them."""
         objects = y_true[:, :-1]
         points = ops.maximum(objects[:, :, columns.RADAR_POINTS], 0.0) + ops.abs(objects[:, :, columns.LIDAR_POINTS])
         unknown = ops.less(objects[:, :, columns.RADAR_POINTS], 0.0)
@@ -76,7 +67,7 @@ class _TargetLoss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("mmkeras")
 class HeatmapLoss(_TargetLoss):
-    """Focal loss of the heatmap (B, h, w, C) with bumps around the objects' cells (CornerNet, Law and Deng 2018).
+    """Focal loss of the heatmap (B, h, w, C), with bumps around the objects' cells (CornerNet, Law and Deng 2018).
 
     Args:
         camera: the model's camera: width, height, focal length, centre.
@@ -90,7 +81,7 @@ class HeatmapLoss(_TargetLoss):
         self.classes = classes
 
     def heatmap(self, y_true: Any, rows: int, width: int) -> tuple[Any, Any]:
-        """Return the bumps (B, rows, width, C), 1 in the objects' own cells, and the objects (B, M)."""
+        """Return the bumps (B, rows, width, C), which are 1 in the objects' cells, and `objects` (B, M)."""
         objects = self.objects(y_true)
         u, v = self.places(y_true)
         box = y_true[:, :-1, columns.BOX]
@@ -152,7 +143,7 @@ class MapLoss(_TargetLoss):
         return self.per_object(ops.sum(objects * error, axis=1), objects)
 
     def _error(self, truth: Any, found: Any, u: Any, v: Any) -> Any:
-        """Return errors (B, M, K) of what was found (B, M, K) for objects (B, M, 20) at (u, v) in cells."""
+        """Return errors (B, M, K) of values (B, M, K) of the map for objects (B, M, 20) at (u, v) in cells."""
         column, row = ops.floor(u) + 0.5, ops.floor(v) + 0.5
         if self.output == "offset":
             return ops.abs(found - ops.stack([u - column, v - row], axis=-1))

@@ -1,19 +1,20 @@
 """The nuScenes detection metric: AP by centre distance, five errors of true positives, and their sum. numpy only.
 
-It gives what nuscenes-devkit 1.2.0 gives (``detection_cvpr_2019``), ties, empty classes and NaN included. Matching
-does not depend on how often a sample counts, so `match` is done once; `summarise` then takes a weight per sample, as a
-bootstrap needs it. The official score wants the detections of all six cameras: on those of one it is no nuScenes NDS.
+Its results equal those of nuscenes-devkit 1.2.0 (``detection_cvpr_2019``), with ties, empty classes and NaN. Matching
+does not depend on the weights of samples, so `match` runs once, and `summarise` runs for each weighting of a bootstrap.
+The official score needs the detections of all six cameras: with one camera it is not the nuScenes NDS.
 
 Source: Caesar et al., nuScenes: A multimodal dataset for autonomous driving, 2020, section 4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from mmkeras.tasks._metrics import mean_of_known, weighted_rows
 from mmkeras.tasks.detection.boxes import Boxes
 from mmkeras.tasks.detection.classes import NO_ORIENTATION, NO_VELOCITY
 
@@ -22,7 +23,6 @@ __all__ = [
     "ERRORS",
     "ERROR_DISTANCE",
     "ClassMatches",
-    "Matches",
     "Summary",
     "best_first",
     "counts",
@@ -45,16 +45,16 @@ _AP_WEIGHT = 5
 
 @dataclass(frozen=True)
 class ClassMatches:
-    """How the n detections of one class, most confident first, met its truth."""
+    """How the n detections of one class, most confident first, match its objects."""
 
     sample: np.ndarray
     """int (n,): the sample of each detection."""
     score: np.ndarray
     """float (n,), falling."""
     hit: np.ndarray
-    """bool (4, n): it met an object, by `DISTANCES`."""
+    """bool (4, n): it matches an object, by `DISTANCES`."""
     errors: np.ndarray
-    """float (5, n): `ERRORS` of those that met one within 2 m; NaN for the others and where an error is not known."""
+    """float (5, n): `ERRORS` of a match within 2 m; NaN without a match and for an unknown error."""
     truth: np.ndarray
     """int (S,): objects in each sample."""
     row: np.ndarray
@@ -62,41 +62,26 @@ class ClassMatches:
 
 
 @dataclass(frozen=True)
-class Matches:
-    """Everything that the metric needs to know of S samples."""
-
-    labels: tuple[str, ...]
-    """The classes."""
-    classes: tuple[ClassMatches, ...]
-    """By class."""
-
-
-@dataclass(frozen=True)
 class Summary:
-    """The metric's numbers."""
+    """The metric's numbers for C classes."""
 
-    labels: tuple[str, ...]
-    """The classes."""
     average_precision: np.ndarray
     """(C, 4) by class and `DISTANCES`."""
     class_errors: np.ndarray
-    """(C, 5) by class and `ERRORS`; NaN where nuScenes does not define one."""
+    """(C, 5) by class and `ERRORS`; NaN for an error that nuScenes does not define."""
     truth: np.ndarray
     """(C,) weighted number of objects."""
     velocity_error: float
-    """Mean difference of the velocities (m/s) over all true positives within 2 m, of all classes; NaN without any."""
+    """Mean difference of the velocities (m/s) over the true positives within 2 m of all classes; NaN without any."""
 
     def mean_ap(self, present_only: bool = False) -> float:
-        """Return mAP over all classes, as nuScenes does (a class without truth counts 0), or over those with truth."""
+        """Return mAP over the classes with objects, or as in nuScenes over all, where one without objects counts 0."""
         rows = self.average_precision[self._rows(present_only)]
         return float(np.mean(rows.mean(axis=1))) if len(rows) else float("nan")
 
     def errors(self, present_only: bool = False) -> np.ndarray:
-        """Return the five mean errors (5,) over the classes that have them; NaN where none has."""
-        rows = self.class_errors[self._rows(present_only)]
-        known = ~np.isnan(rows)
-        total, count = np.where(known, rows, 0.0).sum(axis=0), known.sum(axis=0)
-        return np.asarray(np.divide(total, count, out=np.full(len(ERRORS), np.nan), where=count > 0))
+        """Return the five mean errors (5,) over the classes that define them; NaN without such a class."""
+        return mean_of_known(self.class_errors[self._rows(present_only)], axis=0)
 
     def detection_score(self, present_only: bool = False) -> float:
         """Return ``(5 mAP + sum of max(0, 1 - error)) / 10``."""
@@ -108,12 +93,12 @@ class Summary:
 
 
 def counts(boxes: Boxes, ranges: Sequence[float], count_unseen: bool = False) -> np.ndarray:
-    """Return bool (n,): a box counts, being nearer than the range of its class and not without any sensor point.
+    """Return bool (n,): a box is within the range of its class, and a radar or lidar point lies in it.
 
     Args:
-        boxes: truth or detections; the number of points of a detection is -1.
+        boxes: truth or detections; a detection has -1 points, which is unknown and counts.
         ranges: by class, in m.
-        count_unseen: keep boxes with 0 points too.
+        count_unseen: count boxes with 0 points too.
     """
     near = boxes.distance < np.asarray(ranges, np.float64)[boxes.label]
     return np.asarray(near if count_unseen else near & (boxes.points != 0))
@@ -124,29 +109,28 @@ def scored(boxes: Boxes, ranges: Sequence[float], count_unseen: bool = False) ->
     return boxes.take(counts(boxes, ranges, count_unseen))
 
 
-def match(truth: Boxes, found: Boxes, labels: Sequence[str], samples: int) -> Matches:
-    """Match detections with truth, class by class and sample by sample, the most confident first.
+def match(truth: Boxes, found: Boxes, labels: Sequence[str], samples: int) -> dict[str, ClassMatches]:
+    """Match detections with objects, class by class and sample by sample, the most confident detection first.
 
-    A detection takes the nearest object that none before it took, if that is nearer than the limit. Of equal scores the
-    later detection comes first.
+    A detection matches the nearest object that no detection before it matches, if that is nearer than the limit.
 
     Args:
         truth: objects, see `scored`.
         found: detections, see `scored`.
         labels: the classes.
         samples: S.
+
+    Returns:
+        The matches by class.
     """
-    return Matches(
-        labels=tuple(labels),
-        classes=tuple(
-            _match_class(truth.take(truth.label == i), found, np.flatnonzero(found.label == i), name, samples)
-            for i, name in enumerate(labels)
-        ),
-    )
+    return {
+        name: _match_class(truth.take(truth.label == i), found, np.flatnonzero(found.label == i), name, samples)
+        for i, name in enumerate(labels)
+    }
 
 
 def best_first(score: np.ndarray) -> np.ndarray:
-    """Return the order (n,) in which detections are matched and counted: of equal scores the later one comes first."""
+    """Return the order (n,) of detections by score; of two equal scores the later detection comes first."""
     return np.argsort(score, kind="stable")[::-1]
 
 
@@ -154,7 +138,7 @@ def _match_class(truth: Boxes, found: Boxes, rows: np.ndarray, name: str, sample
     own = rows[best_first(found.score[rows])]
     found = found.take(own)
     partner = np.full((len(DISTANCES), len(found)), -1)
-    # Rows of each sample; those of the detections stay in the order of their scores.
+    # The rows of each sample; its detections stay in the order of their scores.
     of_truth, of_found = (np.argsort(each.sample, kind="stable") for each in (truth, found))
     truth_ends = np.searchsorted(truth.sample[of_truth], np.arange(samples + 1))
     found_ends = np.searchsorted(found.sample[of_found], np.arange(samples + 1))
@@ -163,7 +147,7 @@ def _match_class(truth: Boxes, found: Boxes, rows: np.ndarray, name: str, sample
         rows = of_found[found_ends[i] : found_ends[i + 1]]
         apart = found.centre[rows, None, :2] - truth.centre[None, objects, :2]
         distance = np.sqrt(apart[..., 0] ** 2 + apart[..., 1] ** 2)
-        # A detection that is near nothing never matches, whatever is taken.
+        # Only detections that are near an object can match.
         close = np.flatnonzero(distance.min(axis=1) < DISTANCES[-1])
         for k, limit in enumerate(DISTANCES):
             chosen = _greedy(distance[close], limit)
@@ -177,7 +161,7 @@ def _match_class(truth: Boxes, found: Boxes, rows: np.ndarray, name: str, sample
 
 
 def _greedy(distance: np.ndarray, limit: float) -> np.ndarray:
-    """Return the column (n,) that each row takes, or -1."""
+    """Return the matching column of each row (n,), or -1."""
     left = distance.copy()
     chosen = np.full(len(left), -1)
     for row in range(len(left)):
@@ -201,58 +185,42 @@ def _errors(truth: Boxes, found: Boxes, name: str) -> np.ndarray:
     return np.stack([np.hypot(*apart.T), 1 - common / union, turned, np.hypot(*faster.T), wrong])
 
 
-def summarise(matches: Matches, weights: np.ndarray | None = None) -> Summary:
-    """Return the metric's numbers under one weight per sample.
-
-    Whole weights count exactly as that many copies of a sample would; others enter the cumulative sums as they are.
+def summarise(matches: Mapping[str, ClassMatches], weights: np.ndarray | None = None) -> Summary:
+    """Return the metric's numbers; a sample of weight 2 counts like two copies of it.
 
     Args:
-        matches: of S samples.
-        weights: (S,), at least 0; ones where not given.
+        matches: by class, of S samples.
+        weights: (S,), at least 0; ones by default.
     """
-    count = len(matches.labels)
+    count = len(matches)
     precision, errors = np.zeros((count, len(DISTANCES))), np.ones((count, len(ERRORS)))
     truth, speed, hits = np.zeros(count), 0.0, 0.0
-    weight = None if weights is None else np.asarray(weights, np.float64)
-    whole = weight is None or bool((weight == np.floor(weight)).all())
-    for i, (name, each) in enumerate(zip(matches.labels, matches.classes, strict=True)):
-        if weight is None:
-            rows, share = np.arange(len(each.sample)), None
-        elif whole:
-            rows, share = np.repeat(np.arange(len(each.sample)), weight[each.sample].astype(np.int64)), None
-        else:
-            rows = np.flatnonzero(weight[each.sample] > 0)
-            share = weight[each.sample[rows]]
-        truth[i] = each.truth.sum() if weight is None else each.truth @ weight
+    for i, (name, each) in enumerate(matches.items()):
+        weight = np.ones(len(each.truth)) if weights is None else np.asarray(weights, np.float64)
+        rows, share = weighted_rows(each.sample, weight)
+        truth[i] = each.truth @ weight
         if truth[i] > 0:
             precision[i], errors[i] = _curves(each, rows, share, truth[i])
-        met = rows[each.hit[DISTANCES.index(ERROR_DISTANCE), rows]]
-        part = each.errors[ERRORS.index("vel_err"), met]
+        met = each.hit[DISTANCES.index(ERROR_DISTANCE), rows]
+        part, scale = each.errors[ERRORS.index("vel_err"), rows[met]], share[met]
         known = ~np.isnan(part)
-        scale = np.ones(len(met)) if share is None else weight[each.sample[met]]  # type: ignore[index]
         speed, hits = speed + float(part[known] @ scale[known]), hits + float(scale[known].sum())
-        errors[i, _undefined(name)] = np.nan
-    return Summary(matches.labels, precision, errors, truth, speed / hits if hits else float("nan"))
+        if name in NO_ORIENTATION:
+            errors[i, ERRORS.index("orient_err")] = np.nan
+        if name in NO_VELOCITY:
+            errors[i, [ERRORS.index("vel_err"), ERRORS.index("attr_err")]] = np.nan
+    return Summary(precision, errors, truth, speed / hits if hits else float("nan"))
 
 
-def _undefined(name: str) -> list[int]:
-    names = (["orient_err"] if name in NO_ORIENTATION else []) + (
-        ["vel_err", "attr_err"] if name in NO_VELOCITY else []
-    )
-    return [ERRORS.index(each) for each in names]
-
-
-def _curves(
-    each: ClassMatches, rows: np.ndarray, share: np.ndarray | None, truth: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _curves(each: ClassMatches, rows: np.ndarray, share: np.ndarray, truth: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the APs (4,) and errors (5,) of one class."""
     average, errors = np.zeros(len(DISTANCES)), np.ones(len(ERRORS))
-    every = np.arange(1, len(rows) + 1, dtype=np.float64) if share is None else np.cumsum(share)
+    every = np.cumsum(share)
     for k, limit in enumerate(DISTANCES):
         hit = each.hit[k, rows]
         if not hit.any():
             continue
-        positive = np.cumsum(hit if share is None else hit * share).astype(np.float64)
+        positive = np.cumsum(hit * share)
         recall = positive / truth
         precision = np.interp(_RECALLS, recall, positive / every, right=0)
         average[k] = np.mean(np.maximum(precision[_MIN_RECALL + 1 :] - _MIN_PRECISION, 0)) / (1 - _MIN_PRECISION)
@@ -262,17 +230,16 @@ def _curves(
             last = int(np.flatnonzero(confidence)[-1]) if confidence.any() else 0
             if last > _MIN_RECALL:
                 at = confidence[_MIN_RECALL + 1 : last + 1]
-                met = None if share is None else share[hit]
-                errors = np.array([_mean_error(row, score[hit], at, met) for row in each.errors[:, rows[hit]]])
+                errors = np.array([_mean_error(row, score[hit], at, share[hit]) for row in each.errors[:, rows[hit]]])
     return average, errors
 
 
-def _mean_error(errors: np.ndarray, score: np.ndarray, at: np.ndarray, share: np.ndarray | None) -> float:
-    """Return the mean over the operating points ``at`` of an error's cumulative mean; 1 where it is never known."""
+def _mean_error(errors: np.ndarray, score: np.ndarray, at: np.ndarray, share: np.ndarray) -> float:
+    """Return the mean over the operating points ``at`` of an error's cumulative mean; 1 if it is never known."""
     known = ~np.isnan(errors)
     if not known.any():
         return 1.0
-    weight = known.astype(np.float64) if share is None else known * share
+    weight = known * share
     total, count = np.cumsum(np.where(known, errors, 0.0) * weight), np.cumsum(weight)
     running = np.divide(total, count, out=np.zeros(len(total)), where=count > 0)
     return float(np.mean(np.interp(at[::-1], score[::-1], running[::-1])))

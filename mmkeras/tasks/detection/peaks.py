@@ -1,11 +1,10 @@
-"""From dense maps to boxes: the peaks of the heatmap and what the other maps say there. numpy only.
+"""Boxes from dense maps: the peaks of the heatmap and the values of the other maps there. numpy only.
 
 Source: Zhou et al., Objects as Points (CenterNet), 2019.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -19,13 +18,13 @@ __all__ = ["MAPS", "boxes_at_peaks", "finite_cells", "find_peaks"]
 MAPS = {"box": 4, "offset": 2, "depth": 1, "size": 3, "yaw": 2, "velocity": 2}
 """The maps beside the heatmap, with their channels."""
 _SMALLEST = 0.01
-"""Least depth and size (m) of a detection: a metric divides by them."""
+"""Least depth and size (m) of a detection, because metrics divide by them."""
 _CHUNK = 64
 _NEIGHBOURS = tuple((down, right) for down in range(3) for right in range(3) if (down, right) != (1, 1))
 
 
 def finite_cells(outputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return bool (B, h, w): every map is finite in a cell."""
+    """Return bool (B, h, w): all maps are finite in a cell."""
     cells = np.isfinite(outputs["heatmap"]).all(axis=-1)
     for name in MAPS:
         cells &= np.isfinite(outputs[name]).all(axis=-1)
@@ -35,15 +34,16 @@ def finite_cells(outputs: Mapping[str, np.ndarray]) -> np.ndarray:
 def find_peaks(
     heatmap: np.ndarray, maps: Mapping[str, np.ndarray], threshold: float, count: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the cells that none of their eight neighbours exceeds, per class, best first.
+    """Return the cells whose score is at least that of their eight neighbours, per class, best first.
 
-    Only the cells above the threshold are looked at: what exceeds one of them is above it, too.
+    Only cells above the threshold are compared, since a neighbour with a higher score is above it too. Cells in which a
+    map is not finite are ignored, also as neighbours.
 
     Args:
         heatmap: (B, h, w, C) in [0, 1].
-        maps: the others (B, h, w, ...); a cell in which one of all maps is not finite is no peak and hides none.
+        maps: the other maps (B, h, w, ...).
         threshold: least score; a score of 0 is never a peak.
-        count: at most so many peaks of a sample, all classes together.
+        count: most peaks of a sample, all classes together.
 
     Returns:
         Sample, cell (row * w + column), class and score, each (N,), in the order of the samples.
@@ -78,9 +78,7 @@ def boxes_at_peaks(
     threshold: float,
     count: int,
 ) -> Boxes:
-    """Return the detections of a batch in the ego frame, those of a sample together, best first.
-
-    Cells in which any map is not finite are skipped.
+    """Return the detections of a batch in the ego frame, in the order of the samples and best first, see `find_peaks`.
 
     Args:
         outputs: maps (B, h, w, ...) as `mmkeras.tasks.detection.spec.Spec.outputs` describes them.
@@ -90,7 +88,7 @@ def boxes_at_peaks(
         rotation: (B, 3, 3), camera -> ego.
         translation: (B, 3), camera -> ego.
         threshold: least score.
-        count: at most so many detections of a sample.
+        count: most detections of a sample.
     """
     size = len(outputs["heatmap"])
     parts = []
@@ -102,43 +100,26 @@ def boxes_at_peaks(
         at = {
             name: part[name].reshape(-1, height * width, MAPS[name])[sample, cell].astype(np.float64) for name in MAPS
         }
-        corner = np.stack([cell % width, cell // width], axis=1)
-        found = _boxes(at, corner, sample, label, score, labels, camera, stride, rotation[rows], translation[rows])
-        parts.append(dataclasses.replace(found, sample=sample + start))
+        middle = (np.stack([cell % width, cell // width], axis=1) + 0.5) * stride
+        depth = np.maximum(at["depth"][:, 0], _SMALLEST)
+        seen = camera.unproject(middle + at["offset"] * stride, depth)
+        turn = rotation[rows][sample]
+        # The map holds the angle to the viewing ray, because that determines how an object looks.
+        angle = np.arctan2(at["yaw"][:, 0], at["yaw"][:, 1]) + np.arctan2(seen[:, 0], seen[:, 2])
+        heading = to_ego_plane(np.stack([np.sin(angle), np.cos(angle)], axis=1), turn)
+        velocity = to_ego_plane(at["velocity"], turn)
+        reach = np.concatenate([middle - at["box"][:, :2], middle + at["box"][:, 2:]], axis=1)
+        found = Boxes(
+            sample=sample + start,
+            label=label,
+            score=score.astype(np.float64),
+            centre=np.einsum("nij,nj->ni", turn, seen) + translation[rows][sample],
+            size=np.maximum(at["size"], _SMALLEST),
+            yaw=np.arctan2(heading[:, 1], heading[:, 0]),
+            velocity=velocity,
+            attribute=attributes_by_speed(labels, label, velocity),
+            points=np.full(len(label), -1),
+            box=np.clip(reach, 0.0, np.array([camera.width, camera.height] * 2)),
+        )
+        parts.append(found)
     return Boxes.joined(parts)
-
-
-def _boxes(
-    at: Mapping[str, np.ndarray],
-    corner: np.ndarray,
-    sample: np.ndarray,
-    label: np.ndarray,
-    score: np.ndarray,
-    labels: Sequence[str],
-    camera: PinholeCamera,
-    stride: int,
-    rotation: np.ndarray,
-    translation: np.ndarray,
-) -> Boxes:
-    """Build boxes from the maps' values (N, ...) at cells (N, 2), column and row."""
-    middle = (corner + 0.5) * stride
-    depth = np.maximum(at["depth"][:, 0], _SMALLEST)
-    seen = camera.unproject(middle + at["offset"] * stride, depth)
-    turn = rotation[sample]
-    # The map holds the angle to the viewing ray, which is what an object looks like.
-    angle = np.arctan2(at["yaw"][:, 0], at["yaw"][:, 1]) + np.arctan2(seen[:, 0], seen[:, 2])
-    heading = to_ego_plane(np.stack([np.sin(angle), np.cos(angle)], axis=1), turn)
-    velocity = to_ego_plane(at["velocity"], turn)
-    reach = np.concatenate([middle - at["box"][:, :2], middle + at["box"][:, 2:]], axis=1)
-    return Boxes(
-        sample=sample,
-        label=label,
-        score=score.astype(np.float64),
-        centre=np.einsum("nij,nj->ni", turn, seen) + translation[sample],
-        size=np.maximum(at["size"], _SMALLEST),
-        yaw=np.arctan2(heading[:, 1], heading[:, 0]),
-        velocity=velocity,
-        attribute=attributes_by_speed(labels, label, velocity),
-        points=np.full(len(label), -1),
-        box=np.clip(reach, 0.0, np.array([camera.width, camera.height] * 2)),
-    )

@@ -1,7 +1,7 @@
-"""Detections as people see them: boxes and radar points over the camera image, and the scene from above.
+"""Boxes and radar points drawn over the camera image. Pillow and numpy only.
 
-Boxes are JSON-ready answers as the task's ``decode`` gives them, in the ego frame; radar points are (N, 8) in the
-camera's frame (x y z rcs vx vy vz dt). Pillow and numpy only.
+Boxes are answers of the task's ``decode``, in the ego frame. Radar points are (N, 8) in the camera's frame: x y z rcs
+vx vy vz dt.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import numpy as np
 from mmkeras.core.rounding import percent
 from mmkeras.media.canvas import Canvas, class_colour, depth_colour
 from mmkeras.media.geometry import BOX_EDGES, PinholeCamera, Pose, box_corners
-from mmkeras.tasks.detection.birds_eye import birds_eye
 
-__all__ = ["beside", "birds_eye", "camera_picture", "corners"]
+__all__ = ["beside", "camera_picture", "corners"]
 
 Answer = Mapping[str, Any]
 
@@ -25,6 +24,9 @@ _INK, _GREY = "#1F2933", "#6B7480"
 _TRUTH = "#FFFFFF"
 _STRIP, _TITLE = 26, 26
 _NEAR = 0.3
+"""Depth (m) of the plane at which boxes are cut."""
+_REACH = 60.0
+"""Depth (m) at which the colours of radar points end."""
 
 
 def corners(answer: Answer) -> np.ndarray:
@@ -48,24 +50,22 @@ def camera_picture(
     camera_pose: Pose,
     scale: int = 3,
     title: str = "",
-    reach: float = 60.0,
 ) -> np.ndarray:
     """Draw boxes, classes, speeds and radar points over a camera image.
 
     Args:
-        image: what the model saw, uint8 (H, W, 3); of the camera's size.
+        image: the model's input, uint8 (H, W, 3); of the camera's size.
         detections: answers to draw in the colour of their class, with score and speed.
-        truth: answers to draw dashed and white; none when not given.
-        points: radar points (N, 8) in the camera's frame; a point's colour is its depth, and its mark points up when
-            it moves away and down when it comes closer.
+        truth: answers to draw dashed and white.
+        points: radar points (N, 8) in the camera's frame; the colour shows the depth, and the mark of a point goes up
+            if it moves away and down if it comes closer.
         camera: the camera of the image.
         camera_pose: camera -> ego.
         scale: pixels of the picture for one of the image.
-        title: a line above; it takes no space when empty.
-        reach: depth in metres at which the colours of radar points end.
+        title: a line above; without it the picture is less high.
 
     Returns:
-        uint8 (height, width, 3); the same size for the same image size, scale and presence of a title.
+        uint8 (height, width, 3); its size depends only on camera, scale and the presence of a title.
     """
     width, height = round(camera.width * scale), round(camera.height * scale)
     top = _TITLE if title else 0
@@ -74,7 +74,8 @@ def camera_picture(
     to_camera = camera_pose.inverse
     for answer in truth or ():
         _wire(board, answer, camera, to_camera, scale, _TRUTH, 1.0, dashed=True)
-    _radar_marks(board, points, camera, scale, reach)
+    if points is not None and len(points):
+        _radar_marks(board, points, camera, scale)
     order = sorted(detections, key=lambda answer: -float(answer.get("distance", 0.0)))
     for answer in order:
         _wire(board, answer, camera, to_camera, scale, class_colour(answer["class"]), 1.8)
@@ -84,12 +85,12 @@ def camera_picture(
     frame.paste(board.array(), 0, top, width, height)
     if title:
         frame.text(8, top / 2, title, 13)
-    _camera_legend(frame, detections, truth is not None, points is not None, top + height + _STRIP / 2, reach)
+    _camera_legend(frame, detections, truth is not None, points is not None, top + height + _STRIP / 2)
     return frame.array()
 
 
 def beside(*pictures: np.ndarray) -> np.ndarray:
-    """Put pictures, uint8 (H, W, 3), next to each other on white; the highest gives the height."""
+    """Return pictures, uint8 (H, W, 3), next to each other on white, as high as the highest of them."""
     height = max(picture.shape[0] for picture in pictures)
     parts = []
     for picture in pictures:
@@ -120,7 +121,7 @@ def _wire(
 
 
 def _clipped(start: np.ndarray, end: np.ndarray) -> np.ndarray | None:
-    """Cut an edge (camera frame) at the near plane; ``None`` when all of it is behind."""
+    """Return the part (2, 3) of an edge (camera frame) in front of the near plane; ``None`` if all of it is behind."""
     if start[2] < _NEAR and end[2] < _NEAR:
         return None
     if start[2] >= _NEAR and end[2] >= _NEAR:
@@ -131,25 +132,18 @@ def _clipped(start: np.ndarray, end: np.ndarray) -> np.ndarray | None:
     return np.stack([cut, end] if start[2] < _NEAR else [start, cut])
 
 
-def _outline(answer: Answer, camera: PinholeCamera, to_camera: Pose) -> np.ndarray | None:
-    """Return left, top, right, bottom of the visible part of a box in pixels of the image."""
+def _tag(board: Canvas, answer: Answer, camera: PinholeCamera, to_camera: Pose, scale: float) -> None:
     points = to_camera.apply(corners(answer))
     points = points[points[:, 2] > _NEAR]
     if not len(points):
-        return None
+        return
     pixels = camera.project(points)
     box = np.concatenate([pixels.min(0), pixels.max(0)])
     if box[2] < 0 or box[3] < 0 or box[0] > camera.width or box[1] > camera.height:
-        return None
-    return np.clip(box, 0, [camera.width, camera.height] * 2)
-
-
-def _tag(board: Canvas, answer: Answer, camera: PinholeCamera, to_camera: Pose, scale: float) -> None:
-    box = _outline(answer, camera, to_camera)
-    if box is None:
         return
-    left, top, right, bottom = box * scale
-    speed = f"{_speed(answer):.0f} m/s"
+    left, top, right, bottom = np.clip(box, 0, [camera.width, camera.height] * 2) * scale
+    vx, vy = answer["velocity"]
+    speed = f"{math.hypot(vx, vy) if vx is not None and vy is not None else math.nan:.0f} m/s"
     score = f"{answer['class'].replace('_', ' ')} {percent(float(answer['score']), 0)} %"
     height = 17
     places = [(left, top - 2), (left, bottom + height + 2), (right + 3, top + height), (left - 90, top + height)]
@@ -158,36 +152,22 @@ def _tag(board: Canvas, answer: Answer, camera: PinholeCamera, to_camera: Pose, 
     board.label([f"{score}  {speed}", score, speed], places, class_colour(answer["class"]), area)
 
 
-def _speed(answer: Answer) -> float:
-    vx, vy = answer["velocity"]
-    return math.hypot(vx, vy) if vx is not None and vy is not None else math.nan
-
-
-def _radar_marks(board: Canvas, points: np.ndarray | None, camera: PinholeCamera, scale: float, reach: float) -> None:
-    if points is None or not len(points):
-        return
+def _radar_marks(board: Canvas, points: np.ndarray, camera: PinholeCamera, scale: float) -> None:
     pixels = camera.project(points[:, :3]) * scale
     inside = camera.contains(pixels / scale)
     for i in np.argsort(-points[:, 2]):
         if not inside[i]:
             continue
         x, y = pixels[i]
-        colour = depth_colour(float(points[i, 2]), reach)
-        rate = _away(points[i])
+        colour = depth_colour(float(points[i, 2]), _REACH)
+        # The radial velocity in m/s; positive is away from the camera.
+        rate = float(points[i, :3] @ points[i, 4:7]) / max(float(np.linalg.norm(points[i, :3])), 1e-6)
         if abs(rate) > 0.5:
             board.line([(x, y), (x, y - 2.2 * rate)], colour, 1.6, halo="#000000A0")
         board.dot(x, y, 2.6, colour, "#000000C0")
 
 
-def _away(point: np.ndarray) -> float:
-    """Return the radial velocity of a point in m/s; positive is away from the camera."""
-    distance = float(np.linalg.norm(point[:3]))
-    return float(point[:3] @ point[4:7]) / max(distance, 1e-6)
-
-
-def _camera_legend(
-    frame: Canvas, detections: Sequence[Answer], has_truth: bool, has_points: bool, y: float, reach: float
-) -> None:
+def _camera_legend(frame: Canvas, detections: Sequence[Answer], has_truth: bool, has_points: bool, y: float) -> None:
     x = 8.0
     if has_truth:
         frame.polygon([(x - 2, y - 7), (x + 26, y - 7), (x + 26, y + 7), (x - 2, y + 7)], _GREY)
@@ -199,11 +179,11 @@ def _camera_legend(
     if not has_points:
         return
     words = "radar: up = moves away"
-    x = max(x, frame.width - 118 - frame.text_width(f"{reach:.0f} m") - frame.text_width(words))
+    x = max(x, frame.width - 118 - frame.text_width(f"{_REACH:.0f} m") - frame.text_width(words))
     frame.text(x, y, "0")
     for i in range(70):
-        frame.line([(x + 12 + i, y - 5), (x + 12 + i, y + 5)], depth_colour(i / 69 * reach, reach), 1.5)
-    x = _entry(frame, x + 88, y, f"{reach:.0f} m")
+        frame.line([(x + 12 + i, y - 5), (x + 12 + i, y + 5)], depth_colour(i / 69 * _REACH, _REACH), 1.5)
+    x = _entry(frame, x + 88, y, f"{_REACH:.0f} m")
     if x + frame.text_width(words) < frame.width:
         frame.text(x, y, words)
 

@@ -23,10 +23,10 @@ _SIGNS[[columns.CENTRE.start, columns.HEADING.start, columns.VELOCITY.start]] = 
 def move(spec: Spec, targets: dict[str, tf.Tensor], move: Move) -> dict[str, tf.Tensor]:
     """Mirror the targets of some samples, as `mmkeras.tasks.detection.target` would encode the mirrored scene.
 
-    The ego frame is mirrored with the camera's: its y axis, which points to the left, turns round.
+    The ego frame is mirrored too, along its y axis, which points to the left.
 
     Args:
-        spec: its camera's centre is in the middle of the picture.
+        spec: the task; its camera's centre is in the middle of the picture.
         targets: ``target`` float32 (B, max_objects + 1, 20).
         move: how each sample is moved.
     """
@@ -41,7 +41,7 @@ def move(spec: Spec, targets: dict[str, tf.Tensor], move: Move) -> dict[str, tf.
     box = tf.stack([real * spec.camera[0] - right, top, real * spec.camera[0] - left, bottom], axis=-1)
     rest = objects * _SIGNS
     mirrored = tf.concat([rest[..., : columns.BOX.start], box, rest[..., columns.BOX.stop :]], axis=-1)
-    # Mirrored on both sides, the rotation camera -> ego is a rotation again, with the quaternion (-z, -y, -x, -w).
+    # With both frames mirrored, the rotation camera -> ego has the quaternion (-z, -y, -x, -w).
     tx, ty, tz, w, x, y, z = tf.unstack(pose[..., :7], axis=-1)
     turned = tf.stack([tx, -ty, tz, -z, -y, -x, -w], axis=-1)
     mirrored = tf.concat([mirrored, tf.concat([turned, pose[..., 7:]], axis=-1)], axis=1)

@@ -1,7 +1,4 @@
-"""Frames to look at: what is true and what was found in words, and their pictures.
-
-The evaluation of any task looks for this file in the task's package, see `mmkeras.evaluation.examples`.
-"""
+"""Objects and detections of frames in words and pictures, for the report: see `mmkeras.evaluation.examples`."""
 
 from __future__ import annotations
 
@@ -11,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.media.geometry import Pose
 from mmkeras.media.image.pixels import read_rgb
 from mmkeras.modalities import ModalitySpec
 from mmkeras.modalities.radar.spec import read_points
 from mmkeras.tasks._contract import Outputs
-from mmkeras.tasks.detection.answers import answers as as_answers
+from mmkeras.tasks.detection.birds_eye import birds_eye
 from mmkeras.tasks.detection.boxes import Boxes
-from mmkeras.tasks.detection.picture import beside, birds_eye, camera_picture
+from mmkeras.tasks.detection.picture import beside, camera_picture
 from mmkeras.tasks.detection.spec import Spec
+from mmkeras.tasks.detection.target import as_pose
 
 __all__ = ["answers", "sample_pictures", "truths"]
 
@@ -27,33 +24,34 @@ _WIDTH, _HEIGHT = 768, 420
 
 
 def truths(task: Spec, targets: np.ndarray) -> list[str]:
-    """Return what is in each frame: ``2 car, 1 truck``."""
+    """Return the objects of each frame: ``2 car, 1 truck``."""
     return [_listed(task, each) for each in task.truth(targets).by_sample(len(targets))]
 
 
 def answers(task: Spec, outputs: Outputs) -> list[str]:
-    """Return what was found in each frame."""
-    return [_listed(task, each) for each in task.detections(outputs, threshold=task.score_threshold)]
+    """Return the detections of each frame, like `truths`."""
+    found = task.found(outputs, threshold=task.score_threshold)
+    return [_listed(task, each) for each in found.by_sample(len(outputs["heatmap"]))]
 
 
 def sample_pictures(
     task: Spec, specs: Mapping[str, ModalitySpec], values: Mapping[str, Any], target: np.ndarray, outputs: Outputs
 ) -> list[np.ndarray]:
-    """Return pictures of one frame: the camera's with boxes, speeds and radar points, beside the scene from above.
+    """Return one picture of a frame: the camera image with boxes, speeds and radar points, beside the scene from above.
 
     Args:
         task: the task.
-        specs: modality specs by name; the first camera and the first radar are drawn.
-        values: raw values by modality; a missing camera is black.
+        specs: modality specs by name.
+        values: raw values by modality; a missing camera image is black.
         target: the encoded target (max_objects + 1, 20).
         outputs: maps (h, w, ...) of this frame.
 
     Returns:
-        uint8 pictures (H, W, 3); the frames of one model have the same size.
+        uint8 (H, W, 3), of the same size for every frame of a model.
     """
     batch = {name: value[None] for name, value in outputs.items()}
-    truth = as_answers(task.truth(target[None]), task.labels, 1)[0]["detections"]
-    pose = _poses(target[None])[0]
+    truth = task.truth(target[None]).answers(task.labels, 1)[0]["detections"]
+    pose = as_pose(target[-1, :7])
     found = task.decode(batch, [pose])[0]["detections"]
     camera = task.pinhole
     picture, points = np.zeros((round(camera.height), round(camera.width), 3), np.uint8), None
@@ -65,13 +63,8 @@ def sample_pictures(
             points = read_points(value)
     scale = max(round(_WIDTH / camera.width), 1)
     left = camera_picture(picture, found, truth, points, camera=camera, camera_pose=pose, scale=scale)
-    right = birds_eye(found, truth, points, pose, camera=camera, height=max(left.shape[0], _HEIGHT))
+    right = birds_eye(found, truth, points, camera=camera, camera_pose=pose, height=max(left.shape[0], _HEIGHT))
     return [beside(left, right)]
-
-
-def _poses(targets: np.ndarray) -> list[Pose]:
-    rows = np.asarray(targets, np.float64)[:, -1, :7]
-    return [Pose(tuple(row[:3].tolist()), tuple(row[3:].tolist())) for row in rows]
 
 
 def _listed(task: Spec, boxes: Boxes) -> str:

@@ -10,13 +10,13 @@
 | ``velocity_error`` | mean difference of velocity over all true positives within 2 m, in m/s |
 | ``AP_2d``, ``AP50_2d`` | COCO average precision of the 2D boxes; only where pycocotools is installed |
 
-Classes without an object among the samples are left out of the means (nuScenes counts them as 0, which would make a
-small group of samples look bad). An object that no radar or lidar point lies in is not scored, as in nuScenes.
+Classes without an object among the samples are left out of the means (nuScenes counts them as 0, which would lower the
+score of a small group of samples). An object without any radar or lidar point is not scored, as in nuScenes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -27,7 +27,6 @@ from mmkeras.tasks.detection.nuscenes_metric import (
     DISTANCES,
     ERRORS,
     ClassMatches,
-    Matches,
     best_first,
     counts,
     match,
@@ -49,16 +48,16 @@ def space_evidence(
     ranges: Sequence[float],
     count_unseen: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Match detections with truth by the distance of their centres.
+    """Match detections with objects by the distance of their centres.
 
     Args:
         truth: objects.
         found: detections in the order of the samples.
         labels: the classes (C,).
         samples: B.
-        detections: D, the most of a sample; rows of fewer are filled up with class -1.
+        detections: D, the most of a sample; unused places have class -1.
         ranges: by class, in m.
-        count_unseen: score objects without a sensor's point.
+        count_unseen: score objects without a radar or lidar point.
 
     Returns:
         ``label`` and ``score`` (B, D), ``near`` (B, D) for detections within the range, ``hit`` (B, D, 4) and
@@ -75,19 +74,19 @@ def space_evidence(
     rows["label"][sample, place], rows["score"][sample, place] = found.label, found.score
     kept = np.flatnonzero(counts(found, ranges, count_unseen))
     matches = match(scored(truth, ranges, count_unseen), found.take(kept), labels, samples)
-    for each in matches.classes:
+    for each in matches.values():
         own = sample[kept[each.row]], place[kept[each.row]]
         rows["near"][own], rows["hit"][own], rows["errors"][own] = True, each.hit.T, each.errors.T
-    return {**rows, "objects": np.stack([each.truth for each in matches.classes], axis=1)}
+    return {**rows, "objects": np.stack([each.truth for each in matches.values()], axis=1)}
 
 
 def picture_evidence(
     truth: Boxes, found: Boxes, classes: int, samples: int, detections: int, count_unseen: bool = False
 ) -> dict[str, np.ndarray]:
-    """Match detections with truth by their 2D boxes; empty without pycocotools. See `space_evidence`.
+    """Match detections with objects by their 2D boxes, see `space_evidence`; without pycocotools the result is empty.
 
     Returns:
-        ``flat`` (B, D) for detections that COCO counts, ``flat_hit`` (B, D, 10) and ``flat_objects`` (B, C).
+        ``flat`` (B, D) for the detections that COCO counts, ``flat_hit`` (B, D, 10) and ``flat_objects`` (B, C).
     """
     if not available():
         return {}
@@ -106,8 +105,8 @@ def _places(found: Boxes) -> tuple[np.ndarray, np.ndarray]:
 
 
 def box_scores(evidence: Evidence, labels: Sequence[str], weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Return every number (R,) under R weightings (R, N); whole weights count like that many copies of a sample."""
-    matches = Matches(tuple(labels), tuple(_matches(evidence, i) for i in range(len(labels))))
+    """Return every number (R,) under R weightings (R, N); a sample of weight 2 counts like two copies of it."""
+    matches = {name: _matches(evidence, i) for i, name in enumerate(labels)}
     flat = [_flat_matches(evidence, i) for i in range(len(labels))] if "flat" in evidence else []
     found = [_scores(matches, flat, row) for row in weights]
     return {name: np.asarray([each[name] for each in found]) for name in found[0]}
@@ -128,9 +127,9 @@ def _flat_matches(evidence: Evidence, label: int) -> CocoMatches:
     return CocoMatches(sample[order], hit.T, evidence["flat_objects"][:, label], order)
 
 
-def _scores(matches: Matches, flat: Sequence[CocoMatches], weights: np.ndarray) -> dict[str, float]:
+def _scores(matches: Mapping[str, ClassMatches], flat: Sequence[CocoMatches], weights: np.ndarray) -> dict[str, float]:
     summary = summarise(matches, weights)
-    by_class = zip(matches.labels, summary.average_precision.mean(axis=1), summary.truth > 0, strict=True)
+    by_class = zip(matches, summary.average_precision.mean(axis=1), summary.truth > 0, strict=True)
     return {
         "mAP": summary.mean_ap(present_only=True),
         "NDS_front": summary.detection_score(present_only=True),

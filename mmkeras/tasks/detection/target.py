@@ -1,9 +1,9 @@
-"""The encoded target of one frame: an array of the objects that the camera sees. numpy only.
+"""The encoded target of one frame: an array of the objects in the camera's image. numpy only.
 
-A target is float32 (max_objects + 1, 20). Each of the first rows is an object, nearest first, the others are 0; their
-columns are named here. The last row is the pose camera -> ego of the frame: tx, ty, tz (m), qw, qx, qy, qz, then 0.
-Lengths are metres, velocities m/s over ground, pixels those of the model's image. "Camera" is the camera's frame: x
-right, y down, z forward.
+A target is float32 (max_objects + 1, 20). The first rows are objects, nearest first, with the columns named here;
+unused rows are 0. The last row is the pose camera -> ego of the frame: tx, ty, tz (m), qw, qx, qy, qz, then 0. Lengths
+are metres, velocities m/s over ground, pixels those of the model's image. "Camera" is the camera's frame: x right, y
+down, z forward.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ import numpy as np
 from mmkeras.core.errors import DataError, nearest
 from mmkeras.media.geometry import PinholeCamera, Pose, box_corners, quaternion_matrix
 from mmkeras.tasks.detection.boxes import Boxes, pixel_boxes, to_camera_plane, to_ego_plane
-from mmkeras.tasks.detection.checks import as_pose
 from mmkeras.tasks.detection.classes import ATTRIBUTES, CLASS_RANGE, attribute_index
 
-__all__ = ["COLUMNS", "MIN_DEPTH", "encode_target", "read_poses", "read_truth"]
+__all__ = ["COLUMNS", "MIN_DEPTH", "as_pose", "encode_target", "read_poses", "read_truth"]
 
 COLUMNS = 20
 VALID = 0  # 1 for an object
@@ -29,14 +28,14 @@ BOX = slice(2, 6)  # left, top, right, bottom: projected corners, cut at the ima
 CENTRE = slice(6, 9)  # camera
 SIZE = slice(9, 12)  # width, length, height
 HEADING = slice(12, 14)  # sin and cos of the heading: its direction along camera x and z
-VELOCITY = slice(14, 16)  # along camera x and z; 0 where it is unknown
+VELOCITY = slice(14, 16)  # along camera x and z; 0 if unknown
 VISIBILITY = 16  # 1 to 4 as in nuScenes
-RADAR_POINTS = 17  # inside the box; -1 unknown
+RADAR_POINTS = 17  # inside the box; -1 if unknown
 LIDAR_POINTS = 18
-EXTRA = 19  # position in ATTRIBUTES * 2 + (1 where the velocity is known)
+EXTRA = 19  # position in ATTRIBUTES * 2, plus 1 if the velocity is known
 
 MIN_DEPTH = 1.0
-"""Objects nearer to the camera's plane than this (m) are no targets."""
+"""Smallest depth (m) of an object in a target."""
 _LARGEST = 1e6
 _CYCLES = ("bicycle", "motorcycle")
 _RACK = "static_object.bicycle_rack"
@@ -49,8 +48,8 @@ def encode_target(
 
     Args:
         target: ``{"boxes": [...], "camera": pose camera -> ego}``. A pose is a `Pose` or seven numbers (tx, ty, tz, qw,
-            qx, qy, qz); without one the default counts. Boxes are in the ego frame of this frame, either objects such
-            as `mmkeras.driving.drives.snapshot.Box` or dicts with the same names::
+            qx, qy, qz); ``camera`` may be missing. Boxes are in the ego frame of this frame, either objects such as
+            `mmkeras.driving.drives.snapshot.Box` or dicts with the same names::
 
                 {"name": "car",                   # the class
                  "centre": [x, y, z], "size": [width, length, height],     # m
@@ -59,21 +58,21 @@ def encode_target(
                  "attribute": "vehicle.moving",   # may be missing or empty
                  "visibility": 4, "radar_points": 3, "lidar_points": 10}   # may be missing: visible, unknown
 
-            A class of nuScenes that is not among the labels, and an empty one, is left out.
+            A box whose name is empty, or a nuScenes class that is not among the labels, is left out.
         labels: the classes.
         camera: the model's camera.
-        default_pose: camera -> ego where the target has none.
-        max_objects: rows; if there are more objects, the nearest are kept.
+        default_pose: camera -> ego of a target without a pose.
+        max_objects: the most objects; the nearest are kept.
 
     Raises:
-        DataError: not of this form, an unknown class or attribute, numbers that are not finite, sizes not above 0.
+        DataError: another form, an unknown class or attribute, numbers that are not finite, sizes not above 0.
     """
     if not isinstance(target, Mapping) or not isinstance(target.get("boxes"), list | tuple):
         raise DataError(
             f"Expected a target like {{'boxes': [...], 'camera': pose}}, got {type(target).__name__} "
             f"{list(target) if isinstance(target, Mapping) else target!r}"[:300]
         )
-    pose = _pose(target.get("camera"), default_pose)
+    pose = default_pose if target.get("camera") is None else as_pose(target["camera"])
     found = [_Given(i, box) for i, box in enumerate(target["boxes"])]
     racks = [each for each in found if each.category == _RACK]
     objects = [each for each in found if each.is_wanted(labels)]
@@ -90,23 +89,28 @@ def encode_target(
     return result
 
 
-def _pose(value: Any, default: Pose) -> Pose:
-    if value is None:
-        return default
+def as_pose(value: Any) -> Pose:
+    """Return a pose camera -> ego that is given as a `Pose` or as tx, ty, tz (m), qw, qx, qy, qz.
+
+    Raises:
+        DataError: not seven finite numbers with a unit quaternion.
+    """
     if isinstance(value, Pose):
         return value
-    if not isinstance(value, list | tuple | np.ndarray):
-        raise DataError(f"Expected a pose camera -> ego as tx, ty, tz, qw, qx, qy, qz, got {value!r}")
     try:
-        return as_pose(list(value))
-    except (DataError, TypeError, ValueError) as error:
-        raise DataError(f"Expected a pose camera -> ego, got {value!r}: {error}") from None
+        if not isinstance(value, list | tuple | np.ndarray):
+            raise TypeError("not a list of numbers")
+        x, y, z, qw, qx, qy, qz = (float(number) for number in value)
+        return Pose((x, y, z), (qw, qx, qy, qz))
+    except (DataError, TypeError, ValueError, OverflowError) as error:
+        form = "Expected a pose camera -> ego as tx, ty, tz (m), qw, qx, qy, qz"
+        raise DataError(f"{form}, got {value!r}: {error}") from None
 
 
 def _rows(
     objects: Sequence[_Given], labels: Sequence[str], camera: PinholeCamera, pose: Pose, racks: Sequence[_Given]
 ) -> np.ndarray:
-    """Return float64 rows (N, 20) of objects, wherever they are."""
+    """Return float64 rows (N, 20) of objects, also of those outside the image."""
     rotation = pose.matrix[:3, :3]
     if abs(np.linalg.det(to_camera_plane(np.eye(2), rotation))) < 0.1:
         raise DataError(f"Expected a camera that looks along the road, but it looks up or down: {pose.rotation}")
@@ -129,14 +133,14 @@ def _rows(
     rows[:, VELOCITY] = to_camera_plane(np.where(known[:, None], velocity, 0.0), rotation)
     rows[:, EXTRA] = [attribute_index(each.attribute) * 2 for each in objects] + known
     rows[:, VISIBILITY : LIDAR_POINTS + 1] = [each.counts for each in objects]
-    # nuScenes does not score cycles that stand in a rack: here they count as not seen by any sensor.
+    # nuScenes does not score cycles in a rack: they get no sensor points, and so are not scored here.
     racked = [each.name in _CYCLES and any(rack.holds(each.centre) for rack in racks) for each in objects]
     rows[racked, RADAR_POINTS : LIDAR_POINTS + 1] = 0
     return rows
 
 
 class _Given:
-    """One box as it was given, read and checked."""
+    """One box of a raw target, read and checked."""
 
     def __init__(self, position: int, box: Any) -> None:
         get = box.get if isinstance(box, Mapping) else lambda name, default=None: getattr(box, name, default)
@@ -154,7 +158,7 @@ class _Given:
             raise DataError(f"{self._where}.attribute: Expected text, got {self.attribute!r}")
 
     def is_wanted(self, labels: Sequence[str]) -> bool:
-        """Say whether the class is one of the labels; one that nobody knows is an error."""
+        """Return whether the class is one of the labels; an unknown class is an error."""
         if self.name not in labels and self.name not in ("", *CLASS_RANGE):
             raise DataError(f"{self._where}: No label is called {self.name!r}; {nearest(self.name, labels)}")
         return self.name in labels
@@ -199,7 +203,7 @@ class _Given:
         return (float(counts[0]), float(counts[1]), float(counts[2]))
 
     def holds(self, point: np.ndarray) -> bool:
-        """Say whether a point of the ego frame is inside."""
+        """Return whether a point of the ego frame is inside."""
         local = (point - self.centre) @ self.rotation
         width, length, height = self.size / 2
         return bool((np.abs(local) <= np.array([length, width, height])).all())
@@ -214,7 +218,7 @@ def read_poses(targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def read_truth(targets: np.ndarray) -> Boxes:
     """Return the objects of encoded targets (B, M + 1, 20) in the ego frame of each sample.
 
-    Known velocities are float, unknown ones NaN. ``points`` is -1 where one of the two counts is not known.
+    An unknown velocity is NaN. ``points`` is -1 if one of the two counts is unknown.
     """
     sample, row = np.nonzero(targets[:, :-1, VALID] > 0.5)
     rows = targets[sample, row].astype(np.float64)

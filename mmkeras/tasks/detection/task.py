@@ -1,4 +1,4 @@
-"""Obstacles in 3D: the maps a model gives, how boxes are read from them and scored."""
+"""3D detection: the output maps, and the decoding and scoring of boxes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,11 @@ from mmkeras.tasks._contract import Outputs, TaskSpec
 from mmkeras.tasks._evidence import Evidence
 from mmkeras.tasks._targets import TargetSpec
 from mmkeras.tasks.detection.agreement import disagree
-from mmkeras.tasks.detection.answers import answers
 from mmkeras.tasks.detection.boxes import Boxes
-from mmkeras.tasks.detection.checks import as_pose
 from mmkeras.tasks.detection.nuscenes_metric import DISTANCES, ERROR_DISTANCE
 from mmkeras.tasks.detection.peaks import MAPS, boxes_at_peaks
 from mmkeras.tasks.detection.scores import box_scores, picture_evidence, space_evidence
-from mmkeras.tasks.detection.target import COLUMNS, encode_target, read_poses, read_truth
+from mmkeras.tasks.detection.target import COLUMNS, as_pose, encode_target, read_poses, read_truth
 
 __all__ = ["Spec"]
 
@@ -32,8 +30,8 @@ __all__ = ["Spec"]
 class Spec(TaskSpec):
     """3D boxes with speed from maps of h x w cells (``stride`` pixels each) over the model's image.
 
-    The primary metric is nuScenes' mean average precision over the classes that occur, on what the camera sees. The
-    targets are described in `mmkeras.tasks.detection.target`.
+    The primary metric is nuScenes' mean average precision over the classes that occur, on the objects in the camera's
+    image. `mmkeras.tasks.detection.target` describes the targets.
     """
 
     kind: ClassVar[str] = "detection"
@@ -47,7 +45,7 @@ class Spec(TaskSpec):
     camera: tuple[float, ...]
     """The model's camera: width, height, focal length, centre x and y, in pixels."""
     camera_pose: tuple[float, ...]
-    """Camera -> ego where a frame does not say it: tx, ty, tz (m), qw, qx, qy, qz."""
+    """Camera -> ego of frames without a pose: tx, ty, tz (m), qw, qx, qy, qz."""
     stride: int
     """Pixels per cell."""
     max_objects: int
@@ -55,7 +53,7 @@ class Spec(TaskSpec):
     max_detections: int
     """Detections of a frame."""
     score_threshold: float
-    """Confidence from which a detection is one."""
+    """Lowest confidence of a detection."""
     class_range: tuple[float, ...]
     """Distance (m) from the ego vehicle up to which each class is scored."""
     count_unseen: bool = False
@@ -68,7 +66,7 @@ class Spec(TaskSpec):
 
     @functools.cached_property
     def pose(self) -> Pose:
-        """Camera -> ego where a frame does not say it."""
+        """Camera -> ego of frames without a pose."""
         return as_pose(self.camera_pose)
 
     @property
@@ -86,7 +84,7 @@ class Spec(TaskSpec):
         - ``depth`` (1): of the centre, along the camera's axis, in m.
         - ``size`` (3): width, length, height in m.
         - ``yaw`` (2): sine and cosine of the observation angle ``atan2(heading x, heading z) - atan2(x, z)`` in the
-          camera's frame: 0 drives straight away along the viewing ray, and to the right is positive.
+          camera's frame: 0 is straight away from the camera along the viewing ray, and positive is to the right.
         - ``velocity`` (2): over ground, along the camera's x (right) and z (forward), in m/s.
         """
         rows, columns = self.cells
@@ -99,7 +97,7 @@ class Spec(TaskSpec):
         return TargetSpec("target", (self.max_objects + 1, COLUMNS), "float32")
 
     def cannot_follow(self, move: str) -> str:
-        """Return why the boxes cannot follow a move: a shift of the picture would change their places in space."""
+        """Return why the boxes cannot follow a move: a shift would make their 3D positions wrong."""
         if move == MIRROR:
             return off_centre(self.camera)
         return "its boxes have places in space, not in the picture alone"
@@ -107,11 +105,7 @@ class Spec(TaskSpec):
     def encode(self, target: Any) -> np.ndarray:
         """Return ``{"boxes": boxes in the ego frame, "camera": pose camera -> ego}`` as an array.
 
-        `mmkeras.tasks.detection.target.encode_target` describes boxes and poses. Objects whose centre is not in the
-        image are left out.
-
-        Raises:
-            DataError: another form, an unknown class, numbers that are not finite.
+        See `mmkeras.tasks.detection.target.encode_target`. Objects whose centre is not in the image are left out.
         """
         return encode_target(target, self.labels, self.pinhole, self.pose, self.max_objects)
 
@@ -128,7 +122,7 @@ class Spec(TaskSpec):
 
         Args:
             outputs: maps (B, h, w, ...).
-            poses: camera -> ego of each sample; ``camera_pose`` for all where not given.
+            poses: camera -> ego of each sample; ``camera_pose`` by default.
             threshold: least confidence.
         """
         size = len(outputs["heatmap"])
@@ -148,12 +142,8 @@ class Spec(TaskSpec):
             count=self.max_detections,
         )
 
-    def detections(self, outputs: Outputs, poses: Iterable[Pose] | None = None, threshold: float = 0.0) -> list[Boxes]:
-        """Return `found` as one group of boxes per sample."""
-        return self.found(outputs, poses, threshold).by_sample(len(outputs["heatmap"]))
-
     def decode(self, outputs: Outputs, poses: Iterable[Pose] | None = None) -> list[dict[str, Any]]:
-        """Return ``{"detections": [...]}`` per sample, most confident first, from ``score_threshold`` on.
+        """Return ``{"detections": [...]}`` per sample, most confident first, at least ``score_threshold`` confident.
 
         A detection is ``{"class", "score", "box": [left, top, right, bottom] in pixels of the model's image, "centre":
         [x, y, z] m, "size": [width, length, height] m, "yaw": rad, "velocity": [vx, vy] m/s over ground, "distance": m
@@ -161,26 +151,20 @@ class Spec(TaskSpec):
 
         Args:
             outputs: maps (B, h, w, ...).
-            poses: camera -> ego of each sample; ``camera_pose`` for all where not given.
+            poses: camera -> ego of each sample; ``camera_pose`` by default.
         """
-        boxes = self.found(outputs, poses, self.score_threshold)
-        return answers(boxes, self.labels, len(outputs["heatmap"]))
+        return self.found(outputs, poses, self.score_threshold).answers(self.labels, len(outputs["heatmap"]))
 
     def flips(self, reference: Outputs, candidate: Outputs) -> np.ndarray:
-        """Return bool (B,): the detections from ``score_threshold`` on differ, or a map is not finite on one side.
+        """Return bool (B,): the detections above ``score_threshold`` differ, or a map is not finite in a model.
 
-        They differ in number, in classes, by more than a centimetre in any centre, or by more than 0.001 in a score.
+        Detections differ in number or class, by more than a centimetre in a centre, or by more than 0.001 in a score.
         """
         first, second = (self.found(each, threshold=self.score_threshold) for each in (reference, candidate))
         return disagree(reference, candidate, first, second)
 
     def evidence(self, targets: np.ndarray, outputs: Outputs) -> dict[str, np.ndarray]:
-        """Return the detections of each sample and how they met its objects, see `mmkeras.tasks.detection.scores`.
-
-        Args:
-            targets: (B, max_objects + 1, 20).
-            outputs: maps (B, h, w, ...).
-        """
+        """Return the detections of each sample and how they match its objects, see `mmkeras.tasks.detection.scores`."""
         targets = np.asarray(targets).reshape(-1, *self.target.shape)
         found = self._found(outputs, *read_poses(targets), threshold=0.0)
         truth, size, unseen = self.truth(targets), (len(targets), self.max_detections), self.count_unseen
@@ -190,13 +174,13 @@ class Spec(TaskSpec):
         }
 
     def of_rows(self, evidence: Evidence, weights: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the nuScenes detection metrics on what the camera sees, see `mmkeras.tasks.detection.scores`."""
+        """Return the nuScenes metrics on the objects in the image, see `mmkeras.tasks.detection.scores`."""
         return box_scores(evidence, self.labels, weights)
 
     def wrongness(self, evidence: Evidence) -> np.ndarray:
         """Return missed objects plus false detections of each frame, float (N,).
 
-        Only objects and detections that are scored count, and of those the detections from ``score_threshold`` on.
+        Only scored objects and detections count, and only detections above ``score_threshold``.
         """
         shown = evidence["near"] & (evidence["score"] >= np.float32(self.score_threshold))
         hits = shown & evidence["hit"][..., DISTANCES.index(ERROR_DISTANCE)]

@@ -19,7 +19,7 @@ def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
     """Return ``{"embedding": (B, size) float32}`` of unit length from the pooled vector (B, D).
 
     Raises:
-        ConfigError: the fusion gives no such vector.
+        ConfigError: the fusion has no pooled vector.
     """
     x = keras.layers.Dropout(config.dropout, name="head_dropout")(pooled(encoded, spec.kind))
     x = keras.layers.Dense(spec.size, dtype=keras.config.floatx(), name="head_projection")(x)
@@ -28,7 +28,6 @@ def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
 
 def losses(spec: Spec, config: Config, class_counts: Mapping[str, int] | None = None) -> dict[str, keras.losses.Loss]:
     """Return the loss by output name."""
-    del spec, config, class_counts
     return {"embedding": CosineDistance()}
 
 
@@ -38,5 +37,4 @@ class CosineDistance(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of every sample (B,)."""
-        y_true = ops.cast(y_true, y_pred.dtype)
-        return 1.0 + keras.losses.cosine_similarity(y_true, y_pred)
+        return 1.0 + keras.losses.cosine_similarity(ops.cast(y_true, y_pred.dtype), y_pred)

@@ -1,4 +1,4 @@
-"""Embeddings: what a user chooses, when two models disagree, how vectors are read and scored."""
+"""Embeddings: options, decisions, targets and metrics."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Config(TaskConfig):
     size: int = 64
     """Numbers in a vector."""
     tolerance: float = 0.05
-    """Two models disagree where the cosine similarity of their vectors is more than this below 1."""
+    """Largest distance of vectors that agree, as 1 minus their cosine similarity."""
     dropout: float = 0.0
     """Share of the fused vector dropped before the last layer in training."""
 
@@ -40,8 +40,7 @@ class Config(TaskConfig):
             raise ConfigError(f"tolerance: expected more than 0 and less than 2, got {self.tolerance}")
 
     def spec(self, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
-        """Return the task's spec; modalities and facts do not change it."""
-        del modalities, facts
+        """Return the task's spec, which depends on these options alone."""
         return Spec(self.size, self.tolerance)
 
 
@@ -49,8 +48,8 @@ class Config(TaskConfig):
 class Spec(TaskSpec):
     """One vector (size,), from the output ``embedding`` (B, size).
 
-    The primary metric is the mean cosine similarity to the targets, 1 at best. A submodel such as one tower of two is
-    held to its own float32 outputs in this way, without labels.
+    The primary metric is the mean cosine similarity to the targets, 1 at best. An exported submodel such as one tower
+    of two is compared with its own float32 outputs by it, without labels.
     """
 
     kind: ClassVar[str] = "embedding"
@@ -61,7 +60,7 @@ class Spec(TaskSpec):
     size: int
     """Numbers in a vector."""
     tolerance: float = 0.05
-    """Largest distance of agreeing models, as 1 minus the cosine similarity."""
+    """Largest distance of vectors that agree, as 1 minus their cosine similarity."""
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
@@ -70,11 +69,11 @@ class Spec(TaskSpec):
 
     @property
     def target(self) -> TargetSpec:
-        """``embedding`` (size,) float32; its length does not count."""
+        """``embedding`` (size,) float32; its norm does not matter."""
         return TargetSpec("embedding", (self.size,), "float32")
 
     def encode(self, target: Any) -> np.ndarray:
-        """Return a sequence of numbers, or of texts that read as numbers, as float32 (size,).
+        """Return a sequence of numbers, or of text that is a number, as float32 (size,).
 
         Raises:
             DataError: another length, values that are not finite numbers, or a vector of zeros, which has no direction.
@@ -92,16 +91,16 @@ class Spec(TaskSpec):
         return vector.astype(np.float32)
 
     def decode(self, outputs: Outputs) -> list[dict[str, Any]]:
-        """Return ``{"embedding": [numbers]}`` per sample; a number that is not finite reads None."""
+        """Return ``{"embedding": [numbers]}`` per sample; a number that is not finite becomes None."""
         rows = np.asarray(outputs["embedding"], np.float64)
         return [{"embedding": [float(value) if np.isfinite(value) else None for value in row]} for row in rows]
 
     def flips(self, reference: Outputs, candidate: Outputs) -> np.ndarray:
-        """Return bool (B,): the vectors are further apart than the tolerance, or not finite on one side."""
+        """Return bool (B,): the vectors are further apart than the tolerance, or one is not finite."""
         return ~(_similarity(reference["embedding"], candidate["embedding"]) >= 1.0 - self.tolerance)
 
     def evidence(self, targets: np.ndarray, outputs: Outputs) -> dict[str, np.ndarray]:
-        """Return ``similarity`` (B,): the cosine similarity to the targets (B, size); NaN where one is not finite."""
+        """Return ``similarity`` (B,): the cosine similarity to the targets (B, size); NaN if a vector is not finite."""
         return {"similarity": _similarity(targets, outputs["embedding"])}
 
     def sums(self, evidence: Evidence) -> dict[str, np.ndarray]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from mmkeras.layers.encoded import pooled
@@ -14,7 +13,7 @@ from mmkeras.layers.tokens import Encoded
 from mmkeras.tasks._labels import class_weights
 from mmkeras.tasks.multilabel.spec import Config, Spec
 
-__all__ = ["MultilabelLoss", "build", "losses", "weights"]
+__all__ = ["MultilabelLoss", "build", "losses"]
 
 
 def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
@@ -23,36 +22,29 @@ def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
     Logits and sigmoid keep the full precision (floatx) under every policy.
 
     Raises:
-        ConfigError: the fusion gives no such vector.
+        ConfigError: the fusion has no pooled vector.
     """
     x = keras.layers.Dropout(config.dropout, name="head_dropout")(pooled(encoded, spec.kind))
     x = keras.layers.Dense(len(spec.labels), dtype=keras.config.floatx(), name="head_logits")(x)
     return {"probabilities": keras.layers.Activation("sigmoid", dtype=keras.config.floatx(), name="probabilities")(x)}
 
 
-def weights(spec: Spec, config: Config, class_counts: Mapping[str, int] | None) -> np.ndarray | None:
-    """Return the weight of every label where it is set, float32 (C,), or None for an unweighted loss.
-
-    Raises:
-        ConfigError: ``balanced`` without counts, or a weight for an unknown label.
-    """
-    return class_weights(config.class_weights, spec.labels, class_counts)
-
-
 def losses(spec: Spec, config: Config, class_counts: Mapping[str, int] | None = None) -> dict[str, keras.losses.Loss]:
-    """Return the loss by output name. Class weights are inside it; sample weights remain free for the data.
+    """Return the loss by output name. It includes the class weights, so that sample weights are free for the data.
 
     Args:
         spec: the task.
         config: its options.
         class_counts: training samples by label, for ``class_weights = "balanced"``.
+
+    Raises:
+        ConfigError: ``balanced`` without counts, or a weight for an unknown label.
     """
-    per_label = weights(spec, config, class_counts)
     return {
         "probabilities": MultilabelLoss(
             label_smoothing=config.label_smoothing,
             focal_gamma=config.focal_gamma,
-            class_weights=None if per_label is None else per_label.tolist(),
+            class_weights=class_weights(config.class_weights, spec.labels, class_counts),
         )
     }
 
@@ -64,23 +56,22 @@ class MultilabelLoss(keras.losses.Loss):
     Args:
         label_smoothing: share by which targets move towards 0.5.
         focal_gamma: focusing exponent; 0 is plain cross-entropy. Lin et al. 2017, without their constant alpha.
-        class_weights: factor of each label's loss where the label is set, or None.
+        class_weights: factor of the loss of each label where the label is set, or None.
     """
 
-    # The probabilities must come straight from a sigmoid: Keras then goes back to its logits, and a confident wrong
-    # answer keeps its full gradient (measured at a logit of 60: 1.0), also with the focal factor, which
-    # keras.losses.binary_focal_crossentropy multiplies in the same way but averages before labels can be weighted.
+    # The probabilities must come straight from a sigmoid: Keras then computes the loss from its logits, and a confident
+    # wrong answer keeps its full gradient (1.0 measured at a logit of 60), also with the focal factor.
+    # keras.losses.binary_focal_crossentropy is the same product, but averages it before labels can be weighted.
 
     def __init__(
         self,
         label_smoothing: float = 0.0,
         focal_gamma: float = 0.0,
-        class_weights: Sequence[float] | None = None,
+        class_weights: Iterable[float] | None = None,
         name: str = "multilabel_loss",
-        reduction: str = "sum_over_batch_size",
-        dtype: Any = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        super().__init__(name=name, **kwargs)
         self.label_smoothing = label_smoothing
         self.focal_gamma = focal_gamma
         self.class_weights = None if class_weights is None else [float(weight) for weight in class_weights]

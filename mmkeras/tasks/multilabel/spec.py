@@ -1,4 +1,4 @@
-"""Any number of labels at once: what a user chooses, how answers are decided, read and scored."""
+"""Any number of labels at once: options, decisions, targets and metrics."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from mmkeras.core.errors import ConfigError, DataError, nearest
+from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec, TensorSpec
 from mmkeras.modalities._moves import MOVES
 from mmkeras.tasks._config import TaskConfig
 from mmkeras.tasks._contract import Outputs, TaskSpec
 from mmkeras.tasks._evidence import Confidences, Decisions, Evidence
-from mmkeras.tasks._labels import as_labels, check_gamma, check_share, check_weights, label_index
+from mmkeras.tasks._labels import as_labels, check_gamma, check_share, check_weights, label_index, unknown_labels
 from mmkeras.tasks._metrics import RankedPrecision, class_counts, f1, mean_of_known, ratio
 from mmkeras.tasks._targets import TargetSpec
 
@@ -43,25 +43,20 @@ class Config(TaskConfig):
         object.__setattr__(self, "labels", as_labels(self.labels, "labels"))
         check_share(self.dropout, "dropout")
         check_share(self.label_smoothing, "label_smoothing")
-        check_gamma(self.focal_gamma, "focal_gamma")
-        check_weights(self.class_weights, self.labels, "class_weights")
+        check_gamma(self.focal_gamma)
+        check_weights(self.class_weights, self.labels)
         _check_thresholds(self.thresholds, self.labels)
 
     def completed(self, facts: Facts) -> Config:
-        """Return this configuration with what only the data knows: the labels, unless they are given here."""
+        """Return this configuration with the labels found in the data, unless it lists them."""
         return self if self.labels else dataclasses.replace(self, labels=facts.labels)
 
     def spec(self, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
-        """Return the task's spec.
-
-        Args:
-            modalities: not used: labels do not depend on them.
-            facts: give the labels that are not listed here.
+        """Return the task's spec, with the labels of the facts unless they are listed here.
 
         Raises:
             ConfigError: no labels.
         """
-        del modalities
         labels = self.completed(facts).labels
         if not labels:
             raise ConfigError("labels: multilabel needs at least one, got none. Convert the data first, or list them")
@@ -71,16 +66,13 @@ class Config(TaskConfig):
 
 def _check_thresholds(thresholds: float | Mapping[str, float], labels: tuple[str, ...]) -> None:
     by_label = thresholds if isinstance(thresholds, Mapping) else {}
-    problems = [
-        f"thresholds: no label is called {label!r}; {nearest(label, labels)}"
-        for label in by_label
-        if labels and label not in labels
-    ]
-    values = {f"thresholds.{k}": v for k, v in by_label.items()} if by_label else {"thresholds": thresholds}
-    problems += [
-        f"{where}: expected a number between 0 and 1, got {value!r}"
-        for where, value in values.items()
-        if not isinstance(value, Mapping) and not 0.0 < value < 1.0
+    values = [(f".{label}", value) for label, value in by_label.items()]
+    if not isinstance(thresholds, Mapping):
+        values = [("", thresholds)]
+    problems = unknown_labels(by_label, labels, "thresholds") + [
+        f"thresholds{where}: expected a number between 0 and 1, got {value!r}"
+        for where, value in values
+        if not 0.0 < value < 1.0
     ]
     if problems:
         raise ConfigError("\n".join(problems))
@@ -90,8 +82,8 @@ def _check_thresholds(thresholds: float | Mapping[str, float], labels: tuple[str
 class Spec(TaskSpec):
     """Any number of labels at once, from sigmoid probabilities ``probabilities`` (B, C).
 
-    The primary metric is micro F1: it counts every decision once, so it exists and is steady on a few hundred samples
-    and on slices that lack some labels. Macro F1, which a single rare label can swing, stands beside it.
+    The primary metric is micro F1: it counts every decision once, so it is defined and stable on a few hundred samples
+    and on slices that lack some labels. A single rare label can change macro F1, which is reported too.
     """
 
     kind: ClassVar[str] = "multilabel"
@@ -131,7 +123,7 @@ class Spec(TaskSpec):
     def decode(self, outputs: Outputs) -> list[dict[str, Any]]:
         """Return ``{"labels": [set, most confident first], "scores": {label: confidence}}`` per sample.
 
-        A confidence that is not finite reads None and sets no label.
+        A confidence that is not finite becomes None and sets no label.
         """
         answers = []
         probabilities = np.asarray(outputs["probabilities"], np.float64)
@@ -142,17 +134,17 @@ class Spec(TaskSpec):
         return answers
 
     def decisions(self, outputs: Outputs) -> np.ndarray:
-        """Return bool (B, C): the labels that are set; none where the confidence is not finite."""
+        """Return bool (B, C): the labels that are set; False where the confidence is not finite."""
         probabilities = np.asarray(outputs["probabilities"])
         return np.isfinite(probabilities) & (probabilities >= np.asarray(self.thresholds, np.float32))
 
     def flips(self, reference: Outputs, candidate: Outputs) -> np.ndarray:
-        """Return bool (B,): any label is decided differently, or is not finite on one side."""
+        """Return bool (B,): a label is decided differently, or its probability is not finite in a model."""
         unknown = ~(np.isfinite(reference["probabilities"]) & np.isfinite(candidate["probabilities"]))
         return np.any((self.decisions(reference) != self.decisions(candidate)) | unknown, axis=-1)
 
     def margins(self, reference: Outputs, candidate: Outputs) -> np.ndarray:
-        """Return float (B,): largest distance to the threshold among the labels that the other decides differently."""
+        """Return float (B,): the reference's largest distance to the threshold among the labels that differ."""
         first, second = (np.asarray(each["probabilities"], np.float64) for each in (reference, candidate))
         changed = self.decisions(reference) != self.decisions(candidate)
         distance = np.where(changed, np.abs(first - np.asarray(self.thresholds, np.float32)), 0.0)
@@ -160,12 +152,7 @@ class Spec(TaskSpec):
         return np.where(known, distance, np.inf).max(axis=-1)
 
     def evidence(self, targets: np.ndarray, outputs: Outputs) -> dict[str, np.ndarray]:
-        """Return ``truth``, ``decided`` and ``probabilities``, each (B, C).
-
-        Args:
-            targets: 0 or 1 (B, C).
-            outputs: ``probabilities`` (B, C).
-        """
+        """Return ``truth``, ``decided`` and ``probabilities``, each (B, C)."""
         truth = np.asarray(targets).reshape(-1, len(self.labels)) > 0.5
         return {
             "truth": truth,
@@ -174,7 +161,7 @@ class Spec(TaskSpec):
         }
 
     def sums(self, evidence: Evidence) -> dict[str, np.ndarray]:
-        """Return counts by label, whether every label is right, the mean negative logarithm of what is true, and 1."""
+        """Return counts by label, whether every label is right, the mean binary cross-entropy, and 1."""
         truth, decided, given = evidence["truth"], evidence["decided"], evidence["probabilities"].astype(np.float64)
         own = np.where(np.isfinite(given), np.where(truth, given, 1.0 - given), 0.0)
         return {
@@ -187,8 +174,8 @@ class Spec(TaskSpec):
     def of_sums(self, sums: Evidence) -> dict[str, np.ndarray]:
         """Return micro and macro F1, the share of samples with every label right, and binary cross-entropy.
 
-        As scikit-learn defines them. Macro F1 averages the labels that are present or predicted, NaN where none is;
-        micro F1 is then 0. A probability that is not finite counts as 0 for what is true in the cross-entropy.
+        As scikit-learn defines them. Macro F1 averages the labels that are present or predicted; without any it is NaN
+        and micro F1 is 0. In the cross-entropy, a probability that is not finite counts as probability 0 of the truth.
         """
         counts = np.moveaxis(sums["counts"], 1, 0)
         return {
@@ -203,7 +190,7 @@ class Spec(TaskSpec):
         return {"mean_average_precision": RankedPrecision(evidence["truth"], evidence["probabilities"])(weights)}
 
     def counted(self, evidence: Evidence) -> dict[str, np.ndarray]:
-        """Return the samples that micro F1 counts: those with a label."""
+        """Return the samples that micro F1 counts: those with a true or a set label."""
         return {"micro_f1": np.asarray((evidence["truth"] | evidence["decided"]).any(axis=1))}
 
     def decisions_of(self, evidence: Evidence) -> Decisions:

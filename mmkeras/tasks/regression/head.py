@@ -22,7 +22,7 @@ def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
     The last Dense layer works in standard deviations around the mean of the training targets.
 
     Raises:
-        ConfigError: the fusion gives no such vector.
+        ConfigError: the fusion has no pooled vector.
     """
     x = keras.layers.Dropout(config.dropout, name="head_dropout")(pooled(encoded, spec.kind))
     x = keras.layers.Dense(len(spec.names), dtype=keras.config.floatx(), name="head_standardised")(x)
@@ -33,19 +33,13 @@ def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
 def losses(spec: Spec, config: Config, class_counts: Mapping[str, int] | None = None) -> dict[str, keras.losses.Loss]:
     """Return the loss by output name, in standard deviations of the training targets.
 
-    Args:
-        spec: the task.
-        config: its options.
-        class_counts: not used.
-
     Raises:
         ConfigError: mean and standard deviation of the training targets are not known.
     """
-    del class_counts
     if not config.std:
         raise ConfigError(
-            "mean and std of the training targets are not known, so training could not tell a large error from a small "
-            "one. Fill them with Config.completed(facts), or set mean = 0 and std = 1 for standardised targets"
+            "mean and std: expected those of the training targets, which scale the loss, got none. Fill them with "
+            "Config.completed(facts), or set mean = 0 and std = 1 for standardised targets"
         )
     return {"value": RegressionLoss(std=spec.std, kind=config.loss)}
 
@@ -56,7 +50,7 @@ class RegressionLoss(keras.losses.Loss):
 
     Args:
         std: standard deviation of each number (K,).
-        kind: ``mse``, ``mae`` or ``huber`` (which turns from squared to absolute at one standard deviation).
+        kind: ``mse``, ``mae`` or ``huber`` (squared up to one standard deviation, absolute beyond).
     """
 
     def __init__(
@@ -64,10 +58,9 @@ class RegressionLoss(keras.losses.Loss):
         std: Sequence[float],
         kind: str = "huber",
         name: str = "regression_loss",
-        reduction: str = "sum_over_batch_size",
-        dtype: Any = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        super().__init__(name=name, **kwargs)
         self.std = [float(value) for value in std]
         self.kind = kind
 

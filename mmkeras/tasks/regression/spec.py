@@ -1,4 +1,4 @@
-"""Numbers: what a user chooses, when two models disagree, how values are read and scored."""
+"""Numbers: options, decisions, targets and metrics."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Config(TaskConfig):
     names: tuple[str, ...] = ("value",)
     """Names of the predicted numbers, in the order of the target."""
     units: tuple[str, ...] = ()
-    """Unit of each number, shown with answers; empty for none."""
+    """Unit of each number, shown with answers; empty without units."""
     loss: Literal["mse", "huber", "mae"] = "huber"
     """Squared error, absolute error, or squared up to one standard deviation and absolute beyond."""
     tolerance: float = 0.05
-    """Two models disagree where they differ by more than this share of a number's standard deviation."""
+    """Largest difference of numbers that agree, as a share of the standard deviation."""
     mean: tuple[float, ...] = ()
     """Mean of each number over the training samples; empty takes it from the data."""
     std: tuple[float, ...] = ()
@@ -50,12 +50,12 @@ class Config(TaskConfig):
         check_share(self.dropout, "dropout")
         problems = [] if self.names else ["names: expected at least one number to predict, got none"]
         problems += [
-            f"{field}: expected one for each of the {len(self.names)} names, or none; got {len(getattr(self, field))}"
+            f"{field}: expected {len(self.names)} values, one for each name, or none; got {len(getattr(self, field))}"
             for field in ("units", "mean", "std")
             if len(getattr(self, field)) not in (0, len(self.names))
         ]
         if bool(self.mean) != bool(self.std):
-            problems.append("mean and std: give both, or neither and let the data tell")
+            problems.append("mean and std: expected both, or neither to take them from the data, got one of them")
         if not np.isfinite(self.mean).all():
             problems.append(f"mean: expected finite numbers, got {self.mean}")
         if not all(0 < std < np.inf for std in self.std):
@@ -68,10 +68,7 @@ class Config(TaskConfig):
             raise ConfigError("\n".join(problems))
 
     def completed(self, facts: Facts) -> Config:
-        """Return this configuration with what only the data knows: mean and spread, unless they are given here.
-
-        Args:
-            facts: their targets (n, K) are read once.
+        """Return this configuration with mean and standard deviation of the training targets, unless it has them.
 
         Raises:
             ConfigError: a number that is the same in every sample, or targets of another size.
@@ -90,13 +87,7 @@ class Config(TaskConfig):
         return dataclasses.replace(self, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
 
     def spec(self, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
-        """Return the task's spec; mean 0 and standard deviation 1 where they are not known yet.
-
-        Args:
-            modalities: not used: the numbers do not depend on them.
-            facts: give mean and standard deviation where they are not given here.
-        """
-        del modalities
+        """Return the task's spec; mean 0 and standard deviation 1 where neither options nor facts give them."""
         own = self.completed(facts)
         count = len(self.names)
         return Spec(self.names, self.units, own.mean or (0.0,) * count, own.std or (1.0,) * count, self.tolerance)
@@ -107,7 +98,7 @@ class Spec(TaskSpec):
     """K numbers in their own units, from the output ``value`` (B, K).
 
     The primary metric is the mean absolute error as a share of the standard deviation of the training targets, averaged
-    over the numbers: it has no unit, so metres and kilograms weigh the same. The error in units stands beside it.
+    over the numbers: it has no unit, so metres and kilograms weigh the same. The error in units is reported too.
     """
 
     kind: ClassVar[str] = "regression"
@@ -120,13 +111,13 @@ class Spec(TaskSpec):
     names: tuple[str, ...]
     """Names of the numbers."""
     units: tuple[str, ...]
-    """Unit of each number; empty for none."""
+    """Unit of each number; empty without units."""
     mean: tuple[float, ...]
     """Mean of each number over the training samples."""
     std: tuple[float, ...]
     """Standard deviation of each number over the training samples."""
     tolerance: float
-    """Largest difference between agreeing models, as a share of the standard deviation."""
+    """Largest difference of numbers that agree, as a share of the standard deviation."""
 
     @property
     def outputs(self) -> tuple[TensorSpec, ...]:
@@ -139,7 +130,7 @@ class Spec(TaskSpec):
         return TargetSpec("target", (len(self.names),), "float32")
 
     def encode(self, target: Any) -> np.ndarray:
-        """Return a number, a list of K numbers or a dict by name as float32 (K,). Text that reads as a number will do.
+        """Return a number, a list of K numbers or a dict by name as float32 (K,). Text that is a number is accepted.
 
         Raises:
             DataError: not K finite numbers.
@@ -162,9 +153,9 @@ class Spec(TaskSpec):
         return encoded.astype(np.float32)
 
     def decode(self, outputs: Outputs) -> list[dict[str, Any]]:
-        """Return ``{"value": {name: number}}`` per sample, with ``"units": {name: unit}`` where there are any.
+        """Return ``{"value": {name: number}}`` per sample, with ``"units": {name: unit}`` if the spec has units.
 
-        A number that is not finite reads None.
+        A number that is not finite becomes None.
         """
         units = {"units": dict(zip(self.names, self.units, strict=True))} if self.units else {}
         return [
@@ -174,29 +165,23 @@ class Spec(TaskSpec):
 
     def spread(self, moments: Mapping[str, Moments]) -> dict[str, np.ndarray]:
         """Return the standard deviation of each number over the training samples, float64 (K,)."""
-        del moments
         return {"value": np.asarray(self.std, np.float64)}
 
     def flips(self, reference: Outputs, candidate: Outputs) -> np.ndarray:
-        """Return bool (B,): any number differs by more than the tolerance, or is not finite on one side."""
+        """Return bool (B,): a number differs by more than the tolerance, or is not finite in a model."""
         first, second = (np.asarray(each["value"], np.float64) for each in (reference, candidate))
         known = np.isfinite(first) & np.isfinite(second)
         difference = np.abs(np.where(known, first, 0.0) - np.where(known, second, 0.0))
         return ~np.all(known & (difference <= self.tolerance * np.asarray(self.std)), axis=-1)
 
     def evidence(self, targets: np.ndarray, outputs: Outputs) -> dict[str, np.ndarray]:
-        """Return ``truth`` and ``value``, float64 (B, K); a value that is not finite is NaN, as the metrics then are.
-
-        Args:
-            targets: float (B, K).
-            outputs: ``value`` (B, K).
-        """
+        """Return ``truth`` and ``value``, float64 (B, K); a value that is not finite makes the metrics NaN."""
         truth = np.asarray(targets, np.float64).reshape(-1, len(self.names))
         value = np.asarray(outputs["value"], np.float64).reshape(truth.shape)
         return {"truth": truth, "value": np.where(np.isfinite(value), value, np.nan)}
 
     def sums(self, evidence: Evidence) -> dict[str, np.ndarray]:
-        """Return absolute and squared errors, the targets less their mean with their squares, and 1."""
+        """Return absolute and squared errors, the targets minus their mean, the squares of these, and 1."""
         truth = evidence["truth"]
         error, centred = truth - evidence["value"], truth - truth.mean(axis=0)
         return {
@@ -210,7 +195,7 @@ class Spec(TaskSpec):
     def of_sums(self, sums: Evidence) -> dict[str, np.ndarray]:
         """Return relative MAE, MAE, RMSE and R2, averaged over the numbers, and ``mae_<name>`` when there are several.
 
-        RMSE is the mean of the numbers' own RMSE, and R2 that of their own R2, as in scikit-learn.
+        RMSE and R2 are means over the numbers, as in scikit-learn.
         """
         total = sums["total"]
         mae = ratio(sums["absolute"], total)

@@ -135,7 +135,7 @@ def _read_reports(folder: Path) -> object:
 
 def _benchmark(bundle: Bundle) -> object:
     now = report(bundle, bundle.files, (), {}, ())
-    return [str(each) for each in regressions(now, read_report(bundle.folder / "benchmark.json"), 0.1)]
+    return regressions(now, read_report(bundle.folder / "benchmark.json"), 0.1)
 
 
 def _differences(bundle: Bundle) -> object:

@@ -17,7 +17,7 @@ def test_a_call_without_a_driver_is_an_error_and_no_crash():
     if driver() is not None:
         pytest.skip("a driver without a GPU is installed")
     assert "driver is not installed" in why_no_gpu()
-    with pytest.raises(CudaError, match="cuMemAlloc_v2: there is no CUDA driver"):
+    with pytest.raises(CudaError, match="cuMemAlloc_v2: the CUDA driver is not installed"):
         call("cuMemAlloc_v2")
 
 

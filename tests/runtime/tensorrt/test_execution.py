@@ -126,5 +126,7 @@ def test_the_runner_splits_and_fills_and_explains_a_mismatch(
             given = values(rows)
             np.testing.assert_allclose(runner.infer(given)["result"], given["values"] @ MATRIX, rtol=1e-5)
     write_sidecar(engine, right)
-    with pytest.raises(BundleError, match=r"built on Orin .*here is Card .*mmkeras build-engine .* --precision float"):
+    with pytest.raises(
+        BundleError, match=r"built on Orin .*this GPU is Card .*mmkeras build-engine .* --precision float"
+    ):
         runners()["tensorrt"](engine, device="tensorrt").activate()

@@ -41,7 +41,7 @@ def test_an_engine_without_a_sidecar_or_of_another_build_is_refused(engine: Path
     with pytest.raises(BundleError, match="cannot be read"):
         read_sidecar(engine)
     sidecar_path(engine).unlink()
-    with pytest.raises(BundleError, match=r"has no tiny.plan.json beside it"):
+    with pytest.raises(BundleError, match=r"tiny.plan.json with its GPU and TensorRT version is missing"):
         read_sidecar(engine)
 
 
@@ -58,13 +58,13 @@ def test_a_machine_that_fits(built: BuiltFor):
 @pytest.mark.parametrize(
     ("changes", "library", "version", "gpu", "said"),
     [
-        ({}, "tensorrt", "10.7.0", ORIN, "built by tensorrt 10.3.0, here is 10.7.0; --version-compatible"),
-        ({}, "tensorrt-rtx", "1.7", ORIN, "built by tensorrt 10.3.0, here is tensorrt-rtx 1.7"),
-        ({}, "tensorrt", "10.3.0", replace(ORIN, compute_capability="9.0", name="H100"), "here is H100"),
-        ({}, "tensorrt", "10.3.0", replace(ORIN, name="Orin Nano"), "here is Orin Nano"),
-        ({"version_compatible": True}, "tensorrt", "10.2.0", ORIN, "here is 10.2.0"),
-        ({"version_compatible": True, "library_version": "8.6.1"}, "tensorrt", "11.0.0", ORIN, "here is 11.0.0"),
-        ({"version_compatible": True}, "tensorrt", "what", ORIN, "here is what"),
+        ({}, "tensorrt", "10.7.0", ORIN, "built by tensorrt 10.3.0, installed is 10.7.0; later versions load one"),
+        ({}, "tensorrt-rtx", "1.7", ORIN, "built by tensorrt 10.3.0, installed is tensorrt-rtx 1.7"),
+        ({}, "tensorrt", "10.3.0", replace(ORIN, compute_capability="9.0", name="H100"), "this GPU is H100"),
+        ({}, "tensorrt", "10.3.0", replace(ORIN, name="Orin Nano"), "this GPU is Orin Nano"),
+        ({"version_compatible": True}, "tensorrt", "10.2.0", ORIN, "installed is 10.2.0"),
+        ({"version_compatible": True, "library_version": "8.6.1"}, "tensorrt", "11.0.0", ORIN, "installed is 11.0.0"),
+        ({"version_compatible": True}, "tensorrt", "what", ORIN, "installed is what"),
     ],
 )
 def test_a_machine_that_does_not(

@@ -39,7 +39,7 @@ def copies(boxes: Boxes, counts: np.ndarray) -> Boxes:
 
 
 def oracle(truth: Boxes, found: Boxes, samples: int) -> np.ndarray:
-    evaluation: Any = coco_metric._evaluated(truth, found, CLASSES, samples, 100)
+    evaluation: Any = coco_metric._evaluated(truth, found, CLASSES, samples)
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation.accumulate()
     precision = evaluation.eval["precision"][:, :, :, 0, 0].mean(axis=1).T

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from mmkeras.tasks.detection.classes import CLASS_RANGE
-from mmkeras.tasks.detection.nuscenes_metric import DISTANCES, ERRORS, Matches, Summary, match, scored, summarise
+from mmkeras.tasks.detection.nuscenes_metric import DISTANCES, ERRORS, ClassMatches, Summary, match, scored, summarise
 from tests.tasks.detection.devkit import devkit
 from tests.tasks.detection.scenes import CLASSES, KINDS, Scene, boxes, changed, oracle, scene
 
 SEEDS = 20
 
 
-def matches(each: Scene) -> Matches:
+def matches(each: Scene) -> dict[str, ClassMatches]:
     ranges = tuple(CLASS_RANGE.values())
     return match(scored(each.truth, ranges), scored(each.found, ranges), CLASSES, each.samples)
 
@@ -53,14 +53,14 @@ def test_weights_of_one_change_nothing(kind: str):
     found = matches(scene(kind, 3))
     plain = summarise(found)
     for weights in (np.ones(100), np.ones(100, np.int64)):
-        weighted = summarise(found, weights[: len(found.classes[0].truth)])
+        weighted = summarise(found, weights[: len(found[CLASSES[0]].truth)])
         for name, value in vars(plain).items():
             np.testing.assert_array_equal(getattr(weighted, name), value)
 
 
 def test_weights_that_are_no_counts_lie_between():
     found = matches(scene("plain", 1))
-    samples = len(found.classes[0].truth)
+    samples = len(found[CLASSES[0]].truth)
     some = np.where(np.arange(samples) % 2, 1.0, 2.0)
     low, high = summarise(found, some), summarise(found, some + 1e-9)
     assert high.mean_ap() == pytest.approx(low.mean_ap(), abs=0.02)

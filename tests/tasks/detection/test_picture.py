@@ -9,7 +9,8 @@ from PIL import ImageColor
 
 from mmkeras.media.canvas import Canvas, class_colour, depth_colour
 from mmkeras.media.geometry import PinholeCamera, Pose
-from mmkeras.tasks.detection.picture import beside, birds_eye, camera_picture, corners
+from mmkeras.tasks.detection.birds_eye import birds_eye
+from mmkeras.tasks.detection.picture import beside, camera_picture, corners
 from mmkeras.tasks.detection.review import answers, sample_pictures, truths
 from tests.evaluation.frames import frames, specs, task
 from tests.tasks.detection.maps import perfect_maps
@@ -52,7 +53,9 @@ def test_the_size_depends_on_no_content():
         )
     }
     assert len(sizes) == 1
-    assert birds_eye([]).shape == birds_eye([_answer()], [_answer()], np.ones((2, 8), np.float32), POSE).shape
+    view: dict[str, Any] = {"camera": CAMERA, "camera_pose": POSE, "height": 506}
+    seen = birds_eye([_answer()], [_answer()], np.ones((2, 8), np.float32), **view)
+    assert birds_eye([], **view).shape == seen.shape
 
 
 def test_what_is_behind_beside_unknown_or_huge_does_no_harm():
@@ -69,12 +72,12 @@ def test_what_is_behind_beside_unknown_or_huge_does_no_harm():
     points = np.array([[0, 0, -5, 0, 1, 1, 1, 0], [0, 0, 1e-9, 0, 0, 0, 0, 0], [1e5, 0, 1, 0, 0, 0, 0, 0]], np.float32)
     for found in ([each] for each in odd):
         camera_picture(BLACK, found, found, points, camera=CAMERA, camera_pose=POSE)
-        birds_eye(found, found, points, POSE, camera=CAMERA)
+        birds_eye(found, found, points, camera=CAMERA, camera_pose=POSE, height=506)
 
 
 def test_radar_points_have_the_colour_of_their_depth():
     point = np.array([[0, 0, 30.0, 5, 0, 0, 10.0, 0]], np.float32)
-    picture = camera_picture(BLACK, [], None, point, camera=CAMERA, camera_pose=POSE, reach=60.0)
+    picture = camera_picture(BLACK, [], None, point, camera=CAMERA, camera_pose=POSE)
     drawn = _pixels(picture[:288], depth_colour(30.0, 60.0), 12)
     assert np.abs(drawn - [120, 384]).max() <= 24
     assert _pixels(picture[:288], depth_colour(30.0, 60.0), 90)[:, 0].min() < 110, (
@@ -85,11 +88,11 @@ def test_radar_points_have_the_colour_of_their_depth():
 
 def test_from_above_forward_is_up_and_left_is_left():
     car, person = _answer(40.0, 5.0), _answer(10.0, -5.0, **{"class": "pedestrian", "velocity": [0.0, 0.0]})
-    picture = birds_eye([car, person], reach=50.0, size=540)
+    picture = birds_eye([car, person], camera=CAMERA, camera_pose=POSE, height=566)
     ahead, near = (_pixels(picture[:540], class_colour(name)).mean(0) for name in ("car", "pedestrian"))
     assert ahead[0] < near[0]
     assert ahead[1] < picture.shape[1] / 2 < near[1]
-    assert birds_eye([], height=314).shape[0] == 314
+    assert birds_eye([], camera=CAMERA, camera_pose=POSE, height=314).shape[0] == 314
 
 
 def test_pictures_side_by_side_keep_their_pixels():

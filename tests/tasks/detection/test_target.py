@@ -154,6 +154,7 @@ def test_cycles_in_a_rack_count_as_unseen():
         ({"boxes": None}, "Expected a target like"),
         ({"boxes": [CAR], "camera": [1, 2, 3]}, "Expected a pose camera -> ego"),
         ({"boxes": [CAR], "camera": "front"}, "Expected a pose camera -> ego"),
+        ({"boxes": [CAR], "camera": [10**400, 0, 0, 1, 0, 0, 0]}, "Expected a pose camera -> ego"),
         ({"boxes": [CAR], "camera": [0, 0, 0, 1, 1, 0, 0]}, "unit quaternion"),
         ({"boxes": [CAR], "camera": Pose()}, "looks up or down"),
         ({"boxes": [CAR | {"name": "lorry"}]}, r"boxes\[0\]: No label is called 'lorry'"),
