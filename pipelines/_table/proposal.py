@@ -1,0 +1,182 @@
+"""The configuration that a table asks for, as nested tables of TOML."""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmkeras.core.errors import DataError
+from mmkeras.data.columns.kinds import Kind
+from mmkeras.data.columns.roles import Role, Target
+from mmkeras.media.cells import is_empty
+from pipelines._table.reading import Columns
+
+__all__ = ["QUALITIES", "Quality", "propose"]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How large the model is and how long it is trained."""
+
+    size: int
+    """Height and width of pictures, in pixels."""
+    picture: Mapping[str, Any]
+    """Further options of pictures."""
+    text: Mapping[str, Any]
+    """Options of texts."""
+    width: int
+    """Of the tokens."""
+    layers: int
+    """Transformer layers over the columns of numbers and categories."""
+    updates: int
+    """Steps to train for, as far as the epochs allow."""
+    epochs: tuple[int, int]
+    """Fewest and most."""
+
+
+def _picture(width: float, depth: float, level: int) -> dict[str, Any]:
+    return {
+        "architecture": "edge",
+        "width_factor": width,
+        "depth_factor": depth,
+        "fused_stages": level,
+        "level": level,
+        "brightness": 0.1,
+        "contrast": 0.1,
+        "translate": 0.05,
+    }
+
+
+def _text(hidden: int, layers: int) -> dict[str, Any]:
+    return {"hidden": hidden, "intermediate": 4 * hidden, "layers": layers, "heads": 4}
+
+
+QUALITIES = {
+    "fast": Quality(64, _picture(0.5, 0.3, 3), _text(64, 1), 64, 1, 600, (4, 20)),
+    "balanced": Quality(96, _picture(0.75, 0.5, 3), _text(64, 2), 64, 2, 3000, (8, 40)),
+    "best": Quality(160, _picture(1.0, 0.8, 4), _text(128, 3), 128, 3, 12000, (12, 80)),
+}
+"""By name."""
+_LONGEST_TEXT = 128
+_FIXED = frozenset(("width", "fusion", "task", "without"))
+
+
+def propose(
+    columns: Columns,
+    kinds: Mapping[str, Kind],
+    roles: Mapping[str, Role],
+    targets: Mapping[str, Target],
+    *,
+    name: str,
+    quality: str = "fast",
+) -> dict[str, Any]:
+    """Return the configuration, ready for TOML.
+
+    Args:
+        columns: the table.
+        kinds: of every column.
+        roles: of every column.
+        targets: what the target columns ask for; several must all be numbers.
+        name: of the run and of the bundle.
+        quality: one of `QUALITIES`.
+
+    Raises:
+        DataError: no column to learn from, or several targets that are not numbers.
+    """
+    chosen = QUALITIES[quality]
+    modalities, read = _modalities(columns, kinds, roles, chosen)
+    if not modalities:
+        raise DataError(f"{columns.path}: no column is left to learn from. Name one with --input")
+    source: dict[str, Any] = {"path": str(columns.path), "columns": read, "missing": "absent"}
+    source |= {role.name: name for name, role in roles.items() if role.name in ("split", "group", "weight", "key")}
+    task = _task(targets)
+    source["target"] = next(iter(targets)) if len(targets) == 1 else list(targets)
+    if separator := next(iter(targets.values())).separator:
+        source["separator"] = separator
+    split = [str(cell).casefold() for cell in columns.cells[source["split"]]] if "split" in source else []
+    data: dict[str, Any] = {"source": {"name": "table", "options": source}, "max_bad_share": 0.05}
+    if "group" in source and not any(map(is_empty, columns.cells[source["group"]])):
+        data["split_by_group"] = True
+    training = sum(cell in ("train", "training") for cell in split) or round(0.8 * columns.rows)
+    batch = 16 if training < 400 else 32 if training < 4000 else 64
+    steps = max(1, math.ceil(training / batch))
+    fewest, most = chosen.epochs
+    return {
+        "name": name,
+        "data": data,
+        "model": {
+            "width": chosen.width,
+            "fusion": {"name": "attention_pooling", "options": {"queries": 2}},
+            "task": {"name": task, "options": {}},
+            **modalities,
+        },
+        "train": {
+            "epochs": max(fewest, min(most, round(chosen.updates / steps))),
+            "batch_size": batch,
+            "learning_rate": 1e-3,
+        },
+    }
+
+
+def _modalities(
+    columns: Columns, kinds: Mapping[str, Kind], roles: Mapping[str, Role], quality: Quality
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the options of every modality, and the column of those that read one."""
+    inputs = [name for name, role in roles.items() if role.name == "input"]
+    pictures = [name for name in inputs if kinds[name].name in ("picture", "dicom")]
+    texts = [name for name in inputs if kinds[name].name == "text"]
+    modalities: dict[str, Any] = {}
+    read: dict[str, str] = {}
+    for names, usual, options in ((pictures, "image", _of_picture), (texts, "text", _of_text)):
+        for column in names:
+            name = _named(usual if len(names) == 1 else column, modalities)
+            modalities[name] = options(columns.cells[column], quality)
+            read[name] = column
+    cells = {
+        "numbers": [name for name in inputs if kinds[name].name == "number"],
+        "categories": [name for name in inputs if kinds[name].name in ("category", "yes_no")],
+    }
+    dates = [name for name in inputs if kinds[name].name == "date"]
+    for place, date_format in enumerate(dict.fromkeys(kinds[name].date_format for name in dates) or [""]):
+        own = {"dates": [name for name in dates if kinds[name].date_format == date_format]}
+        chosen = {name: each for name, each in ({**cells, **own} if place == 0 else own).items() if each}
+        if chosen:
+            name = _named("row" if place == 0 else f"row_{place + 1}", modalities)
+            written = {"date_format": date_format} if date_format else {}
+            modalities[name] = {"kind": "tabular", **chosen, **written, "layers": quality.layers}
+    return modalities, read
+
+
+def _of_picture(cells: Sequence[Any], quality: Quality) -> dict[str, Any]:
+    del cells
+    return {"kind": "image", "size": [quality.size, quality.size], **quality.picture}
+
+
+def _of_text(cells: Sequence[Any], quality: Quality) -> dict[str, Any]:
+    lengths = [len(re.findall(r"\w+|[^\w\s]", str(cell))) for cell in cells if not is_empty(cell)]
+    usual = statistics.quantiles(lengths, n=20)[-1] if len(lengths) > 1 else 16
+    # Words are cut into pieces: about four for three words, and two marks.
+    length = min(_LONGEST_TEXT, 8 * math.ceil((4 * usual / 3 + 2) / 8))
+    return {"kind": "text", "max_length": length, **quality.text}
+
+
+def _named(wanted: str, taken: Mapping[str, Any]) -> str:
+    """Return a name that the configuration takes: letters, digits and _, not one of its own."""
+    name = re.sub(r"\W+", "_", wanted, flags=re.ASCII).strip("_").lower() or "input"
+    name = f"input_{name}" if name[0].isdigit() or name in _FIXED else name
+    number = 2
+    while (name if number == 2 else f"{name}_{number}") in taken:
+        number += 1
+    return name if number == 2 else f"{name}_{number}"
+
+
+def _task(targets: Mapping[str, Target]) -> str:
+    tasks = {target.task for target in targets.values()}
+    if len(targets) > 1 and tasks != {"regression"}:
+        found = ", ".join(f"{name!r} ({target.task})" for name, target in targets.items())
+        raise DataError(f"several targets must all be numbers, got {found}. Train one model for each")
+    return tasks.pop()
