@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from export.doctor.verdicts import reason
 from mmkeras.core.command_line import parse, read_toml, to_toml
 from mmkeras.core.components import find
-from mmkeras.core.config import ModelConfig, RunConfig, declared_modalities, modality_configs
+from mmkeras.core.config import ModelConfig, RunConfig
 from mmkeras.core.errors import ConfigError, MmkerasError
-from mmkeras.core.sharing import branches, follow
+from mmkeras.core.modalities import branches, declared_modalities, follow, modality_configs
 
 if TYPE_CHECKING:
     import keras

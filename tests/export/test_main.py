@@ -20,8 +20,9 @@ from export.formats import Job
 from export.source import Source, load_source
 from mmkeras.bundle import Bundle
 from mmkeras.core.components import Choice
-from mmkeras.core.config import DataConfig, RunConfig, modality_configs
+from mmkeras.core.config import DataConfig, RunConfig
 from mmkeras.core.errors import DataError, ExportError
+from mmkeras.core.modalities import modality_configs
 from mmkeras.data.convert import convert
 from mmkeras.model import modality_specs, task_config, task_spec
 from mmkeras.training.run import Run

@@ -26,8 +26,9 @@ from export.doctor.untrained import model_of_run
 from export.verification.results import Report
 from mmkeras.core.command_line import to_toml
 from mmkeras.core.components import Choice
-from mmkeras.core.config import DataConfig, RunConfig, modality_configs
+from mmkeras.core.config import DataConfig, RunConfig
 from mmkeras.core.errors import ExportError
+from mmkeras.core.modalities import modality_configs
 from mmkeras.data.convert import convert
 from mmkeras.model import build_model, modality_specs, task_config, task_spec
 from mmkeras.training.run import Run
