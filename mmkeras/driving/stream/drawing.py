@@ -1,4 +1,4 @@
-"""What an answer looks like: the camera's picture with boxes and radar points beside the map from above."""
+"""Draws answers: the camera's picture with boxes and radar points, beside the map from above."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _CODECS = ("libx264", "h264", "mpeg4")
 
 
 def annotated(answer: Answer, detector: BundleDetector, start: int) -> np.ndarray:
-    """Draw one answer with the seconds since ``start``; a placeholder replaces a missing picture.
+    """Draw one answer with the seconds since ``start``, and a placeholder for a missing picture.
 
     Returns:
         uint8 (H, W, 3), the same size for every answer of one model.
     """
     camera = detector.camera
     image = _no_picture(round(camera.width), round(camera.height))
-    # The picture of a skipped or frozen frame is shown too, because it arrived.
+    # The picture of a skipped or frozen frame is shown, too.
     if answer.frame is not None:
         with contextlib.suppress(DataError):
             image = np.asarray(detector.window(answer.frame).read())

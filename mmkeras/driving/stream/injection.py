@@ -1,4 +1,4 @@
-"""Makes a script of faults happen to the messages of a replay, on their way to the stream."""
+"""Applies a script of faults to the messages of a replay before they reach the stream."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Injection:
     Args:
         faults: the faults.
         start: moment from which their times count.
-        seed: of drop and jitter.
+        seed: of the random draws of drop and jitter.
     """
 
     def __init__(self, faults: Iterable[Fault], start: int, seed: int = 0) -> None:
@@ -45,7 +45,7 @@ class Injection:
         self._frozen: dict[tuple[str, str], Message] = {}
 
     def __call__(self, arrivals: Iterable[Arrival]) -> Iterator[Arrival]:
-        """Yield the remaining arrivals in their new order; ``arrivals`` come in the order of their moments."""
+        """Yield the remaining arrivals in their new order; ``arrivals`` are in the order of their moments."""
         late: list[tuple[int, int, Message]] = []
         number = 0
         for arrival in arrivals:

@@ -75,7 +75,7 @@ def test_json_without_pictures(run: Run, tmp_path: Path):
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     status, _, err = run("--rate", 0, out=tmp_path / "mine")
     assert status == 2
-    assert "no output of mmkeras stream" in err
+    assert "not an output of mmkeras stream" in err
     assert (tmp_path / "mine" / "thesis.txt").exists()
 
 

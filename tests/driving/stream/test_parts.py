@@ -20,7 +20,6 @@ from tests.driving.stream.vehicle import START, sweep
 
 def test_the_most_timely_message_tells_the_time():
     base = TimeBase(500_000)
-    assert not base.known
     assert base.sensor_time(7) == 7
     assert base.judge(1_000, 41_000) == "plausible"
     assert base.judge(100_000, 110_000) == "plausible"
