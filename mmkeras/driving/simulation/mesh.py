@@ -20,7 +20,7 @@ def shade(colour: tuple[float, ...], factor: float) -> Colour:
 
 @dataclass(frozen=True)
 class Lamp:
-    """A light that shines by itself."""
+    """A light on a shape."""
 
     position: tuple[float, float, float]
     """In the shape's frame, in metres."""
@@ -28,7 +28,7 @@ class Lamp:
     """RGB, 0 to 255."""
     radius: float
     forward: float
-    """1 shines along x, -1 against it, 0 all round."""
+    """1: shines along x; -1: against it; 0: in all directions."""
     power: float
     """Brightness relative to a tail light."""
 
@@ -42,20 +42,20 @@ class Mesh:
     start: list[int]
     """First corner of every face and, last, V."""
     normal: np.ndarray
-    """Outward unit normal per face (F, 3); zero for a face that is seen from both sides."""
+    """Outward unit normal per face (F, 3); zero for a face that is visible from both sides."""
     centre: np.ndarray
     """Centre of every face (F, 3)."""
     colour: np.ndarray
     radius: list[float]
     """Radius of a disc in metres, 0 for a polygon."""
     detail: list[bool]
-    """A face lies on another one and adds nothing to the outline."""
+    """Whether a face lies on another face and does not change the outline."""
     part: np.ndarray
-    """Number of the part (F,) each face belongs to; parts are drawn from far to near."""
+    """Number of each face's part (F,); parts are drawn from far to near."""
     parts: np.ndarray
     """Centre of every part (P, 3)."""
     flat: np.ndarray
-    """Bool (F,): a face is seen from both sides."""
+    """Bool (F,): whether a face is visible from both sides."""
     height: float
     lamps: list[Lamp]
 
@@ -77,11 +77,16 @@ class MeshBuilder:
     def face(
         self, points: Sequence[tuple[float, float, float]], colour: Colour, *, detail: bool = False, both: bool = False
     ) -> None:
-        """Add a convex polygon, counter-clockwise as seen from outside; ``both`` sides of it can be seen."""
+        """Add a convex polygon, counter-clockwise as seen from outside; ``both``: visible from both sides."""
         self._add(points, both, colour, 0.0, detail)
 
+    def panel(self, side: int, left: float, right: float, y: float, low: float, high: float, colour: Colour) -> None:
+        """Add a detail: an upright rectangle at ``y`` on the right (``side`` -1) or left side (1) of a shape."""
+        quad = [(left, y, low), (right, y, low), (right, y, high), (left, y, high)]
+        self.face(quad if side < 0 else quad[::-1], colour, detail=True)
+
     def disc(self, centre: tuple[float, float, float], radius: float, colour: Colour, *, detail: bool = False) -> None:
-        """Add a disc that faces the camera."""
+        """Add a disc that always faces the camera."""
         self._add([centre], True, colour, radius, detail)
 
     def prism(
@@ -109,7 +114,7 @@ class MeshBuilder:
         self.lamps.append(Lamp(position, colour, radius, forward, power))
 
     def next_part(self) -> None:
-        """Start a part that is sorted against the others by its distance from the camera."""
+        """Start a new part; parts are sorted by their distance from the camera."""
         self.part += 1
 
     def build(self) -> Mesh:
