@@ -1,4 +1,4 @@
-"""What a pipeline may add to the stages that all of them share, and what it is given there."""
+"""What a pipeline may add to the common stages, and the values that it receives there."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ class Evaluated:
     samples: Samples
     """The test split."""
     metrics: dict[str, Any]
-    """What metrics.json holds."""
+    """Content of metrics.json."""
     console: Console
     """Where progress is shown."""
 
 
 class Story(Generic[ConfigT]):
-    """What a pipeline adds to the common stages; this one adds nothing."""
+    """The additions of a pipeline to the common stages; this base class adds nothing."""
 
     flags: ClassVar[tuple[Flag, ...]] = ()
-    """Options of its own that are not part of the configuration."""
+    """Command line options of the pipeline that are not part of the configuration."""
 
     def answer(self, flags: Mapping[str, Any], console: Console) -> int | None:
-        """Do what one of the flags asks for in place of a run and return the exit status, or None to run."""
+        """Do the work of one of the flags in place of a run and return the exit status, or None to run."""
         del flags, console
         return None
 
@@ -60,16 +60,12 @@ class Story(Generic[ConfigT]):
         return config
 
     def provenance(self, config: ConfigT) -> dict[str, Any]:
-        """Return what reports say of the run besides its own provenance, such as a ``notice``."""
+        """Return additions to the run's provenance in reports, such as a ``notice``."""
         del config
         return {}
 
     def check_numbers(self, config: ConfigT) -> None:
-        """Refuse ``--record`` where a run of this configuration does not measure the pipeline's numbers.
-
-        Raises:
-            ConfigError: it does not.
-        """
+        """Refuse ``--record`` with a `ConfigError` if this configuration does not measure the pipeline's numbers."""
         raise ConfigError(f"--record: the pipeline {config.name!r} has no number in docs/results.json")
 
     def numbers(self, metrics: Mapping[str, Any]) -> dict[str, Figure]:

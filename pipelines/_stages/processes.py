@@ -1,4 +1,4 @@
-"""Runs the trainings of a comparison side by side and shows how far each is."""
+"""Runs the trainings of a comparison side by side and shows their progress."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _EPOCH = re.compile(r"^epoch (\d+)/", re.MULTILINE)
 def run_processes(
     pipeline: str, folder: Path, jobs: Sequence[tuple[str, int]], processes: int, epochs: int, console: Console
 ) -> None:
-    """Train variants, some at a time, each with its share of the cores and its output in ``train.log``.
+    """Train variants, ``processes`` at a time, each with its share of the cores and its output in ``train.log``.
 
-    Ctrl-C reaches them too: they save their state, and a resumed run goes on with it.
+    Ctrl-C reaches the processes, too: they save their state, and a resumed run continues from it.
 
     Args:
-        pipeline: its name, which has the variants.
+        pipeline: name of the pipeline that defines the variants.
         folder: the run's folder.
         jobs: variants with their seeds.
         processes: how many run side by side.
@@ -59,7 +59,7 @@ def run_processes(
                     if process.returncode:
                         raise TrainingError(
                             f"{job[0]} with seed {job[1]} could not be trained (exit status {process.returncode}); its "
-                            f"output is in {os.path.relpath(_log(folder, job))}. Mend it and go on with --resume."
+                            f"output is in {os.path.relpath(_log(folder, job))}. Fix it and go on with --resume."
                         )
                 time.sleep(0.5)
         finally:

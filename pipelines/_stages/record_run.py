@@ -1,4 +1,4 @@
-"""Records the numbers that a run has measured: the end of a pipeline with ``--record``, or a finished run's folder."""
+"""Records the numbers that a run has measured, at the end of a pipeline or from a finished run's folder."""
 
 from __future__ import annotations
 
@@ -14,15 +14,11 @@ from pipelines._stages.results import Origin, record
 __all__ = ["check_record", "record_run"]
 
 CONFIDENCE = 0.95
-"""Of every interval in docs/results.json."""
+"""Confidence of every interval in docs/results.json."""
 
 
 def check_record(config: ConfigT, story: Story[ConfigT]) -> None:
-    """Refuse ``--record`` where a run of this configuration does not measure the pipeline's numbers.
-
-    Raises:
-        ConfigError: it does not; see `Story.check_numbers`.
-    """
+    """Refuse ``--record`` with a `ConfigError` if this configuration does not measure the pipeline's numbers."""
     if config.evaluate.confidence != CONFIDENCE:
         got = config.evaluate.confidence
         raise ConfigError(f"--record: expected evaluate.confidence {CONFIDENCE}, got {got}. Leave the option out")
@@ -34,7 +30,7 @@ def record_run(folder: Path, story: Story[Any], console: Console) -> None:
 
     Args:
         folder: the run's folder; ``latest`` links are followed.
-        story: the pipeline, which knows its numbers.
+        story: the pipeline, which defines its numbers.
         console: where they are shown.
 
     Raises:
@@ -52,4 +48,4 @@ def record_run(folder: Path, story: Story[Any], console: Console) -> None:
     for name, figure in story.numbers(metrics).items():
         result = record(name, figure.value, low=figure.low, high=figure.high, command=command, origin=origin)
         console.print(f"recorded {name}: {result.value:g} (bar {result.bar:g}, goal {result.goal:g})", highlight=False)
-    console.print("README.md: make readme writes its table anew.", highlight=False)
+    console.print("README.md: make readme updates its table.", highlight=False)

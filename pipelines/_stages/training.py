@@ -31,20 +31,20 @@ def train_model(
     query: str,
     console: Console,
 ) -> int | None:
-    """Train a model, or let it be stopped.
+    """Train a model; Ctrl-C stops the training in order.
 
     Args:
         joined: the devices.
         run: the run's folder.
         config: the resolved configuration.
         index: the converted data.
-        models: the model, and its copy where it is spread.
-        program: the pipeline's name, for the command that goes on.
+        models: the model, and its copy if it is distributed.
+        program: the pipeline's name, for the command that continues the run.
         query: the querying modality of a cross-attention fusion.
         console: where progress is shown.
 
     Returns:
-        The exit status where the pipeline ends here, else None.
+        The exit status if the training was interrupted, else None.
     """
     from mmkeras.evaluation.samples import read
     from mmkeras.evaluation.watch import EpochPictures
