@@ -197,9 +197,8 @@ class CameraRadarStory(Story[CameraRadarConfig]):
 @utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the pipeline; return its exit status."""
-    description = (__doc__ or "").split("\n\n")[0]
     return run_story(
-        CameraRadarConfig, arguments, program=Path(__file__), description=description, story=CameraRadarStory()
+        CameraRadarConfig, arguments, program=Path(__file__), description=__doc__, story=CameraRadarStory()
     )
 
 

@@ -68,8 +68,7 @@ class VqaStory(Story[VqaConfig]):
 @utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the pipeline; return its exit status."""
-    description = (__doc__ or "").split("\n\n")[0]
-    return run_story(VqaConfig, arguments, program=Path(__file__), description=description, story=VqaStory())
+    return run_story(VqaConfig, arguments, program=Path(__file__), description=__doc__, story=VqaStory())
 
 
 if __name__ == "__main__":

@@ -134,20 +134,15 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
 
 
+_PAIR = ("cross_attention", "camera_only")
 _GAINS: dict[str, tuple[tuple[str, ...], Any]] = {
     "fusion_gain": (
         ("cross_attention", "camera_only", "radar_only"),
         lambda both, camera, radar: both["mAP"] - np.maximum(camera["mAP"], radar["mAP"]),
     ),
-    "radar_dead": (("cross_attention", "camera_only"), lambda both, camera: both["mAP_without_radar"] - camera["mAP"]),
-    "velocity_ratio": (
-        ("cross_attention", "camera_only"),
-        lambda both, camera: _ratio(both["velocity_error"], camera["velocity_error"]),
-    ),
-    "night_ratio": (
-        ("cross_attention", "camera_only"),
-        lambda both, camera: _ratio(both["mAP_night"], camera["mAP_night"]),
-    ),
+    "radar_dead": (_PAIR, lambda both, camera: both["mAP_without_radar"] - camera["mAP"]),
+    "velocity_ratio": (_PAIR, lambda both, camera: _ratio(both["velocity_error"], camera["velocity_error"])),
+    "night_ratio": (_PAIR, lambda both, camera: _ratio(both["mAP_night"], camera["mAP_night"])),
 }
 COMPARED = tuple(dict.fromkeys(variant for needed, _ in _GAINS.values() for variant in needed))
 """Variants that `gains` needs."""

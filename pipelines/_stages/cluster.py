@@ -38,9 +38,7 @@ class Joined(Generic[ConfigT]):
     """A pipeline's run on its devices."""
 
     cluster: Cluster
-    """The devices."""
     config: ConfigT
-    """The run's configuration."""
     resumed: Path | None
     """The run to continue."""
     decided: dict[str, Any]
@@ -134,10 +132,7 @@ class Joined(Generic[ConfigT]):
 def join(config: ConfigT, resumed: Path | None, console: Console) -> Joined[ConfigT]:
     """Join the cluster, and agree on the run to continue.
 
-    Args:
-        config: from the command line, or that of the resumed run.
-        resumed: the run to continue, if the user named it.
-        console: where progress is shown.
+    ``config`` comes from the command line or the resumed run; ``resumed`` is the run that the user named.
 
     Raises:
         TrainingError, ConfigError: see `mmkeras.training.cluster.connect.connect`.

@@ -27,13 +27,8 @@ def run_processes(
 
     Ctrl-C reaches the processes, too: they save their state, and a resumed run continues from it.
 
-    Args:
-        pipeline: name of the pipeline that defines the variants.
-        folder: the run's folder.
-        jobs: variants with their seeds.
-        processes: how many run side by side.
-        epochs: of a training, for the progress bars.
-        console: where progress is shown.
+    ``pipeline`` names the pipeline that defines the variants; ``folder`` is the run's; ``jobs`` are variants with their
+    seeds; ``epochs`` are those of one training, for the progress bars.
 
     Raises:
         TrainingError: one of them failed; the others are stopped.

@@ -70,20 +70,18 @@ class Figure(NamedTuple):
 
     value: float
     low: float | None = None
-    """Lower end of the 95 % interval; None where there is none."""
+    """Lower end of the 95 % interval; None without an interval."""
     high: float | None = None
-    """Upper end of the 95 % interval; None where there is none."""
+    """Upper end of the 95 % interval; None without an interval."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """One entry of docs/results.json, in the unit of its `Number`."""
+    """One entry of docs/results.json: a `Figure` with its bar and goal, and how it was measured."""
 
     value: float
     low: float | None
-    """Lower end of the 95 % interval; None where there is none."""
     high: float | None
-    """Upper end of the 95 % interval; None where there is none."""
     bar: float
     goal: float
     command: str

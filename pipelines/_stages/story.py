@@ -27,8 +27,7 @@ from mmkeras.training.run import FINISHED
 from mmkeras.training.run_folders import release_runs
 from pipelines._stages.answer import show_answer
 from pipelines._stages.cluster import join, with_cluster
-from pipelines._stages.contract import ConfigT, Evaluated, Story
-from pipelines._stages.record_run import check_record, record_run
+from pipelines._stages.contract import ConfigT, Evaluated, Story, check_record, record_run
 from pipelines._stages.training import train_model
 
 __all__ = ["run_story", "stage"]
@@ -45,7 +44,7 @@ def run_story(
     arguments: Sequence[str] | None,
     *,
     program: Path,
-    description: str,
+    description: str | None,
     story: Story[ConfigT] | None = None,
 ) -> int:
     """Run a pipeline from its command line.
@@ -54,7 +53,7 @@ def run_story(
         config_class: the pipeline's configuration.
         arguments: without the program's name; ``sys.argv`` by default.
         program: the pipeline's file; its defaults are in ``configs/<name>.toml`` beside it.
-        description: first lines of ``--help``.
+        description: its first paragraph begins ``--help``.
         story: the pipeline's additions to the stages.
 
     Returns:
@@ -72,7 +71,7 @@ def run_story(
             config_class,
             arguments,
             program=f"python -m pipelines.{program.stem}",
-            description=description,
+            description=(description or "").split("\n\n")[0],
             defaults=program.parent / "configs" / f"{program.stem}.toml",
             flags=flags_known,
         )
@@ -184,9 +183,7 @@ def _run(config: ConfigT, resumed: Path | None, plan: _Plan, console: Console, s
         console.print("Training is done; the first worker evaluates and exports.")
         return 0
     if cluster.members is not None:
-        console.print(
-            "The other workers end now; TensorFlow's messages about missed heartbeats are harmless.", style="dim"
-        )
+        console.print("The other workers end now; messages about missed heartbeats are harmless.", style="dim")
 
     with stage(console, "Evaluation"):
         from mmkeras.evaluation import evaluate
@@ -196,7 +193,7 @@ def _run(config: ConfigT, resumed: Path | None, plan: _Plan, console: Console, s
         model = run.model()
         samples = read(index, "test", run.specs, run.task, batch_size=config.evaluate.batch_size)
         attention = attention_figures(model, samples, run.specs, run.task, list(range(min(4, len(samples)))), query)
-        metrics = evaluate(
+        evaluate(
             model,
             samples,
             run.specs,
@@ -208,7 +205,7 @@ def _run(config: ConfigT, resumed: Path | None, plan: _Plan, console: Console, s
             seed=config.train.seed,
             console=console,
         )
-        done = Evaluated(run, config, index, model, samples, metrics, console)
+        done = Evaluated(run, config, model, samples, console)
     story.after_evaluation(done)
     if plan.record:
         check_record(config, story)  # a cluster may have continued an unfinished run of another configuration

@@ -31,20 +31,10 @@ def train_model(
     query: str,
     console: Console,
 ) -> int | None:
-    """Train a model; Ctrl-C stops the training in order.
+    """Train a model; return the exit status if Ctrl-C stopped the training, else None.
 
-    Args:
-        joined: the devices.
-        run: the run's folder.
-        config: the resolved configuration.
-        index: the converted data.
-        models: the model, and its copy if it is distributed.
-        program: the pipeline's name, for the command that continues the run.
-        query: the querying modality of a cross-attention fusion.
-        console: where progress is shown.
-
-    Returns:
-        The exit status if the training was interrupted, else None.
+    ``models`` are the model, and its copy if it is distributed; ``program`` names the pipeline in the command that
+    continues the run; ``query`` is the querying modality of a cross-attention fusion.
     """
     from mmkeras.evaluation.samples import read
     from mmkeras.evaluation.watch import EpochPictures

@@ -43,21 +43,17 @@ SCORES = "scores.json"
 @utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train and score ``PIPELINE RUN VARIANT SEED``, or continue an interrupted training; return the exit status."""
-    from mmkeras.core.command_line import parse
     from mmkeras.evaluation.samples import read
     from mmkeras.model import build_model, modality_specs, task_spec
     from mmkeras.training.environment import prepare
     from mmkeras.training.fit import fit
     from mmkeras.training.interrupts import Interrupted
-    from mmkeras.training.moved import placed
     from mmkeras.training.run import Run
+    from pipelines._stages.cluster import with_cluster
 
     pipeline, base, variant, seed = sys.argv[1:] if arguments is None else arguments
     parent = Run.open(Path(base))
-    whole, _ = parse(
-        _config_class(pipeline), ["--config", str(parent.folder / "config.toml")], program="_variant", description=""
-    )
-    whole = placed(whole, parent.folder)
+    whole = with_cluster(_config_class(pipeline), parent.folder, ())
     train = dataclasses.replace(whole.train, seed=int(seed))
     config = dataclasses.replace(whole, model=whole.variant(variant), train=train)
     index = parent.index
@@ -96,11 +92,6 @@ def training(folder: Path, task: TaskSpec, epochs: int) -> dict[str, Any]:
     was too short. The score counts as still improving if it rose by more than the share `RISE` in the last quarter of
     the epochs.
 
-    Args:
-        folder: the run's folder.
-        task: names the metric of the score.
-        epochs: of the schedule.
-
     Returns:
         ``epochs`` that were run, ``scheduled`` epochs, ``best_epoch`` (from 1, by the validation score), ``late_gain``
         (increase of the best score in the last quarter; null without an earlier score) and ``still_improving``.
@@ -123,12 +114,7 @@ def training(folder: Path, task: TaskSpec, epochs: int) -> dict[str, Any]:
 def measure(model: Any, samples: Samples, run: Run, train: TrainConfig, folder: Path) -> None:
     """Score a model on the test split, with each of its sensors dead, and at night; store its outputs.
 
-    Args:
-        model: the run's best model.
-        samples: the test split.
-        run: the model's run.
-        train: its training options.
-        folder: where `SCORES` and `ANSWERS` are written.
+    `SCORES` and `ANSWERS` are written into ``folder``.
     """
     from mmkeras.evaluation.predict import Variant, predict
 

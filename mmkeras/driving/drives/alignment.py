@@ -60,11 +60,8 @@ def measure(snapshot: Snapshot, size: tuple[int, int]) -> Alignment:
     """Compare the radar points of one snapshot with its picture and its boxes.
 
     A point is a candidate for a box at about the same distance and less than 15 degrees away. Boxes that have no radar
-    point according to the dataset are left out, as are boxes whose centre is outside the picture.
-
-    Args:
-        snapshot: the picture, points and boxes.
-        size: width and height of the picture in pixels.
+    point according to the dataset are left out, as are boxes whose centre is outside the picture. ``size`` is
+    the picture's width and height.
     """
     points = np.asarray(snapshot.points, np.float64)
     away = np.hypot(points[:, 0], points[:, 2])

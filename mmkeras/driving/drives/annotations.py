@@ -61,7 +61,9 @@ class Annotations:
             width, length, height = numbers(record, "size", 3)
             if min(width, length, height) <= 0:
                 raise DataError(f"expected a size above 0, got {record['size']}")
-            category = self._category(record["instance_token"])
+            instance = self._instances.number(record["instance_token"])
+            category_token = self._instances.columns["category_token"][instance].decode()
+            category = _look_up(self._categories, category_token, "category")
             attributes = [_look_up(self._attributes, key, "attribute") for key in record["attribute_tokens"]]
             velocity = from_global.rotate(self._velocity(number)[None])[0]
             visibility = record.get("visibility_token", "")
@@ -80,17 +82,11 @@ class Annotations:
                 lidar_points=int(record["num_lidar_pts"]),
                 attribute=attributes[0] if attributes else "",
                 token=token,
-                instance=record["instance_token"],
             )
         except KeyError as error:
             raise DataError(f"{self._table.path}: record {record.get('token')!r}: no field {error}") from None
         except (DataError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{self._table.path}: record {record.get('token')!r}: {error}") from None
-
-    def _category(self, instance: str) -> str:
-        number = self._instances.number(instance)
-        token = self._instances.columns["category_token"][number].decode()
-        return _look_up(self._categories, token, "category")
 
     def _velocity(self, number: int) -> np.ndarray:
         """Return the velocity (3,) in m/s, global frame, from the annotation before to the one after.

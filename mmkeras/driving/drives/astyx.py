@@ -153,7 +153,11 @@ def _speed(path: Path) -> float:
 
 
 def _boxes(path: Path, points: np.ndarray) -> Iterator[Box]:
-    for number, record in enumerate(_objects(path)):
+    content = _json(path)
+    objects = content.get("objects") if isinstance(content, dict) else None
+    if not isinstance(objects, list) or not all(isinstance(record, dict) for record in objects):
+        raise DataError(f"{path}: expected a list of objects under 'objects'")
+    for number, record in enumerate(objects):
         try:
             length, width, height = (float(value) for value in record["dimension3d"])
             x, y, z = (float(value) for value in record["center3d"])
@@ -176,14 +180,6 @@ def _boxes(path: Path, points: np.ndarray) -> Iterator[Box]:
             raise DataError(f"{path}: object {number} has no {error}") from None
         except (DataError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{path}: object {number}: {error}") from None
-
-
-def _objects(path: Path) -> list[dict[str, Any]]:
-    content = _json(path)
-    objects = content.get("objects") if isinstance(content, dict) else None
-    if not isinstance(objects, list) or not all(isinstance(record, dict) for record in objects):
-        raise DataError(f"{path}: expected a list of objects under 'objects'")
-    return objects
 
 
 def _json(path: Path) -> Any:

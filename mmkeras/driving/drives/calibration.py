@@ -68,7 +68,7 @@ def check(snapshots: Iterable[Snapshot]) -> tuple[Verdict, list[Snapshot]]:
     alignments: list[Alignment] = []
     kept: list[tuple[int, Snapshot]] = []
     for snapshot in snapshots:
-        alignments.append(measure(snapshot, _size(snapshot.path)))
+        alignments.append(measure(snapshot, read_size(snapshot.path)))
         kept.append((len(alignments[-1].offsets), snapshot))
     if not alignments:
         raise DataError("expected at least one picture with radar points to inspect, got none")
@@ -155,13 +155,6 @@ def _hits(alignments: list[Alignment], yaw: float) -> float | None:
         for offset, half in zip(each.offsets, each.halves, strict=True)
     ]
     return float(np.mean(found)) if found else None
-
-
-def _size(path: str) -> tuple[int, int]:
-    try:
-        return read_size(path)
-    except DataError as error:
-        raise DataError(f"{path}: cannot be opened as a picture: {error}") from None
 
 
 _ROWS = {

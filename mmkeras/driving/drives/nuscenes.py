@@ -96,7 +96,9 @@ class NuScenes:
     def sweeps_of(self, scene: Scene | str, channel: str) -> Iterator[SweepFile]:
         """Yield every sweep of a radar in a scene in the order of time."""
         for row in self._data.series(self.scene(scene).number, channel):
-            yield self._sweep(int(row), channel)
+            record, timestamp = self._data.table.row(row), int(self._data.timestamps[row])
+            sensor, ego = self._data.sensor(row), self._data.ego(row)
+            yield SweepFile(self._data.path(record), timestamp, sensor, ego, channel, record["token"])
 
     def recipe(
         self,
@@ -173,11 +175,6 @@ class NuScenes:
             sample=self._samples.token(sample),
             scene=self.scenes[int(self._samples.columns["scene_token"][sample])],
         )
-
-    def _sweep(self, row: int, channel: str) -> SweepFile:
-        record = self._data.table.row(row)
-        path, timestamp = self._data.path(record), int(self._data.timestamps[row])
-        return SweepFile(path, timestamp, self._data.sensor(row), self._data.ego(row), channel, record["token"])
 
 
 def find_tables(folder: Path, version: str = "") -> Path:

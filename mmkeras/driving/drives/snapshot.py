@@ -60,8 +60,6 @@ class Box:
     attribute: str = ""
     """For example ``vehicle.parked``, or ``""``."""
     token: str = ""
-    instance: str = ""
-    """Equal for one object in all frames of a scene."""
 
     def corners(self) -> np.ndarray:
         """Return the corners (8, 3): the front four, then the rear four."""

@@ -209,12 +209,11 @@ def _hull(points: np.ndarray) -> list[tuple[float, float]]:
     for sequence in (ordered, ordered[::-1]):
         chain: list[tuple[float, float]] = []
         for p in sequence:
-            while len(chain) > 1 and _turns_right(chain[-2], chain[-1], p):
+            while len(chain) > 1:
+                a, b = chain[-2:]
+                if (b[0] - a[0]) * (p[1] - a[1]) - (b[1] - a[1]) * (p[0] - a[0]) > 0:  # a left turn
+                    break
                 chain.pop()
             chain.append(p)
         halves.append(chain[:-1])
     return halves[0] + halves[1]
-
-
-def _turns_right(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:
-    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) <= 0

@@ -106,9 +106,7 @@ class SimulationConfig:
         if not 20.0 <= self.field_of_view <= 120.0:
             raise ConfigError(f"SimulationConfig.field_of_view: expected 20 to 120 degrees, got {self.field_of_view}")
         if self.radar_rate < 2.0:
-            raise ConfigError(
-                f"SimulationConfig.radar_rate: expected 2 sweeps per second or more, got {self.radar_rate}"
-            )
+            raise ConfigError(f"SimulationConfig.radar_rate: expected 2 per second or more, got {self.radar_rate}")
         if self.sweeps < 1 or not 1 <= self.jpeg_quality <= 95:
             raise ConfigError("SimulationConfig: expected sweeps of 1 or more and a jpeg_quality from 1 to 95")
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmkeras.driving.simulation.camera import View
-from mmkeras.driving.simulation.canvas import FIRST, OBJECTS, Canvas, Shading
+from mmkeras.driving.simulation.canvas import FIRST, OBJECTS, Canvas
 from mmkeras.driving.simulation.fixture_shapes import fixture_mesh
-from mmkeras.driving.simulation.mesh import Mesh
 from mmkeras.driving.simulation.roads import Road
 from mmkeras.driving.simulation.shapes import agent_mesh
+from mmkeras.driving.simulation.weather import Atmosphere
 from mmkeras.driving.simulation.world import World
 
 __all__ = ["Painter"]
@@ -30,10 +30,7 @@ class Painter:
     """Paints the pictures of one world."""
 
     world: World
-    shading: Shading
-    lamps_on: bool
-    sight: float = FAR
-    """Metres beyond which no object is painted."""
+    air: Atmosphere
 
     def __post_init__(self) -> None:
         """Place the fixtures once."""
@@ -46,11 +43,11 @@ class Painter:
         self._spots = self.world.ground.lift(xy)
         self._headings = [fixture.heading for fixture in fixtures]
         self._mesh = functools.cache(lambda i: fixture_mesh(fixtures[i]))
-        self._people: dict[tuple[int, int], Mesh] = {}
+        self._agent_mesh = functools.cache(lambda i, phase: agent_mesh(self.world.agents[i], phase / 4))
 
     def paint(self, view: View, time: float) -> tuple[Canvas, dict[int, int]]:
         """Return the painted canvas and, by agent index, its value in the object map."""
-        canvas = Canvas(view, self.shading)
+        canvas = Canvas(view, self.air.shading)
         world = self.world
         position, heading, _ = world.tracks.at(time)
         feet = world.ground.lift(position)
@@ -62,7 +59,8 @@ class Painter:
         spots = view.to_camera(feet)
         for i in np.flatnonzero(self._inside(view, spots, self._reach, self._tall)).tolist():
             if i:
-                near = world.agents[i].road == 0 or self._beside_main(position[i]) < border
+                road = world.roads[0]
+                near = world.agents[i].road == 0 or np.linalg.norm(road.centre - position[i], axis=1).min() < border
                 jobs.append((int(near), -float(np.hypot(spots[i, 0], spots[i, 2])), True, i))
         spots = view.to_camera(self._spots)
         for i in np.flatnonzero(self._inside(view, spots, self._fixture_reach, self._fixture_tall)).tolist():
@@ -77,10 +75,10 @@ class Painter:
                 numbers[i] = number
                 gait = 2 * math.pi * time * (0.95 if agent.kind == "pedestrian" else 1.1) + i
                 mesh = self._agent_mesh(i, round(gait * 4) % 25 if agent.person else 0)
-                lit = self.lamps_on and not agent.parked
+                lit = self.air.lamps_on and not agent.parked
                 canvas.solid(mesh, feet[i], float(heading[i]), number, lit=lit, remember=True)
             else:
-                canvas.solid(self._mesh(i), self._spots[i], self._headings[i], number, lit=self.lamps_on)
+                canvas.solid(self._mesh(i), self._spots[i], self._headings[i], number, lit=self.air.lamps_on)
         return canvas, numbers
 
     def _inside(self, view: View, spots: np.ndarray, reach: np.ndarray, tall: np.ndarray) -> np.ndarray:
@@ -88,15 +86,7 @@ class Painter:
         depth = spots[:, 2]
         wide = depth * (view.width / 2 / view.focal) + 1.35 * reach + 1.0
         size = tall * view.focal / np.maximum(depth, 1.0)
-        return np.asarray((depth > -reach) & (depth < self.sight) & (np.abs(spots[:, 0]) < wide) & (size > 4.0))
-
-    def _agent_mesh(self, index: int, phase: int) -> Mesh:
-        if (index, phase) not in self._people:
-            self._people[index, phase] = agent_mesh(self.world.agents[index], phase / 4)
-        return self._people[index, phase]
-
-    def _beside_main(self, point: np.ndarray) -> float:
-        return float(np.min(np.linalg.norm(self.world.roads[0].centre - point, axis=1)))
+        return np.asarray((depth > -reach) & (depth < self.air.sight) & (np.abs(spots[:, 0]) < wide) & (size > 4.0))
 
     def _ground(self, canvas: Canvas, view: View) -> None:
         world, c, s = self.world, math.cos(view.heading), math.sin(view.heading)
@@ -168,7 +158,7 @@ class Painter:
         canvas.flats(self.world.ground.lift(road.at(*corners)[0]), PAINT)
 
     def _shadows(self, canvas: Canvas, view: View, feet: np.ndarray, heading: np.ndarray) -> None:
-        sun, ground = self.shading.sun, self.world.ground
+        sun, ground = self.air.shading.sun, self.world.ground
         things = [(feet[i], float(heading[i]), self.world.agents[i].size, True) for i in range(1, len(feet))]
         if sun.any():
             things += [

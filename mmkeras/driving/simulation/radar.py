@@ -191,13 +191,12 @@ def _behind_houses(world: World, position: np.ndarray, poses: np.ndarray) -> np.
 
 def _of_scenery(world: World, poses: np.ndarray, rng: np.random.Generator) -> _Echoes:
     fixtures = world.fixtures
-    count = 2
     position = np.array([fixture.position for fixture in fixtures]).reshape(-1, 2)
     heading = np.array([fixture.heading for fixture in fixtures])
     size = np.array([fixture.size for fixture in fixtures]).reshape(-1, 3)
     mean, spread, share = np.array([SCENERY[fixture.kind] for fixture in fixtures]).reshape(-1, 3).T
     house = np.array([fixture.kind == "building" for fixture in fixtures], bool)
-    shape = (len(poses), len(fixtures), count)
+    shape = (len(poses), len(fixtures), 2)
     offset = poses[:, None, :2] - position
     beside = -np.sin(heading) * offset[..., 0] + np.cos(heading) * offset[..., 1]
     wide = np.where(np.isin([fixture.kind for fixture in fixtures], ["building", "rail", "wall"]), size[:, 1], 0.2)

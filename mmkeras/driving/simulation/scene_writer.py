@@ -123,7 +123,7 @@ def _write_pictures(scene: SceneRows, frames: list[Shot]) -> dict[int, dict[int,
     # The body's pitch and roll: three sines each whose periods differ from the key frames'.
     drawn = np.random.default_rng([config.seed, 6, scene.request.index])
     swings, phases = 2 * math.pi * drawn.uniform(0.7, 1.8, (2, 3)), drawn.uniform(0, 2 * math.pi, (2, 3))
-    painter = Painter(scene.world, air.shading, air.lamps_on, air.sight)
+    painter = Painter(scene.world, air)
     seen = {}
     for shot in frames:
         rng = np.random.default_rng([config.seed, 5, scene.request.index, shot.stamp])

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmkeras.driving.simulation.config import Conditions
 from mmkeras.driving.simulation.roads import Road
 
 __all__ = ["Fixture", "Town", "decorate"]
@@ -43,7 +42,6 @@ class Town:
     crossing: float | None
     """Position along the road where the crossing street meets it."""
     street: Road | None
-    conditions: Conditions
 
     def keeps_clear(self, s: float, d: float, margin: float) -> bool:
         """Return whether a fixture with a radius of ``margin`` metres leaves the crossing street free."""

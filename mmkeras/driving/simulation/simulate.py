@@ -50,15 +50,14 @@ def _write_sample_page(folder: Path, requests: list[SceneRequest], scenes: list[
 def _tile(folder: Path, request: SceneRequest, rows: Rows) -> Image.Image:
     """Return the plain picture above the same picture with boxes and radar returns."""
     sample = rows["sample"][len(rows["sample"]) // 2]["token"]
-    data = {
-        row["calibrated_sensor_token"]: row
-        for row in rows["sample_data"]
-        if row["sample_token"] == sample and row["is_key_frame"]
-    }
     calibrations = {row["token"]: row for row in rows["calibrated_sensor"]}
     sensors = {token("sensor", channel): channel for channel in (CAMERA, *RADARS)}
     poses = {row["token"]: row for row in rows["ego_pose"]}
-    by_channel = {sensors[calibrations[key]["sensor_token"]]: (row, calibrations[key]) for key, row in data.items()}
+    by_channel = {}
+    for row in rows["sample_data"]:
+        if row["sample_token"] == sample and row["is_key_frame"]:
+            calibration = calibrations[row["calibrated_sensor_token"]]
+            by_channel[sensors[calibration["sensor_token"]]] = (row, calibration)
     row, calibration = by_channel[CAMERA]
     intrinsic = np.array(calibration["camera_intrinsic"])
     to_camera = (_pose(poses[row["ego_pose_token"]]) @ _pose(calibration)).inverse

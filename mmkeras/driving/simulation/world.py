@@ -62,7 +62,7 @@ def build_world(request: SceneRequest, config: SimulationConfig) -> World:
         main, side = roads[1].half + 3.0, road.half + 3.0
         stops = [(0, crossing - main, 1), (0, crossing + main, -1)] if red else [(1, -side, 1), (1, side, -1)]
     tracks = drive(agents, roads, stops, -1.0, config.scene_seconds + 0.5)
-    town = Town(place, road, crossing, roads[1] if crossing is not None else None, request.conditions)
+    town = Town(place, road, crossing, roads[1] if crossing is not None else None)
     return World(request, ground, roads, crossing, agents, tracks, decorate(town, rng))
 
 

@@ -23,14 +23,11 @@ _MOVED = 0.1
 
 @dataclass
 class Job:
-    """One answer to give."""
+    """One answer to give; the first three fields are those of `Answer`."""
 
     timestamp: int
-    """Microseconds of the sensors' clock."""
     cause: Literal["frame", "tick"]
-    """A frame, or a tick of the clock while no frame comes."""
     arrived: int
-    """Microseconds of the stream's clock."""
     frame: Frame | None = None
     usable: bool = False
     """Whether the frame's image may be used."""

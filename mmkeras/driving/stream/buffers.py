@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 
 import numpy as np
 
+from mmkeras.driving.drives.times import usable
 from mmkeras.media.geometry import Pose
 from mmkeras.media.points.radar_cloud import Sweep
 
@@ -22,9 +24,6 @@ class SweepBuffer:
     def __init__(self, size: int) -> None:
         self._size = size
         self._sweeps: list[Sweep] = []
-
-    def __len__(self) -> int:
-        return len(self._sweeps)
 
     def __contains__(self, timestamp: object) -> bool:
         return any(sweep.timestamp == timestamp for sweep in self._sweeps)
@@ -47,15 +46,9 @@ class SweepBuffer:
         return self._sweeps[-1].timestamp if self._sweeps else None
 
     def partners(self, timestamp: int, max_skew: int, max_age: int, count: int) -> list[Sweep]:
-        """Return at most ``count`` sweeps for a frame, newest first; [] if no sweep lies within ``max_skew`` of it.
-
-        Sweeps younger than the frame or older than ``max_age`` are left out, as in training. If that leaves none, as
-        for the first frame of a drive, the oldest younger sweep is used.
-        """
-        past = [s for s in self._sweeps if 0 <= timestamp - s.timestamp <= max_age]
-        if past:
-            return past[: -count - 1 : -1] if timestamp - past[-1].timestamp <= max_skew else []
-        return [s for s in self._sweeps if 0 < s.timestamp - timestamp <= max_skew][:1]
+        """Return the newest sweeps that `usable` keeps for a frame, at most ``count``, newest first."""
+        kept = usable([sweep.timestamp for sweep in self._sweeps], timestamp, max_skew, max_age)
+        return list(itertools.compress(self._sweeps, kept))[: -count - 1 : -1]
 
 
 class EgoTrack:

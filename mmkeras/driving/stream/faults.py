@@ -95,7 +95,8 @@ def parse_fault(text: str, where: str = "fault") -> Fault:
         amount = float(line.duration("a duration such as 150 ms", negative=kind == "jump"))
     once = kind == "corrupt" and line.take("at")
     begin, end = (line.duration("a time such as 4 s"), None) if once else line.span(kind)
-    line.finish()
+    if line.rest:
+        raise line.fail("the end of the line")
     return Fault(kind, sensor, begin, end, amount, once, " ".join(text.split()))
 
 
@@ -159,8 +160,9 @@ class _Line:
         self.text, self.where, self.rest = text.strip(), where, text.strip()
         self.form = ""
 
-    def fail(self, expected: str) -> ConfigError:
-        got = repr(self.rest) if self.rest else "the end of the line"
+    def fail(self, expected: str, rest: str | None = None) -> ConfigError:
+        rest = self.rest if rest is None else rest
+        got = repr(rest) if rest else "the end of the line"
         return ConfigError(f"{self.where}: {self.text!r}: expected {expected}, got {got}. Form: {self.form}")
 
     def match(self, pattern: re.Pattern[str], expected: str) -> re.Match[str]:
@@ -193,20 +195,17 @@ class _Line:
         before = self.rest
         number, unit = self.match(_TIME, expected).groups()
         if float(number) < 0 and not negative:
-            self.rest = before
-            raise self.fail(f"{expected}, not negative")
+            raise self.fail(f"{expected}, not negative", before)
         moment = float(number) * _UNITS[unit.lower()]
         if not abs(moment) <= _MOST:
-            self.rest = before
-            raise self.fail(f"{expected}, within {_MOST / 1e6:.0f} s")
+            raise self.fail(f"{expected}, within {_MOST / 1e6:.0f} s", before)
         return round(moment)
 
     def share(self) -> float:
         before = self.rest
         percent = float(self.match(_SHARE, "a share such as 50 %")[1])
         if not 0 <= percent <= 100:
-            self.rest = before
-            raise self.fail("0 % to 100 %")
+            raise self.fail("0 % to 100 %", before)
         return percent / 100
 
     def span(self, kind: str) -> tuple[int, int | None]:
@@ -218,7 +217,3 @@ class _Line:
         if end is not None and end <= begin:
             raise ConfigError(f"{self.where}: {self.text!r}: expected an end after the beginning. Form: {self.form}")
         return begin, end
-
-    def finish(self) -> None:
-        if self.rest:
-            raise self.fail("the end of the line")

@@ -39,8 +39,6 @@ class Frame:
     ego: Pose
     """Ego -> global at ``timestamp``."""
     channel: str = "CAM_FRONT"
-    path: str = ""
-    """The image's file, for messages and drawings."""
 
 
 Message: TypeAlias = "Frame | Sweep"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import statistics
@@ -64,14 +65,12 @@ class Recording:
     @property
     def start(self) -> int:
         """When the first message arrives, on a stream's clock that equals the sensors' clock."""
-        first = [self.frames[0].timestamp + self.camera_latency] if self.frames else []
-        return min(first + [sweep.timestamp + self.radar_latency for sweep in self.sweeps[:1]])
+        return self._listed[0][0]
 
     @property
     def end(self) -> int:
         """When the last message arrives."""
-        last = [self.frames[-1].timestamp + self.camera_latency] if self.frames else []
-        return max(last + [sweep.timestamp + self.radar_latency for sweep in self.sweeps[-1:]])
+        return self._listed[-1][0]
 
     @property
     def frame_period(self) -> int:
@@ -85,11 +84,15 @@ class Recording:
 
         An unreadable file becomes an unusable message, as in a vehicle.
         """
+        return (Arrival(moment, self._read(item)) for moment, _, item in self._listed)
+
+    @functools.cached_property
+    def _listed(self) -> list[tuple[int, int, nuscenes.Frame | SweepFile]]:
+        """The files with the moments of their arrival, in this order; sweeps come before a frame of the same moment."""
         listed: list[tuple[int, int, nuscenes.Frame | SweepFile]]
         listed = [(f.timestamp + self.camera_latency, 1, f) for f in self.frames]
         listed += [(s.timestamp + self.radar_latency, 0, s) for s in self.sweeps]
-        for moment, _, item in sorted(listed, key=lambda entry: entry[:2]):
-            yield Arrival(moment, self._read(item))
+        return sorted(listed, key=lambda entry: entry[:2])
 
     def _read(self, item: nuscenes.Frame | SweepFile) -> Message:
         if isinstance(item, SweepFile):
@@ -102,7 +105,7 @@ class Recording:
             image = Path(item.path).read_bytes()
         except OSError:
             image = b""
-        return Frame(image, item.timestamp, item.intrinsic, item.camera, item.ego, item.channel, item.path)
+        return Frame(image, item.timestamp, item.intrinsic, item.camera, item.ego, item.channel)
 
 
 def play(stream: SensorStream, arrivals: Iterable[Arrival], clock: Clock, end: int) -> Iterator[Answer]:
