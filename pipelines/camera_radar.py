@@ -42,7 +42,7 @@ from pipelines._stages.story import run_story, stage
 
 __all__ = ["CameraRadarConfig", "CameraRadarModel", "CameraRadarStory", "CompareConfig", "main"]
 
-NOTICE = "Simulated: these drives come from mmkeras' own simulator. The numbers compare models, not real roads."
+NOTICE = "Simulated: these drives come from mmkeras' own simulator. Use the numbers only to compare models."
 _COMPARED = ("cross_attention", "camera_only", "radar_only")
 """Variants that the numbers of docs/results.json need."""
 _RECORDED = ("fusion_gain", "radar_dead")

@@ -141,10 +141,8 @@ def _faulty(fault: str, samples: Samples, specs: Mapping[str, ModalitySpec]) -> 
 def record_degradation(folder: Path, table: Mapping[str, Mapping[str, Any]], file: str = "") -> None:
     """Add a table to ``metrics.json``, and its picture to the report; ``write_report`` shows both.
 
-    Args:
-        folder: the folder of an evaluated run.
-        table: from `degradation`.
-        file: the exported file that was measured, relative to its bundle; the Keras model when empty.
+    ``folder`` is that of an evaluated run; ``table`` comes from `degradation`; ``file`` is the exported file that was
+    measured, relative to its bundle, or empty for the Keras model.
     """
     path = folder / "metrics.json"
     if not path.is_file():

@@ -59,7 +59,7 @@ def scene_draws(
     """Score one variant on the test split and on every resample of its scenes.
 
     Args:
-        task: gives the metrics.
+        task: computes the metrics.
         samples: the test split; the group of a sample is its scene.
         answers: outputs by state of the sensors, see `write_answers`; only `STATES` are scored.
         bootstrap: number and seed of the resamples.

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic
 
 from mmkeras.core.command_line import parse
 from mmkeras.core.config import RunConfig
@@ -20,14 +20,13 @@ from mmkeras.training.cluster.members import find_members
 from mmkeras.training.moved import find_data, placed
 from mmkeras.training.run import FINISHED, TRAINED
 from mmkeras.training.run_folders import claim_run, new_run_folder
+from pipelines._stages.contract import ConfigT
 
 if TYPE_CHECKING:
     from mmkeras.data.index import Index
     from mmkeras.training.run import Run
 
 __all__ = ["Joined", "join", "with_cluster"]
-
-ConfigT = TypeVar("ConfigT", bound=RunConfig)
 
 SHARED_SECONDS = 30.0
 """Seconds until a file that the chief wrote must be visible on a network file system."""
@@ -162,13 +161,9 @@ def join(config: ConfigT, resumed: Path | None, console: Console) -> Joined[Conf
 def with_cluster(
     config_class: type[ConfigT], folder: Path, arguments: Sequence[str], present: ConfigT | None = None
 ) -> ConfigT:
-    """Return a run's own configuration, with the cluster of the command line or of another configuration.
+    """Return a run's own configuration, with another cluster.
 
-    Args:
-        config_class: the pipeline's configuration.
-        folder: the run's folder.
-        arguments: the command line; only its ``--cluster.`` options are used.
-        present: the configuration whose cluster is used instead.
+    It is the cluster of ``present``, or else of the ``--cluster.`` options in the command line ``arguments``.
     """
     chosen: list[str] = []
     for position, argument in enumerate(arguments):

@@ -43,9 +43,7 @@ def compare(done: Evaluated, pipeline: str) -> dict[str, Any]:
     All variants are trained with the same settings, and the epoch with the best validation score is scored. A printed
     line warns where the score was still improving at the end, see `pipelines._stages.variant.training`.
 
-    Args:
-        done: the evaluated run.
-        pipeline: name of the pipeline that defines the variants.
+    ``pipeline`` names the pipeline that defines the variants.
 
     Returns:
         ``fusions``, ``night`` and ``gains`` of metrics.json.

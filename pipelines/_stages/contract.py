@@ -31,7 +31,6 @@ class Evaluated:
     """A run whose best model has been evaluated on the test split."""
 
     run: Run
-    """The run's folder."""
     config: Any
     """The resolved configuration."""
     model: Any
@@ -91,11 +90,6 @@ def check_record(config: ConfigT, story: Story[ConfigT]) -> None:
 
 def record_run(folder: Path, story: Story[Any], console: Console) -> None:
     """Write an evaluated run's numbers into docs/results.json, with its own command, commit, machine and date.
-
-    Args:
-        folder: the run's folder; ``latest`` links are followed.
-        story: the pipeline, which defines its numbers.
-        console: where they are shown.
 
     Raises:
         ConfigError: the run is not evaluated, or did not measure a number.

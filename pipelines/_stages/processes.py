@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from mmkeras.core.console import Console, DescriptionColumn
 from mmkeras.core.errors import TrainingError
@@ -45,7 +45,8 @@ def run_processes(
                     progress.start_task(bars[job])
                     running[job] = _start(pipeline, folder, job, max(1, processes))
                 for job, process in list(running.items()):
-                    _show(progress, bars[job], _log(folder, job))
+                    if done := _EPOCH.findall(_log(folder, job).read_text("utf-8", errors="replace")):
+                        progress.update(bars[job], completed=int(done[-1]))
                     if process.poll() is None:
                         continue
                     del running[job]
@@ -78,9 +79,3 @@ def _start(pipeline: str, folder: Path, job: tuple[str, int], processes: int) ->
         return subprocess.Popen(
             command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **limits, "COLUMNS": "200"}
         )
-
-
-def _show(progress: Progress, bar: TaskID, log: Path) -> None:
-    done = _EPOCH.findall(log.read_text("utf-8", errors="replace"))
-    if done:
-        progress.update(bar, completed=int(done[-1]))

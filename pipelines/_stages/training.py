@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from mmkeras.core.config import RunConfig
 from mmkeras.core.console import Console
 from mmkeras.training.run import TRAINED
 from pipelines._stages.cluster import Joined
+from pipelines._stages.contract import ConfigT
 
 if TYPE_CHECKING:
     from mmkeras.data.index import Index
     from mmkeras.training.run import Run
 
 __all__ = ["train_model"]
-
-ConfigT = TypeVar("ConfigT", bound=RunConfig)
 
 
 def train_model(

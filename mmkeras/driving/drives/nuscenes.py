@@ -58,7 +58,7 @@ class NuScenes:
     @property
     def radars(self) -> tuple[str, ...]:
         """Channels of the radars, sorted."""
-        return self._data.of_kind("radar")
+        return tuple(sorted(name for name, kind in self._data.channels.items() if kind == "radar"))
 
     def radars_for(self, camera: str) -> tuple[str, ...]:
         """Return the radars whose view overlaps a camera's; all radars for a camera that is not in nuScenes."""

@@ -59,10 +59,6 @@ class SampleData:
         """Microseconds of each row."""
         return self.table.columns["timestamp"]
 
-    def of_kind(self, modality: str) -> tuple[str, ...]:
-        """Return the channels of a modality, sorted."""
-        return tuple(name for name in self._names if self.channels[name] == modality)
-
     def series(self, scene: int, channel: str) -> np.ndarray:
         """Return the rows of one channel in one scene in the order of time."""
         if channel not in self.channels:

@@ -155,8 +155,7 @@ class Table:
         """Append the columns of some records; ``first`` is the number of the first of them."""
         for name, dtype in self._kinds.items():
             try:
-                values = [record[name] for record in block]
-                parts[name].append(_array(values, dtype))
+                parts[name].append(_array([record[name] for record in block], dtype))
             except (KeyError, TypeError, ValueError, OverflowError):
                 for number, record in enumerate(block, start=first):
                     try:

@@ -111,7 +111,6 @@ def simulate(config: SimulationConfig, folder: Path, console: Console | None = N
     Raises:
         DataError: ``folder`` holds something else, or a worker process died.
     """
-    folder = Path(folder)
     if folder.exists():  # it is complete, and may be read-only
         return _simulate(config, folder, console)
     folder.parent.mkdir(parents=True, exist_ok=True)

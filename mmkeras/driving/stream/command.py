@@ -20,7 +20,7 @@ from mmkeras.core.terminal import say, say_json, show_progress
 from mmkeras.driving.stream.clock import Clock, RealClock, SteppedClock
 from mmkeras.driving.stream.detector import BundleDetector
 from mmkeras.driving.stream.drawing import annotated, has_mp4, write_video
-from mmkeras.driving.stream.faults import Fault, parse_fault, read_faults
+from mmkeras.driving.stream.faults import parse_fault, read_faults
 from mmkeras.driving.stream.injection import Injection
 from mmkeras.driving.stream.messages import Answer
 from mmkeras.driving.stream.replay import Recording, play
@@ -94,7 +94,18 @@ def stream(bundle: Bundle, options: argparse.Namespace, progress: Progress = sho
             sweeps=detector.sweeps if options.sweeps is None else options.sweeps,
             frame_period=recording.frame_period,
         )
-        sensors, answers, injection = _run(detector, recording, faults, settings, rate, progress)
+        injection = Injection(faults, recording.start)
+        progress("reading the messages")
+        arrivals = list(injection(recording.arrivals()))
+        for _ in range(_WARMUP):
+            # An engine's first calls allocate memory; a vehicle makes them before it moves.
+            detector.decode(detector.infer(None, None), detector.camera_pose)
+        clock: Clock = RealClock(recording.start, rate) if rate else SteppedClock(recording.start)
+        sensors = SensorStream(detector, clock, settings)
+        answers = []
+        for answer in play(sensors, arrivals, clock, recording.end):
+            answers.append(answer)
+            progress(f"{(answer.arrived - recording.start) / 1e6:.1f} s  {answer.kind}")
         aside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
         try:
             aside.mkdir(parents=True)
@@ -126,29 +137,6 @@ def stream(bundle: Bundle, options: argparse.Namespace, progress: Progress = sho
         say("The video is an animated WebP: PyAV is not installed (pip install 'mmkeras[stream]' brings MP4).")
     say(f"Next: {_next(bundle, options, bool(faults) or hidden.everything)}")
     return 0
-
-
-def _run(
-    detector: BundleDetector,
-    recording: Recording,
-    faults: Sequence[Fault],
-    settings: Settings,
-    rate: float,
-    progress: Progress,
-) -> tuple[SensorStream, list[Answer], Injection]:
-    injection = Injection(faults, recording.start)
-    progress("reading the messages")
-    arrivals = list(injection(recording.arrivals()))
-    for _ in range(_WARMUP):
-        # An engine's first calls allocate memory; a vehicle makes them before it moves.
-        detector.decode(detector.infer(None, None), detector.camera_pose)
-    clock: Clock = RealClock(recording.start, rate) if rate else SteppedClock(recording.start)
-    sensors = SensorStream(detector, clock, settings)
-    answers = []
-    for answer in play(sensors, arrivals, clock, recording.end):
-        answers.append(answer)
-        progress(f"{(answer.arrived - recording.start) / 1e6:.1f} s  {answer.kind}")
-    return sensors, answers, injection
 
 
 def _write(

@@ -31,7 +31,7 @@ class Injection:
     """Applies faults to arrivals.
 
     Args:
-        faults: the faults.
+        faults: in any order.
         start: moment from which their times count.
         seed: of the random draws of drop and jitter.
     """

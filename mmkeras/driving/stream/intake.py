@@ -29,10 +29,7 @@ _CONFIRM_TIME = 250_000
 class Intake:
     """The state of all sensors at a moment. Not thread-safe: the stream uses locks.
 
-    Args:
-        settings: limits.
-        start: the stream's time.
-        pose: camera -> ego until the first frame.
+    ``start`` is the stream's time; ``pose`` is camera -> ego until the first frame.
     """
 
     def __init__(self, settings: Settings, start: int, pose: Pose) -> None:
