@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import math
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -190,7 +189,8 @@ def _write_int8_dynamic(base: Path, path: Path) -> None:
 
 
 WRITERS: dict[str, Callable[[Path, Path], object]] = {
-    "float32": shutil.copyfile,
+    # Unlike shutil.copyfile, this takes one file as source and target.
+    "float32": lambda base, path: path.write_bytes(base.read_bytes()),
     "int8-dynamic": _write_int8_dynamic,
     "int8-weights": weights_only,
 }
