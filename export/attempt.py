@@ -121,11 +121,11 @@ def _on_tuning_samples(this: _Attempt, aside: Path) -> str:
     """Return why a rung is not chosen; empty if it is."""
     from export.quantization.trial import Trial
 
-    job, task = this.job, this.job.source.task
+    job = this.job
     reference, split = job.tuning
     job.step(f"trying it on {len(reference.keys)} {split} samples")
-    gates = gates_of(task, job.config.max_metric_drop, job.config.max_flips)
-    trial = Trial(reference, task, split, this.format.name, this.precision, gates)
+    gates = gates_of(job.source.task, job.config.max_metric_drop, job.config.max_flips)
+    trial = Trial(reference, split, this.format.name, this.precision, gates)
     try:
         problems = trial.problems(trial.measure(aside))
     except Exception as error:  # a file that does not run is rejected like one that answers wrongly
