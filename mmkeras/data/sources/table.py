@@ -16,15 +16,13 @@ from typing import Any, ClassVar, Literal
 
 from mmkeras.core.errors import ConfigError, DataError, nearest
 from mmkeras.data.sources._cells import is_empty, name_of, tidy
-from mmkeras.data.sources._contract import Sample, SourceBase
+from mmkeras.data.sources._contract import SPLITS, Sample, SourceBase
 from mmkeras.data.sources._files import Folder, look_into
 from mmkeras.data.sources._rows import Row, Table, read_table
 from mmkeras.media.dicom.frames import split_frame
 from mmkeras.modalities import ModalitySpec
 
 __all__ = ["Source"]
-
-SPLITS = ("test", "train", "validation")
 
 
 @dataclass(frozen=True)
@@ -42,30 +40,26 @@ class Source(SourceBase):
     separator: str = ""
     """Splits a target cell into several labels, for example ";"."""
     files: tuple[str, ...] | None = None
-    """Modalities whose cells are paths of files; those of the model that read files, such as pictures, when not given.
+    """Modalities whose cells are paths of files; when not given, those of the model that read files, such as pictures.
     A cell such as "scan.dcm#3" is the third frame of a DICOM file.
 
-    A path that does not exist is looked for with / for each backslash, and in other forms of its Unicode letters.
+    A path that does not exist is tried with / for each backslash, and in other forms of its Unicode letters.
     """
     root: str = ""
     """Folder that relative paths start from; the table's own folder when empty."""
     split: str | None = None
-    """Column that says train, validation or test; an empty cell leaves the row to the shares."""
+    """Column with train, validation or test; rows with an empty cell are split by the shares."""
     group: str | None = None
-    """Column whose equal values never stand on both sides of a split, for example a patient."""
+    """Column of the group, for example a patient: rows with the same value are in one split."""
     weight: str | None = None
-    """Column with the weight in loss and metrics; an empty cell means 1."""
+    """Column with the sample's weight in loss and metrics; an empty cell means 1."""
     key: str | None = None
-    """Column with a unique name of the row; its line when not given."""
+    """Column with a unique name of the row; when not given, the name is its line."""
     missing: Literal["quarantine", "absent"] = "quarantine"
-    """Whether an empty modality cell is a bad row or a modality that is missing on purpose."""
+    """Whether an empty cell of a modality makes a bad row, or the modality is missing on purpose."""
 
     def __post_init__(self) -> None:
-        """Check the options.
-
-        Raises:
-            ConfigError: no modality, or a column with two roles.
-        """
+        """Check the options, with a `ConfigError` for a wrong one."""
         if not self.columns:
             raise ConfigError('table: columns is empty; expected for example {image = "file", text = "question"}')
         if self.missing not in ("quarantine", "absent"):
@@ -75,14 +69,12 @@ class Source(SourceBase):
         """Return the source with ``files``, the modalities whose raw values are files."""
         if self.files is not None:
             return self
-        return replace(self, files=tuple(name for name in self.columns if _is_file(modalities.get(name))))
+        return replace(
+            self, files=tuple(name for name in self.columns if name in modalities and modalities[name].reads_files)
+        )
 
     def samples(self) -> Iterator[Sample]:
-        """Yield every row in the order of the file; the target of a bad row is a `DataError`.
-
-        Raises:
-            DataError: no such file, an unknown type, no rows, or a column missing in the table.
-        """
+        """Yield every row in the order of the file; the target of a bad row is a `DataError`."""
         table = self._read()
         further = [name for name in table.columns if name not in map(tidy, self._roles.values())]
         folder = Folder(self._folder)
@@ -94,9 +86,9 @@ class Source(SourceBase):
                 yield Sample(key=origin, values={}, target=error, origin=origin)
 
     def fingerprint_inputs(self) -> dict[str, str]:
-        """Return the hash of the table, and hashes of size and time of every file that it names and of some contents.
+        """Return the hash of the table, and hashes of size and time of all its files and of some contents.
 
-        Not all contents are read: that would take as long as converting them.
+        Reading all contents would take as long as converting them.
         """
         table = self._read()
         path = Path(self.path)
@@ -148,10 +140,14 @@ class Source(SourceBase):
             raise DataError(row.problem)
         split = _name(row, self.split)
         if split is not None and split not in SPLITS:
-            raise DataError(f"column {self.split!r}: {split!r} is no split; {nearest(split, SPLITS)}")
+            raise DataError(f"column {self.split!r}: {split!r} is not a split; {nearest(split, SPLITS)}")
         values, remarks = {}, [row.remark] if row.remark else []
         for modality, column in self.columns.items():
-            value = self._value(row, column)
+            value = _cell(row, column)
+            if is_empty(value):
+                if self.missing != "absent":
+                    raise DataError(f'column {column!r} is empty; the option missing = "absent" accepts that')
+                value = None
             if modality in (self.files or ()) and isinstance(value, str):
                 value, remark = folder.find(value)
                 remarks += [remark] if remark else []
@@ -168,14 +164,6 @@ class Source(SourceBase):
             remarks=tuple(remarks),
         )
 
-    def _value(self, row: Row, column: str) -> Any:
-        cell = _cell(row, column)
-        if is_empty(cell):
-            if self.missing == "absent":
-                return None
-            raise DataError(f'column {column!r} is empty; the option missing = "absent" accepts that')
-        return cell
-
     def _target(self, row: Row) -> Any:
         for column in self._targets:
             if is_empty(_cell(row, column)):
@@ -188,16 +176,12 @@ class Source(SourceBase):
         return cell
 
 
-def _is_file(spec: ModalitySpec | None) -> bool:
-    return spec is not None and spec.reads_files
-
-
 def _cell(row: Row, column: str) -> Any:
     return row.cells.get(tidy(column))
 
 
 def _name(row: Row, column: str | None) -> str | None:
-    """Return the name in a cell; ``None`` where it is empty or no column is given."""
+    """Return the name in a cell; ``None`` if it is empty or no column is given."""
     if column is None or is_empty(cell := _cell(row, column)):
         return None
     name = name_of(cell)
@@ -226,7 +210,7 @@ def _number(row: Row, column: str) -> float:
 
 
 def _state(path: Path) -> str:
-    """Return size and time of a file; a folder's would change with everything that is written into it."""
+    """Return size and time of a file; those of a folder change with every file written into it."""
     try:
         state = path.stat()
     except (OSError, ValueError):
@@ -235,7 +219,7 @@ def _state(path: Path) -> str:
 
 
 def _place(folder: Folder, name: str) -> str:
-    """Return where a file lies; as the table has it where there is none."""
+    """Return the path of a file; a missing one as in the table."""
     try:
         return folder.find(name)[0]
     except DataError:

@@ -49,7 +49,7 @@ def test_radar_files_and_filters(devkit, tmp_path):
     path.write_bytes(tiny.radar_file(points))
     for ours, theirs in (
         (RadarFilter(), ()),
-        (RadarFilter.off(), (range(18), range(18), range(18))),
+        (RadarFilter(None, None, None), (range(18), range(18), range(18))),
         (RadarFilter((0, 4), (0, 2, 6), (3, 4)), ([0, 4], [0, 2, 6], [3, 4])),
     ):
         expected = clouds.from_file(str(path), *theirs).points[[0, 1, 2, 5, 8, 9]].T
