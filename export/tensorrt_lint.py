@@ -1,4 +1,4 @@
-"""``python -m export.tensorrt_lint FILE.onnx``: what TensorRT will not take."""
+"""``python -m export.tensorrt_lint FILE.onnx``: lists what TensorRT refuses."""
 
 from __future__ import annotations
 

@@ -191,12 +191,9 @@ def exported_file(
         path=path,
         bytes=size(folder, path),
         sha256=digest(folder, path),
-        tolerances={
-            scenario: {output: [float(x) for x in channels] for output, channels in outputs.items()}
-            for scenario, outputs in tolerances.items()
-        },
-        accepted=bool(accepted),
+        tolerances={name: {output: list(map(float, x)) for output, x in by.items()} for name, by in tolerances.items()},
+        accepted=accepted,
         reason=reason,
-        flipped=[int(row) for row in flipped],
+        flipped=list(map(int, flipped)),
         min_runtime=needed_runtime((folder / path).read_bytes()) if format == "tflite" else "",
     )

@@ -55,7 +55,7 @@ def check_file(file: BinaryIO, where: str, key: str | Path | None) -> tuple[dict
         raise ArchiveError(f"{where}: expected at most {MAX_FILE:,} bytes, got {size:,}.")
     content = _first(file, where, LISTING, MAX_LISTING)
     if content is None:
-        raise diagnose(file, where, f"does not begin with the member {LISTING!r}")
+        raise _diagnose(file, where, f"does not begin with the member {LISTING!r}")
     listed = parse(content, where)
     whole = {LISTING: Listed.of(content)}
     signed = _first(file, where, SIGNATURE, MAX_SIGNATURE)
@@ -72,7 +72,7 @@ def check_file(file: BinaryIO, where: str, key: str | Path | None) -> tuple[dict
     _check_directory(file, where, members)
     if size != expected:
         extra = f"has {size - expected:,} bytes behind the last member {members[-1].name!r} that no member has"
-        raise diagnose(file, where, extra)
+        raise _diagnose(file, where, extra)
     return {member.name: member for member in members if member.name in listed}, signature
 
 
@@ -87,7 +87,7 @@ def _first(file: BinaryIO, where: str, name: str, limit: int) -> bytes | None:
     if size > limit:
         raise ArchiveError(f"{where}: the member {name!r} has {size:,} bytes, at most {limit:,} are allowed.")
     if header != local_header(name, size, crc):
-        raise diagnose(file, where, f"has another header for the member {name!r} than `mmkeras pack` writes")
+        raise _diagnose(file, where, f"has another header for the member {name!r} than `mmkeras pack` writes")
     content = file.read(size)
     if len(content) < size:
         raise ArchiveError(f"{where}: is cut off in the member {name!r}. Copy it again.")
@@ -104,7 +104,7 @@ def _check_member(file: BinaryIO, where: str, name: str, listed: Listed, offset:
         found = "other bytes"
         if header.startswith(b"PK\x03\x04"):
             found = f"{header[LOCAL_SIZE:].decode('ascii', 'replace')!r} or another size"
-        raise diagnose(file, where, f"should hold the member {name!r} of {listed.size:,} bytes and holds {found}")
+        raise _diagnose(file, where, f"should hold the member {name!r} of {listed.size:,} bytes and holds {found}")
     sha, crc, left = hashlib.sha256(), 0, listed.size
     while left and (block := file.read(min(BLOCK, left))):
         sha.update(block)
@@ -118,7 +118,7 @@ def _check_member(file: BinaryIO, where: str, name: str, listed: Listed, offset:
             f"got {sha.hexdigest()}. It was altered on the way; copy the bundle again."
         )
     if crc != said:
-        raise diagnose(file, where, f"has another checksum for the member {name!r}")
+        raise _diagnose(file, where, f"has another checksum for the member {name!r}")
     return Member(name, listed.size, crc, listed.sha256, offset)
 
 
@@ -128,13 +128,13 @@ def _check_directory(file: BinaryIO, where: str, members: list[Member]) -> None:
     for member in members:
         entry = central_entry(member)
         if file.read(len(entry)) != entry:
-            raise diagnose(file, where, f"has another directory entry for the member {member.name!r}")
+            raise _diagnose(file, where, f"has another directory entry for the member {member.name!r}")
     last = end(len(members), start, len(central_directory(members)))
     if file.read(END_SIZE) != last:
-        raise diagnose(file, where, f"has a wrong end record behind its last member {members[-1].name!r}")
+        raise _diagnose(file, where, f"has a wrong end record behind its last member {members[-1].name!r}")
 
 
-def diagnose(file: BinaryIO, where: str, finding: str) -> ArchiveError:
+def _diagnose(file: BinaryIO, where: str, finding: str) -> ArchiveError:
     """Return the most specific error for a damaged file; ``finding`` completes the sentence "the file ..."."""
     general = f"{where} {finding}. It was altered or not written by `mmkeras pack`: copy or pack the bundle again."
     try:

@@ -23,7 +23,7 @@ import mmkeras
 from export.__main__ import main
 from export.doctor.subject import Subject, open_subject
 from export.doctor.untrained import model_of_run
-from export.verification.results import Report
+from export.verification.report import Report
 from mmkeras.core.command_line import to_toml
 from mmkeras.core.components import Choice
 from mmkeras.core.config import DataConfig, RunConfig, modality_configs
