@@ -52,15 +52,7 @@ def attempt(
 ) -> Tried:
     """Convert, verify and judge one file. A failure rejects this file alone; only a full disk ends the export.
 
-    A rung of a ladder is first tried on tuning samples; one beyond its limits there is not verified.
-
-    Args:
-        job: the model and the configuration of the export.
-        format: the converter.
-        precision: one of the format's precisions.
-        reference: the Keras model on the test samples.
-        progress: shows the verification.
-        rung: position on the ladder of the format, from 1; 0 without a ladder.
+    A rung of a ladder, numbered from 1, is first tried on tuning samples; one beyond its limits there is not verified.
 
     Raises:
         ExportError: the disk is full or cannot be written.
@@ -132,11 +124,8 @@ def _verify(
 def place(tried: Tried, folder: Path, source: Source) -> FileResult:
     """Move a judged file to its place in the build, and return its result with path, size, hash and engine notes.
 
-    Args:
-        tried: the file.
-        folder: the build. A rejected file goes to ``rejected/``, an accepted SavedModel into the build folder itself,
-            any other accepted file to ``edge/``.
-        source: the exported model.
+    A rejected file goes to ``rejected/``, an accepted SavedModel into the build folder itself, any other file to
+    ``edge/``.
     """
     result, aside = tried.result, tried.path
     if aside is None:

@@ -85,13 +85,8 @@ def build(
 ) -> Built:
     """Convert, verify and judge every file of a bundle, and choose and prove its golden samples.
 
-    Args:
-        folder: an empty folder, which gets the files in the bundle's layout.
-        source: the model to export.
-        config: the export's configuration.
-        targets: formats with their precisions, in the order in which they are tried.
-        coverage: from `mmkeras.data.coverage.coverage`, for the report.
-        console: shows the progress.
+    The files go to the empty ``folder`` in the bundle's layout. ``targets`` are tried in order, and ``coverage`` is for
+    the report.
 
     Raises:
         ExportError: the model itself cannot be exported. A single failing format does not raise.

@@ -32,7 +32,7 @@ ENOUGH = 500
 
 
 def export_run(run: Run | Path, config: ExportConfig | None = None, *, console: Console | None = None) -> Report:
-    """Export a run, or a bundle anew, and verify every file.
+    """Export a run, or a bundle again, and verify every file.
 
     Args:
         run: an open run, the folder of one, or a bundle's folder.

@@ -126,12 +126,9 @@ def load_source(path: Path, samples: int) -> Source:
 
 
 def source_from_run(run: Run, samples: int, model: keras.Model | None = None) -> Source:
-    """Return the model of a finished run as a source.
+    """Return the best model of a finished run as a source, with at most ``samples`` test samples.
 
-    Args:
-        run: the run.
-        samples: largest number of test samples to verify on.
-        model: the run's best model, if it is in memory already; otherwise it is loaded.
+    ``model`` is that model, if it is in memory already; otherwise it is loaded.
     """
     keys = ("data_fingerprint", "data_folder", "code_revision", "packages", "created")
     provenance = {key: run.provenance[key] for key in keys if key in run.provenance}

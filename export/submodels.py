@@ -15,10 +15,7 @@ __all__ = ["on_samples", "submodel_sources"]
 
 
 def submodel_sources(source: Source) -> dict[str, Source]:
-    """Return the source of each submodel that the model's head names, by the submodel's name.
-
-    Args:
-        source: the whole model.
+    """Return the source of each submodel that the head of a whole model names, by the submodel's name.
 
     Raises:
         ConfigError: the head names a modality that the model does not have, or outputs that do not fit.

@@ -51,6 +51,7 @@ def blame(
     error: bool = True,
 ) -> None:
     """Add a finding for each culprit, or for the whole model with the ``reason`` where there is none."""
+    say(f"{result.target}: looking for the layer that cannot be converted")
     found = culprits(model, problem, say)
     for each in found:
         text = reason_of(scopes.plain(each.reason))

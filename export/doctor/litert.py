@@ -156,7 +156,6 @@ class LiteRTExamination:
             for finding in (*wide_ranges(file, layers, self.scopes), *float_islands(file, layers, self.scopes)):
                 self._result.add(finding)
         elif not self._result.errors:
-            self._say("tflite: looking for the layer that cannot be quantised")
             self._blame("int8", reason, error=False)
         else:
             self._result.notes.append("not quantised: the model has errors")
@@ -168,7 +167,6 @@ class LiteRTExamination:
         try:
             file = read_file(self._converter.convert(self._folder, "select"))
         except ExportError as error:
-            self._say("tflite: looking for the layer that breaks the conversion")
             self._blame("select", str(error))
             return None
         for operation, paths in zip(file.operations, self._origins(file), strict=True):
@@ -177,7 +175,6 @@ class LiteRTExamination:
                 message = f"LiteRT has no built-in operation for {name}"
                 self._result.add(Finding(Verdict.FLEX, True, paths, (operation.operator,), message, flex(name)))
         if not self._result.errors:
-            self._say("tflite: looking for the layer that breaks the conversion")
             self._blame("builtin", refused)
         return file
 

@@ -81,7 +81,6 @@ def examine_onnx(model: keras.Model, graph: OnnxGraph | str, say: Callable[[str]
     tried = (f"tf2onnx {tf2onnx.__version__}, opset {OPSET}", f"ONNX Runtime {runtime.__version__}")
     result = Examination("onnx", tried)
     if isinstance(graph, str):
-        say("onnx: looking for the layer that breaks the conversion")
         blame(result, model, _problem, graph, Scopes(), say)
         return result
     result.operators = graph.operators()

@@ -23,7 +23,7 @@ class Verdict(str, Enum):
     """LiteRT has no built-in operation, and current interpreters have no Flex delegate."""
     NO_FORM = "no ONNX form"
     PLUGIN = "plugin"
-    """TensorRT's parser does not know the operator."""
+    """TensorRT's parser does not support the operator."""
     REFUSED = "refused"
     """The operator is known, but not in this form."""
     BREAKS = "breaks the conversion"

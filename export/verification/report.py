@@ -115,7 +115,7 @@ class Report:
     faults: dict[str, str] = field(default_factory=dict)
     """By planted fault: ``caught`` by the self-test of every file, or ``no effect`` on the model's outputs."""
     coverage: dict[str, dict[str, float]] = field(default_factory=dict)
-    """By modality, which shares of the verification samples the model does not see, from `mmkeras.data.coverage`."""
+    """By modality, shares of the verification samples that the model does not use, from `mmkeras.data.coverage`."""
     submodels: tuple[Report, ...] = ()
     """The exports of the model's submodels, each in a bundle of its own."""
 

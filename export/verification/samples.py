@@ -46,11 +46,6 @@ def draw(index: Index, split: str, limit: int) -> list[Sample]:
     """Return at most ``limit`` samples of a split, with the split's shares of classes and groups.
 
     The rows are sorted by class, then by group, and taken at equal distances. The result has the order of the split.
-
-    Args:
-        index: the converted data.
-        split: ``train``, ``validation`` or ``test``.
-        limit: largest number of samples.
     """
     from mmkeras.data.read import iterate_samples
 
@@ -63,12 +58,7 @@ def draw(index: Index, split: str, limit: int) -> list[Sample]:
 
 
 def spread_rows(order: Sequence[tuple[Any, ...]], limit: int) -> np.ndarray:
-    """Return the numbers of ``limit`` rows at equal distances in sorted order, ascending.
-
-    Args:
-        order: sort key of each row.
-        limit: largest number of rows.
-    """
+    """Return the numbers of at most ``limit`` rows at equal distances in the order of their sort keys, ascending."""
     ranked = sorted(range(len(order)), key=lambda row: (order[row], row))
     if limit >= len(ranked):
         return np.arange(len(ranked))

@@ -27,11 +27,8 @@ class Slices:
     ) -> None:
         """Divide the samples by every column of the data.
 
-        Args:
-            task: computes the metric.
-            columns: value by column of each sample.
-            weights: sample weights (N,).
-            depends: number of each sample's group (N,); the samples of a group depend on each other.
+        ``columns`` are the values of each sample by column, ``weights`` the sample weights (N,), and ``depends`` the
+        numbers (N,) of the groups of samples that depend on each other.
         """
         self._task, self._weights, self._depends = task, weights, depends
         self._groups: dict[str, np.ndarray] = {}

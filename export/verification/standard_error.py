@@ -19,17 +19,9 @@ def metric_error(
 ) -> float:
     """Return the standard error of the difference of the task's metric between the Keras model and a file.
 
-    Samples are resampled one by one where all are of one group.
-
-    Args:
-        task: computes the metric.
-        weights: sample weights (N,).
-        groups: number of each sample's group (N,).
-        reference: evidence of the Keras model.
-        evidence: evidence of the file.
-
-    Returns:
-        The error in the metric's unit; 0 where it is unknown, so that the gate has its bare limit.
+    ``weights`` (N,) and the numbers of the samples' ``groups`` (N,) are those of the evidence's rows. Samples are
+    resampled one by one where all are of one group. The error is 0 where it is unknown: the gate then has its bare
+    limit.
     """
     if not weights.sum() > 0:
         return 0.0

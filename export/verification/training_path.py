@@ -34,10 +34,7 @@ class TrainingPath:
         """Samples that are decoded at a time."""
 
     def inputs(self, values: Sequence[Any]) -> dict[str, np.ndarray]:
-        """Return every tensor of the modality (N, ...) and its presence (N,); zeros where a value is missing.
-
-        Args:
-            values: raw values, ``None`` for a missing one.
+        """Return every tensor of the modality (N, ...) and its presence (N,); zeros where a value is ``None``.
 
         Raises:
             DataError: a value that a conversion would refuse.
@@ -71,14 +68,9 @@ class TrainingPath:
 def check_host(
     spec: ModalitySpec, values: Sequence[Any], keys: Sequence[str], inputs: dict[str, np.ndarray], scenario: str
 ) -> None:
-    """Compare the host's preprocessing with the inputs of training, on a batch.
+    """Compare the host's preprocessing of raw values (B,) with their inputs from `TrainingPath.inputs`.
 
-    Args:
-        spec: the modality; its `preprocess` runs on devices.
-        values: raw values (B,), ``None`` for a missing one.
-        keys: names of the samples (B,).
-        inputs: the inputs from `TrainingPath.inputs`.
-        scenario: name of the scenario, for the message.
+    The keys (B,) of the samples and the name of the scenario are for the message.
 
     Raises:
         ExportError: a tensor of a sample differs; the message names the largest difference.

@@ -59,11 +59,7 @@ class Reference:
     """The Keras model's outputs on the samples of a source, by scenario."""
 
     def __init__(self, source: Source, step: Callable[[str], None] = lambda name: None) -> None:
-        """Run the Keras model in every scenario.
-
-        Args:
-            source: model, specs and samples.
-            step: called with each scenario's name, for a progress bar.
+        """Run the Keras model in every scenario; ``step`` is called with each name, for a progress bar.
 
         Raises:
             ExportError: the Keras model itself gives NaN or infinite outputs, or preprocessing on a device gives other
@@ -163,13 +159,9 @@ class Reference:
         return Case(scenario, inputs, outputs, evidence, whole, metric)
 
     def measure(self, case: Case, infer: Infer, size: int = BATCH, *, brief: bool = False) -> ScenarioResult:
-        """Run a file in one case and compare it with the Keras model.
+        """Run a file in one case, in batches of ``size``, and compare it with the Keras model.
 
-        Args:
-            case: the inputs and the Keras model's outputs.
-            infer: runs the file.
-            size: samples in a batch.
-            brief: leave out the slices and the metric's standard error, which take most of the time.
+        ``brief`` leaves out the slices and the metric's standard error, which take most of the time.
 
         Raises:
             ExportError: an output is missing or has another shape.

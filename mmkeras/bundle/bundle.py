@@ -3,7 +3,7 @@
 ::
 
     saved_models/<name>/<version>/
-      saved_model.pb variables/ assets/   float32 SavedModel; TensorFlow Serving loads the folder as it is
+      saved_model.pb variables/ assets/   float32 SavedModel; TensorFlow Serving loads the folder unchanged
       edge/<name>.<precision>.tflite      and .onnx: the accepted edge files
       edge/tensorrt.md                    how to build TensorRT engines of the ONNX files
       engines/                            engines built on this machine; not a part of the bundle
@@ -181,7 +181,7 @@ class Bundle:
             return read_json(path, BundleError, "Copy the bundle again.")
 
     def verify(self) -> dict[str, str]:
-        """Check every file's hash and return the problems by path; files left out of a packed bundle are none."""
+        """Check every file's hash and return the problems by path; a packed bundle may leave files out."""
         problems = {}
         listed = {file.path: file.sha256 for file in self.files if self.holds(file)}
         listed |= self.manifest.golden.files | self.manifest.documents

@@ -8,7 +8,7 @@ list of ``{"key": ..., "values": {modality: {"text": ...} | {"file": name below 
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from mmkeras.bundle.manifest import GoldenFiles
 from mmkeras.core.errors import BundleError
 from mmkeras.core.typed import parse_json
 from mmkeras.modalities import TensorSpec
-from mmkeras.storage.files import write_json
+from mmkeras.storage.files import write_bytes, write_json
 from mmkeras.storage.hashes import digest
 from mmkeras.storage.numpy_files import read_npz
 
@@ -80,12 +80,9 @@ def write_golden(
     }
     _check_arrays(arrays, len(raw), str(folder / _ARRAYS))
     (folder / _FOLDER).mkdir(parents=True, exist_ok=True)
-    aside = folder / f".{os.getpid()}.golden.npz"
-    try:
-        np.savez_compressed(aside, **arrays)  # type: ignore[arg-type]
-        aside.replace(folder / _ARRAYS)
-    finally:
-        aside.unlink(missing_ok=True)
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
+    write_bytes(folder / _ARRAYS, packed.getvalue())
     written = [_ARRAYS, _RAW]
     entries = []
     for index, values in enumerate(raw):

@@ -51,7 +51,7 @@ def write_text(path: Path, text: str) -> Path:
         found = plain(text[max(error.start - 40, 0) : error.end + 40])
         raise DataError(
             f"{path}: expected Unicode to write, got bytes that the locale's encoding "
-            f"({sys.getfilesystemencoding()}) does not know: {found!r}. Set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
+            f"({sys.getfilesystemencoding()}) does not have: {found!r}. Set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
         ) from error
     return write_bytes(path, content)
 
@@ -104,7 +104,7 @@ def held(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked(path: Path, what: str, say: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold a lock file, so that one process or thread at a time does the same work; print who holds it when waiting.
+    """Hold a lock file, so that one process or thread at a time does the same work; print the holder when waiting.
 
     The file, in an existing folder, is removed with the lock; the lock ends with its process. ``what`` describes the
     work of the holder, for example ``which converts the same data``; ``say`` prints a line, by default to stderr.

@@ -32,13 +32,7 @@ class Candidates:
 
 
 def candidates(reference: Reference, cases: Sequence[Case], faults: Sequence[Fault]) -> Candidates:
-    """Run the Keras model with every fault and choose candidates.
-
-    Args:
-        reference: the Keras model.
-        cases: its scenarios, and the probes, all of which are candidates.
-        faults: the faults that golden samples must reveal.
-    """
+    """Run the Keras model with every fault and choose candidates from its scenarios; all probes are candidates."""
     count = len(reference.keys)
     rows = {
         case.scenario.name: [

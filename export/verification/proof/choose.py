@@ -31,13 +31,9 @@ def choose_rows(
     faults: Sequence[Fault],
     spread: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
-    """Choose the golden samples of every scenario.
+    """Choose the golden samples of every scenario: they must reveal the faults that the model reacts to.
 
-    Args:
-        trials: trials of the accepted files; empty where every file was rejected.
-        candidates: the samples to choose from.
-        faults: the faults that they must reveal, where the model reacts to them.
-        spread: spread of each output, see `TaskSpec.spread`.
+    ``trials`` are those of the accepted files, and ``spread`` is from `TaskSpec.spread`.
 
     Returns:
         Positions among the candidates of each scenario, ascending.

@@ -24,10 +24,7 @@ def probe_case(
 ) -> tuple[Case, list[dict[str, Any]]] | None:
     """Return the probes as a scenario with the Keras model's outputs, and their raw values; None where there are none.
 
-    Args:
-        specs: modality specs by name. A modality without probes gets a value of the samples.
-        values: raw values of the samples by modality.
-        infer: the Keras model.
+    ``values`` are the raw values of the samples by modality; a modality without probes gets one of them.
 
     Raises:
         ExportError: preprocessing on a device gives other inputs than training.

@@ -45,11 +45,7 @@ def prove(
 ) -> Proof:
     """Choose golden samples and tolerances, and replay the self-test of every accepted file with every fault.
 
-    Args:
-        source: the exported model.
-        reference: the Keras model on the test samples.
-        tried: every file, judged by its gate.
-        step: called with a line before each file, for a progress bar.
+    ``step`` is called with a line before each file, for a progress bar.
 
     Raises:
         ExportError: preprocessing on a device gives other inputs than training.

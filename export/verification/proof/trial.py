@@ -55,10 +55,7 @@ class FileTrial:
 def floors(precision: str, tolerance: float, reference: Reference) -> dict[str, np.ndarray]:
     """Return the part of the tolerances that does not depend on the file's outputs, float64 (1,) or (C,) by output.
 
-    Args:
-        precision: precision of the file.
-        tolerance: the format's tolerance for float32, as a share of the larger of 1 and the outputs.
-        reference: the Keras model's outputs.
+    ``tolerance`` is the format's for float32, as a share of the larger of 1 and the outputs.
     """
     found = {}
     for name, spread in reference.spread.items():
@@ -106,5 +103,7 @@ def _by_channel(expected: Outputs, got: Outputs) -> dict[str, np.ndarray]:
     found = {}
     for name, value in expected.items():
         difference = np.abs(np.asarray(got[name], np.float64) - np.asarray(value, np.float64))
-        found[name] = difference.reshape(len(difference), -1, difference.shape[-1]).max(axis=1)
+        # An output (B,) has one channel.
+        size = difference.shape[-1] if difference.ndim > 1 else 1
+        found[name] = difference.reshape(len(difference), -1, size).max(axis=1)
     return found

@@ -71,7 +71,7 @@ def check_file(file: BinaryIO, where: str, key: str | Path | None) -> tuple[dict
     members = [_check_member(file, where, name, entry, offsets[name]) for name, entry in whole.items()]
     _check_directory(file, where, members)
     if size != expected:
-        extra = f"has {size - expected:,} bytes behind the last member {members[-1].name!r} that no member has"
+        extra = f"has {size - expected:,} bytes behind the last member {members[-1].name!r} that belong to no member"
         raise _diagnose(file, where, extra)
     return {member.name: member for member in members if member.name in listed}, signature
 

@@ -1,7 +1,7 @@
 """The bytes of a packed bundle around its members: the plain zip format, with one choice for every field.
 
-Every field is fixed or follows from a member's name, size and CRC-32, so a reader knows all bytes that it expects, and
-no byte can change unnoticed. Source: PKWARE's APPNOTE.TXT, sections 4.3.7, 4.3.12 and 4.3.16.
+Every field is fixed or follows from a member's name, size and CRC-32. So the reader computes all these bytes, and none
+can change unnoticed. Source: PKWARE's APPNOTE.TXT, sections 4.3.7, 4.3.12 and 4.3.16.
 """
 
 from __future__ import annotations

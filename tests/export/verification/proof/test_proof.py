@@ -15,9 +15,10 @@ from export.verification.proof.candidates import Candidates
 from export.verification.proof.choose import choose_rows, tolerances
 from export.verification.proof.faults import Fault, faults_of
 from export.verification.proof.probes import PROBES
-from export.verification.proof.trial import FileTrial
+from export.verification.proof.trial import FileTrial, try_file
 from export.verification.report import Report
-from export.verification.scenarios import ALL
+from export.verification.runners import Opened
+from export.verification.scenarios import ALL, Scenario
 from mmkeras.bundle import Bundle
 from mmkeras.runtime import selftest as module
 from mmkeras.runtime.replay import replay
@@ -37,6 +38,16 @@ def trial(expected: np.ndarray, noise: np.ndarray, floor: float = 0.01) -> FileT
         floors={"probabilities": np.array([floor])},
         flipped={ALL: outputs.argmax(-1) != expected.argmax(-1)},
     )
+
+
+def test_an_output_of_one_number_has_one_channel() -> None:
+    outputs = {"score": np.arange(3.0)}
+    case: Any = SimpleNamespace(scenario=Scenario(ALL), inputs={"x": np.zeros(3)}, outputs=outputs)
+    task = SimpleNamespace(flips=lambda expected, got: np.zeros(3, bool))
+    reference: Any = SimpleNamespace(parts=lambda rows: [rows], task=task)
+    file = Opened(lambda inputs: {"score": np.arange(3.0) + 0.5}, 3, batched=False)
+    found = try_file(file, [case], Candidates({ALL: np.arange(3)}, {}), [], reference, {})
+    np.testing.assert_array_equal(found.differences[ALL]["score"], [[0.5]] * 3)
 
 
 def test_rows_on_which_a_file_is_far_from_keras_do_not_widen_its_tolerance() -> None:
