@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from export.verification.results import Report
+from export.verification.report import Report
 from mmkeras.core.console import Console
 
 __all__ = ["print_costs"]

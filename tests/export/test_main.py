@@ -163,7 +163,7 @@ def test_a_bundle_whose_data_is_gone_says_so(workplace: Path, tmp_path: Path, mo
         main(["runs/tiny/1", "--formats", "onnx", "--precisions", "float32", "--samples", "2"])
     shutil.copytree("saved_models/tiny/1", tmp_path / "bundle")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match="is gone"):
+    with pytest.raises(DataError, match="is missing"):
         load_source(tmp_path / "bundle", 1)
 
 
