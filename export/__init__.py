@@ -1,1 +1,1 @@
-"""Programs that export a trained model: ``python -m export RUN_OR_BUNDLE``. Run from the checkout, not installed."""
+"""Programs that export a trained model: ``python -m export RUN_OR_BUNDLE``."""

@@ -1,4 +1,4 @@
-"""One bundle of an export: every file converted, verified and judged in a folder aside, then described."""
+"""Builds one bundle of an export in a temporary folder: convert, verify and judge every file, then describe them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from export.source import Source
 from export.verification.gates import RULES, gates_of
 from export.verification.held import hold_to_evaluation
 from export.verification.proof.proof import Proof, prove
-from export.verification.results import FileResult, Report
+from export.verification.report import FileResult, Report
 from export.verification.verify import Reference
 from mmkeras.core.config import ExportConfig
 from mmkeras.core.console import Console, DescriptionColumn
@@ -30,32 +30,23 @@ __all__ = ["Built", "build"]
 
 @dataclass(frozen=True)
 class Built:
-    """Files that lie in a folder aside, without a version and a description yet."""
+    """The files of a bundle in a temporary folder, still without a version and a description."""
 
     folder: Path
-    """The build."""
     source: Source
-    """What was exported."""
     config: ExportConfig
-    """How."""
     reference: Mapping[str, float]
     """The Keras model's metric by scenario."""
     files: tuple[FileResult, ...]
     """Every file that was tried."""
     proof: Proof
-    """Golden samples."""
     calibration: dict[str, Any]
     """What static int8 measured its ranges on; empty where no file needed it."""
     coverage: dict[str, dict[str, float]]
-    """Which shares of the samples the model does not see, by modality."""
+    """From `mmkeras.data.coverage.coverage`."""
 
     def report(self, version: int, submodels: tuple[Report, ...] = ()) -> Report:
-        """Return how the files behave, as the bundle of a version.
-
-        Args:
-            version: the version it will get.
-            submodels: the reports of the model's submodels.
-        """
+        """Return the report of the bundle with a version, and with the reports of the model's submodels."""
         source, config = self.source, self.config
         gates = gates_of(source.task, config.max_metric_drop, config.max_flips)
         return Report(
@@ -92,15 +83,10 @@ def build(
     coverage: dict[str, dict[str, float]],
     console: Console,
 ) -> Built:
-    """Convert, verify, judge and prove every file of a bundle.
+    """Convert, verify and judge every file of a bundle, and choose and prove its golden samples.
 
-    Args:
-        folder: an empty folder; files come where the bundle has them.
-        source: what is exported.
-        config: how.
-        targets: formats with their precisions, in the order in which they are tried.
-        coverage: from `mmkeras.data.coverage.coverage`.
-        console: where progress is shown.
+    The files go to the empty ``folder`` in the bundle's layout. ``targets`` are tried in order, and ``coverage`` is for
+    the report.
 
     Raises:
         ExportError: the model itself cannot be exported. A single failing format does not raise.

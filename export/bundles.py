@@ -1,4 +1,4 @@
-"""Puts a bundle together in a folder aside and moves it to its place as the next version."""
+"""Writes a bundle's description in a temporary folder, and moves the folder to its place as the next version."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from export.source import Source
 from export.to_tensorrt.notes import write_notes
 from export.verification.proof.probes import PROBES
 from export.verification.proof.proof import Proof
-from export.verification.results import FileResult
+from export.verification.report import FileResult
 from export.verification.scenarios import ALL
 from mmkeras.bundle import GoldenFiles, Manifest, digest, exported_file, write_golden, write_manifest
 from mmkeras.core.errors import ExportError, MmkerasError
@@ -36,12 +36,12 @@ _PACKAGES = ("mmkeras", "tensorflow", "keras", "onnx", "tf2onnx", "onnxruntime",
 
 @contextmanager
 def build_folder(root: Path, name: str) -> Iterator[Path]:
-    """Yield an empty folder on the same file system as ``<root>/<name>``, removed unless it was published.
+    """Yield an empty folder on the same file system as ``<root>/<name>``; it is removed unless it is published.
 
-    What exports that were killed have left there is removed.
+    Folders that killed exports left there are removed, too.
 
     Raises:
-        ExportError: nothing can be written there, or the disk is full.
+        ExportError: the disk is full or cannot be written.
     """
     folder = root / name / f".export.{os.getpid()}-{threading.get_native_id()}"
     sweep((root / name).glob(".export.*"))
@@ -66,11 +66,11 @@ def publish(folder: Path, version: int) -> Path:
     """Move a finished build to ``<parent>/<version>``.
 
     Raises:
-        ExportError: another export took the version meanwhile.
+        ExportError: another export has taken the version.
     """
     target = folder.parent / str(version)
     try:
-        # An existing folder with content is not overwritten by rename.
+        # rename does not overwrite an existing folder with content
         folder.rename(target)
     except OSError as error:
         raise ExportError(f"{target} was written by another export meanwhile. Run this one again.") from error
@@ -87,13 +87,7 @@ def write_description(
 ) -> None:
     """Write model.keras, metrics.json, the specs' files, golden samples, TensorRT notes and the manifest into a build.
 
-    Args:
-        folder: the build.
-        source: what was exported.
-        version: the version it will get.
-        files: every result; those that left no file are not in the manifest.
-        proof: golden samples and what a self-test accepts of each file.
-        calibration: what static int8 measured its ranges on; empty where no file needed it.
+    ``calibration`` describes the samples that static int8 was calibrated on; it is empty where no file needed them.
     """
     source.model.save(folder / "model.keras")
     if source.metrics:
@@ -130,8 +124,8 @@ def write_description(
 
 
 def _write_golden(folder: Path, source: Source, proof: Proof) -> GoldenFiles:
-    """Write the golden samples, and the raw inputs of those that are as the data has them."""
-    # The setting of the run holds wherever it is exported from.
+    """Write the golden samples, and the raw inputs of probes and of the scenario ``all``."""
+    # The run's own privacy setting applies, wherever the run is exported from.
     now = recorded(source.provenance) or redaction()
     golden = proof.golden
     raw: list[dict[str, Any]] = []
@@ -140,7 +134,7 @@ def _write_golden(folder: Path, source: Source, proof: Proof) -> GoldenFiles:
     for row, (key, scenario, values) in enumerate(zip(golden.keys, golden.scenarios, proof.values, strict=True)):
         probe = scenario == PROBES
         keys.append(key if probe else now.name(key))
-        # What may not be shown is not written; half of a sample's raw inputs would prove nothing.
+        # Redacted values are not written; a part of a sample's raw inputs would prove nothing.
         if probe or (scenario == ALL and all(value is None or now.value(value) == value for value in values.values())):
             index[row] = len(raw)
             raw.append(values)
@@ -149,9 +143,9 @@ def _write_golden(folder: Path, source: Source, proof: Proof) -> GoldenFiles:
 
 
 def _provenance(source: Source, calibration: dict[str, Any], place: Path) -> dict[str, Any]:
-    """Return the source's provenance and this export's; a calibration of an earlier export is not this one's.
+    """Return the source's provenance without an earlier export's calibration, and this export's.
 
-    The data's folder is kept relative to the place that the bundle will have.
+    The data's folder is relative to the final place of the bundle.
     """
     kept = {name: value for name, value in source.provenance.items() if name != "calibration"}
     if source.index is not None:
@@ -162,8 +156,6 @@ def _provenance(source: Source, calibration: dict[str, Any], place: Path) -> dic
 def _packages() -> dict[str, str]:
     found = {}
     for name in _PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found

@@ -1,4 +1,4 @@
-"""``python -m export.model_card BUNDLE``: writes its model card anew."""
+"""``python -m export.model_card BUNDLE``: writes its model card again."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""One export from beginning to end: convert, verify, judge, describe, publish.
+"""Runs a whole export: convert, verify, judge, describe, publish.
 
-A model whose head names submodels gives one bundle for each of them beside its own, with the same version:
-``saved_models/<name>.<submodel>/<version>``, which TensorFlow Serving and every command of mmkeras take as they are.
+Each submodel that the model's head names is exported to a bundle of its own with the same version:
+``saved_models/<name>.<submodel>/<version>``. TensorFlow Serving and every command of mmkeras load it like any other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from export.formats import Format, plan
 from export.source import Source, load_source, source_from_run
 from export.submodels import on_samples, submodel_sources
 from export.verification.gates import gates_of
-from export.verification.results import Report
+from export.verification.report import Report
 from export.verification.table import print_report
 from mmkeras.core.config import ExportConfig
 from mmkeras.core.console import Console
@@ -28,23 +28,23 @@ from mmkeras.training.run import Run
 __all__ = ["export_run", "export_source"]
 
 ENOUGH = 500
-"""Samples below which a verification says little; fewer are used with a warning."""
+"""Verification samples below which a warning is printed."""
 
 
 def export_run(run: Run | Path, config: ExportConfig | None = None, *, console: Console | None = None) -> Report:
-    """Export a run, or a bundle anew, and verify every file.
+    """Export a run, or a bundle again, and verify every file.
 
     Args:
         run: an open run, the folder of one, or a bundle's folder.
-        config: formats, precisions, samples and where to.
-        console: where progress and the table go.
+        config: formats, precisions, samples and the output folder.
+        console: shows the progress and the table.
 
     Returns:
-        What was written and how it behaves; ``accepted`` is False when a file missed its gate, or with a ladder when
-        every rung did, in the bundle of the model or of one of its submodels.
+        The report; ``accepted`` is False when a file missed its gate, or with a ladder when every rung of a format
+        did, in the bundle of the model or of one of its submodels.
 
     Raises:
-        ConfigError: an unknown format or precision, or too few samples asked for.
+        ConfigError: an unknown format or precision, or a sample count below 1.
         ExportError: the model itself cannot be exported. A single failing format does not raise.
         MmkerasError: the run, bundle or data cannot be used.
     """
@@ -59,16 +59,17 @@ def export_source(source: Source, config: ExportConfig, *, console: Console | No
     _check(config)
     console = console or Console()
     targets = _targets(config)
-    # A submodel's bundle that is exported anew: the data holds the targets of the whole model.
+    # For a submodel's bundle that is exported again: its samples come from the data of the whole model.
     source = on_samples(source, source.samples)
     parts = submodel_sources(source)
     if parts:
         names = [part.name for part in parts.values()]
         source = dataclasses.replace(source, provenance={**source.provenance, "submodels": names})
-    # Before the work begins: a budget out of range.
+    # Refuse a budget that is out of range before the work begins.
     gates_of(source.task, config.max_metric_drop, config.max_flips)
     if len(source.samples) < ENOUGH:
-        console.print(f"Verified on {len(source.samples)} test samples; {ENOUGH} or more say more.", style="yellow")
+        few = f"Only {len(source.samples)} test samples to verify on; {ENOUGH} or more are better."
+        console.print(few, style="yellow")
     shares = coverage(source.specs, (sample.values for sample in source.samples))
     for line in warnings(shares, "the verification samples"):
         console.print(line, style="yellow", highlight=False, soft_wrap=True)
@@ -86,7 +87,7 @@ def export_source(source: Source, config: ExportConfig, *, console: Console | No
         report = whole.report(version, submodels)
         for bundle, described in zip(built, (report, *submodels), strict=True):
             bundle.describe(described)
-        # The whole model last: where its bundle is, those of its submodels are.
+        # The whole model last: once its bundle is there, those of its submodels are, too.
         _publish([bundle.folder for bundle in (*others, whole)], version)
     for described in (report, *submodels):
         print_report(described, console)
@@ -106,7 +107,7 @@ def _publish(folders: list[Path], version: int) -> None:
 
 
 def _targets(config: ExportConfig) -> list[tuple[Format, list[str]]]:
-    """Return what to write; a ladder from the command line or a configuration without precisions has all its rungs."""
+    """Return formats with their precisions; a ladder with the default precisions has all its rungs."""
     every = config.precisions == ExportConfig().precisions
     return plan(config.formats, () if config.ladder and every else config.precisions, ladder=config.ladder)
 

@@ -1,4 +1,4 @@
-"""What is exported: a Keras model with its specs, its real test samples and where it came from."""
+"""The source of an export: a Keras model with its specs, test samples and provenance, from a run or a bundle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmkeras.bundle import Bundle
 from mmkeras.bundle.manifest import MANIFEST_NAME
 from mmkeras.core.command_line import read_toml
 from mmkeras.core.errors import DataError, ExportError
-from mmkeras.core.typed import parse_json
+from mmkeras.core.typed import read_json
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
 
@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     from mmkeras.data.index import Index
     from mmkeras.training.run import Run
 
-__all__ = ["Sample", "Source", "load_source", "source_from_run", "verification_samples", "read_metrics"]
+__all__ = [
+    "Sample",
+    "Source",
+    "check_float32",
+    "load_source",
+    "read_metrics",
+    "source_from_run",
+]
 
 
 @dataclass(frozen=True)
@@ -42,22 +49,22 @@ class Source:
     """Test samples to verify on."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """``config``, ``data_fingerprint``, ``data_folder``, ``data_samples``, ``code_revision``, ``packages``, ``metrics``
-    and, where the run has one, its ``notice``; the names of its ``submodels``, or for a submodel what it is
-    ``part_of``."""
+    and, where the run has one, its ``notice``; of a model the names of its ``submodels``, of a submodel ``part_of``,
+    with the whole model's name."""
     metrics: dict[str, Any] = field(default_factory=dict)
-    """The whole evaluation of the Keras model, metrics.json; empty without one."""
+    """The evaluation of the Keras model, metrics.json; empty without one."""
     index: Index | None = None
-    """The converted data that the model was trained on, for calibration; None where it is not at hand."""
+    """The converted data that the model was trained on, for calibration; None where it is not available."""
     training: Sequence[Sample] = ()
     """Training samples in memory, to calibrate on where there is no index."""
     held_to_itself: bool = False
-    """Whether it is a submodel, whose targets are its own float32 outputs; see `export.submodels`."""
+    """Whether the targets are the model's own float32 outputs, as for a submodel; see `export.submodels`."""
 
     def __post_init__(self) -> None:
-        """Check that model, specs and task belong together and that there is something to verify on.
+        """Check that model, specs and task fit together and that there are samples.
 
         Raises:
-            ExportError: they do not, or there are no samples.
+            ExportError: they do not, or there are none.
         """
         import keras
 
@@ -70,14 +77,7 @@ class Source:
         got = {i.name: (tuple(i.shape[1:]), keras.backend.standardize_dtype(i.dtype)) for i in self.model.inputs}
         if expected != got:
             raise ExportError(f"The model's inputs are not those of its specs: expected {expected}, got {got}.")
-        reduced = sorted(
-            {layer.name for layer in self.model._flatten_layers() if layer.compute_dtype not in ("float32", None)}
-        )
-        if reduced:
-            raise ExportError(
-                f"Expected a float32 model, got layers that compute in a lower precision: {reduced[:5]}. Save it "
-                "in float32 (keras.config.set_dtype_policy('float32') before it is built); weights stay the same."
-            )
+        check_float32(self.model)
         # A loaded functional model exports without its variables until it has been called once.
         outputs = self.model({t.name: t.zeros() for t in tensors}, training=False)
         names = [output.name for output in self.task.outputs]
@@ -86,17 +86,31 @@ class Source:
             raise ExportError(f"The model's outputs are not those of its task: expected {names}, got {found}.")
 
 
+def check_float32(model: keras.Model) -> None:
+    """Check that every layer of a model computes in float32.
+
+    Raises:
+        ExportError: a layer computes in another precision.
+    """
+    others = sorted({each.name for each in model._flatten_layers() if each.compute_dtype not in ("float32", None)})
+    if others:
+        raise ExportError(
+            f"Expected a float32 model, got layers that compute in another precision: {others[:5]}. Save it in float32 "
+            "(keras.config.set_dtype_policy('float32') before it is built); weights stay the same."
+        )
+
+
 def load_source(path: Path, samples: int) -> Source:
     """Open a run's folder or a bundle.
 
     Args:
         path: ``runs/vqa/latest``, ``saved_models/vqa/1`` or ``saved_models/vqa`` (its newest version).
-        samples: test samples to verify on; all of them where there are fewer.
+        samples: largest number of test samples to verify on.
 
     Raises:
         ExportError: neither a run nor a bundle.
-        DataError: the data it was trained on is gone or has changed.
-        MmkerasError: a file of it is missing or damaged.
+        DataError: the data that the model was trained on is missing or has changed.
+        MmkerasError: a file of the run or bundle is missing or damaged.
     """
     from mmkeras.training.run import Run
 
@@ -112,12 +126,9 @@ def load_source(path: Path, samples: int) -> Source:
 
 
 def source_from_run(run: Run, samples: int, model: keras.Model | None = None) -> Source:
-    """Return what a finished run exports.
+    """Return the best model of a finished run as a source, with at most ``samples`` test samples.
 
-    Args:
-        run: the run.
-        samples: test samples to verify on.
-        model: the model, where the caller has it in memory; else the run's best one.
+    ``model`` is that model, if it is in memory already; otherwise it is loaded.
     """
     keys = ("data_fingerprint", "data_folder", "code_revision", "packages", "created")
     provenance = {key: run.provenance[key] for key in keys if key in run.provenance}
@@ -134,7 +145,7 @@ def source_from_run(run: Run, samples: int, model: keras.Model | None = None) ->
         model=run.model() if model is None else model,
         specs=run.specs,
         task=run.task,
-        samples=verification_samples(index, samples),
+        samples=_test_samples(index, samples),
         provenance=provenance,
         metrics=metrics,
         index=index,
@@ -142,21 +153,15 @@ def source_from_run(run: Run, samples: int, model: keras.Model | None = None) ->
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """Return what ``metrics.json`` in a folder holds; empty where there is none.
+    """Return the content of ``metrics.json`` in a folder; empty where there is none.
 
     Raises:
-        DataError: it is no JSON object.
+        DataError: it is not a JSON object.
     """
-    path = folder / "metrics.json"
-    if not path.is_file():
-        return {}
     try:
-        value: dict[str, Any] = parse_json(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} cannot be read as JSON: {error}. Evaluate the run again.") from error
-    if not isinstance(value, dict):
-        raise DataError(f"{path}: expected an object, got {type(value).__name__}. Evaluate the run again.")
-    return value
+        return read_json(folder / "metrics.json", DataError, "Evaluate the run again.")
+    except FileNotFoundError:
+        return {}
 
 
 def _from_bundle(path: Path, samples: int) -> Source:
@@ -170,13 +175,13 @@ def _from_bundle(path: Path, samples: int) -> Source:
     where = f"{bundle.folder / MANIFEST_NAME}: provenance.data_folder"
     if not folder:
         raise DataError(f"{where}: not recorded, so there are no samples to verify on. Export the run again.")
-    # Relative to the bundle; bundles of earlier versions name it from where the model was trained.
+    # Relative to the bundle; in bundles of earlier versions, relative to the folder where the model was trained.
     places = (Path(os.path.normpath(bundle.folder.resolve() / folder)), Path(folder))
     found = next((each for each in places if each.is_dir()), None)
     if found is None:
         raise DataError(
-            f"{where}: {places[0]} is gone, and a new export is verified on real samples. Put the data back, export "
-            "the run in place of the bundle, or convert the data again (the pipeline does so from its config)."
+            f"{where}: {places[0]} is missing, and a new export is verified on real samples. Put the data back, "
+            "export the run instead of the bundle, or convert the data again (the pipeline does so from its config)."
         )
     index = Index.load(found)
     if index.fingerprint != provenance.get("data_fingerprint"):
@@ -190,7 +195,7 @@ def _from_bundle(path: Path, samples: int) -> Source:
         model=load_model(bundle.folder / "model.keras"),
         specs=bundle.specs,
         task=bundle.task,
-        samples=verification_samples(index, samples),
+        samples=_test_samples(index, samples),
         provenance=provenance,
         metrics=read_metrics(bundle.folder),
         index=index,
@@ -198,8 +203,8 @@ def _from_bundle(path: Path, samples: int) -> Source:
     )
 
 
-def verification_samples(index: Index, limit: int) -> list[Sample]:
-    """Read test samples of converted data, each class and group with its share, see `export.verification.samples.draw`.
+def _test_samples(index: Index, limit: int) -> list[Sample]:
+    """Read at most ``limit`` test samples of converted data, see `export.verification.samples.draw`.
 
     Raises:
         ExportError: there is no test split.
@@ -207,6 +212,6 @@ def verification_samples(index: Index, limit: int) -> list[Sample]:
     if not index.samples("test"):
         raise ExportError(
             f"{index.folder}: has no test split, only {sorted(index.splits)}. Every exported file is verified on test "
-            "samples: give data.train_share and data.validation_share room for one."
+            "samples: lower data.train_share and data.validation_share so that their sum is below 1."
         )
     return draw(index, "test", limit)

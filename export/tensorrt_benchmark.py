@@ -1,4 +1,4 @@
-"""``python -m export.tensorrt_benchmark BUNDLE``: builds, proves and times its engines on this GPU."""
+"""``python -m export.tensorrt_benchmark BUNDLE``: builds, verifies and times its engines on this GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m export.tensorrt_from_onnx FILE.onnx``: a TensorRT engine, on the device that runs it."""
+"""``python -m export.tensorrt_from_onnx FILE.onnx``: builds a TensorRT engine on the device that runs it."""
 
 from __future__ import annotations
 

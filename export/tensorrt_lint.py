@@ -1,4 +1,4 @@
-"""``python -m export.tensorrt_lint FILE.onnx``: what TensorRT will not take."""
+"""``python -m export.tensorrt_lint FILE.onnx``: checks whether TensorRT accepts a file."""
 
 from __future__ import annotations
 

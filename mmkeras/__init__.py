@@ -18,7 +18,7 @@ __all__ = ["Bundle", "MmkerasError", "Predictor", "__version__"]
 
 __version__ = "0.1.0"
 
-# Loaded when first asked for: `import mmkeras.core.errors` should not pay for numpy.
+# Imported on first use, so that `import mmkeras.core.errors` does not import numpy.
 _HOMES = {"Bundle": "mmkeras.bundle", "MmkerasError": "mmkeras.core.errors", "Predictor": "mmkeras.runtime"}
 
 

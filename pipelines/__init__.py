@@ -1,1 +1,1 @@
-"""Programs: one end-to-end story per file, its shipped configurations in configs/."""
+"""Programs: one pipeline per file; their shipped configurations are in configs/."""

@@ -3,15 +3,15 @@
     python -m pipelines.camera_radar                          # simulated drives, from nothing to verified exports
     python -m pipelines.camera_radar --compare.seeds 0 1 2    # the table of the README
     python -m pipelines.camera_radar --config my.toml         # drives in nuScenes format: data.source.options.folder
-    python -m pipelines.camera_radar --inspect DIR            # is a drive's calibration right?
-    python -m pipelines.camera_radar --resume                 # go on after Ctrl-C or a crash
+    python -m pipelines.camera_radar --inspect DIR            # check the calibration of a drive
+    python -m pipelines.camera_radar --resume                 # continue after Ctrl-C or a crash
     python -m pipelines.camera_radar --record RUN             # write the numbers of a comparison into docs/results.json
 
 Camera: an EfficientNet with a feature pyramid. Radar: the points of the last sweeps, mixed by a transformer. Fusion:
-each cell of the picture reads the points near it. Numbers from simulated drives are simulated, and say so.
+each cell of the picture attends to the points near it. Numbers from simulated drives are marked as simulated.
 
-Fusions and single sensors are trained by one rule, each to its own best epoch on the validation drives. A single frame
-cannot measure speed: that the radar lowers the velocity error is nearly given by the sensor.
+Fusions and single sensors are trained with the same settings, each to its best epoch on the validation drives. A single
+frame cannot measure speed, but a radar can: a lower velocity error with radar is expected.
 """
 
 from __future__ import annotations
@@ -42,34 +42,32 @@ from pipelines._stages.story import run_story, stage
 
 __all__ = ["CameraRadarConfig", "CameraRadarModel", "CameraRadarStory", "CompareConfig", "main"]
 
-NOTICE = (
-    "Simulated: these drives come from mmkeras' own simulator. The numbers compare models; they say nothing of roads."
-)
+NOTICE = "Simulated: these drives come from mmkeras' own simulator. Use the numbers only to compare models."
 _COMPARED = ("cross_attention", "camera_only", "radar_only")
 """Variants that the numbers of docs/results.json need."""
 _RECORDED = ("fusion_gain", "radar_dead")
-"""Those numbers: in ``gains`` of metrics.json as shares of mAP, in docs/results.json in points."""
+"""These numbers: in ``gains`` of metrics.json as shares of mAP, in docs/results.json in points."""
 
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """The other fusions, trained alike on the same data."""
+    """The other fusions, trained with the same settings on the same data."""
 
     variants: tuple[str, ...] = ("cross_attention", "radar_as_channels", "camera_only", "radar_only")
-    """What is compared; empty trains the model alone. cross_attention is the model itself."""
+    """The compared variants; cross_attention is the model itself. If empty, only the model is trained."""
     seeds: tuple[int, ...] = ()
-    """Each variant is trained once with each seed; the run's own seed when empty."""
+    """Each variant is trained with each seed; if empty, with the run's own seed."""
     once: tuple[str, ...] = ()
-    """Variants that are trained with the first seed only."""
+    """Variants that are trained only with the first seed."""
     processes: int = 2
-    """Trainings side by side, each with its share of the cores."""
+    """Number of trainings side by side, each with its share of the cores."""
 
 
 @dataclass(frozen=True)
 class CameraRadarModel(ModelConfig):
     """A camera and radars.
 
-    Every real camera is cropped and scaled to that of ``camera``. The radar, the task and the source take it from it.
+    Every real camera is cropped and scaled to ``camera``, which the radar, the task and the source use, too.
     """
 
     task: Choice = field(default_factory=lambda: Choice("detection"))
@@ -98,7 +96,7 @@ class CameraRadarConfig(RunConfig):
     def simulated(self) -> bool:
         """Whether the drives come from the simulator."""
         folder = Path(self.data.source.options.get("folder") or "simulated-")
-        # A simulated directory says so itself, wherever it has been moved; its own name counts before it is made.
+        # A simulated directory holds a note, even if it was moved; before it is written, its name shows it.
         return folder.name.startswith("simulated-") or (folder / SIMULATION_NOTE).is_file()
 
     def variant(self, name: str) -> CameraRadarModel:
@@ -119,14 +117,14 @@ class CameraRadarConfig(RunConfig):
         if name == "camera_only":
             return dataclasses.replace(model, without=("radar",))
         if name == "radar_only":
-            # Learned queries stand for the cells of the camera's map.
+            # Learned queries replace the cells of the camera's map.
             fusion = Choice(model.fusion.name, {**options, "grid": list(task_spec(model).outputs[0].shape[:2])})
             return dataclasses.replace(model, without=("camera",), fusion=fusion)
         raise ConfigError(f"compare.variants: {name!r} is unknown; {nearest(name, CompareConfig().variants)}")
 
 
 class CameraRadarStory(Story[CameraRadarConfig]):
-    """Drives before the common stages; comparison and degradation after them."""
+    """Adds the drives before the common stages, and comparison and degradation after them."""
 
     flags = (Flag("inspect", "Check the calibration of a drive (nuScenes, Astyx or comma2k19 directory).", value=True),)
 
@@ -151,17 +149,16 @@ class CameraRadarStory(Story[CameraRadarConfig]):
             return config
         digest = hashlib.sha256(json.dumps([FORMAT, config.simulate.identity], sort_keys=True).encode()).hexdigest()
         folder = Path(config.data.folder) / f"simulated-{digest[:16]}"
-        folder.parent.mkdir(parents=True, exist_ok=True)
         simulate(config.simulate, folder, console)
         source = Choice(config.data.source.name, {**options, "folder": str(folder)})
         return dataclasses.replace(config, data=dataclasses.replace(config.data, source=source))
 
     def provenance(self, config: CameraRadarConfig) -> dict[str, Any]:
-        """Say that simulated numbers are simulated."""
+        """Mark simulated numbers as simulated."""
         return {"notice": NOTICE} if config.simulated else {}
 
     def check_numbers(self, config: CameraRadarConfig) -> None:
-        """Refuse other drives than the simulated ones, and comparisons of fewer than three seeds."""
+        """Refuse drives that are not simulated, and comparisons of fewer than three seeds."""
         missing = set(_COMPARED) - set(config.compare.variants)
         if not config.simulated or config.data.limit is not None or missing or len(config.compare.seeds) < 3:
             raise ConfigError(
@@ -170,7 +167,7 @@ class CameraRadarStory(Story[CameraRadarConfig]):
             )
 
     def numbers(self, metrics: Mapping[str, Any]) -> dict[str, Figure]:
-        """Return what the fusion gains and what it keeps with a dead radar, in points of mAP."""
+        """Return the gain of the fusion, and its loss with a dead radar, in points of mAP."""
         gains = metrics.get("gains", {})
         if missing := set(_RECORDED) - set(gains):
             raise ConfigError(f"--record: expected {sorted(missing)} in gains of metrics.json, got {sorted(gains)}")
@@ -200,9 +197,8 @@ class CameraRadarStory(Story[CameraRadarConfig]):
 @utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the pipeline; return its exit status."""
-    description = (__doc__ or "").split("\n\n")[0]
     return run_story(
-        CameraRadarConfig, arguments, program=Path(__file__), description=description, story=CameraRadarStory()
+        CameraRadarConfig, arguments, program=Path(__file__), description=__doc__, story=CameraRadarStory()
     )
 
 

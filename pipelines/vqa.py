@@ -3,9 +3,9 @@
     python -m pipelines.vqa                                     # easy-VQA, as make demo runs it
     python -m pipelines.vqa --config pipelines/configs/vqa_long.toml
     python -m pipelines.vqa --config my.toml --train.epochs 3   # your own table, see pipelines/configs/vqa_table.toml
-    python -m pipelines.vqa --resume                            # go on after Ctrl-C or a crash
-    python -m pipelines.vqa --record                            # write the accuracy into docs/results.json, too
-    python -m pipelines.vqa --record runs/vqa/latest            # the same of a finished run, without training
+    python -m pipelines.vqa --resume                            # continue after Ctrl-C or a crash
+    python -m pipelines.vqa --record                            # also write the accuracy into docs/results.json
+    python -m pipelines.vqa --record runs/vqa/latest            # the same for a finished run, without training
 
 Image: an EfficientNet without squeeze-and-excite (or any of keras.applications). Text: a BERT encoder. Fusion: the
 question's tokens query the image's by cross-attention. Results to expect are in the README.
@@ -49,10 +49,10 @@ class VqaConfig(RunConfig):
 
 
 class VqaStory(Story[VqaConfig]):
-    """The common stages; the accuracy on easy-VQA is a number of docs/results.json."""
+    """The common stages; records the accuracy on easy-VQA in docs/results.json."""
 
     def check_numbers(self, config: VqaConfig) -> None:
-        """Refuse other data than the whole of easy-VQA."""
+        """Refuse all data but the whole of easy-VQA."""
         if config.data.source.name != "easy_vqa" or config.data.limit is not None:
             raise ConfigError(
                 "--record: vqa.accuracy is measured on the whole of easy-VQA; expected data.source.name easy_vqa "
@@ -68,8 +68,7 @@ class VqaStory(Story[VqaConfig]):
 @utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the pipeline; return its exit status."""
-    description = (__doc__ or "").split("\n\n")[0]
-    return run_story(VqaConfig, arguments, program=Path(__file__), description=description, story=VqaStory())
+    return run_story(VqaConfig, arguments, program=Path(__file__), description=__doc__, story=VqaStory())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``python -m export.calibration RUN_OR_BUNDLE``: choose calibration samples, or audit a file of them, and say why.
+"""``python -m export.calibration RUN_OR_BUNDLE``: choose calibration samples or audit a file of them.
 
 Example:
     python -m export.calibration runs/vqa/latest --save calibration.npz
@@ -29,25 +29,24 @@ __all__ = ["main"]
 
 @utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print what a calibration set contains and what an export would warn of.
+    """Print the contents of a calibration set and the warnings of an export.
 
-    Returns 0 for samples that an export takes, 1 for samples that it refuses, 2 where there is nothing to examine.
+    Returns 0 for samples that an export accepts, 1 for samples that it refuses, 2 for an error.
     """
-    default = ExportConfig()
     parser = argparse.ArgumentParser(
         "python -m export.calibration", description=__doc__.split("\n")[0], allow_abbrev=False
     )
     parser.add_argument("source", type=Path, metavar="RUN_OR_BUNDLE", help="runs/vqa/latest or saved_models/vqa/1")
     parser.add_argument(
-        "--calibration", default="", metavar="FILE.npz", help="samples to audit; without it they are chosen"
+        "--calibration", default="", metavar="FILE.npz", help="samples to audit (default: choose samples)"
     )
     parser.add_argument(
         "--calibration-samples",
         type=int,
-        default=default.calibration_samples,
+        default=ExportConfig.calibration_samples,
         help="samples to choose from the training split (%(default)s)",
     )
-    parser.add_argument("--save", type=Path, metavar="FILE.npz", help="write the samples that were chosen")
+    parser.add_argument("--save", type=Path, metavar="FILE.npz", help="write the chosen samples")
     given = parser.parse_args(arguments)
     # Before TensorFlow is loaded, to hide its start-up messages.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -67,23 +66,23 @@ def _run(given: argparse.Namespace) -> int:
     from mmkeras.core.console import Console
 
     if given.save and given.calibration:
-        raise ConfigError("--save writes samples that were chosen: give it or --calibration, not both")
+        raise ConfigError("--save writes chosen samples: give it or --calibration, not both")
     console = Console()
     source = load_source(given.source, 1)
     with console.status("calibration") as status:
         if not given.calibration:
-            calibration = prepare_calibration(source, given, status.update)
-            checks = inspect_looks(calibration, source, status.update)
+            config = ExportConfig(calibration_samples=given.calibration_samples)
+            calibration = prepare_calibration(source, config, status.update)
         else:
-            calibration = load_calibration(Path(given.calibration), source.specs)
-            checks = inspect_looks(calibration, source, status.update)
-            if all(check.passed for check in checks):
-                calibration = audit(calibration, source, status.update)
+            calibration = load_calibration(Path(given.calibration), source.specs, part=source.held_to_itself)
+        checks = inspect_looks(calibration, source, status.update)
+        if given.calibration and all(check.passed for check in checks):
+            calibration = audit(calibration, source, status.update)
     _show(calibration, checks, console)
     if given.save:
         console.print(f"written: {save_calibration(calibration, given.save)}", highlight=False)
     refused = bool(given.calibration) and not all(check.passed for check in checks)
-    verdict, style = ("refused", "red") if refused else ("an export takes these samples", "green")
+    verdict, style = ("refused", "red") if refused else ("an export accepts these samples", "green")
     console.print(verdict, style=style)
     return int(refused)
 

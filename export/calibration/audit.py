@@ -1,4 +1,4 @@
-"""Audits a calibration set: refuses samples that do not look like the training data, warns of missing coverage."""
+"""Audits a calibration set: refuses samples that do not look like the training data and warns of missing coverage."""
 
 from __future__ import annotations
 
@@ -32,39 +32,38 @@ __all__ = [
 ]
 
 LEAST = 2
-"""Samples with a modality below which it is not judged."""
+"""A modality present in fewer samples is not checked."""
 ENOUGH = 100
-"""Samples below which ranges still change from set to set."""
+"""With fewer samples, ranges still change from set to set."""
 DISTINCT = 0.9
-"""Share of the samples that should be different from all others."""
-NAMED_CLASSES = 5
-"""Classes that a warning names."""
+"""Share of the samples that should differ from all others."""
+NAMED = 5
+"""Classes in a warning, and reasons in a refusal."""
 TEST = "test"
 COMPARED = 400
 """Training samples that a user's samples are compared with."""
-NAMED = 5
-"""Reasons that a refusal gives."""
 REMEMBERED = 100_000
-"""Raw values whose tensors are cached: pictures and questions occur many times."""
+"""Raw values whose digests are cached: pictures and questions occur many times."""
 
 
 def check_looks(
     inputs: Mapping[str, np.ndarray], training: Mapping[str, np.ndarray], specs: Mapping[str, ModalitySpec]
 ) -> list[Check]:
-    """Return the measured properties of samples and of training samples; one that did not pass is a reason to refuse.
+    """Compare properties of samples with those of training samples; a check that did not pass is a reason to refuse.
 
-    A modality is judged by its tensors alone, so that a new one is audited too, and only where it is present.
+    The checks follow from a tensor's dtype and shape, so a new modality is audited too. Samples without the modality
+    are left out.
     """
     checks: list[Check] = []
     for spec in specs.values():
-        there, known = (each[spec.present.name] > 0 for each in (inputs, training))
-        if there.sum() < LEAST or known.sum() < LEAST:
+        present, known = (each[spec.present.name] > 0 for each in (inputs, training))
+        if present.sum() < LEAST or known.sum() < LEAST:
             continue
         mask = mask_of(spec)
-        got_mask = inputs[mask.name][there] if mask else None
+        got_mask = inputs[mask.name][present] if mask else None
         usual_mask = training[mask.name][known] if mask else None
         for tensor in spec.tensors:
-            got, usual = inputs[tensor.name][there], training[tensor.name][known]
+            got, usual = inputs[tensor.name][present], training[tensor.name][known]
             if tensor == mask:
                 checks += check_mask(tensor.name, got, usual)
             elif _is_picture(tensor):
@@ -82,39 +81,37 @@ def _is_picture(tensor: TensorSpec) -> bool:
 
 
 def coverage_warnings(calibration: Calibration, specs: Mapping[str, ModalitySpec]) -> list[str]:
-    """Return a warning for everything that the samples do not cover."""
+    """Return a warning for each kind of input that the samples do not cover."""
     count, inputs = len(calibration), calibration.inputs
     found = []
     if count < ENOUGH:
-        found.append(f"{count} samples are few to measure ranges on; {ENOUGH} or more say more.")
+        found.append(f"{count} samples are few to measure ranges on; use {ENOUGH} or more.")
     different = len({fingerprint_of({n: array[row] for n, array in inputs.items()}) for row in range(count)})
     if different < DISTINCT * count:
         found.append(f"Only {different} of the {count} samples differ from each other.")
     missing = [label for label, held in calibration.strata.get("class", {}).items() if not held]
     if missing:
-        named = ", ".join(missing[:NAMED_CLASSES]) + (
-            f" and {len(missing) - NAMED_CLASSES} more" if len(missing) > NAMED_CLASSES else ""
-        )
-        found.append(f"No sample has the class {named}.")
+        more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+        found.append(f"No sample has the class {', '.join(missing[:NAMED])}{more}.")
     for name, spec in specs.items():
-        there = inputs[spec.present.name] > 0
+        present = inputs[spec.present.name] > 0
         mask = mask_of(spec)
-        if not there.any():
-            found.append(f"No sample has {name}: the ranges of its branch are those of a missing one.")
-        elif mask and not inputs[mask.name][there].any():
-            found.append(f"No sample has anything in {name}: the ranges of its branch are those of an empty one.")
-        if len(specs) > 1 and np.all(there):
-            found.append(f"No sample lacks {name}, so the ranges without it are not known.")
+        if not present.any():
+            found.append(f"No sample has {name}: the ranges of its branch are those of a missing input.")
+        elif mask and not inputs[mask.name][present].any():
+            found.append(f"{name} is empty in every sample: the ranges of its branch are those of an empty input.")
+        if len(specs) > 1 and np.all(present):
+            found.append(f"Every sample has {name}: the ranges without it are not measured.")
     return found
 
 
 def audit(calibration: Calibration, source: Source, step: Callable[[str], None] = lambda line: None) -> Calibration:
     """Return the samples with their warnings, before any range is measured.
 
-    Samples that were chosen from the training split are not compared with it.
+    Only samples of a file are compared with the training split: chosen samples come from it.
 
     Raises:
-        ExportError: samples of a file do not look like the data that the model was trained on.
+        ExportError: the samples of a file do not look like the training data.
     """
     if calibration.source != SPLIT:
         failed = [check for check in inspect_looks(calibration, source, step) if not check.passed]
@@ -124,8 +121,8 @@ def audit(calibration: Calibration, source: Source, step: Callable[[str], None] 
                 f"{calibration.source}: these samples do not look like the data that the model was trained on, and "
                 "ranges measured on them would be wrong:\n"
                 + "\n".join(f"  {check}" for check in failed[:NAMED])
-                + f"{more}\nGive real samples as the modalities' own preprocessing makes them, or none, to have them "
-                "chosen from the training split."
+                + f"{more}\nGive real samples as the modalities' own preprocessing makes them, or leave the file out: "
+                "samples are then chosen from the training split."
             )
     warnings = coverage_warnings(calibration, source.specs)
     warnings += overlap_warnings(calibration, split_samples(source, TEST), source.specs, step)
@@ -135,8 +132,8 @@ def audit(calibration: Calibration, source: Source, step: Callable[[str], None] 
 def inspect_looks(
     calibration: Calibration, source: Source, step: Callable[[str], None] = lambda line: None
 ) -> list[Check]:
-    """Measure samples against training samples spread over the split; where there are none, against test samples."""
-    step("calibration: compared with training samples")
+    """Compare samples with training samples spread over the split; without training samples, with test samples."""
+    step("calibration: comparing with training samples")
     total = source.index.samples(SPLIT) if source.index is not None else len(source.training)
     known = split_samples(source, SPLIT) if total else source.samples
     spread = itertools.islice(known, 0, None, max(1, (total or len(source.samples)) // COMPARED))
@@ -145,7 +142,7 @@ def inspect_looks(
 
 
 def split_samples(source: Source, split: str) -> Iterable[RawSample]:
-    """Return the samples of a split, one at a time where they are converted; those in memory otherwise."""
+    """Return the samples of a split: read one at a time from converted data, or those in memory."""
     if source.index is None:
         return {SPLIT: source.training, TEST: source.samples}.get(split, ())
     if not source.index.samples(split):
@@ -161,14 +158,14 @@ def overlap_warnings(
     specs: Mapping[str, ModalitySpec],
     step: Callable[[str], None] = lambda line: None,
 ) -> list[str]:
-    """Return a line if samples are in the test split too, by the hash of their tensors; an empty list otherwise."""
+    """Return a warning if the tensors of some samples equal those of test samples; an empty list otherwise."""
     shared = shared_samples(calibration, test, specs, step)
     if not shared:
         return []
     key, other = next(iter(shared.items()))
     return [
         f"{len(shared)} of the {len(calibration)} samples are in the test split too, such as {key} (there {other}): "
-        "the scores measured on that split flatter the file."
+        "the file's scores on that split are too high."
     ]
 
 
@@ -178,17 +175,17 @@ def shared_samples(
     specs: Mapping[str, ModalitySpec],
     step: Callable[[str], None] = lambda line: None,
 ) -> dict[str, str]:
-    """Return the test sample's key by the calibration sample's key, for those whose tensors are all equal.
+    """Return the test sample's key by the calibration sample's key, for pairs whose tensors are all equal.
 
     ``step`` is called with a line on every thousandth test sample.
     """
-    # Small modalities first: where one differs from all samples, the large ones need not be prepared.
+    # Small modalities first: where one differs from all samples, the large ones are not preprocessed.
     ordered = sorted(specs.values(), key=lambda spec: sum(int(np.prod(t.shape)) for t in spec.tensors))
     prepared = [(spec.name, _Digests(spec), _rows_by_digest(calibration, spec)) for spec in ordered]
     shared: dict[str, str] = {}
     for position, sample in enumerate(test):
         if position % 1000 == 0:
-            step(f"calibration: compared with {position} test samples")
+            step(f"calibration: comparing with test samples, {position} done")
         rows = set(range(len(calibration)))
         for name, digests, known in prepared:
             rows &= known.get(digests.of(sample.values.get(name)), set())
@@ -199,15 +196,14 @@ def shared_samples(
 
 
 class _Digests:
-    """Digests of a modality's tensors by their raw value."""
+    """Digests of a modality's tensors, cached by raw value."""
 
     def __init__(self, spec: ModalitySpec) -> None:
         self._spec = spec
-        self._names = _names(spec)
         self._seen: dict[bytes, str] = {}
 
     def of(self, value: Any) -> str:
-        """Return the digest of the tensors that a raw value becomes."""
+        """Return the digest of a raw value's tensors."""
         if not isinstance(value, str | bytes):
             return self._digest(value)
         raw = hashlib.sha256(value.encode() if isinstance(value, str) else value).digest()
@@ -219,7 +215,7 @@ class _Digests:
 
     def _digest(self, value: Any) -> str:
         tensors = self._spec.inputs(value)
-        return fingerprint_of({name: tensors[name] for name in self._names})
+        return fingerprint_of({name: tensors[name] for name in _names(self._spec)})
 
 
 def _rows_by_digest(calibration: Calibration, spec: ModalitySpec) -> dict[str, set[int]]:

@@ -1,11 +1,13 @@
-"""A calibration set: the inputs on which ranges are measured, with their keys and strata; reads and writes its file."""
+"""A calibration set: the inputs on which ranges are measured, with their keys and strata, and its file."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,9 +35,9 @@ class Calibration:
     inputs: dict[str, np.ndarray]
     """Tensors and presence inputs (N, ...) by name, as the model takes them."""
     keys: tuple[str, ...]
-    """Key of each sample (N,) in its dataset; a sample that was changed carries its scenario in brackets."""
+    """Key of each sample in its dataset, followed by its scenario in brackets where that is not ``all``."""
     source: str
-    """Where the samples are from: ``train`` for that split of the converted data, or the path of a file."""
+    """Origin of the samples: ``train`` for that split of the converted data, or the path of a file."""
     strata: Strata = field(default_factory=dict)
     """Samples by class, scenario, modalities present and length."""
     warnings: tuple[str, ...] = ()
@@ -54,11 +56,6 @@ class Calibration:
         """Yield each sample as a batch of one, arrays (1, ...) by input name."""
         for row in range(len(self)):
             yield {name: array[row : row + 1] for name, array in self.inputs.items()}
-
-    def take(self, rows: Iterable[int] | np.ndarray) -> dict[str, np.ndarray]:
-        """Return the inputs (n, ...) of some samples."""
-        picked = np.asarray(rows, np.int64)
-        return {name: array[picked] for name, array in self.inputs.items()}
 
     def with_warnings(self, warnings: Iterable[str]) -> Calibration:
         """Return the same samples with further warnings, each once."""
@@ -90,16 +87,16 @@ def load_calibration(path: Path, specs: Mapping[str, ModalitySpec], *, part: boo
     """Read a calibration set that a user made, or that `save_calibration` wrote.
 
     It is an ``.npz`` file with one array (N, ...) for every input of the model, presence inputs too, and no other
-    array. Another dtype is taken where every value stays the same.
+    array. Another dtype is accepted where the conversion changes no value.
 
     Args:
         path: the file.
         specs: modality specs by name.
-        part: the model is a part of one that the file was made for: arrays of other inputs are left out.
+        part: the model is a submodel of the one that the file was made for; arrays of other inputs are ignored.
 
     Raises:
-        DataError: no such file, damaged, pickled objects, names or shapes other than the model's, no samples, numbers
-            that are not finite, presence or mask other than 0 and 1.
+        DataError: the file is missing, damaged or holds pickled objects or no samples; names or shapes are not the
+            model's; values are not finite; presence or mask values are not 0 or 1.
     """
     path = Path(path)
     arrays = _read(path)
@@ -109,7 +106,8 @@ def load_calibration(path: Path, specs: Mapping[str, ModalitySpec], *, part: boo
     if missing:
         raise DataError(
             f"{path}: the inputs {missing} are missing; it has {sorted(arrays)}. Expected one array (N, ...) for every "
-            f"input: {_wanted(tensors)}. <name>_present is 1.0 where the modality is there and 0.0 where it is not."
+            f"input: {', '.join(f'{t.name} {t.dtype} {_shape(t)}' for t in tensors.values())}. <name>_present is 1.0 "
+            "where the modality is present and 0.0 where it is missing."
         )
     if extra and not part:
         raise DataError(f"{path}: {extra[0]!r} is no input of the model; {nearest(extra[0], tensors)}")
@@ -118,7 +116,7 @@ def load_calibration(path: Path, specs: Mapping[str, ModalitySpec], *, part: boo
     if len(set(sizes.values())) > 1:
         raise DataError(f"{path}: expected the same number of samples in every array, got {sizes}.")
     if not min(sizes.values()):
-        raise DataError(f"{path}: holds no samples. 100 to 500 that stand for what the device will see are usual.")
+        raise DataError(f"{path}: holds no samples. 100 to 500 samples like those on the device are usual.")
     for spec in specs.values():
         for name in (spec.present.name, *([mask.name] if (mask := mask_of(spec)) else [])):
             if not np.isin(inputs[name], (0, 1)).all():
@@ -131,7 +129,7 @@ def load_calibration(path: Path, specs: Mapping[str, ModalitySpec], *, part: boo
             if tokens and tensor != mask_of(spec) and (ids.min() < 0 or ids.max() >= tokens):
                 raise DataError(
                     f"{path}: {tensor.name}: expected ids from 0 to {tokens - 1}, got {ids.min()}..{ids.max()}. "
-                    "Take the model's own vocabulary."
+                    "Use the model's own vocabulary."
                 )
     keys = tuple(f"{path.name}/{row}" for row in range(len(inputs[next(iter(inputs))])))
     return Calibration(inputs, keys, os.fspath(path), _strata(inputs, specs))
@@ -146,7 +144,7 @@ def save_calibration(calibration: Calibration, path: Path) -> Path:
         aside.replace(path)
     except OSError as error:
         raise DataError(
-            f"{path}: cannot be written ({error.strerror or error}). Name a file in a folder that exists."
+            f"{path}: cannot be written ({error.strerror or error}). Give a file in a folder that exists."
         ) from error
     finally:
         aside.unlink(missing_ok=True)
@@ -162,14 +160,14 @@ def _read(path: Path) -> dict[str, np.ndarray]:
                 f"{path}: a single array; expected a .npz of arrays by input name: np.savez(path, image=...)."
             )
         if not magic.startswith(b"PK"):
-            raise DataError(f"{path}: not a .npz file. Write one with np.savez, an array (N, ...) by input name.")
+            raise DataError(f"{path}: not a .npz file. Write one with np.savez: one array (N, ...) per input name.")
         return read_npz(path)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file. Expected a .npz of calibration samples.") from None
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path}: not a whole .npz file, or one of another kind: {error}. Write plain arrays of numbers by "
-            "input name: np.savez(path, image=...)."
+            f"{path}: not a whole .npz file of numbers: {error}. Write plain arrays of numbers by input name: "
+            "np.savez(path, image=...)."
         ) from error
 
 
@@ -189,29 +187,22 @@ def _checked(path: Path, tensor: TensorSpec, array: np.ndarray) -> np.ndarray:
     if not close.all():
         raise DataError(
             f"{where}: expected {tensor.dtype}, got {array.dtype} with values such as {array[~close].flat[0]} that it "
-            "cannot hold. Give what the model takes, as the modality's preprocessing makes it."
+            "cannot hold. Give the model's inputs as the modality's preprocessing makes them."
         )
     return cast
 
 
 def _strata(inputs: Mapping[str, np.ndarray], specs: Mapping[str, ModalitySpec]) -> Strata:
     """Return the strata of samples without targets."""
-    there = {name: inputs[spec.present.name] > 0 for name, spec in specs.items()}
-    patterns: dict[str, int] = {}
-    for row in range(len(next(iter(inputs.values())))):
-        pattern = "+".join(name for name, present in there.items() if present[row]) or "nothing"
-        patterns[pattern] = patterns.get(pattern, 0) + 1
+    present = np.stack([inputs[spec.present.name] > 0 for spec in specs.values()], axis=1)
+    patterns = Counter("+".join(itertools.compress(specs, row)) or "nothing" for row in present)
     result: Strata = {"present": dict(sorted(patterns.items()))}
     for name, spec in specs.items():
         if mask := mask_of(spec):
             bins, labels = length_bins(inputs[mask.name].sum(axis=1))
             counts = np.bincount(bins, minlength=len(labels))
-            result[f"{name}_length"] = {label: int(n) for label, n in zip(labels, counts, strict=True)}
+            result[f"{name}_length"] = dict(zip(labels, counts.tolist(), strict=True))
     return result
-
-
-def _wanted(tensors: Mapping[str, TensorSpec]) -> str:
-    return ", ".join(f"{tensor.name} {tensor.dtype} {_shape(tensor)}" for tensor in tensors.values())
 
 
 def _shape(tensor: TensorSpec) -> str:

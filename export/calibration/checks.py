@@ -8,20 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = [
-    "Check",
-    "check_mask",
-    "check_measurements",
-    "check_pictures",
-    "check_tokens",
-    "colour_axis",
-    "contrast",
-    "known_pairs",
-    "neighbour_correlation",
-]
+__all__ = ["Check", "check_mask", "check_measurements", "check_pictures", "check_tokens"]
 
 MARGIN = 1.0
-"""How far beyond the training samples' range values may lie, on either side, as a multiple of its width."""
+"""Allowed distance beyond the training samples' range, on either side, as a multiple of its width."""
 OUTSIDE = 0.1
 """Share of the values that may lie further outside."""
 SPREAD = 5.0
@@ -29,28 +19,28 @@ SPREAD = 5.0
 BOUND = 0.8
 """Correlation from which two columns are considered dependent."""
 KEPT_CORRELATION = 0.5
-"""Share of that correlation that the samples must have."""
+"""Share of that correlation that the samples must reach."""
 ENOUGH_ROWS = 30
-"""Rows from which a spread and a correlation can be estimated."""
+"""Rows needed to estimate a spread and a correlation."""
 FLAT = 1.0
 """Standard deviation, in levels of 255, below which a picture is blank."""
 KEPT = (0.3, 0.1)
-"""Share of the way from noise to the training pictures' median that a picture's likeness and axis have to reach."""
+"""Least likeness and axis of a picture, as shares of the way from noise to the training pictures' median."""
 KEPT_MIDDLE = 0.3
 """The same for the median of all pictures: single pictures of blurred noise come near it."""
 ODD_SHARE = 0.1
 """Share of the pictures that may be odd: a covered lens, a scanned empty page."""
 FRAME = 0.99
-"""Share of the training samples from which a rule of the frame counts as one."""
+"""Share of the training samples that must have a property, such as the first token id, for it to count as a rule."""
 KEPT_FRAME = 0.9
-"""Share of the samples that must follow it."""
+"""Share of the samples that must follow such a rule."""
 KEPT_PAIRS = 1 / 3
-"""Share of unseen training texts' known pairs that must be reached: other subjects have other pairs."""
+"""Least share of known pairs, relative to unseen training texts: texts about other subjects have other pairs."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A number and the limits that real data keeps."""
+    """A measured property and its limits for real data."""
 
     tensor: str
     what: str
@@ -85,7 +75,7 @@ def check_measurements(
 ) -> list[Check]:
     """Compare measurements (N, ..., columns) with those of the training split.
 
-    A mask (N, rows) is 1 where a row is real; without one all are.
+    A mask (N, rows) is 1 where a row is real; without a mask every row is.
     """
     rows, known = _rows(values, mask), _rows(training, training_mask)
     checks = _padding(name, values, mask, training, training_mask)
@@ -101,12 +91,8 @@ def check_measurements(
     spread, usual = rows.std(axis=0), known.std(axis=0)
     varies = usual > 1e-6 * np.maximum(np.abs(known).max(axis=0), 1e-12)
     for column in np.flatnonzero(varies):
-        line = f"standard deviation of column {column}"
-        checks.append(
-            Check(
-                name, line, float(spread[column]), float(usual[column]), usual[column] / SPREAD, usual[column] * SPREAD
-            )
-        )
+        line, expected = f"standard deviation of column {column}", float(usual[column])
+        checks.append(Check(name, line, float(spread[column]), expected, expected / SPREAD, expected * SPREAD))
     return checks + _together(name, rows, known, np.flatnonzero(varies))
 
 
@@ -124,7 +110,7 @@ def _padding(
 
 
 def _together(name: str, rows: np.ndarray, known: np.ndarray, columns: np.ndarray) -> list[Check]:
-    """Compare columns that depend on each other in every scene, such as a distance and its logarithm."""
+    """Compare columns that are correlated in every scene, such as a distance and its logarithm."""
     if len(columns) < 2:
         return []
     usual = np.corrcoef(known[:, columns], rowvar=False)
@@ -156,27 +142,36 @@ def check_pictures(name: str, pictures: np.ndarray, training: np.ndarray) -> lis
     if not len(shown) or not len(known):
         return checks
     channels = pictures.shape[-1]
-    for column, (what, noise) in enumerate(
-        (("likeness of neighbouring pixels", 0.0), ("share of the colours' variation on one axis", 1 / channels))
-    ):
+    # The value of each property for noise.
+    properties = {"likeness of neighbouring pixels": 0.0, "share of the colours' variation on one axis": 1 / channels}
+    for column, (what, noise) in enumerate(properties.items()):
         # A picture of one channel has one axis, and so has noise.
         if noise == 1:
             continue
         usual, got = float(np.median(known[:, column])), float(np.median(shown[:, column]))
         limit, least = (noise + share * (usual - noise) for share in (KEPT[column], KEPT_MIDDLE))
-        checks.append(Check(name, f"{what}, in the middle", got, usual, least=least))
+        checks.append(Check(name, f"median {what}", got, usual, least=least))
         odd, usual_odd = (float((each[:, column] < limit).mean()) for each in (shown, known))
         line = f"share of pictures whose {what} is below {limit:.2f}"
         checks.append(Check(name, line, odd, usual_odd, most=usual_odd + ODD_SHARE))
     return checks
 
 
-def contrast(picture: np.ndarray) -> float:
-    """Return the standard deviation of the channel (height, width, channels) that varies most."""
-    return float(picture.std(axis=(0, 1)).max())
+def _measure(pictures: np.ndarray, flat: float) -> tuple[np.ndarray, float]:
+    """Return likeness and axis (n, 2) of the pictures that are not blank, and the share of blank pictures.
+
+    A picture is blank where no channel's standard deviation reaches ``flat``. The frames of a clip are joined into one
+    picture. Pictures are measured one at a time: 400 large ones are 1 GB as floats.
+    """
+    found = []
+    for each in pictures:
+        picture = each.reshape(-1, *each.shape[-2:]).astype(np.float32)
+        if picture.std(axis=(0, 1)).max() >= flat:
+            found.append((_neighbour_correlation(picture), _colour_axis(picture)))
+    return np.asarray(found).reshape(-1, 2), 1 - len(found) / len(pictures)
 
 
-def neighbour_correlation(picture: np.ndarray) -> float:
+def _neighbour_correlation(picture: np.ndarray) -> float:
     """Return the correlation of a pixel with the next one to the right and below: near 1 if smooth, 0 for noise."""
     grey = picture.mean(axis=-1)
     grey = grey - grey.mean()
@@ -185,25 +180,12 @@ def neighbour_correlation(picture: np.ndarray) -> float:
     return float((right + below) / 2 / variance)
 
 
-def colour_axis(picture: np.ndarray) -> float:
+def _colour_axis(picture: np.ndarray) -> float:
     """Return the share of the channels' variance that lies along one direction: 1 / channels for noise."""
     flat = picture.reshape(-1, picture.shape[-1])
     flat = flat - flat.mean(axis=0)
     powers = np.linalg.eigvalsh(flat.T @ flat)
     return float(powers[-1] / max(float(powers.sum()), 1e-12))
-
-
-def _measure(pictures: np.ndarray, flat: float) -> tuple[np.ndarray, float]:
-    """Return likeness and axis (n, 2) of the pictures that show something, and the share of those that do not.
-
-    Frames of a clip stand below each other. One picture at a time: 400 large ones are 1 GB as numbers.
-    """
-    found = []
-    for each in pictures:
-        picture = each.reshape(-1, *each.shape[-2:]).astype(np.float32)
-        if contrast(picture) >= flat:
-            found.append((neighbour_correlation(picture), colour_axis(picture)))
-    return np.asarray(found).reshape(-1, 2), 1 - len(found) / len(pictures)
 
 
 def check_tokens(
@@ -221,10 +203,10 @@ def check_tokens(
             kept = float((got == token).mean())
             checks.append(Check(name, f"share of samples that {what} with id {token}", kept, share, least=KEPT_FRAME))
     half = len(training) // 2
-    unseen = known_pairs(training[half:], training_mask[half:], training[:half], training_mask[:half])
-    known = known_pairs(ids, mask, training, training_mask)
+    unseen = _known_pairs(training[half:], training_mask[half:], training[:half], training_mask[:half])
+    known = _known_pairs(ids, mask, training, training_mask)
     if np.isfinite(unseen) and np.isfinite(known):
-        line = "share of tokens that training texts have one after the other"
+        line = "share of neighbouring tokens that are one after the other in training texts too"
         checks.append(Check(name, line, known, unseen, least=KEPT_PAIRS * unseen))
     return checks
 
@@ -234,30 +216,29 @@ def check_mask(name: str, mask: np.ndarray, training: np.ndarray) -> list[Check]
     usual = float(_first(training).mean())
     if usual < FRAME:
         return []
-    line = "share of masks in which what is real comes first"
+    line = "share of masks in which real tokens or points come first"
     return [Check(name, line, float(_first(mask).mean()), usual, least=KEPT_FRAME)]
 
 
-def known_pairs(ids: np.ndarray, mask: np.ndarray, training: np.ndarray, training_mask: np.ndarray) -> float:
-    """Return the share of neighbouring tokens that stand one after the other in the training texts; NaN without any."""
+def _known_pairs(ids: np.ndarray, mask: np.ndarray, training: np.ndarray, training_mask: np.ndarray) -> float:
+    """Return the share of neighbouring tokens that are neighbours in the training texts too; NaN without any."""
     known = set(_pairs(training, training_mask))
     found = list(_pairs(ids, mask))
     return sum(pair in known for pair in found) / len(found) if found else float("nan")
 
 
 def _pairs(ids: np.ndarray, mask: np.ndarray) -> Iterator[tuple[int, int]]:
-    # A text of two tokens is empty: only its frame.
+    # A text of two tokens is empty: it has only its first and last token.
     both = (mask[:, 1:] > 0) & (mask[:, :-1] > 0) & (mask.sum(axis=1, keepdims=True) > 2)
     yield from zip(ids[:, :-1][both].tolist(), ids[:, 1:][both].tolist(), strict=True)
 
 
 def _ends(ids: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the first token and the last real one of each sample that has any, and its padding."""
+    """Return the first token and the last real token of each sample with real tokens, and all padding tokens."""
     real = mask > 0
     some = real.any(axis=1)
     last = real.shape[1] - 1 - real[:, ::-1].argmax(axis=1)
-    padded = ids[~real]
-    return ids[some, 0], ids[some, last[some]], padded
+    return ids[some, 0], ids[some, last[some]], ids[~real]
 
 
 def _first(mask: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Chooses a calibration set from the training split: read twice, never held in memory as a whole."""
+"""Chooses a calibration set from the training split, which is read twice and never held in memory as a whole."""
 
 from __future__ import annotations
 
@@ -21,15 +21,22 @@ if TYPE_CHECKING:
 
 __all__ = ["SPLIT", "assign_scenarios", "choose_calibration", "choose_positions", "choose_samples", "fill", "strata_of"]
 
+SPLIT = "train"
+"""Never the test split: a file that was calibrated on it would score too well there."""
+SCENARIO_SHARE = 0.05
+"""Share of the samples for each scenario other than ``all``, so that the ranges without a modality are measured."""
+CHANGED_SHARE = 0.4
+"""Largest share for all these scenarios together: most samples stay unchanged."""
 LEAST_SHARE = 0.05
-"""Share of the chosen samples that a rare combination of present modalities gets, where there are so many."""
+"""Least share of the chosen samples for a rare combination of present modalities, as far as it has samples."""
 
 
 def choose_positions(traits: Traits, count: int, seed: int) -> np.ndarray:
-    """Return the positions (n,) of the samples to take, ascending; all of them where there are not ``count``.
+    """Return the positions (n,) of the samples to take, ascending; all of them where there are fewer than ``count``.
 
-    Every combination of present modalities gets its share of the split, but at least `LEAST_SHARE`. Within one, the
-    kinds get equal numbers as far as they go. Within a kind, samples are taken at equal steps in the order of length.
+    Every combination of present modalities gets its share of the split, but at least `LEAST_SHARE`. Within a
+    combination, kinds get equal numbers as far as they have samples. Within a kind, samples are taken at equal steps in
+    the order of length.
     """
     rng = np.random.default_rng(seed)
     total = len(traits.kinds)
@@ -48,7 +55,7 @@ def choose_positions(traits: Traits, count: int, seed: int) -> np.ndarray:
 
 
 def fill(sizes: Sequence[int], count: int, rng: np.random.Generator) -> list[int]:
-    """Share ``count`` among groups as evenly as their sizes allow; what cannot be divided is drawn."""
+    """Share ``count`` among groups as evenly as their sizes allow; groups for the remainder are drawn."""
     taken = [0] * len(sizes)
     left = min(count, sum(sizes))
     while left:
@@ -66,14 +73,14 @@ def fill(sizes: Sequence[int], count: int, rng: np.random.Generator) -> list[int
 
 
 def _by_length(traits: Traits, rng: np.random.Generator) -> np.ndarray:
-    """Return all positions (N,) in the order of their lengths' quarters, drawn within the same quarters."""
+    """Return all positions (N,) ordered by the quarters of their lengths, in random order within equal quarters."""
     columns = [rng.random(len(traits.kinds))]
     columns += [length_bins(lengths)[0] for lengths in reversed(traits.lengths.values())]
     return np.lexsort(columns)
 
 
 def _quotas(sizes: np.ndarray, count: int) -> list[int]:
-    """Return how many samples each combination gets: in proportion, rare ones at least their minimum."""
+    """Return the samples of each combination: in proportion to its size, but at least `LEAST_SHARE`."""
     least = int(np.ceil(LEAST_SHARE * count))
     quotas = [int(min(size, max(round(count * size / sizes.sum()), least))) for size in sizes]
     common = int(np.argmax(sizes))
@@ -86,32 +93,24 @@ def _quotas(sizes: np.ndarray, count: int) -> list[int]:
 
 
 def _steps(size: int, wanted: int, rng: np.random.Generator) -> np.ndarray:
-    """Return ``wanted`` places in 0..size-1 at equal steps from a drawn start."""
+    """Return ``wanted`` places in 0..size-1 at equal steps from a random start."""
     if not wanted:
         return np.array([], np.int64)
     return np.floor((np.arange(wanted) + rng.random()) * size / wanted).astype(np.int64)
-
-
-SPLIT = "train"
-"""Never the test split: a file that was calibrated on it would score too well there."""
-SCENARIO_SHARE = 0.05
-"""Share of the samples that each scenario other than ``all`` gets, so that the ranges without a sensor are measured."""
-CHANGED_SHARE = 0.4
-"""Most of the samples are as they were, however many scenarios there are."""
 
 
 def choose_calibration(
     index: Index,
     specs: Mapping[str, ModalitySpec],
     task: TaskSpec,
-    count: int = 200,
+    count: int,
     seed: int = 0,
     step: Callable[[str], None] = lambda line: None,
 ) -> Calibration:
-    """Choose samples of the training split by class, modalities present and length; the same for the same seed.
+    """Choose samples of the training split by class, present modalities and length; the same for the same seed.
 
-    A share of them is taken in the export's other scenarios: each modality missing, and each one's difficult inputs.
-    A split with fewer than ``count`` samples is taken whole. ``step`` is called with a line of progress now and then.
+    `SCENARIO_SHARE` of them is changed as in each of the export's other scenarios: modalities missing, and difficult
+    inputs. A split with fewer than ``count`` samples is taken whole. ``step`` is called with lines of progress.
 
     Raises:
         ConfigError: ``count`` is below 1.
@@ -132,21 +131,18 @@ def choose_samples(
     read: Callable[[], Iterable[RawSample]],
     specs: Mapping[str, ModalitySpec],
     task: TaskSpec,
-    count: int = 200,
+    count: int,
     seed: int = 0,
     step: Callable[[str], None] = lambda line: None,
 ) -> Calibration:
-    """Choose from any training samples as `choose_calibration` does.
-
-    ``read`` returns the samples from the beginning, always in the same order; it is called twice.
-    """
+    """Choose as `choose_calibration` does. ``read`` is called twice and returns the samples in the same order."""
     if count < 1:
         raise ConfigError(f"calibration_samples: expected at least 1 to measure ranges on, got {count}")
     traits = read_traits(read(), specs, task, step)
     if not traits.kinds:
         raise ExportError("There are no samples to choose from. Give the data a training split.")
     positions = choose_positions(traits, count, seed)
-    # Shuffled, since the split may be sorted: a quantiser with a moving average forgets the first samples.
+    # Shuffled, since the split may be sorted: in a moving average of ranges, the first samples would not count.
     positions = np.random.default_rng(seed).permutation(positions)
     names = list(specs)
     changes = assign_scenarios(
@@ -158,7 +154,7 @@ def choose_samples(
 
 
 def assign_scenarios(every: tuple[Scenario, ...], present: list[set[str]]) -> list[Scenario]:
-    """Return the scenario that each sample is taken in, spread evenly over the samples."""
+    """Return the scenario of each sample; each scenario is spread evenly over the samples."""
     whole = next(scenario for scenario in every if scenario.name == ALL)
     others = [scenario for scenario in every if scenario is not whole]
     result = [whole] * len(present)
@@ -166,7 +162,7 @@ def assign_scenarios(every: tuple[Scenario, ...], present: list[set[str]]) -> li
         return result
     each = int(len(present) * min(SCENARIO_SHARE, CHANGED_SHARE / len(others)))
     each = each or int(len(present) >= 2 * len(others))
-    # Scenarios alternate by position, so that none gets only the samples of one end of the split.
+    # Scenarios alternate by position, so that each has samples of the whole split.
     places = np.linspace(0, len(present) - 1, each * len(others)).round().astype(int).tolist()
     free = dict.fromkeys(range(len(present)))
     for number, place in enumerate(places):
@@ -180,7 +176,7 @@ def assign_scenarios(every: tuple[Scenario, ...], present: list[set[str]]) -> li
 
 
 def strata_of(traits: Traits, positions: np.ndarray, changes: list[Scenario], names: list[str]) -> Strata:
-    """Return how many of the chosen samples belong to each stratum, 0 included."""
+    """Return the number of chosen samples in each stratum, empty strata included."""
     result: Strata = {}
     every = sorted({label for labels in traits.labels for label in labels})
     if every:
@@ -189,21 +185,21 @@ def strata_of(traits: Traits, positions: np.ndarray, changes: list[Scenario], na
     else:
         result["part"] = dict(sorted(Counter(traits.kinds[p] for p in positions).items()))
     result["scenario"] = dict(Counter(change.name for change in changes))
-    there = Counter[str]()
+    patterns = Counter[str]()
     for position, change in zip(positions, changes, strict=True):
-        kept = [n for n, is_there in zip(names, traits.present[position], strict=True) if is_there]
-        gone = change.modality if change.name == f"without_{change.modality}" else None
-        there["+".join(name for name in kept if name != gone) or "nothing"] += 1
-    result["present"] = dict(sorted(there.items()))
+        removed = change.modality if change.name == f"without_{change.modality}" else None
+        kept = [n for n, present in zip(names, traits.present[position], strict=True) if present and n != removed]
+        patterns["+".join(kept) or "nothing"] += 1
+    result["present"] = dict(sorted(patterns.items()))
     for name, lengths in traits.lengths.items():
         bins, labels = length_bins(lengths)
-        held_bins = np.bincount(bins[positions], minlength=len(labels))
-        result[name] = {label: int(number) for label, number in zip(labels, held_bins, strict=True)}
+        counts = np.bincount(bins[positions], minlength=len(labels))
+        result[name] = dict(zip(labels, counts.tolist(), strict=True))
     return result
 
 
 def _can_change(scenario: Scenario, present: set[str]) -> bool:
-    """Return whether a sample has the modality that the scenario changes and, where it removes that one, another."""
+    """Return whether a sample has the modality that the scenario changes, and another one where it is removed."""
     if scenario.modality not in present:
         return False
     return scenario.name != f"without_{scenario.modality}" or len(present) > 1
@@ -212,7 +208,7 @@ def _can_change(scenario: Scenario, present: set[str]) -> bool:
 def _prepare(
     samples: Iterable[RawSample], specs: Mapping[str, ModalitySpec], wanted: Mapping[int, Scenario]
 ) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """Return keys and inputs of the samples at some positions, each in its scenario, in the order of ``wanted``."""
+    """Return keys and inputs (n, ...) of the wanted samples by position, each in its scenario."""
     keys: dict[int, str] = {}
     rows: dict[int, dict[str, np.ndarray]] = {}
     for position, sample in enumerate(itertools.islice(samples, max(wanted) + 1)):

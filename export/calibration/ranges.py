@@ -1,29 +1,24 @@
 """The ranges of a float32 LiteRT file's activations, sample by sample, for static int8.
 
-Smallest and largest value are taken over all samples. ai-edge-quantizer's own default is a moving average over the last
-few dozens of samples that cuts what is beyond the average sample: on camera and radar that cost 2.7 points of mAP where
-these ranges cost 0.06.
+A range is the smallest and the largest value over all samples. ai-edge-quantizer's own default is a moving average over
+the last few dozen samples, which cuts values beyond the average sample: on camera and radar that cost 2.7 points of mAP
+where these ranges cost 0.06.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from export.calibration.audit import split_samples
 from export.calibration.calibration import Calibration
-from export.calibration.choose import SPLIT, choose_samples
 from export.quantization.layers import QuantizedLayer
 from export.to_litert.flatbuffer import OPERATIONS, SIGNATURE, read_model, schema, weighted_layers
 from mmkeras.core.errors import ExportError, require
-
-if TYPE_CHECKING:
-    from export.source import Source
 
 __all__ = [
     "Activation",
@@ -32,22 +27,14 @@ __all__ = [
     "agreement",
     "audit_ranges",
     "extremes",
-    "fresh_inputs",
     "measure_ranges",
     "saturation",
 ]
 
-Ranges = Mapping[str, tuple[float, float]]
-"""Smallest and largest value by tensor name."""
-VALIDATION = "validation"
-"""Neither trained on nor verified on."""
-FRESH = 100
-"""Samples on which saturation is measured."""
 SATURATED = 0.002
-"""Share of a layer's values beyond its range that is warned of; 200 good samples leave less than 0.001."""
+"""Share of a layer's values beyond its range that causes a warning; 200 good samples leave less than 0.001."""
 AGREE = 0.6
-"""Share of both halves' ranges that they have in common, below which is warned; 0.76 and more are usual for 200
-samples, 0.5 for 10."""
+"""A smaller overlap of two halves' ranges causes a warning; 0.76 and more are usual for 200 samples, 0.5 for 10."""
 NAMED = 3
 """Layers that a warning names."""
 STEPS = 255
@@ -62,7 +49,7 @@ class Activation:
     index: int
     """Its index in the interpreter."""
     layer: QuantizedLayer
-    """The layer that writes it or, for what no such layer writes, the first that reads it."""
+    """The layer that writes it, or the first layer that reads it where no layer with weights writes it."""
     written: bool
 
 
@@ -70,7 +57,7 @@ def activations(path: Path) -> tuple[Activation, ...]:
     """Return inputs and outputs of convolutions and dense layers with constant weights, in the order of the graph.
 
     Raises:
-        ExportError: the file has none.
+        ExportError: the file has no such layer.
     """
     model = read_model(path.read_bytes())
     graph = model.subgraphs[0]
@@ -102,14 +89,14 @@ def extremes(path: Path, inputs: Mapping[str, np.ndarray], wanted: tuple[Activat
     """Return smallest and largest value, float32 (N, activations, 2) of every sample."""
     rows = [[(value.min(), value.max()) for value in values] for values in activation_values(path, inputs, wanted)]
     if not rows:
-        raise ExportError("Ranges need samples to be measured on, got none. Give the data a training split.")
+        raise ExportError("Static int8 needs calibration samples, got none. Give the data a training split.")
     return np.asarray(rows, np.float32)
 
 
 def activation_values(
     path: Path, inputs: Mapping[str, np.ndarray], wanted: tuple[Activation, ...]
 ) -> Iterator[list[np.ndarray]]:
-    """Run samples one by one and yield the values of each one's activations, in their order."""
+    """Run samples one by one and yield the values of the wanted activations, in their order."""
     litert = require("ai_edge_litert.interpreter", "export")
     with warnings.catch_warnings():
         # The interpreter warns that this is for debugging and takes memory; inner tensors are needed here.
@@ -129,38 +116,30 @@ def activation_values(
 
 
 def audit_ranges(
-    path: Path,
-    calibration: Calibration,
-    fresh: Mapping[str, np.ndarray],
-    ranges: Ranges | None = None,
+    path: Path, calibration: Calibration, fresh: Mapping[str, np.ndarray], ranges: Mapping[str, tuple[float, float]]
 ) -> list[str]:
-    """Return what there is to warn of in the ranges of a static int8 file, naming the worst Keras layers.
+    """Return warnings about the ranges of a static int8 file, which name the worst Keras layers.
 
-    ``path`` is the float32 LiteRT file with static batch 1, ``fresh`` other samples by input name, see `fresh_inputs`.
-    ``ranges`` by tensor name are those of the calibration samples where not given.
+    Args:
+        path: the float32 LiteRT file with static batch 1.
+        calibration: the samples on which the ranges were measured.
+        fresh: other samples (N, ...) by input name.
+        ranges: smallest and largest value by tensor name; activations without a range are left out.
     """
-    found = activations(path)
-    seen = extremes(path, calibration.inputs, found)
-    if ranges is not None:
-        known = [number for number, each in enumerate(found) if each.name in ranges]
-        found, seen = tuple(found[number] for number in known), seen[:, known]
-        given = np.asarray([ranges[each.name] for each in found], np.float64)
-    else:
-        given = np.stack([seen[..., 0].min(axis=0), seen[..., 1].max(axis=0)], axis=1)
+    found = tuple(each for each in activations(path) if each.name in ranges)
     count = len(next(iter(fresh.values()))) if fresh else 0
     warnings = []
     if count:
+        given = np.asarray([ranges[each.name] for each in found], np.float64)
         beyond = saturation(path, fresh, found, given)
-        lines = _worst(found, beyond, beyond > SATURATED, "{:.2%}")
-        if lines:
+        if lines := _worst(found, beyond, beyond > SATURATED, "{:.2%}"):
             warnings.append(
                 f"Saturation: on {count} fresh samples, values lie beyond the range of {lines}. They are cut to "
                 "it; more or other calibration samples widen it."
             )
     if len(calibration) > 1:
-        common = agreement(seen)
-        lines = _worst(found, -common, common < AGREE, "{:.0%} in common", -1)
-        if lines:
+        common = agreement(extremes(path, calibration.inputs, found))
+        if lines := _worst(found, -common, common < AGREE, "{:.0%} in common", -1):
             warnings.append(
                 f"Two halves of the {len(calibration)} calibration samples disagree on the range of {lines}: take more."
             )
@@ -185,7 +164,7 @@ def saturation(
 
 
 def agreement(seen: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Return the share (activations,) of both halves' ranges that two random halves of the samples have in common."""
+    """Return the overlap (activations,) of the ranges of two random halves of the samples: intersection over union."""
     order = np.random.default_rng(seed).permutation(len(seen))
     middle = (len(seen) + 1) // 2
     halves = [seen[order[:middle]], seen[order[middle:]]]
@@ -193,24 +172,6 @@ def agreement(seen: np.ndarray, seed: int = 0) -> np.ndarray:
     highs = np.stack([np.maximum(half[..., 1].max(axis=0), 0) for half in halves])
     both, either = highs.min(axis=0) - lows.max(axis=0), highs.max(axis=0) - lows.min(axis=0)
     return np.asarray(np.where(either > 0, both / np.where(either > 0, either, 1), 1.0))
-
-
-def fresh_inputs(
-    source: Source, count: int = FRESH, step: Callable[[str], None] = lambda line: None
-) -> dict[str, np.ndarray]:
-    """Return samples (N, ...) by input name that were not calibrated on; empty without data.
-
-    They come from the validation split, spread as calibration samples are. Without a validation split they are other
-    training samples, drawn anew; a few of them may be calibration samples.
-    """
-    has_validation = source.index is not None and source.index.samples(VALIDATION) > 0
-    split = VALIDATION if has_validation else SPLIT
-    try:
-        return choose_samples(
-            lambda: split_samples(source, split), source.specs, source.task, count, seed=1, step=step
-        ).inputs
-    except ExportError:
-        return {}
 
 
 def _worst(found: tuple[Activation, ...], badness: np.ndarray, bad: np.ndarray, form: str, sign: int = 1) -> str:

@@ -1,4 +1,4 @@
-"""Traits of every sample of a split, without its values: kind, modalities present, lengths."""
+"""Traits of every sample of a split, without its values: kind, present modalities, lengths."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["RawSample", "Traits", "length_bins", "mask_of", "read_traits"]
 NOTHING = "none"
 """Kind of a sample whose target holds no label."""
 PARTS = 5
-"""Equal parts that a number without labels (a regression's target) is divided into."""
+"""Number of quantile bins for a numeric target (regression)."""
 BINS = 4
-"""Equal parts that a length is divided into."""
+"""Number of quantile bins for a length."""
 
 
 class RawSample(Protocol):
-    """An unchanged sample: a record of converted data, or one in memory."""
+    """An unchanged sample: a record of converted data, or a sample in memory."""
 
     @property
     def key(self) -> str:
@@ -46,8 +46,8 @@ class Traits:
     labels: tuple[tuple[str, ...], ...]
     """Labels in each sample's target; empty for an empty scene and for a regression."""
     kinds: tuple[str, ...]
-    """What each sample is chosen as: the rarest label of its target, with the number of objects where there are
-    several; for a number the part of its range."""
+    """Group of each sample in the choice: the rarest label of its target, with the number of objects where samples
+    have several; for a numeric target its quantile."""
     present: np.ndarray
     """bool (N, modalities), in the order of the specs."""
     lengths: dict[str, np.ndarray]
@@ -60,10 +60,7 @@ def read_traits(
     task: TaskSpec,
     step: Callable[[str], None] = lambda line: None,
 ) -> Traits:
-    """Read samples one by one and keep the traits that they are chosen by.
-
-    ``step`` is called with a line on every thousandth sample.
-    """
+    """Read samples one by one and keep their traits; ``step`` is called with a line on every thousandth sample."""
     measures = {name: _length_of(spec, mask) for name, spec in specs.items() if (mask := mask_of(spec))}
     lengths: dict[str, list[int]] = {f"{name}_length": [] for name in measures}
     labels, present = [], []
@@ -83,7 +80,7 @@ def read_traits(
     if any(len(each) > 1 for each in labels):
         found["objects"] = np.asarray([len(each) for each in labels], np.int64)
         bins, names = length_bins(found["objects"])
-        # Otherwise empty and nearly empty scenes would be as many as all those with a rare object.
+        # Otherwise nearly empty scenes would be chosen as often as all scenes with a rare object.
         kinds = tuple(f"{kind}, {names[bin]} objects" for kind, bin in zip(kinds, bins, strict=True))
     return Traits(tuple(labels), kinds, np.asarray(present, bool), found)
 
@@ -94,16 +91,16 @@ def _numbers(target: np.ndarray) -> np.ndarray:
 
 
 def mask_of(spec: ModalitySpec) -> TensorSpec | None:
-    """Return the mask of which tokens or points of a modality are real, None where it has none."""
+    """Return the mask of the real tokens or points of a modality, None for a modality without one."""
     found = [t for t in spec.tensors if t.name.endswith("mask") and len(t.shape) == 1 and t.dtype == "int32"]
     return found[0] if found else None
 
 
 def length_bins(lengths: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Divide lengths (N,) into quarters; return the quarter of each, and a name such as ``5-8`` for every quarter."""
+    """Divide lengths (N,) into quarters; return the quarter of each length, and each quarter's name such as ``5-8``."""
     inner = np.quantile(lengths, np.arange(1, BINS) / BINS, method="inverted_cdf") if len(lengths) else np.array([])
     raw = np.searchsorted(np.unique(inner), lengths, side="left")
-    # Equal quantiles leave bins that nothing falls into.
+    # Equal quantiles leave empty bins.
     used, bins = np.unique(raw, return_inverse=True)
     names = []
     for bin in range(len(used)):
@@ -128,7 +125,7 @@ def _rarest(labels: list[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def _parts(numbers: np.ndarray) -> tuple[str, ...]:
-    """Return the part of each sample by its numbers (N, K), which count alike whatever their units."""
+    """Return the quantile bin of each sample by the mean of its K standardized numbers (N, K)."""
     spread = numbers.std(axis=0)
     along = ((numbers - numbers.mean(axis=0)) / np.where(spread > 0, spread, 1)).mean(axis=1)
     edges = np.quantile(along, np.arange(1, PARTS) / PARTS)

@@ -1,7 +1,6 @@
-"""``MODEL_CARD.md`` of a bundle, written from measurements: manifest.json, export.json, metrics.json.
+"""``MODEL_CARD.md`` of a bundle, generated from manifest.json, export.json, metrics.json and benchmark.json.
 
-Nothing in it is written by hand, and it names what was not measured. Every export writes one. For a bundle
-without one, or after `mmkeras benchmark --json` was kept as its benchmark.json:
+Every export writes one. To write it again, for example with the output of `mmkeras benchmark --json` as benchmark.json:
 
     python -m export.model_card saved_models/vqa/1 --metrics runs/vqa/latest/metrics.json
 
@@ -21,7 +20,7 @@ from export.card.text import mapping, plain
 from mmkeras.bundle.manifest import read_manifest
 from mmkeras.core.errors import DataError, MmkerasError
 from mmkeras.core.terminal import say, utf8_program
-from mmkeras.core.typed import parse_json
+from mmkeras.core.typed import read_json
 from mmkeras.storage.files import write_text
 
 __all__ = ["CARD_NAME", "METRICS_NAME", "main", "model_card", "write_card"]
@@ -32,11 +31,11 @@ METRICS_NAME = "metrics.json"
 
 
 def model_card(folder: Path, metrics: Path | None = None) -> str:
-    """Return the card of a bundle as Markdown; ``metrics`` is the metrics.json of its run, if not the bundle's own.
+    """Return the card of a bundle as Markdown, with the evaluation in ``metrics`` or in the bundle's metrics.json.
 
     Raises:
-        BundleError: no bundle there, or a damaged manifest.
-        DataError: a report cannot be read, or is not of this model.
+        BundleError: no bundle, or a damaged manifest.
+        DataError: a report cannot be read, or is of another model.
     """
     manifest = read_manifest(folder)
     benchmark = _read(folder / "benchmark.json").get("files")
@@ -55,7 +54,7 @@ def model_card(folder: Path, metrics: Path | None = None) -> str:
         parts += [f"## {heading}\n\n{write(measured)}" for heading, write in SECTIONS.items()]
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         raise DataError(
-            f"{folder}: its reports are not what an export and an evaluation write ({type(error).__name__}: "
+            f"{folder}: a report has not the form that an export or an evaluation writes ({type(error).__name__}: "
             f"{error!s:.200}). Evaluate or export again."
         ) from error
     return "\n".join(parts)
@@ -85,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check(measured: Measured, metrics: Path | None) -> None:
-    """Refuse the metrics of another model."""
+    """Check that the metrics are of this model."""
     provenance = mapping(measured.metrics, "provenance")
     for key in ("data_fingerprint", "created"):
         theirs, ours = provenance.get(key), measured.manifest.provenance.get(key)
@@ -98,16 +97,11 @@ def _check(measured: Measured, metrics: Path | None) -> None:
 
 def _read(path: Path, *, required: bool = False) -> dict[str, Any]:
     try:
-        value = parse_json(path.read_text(encoding="utf-8"))
+        return read_json(path, DataError, "Evaluate or export again.")
     except FileNotFoundError as error:
         if not required:
             return {}
         raise DataError(f"There is no file {path}. Name the metrics.json of the bundle's run.") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} cannot be read as JSON: {error}. Evaluate or export again.") from error
-    if not isinstance(value, dict):
-        raise DataError(f"{path}: expected an object, got {type(value).__name__}. Evaluate or export again.")
-    return value
 
 
 if __name__ == "__main__":

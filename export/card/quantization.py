@@ -1,4 +1,4 @@
-"""The section on static int8: what its ranges were measured on, and what stays in float."""
+"""The section on static int8: its calibration samples, and the layers that stay in float."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOWN = 8
 
 
 def quantization(export: Mapping[str, Any]) -> str:
-    """Return the section about ``export.json``; empty where no file is static int8."""
+    """Return the section from the content of ``export.json``."""
     calibration = mapping(export, "calibration")
     if not calibration:
         return "No file of this bundle is static int8.\n"
@@ -40,9 +40,7 @@ def _file(format: str, precision: str, costs: Mapping[str, Any]) -> str:
         f"{plain(format)} {small}: {plain(costs.get('quantized'))} of {plain(costs.get('total'))} layers in {small}. "
     )
     if not kept:
-        return text + "Nothing had to stay in float.\n"
+        return text + "No layer stays in float.\n"
     rows = [(plain(branch), signed(-drop / 100), "") for branch, drop in mapping(costs, "branches").items()]
     rows += [(plain(entry["layer"]), signed(-entry["drop"] / 100), "stays in float") for entry in kept[:SHOWN]]
-    return (
-        text + f"What each costs alone in {small}:\n\n" + table((f"in {small}", plain(costs.get("metric")), ""), rows)
-    )
+    return f"{text}Cost of each alone in {small}:\n\n" + table((f"in {small}", plain(costs.get("metric")), ""), rows)

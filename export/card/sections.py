@@ -1,4 +1,4 @@
-"""The sections of the model card. Each is a function of what the bundle's files say, and of nothing else."""
+"""The sections of the model card, each a function of the content of the bundle's files."""
 
 from __future__ import annotations
 
@@ -35,9 +35,8 @@ class Measured:
 
     @property
     def notice(self) -> str:
-        """The notice that is shown before any number; empty without one."""
-        found = mapping(self.metrics, "provenance").get("notice") or self.manifest.provenance.get("notice") or ""
-        return str(found)
+        """The notice above all numbers; empty without one."""
+        return str(mapping(self.metrics, "provenance").get("notice") or self.manifest.provenance.get("notice") or "")
 
     @property
     def files(self) -> list[dict[str, Any]]:
@@ -54,7 +53,7 @@ def _model(measured: Measured) -> str:
         lines.append(f"Labels: {', '.join(plain(label) for label in labels)}.")
     if whole := mapping(measured.manifest.provenance, "part_of"):
         lines.append(
-            f"It is the part of the model {plain(whole.get('name'))} that is called {plain(whole.get('submodel'))}; "
+            f"It is the part of the model {plain(whole.get('name'))} with the name {plain(whole.get('submodel'))}; "
             "its metric is the agreement with its own float32 Keras outputs."
         )
     if parts := measured.manifest.provenance.get("submodels"):
@@ -62,8 +61,7 @@ def _model(measured: Measured) -> str:
     rows = []
     for spec in measured.manifest.modalities:
         details = {k: v for k, v in spec.items() if k not in ("name", "kind") and not isinstance(v, dict | list)}
-        said = ", ".join(f"{plain(key)} {plain(value)}" for key, value in details.items())
-        rows.append((plain(spec["name"]), plain(spec["kind"]), said))
+        rows.append((plain(spec["name"]), plain(spec["kind"]), _pairs(details)))
     return " ".join(lines) + "\n\n" + table(("modality", "kind", "preprocessing"), rows)
 
 
@@ -71,15 +69,13 @@ def _data(measured: Measured) -> str:
     provenance = measured.manifest.provenance
     source = mapping(provenance, "config", "data", "source")
     counts = mapping(provenance, "data_samples")
-    lines = [
-        f"- Source: {plain(source['name']) if source.get('name') else 'not recorded'}",
-        f"- Fingerprint: {plain(provenance.get('data_fingerprint', 'not recorded'))}",
-    ]
-    said = ", ".join(f"{plain(split)} {count}" for split, count in counts.items())
-    lines.append(f"- Samples: {said or 'not recorded'}")
     evaluated = measured.metrics.get("samples")
-    lines.append(f"- Evaluated on: {f'{evaluated} test samples' if evaluated else NOT_MEASURED}")
-    return "\n".join(lines) + "\n"
+    return (
+        f"- Source: {plain(source.get('name') or 'not recorded')}\n"
+        f"- Fingerprint: {plain(provenance.get('data_fingerprint', 'not recorded'))}\n"
+        f"- Samples: {_pairs(counts) or 'not recorded'}\n"
+        f"- Evaluated on: {f'{evaluated} test samples' if evaluated else NOT_MEASURED}\n"
+    )
 
 
 def _metrics(measured: Measured) -> str:
@@ -118,9 +114,7 @@ def _slices(measured: Measured) -> str:
 
 def _classes(measured: Measured) -> str:
     per_class = mapping(measured.metrics, "per_class")
-    names = list(
-        dict.fromkeys(n for found in per_class.values() for n in mapping(found) if n not in ("samples", "few"))
-    )
+    names = [name for name in _columns(per_class) if name not in ("samples", "few")]
     rows = [
         (plain(name), str(mapping(found).get("samples", "")), *(interval(mapping(found).get(n)) for n in names))
         for name, found in per_class.items()
@@ -130,7 +124,7 @@ def _classes(measured: Measured) -> str:
 
 def _degradation(measured: Measured) -> str:
     scenarios = mapping(measured.metrics, "degradation")
-    names = list(dict.fromkeys(name for found in scenarios.values() for name in mapping(found)))
+    names = _columns(scenarios)
     rows = [
         (plain(name), *(number(mapping(found).get(n), "{:.4g}") for n in names)) for name, found in scenarios.items()
     ]
@@ -157,23 +151,13 @@ def _formats(measured: Measured) -> str:
                 accepted,
             )
         )
-    columns = (
-        "file",
-        "bytes",
-        measured.metric,
-        "change",
-        "flips",
-        "max diff",
-        "allowed on a device",
-        "p50 ms",
-        "verdict",
-    )
-    text = table(columns, rows)
+    comparison = (measured.metric, "change", "flips", "max diff", "allowed on a device")
+    text = table(("file", "bytes", *comparison, "p50 ms", "verdict"), rows)
     counts = sorted({file["samples"] for file in measured.files if isinstance(file.get("samples"), int)})
     if counts and counts[-1]:
         text += (
-            f"\nEach file beside the Keras model on {counts[-1]} test samples in every scenario. Flips are decisions "
-            "that differ, over all scenarios.\n"
+            f"\nEach file against the Keras model on {counts[-1]} test samples in every scenario. Flips are changed "
+            "decisions in all scenarios.\n"
         )
     return text
 
@@ -197,11 +181,11 @@ def _limits(measured: Measured) -> str:
     if whole is not None and len(reference) > 1:
         worst = min(reference, key=lambda name: sign * reference[name])
         lines.append(
-            f"Worst scenario: {worst}, {measured.metric} {reference[worst]:.4f}; with everything there {whole:.4f}."
+            f"Worst scenario: {worst}, {measured.metric} {reference[worst]:.4f}; with unchanged inputs {whole:.4f}."
         )
     if counts:
         lines.append(
-            f"The exported files were compared on {min(counts)} samples; what these do not show is not proven."
+            f"The exported files were compared on {min(counts)} samples; behaviour beyond these is not proven."
         )
     rejected = [f"{f.get('format')} {f.get('precision')}" for f in measured.files if not f.get("accepted")]
     if rejected:
@@ -223,20 +207,27 @@ def _limits(measured: Measured) -> str:
 
 def _licence(measured: Measured) -> str:
     licence = measured.manifest.provenance.get("licence")
-    said = plain(licence) if licence else "not recorded; it depends on the training data, so ask whoever supplied it"
+    said = plain(licence) if licence else "not recorded; it depends on the training data: ask its supplier"
     return f"- Weights: {said}\n- mmkeras, whose runtime travels in a packed bundle: Apache-2.0\n"
 
 
 def _origin(measured: Measured) -> str:
     provenance = measured.manifest.provenance
-    packages = mapping(provenance, "packages")
-    said = ", ".join(f"{plain(name)} {plain(version)}" for name, version in packages.items())
     return (
         f"- Exported: {plain(measured.manifest.created)}\n"
         f"- Trained: {plain(provenance.get('created', 'not recorded'))}\n"
         f"- Code: {plain(provenance.get('code_revision', 'not recorded'))}\n"
-        f"- Packages: {said or 'not recorded'}\n"
+        f"- Packages: {_pairs(mapping(provenance, 'packages')) or 'not recorded'}\n"
     )
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{plain(key)} {plain(value)}" for key, value in values.items())
+
+
+def _columns(rows: Mapping[str, Any]) -> list[str]:
+    """Return the names of all values in some rows, in the order of their first occurrence."""
+    return list(dict.fromkeys(name for row in rows.values() for name in mapping(row)))
 
 
 SECTIONS = {

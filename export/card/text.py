@@ -1,4 +1,4 @@
-"""Markdown for the model card: tables and numbers, with all text that came from data escaped."""
+"""Markdown for the model card: tables and numbers; text from data is escaped."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ _ESCAPED = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[
 
 
 def plain(value: Any) -> str:
-    """Return a text that Markdown shows as it is."""
+    """Return a text with the characters escaped that Markdown interprets."""
     return str(value).translate(_ESCAPED)
 
 
 def number(value: Any, form: str = "{:.4f}") -> str:
-    """Return a number, or that it was not measured; only exactly 1 is shown as 1.0000."""
+    """Return a formatted number, or `NOT_MEASURED`; only exactly 1 becomes 1.0000."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return NOT_MEASURED
     return rounded(value, 4) if form == "{:.4f}" else form.format(value)
 
 
 def signed(value: Any) -> str:
-    """Return a change with its sign, or that it was not measured."""
+    """Return a change with its sign, or `NOT_MEASURED`."""
     return NOT_MEASURED if number(value) == NOT_MEASURED else rounded(value, 4, signed=True)
 
 
 def interval(value: Any) -> str:
-    """Return ``0.97 (0.95 to 0.98)`` from an entry of metrics.json; the value alone where it has no interval."""
+    """Return an entry of metrics.json as ``0.97 (0.95 to 0.98)``."""
     if not isinstance(value, dict):
         return number(value)
     if value.get("value") is None:
@@ -42,15 +42,15 @@ def interval(value: Any) -> str:
 
 
 def mapping(value: Any, *keys: str) -> dict[str, Any]:
-    """Return the mapping below some keys; an empty one where there is none."""
+    """Return the mapping under nested keys; an empty one where it is missing."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else {}
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table, or that nothing of it was measured. Cells are Markdown already."""
+    """Return a table of cells in Markdown, or `NOT_MEASURED` without rows."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     if not lines:
-        return f"{NOT_MEASURED[0].upper()}{NOT_MEASURED[1:]}.\n"
+        return f"{NOT_MEASURED.capitalize()}.\n"
     return "\n".join(["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns), *lines]) + "\n"

@@ -23,12 +23,12 @@ from mmkeras.layers.keras_settings import check_keras
 __all__ = ["main"]
 
 _DESCRIPTION = (
-    "What each target makes of every Keras layer, and the rewrite that cures what it does not take. The model is "
-    "really converted; it needs no training, and the name of a pipeline needs no data either."
+    "How each target converts every Keras layer, and the rewrite for what it does not support. The model is really "
+    "converted. It needs no training; the model of a pipeline needs no data either."
 )
 _STATUS = (
-    "Exit status: 0 when every target takes the model, 1 when one does not (with --strict also for warnings: float "
-    "islands, wide ranges and the like, which cost speed or accuracy), 2 when nothing could be examined."
+    "Exit status: 0 when every target supports the model, 1 when one does not (with --strict also for warnings, such "
+    "as float islands and wide ranges, which cost speed or accuracy), 2 when nothing could be examined."
 )
 
 
@@ -36,7 +36,8 @@ _STATUS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Examine a model, print the tables and return the exit status.
 
-    It is 0 when every target takes the model, 1 when one does not, 2 when nothing could be examined, 130 when stopped.
+    It is 0 when every target supports the model, 1 when one does not, 2 when nothing could be examined, 130 when
+    interrupted.
     """
     parser = argparse.ArgumentParser(
         "python -m export doctor", description=_DESCRIPTION, epilog=_STATUS, allow_abbrev=False
@@ -45,15 +46,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add(
         "run",
         metavar="RUN",
-        help="first: a run (trained or not), a bundle, a .keras file, or a pipeline's name (vqa), which takes "
-        "--config FILE and dotted options such as --model.width 32 besides",
+        help="the first argument: a run (trained or not), a bundle, a .keras file, or a pipeline's name (vqa), which "
+        "also takes --config FILE and dotted options such as --model.width 32",
     )
     add("--target", nargs="+", default=list(TARGETS), metavar="TARGET", help=f"some of {', '.join(TARGETS)} (all)")
-    add("--tensorrt", nargs="+", default=list(VERSIONS), metavar="VERSION", help="versions to hold it to (8.6 10)")
+    add("--tensorrt", nargs="+", default=list(VERSIONS), metavar="VERSION", help="versions to check for (8.6 10)")
     add("--verbose", action="store_true", help="a row for every layer")
-    add("--strict", action="store_true", help="exit status 1 for warnings, too")
+    add("--strict", action="store_true", help="exit status 1 also for warnings")
     add("--out", type=Path, metavar="FILE", help="write the findings and every layer's operations as JSON")
-    add("--import", nargs="+", default=[], dest="modules", metavar="MODULE", help="import them: they register layers")
+    add(
+        "--import",
+        nargs="+",
+        default=[],
+        dest="modules",
+        metavar="MODULE",
+        help="modules that register layers",
+    )
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         if words and words[0].startswith("-") and words[0] not in ("-h", "--help"):

@@ -1,7 +1,6 @@
-"""The LiteRT converter in a process of its own, because some layers crash the whole process.
+"""The LiteRT converter in a process of its own, because some layers crash the process.
 
-``python -m export.doctor.converter`` reads one request a line (JSON) and answers each with one line, while the caller
-converts to ONNX.
+``python -m export.doctor.converter`` reads one JSON request a line and writes one line of JSON for each.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ from mmkeras.core.errors import ExportError
 __all__ = ["MODES", "Converter"]
 
 MODES = ("builtin", "select", "int8")
-"""``builtin``: float32 from built-in operations alone, as an export does. ``select``: TensorFlow's own operations
-(Flex) and unknown ones are let through, to see which they are. ``int8``: quantised on samples, float where it must."""
+"""``builtin``: float32 from built-in operations alone, as in an export. ``select``: TensorFlow's own operations (Flex)
+and unknown ones are allowed, to list them. ``int8``: calibrated on samples; operations without int8 stay in float."""
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _FATAL = re.compile(r"^F\d{4} |LLVM ERROR|Assertion|Check failed")
 _SHOWN = 400
 
 
 class Converter:
-    """Starts the process at the first conversion, and again after a crash. A context manager that ends it."""
+    """The process, started at the first conversion and again after a crash. A context manager that ends it."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -50,9 +49,20 @@ class Converter:
         self._end()
         self._said.close()
 
-    def start(self) -> None:
-        """Start the process; it loads TensorFlow while the caller goes on."""
-        self._running()
+    def start(self) -> subprocess.Popen[str]:
+        """Start the process unless it runs already; it loads TensorFlow in parallel to the caller."""
+        if self._process is None or self._process.poll() is not None:
+            self._end()
+            paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "export.doctor.converter"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._said,
+                text=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TF_CPP_MIN_LOG_LEVEL": "2"},
+            )
+        return self._process
 
     def submit(self, saved_model: Path, mode: str, samples: Path | None = None) -> Callable[[], bytes]:
         """Start a conversion of a SavedModel with static shapes.
@@ -60,13 +70,13 @@ class Converter:
         ``mode`` is one of `MODES`; ``samples`` for ``int8`` is an ``.npz`` file with every input (N, ...) by name.
 
         Returns:
-            A function that waits and returns the LiteRT file, or raises ExportError: the converter refused the model,
-            or crashed. The functions of several must be called in the order in which they were submitted.
+            A function that waits and returns the LiteRT file, or raises ExportError when the converter refused the
+            model or crashed. The functions of several conversions must be called in the order of submission.
         """
-        process = self._running()
+        process = self.start()
         out = saved_model / f"{mode}.tflite"
         request = {"saved_model": str(saved_model), "mode": mode, "samples": str(samples or ""), "out": str(out)}
-        # It may have crashed on an earlier request; then this one fails as well.
+        # The process may have crashed on an earlier request; then this one fails, too.
         with contextlib.suppress(BrokenPipeError):
             print(json.dumps(request), file=process.stdin, flush=True)
 
@@ -86,20 +96,6 @@ class Converter:
         """Convert and wait. See `submit`."""
         return self.submit(saved_model, mode, samples)()
 
-    def _running(self) -> subprocess.Popen[str]:
-        if self._process is None or self._process.poll() is not None:
-            self._end()
-            paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "export.doctor.converter"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._said,
-                text=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TF_CPP_MIN_LOG_LEVEL": "2"},
-            )
-        return self._process
-
     def _end(self) -> None:
         process, self._process = self._process, None
         if process is None:
@@ -108,7 +104,7 @@ class Converter:
         process.wait()
         for stream in (process.stdin, process.stdout):
             if stream is not None:
-                with contextlib.suppress(BrokenPipeError):  # the process has ended before it read the request
+                with contextlib.suppress(BrokenPipeError):  # the process ended before it read the request
                     stream.close()
 
     def _last_words(self) -> str:
@@ -151,7 +147,7 @@ def _convert(request: dict[str, Any]) -> bytes:
 
 
 def _main() -> int:
-    # TensorFlow's own output must not mix with the answers.
+    # TensorFlow's own output must not mix with the responses.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Which layers break a conversion that gives no file at all: parts of the model are converted until one is left."""
+"""Finds the layers that make a conversion fail, by converting smaller and smaller parts of the model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from typing import Any
 
 import keras
 
-__all__ = ["MOST", "Culprit", "culprits"]
+from export.doctor.cures import broken
+from export.doctor.scopes import Scopes
+from export.doctor.verdicts import Examination, Finding, Verdict
+from export.doctor.verdicts import reason as reason_of
+
+__all__ = ["MOST", "Culprit", "blame", "culprits"]
 
 MOST = 60
 
@@ -26,12 +31,37 @@ class Culprit:
 def culprits(
     model: keras.Model, problem: Callable[[keras.Model], str], say: Callable[[str], None] = lambda text: None
 ) -> list[Culprit]:
-    """Halve a model until the layers are left that cannot be converted by themselves.
+    """Bisect a model until the layers are left that cannot be converted by themselves.
 
-    There are none where every half works alone or the model is not functional. ``problem`` tries to convert a model
-    with a dict of inputs and a dict of outputs, and returns what went wrong, or an empty text.
+    ``problem`` tries to convert a model with a dict of inputs and a dict of outputs, and returns an error message or an
+    empty text. The result is empty where every part works alone, or the model is not functional.
     """
     return _Search(problem, say).of(model, "")
+
+
+def blame(
+    result: Examination,
+    model: keras.Model,
+    problem: Callable[[keras.Model], str],
+    reason: str,
+    scopes: Scopes,
+    say: Callable[[str], None],
+    *,
+    what: str = "the conversion fails",
+    error: bool = True,
+) -> None:
+    """Add a finding for each culprit, or for the whole model with the ``reason`` where there is none."""
+    say(f"{result.target}: looking for the layer that cannot be converted")
+    found = culprits(model, problem, say)
+    for each in found:
+        text = reason_of(scopes.plain(each.reason))
+        result.add(Finding(Verdict.BREAKS, error, each.layers, (), f"{what}: {text}", broken(text, each.kinds)))
+    if not found:
+        text = reason_of(scopes.plain(reason))
+        layers = scopes.of(reason.replace("\n", ";"))
+        cure = broken(text, [scopes.kind(path) for path in layers])
+        message = f"{what} for the whole model, but for no part of it alone: {text}"
+        result.add(Finding(Verdict.BREAKS, error, layers, (), message, cure))
 
 
 class _Search:
@@ -64,7 +94,7 @@ class _Search:
     def _together(
         self, model: Any, nodes: Sequence[Any], first: int, last: int, prefix: str, reason: str
     ) -> list[Culprit]:
-        """Return the fewest nodes in a row that fail together although each half works."""
+        """Return the shortest sequence of nodes that fails although each half works."""
         while last - first > 2 and (why := self._try(model, nodes, first, last - 1)):
             last, reason = last - 1, why
         while last - first > 2 and (why := self._try(model, nodes, first + 1, last)):
@@ -88,7 +118,7 @@ class _Search:
 
 
 def _nodes(model: Any) -> list[Any]:
-    """Return the calls of a functional model's layers and operations in an order in which they can run."""
+    """Return the calls of a functional model's layers and operations in topological order."""
     by_depth = model._nodes_by_depth
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
 
@@ -97,12 +127,11 @@ def _part(model: Any, nodes: Sequence[Any]) -> keras.Model | None:
     """Return some of the calls as a model of their own, or None where they have no inputs."""
     made = {id(tensor): tensor for node in nodes for tensor in node.output_tensors}
     read = {id(tensor): tensor for node in nodes for tensor in node.input_tensors}
-    inside = {id(tensor) for node in nodes for tensor in node.input_tensors}
     inputs = [tensor for key, tensor in read.items() if key not in made]
-    # Values that only this part reads are not its outputs; values without readers are outputs of the model.
+    # Outputs of the part: values that other nodes or nobody reads, and outputs of the model.
     others = {id(t) for node in _nodes(model) if node not in nodes for t in node.input_tensors}
     wanted = others | {id(tensor) for tensor in model.outputs}
-    outputs = [tensor for key, tensor in made.items() if key in wanted or key not in inside]
+    outputs = [tensor for key, tensor in made.items() if key in wanted or key not in read]
     if not inputs:
         return None
     fresh = [keras.Input(batch_shape=t.shape, dtype=t.dtype, name=f"input_{i}") for i, t in enumerate(inputs)]

@@ -1,7 +1,6 @@
-"""The rewrites that remove what targets do not take, each tried: after it the doctor finds nothing.
+"""The rewrites that remove what targets do not support. Tests apply them: the doctor then finds nothing.
 
-Tables go from an operation's name to the words; ``*`` stands for every other. TensorFlow and ONNX name most operations
-alike.
+The tables map an operation's name to its rewrite. TensorFlow and ONNX have the same name for most operations.
 """
 
 from __future__ import annotations
@@ -9,14 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-__all__ = ["broken", "flex", "int64", "island", "no_form", "plugin", "wide"]
+__all__ = ["INT64", "broken", "flex", "island", "rewrite", "wide"]
 
-_HOST = "do this on the host, before or behind the model"
-_ONE_HOT = "ops.matmul with a one_hot of the ids: ops.sum(ops.one_hot(ids, n), axis) counts, a matmul adds up"
-_ARGMAX = "ops.argmax of floats compares bits: take ops.top_k(x, 1)[1], or decide on the host"
+INT64 = "keras.Input(..., dtype='int32'), or ops.cast(x, 'int32') as the first operation"
+"""The rewrite for 64-bit integers."""
+
+_HOST = "do this on the host, before or after the model"
+_ONE_HOT = "ops.matmul with a one_hot of the ids: ops.sum(ops.one_hot(ids, n), axis) counts, a matmul sums"
+_ARGMAX = "ops.argmax of floats compares bits: use ops.top_k(x, 1)[1], or do it on the host"
 _SAME = "resize to a whole multiple with layers.UpSampling2D, or by 'bilinear' or 'nearest' without antialiasing"
 _BUCKETS = "count the bounds below: ops.sum(ops.cast(ops.expand_dims(x, -1) >= bounds, 'float32'), -1)"
 _LOOKUP = "look up and hash on the host (the modality's spec) and give the model int32 ids"
+_PYTHON = "an exported file cannot run Python: write it with keras.ops"
 _FOURIER = "transform on the host, or ops.matmul with a constant matrix of cosines and sines"
 
 _ANYWHERE = {
@@ -49,13 +52,13 @@ _ANYWHERE = {
     "Complex": _FOURIER,
     "Real": _FOURIER,
     "Imag": _FOURIER,
-    "PyFunc": "Python runs in no exported file: write it with keras.ops",
-    "EagerPyFunc": "Python runs in no exported file: write it with keras.ops",
-    "XlaDynamicUpdateSlice": "ops.concatenate of what stands before, the new part and what stands behind",
+    "PyFunc": _PYTHON,
+    "EagerPyFunc": _PYTHON,
+    "XlaDynamicUpdateSlice": "ops.concatenate of the part before, the new part and the part after it",
     "StatefulPartitionedCall": "a grouped convolution: one Conv2D per group on slices, or DepthwiseConv2D",
 }
 _FLEX = {
-    "Erf": "ops.tanh(1.1283792 * x + 0.100911 * x * x * x), which is 1e-3 off at most; gelu has a form of its own",
+    "Erf": "ops.tanh(1.1283792 * x + 0.100911 * x * x * x), with an error of at most 1e-3; gelu is built in",
     "Erfc": "gelu with approximate=True",
     "StridedSlice": "x[:, None] becomes ops.expand_dims(x, 1)",
     "Mul": "compute in float32: LiteRT has no arithmetic in float16 or float64",
@@ -68,7 +71,7 @@ _ISLAND = {
     "CUMSUM": "ops.matmul with a triangular matrix of ones",
     "SELECT_V2": "multiply by a mask of ones and zeros",
     "ZEROS_LIKE": "multiply by a constant mask",
-    "NOT_EQUAL": "keep NaN out on the host in place of asking for it in the model",
+    "NOT_EQUAL": "remove NaN on the host instead of testing for it in the model",
     "CEIL": _HOST,
     "FLOOR": _HOST,
     "ROUND": _HOST,
@@ -83,11 +86,11 @@ _ISLAND = {
     "IF": "compute both sides and choose with ops.where",
 }
 _NORMALIZED = {
-    "LayerNormalization": "harmless where the numbers are few; else write it out: x = x - ops.mean(x, -1, "
+    "LayerNormalization": "harmless for a few values; else write it out: x = x - ops.mean(x, -1, "
     "keepdims=True), then x * ops.rsqrt(ops.mean(x * x, -1, keepdims=True) + epsilon) * gamma + beta",
     "GroupNormalization": "BatchNormalization, which is folded into the layer before it",
-    "RMSNormalization": "ops.multiply(x, x) in place of ops.square, then ops.mean and ops.rsqrt",
-    "UnitNormalization": "ops.multiply(x, x) in place of ops.square, then ops.sum and ops.rsqrt",
+    "RMSNormalization": "ops.multiply(x, x) instead of ops.square, then ops.mean and ops.rsqrt",
+    "UnitNormalization": "ops.multiply(x, x) instead of ops.square, then ops.sum and ops.rsqrt",
 }
 _MASKING = {
     *("AdditiveAttention", "Attention", "CachedMultiHeadAttention", "GroupedQueryAttention", "MultiHeadAttention"),
@@ -97,57 +100,43 @@ _RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "ConvLSTM2D")
 
 
 def flex(operation: str) -> str:
-    """Return what to do about an operation, by TensorFlow's name, that LiteRT does not have."""
-    return _look_up(operation, {**_ANYWHERE, **_FLEX})
+    """Return the rewrite for an operation, by TensorFlow's name, that LiteRT does not have."""
+    return rewrite(operation, {**_ANYWHERE, **_FLEX})
 
 
-def no_form(operation: str) -> str:
-    """Return what to do about an operation, by TensorFlow's name, that ONNX does not have."""
-    return _look_up(operation, _ANYWHERE)
-
-
-def plugin(operator: str) -> str:
-    """Return what to do about an operator that TensorRT does not have."""
-    return _look_up(operator, _ANYWHERE)
-
-
-def island(operators: Iterable[str], kinds: Iterable[str]) -> str:
-    """Return what to do about operators that stay in float."""
-    known = [_NORMALIZED[kind] for kind in kinds if kind in _NORMALIZED]
-    known = known or [f"{operator}: {_ISLAND[operator]}" for operator in operators if operator in _ISLAND]
-    return "; ".join(dict.fromkeys(known)) or (
-        "LiteRT has no int8 kernel for it here: another operation, or leave it, and measure on the device"
-    )
-
-
-def wide(kinds: Iterable[str]) -> str:
-    """Return what to do about numbers that are too large for int8."""
-    moderate = "mask with a moderate number: scores + (mask - 1) * 8 in place of -1e9, and zero what is masked"
-    if set(kinds) & _MASKING:
-        return f"Keras itself masks with -1e9 and less: give the layer no mask; {moderate}"
-    return f"{moderate}; scale other large numbers down before the model"
-
-
-def int64() -> str:
-    """Return what to do about 64-bit integers."""
-    return "keras.Input(..., dtype='int32'), or ops.cast(x, 'int32') as the first thing"
-
-
-def broken(reason: str, kinds: Iterable[str]) -> str:
-    """Return what to do about layers of some classes whose conversion failed with a reason."""
-    classes = set(kinds)
-    if classes & set(_RECURRENT):
-        return "unroll it (unroll=True), or replace the recurrence by a Conv1D or attention"
-    if classes & {"Add"} or "BiasAdd" in reason:
-        return "a sum that looks like a bias: ops.subtract(a, -b) in place of a + b"
-    if "py_func" in reason.lower() or "numpy" in reason.lower():
-        return _ANYWHERE["PyFunc"]
-    return "replace the layer, or " + _HOST
-
-
-def _look_up(operation: str, table: Mapping[str, str]) -> str:
+def rewrite(operation: str, table: Mapping[str, str] = _ANYWHERE) -> str:
+    """Return the rewrite for an operation that ONNX does not have, or an operator that TensorRT does not have."""
     if operation in table:
         return table[operation]
     if re.match(r"Matrix|Det$|Cholesky|Qr$|Svd$|SelfAdjoint|Random|.*Decode", operation):
         return _HOST
     return f"write it with other operations of keras.ops, or {_HOST}"
+
+
+def island(operators: Iterable[str], kinds: Iterable[str]) -> str:
+    """Return the rewrite for operators in layers of some classes that stay in float."""
+    known = [_NORMALIZED[kind] for kind in kinds if kind in _NORMALIZED]
+    known = known or [f"{operator}: {_ISLAND[operator]}" for operator in operators if operator in _ISLAND]
+    return "; ".join(dict.fromkeys(known)) or (
+        "LiteRT has no int8 kernel for it here: use another operation, or leave it and measure on the device"
+    )
+
+
+def wide(kinds: Iterable[str]) -> str:
+    """Return the rewrite for values in layers of some classes that are too large for int8."""
+    moderate = "mask with a moderate number: scores + (mask - 1) * 8 instead of -1e9, and set masked values to 0"
+    if set(kinds) & _MASKING:
+        return f"Keras itself masks with -1e9 or less: give the layer no mask; {moderate}"
+    return f"{moderate}; scale other large numbers down before the model"
+
+
+def broken(reason: str, kinds: Iterable[str]) -> str:
+    """Return the rewrite for layers of some classes whose conversion failed with a reason."""
+    classes = set(kinds)
+    if classes & set(_RECURRENT):
+        return "unroll it (unroll=True), or replace the recurrence by a Conv1D or attention"
+    if classes & {"Add"} or "BiasAdd" in reason:
+        return "the sum is taken for a bias: ops.subtract(a, -b) instead of a + b"
+    if "py_func" in reason.lower() or "numpy" in reason.lower():
+        return _PYTHON
+    return "replace the layer, or " + _HOST

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,6 @@ from export.to_tensorrt.rules import VERSIONS
 
 if TYPE_CHECKING:
     import keras
-
-    from export.doctor.scopes import Layer
 
 __all__ = ["TARGETS", "examine", "examine_model"]
 
@@ -42,7 +40,7 @@ def examine(
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mmkeras-doctor-") as scratch, Converter() as converter:
         if "tflite" in targets:
-            converter.start()  # it loads TensorFlow while this process works
+            converter.start()  # loads TensorFlow in parallel to this process
         say("loading TensorFlow and building the model")
         from export.doctor.subject import open_subject
 
@@ -75,32 +73,31 @@ def examine_model(
     from export.doctor.tensorrt_parsers import examine_tensorrt
 
     found: list[Examination] = []
-    called: list[Layer] = []
-    # LiteRT first: its converter works in a process of its own while this one converts to ONNX.
+    kinds: dict[str, str] = {}
+    # LiteRT first: its converter runs in a process of its own while this one converts to ONNX.
     litert = LiteRTExamination(model, converter, work, say) if "tflite" in targets else None
     if {"onnx", "tensorrt"} & set(targets):
         say("onnx: converting")
         graph = convert(model)
         if not isinstance(graph, str):
-            called = graph.scopes.layers
+            kinds = graph.scopes.kinds
         if "onnx" in targets:
             found.append(examine_onnx(model, graph, say))
         if "tensorrt" in targets:
             found.append(examine_tensorrt(graph, versions, say))
     if litert is not None:
-        called = called or litert.scopes.layers
+        kinds = kinds or litert.scopes.kinds
         found.insert(0, litert.finish())
-    return tuple(found), _worth_showing(called, found), parts(model)
+    return tuple(found), _worth_showing(kinds, found), parts(model)
 
 
-def _worth_showing(called: Sequence[Layer], found: Sequence[Examination]) -> dict[str, str]:
-    """Return the layers that have operations or findings, or no layers within."""
-    paths = {layer.path for layer in called}
-    holders = {path.rpartition("/")[0] for path in paths}
+def _worth_showing(kinds: Mapping[str, str], found: Sequence[Examination]) -> dict[str, str]:
+    """Return the layers with operations or findings, and those without inner layers."""
+    holders = {path.rpartition("/")[0] for path in kinds}
     known = {path for each in found for path in each.operators}
     known |= {path for each in found for finding in each.findings for path in finding.layers}
     return {
-        layer.path: layer.kind
-        for layer in called
-        if layer.path and layer.kind != "InputLayer" and (layer.path in known or layer.path not in holders)
+        path: kind
+        for path, kind in kinds.items()
+        if path and kind != "InputLayer" and (path in known or path not in holders)
     }

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.doctor.converter import Converter
-from export.doctor.culprits import culprits
-from export.doctor.cures import broken, flex, int64
+from export.doctor.culprits import blame
+from export.doctor.cures import INT64, flex
 from export.doctor.litert_file import LiteRTFile, float_islands, read_file, wide_ranges
 from export.doctor.scopes import Scopes, Step, origins, recorded
 from export.doctor.verdicts import Examination, Finding, Verdict
@@ -31,8 +31,7 @@ _MASKS = ("mask", "valid", "padding")
 def save_frozen(model: keras.Model, folder: Path) -> None:
     """Trace a model and write it with its weights as constants; inputs keep their names.
 
-    An export writes the whole Keras model, which takes longer than the conversion; the resulting operations are the
-    same.
+    An export writes the whole Keras model, which takes longer than the conversion and gives the same operations.
     """
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -50,12 +49,12 @@ def save_frozen(model: keras.Model, folder: Path) -> None:
 def output_makers(model: keras.Model) -> dict[str, str]:
     """Return the path of the layer that makes each output of what `save_frozen` wrote, by the output's name there.
 
-    The converter names the operation before an output after that output, and not after its layer.
+    The converter names the operation of an output after the output instead of the layer.
     """
     from keras.src.models import Functional
 
     found = {}
-    # A function without variables has lost the names; the order is that of the sorted ones.
+    # The outputs of a function without variables have no names; they are in the order of the sorted names.
     for index, name in enumerate(sorted(model.output)):
         tensor, path = model.output[name], []
         while True:
@@ -71,11 +70,10 @@ def output_makers(model: keras.Model) -> dict[str, str]:
 def made_up(model: keras.Model, seed: int = 0) -> dict[str, np.ndarray]:
     """Return samples (COUNT, ...) of every input of a model, in the input's own dtype.
 
-    Bytes are noise. Whole numbers are ids that every embedding of the model has; those whose name says that they are a
-    mask begin with ones. Presence inputs are 1 but for one sample, so that missing modalities occur too. Other numbers
-    are normally distributed.
+    Bytes are noise. Integers are ids within every embedding of the model; inputs named like a mask start with ones.
+    Presence inputs are 0 in one sample and 1 in the others. Other inputs are normally distributed.
 
-    They show which operations stay in float and where numbers are huge; they say nothing about accuracy.
+    The samples show which operations stay in float and where values are huge; they say nothing about accuracy.
     """
     from keras.backend import standardize_dtype
 
@@ -100,7 +98,7 @@ def _one(tensor: Any, dtype: str, ids: int, rng: np.random.Generator) -> np.ndar
 
 
 class LiteRTExamination:
-    """Examines a model in two steps, so that other targets are examined while the converter works."""
+    """Examines a model in two steps, so that other targets are examined while the converter runs."""
 
     def __init__(self, model: keras.Model, converter: Converter, work: Path, say: Callable[[str], None]) -> None:
         import tensorflow as tf
@@ -135,7 +133,7 @@ class LiteRTExamination:
             file = read_file(self._float())
         except ExportError as error:
             refused = str(error)
-        # In the order in which they were submitted; after a crash nothing more comes from the old process.
+        # Results come in the order of submission; after a crash, both conversions fail.
         try:
             quantised = self._int8()
         except ExportError as error:
@@ -145,37 +143,38 @@ class LiteRTExamination:
             if found is None:
                 return self._result
             file = found
-        layers = self._origins(file)
-        for operation, paths in zip(file.operations, layers, strict=True):
+        for operation, paths in zip(file.operations, self._origins(file), strict=True):
             for path in paths or ("",):
                 self._result.operators.setdefault(path, Counter())[operation.operator] += 1
-        self._int64(file, layers)
+            touched = [file.tensors[number] for number in (*operation.inputs, *operation.outputs)]
+            if any(tensor.dtype == "int64" and not tensor.constant for tensor in touched):
+                message = "int64: kept on the CPU by delegates for GPUs and NPUs"
+                self._result.add(Finding(Verdict.INT64, False, paths, (operation.operator,), message, INT64))
         if quantised:
-            self._quantised(read_file(quantised))
+            file = read_file(quantised)
+            layers = self._origins(file)
+            for finding in (*wide_ranges(file, layers, self.scopes), *float_islands(file, layers, self.scopes)):
+                self._result.add(finding)
         elif not self._result.errors:
-            self._say("tflite: looking for the layer that cannot be quantised")
             self._blame("int8", reason, error=False)
         else:
-            self._result.notes.append("not quantised: that takes a model without errors")
+            self._result.notes.append("not quantised: the model has errors")
         return self._result
 
     def _with_flex(self, refused: str) -> LiteRTFile | None:
-        """Convert with all operations allowed, and report those that an export would refuse."""
-        self._say("tflite: looking for what is not built in")
+        """Convert with all operations allowed, and report those that an export refuses."""
+        self._say("tflite: looking for operations that are not built in")
         try:
             file = read_file(self._converter.convert(self._folder, "select"))
         except ExportError as error:
-            self._say("tflite: looking for the layer that breaks the conversion")
             self._blame("select", str(error))
             return None
-        layers = self._origins(file)
-        for operation, paths in zip(file.operations, layers, strict=True):
+        for operation, paths in zip(file.operations, self._origins(file), strict=True):
             if operation.custom:
                 name = operation.operator.removeprefix("Flex")
                 message = f"LiteRT has no built-in operation for {name}"
                 self._result.add(Finding(Verdict.FLEX, True, paths, (operation.operator,), message, flex(name)))
         if not self._result.errors:
-            self._say("tflite: looking for the layer that breaks the conversion")
             self._blame("builtin", refused)
         return file
 
@@ -190,34 +189,12 @@ class LiteRTExamination:
                 save_frozen(model, folder)
                 np.savez(samples, **made_up(model))  # type: ignore[arg-type]
                 self._converter.convert(folder, mode, samples)
-            except Exception as failure:  # any failure of a piece is the result that is searched for
+            except Exception as failure:  # any failure of a part is a result of the search
                 return str(failure) or type(failure).__name__
             return ""
 
         what = "int8 fails" if mode == "int8" else "the conversion fails"
-        found = culprits(self._model, problem, self._say)
-        for each in found:
-            text = reason_of(self.scopes.plain(each.reason))
-            cure = broken(text, each.kinds)
-            self._result.add(Finding(Verdict.BREAKS, error, each.layers, (), f"{what}: {text}", cure))
-        if not found:
-            text = reason_of(self.scopes.plain(reason))
-            layers = self.scopes.of(reason.replace("\n", ";"))
-            cure = broken(text, [self.scopes.kind(path) for path in layers])
-            message = f"{what} for the whole model, and for no part of it alone: {text}"
-            self._result.add(Finding(Verdict.BREAKS, error, layers, (), message, cure))
-
-    def _int64(self, file: LiteRTFile, layers: list[tuple[str, ...]]) -> None:
-        for operation, paths in zip(file.operations, layers, strict=True):
-            touched = [file.tensors[number] for number in (*operation.inputs, *operation.outputs)]
-            if any(tensor.dtype == "int64" and not tensor.constant for tensor in touched):
-                message = "int64: kept on the CPU by delegates for GPUs and NPUs"
-                self._result.add(Finding(Verdict.INT64, False, paths, (operation.operator,), message, int64()))
-
-    def _quantised(self, file: LiteRTFile) -> None:
-        layers = self._origins(file)
-        for finding in (*wide_ranges(file, layers, self.scopes), *float_islands(file, layers, self.scopes)):
-            self._result.add(finding)
+        blame(self._result, self._model, problem, reason, self.scopes, self._say, what=what, error=error)
 
     def _origins(self, file: LiteRTFile) -> list[tuple[str, ...]]:
         makers = output_makers(self._model)

@@ -1,8 +1,7 @@
-"""The operations and tensors of a LiteRT file with their types and scales, as far as verdicts need them."""
+"""Reads the operations and tensors of a LiteRT file, and finds float islands and wide ranges in it."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,6 @@ _CUSTOM = "CUSTOM"
 WIDE = 1e4
 """Magnitude from which a value is too wide: one of 256 steps is then 40 or more."""
 _BETWEEN = ("QUANTIZE", "DEQUANTIZE")
-_ONLY_TYPES = ("CAST",)
 _FEW = 1024
 
 
@@ -30,12 +28,12 @@ class Tensor:
     """A value of the graph."""
 
     name: str
-    """As the converter named it; several names joined by ``;`` where it joined operations."""
+    """Name by the converter; names joined by ``;`` where it fused operations."""
     dtype: str
     constant: bool
     """Whether the file holds its content."""
     largest: float
-    """Largest magnitude that its quantisation can express; 0 where it is not quantised to int8."""
+    """Largest magnitude that its quantisation can represent; 0 where it is not quantised to int8."""
     elements: int
 
 
@@ -44,7 +42,7 @@ class Operation:
     """One operation."""
 
     operator: str
-    """``CONV_2D``, ...; the custom name of one that is not built in, such as ``FlexErf``."""
+    """``CONV_2D``, ...; the custom name of an operation that is not built in, such as ``FlexErf``."""
     custom: bool
     """Whether it is not built in."""
     inputs: tuple[int, ...]
@@ -55,7 +53,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class LiteRTFile:
-    """A file's operations, those in the bodies of loops and branches among them."""
+    """A file's operations, including those in the bodies of loops and branches."""
 
     tensors: tuple[Tensor, ...]
     operations: tuple[Operation, ...]
@@ -102,7 +100,7 @@ def _tensor(tensor: Any, buffers: list[Any]) -> Tensor:
 
 
 def _operator(code: Any) -> tuple[str, bool]:
-    # The number was a byte once; the old field holds 127 where that is not enough.
+    # Older files have the number in a byte; newer files write 127 there if it does not fit.
     number = max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
     name = OPERATORS[number] if number < len(OPERATORS) else f"operator {number}"
     if name != _CUSTOM:
@@ -111,9 +109,9 @@ def _operator(code: Any) -> tuple[str, bool]:
 
 
 def float_islands(file: LiteRTFile, layers: Sequence[tuple[str, ...]], scopes: Scopes) -> list[Finding]:
-    """Return a finding for every connected group of operations that work on floats in a quantised file.
+    """Return a finding for every connected group of operations on floats in a quantised file.
 
-    Turning an input's bytes or ids into floats is allowed; so are operations on types other than float.
+    A cast of an input's bytes or ids to floats is allowed.
     """
     afloat = [index for index, operation in enumerate(file.operations) if _stays(file, operation)]
     findings = []
@@ -122,7 +120,7 @@ def float_islands(file: LiteRTFile, layers: Sequence[tuple[str, ...]], scopes: S
         size = "a few" if count <= _FEW else f"{count:,}"
         operators = tuple(sorted({file.operations[i].operator for i in group}))
         stay = "stays" if len(operators) == 1 else "stay"
-        message = f"{', '.join(operators)} {stay} in float when quantised ({size} numbers)"
+        message = f"{', '.join(operators)} {stay} in float when quantised ({size} values)"
         paths = tuple(dict.fromkeys(path for i in group for path in layers[i][:1]))
         cure = island(operators, [scopes.kind(path) for path in paths])
         findings.append(Finding(Verdict.ISLAND, False, paths, operators, message, cure))
@@ -132,7 +130,7 @@ def float_islands(file: LiteRTFile, layers: Sequence[tuple[str, ...]], scopes: S
 def wide_ranges(file: LiteRTFile, layers: Sequence[tuple[str, ...]], scopes: Scopes) -> list[Finding]:
     """Return a finding for every connected group of operations whose values are too wide for int8.
 
-    It names the layer where the large number comes in: an operation that reads it as a constant, else the first one.
+    It names the layer that reads the large value as a constant, or else the first layer of the group.
     """
     findings = []
     makers = [i for i, each in enumerate(file.operations) if any(_wide(file, n, False) for n in each.outputs)]
@@ -140,7 +138,8 @@ def wide_ranges(file: LiteRTFile, layers: Sequence[tuple[str, ...]], scopes: Sco
         first = next((i for i in group if any(_wide(file, n, True) for n in file.operations[i].inputs)), group[0])
         largest = max(file.tensors[n].largest for i in group for n in file.operations[i].outputs)
         operators = tuple(dict.fromkeys(file.operations[i].operator for i in group))
-        message = f"values of {_magnitude(largest)} leave int8 no resolution for the others"
+        size = f"{largest:.0e}".replace("e+0", "e").replace("e+", "e")
+        message = f"values of {size} leave int8 no resolution for the others"
         cure = wide([scopes.kind(path) for path in layers[first]])
         findings.append(Finding(Verdict.WIDE, False, layers[first][:1], operators, message, cure))
     return findings
@@ -148,34 +147,23 @@ def wide_ranges(file: LiteRTFile, layers: Sequence[tuple[str, ...]], scopes: Sco
 
 def _connected(file: LiteRTFile, chosen: Sequence[int], joins: Callable[[int], bool]) -> list[list[int]]:
     """Return operations grouped by the values that pass between them; ``joins`` says whether a value connects."""
-    touching: dict[int, list[int]] = defaultdict(list)
+    groups: list[tuple[list[int], set[int]]] = []
     for index in chosen:
         operation = file.operations[index]
-        for number in (*operation.inputs, *operation.outputs):
-            if not file.tensors[number].constant and joins(number):
-                touching[number].append(index)
-    near: dict[int, set[int]] = defaultdict(set)
-    for indices in touching.values():
-        for index in indices:
-            near[index].update(indices)
-    groups, seen = [], set()
-    for index in chosen:
-        group, todo = [], [index]
-        while todo:
-            current = todo.pop()
-            if current not in seen:
-                seen.add(current)
-                group.append(current)
-                todo += near[current]
-        if group:
-            groups.append(sorted(group))
-    return groups
+        touched = (*operation.inputs, *operation.outputs)
+        members, values = [index], {n for n in touched if not file.tensors[n].constant and joins(n)}
+        for near in [group for group in groups if group[1] & values]:
+            groups.remove(near)
+            members, values = near[0] + members, near[1] | values
+        groups.append((members, values))
+    return sorted(sorted(members) for members, _ in groups)
 
 
 def _stays(file: LiteRTFile, operation: Operation) -> bool:
+    """Return whether an operation stays in float, unless it is a cast of integers."""
     if operation.custom or operation.operator in _BETWEEN or not _floats(file, operation):
         return False
-    return operation.operator not in _ONLY_TYPES or not _from_input(file, operation)
+    return operation.operator != "CAST" or any(file.tensors[n].dtype == "float32" for n in operation.inputs)
 
 
 def _wide(file: LiteRTFile, number: int, constant: bool) -> bool:
@@ -186,11 +174,3 @@ def _wide(file: LiteRTFile, number: int, constant: bool) -> bool:
 def _floats(file: LiteRTFile, operation: Operation) -> list[int]:
     touched = (*operation.inputs, *operation.outputs)
     return [n for n in touched if file.tensors[n].dtype == "float32" and not file.tensors[n].constant]
-
-
-def _from_input(file: LiteRTFile, operation: Operation) -> bool:
-    return all(file.tensors[number].dtype != "float32" for number in operation.inputs)
-
-
-def _magnitude(value: float) -> str:
-    return f"{value:.0e}".replace("e+0", "e").replace("e+", "e")

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from export.doctor.culprits import culprits
-from export.doctor.cures import broken, no_form
+from export.doctor.culprits import blame
+from export.doctor.cures import broken, rewrite
 from export.doctor.scopes import Scopes, Step, origins, recorded
 from export.doctor.verdicts import Examination, Finding, Verdict
 from export.doctor.verdicts import reason as reason_of
@@ -81,13 +81,13 @@ def examine_onnx(model: keras.Model, graph: OnnxGraph | str, say: Callable[[str]
     tried = (f"tf2onnx {tf2onnx.__version__}, opset {OPSET}", f"ONNX Runtime {runtime.__version__}")
     result = Examination("onnx", tried)
     if isinstance(graph, str):
-        _blame(model, graph, result, say)
+        blame(result, model, _problem, graph, Scopes(), say)
         return result
     result.operators = graph.operators()
     for node in graph.facts.nodes:
         if not onnx.defs.has(node.operator, OPSET, node.domain):
             message = f"ONNX has no form for {node.operator}"
-            cure = no_form(node.operator)
+            cure = rewrite(node.operator)
             result.add(Finding(Verdict.NO_FORM, True, graph.of(node), (node.operator,), message, cure))
     if not result.errors:
         say("onnx: loading it in ONNX Runtime")
@@ -108,21 +108,10 @@ def _load(onnx: Any, runtime: Any, graph: OnnxGraph, result: Examination) -> Non
         layers = graph.scopes.of(";".join(re.findall(r"[\w./:-]+", text)))
         reason = reason_of(graph.scopes.plain(text))
         kinds = [graph.scopes.kind(path) for path in layers]
-        message = f"the file is not taken: {reason}"
+        message = f"ONNX Runtime refuses the file: {reason}"
         result.add(Finding(Verdict.REFUSED, True, layers, (), message, broken(reason, kinds)))
 
 
-def _blame(model: keras.Model, reason: str, result: Examination, say: Callable[[str], None]) -> None:
-    def problem(part: keras.Model) -> str:
-        graph = convert(part)
-        return graph if isinstance(graph, str) else ""
-
-    say("onnx: looking for the layer that breaks the conversion")
-    for each in culprits(model, problem, say):
-        text = reason_of(each.reason)
-        message = f"the conversion fails: {text}"
-        result.add(Finding(Verdict.BREAKS, True, each.layers, (), message, broken(text, each.kinds)))
-    if not result.findings:
-        text = reason_of(reason)
-        message = f"the conversion fails for the whole model, and for no part of it alone: {text}"
-        result.add(Finding(Verdict.BREAKS, True, (), (), message, broken(text, ())))
+def _problem(part: keras.Model) -> str:
+    graph = convert(part)
+    return graph if isinstance(graph, str) else ""

@@ -52,7 +52,7 @@ class Report:
         return sum(len(each.findings) for each in self.examinations) - self.errors
 
     def tables(self, *, verbose: bool = False) -> list[Grid]:
-        """One table per target: its findings, and a line for the rest of every part, or a row for every layer."""
+        """Return one table per target: its findings, and a row for the other layers of each part, or for each layer."""
         return [self._table(each, verbose) for each in self.examinations]
 
     def to_json(self) -> dict[str, Any]:
@@ -107,17 +107,17 @@ class Report:
         }
 
     def summary(self) -> list[str]:
-        """Return the lines below the tables: notes, the verdict in one line, and what to do next."""
+        """Return the lines below the tables: notes and the verdict."""
         lines = [f"{each.target}: checked with {', '.join(each.tried)}" for each in self.examinations]
         lines += [f"note: {note}" for note in self.notes]
         lines += [f"note: {each.target}: {note}" for each in self.examinations for note in each.notes]
         clean = [each.target for each in self.examinations if not each.errors]
         refused = [each.target for each in self.examinations if each.errors]
-        verdict = f"not taken by {', '.join(refused)}" if refused else f"taken by {', '.join(clean)}"
+        verdict = f"not supported by {', '.join(refused)}" if refused else f"supported by {', '.join(clean)}"
         counts = f"{_count(self.errors, 'error')}, {_count(self.warnings, 'warning')}"
         lines.append(f"{self.name}: {verdict}: {counts}, in {self.seconds:.0f} s")
         if any(finding.verdict in _INT8 for each in self.examinations for finding in each.findings):
-            lines.append("Float islands and wide ranges count for int8 alone; float32 and float16 files have none.")
+            lines.append("Float islands and wide ranges matter for int8 alone.")
         return lines
 
     def part(self, path: str) -> str:
@@ -125,7 +125,7 @@ class Report:
         return self.parts.get(path.split("/")[0], OTHER)
 
     def _every(self, examination: Examination) -> dict[str, str]:
-        """Return the layers with those that only this target's operations or findings name."""
+        """Return the layers, including those that only this target's operations or findings name."""
         named = [*examination.operators, *(path for each in examination.findings for path in each.layers)]
         return {**self.layers, **{path: "" for path in named if path and path not in self.layers}}
 
@@ -135,13 +135,12 @@ class Report:
         title = f"{examination.target}: {state if examination.findings else 'clean'}"
         grid = Grid(title, ("part", "Keras layer", "operations", "verdict", "what", "rewrite"))
         every = self._every(examination)
-        order = list(dict.fromkeys(map(self.part, every)))
-        named = {self.part(path) for finding in examination.findings for path in finding.layers}
         troubled = {path for finding in examination.findings for path in finding.layers}
+        named = set(map(self.part, troubled))
         for finding in examination.findings:
             if not finding.layers:
                 grid.add(*self._row("", (), finding, verbose))
-        for part in order:
+        for part in dict.fromkeys(map(self.part, every)):
             for finding in examination.findings:
                 here = tuple(path for path in finding.layers if self.part(path) == part)
                 if here:
@@ -190,8 +189,8 @@ def _count(number: int, what: str) -> str:
 def parts(model: keras.Model) -> dict[str, str]:
     """Return the part of every layer and operation directly in a model, in the order of the graph.
 
-    Names show the part. A layer without such a name belongs where its inputs come from; one that joins several
-    modalities is fusion.
+    The name shows the part. A layer without such a name belongs to the part of its inputs, or to the fusion if these
+    are of several modalities.
     """
     by_depth = model._nodes_by_depth
     nodes: list[Any] = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
@@ -205,12 +204,8 @@ def parts(model: keras.Model) -> dict[str, str]:
         elif node.is_input:
             found[name] = next((m for m in modalities if name == m or name.startswith(f"{m}_")), _UNKNOWN)
         else:
-            found[name] = _joined({found[name] for name in _read(node)})
+            found[name] = _joined({found[tensor._keras_history.operation.name] for tensor in node.input_tensors})
     return {name: OTHER if part == _UNKNOWN else part for name, part in found.items()}
-
-
-def _read(node: Any) -> list[str]:
-    return [tensor._keras_history.operation.name for tensor in node.input_tensors]
 
 
 def _joined(sources: set[str]) -> str:

@@ -1,7 +1,7 @@
-"""Which Keras layer every operation of a graph came from: layers leave their number in TensorFlow's name scopes.
+"""Finds the Keras layer of every operation of a graph: layers write their number into TensorFlow's name scopes.
 
-The scopes that Keras opens itself are not enough: plain operations between layers (``x + y`` in a functional model)
-have none, and a layer's name with a counter behind it may be another layer's name.
+Keras' own scopes are not enough: plain operations between layers (``x + y`` in a functional model) have none, and a
+layer's name with a counter may equal another layer's name.
 """
 
 from __future__ import annotations
@@ -13,41 +13,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Layer", "Scopes", "Step", "origins", "recorded"]
+__all__ = ["Scopes", "Step", "origins", "recorded"]
 
 _MARK = re.compile(r"layer\.(\d+)\.(?:_\d+)?/")
 _STEPS = 8
 
 
-@dataclass(frozen=True)
-class Layer:
-    """A layer, or a plain operation of a functional model."""
-
-    path: str
-    """Names from the outermost to its own, joined by ``/``; empty for the model itself."""
-    kind: str
-
-
 class Scopes:
-    """The layers that were called while a graph was traced."""
+    """The layers, and the plain operations of functional models, that were called while a graph was traced."""
 
     def __init__(self) -> None:
-        self.layers: list[Layer] = []
-        self._numbers: dict[str, int] = {}
+        self.kinds: dict[str, str] = {}
+        """Class of each layer by its path: names from the outermost to its own, joined by ``/``; "" is the model."""
         self._open: list[str] = []
 
     def of(self, name: str) -> tuple[str, ...]:
-        """Return the paths of the layers that an operation's or tensor's name shows; converters join names by ``;``."""
-        found = [self.layers[int(marks[-1])].path for part in name.split(";") if (marks := _MARK.findall(part))]
+        """Return the paths of the layers in an operation's or tensor's name; converters join names by ``;``."""
+        paths = list(self.kinds)
+        found = [paths[int(marks[-1])] for part in name.split(";") if (marks := _MARK.findall(part))]
         return tuple(dict.fromkeys(path for path in found if path))
 
     def kind(self, path: str) -> str:
         """Return the class of a layer; empty for one that was not called."""
-        return self.layers[self._numbers[path]].kind if path in self._numbers else ""
+        return self.kinds.get(path, "")
 
     @staticmethod
     def plain(text: str) -> str:
-        """Return a text without the numbers, with the names that Keras alone would give."""
+        """Return a text without the layers' numbers."""
         return _MARK.sub("", text)
 
     @contextmanager
@@ -56,12 +48,11 @@ class Scopes:
         import tensorflow as tf
 
         path = "/".join([*self._open[1:], operation.name]) if self._open else ""
-        if path not in self._numbers:
-            self._numbers[path] = len(self.layers)
-            self.layers.append(Layer(path, type(operation).__name__))
+        self.kinds.setdefault(path, type(operation).__name__)
+        number = list(self.kinds).index(path)
         self._open.append(operation.name)
         try:
-            with tf.name_scope(f"layer.{self._numbers[path]}."):
+            with tf.name_scope(f"layer.{number}."):
                 yield
         finally:
             self._open.pop()
@@ -80,7 +71,7 @@ def recorded() -> Iterator[Scopes]:
             return call_layer(self, *args, **kwargs)
 
     def operation(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if isinstance(self, keras.Layer):  # a layer passes here too, on its way from above
+        if isinstance(self, keras.Layer):  # called from keras.Layer.__call__
             return call_operation(self, *args, **kwargs)
         with scopes.entered(self):
             return call_operation(self, *args, **kwargs)
@@ -97,34 +88,34 @@ class Step:
     """One operation of any format."""
 
     names: tuple[str, ...]
-    """Its own name and those of its outputs, whichever the format has."""
+    """Its own name and those of its outputs, as far as the format has them."""
     inputs: tuple[Hashable, ...]
-    """What it reads, except constants."""
+    """Values that it reads, except constants."""
     outputs: tuple[Hashable, ...]
     constants: tuple[str, ...] = ()
-    """Names of the constants that it reads: a weight shows its layer where the operation does not."""
+    """Names of the constants that it reads: a weight's name may show the layer where the operation's does not."""
     makes: tuple[str, ...] = ()
-    """Layers that make an output of the model, where this operation writes that output."""
+    """Layers of the model's output that this operation writes."""
 
 
 def origins(steps: Sequence[Step], scopes: Scopes) -> list[tuple[str, ...]]:
     """Return the paths of the layers of every operation.
 
-    An operation whose name shows no layer was added by the converter, or was renamed because it writes an output of the
-    model. Its weights or that output may show it; else it gets the layers of the nearest operation that has them, those
-    that read it first.
+    An operation without a layer in its name was added by the converter, or renamed because it writes an output of the
+    model. That output or a weight may show the layer; else it gets the layers of the nearest operation that has some,
+    readers first.
     """
-    named = [_told(step.names, scopes) or step.makes or _told(step.constants, scopes) for step in steps]
+
+    def layers(names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(path for name in names for path in scopes.of(name)))
+
+    named = [layers(step.names) or step.makes or layers(step.constants) for step in steps]
     readers, makers = defaultdict(list), {}
     for index, step in enumerate(steps):
         for value in step.inputs:
             readers[value].append(index)
         makers.update(dict.fromkeys(step.outputs, index))
     return [own or _nearest(index, steps, named, readers, makers) for index, own in enumerate(named)]
-
-
-def _told(names: Iterable[str], scopes: Scopes) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(path for name in names for path in scopes.of(name)))
 
 
 def _nearest(

@@ -1,14 +1,15 @@
-"""Opens the model to examine: of a run, a bundle, a ``.keras`` file, or of a pipeline without a run."""
+"""Opens the model to examine: from a run, a bundle, a ``.keras`` file or a pipeline."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from export.doctor.untrained import UNTRAINED, model_of_pipeline, model_of_run, pipelines
 from export.doctor.verdicts import reason
+from export.source import check_float32
 from mmkeras.bundle import Bundle
 from mmkeras.bundle.manifest import MANIFEST_NAME
 from mmkeras.core.errors import ConfigError, DataError, ExportError, nearest
@@ -55,8 +56,8 @@ def open_subject(name: str, options: Sequence[str], modules: Sequence[str], work
         )
     if options:
         raise ConfigError(
-            f"{' '.join(options)}: unknown here. {name} is a {kind} and has its configuration; options such as "
-            "--model.width 32 and --config FILE go with the name of a pipeline."
+            f"{' '.join(options)}: unknown here. {name} is a {kind} with its own configuration; options such as "
+            "--model.width 32 and --config FILE are for the name of a pipeline."
         )
     _import(modules)
     if kind == "run":
@@ -100,7 +101,7 @@ def _load(path: Path) -> keras.Model:
     from mmkeras.training.run import register_layers
 
     if not path.is_file():
-        raise ConfigError(f"{path} is not there. Name a .keras file that model.save has written.")
+        raise ConfigError(f"There is no file {path}. Name a .keras file that model.save has written.")
     register_layers()
     return _loaded(path, lambda: load_model(path))
 
@@ -110,9 +111,9 @@ def _loaded(path: Path, load: Callable[[], keras.Model]) -> keras.Model:
         return load()
     except DataError as error:
         raise ExportError(
-            f"{path} cannot be loaded: {reason(str(error))} Layers of your own are found with --import MODULE, if they "
-            "are registered (keras.saving.register_keras_serializable). A Lambda layer is not loaded, because it may "
-            "run anything: write it as a layer."
+            f"{path} cannot be loaded: {reason(str(error))} Import your own layers with --import MODULE; they must be "
+            "registered (keras.saving.register_keras_serializable). A Lambda layer is not loaded, because it may run "
+            "any code: write it as a layer."
         ) from error
 
 
@@ -122,31 +123,20 @@ def _named(model: keras.Model) -> keras.Model:
 
     if not isinstance(model, keras.src.models.Functional):
         raise ExportError(
-            f"Expected a functional model, got {type(model).__name__}: its layers cannot be known apart. Build it with "
-            "keras.Model(inputs, outputs)."
+            f"Expected a functional model, got {type(model).__name__}, whose layers cannot be distinguished. Build "
+            "it with keras.Model(inputs, outputs)."
         )
     text = [tensor.name for tensor in model.inputs if tensor.dtype == "string"]
     if text:
         raise ExportError(f"Expected numbers as inputs, got text in {text}: edge files tokenize on the host.")
-    reduced = sorted({each.name for each in model._flatten_layers() if each.compute_dtype not in ("float32", None)})
-    if reduced:
-        raise ExportError(
-            f"Expected a float32 model, got layers that compute in another precision: {reduced[:5]}. Save it in "
-            "float32; weights stay the same."
-        )
-    if isinstance(model.input, dict) and isinstance(model.output, dict) and set(model.input) == _names(model):
+    check_float32(model)
+    inputs = {tensor.name: tensor for tensor in model.inputs}
+    if isinstance(model.input, dict) and isinstance(model.output, dict) and set(model.input) == set(inputs):
         return model
-    outputs: Any = model.output if isinstance(model.output, dict) else _by_name(model)
-    return keras.Model({tensor.name: tensor for tensor in model.inputs}, outputs, name=model.name)
-
-
-def _names(model: keras.Model) -> set[str]:
-    return {tensor.name for tensor in model.inputs}
-
-
-def _by_name(model: keras.Model) -> dict[str, Any]:
-    """Return the outputs by the names of their layers, numbered where two come from one."""
-    named: dict[str, Any] = {}
-    for index, (name, tensor) in enumerate(zip(model.output_names, model.outputs, strict=True)):
-        named[name if name not in named else f"{name}_{index}"] = tensor
-    return named
+    outputs = model.output
+    if not isinstance(outputs, dict):
+        outputs = {}
+        for index, (name, tensor) in enumerate(zip(model.output_names, model.outputs, strict=True)):
+            # Two outputs of one layer have the same name.
+            outputs[name if name not in outputs else f"{name}_{index}"] = tensor
+    return keras.Model(inputs, outputs, name=model.name)

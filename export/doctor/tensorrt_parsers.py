@@ -1,11 +1,11 @@
-"""TensorRT: checks an ONNX file by the documentation of the parsers of 8.6 and 10, and by an installed parser."""
+"""TensorRT: checks an ONNX file by the documented operators of the parsers 8.6 and 10, and with an installed parser."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from export.doctor.cures import plugin
+from export.doctor.cures import rewrite
 from export.doctor.onnx_graph import OnnxGraph
 from export.doctor.verdicts import Examination, Finding, Verdict
 from export.to_tensorrt.lint import lint
@@ -19,16 +19,8 @@ def examine_tensorrt(graph: OnnxGraph | str, versions: Sequence[str], say: Calla
     """Return the examination of a model's ONNX graph for some of `export.to_tensorrt.rules.VERSIONS`."""
     result = Examination("tensorrt", tuple(f"operators of TensorRT {version}" for version in versions))
     if isinstance(graph, str):
-        result.add(
-            Finding(
-                Verdict.UNKNOWN,
-                True,
-                (),
-                (),
-                "there is no ONNX file to build an engine from",
-                "cure what --target onnx tells, first",
-            )
-        )
+        message = "there is no ONNX file to build an engine from"
+        result.add(Finding(Verdict.UNKNOWN, True, (), (), message, "fix the findings of --target onnx first"))
         return result
     result.operators = graph.operators()
     say("tensorrt: checking the operators")
@@ -39,7 +31,7 @@ def examine_tensorrt(graph: OnnxGraph | str, versions: Sequence[str], say: Calla
 
 
 def _documented(graph: OnnxGraph, versions: Sequence[str], result: Examination) -> set[str]:
-    """Report what the versions' documentation excludes; return the names of the nodes that one of them refuses."""
+    """Report what the versions' documentation excludes; return the names of the nodes that a version refuses."""
     operators = {node.name or node.outputs[0]: node.operator for node in graph.facts.nodes}
     merged: dict[tuple[Any, ...], list[str]] = {}
     for finding in lint(graph.proto):
@@ -49,12 +41,12 @@ def _documented(graph: OnnxGraph, versions: Sequence[str], result: Examination) 
     for (error, node, message, cure), found in merged.items():
         layers = (node,) if node in graph.facts.inputs else graph.layers.get(node, ())
         operator = operators.get(node, "")
-        # What no version takes is reported once, without the versions.
+        # A finding for all versions is reported without them.
         limited = () if len(found) == len(versions) > 1 else tuple(found)
         text = message if operator or not node else f"{graph.scopes.plain(node)}: {message}"
         named = (operator,) if operator else ()
         verdict = _verdict(message, error)
-        better = plugin(operator) if verdict == Verdict.PLUGIN else cure
+        better = rewrite(operator) if verdict == Verdict.PLUGIN else cure
         result.add(Finding(verdict, error, layers, named, text, better, limited))
     return {node for (error, node, *_), _ in merged.items() if error}
 
@@ -68,14 +60,14 @@ def _verdict(message: str, error: bool) -> Verdict:
 
 
 def _installed(graph: OnnxGraph, refused: set[str], result: Examination) -> None:
-    """Let a parser read the file; what the documentation refuses already is not reported twice."""
+    """Parse the file with an installed TensorRT; nodes that the documentation refuses are not reported again."""
     if not installed():
-        result.notes.append("no TensorRT is installed here to read it with: pip install 'mmkeras[tensorrt-rtx]'")
+        result.notes.append("not parsed, as no TensorRT is installed here: pip install 'mmkeras[tensorrt-rtx]'")
         return
     try:
         library = open_library(to_run=False)
     except DependencyError as error:
-        result.notes.append(f"not read by a parser: {error}")
+        result.notes.append(f"not parsed: {error}")
         return
     trt = library.module
     result.tried += (f"parser of {library.name} {library.version}",)
@@ -86,21 +78,18 @@ def _installed(graph: OnnxGraph, refused: set[str], result: Examination) -> None
     parser = trt.OnnxParser(network, library.logger)
     if parser.parse(graph.proto.SerializeToString()):
         return
-    parsed = 0
     for index in range(parser.num_errors):
         problem = parser.get_error(index)
         name, operator = (str(getattr(problem, what, str)() or "") for what in ("node_name", "node_operator"))
         if name in refused:
-            parsed += 1
             continue
         layers = graph.layers.get(name, ())
         text = graph.scopes.plain(str(problem.desc())).strip()
         unknown = text in ("", "false") or "Plugin not found" in text
         verdict = Verdict.PLUGIN if unknown else Verdict.REFUSED
         message = f"{operator or 'a node'} is not supported" if unknown else f"{operator}: {text}"[:300]
-        cure = plugin(operator)
+        cure = rewrite(operator)
         result.add(Finding(verdict, True, layers, (operator,) if operator else (), message, cure, (str(library.name),)))
-        parsed += 1
-    if not parsed:
+    if not parser.num_errors:
         message = f"the parser refuses it: {graph.scopes.plain(library.errors())}"
         result.add(Finding(Verdict.REFUSED, True, (), (), message, "see the message", (str(library.name),)))

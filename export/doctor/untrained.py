@@ -1,6 +1,6 @@
-"""Builds a model that was never trained, with random weights: from a run's folder or from a pipeline's configuration.
+"""Builds an untrained model with random weights, from a run's folder or a pipeline's configuration.
 
-What only data knows (a vocabulary, the labels) is stood in for: sizes change, operations do not.
+What comes from data (a vocabulary, the labels) is made up: sizes change, operations do not.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from export.doctor.verdicts import reason
 from mmkeras.core.command_line import parse, read_toml, to_toml
 from mmkeras.core.components import find
-from mmkeras.core.config import ModelConfig, RunConfig, declared_modalities, modality_configs
+from mmkeras.core.config import ModelConfig, RunConfig
 from mmkeras.core.errors import ConfigError, MmkerasError
-from mmkeras.core.sharing import branches, follow
+from mmkeras.core.modalities import branches, declared_modalities, follow, modality_configs
 
 if TYPE_CHECKING:
     import keras
@@ -32,27 +32,22 @@ _LABELS = ("first", "second", "third")
 
 
 def pipelines() -> dict[str, Path]:
-    """Return the pipelines of this checkout by name, with the files of their defaults."""
+    """Return the default configuration file of each pipeline by the pipeline's name."""
     folder = _ROOT / "pipelines"
     files = {path.stem: folder / "configs" / f"{path.stem}.toml" for path in sorted(folder.glob("[!_]*.py"))}
     return {name: defaults for name, defaults in files.items() if defaults.is_file()}
 
 
 def model_of_pipeline(name: str, options: Sequence[str], work: Path) -> tuple[keras.Model, tuple[str, ...]]:
-    """Build the model that a pipeline would train.
-
-    Args:
-        name: one of `pipelines`.
-        options: ``--config FILE`` and dotted options, as the pipeline takes them.
-        work: scratch folder.
+    """Build the model that a pipeline trains with ``options``: ``--config FILE`` and dotted options.
 
     Returns:
-        The model, and what was stood in for.
+        The model, and notes about what was made up.
 
     Raises:
         ConfigError: an unknown key or a value that does not fit.
     """
-    # By name, as the user gives it: an export depends on no pipeline.
+    # Imported by the name from the user: export depends on no pipeline.
     module = importlib.import_module(f"pipelines.{name}")
     classes = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, RunConfig)]
     own = [each for each in classes if each.__module__ == module.__name__]
@@ -65,11 +60,7 @@ def model_of_pipeline(name: str, options: Sequence[str], work: Path) -> tuple[ke
 
 
 def model_of_run(run: Run, work: Path) -> keras.Model:
-    """Build the model that a run is to train, from its own folder alone.
-
-    Args:
-        run: one without a model.
-        work: scratch folder.
+    """Build the model of an unfinished run from its folder alone; ``work`` is a scratch folder.
 
     Raises:
         ConfigError: its config.toml is missing, damaged or of another version.
@@ -83,15 +74,15 @@ def model_of_run(run: Run, work: Path) -> keras.Model:
         component = find("modalities", spec.kind, "spec")
         fields.append((name, component.Config, field(default_factory=component.Config)))
     recorded: Any = dataclasses.make_dataclass("RecordedModel", fields, bases=(ModelConfig,), frozen=True)
-    # Modalities that the run was made without have no spec.
+    # Modalities in `without` have no spec.
     known = {each.name for each in dataclasses.fields(recorded)} - {"without"}
-    # Some share weights with one that the run was made without: its table says its kind.
+    # A modality may share weights with one of these, whose table has a kind.
     known |= {key for key, value in table.items() if isinstance(value, dict) and "kind" in value}
     unbuilt = [name for name in table.get("without", []) if name in known]
     whole = dataclasses.make_dataclass("Recorded", [("model", recorded, field(default_factory=recorded))], frozen=True)
     kept = work / "model.toml"
     model = {"without": unbuilt, **{key: value for key, value in table.items() if key in known}}
-    kept.write_text(to_toml(_Table(model)), encoding="utf-8")
+    kept.write_text(to_toml(dataclasses.make_dataclass("Table", ["model"])(model)), encoding="utf-8")
     config: Any = parse(whole, ["--config", str(kept)], program=str(where), description="")[0]
     changes: dict[str, Any] = {}
     every = declared_modalities(config.model)
@@ -101,13 +92,8 @@ def model_of_run(run: Run, work: Path) -> keras.Model:
     return _build(dataclasses.replace(config.model, **changes))
 
 
-@dataclasses.dataclass(frozen=True)
-class _Table:
-    model: dict[str, Any]
-
-
 def _complete(model: Any, work: Path) -> tuple[Any, tuple[str, ...]]:
-    """Fill in what only the data knows: modalities learn from the values that they probe themselves with."""
+    """Fill in what comes from data, from the modalities' probes."""
     from mmkeras.modalities import Facts
     from mmkeras.model import specs_before_data
     from mmkeras.training.resolve import resolve_model
@@ -123,8 +109,8 @@ def _complete(model: Any, work: Path) -> tuple[Any, tuple[str, ...]]:
     before, after = modality_configs(model), modality_configs(made)
     learned = [name for name in before if after[name] != before[name]]
     options = [key for key, value in made.task.options.items() if model.task.options.get(key) != value]
-    notes = [f"{name}: what is learned from data is made up; table sizes differ" for name in learned]
-    return made, (*notes, *(f"{key}: made up, as only the data has them" for key in options))
+    notes = [f"{name}: values that are learned from data are made up; table sizes differ" for name in learned]
+    return made, (*notes, *(f"{key}: made up, because they come from the data" for key in options))
 
 
 def _build(model: ModelConfig) -> keras.Model:
@@ -133,7 +119,7 @@ def _build(model: ModelConfig) -> keras.Model:
     from mmkeras.model import build_model
 
     keras.config.set_dtype_policy("float32")
-    # Pretrained weights would be downloaded for nothing.
+    # Without pretrained weights, which would be downloaded.
     random = {name: modality.untrained() for name, modality in declared_modalities(model).items()}
     try:
         return build_model(dataclasses.replace(model, **random))
@@ -141,5 +127,5 @@ def _build(model: ModelConfig) -> keras.Model:
         raise
     except Exception as error:  # Keras and keras_nlp raise whatever a layer raises
         raise ConfigError(
-            f"The model cannot be built: {reason(str(error))} Change what its shapes follow from."
+            f"The model cannot be built: {reason(str(error))} Change the options that set its shapes."
         ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 __all__ = ["Examination", "Finding", "Verdict", "reason"]
@@ -23,7 +23,7 @@ class Verdict(str, Enum):
     """LiteRT has no built-in operation, and current interpreters have no Flex delegate."""
     NO_FORM = "no ONNX form"
     PLUGIN = "plugin"
-    """TensorRT's parser does not know the operator."""
+    """TensorRT's parser does not support the operator."""
     REFUSED = "refused"
     """The operator is known, but not in this form."""
     BREAKS = "breaks the conversion"
@@ -31,7 +31,7 @@ class Verdict(str, Enum):
     ISLAND = "float island"
     """Stays in float between quantised operations."""
     WIDE = "wide range"
-    """Numbers so large that int8 cannot represent small ones beside them."""
+    """Values so large that int8 cannot represent small ones beside them."""
     CAUTION = "caution"
     """Works in the versions that were tried, but is slow or not documented."""
     UNKNOWN = "not examined"
@@ -43,7 +43,7 @@ class Finding:
 
     verdict: Verdict
     error: bool
-    """Whether the export fails or its file cannot run; else the file works and loses speed or accuracy."""
+    """Whether the export fails or its file cannot run; otherwise the file loses speed or accuracy."""
     layers: tuple[str, ...]
     """Paths of the Keras layers; empty where unknown."""
     operators: tuple[str, ...]
@@ -67,7 +67,7 @@ class Examination:
     operators: dict[str, Counter[str]] = field(default_factory=dict)
     """Count of each operator of the file by the path of its Keras layer."""
     notes: list[str] = field(default_factory=list)
-    """What could not be tried, and why."""
+    """Checks that were not possible, and why."""
 
     @property
     def errors(self) -> int:
@@ -81,9 +81,7 @@ class Examination:
             if same == (finding.verdict, finding.error, finding.message, finding.cure, finding.versions):
                 layers = tuple(dict.fromkeys((*known.layers, *finding.layers)))
                 operators = tuple(dict.fromkeys((*known.operators, *finding.operators)))
-                self.findings[index] = Finding(
-                    known.verdict, known.error, layers, operators, known.message, known.cure, known.versions
-                )
+                self.findings[index] = replace(known, layers=layers, operators=operators)
                 return
         self.findings.append(finding)
         self.findings.sort(key=lambda each: not each.error)
@@ -93,7 +91,7 @@ def reason(text: str) -> str:
     """Return the one line of a message that names the error."""
     plain = _COLOURS.sub("", text).partition("Arguments received by")[0]
     lines = [line.strip() for line in plain.splitlines() if line.strip()]
-    # MLIR writes the place, then "error:", then the message.
+    # MLIR writes the location, then "error:", then the message.
     errors = [line.rpartition("error:")[2].strip() for line in lines if "error:" in line]
     errors += [line for line in lines if not _AROUND.match(line)] or lines
     line = next((each for each in errors if each), "no reason given")

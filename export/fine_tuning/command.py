@@ -1,4 +1,4 @@
-"""``python -m export fine-tune RUN``: the last resort where int8 loses too much of the task's metric.
+"""``python -m export fine-tune RUN``: fine-tunes a run whose int8 file loses too much of the task's metric.
 
 Example:
     python -m export fine-tune runs/vqa/latest --steps 600
@@ -20,12 +20,12 @@ from mmkeras.layers.keras_settings import check_keras
 __all__ = ["main"]
 
 _DESCRIPTION = (
-    "Train a finished run a little further on the int8 grid, into a run folder of its own, and measure what its int8 "
-    "file gained. The weights stay float32: the new run is evaluated and exported like any other."
+    "Train a finished run further on the int8 grid, in a new run folder, and measure the gain of its int8 file. The "
+    "weights stay float32: the new run is evaluated and exported like any other."
 )
 _STATUS = (
-    "Exit status: 0 when int8 became better than chance explains and float32 no worse than half a point, 1 when not, 2 "
-    "for an error, 130 when stopped; a stopped fine-tuning goes on with --resume."
+    "Exit status: 0 when int8 gained more than chance explains and float32 lost at most half a point, 1 otherwise, 2 "
+    "for an error, 130 when stopped; --resume continues a stopped fine-tuning."
 )
 
 
@@ -37,16 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     add = parser.add_argument
     add("run", type=Path, metavar="RUN", help="a finished run such as runs/vqa/latest; with --resume, the stopped one")
-    add("--resume", action="store_true", help="go on with RUN, a fine-tuning that was stopped")
-    add("--format", help="whose int8 grid is learnt: tflite (default) or onnx")
+    add("--resume", action="store_true", help="continue RUN, a fine-tuning that was stopped")
+    add("--format", help="format whose int8 grid is learnt: tflite (default) or onnx")
     add("--steps", type=int, help="training steps (600)")
-    add("--rounds", type=int, help="validations in between; the best round is kept (4)")
+    add("--rounds", type=int, help="rounds, each with a validation; the best one is kept (4)")
     add("--learning-rate", type=float, metavar="RATE", help="peak learning rate (a tenth of the run's own)")
     add("--keep", nargs="+", metavar="LAYER", help="patterns of Keras layers that stay in float, such as 'head_*'")
-    add("--out", type=Path, metavar="FOLDER", help="folder of the new run (RUN's with -int8 behind it)")
+    add("--out", type=Path, metavar="FOLDER", help="folder of the new run (RUN-int8)")
     add("--samples", type=int, default=500, help="validation samples to measure on, before and after (%(default)s)")
     add("--calibration-samples", type=int, default=200, help="training samples to measure ranges on (%(default)s)")
-    given = parser.parse_args(sys.argv[1:] if arguments is None else list(arguments))
+    given = parser.parse_args(arguments)
     # Before TensorFlow is loaded, to hide its start-up messages.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     names = ("format", "steps", "rounds", "learning_rate", "keep")
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise ConfigError(f"--{name.replace('_', '-')}: expected at least 1, got {getattr(given, name)}")
         if given.resume and (options or given.out):
             named = ", ".join(f"--{name.replace('_', '-')}" for name in (*options, *(["out"] if given.out else [])))
-            raise ConfigError(f"--resume goes on as the fine-tuning began; it cannot be combined with {named}")
+            raise ConfigError(f"--resume keeps the options of the fine-tuning; it cannot be combined with {named}")
         check_keras()
         from export.fine_tuning.run import tune
 
@@ -73,5 +73,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"{type(error).__name__}: {error}", to=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        say("\nInterrupted. What was finished is kept; --resume with the new run's folder goes on.", to=sys.stderr)
+        say("\nInterrupted. Finished rounds are kept; --resume with the new run's folder continues.", to=sys.stderr)
         return 130

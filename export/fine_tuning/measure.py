@@ -1,4 +1,4 @@
-"""Measures the cost of int8: an int8 file with every layer in it and the Keras model, on the same samples."""
+"""Measures the cost of int8: scores the Keras model and its int8 file on the same samples."""
 
 from __future__ import annotations
 
@@ -18,13 +18,10 @@ from export.source import Source
 from export.to_litert.int8 import LiteRTQuantizer
 from export.verification.runners import opened
 from export.verification.scenarios import ALL
-from export.verification.standard_error import metric_error
 from export.verification.verify import Reference
 from mmkeras.core.errors import ExportError
 
-__all__ = ["Measured", "change_error", "measure"]
-
-Step = Callable[[str], None]
+__all__ = ["Measured", "measure"]
 
 
 @dataclass(frozen=True)
@@ -47,22 +44,17 @@ class Measured:
     evidence: dict[str, np.ndarray]
     """The task's evidence of the int8 file in the scenario ``all``."""
 
-    @property
-    def whole(self) -> tuple[float, float]:
-        """The metric in float32 and in int8 in the scenario ``all``."""
-        return self.float32[ALL], self.int8[ALL]
-
     def to_json(self) -> dict[str, Any]:
         """Return the entry in ``fine_tuning.json``."""
         return {"float32": self.float32, "int8": self.int8, "flips": self.flips}
 
 
 def measure(
-    source: Source, format: str, keep: Sequence[str], calibration_samples: int, step: Step = lambda name: None
+    source: Source, format: str, keep: Sequence[str], calibration_samples: int, step: Callable[[str], None]
 ) -> Measured:
-    """Convert a model to int8 and score it and the file in every modality scenario.
+    """Convert a model to int8 and score the model and the file in every modality scenario.
 
-    Layers whose path matches a pattern of ``keep`` stay in float. ``step`` is called with each next step.
+    Layers whose path matches a pattern of ``keep`` stay in float. ``step`` is called with a line before each step.
 
     Raises:
         ExportError: the model cannot be converted, or its data is not at hand.
@@ -76,7 +68,12 @@ def measure(
         step(f"converting to {format} int8")
         float32 = Path(folder, f"float32.{format}")
         formats()[format].convert(Job(source, Path(folder)), "float32", float32)
-        quantizer = _quantizer(format, float32, calibration.inputs)
+        if format == "onnx":
+            from export.to_onnx.int8 import OnnxQuantizer
+
+            quantizer: Quantizer = OnnxQuantizer(float32, calibration.inputs, float32.parent)
+        else:
+            quantizer = LiteRTQuantizer(float32, calibration.inputs)
         kept = [layer.name for layer in quantizer.layers if any(fnmatch(layer.layer, pattern) for pattern in keep)]
         path = Path(folder, f"int8.{format}")
         quantizer.write(path, kept)
@@ -100,16 +97,3 @@ def measure(
         groups=reference.groups,
         evidence=evidence,
     )
-
-
-def change_error(source: Source, before: Measured, after: Measured) -> float:
-    """Return the standard error of the int8 files' difference in the metric, for samples drawn anew."""
-    return metric_error(source.task, after.weights, after.groups, before.evidence, after.evidence)
-
-
-def _quantizer(format: str, float32: Path, inputs: dict[str, np.ndarray]) -> Quantizer:
-    if format == "onnx":
-        from export.to_onnx.int8 import OnnxQuantizer
-
-        return OnnxQuantizer(float32, inputs, float32.parent)
-    return LiteRTQuantizer(float32, inputs)

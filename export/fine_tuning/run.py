@@ -13,10 +13,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from export.fine_tuning.measure import Measured, change_error, measure
+from export.fine_tuning.measure import Measured, measure
 from export.quantization.trial import tuning_samples
 from export.source import Source, source_from_run
 from export.verification.scenarios import ALL
+from export.verification.standard_error import metric_error
 from mmkeras.core.console import Console
 from mmkeras.core.errors import ConfigError
 from mmkeras.core.rounding import percent
@@ -35,7 +36,7 @@ __all__ = ["REPORT_NAME", "Verdict", "print_table", "tune"]
 
 REPORT_NAME = "fine_tuning.json"
 _LOSS = 0.005
-"""Allowed loss of float32 in the metric, the same half point as for an int8 file."""
+"""Allowed loss of float32 in the metric: half a point, as for an int8 file."""
 
 
 def tune(
@@ -48,10 +49,10 @@ def tune(
     calibration_samples: int,
     console: Console | None = None,
 ) -> int:
-    """Fine-tune a run and measure what its int8 file gained.
+    """Fine-tune a run and measure the gain of its int8 file.
 
-    With ``resume`` the folder is that of the fine-tuned run that was stopped. ``options`` are fields of `FineTuning`
-    besides ``parent``; ``samples`` validation samples are measured and chosen on.
+    With ``resume``, the folder is that of the stopped fine-tuned run. ``options`` are fields of `FineTuning` besides
+    ``parent``; both models are measured on ``samples`` validation samples.
 
     Returns:
         Exit status: 0 when it was worth it, 1 when it was not, 130 when it was stopped.
@@ -70,26 +71,26 @@ def tune(
         console.print(f"New run: {os.path.relpath(run.folder)}", markup=False, highlight=False, soft_wrap=True)
     tuning = read_fine_tuning(run)
 
-    def measured(source: Source, title: str) -> Measured:
-        with console.status(title) as status:
-            return measure(
-                source,
-                tuning.format,
-                tuning.keep,
-                calibration_samples,
-                lambda step: status.update(f"{title}: {step}"),
-            )
-
-    def chosen_on(run: Run) -> Source:
-        # This chooses between two models; test samples are kept to verify the chosen one.
+    def measured(run: Run, title: str) -> tuple[Source, Measured]:
+        console.rule(Text(title, style="bold"), align="left")
         source = source_from_run(run, samples)
-        return dataclasses.replace(source, samples=tuning_samples(source, samples)[0])
+        # The result chooses between two models; test samples are kept to verify the chosen one.
+        source = dataclasses.replace(source, samples=tuning_samples(source, samples)[0])
+        title = title.lower()
+        with console.status(title) as status:
+            found = measure(
+                source, tuning.format, tuning.keep, calibration_samples, lambda step: status.update(f"{title}: {step}")
+            )
+        whole, int8 = (percent(scores[ALL], 2) for scores in (found.float32, found.int8))
+        console.print(
+            f"{run.task.metric} {whole} % in float32, {int8} % with {found.layers} layers in int8, on {found.samples} "
+            "validation samples",
+            highlight=False,
+        )
+        return source, found
 
-    console.rule(Text("Before", style="bold"), align="left")
-    source = chosen_on(parent)
-    before = measured(source, "before")
+    source, before = measured(parent, "Before")
     notice = source.provenance.get("notice")
-    console.print(_line(parent.task.metric, before), highlight=False)
     console.rule(Text("Fine-tuning", style="bold"), align="left")
     try:
         fitted = fine_tune(run, console=console, resume=resume)
@@ -100,11 +101,10 @@ def tune(
     console.print(f"best round: {fitted.best_epoch}")
     console.rule(Text("Evaluation", style="bold"), align="left")
     _evaluate(run, notice, console)
-    console.rule(Text("After", style="bold"), align="left")
-    source = chosen_on(run)
-    after = measured(source, "after")
-    console.print(_line(run.task.metric, after), highlight=False)
-    verdict = Verdict(run.task.metric, run.task.metric_sign, before, after, change_error(source, before, after))
+    source, after = measured(run, "After")
+    # Of the difference between the two int8 files, not between a file and Keras.
+    error = metric_error(source.task, after.weights, after.groups, before.evidence, after.evidence)
+    verdict = Verdict(run.task.metric, run.task.metric_sign, before, after, error)
     write_json(run.folder / REPORT_NAME, {**verdict.to_json(), "format": tuning.format, "parent": tuning.parent})
     print_table(verdict, console)
     shown = os.path.relpath(run.folder if verdict.worth_it else parent.folder)
@@ -113,7 +113,7 @@ def tune(
 
 
 def _evaluate(run: Run, notice: str | None, console: Console) -> None:
-    """Evaluate the float model as every run is evaluated: metrics.json and the report, with the parent's notice."""
+    """Evaluate the float model like any run: write metrics.json and the report, with the parent's notice."""
     from mmkeras.evaluation import evaluate, read
     from mmkeras.training.quantization_aware.configuration import read_config
 
@@ -139,15 +139,6 @@ def _beside(parent: Path) -> Path:
         if not folder.exists():
             return folder
     raise ConfigError(f"{parent.parent}: holds 99 fine-tuned runs of {parent.name}; give a folder with --out")
-
-
-def _line(metric: str, measured: Measured) -> str:
-    """Return the scores of the scenario ``all`` in one line."""
-    whole, int8 = measured.whole
-    return (
-        f"{metric} {percent(whole, 2)} % in float32, {percent(int8, 2)} % with {measured.layers} layers in int8, on "
-        f"{measured.samples} validation samples"
-    )
 
 
 @dataclass(frozen=True)
@@ -199,7 +190,7 @@ class Verdict:
 
 
 def print_table(verdict: Verdict, console: Console) -> None:
-    """Print the metric of both models in every scenario, and one sentence."""
+    """Print the metric of both models in every scenario, the gain, and a recommendation."""
     before, after = verdict.before, verdict.after
     table = Table(title=f"{verdict.metric}, % (int8 - float32)", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("scenario")
@@ -219,7 +210,6 @@ def print_table(verdict: Verdict, console: Console) -> None:
         f"{percent(abs(verdict.float_gain), 2)} {float32}.",
         highlight=False,
     )
-    if verdict.worth_it:
-        return
-    why = "Chance can do as much: more --samples tell more. Until then s" if verdict.by_chance else "It did not help: s"
-    console.print(f"{why}hip the run that it began with.", style="yellow")
+    if not verdict.worth_it:
+        why = "Chance explains the change; more --samples narrow it" if verdict.by_chance else "It did not help"
+        console.print(f"{why}: ship the parent run.", style="yellow")

@@ -1,4 +1,4 @@
-"""The formats of an export: what a converter is, and how it is found."""
+"""The formats of an export: the contract of a converter, and the search for all converters."""
 
 from export.formats.format import Format, Job, formats, plan
 

@@ -1,13 +1,10 @@
-"""Finds the converters: every module ``export/to_<target>/<target>_from_<source>.py``.
-
-Such a module writes one format and ends with ``FORMAT``, a `Format`.
-"""
+"""Finds the converters: the modules ``export/to_<target>/<target>_from_<source>.py`` with a `Format` in ``FORMAT``."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -30,76 +27,70 @@ from mmkeras.core.errors import ConfigError, nearest
 __all__ = ["Format", "Job", "formats", "plan"]
 
 TUNING_SAMPLES = 300
-"""Samples on which a search tries its candidates, at most."""
+"""Largest number of samples on which a search tries its candidates."""
 MARGIN = 0.6
-"""Share of the limits that a search holds on its own samples: on the test samples, which it does not see, the loss is
-another one."""
+"""Share of the limits that a search allows on its own samples: the loss on the test samples differs."""
 
 
 @dataclass
 class Job:
-    """What a converter works on."""
+    """The input of the converters, with parts that several of them share and that are made at their first use."""
 
     source: Source
     """The Keras model and its specs."""
     work: Path
-    """Scratch folder of this export, removed in the end."""
+    """Scratch folder of this export, removed at its end."""
     config: ExportConfig = field(default_factory=ExportConfig)
-    """What was asked for: calibration and budget among it."""
     step: Callable[[str], None] = lambda line: None
     """Called with a line before long steps; for a progress bar."""
 
     @cached_property
     def static_saved_model(self) -> Path:
-        """A SavedModel with static batch 1, made when first asked for: what batch-1 converters start from."""
+        """A SavedModel with static batch 1."""
         folder = self.work / "static_saved_model"
         write_static(self.source, folder)
         return folder
 
     @cached_property
     def calibration(self) -> Calibration:
-        """The samples on which static int8 measures its ranges, chosen when first asked for.
+        """The samples on which static int8 measures its ranges.
 
         Raises:
-            MmkerasError: there are none, or they do not look like the data the model was trained on.
+            MmkerasError: there are no samples, or they do not look like the training data.
         """
         return prepare_calibration(self.source, self.config, self.step)
 
     @property
     def calibration_used(self) -> Calibration | None:
-        """The calibration set, if a converter has asked for it."""
+        """The calibration set if a converter has used it, else None."""
         return self.__dict__.get("calibration")
 
     @cached_property
     def tuning(self) -> tuple[Reference, str]:
-        """The Keras model on samples that are neither trained on nor verified on, and their split.
+        """The Keras model on the samples of `tuning_samples`, and their split.
 
         Raises:
-            ExportError: there are none.
+            ExportError: there are no such samples.
         """
         samples, split = tuning_samples(self.source, min(self.config.samples, TUNING_SAMPLES))
         source = on_samples(self.source, samples)
         return Reference(source, lambda name: self.step(f"Keras on {split} samples, {name}")), split
 
     def search(self, quantizer: Quantizer, format: str, precision: str, path: Path) -> Costs:
-        """Write a file in which as much as the limits allow is int8, or float16.
+        """Write a file with as many layers in int8 or float16 as the limits allow, and return the measured costs.
 
         Args:
-            quantizer: of the format.
-            format: its name.
-            precision: the precision's name.
+            quantizer: writes the candidates.
+            format: name of the format.
+            precision: name of the precision.
             path: the file to write.
-
-        Returns:
-            What was measured on the way.
 
         Raises:
             ExportError: there are no samples, or the limits do not hold with a single layer in the small precision.
         """
         reference, split = self.tuning
-        task = self.source.task
-        gates = gates_of(task, self.config.max_metric_drop, self.config.max_flips)
-        trial = Trial(reference, task, split, format, precision, tightened(gates, MARGIN))
+        gates = gates_of(self.source.task, self.config.max_metric_drop, self.config.max_flips)
+        trial = Trial(reference, split, format, precision, tightened(gates, MARGIN))
         keep, costs = Search(quantizer, trial, self.step).run()
         quantizer.write(path, keep)
         return costs
@@ -112,13 +103,13 @@ class Format:
     name: str
     """Name on the command line and in the manifest."""
     suffix: str
-    """Of its files; empty for a folder."""
+    """Suffix of its files; empty for a folder."""
     precisions: tuple[str, ...]
-    """What it can write."""
+    """Precisions that it can write."""
     tolerance: float
-    """Largest difference to Keras that its float32 file may have."""
+    """Largest allowed difference of its float32 file to Keras."""
     convert: Callable[[Job, str, Path], Costs | None]
-    """Writes one file; returns what a search for what must stay in float has measured."""
+    """Writes one file in a precision; returns the costs where a search chose the layers that stay in float."""
     ladder: tuple[str, ...] = ("float32",)
     """Its precisions from the smallest and fastest to float32."""
     float32: Callable[[Job], Path] | None = None
@@ -130,28 +121,24 @@ class Format:
 def formats() -> dict[str, Format]:
     """Return every converter by the name of its format."""
     found = {}
-    for name in _converters():
-        # An engine is built on the device: tensorrt_from_onnx is a program, and no format of an export.
-        format: Format | None = getattr(importlib.import_module(name), "FORMAT", None)
-        if format is not None:
-            found[format.name] = format
+    for package in pkgutil.iter_modules(importlib.import_module("export").__path__, "export."):
+        if not package.name.startswith("export.to_"):
+            continue
+        for module in pkgutil.iter_modules(importlib.import_module(package.name).__path__, f"{package.name}."):
+            if "_from_" in module.name:
+                # tensorrt_from_onnx has no FORMAT: it is a program for the device, where an engine is built.
+                format: Format | None = getattr(importlib.import_module(module.name), "FORMAT", None)
+                if format is not None:
+                    found[format.name] = format
     return found
 
 
-def _converters() -> Iterator[str]:
-    """Yield the names of the modules that are named like a converter."""
-    for package in pkgutil.iter_modules(importlib.import_module("export").__path__, "export."):
-        if package.ispkg and package.name.startswith("export.to_"):
-            folder = importlib.import_module(package.name).__path__
-            yield from (info.name for info in pkgutil.iter_modules(folder, f"{package.name}.") if "_from_" in info.name)
-
-
 def plan(names: Iterable[str], precisions: Iterable[str], *, ladder: bool = False) -> list[tuple[Format, list[str]]]:
-    """Return what to write: for every asked-for format those of the asked-for precisions that it has.
+    """Return each named format with those of the named precisions that it can write.
 
     Args:
         names: formats.
-        precisions: precisions; with a ladder none means all.
+        precisions: precisions; for a ladder, an empty list means all.
         ladder: order them from the smallest to float32, which is always its last rung.
 
     Raises:
@@ -160,7 +147,10 @@ def plan(names: Iterable[str], precisions: Iterable[str], *, ladder: bool = Fals
     known = formats()
     names, precisions = list(dict.fromkeys(names)), list(dict.fromkeys(precisions))
     every = sorted({p for f in known.values() for p in f.precisions})
-    problems = [f"format {name!r} is unknown; {_hint(name, known)}" for name in names if name not in known]
+    hints = {"tensorrt": "export onnx; the device builds an engine from it: mmkeras build-engine BUNDLE"}
+    problems = [
+        f"format {name!r} is unknown; {hints.get(name) or nearest(name, known)}" for name in names if name not in known
+    ]
     problems += [f"precision {p!r} is unknown; {nearest(p, every)}" for p in precisions if p not in every]
     if problems:
         raise ConfigError("\n".join(problems))
@@ -170,11 +160,5 @@ def plan(names: Iterable[str], precisions: Iterable[str], *, ladder: bool = Fals
     chosen = [(known[name], [p for p in precisions if p in known[name].precisions]) for name in names]
     chosen = [(format, found) for format, found in chosen if found]
     if not chosen:
-        raise ConfigError(f"None of the formats {names} is written in any of the precisions {precisions}.")
+        raise ConfigError(f"None of the formats {names} has any of the precisions {precisions}.")
     return chosen
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    if name == "tensorrt":
-        return "export onnx; an engine is built from it on the device that runs it: mmkeras build-engine BUNDLE"
-    return nearest(name, known)

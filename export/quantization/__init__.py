@@ -1,1 +1,1 @@
-"""Static quantisation: which layers become int8, what that costs, and on which samples their ranges are measured."""
+"""Static quantisation: which layers become int8, and what that costs."""

@@ -1,4 +1,4 @@
-"""The cost of int8 or float16, part by part and layer by layer, and the layers that stay in float32."""
+"""The cost of int8 or float16 by part of the model and by layer, and the layers that stay in float32."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ class LayerCost:
     """Path of the Keras layer."""
     branch: str
     drop: float
-    """Loss of the task metric in the worst scenario measured, in points; below zero a gain."""
-    difference: float
-    """Mean absolute difference of the outputs to the Keras model's: orders layers that cost the same."""
+    """Loss of the task metric in the worst measured scenario, in points; negative for a gain."""
     kept: bool = False
 
 
@@ -28,21 +26,21 @@ class Costs:
 
     metric: str
     samples: int
-    """Samples that it was measured on; none of them is one that the file is verified on."""
+    """Samples of the measurement; the file is verified on others."""
     split: str
     scenarios: tuple[str, ...]
     whole: float
     """Loss with every layer in the small precision, in points."""
     branches: dict[str, float]
-    """Loss with one part of the model in it, in points."""
+    """Loss with only one part of the model in the small precision, in points."""
     layers: tuple[LayerCost, ...]
-    """Layers of the parts that cost something, costliest first."""
+    """Layers of the parts with a loss, the largest loss first."""
     final: float
-    """Loss with the layers in float that stay there, in points."""
+    """Loss of the file, in which some layers stay in float, in points."""
     quantized: int
     """Layers in the small precision."""
     total: int
-    """Layers that could be."""
+    """Layers that could be in the small precision."""
 
     @property
     def kept(self) -> tuple[str, ...]:

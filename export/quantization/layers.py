@@ -1,4 +1,4 @@
-"""The contract between a format's quantiser and the search for what must stay in float."""
+"""The contract between a format's quantiser and the search for the layers that stay in float."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class QuantizedLayer:
     name: str
     """Its name in the file, unique there."""
     layer: str
-    """Path of the Keras layer that it came from, such as ``image_branch/stem_conv``; the name where there is none."""
+    """Path of its Keras layer, such as ``image_branch/stem_conv``; the name where no layer is found."""
     branch: str
     """Part of the model: a modality's name, ``fusion``, ``head`` or ``other``."""
     operation: str
@@ -32,25 +32,25 @@ class QuantizedLayer:
 
 
 class Quantizer(Protocol):
-    """Writes int8 files of one model with any choice of layers in int8; ranges are measured once, when created."""
+    """Writes int8 files of one model with any choice of layers in int8; ranges are measured once, on creation."""
 
     layers: tuple[QuantizedLayer, ...]
-    """What can be quantised, in the order of the graph."""
+    """Layers that can be quantised, in the order of the graph."""
 
     def write(self, path: Path, keep: Iterable[str] = ()) -> None:
-        """Write a file in which every layer is int8 but those named in ``keep``, which stay in float."""
+        """Write a file in which every layer is int8, except the layers named in ``keep``, which stay in float."""
 
 
 def describe(name: str, scoped: str, operation: str, weights: int) -> QuantizedLayer:
-    """Return a layer with its Keras layer and branch; ``scoped`` is a name with the scopes of the Keras layers."""
+    """Return a layer with its Keras layer and branch, read from ``scoped``, a name with the Keras layers' scopes."""
     return QuantizedLayer(name, keras_layer(scoped) or name, part_of(scoped), operation, weights)
 
 
 def scoped_name(weights: str, output: str) -> str:
-    """Return the name that carries the Keras layer of an operation in a LiteRT file.
+    """Return the name that contains the Keras layer of an operation in a LiteRT file.
 
-    The weights carry the layer's own name, an output that of the activation behind it. TensorFlow 2.16 leaves no name
-    on the weights; there an output joins the names of all that was fused into it by semicolons, the layer's among them.
+    The weights have the layer's own name, the output that of the activation after it. TensorFlow 2.16 leaves the
+    weights without a name; its output names join the names of all fused operations by semicolons.
     """
     if "/" in weights:
         return weights

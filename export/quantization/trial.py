@@ -1,4 +1,4 @@
-"""Tries candidate files on samples that are neither trained on nor verified on, while a search goes on."""
+"""Measures candidate files of a search, on samples that files are not verified on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from export.verification.samples import Sample, draw, spread_rows, stratum
 from export.verification.scenarios import ALL
 from export.verification.verify import Reference
 from mmkeras.core.errors import ExportError
-from mmkeras.tasks import TaskSpec
 
 __all__ = ["Trial", "tuning_samples"]
 
@@ -25,37 +24,31 @@ class Trial:
     """The Keras model on the tuning samples, and the limits of a candidate."""
 
     reference: Reference
-    """Its outputs in every scenario."""
-    task: TaskSpec
+    """The model's outputs in every scenario."""
     split: str
     format: str
     precision: str
     gates: Mapping[str, Gate]
     """Limits by precision."""
 
-    @property
-    def scenarios(self) -> tuple[str, ...]:
-        """Names of all scenarios."""
-        return tuple(case.scenario.name for case in self.reference.cases)
-
     def measure(self, path: Path, names: Iterable[str] | None = None) -> dict[str, ScenarioResult]:
-        """Run a candidate: some scenarios for their losses alone, or all of them with what the limits need."""
-        wanted = set(self.scenarios if names is None else names)
+        """Run a candidate in named scenarios for their losses only, or in all of them with all that the limits need."""
+        wanted = None if names is None else set(names)
         with opened(self.format, path) as file:
             return {
                 case.scenario.name: self.reference.measure(case, file.infer, file.size, brief=names is not None)
                 for case in self.reference.cases
-                if case.scenario.name in wanted
+                if wanted is None or case.scenario.name in wanted
             }
 
     def problems(self, results: Mapping[str, ScenarioResult]) -> str:
-        """Return why a candidate measured in every scenario would be refused; empty if it would not."""
-        sign = self.task.metric_sign
-        return judge(self.precision, 0.0, results, self.task.metric, sign, self.gates, searching=True)
+        """Return why a candidate that was measured in every scenario is refused; empty if it is not."""
+        task = self.reference.task
+        return judge(self.precision, 0.0, results, task.metric, task.metric_sign, self.gates, searching=True)
 
     def drop(self, result: ScenarioResult) -> float:
-        """Return the loss of the metric that is held, in points; below zero a gain."""
-        return -100 * self.task.metric_sign * result.held
+        """Return the loss of the metric that the limits apply to, in points; negative for a gain."""
+        return -100 * self.reference.task.metric_sign * result.held
 
     def worst(self, results: Mapping[str, ScenarioResult]) -> float:
         """Return the largest loss of several scenarios in points."""
@@ -76,13 +69,13 @@ class Trial:
 
 
 def tuning_samples(source: Source, limit: int) -> tuple[list[Sample], str]:
-    """Return samples to try candidates on, each class and group with its share, and the name of their split.
+    """Return samples to measure candidates on, with each class and group in proportion, and the name of their split.
 
-    They come from the validation split, or from the training split where there is none; never from the test split, on
-    which the chosen file is verified.
+    They come from the validation split, or else from the training split; never from the test split, on which the
+    chosen file is verified.
 
     Raises:
-        ExportError: there are none, or one of them is verified on, too.
+        ExportError: there are no samples, or files are verified on one of them, too.
     """
     found: list[Sample] = []
     split = "train"
@@ -97,12 +90,12 @@ def tuning_samples(source: Source, limit: int) -> tuple[list[Sample], str]:
     verified = {sample.key for sample in source.samples}
     if shared := [sample.key for sample in found if sample.key in verified]:
         raise ExportError(
-            f"{len(shared)} of the {len(found)} {split} samples to choose with, such as {shared[0]!r}, are test "
-            "samples that files are verified on. Nothing may be chosen on those: convert the data again."
+            f"{len(shared)} of the {len(found)} {split} samples to choose with, such as {shared[0]!r}, are also test "
+            "samples that files are verified on. Those must not influence the choice: convert the data again."
         )
     if found:
         return found, split
     raise ExportError(
-        "There are no samples to search with for what must stay in float: neither a validation nor a training split. "
-        "Export the run where its data is."
+        "There are no samples to search with for the layers that stay in float: neither a validation nor a training "
+        "split. Export the run where its data is."
     )

@@ -1,7 +1,7 @@
-"""Makes a LiteRT file smaller without changing its outputs: short names, equal parts once, no all-true masks.
+"""Makes a LiteRT file smaller without changing its outputs: short names, equal parts stored once, no all-true masks.
 
-The converter joins the names of everything it fuses; they are a twelfth of a small model's file. The path of the Keras
-layer stays, so that reports still know which part of the model a tensor belongs to.
+The converter joins the names of all operations that it fuses; they are a twelfth of a small model's file. The path of
+the Keras layer stays, from which reports read the part of the model.
 """
 
 from __future__ import annotations
@@ -9,31 +9,26 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from export.to_litert.flatbuffer import read_model, schema, write_model
+from export.to_litert.flatbuffer import operation_of, read_model, write_model
 from mmkeras.runtime.differences.contents import keras_layer
 
 __all__ = ["compact"]
 
 LONGEST = 24
-"""Characters in the name of a tensor that is no constant; without its number, so that the file holds it once."""
+"""Characters in the name of a computed tensor; without its number, so that equal names are stored once."""
 
 
 def compact(content: bytes) -> bytes:
-    """Return a LiteRT file that computes the same with fewer bytes.
-
-    Args:
-        content: a LiteRT file whose constants lie inside or behind its flatbuffer.
-    """
+    """Return a LiteRT file that computes the same with fewer bytes."""
     model = read_model(content)
     for graph in model.subgraphs:
-        _drop_true_masks(schema(), model, graph)
-    for graph in model.subgraphs:
+        _drop_true_masks(model, graph)
         ends = {*graph.inputs, *graph.outputs}
         for index, tensor in enumerate(graph.tensors):
             if index not in ends:
                 constant = not _empty(model.buffers[tensor.buffer])
                 tensor.name = _short(tensor.name.decode(), constant=constant).encode()
-            if _says_nothing(tensor.quantization):
+            if _is_unset(tensor.quantization):
                 tensor.quantization = None
     model.metadata = [entry for entry in model.metadata or [] if entry.name != b"CONVERSION_METADATA"]
     _share_empty_buffers(model)
@@ -41,38 +36,40 @@ def compact(content: bytes) -> bytes:
 
 
 def _short(name: str, *, constant: bool) -> str:
-    """Return a constant's Keras layer under one scope, as `keras_layer` reads it; of another tensor its own name."""
+    """Return the Keras layer of a constant in a form that `keras_layer` reads; a short name for a computed tensor."""
     layer = keras_layer(name.split(";")[0])
     if constant and layer:
         return f"m/{layer}/"
     return re.sub(r"[_\d]+$", "", (layer or name.strip("/")).split("/")[-1][:LONGEST])
 
 
-def _drop_true_masks(schema: Any, model: Any, graph: Any) -> None:
-    """Let a selection read a mask as it is where the converter widens it first.
+def _drop_true_masks(model: Any, graph: Any) -> None:
+    """Make selections read a mask directly where the converter broadcasts it first.
 
     A mask (B, 1, 1, S) that is broadcast to (B, heads, T, S) becomes LOGICAL_AND with a constant of trues, 66 kB
     for 129 radar points. SELECT_V2, which reads it, broadcasts by itself.
     """
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    operations = [operation_of(code) for code in model.operatorCodes]
     readers: dict[int, list[Any]] = {}
     for operator in graph.operators:
         for index in operator.inputs:
             readers.setdefault(int(index), []).append(operator)
     dropped = []
     for operator in graph.operators:
-        if codes[operator.opcodeIndex] != schema.BuiltinOperator.LOGICAL_AND:
+        if operations[operator.opcodeIndex] != "LOGICAL_AND":
             continue
         output = int(operator.outputs[0])
         true = [int(i) for i in operator.inputs if _all_true(model, graph.tensors[i])]
         masks = [int(i) for i in operator.inputs if int(i) not in true]
         selections = readers.get(output, [])
-        read = all(
-            codes[r.opcodeIndex] == schema.BuiltinOperator.SELECT_V2 and r.inputs[0] == output for r in selections
-        )
-        if len(true) != 1 or len(masks) != 1 or not selections or not read or output in graph.outputs:
+        if len(true) != 1 or len(masks) != 1 or not selections or output in graph.outputs:
             continue
-        if not all(_widest(graph, r, output) for r in selections):
+        if not all(
+            operations[reader.opcodeIndex] == "SELECT_V2"
+            and reader.inputs[0] == output
+            and _widest(graph, reader, output)
+            for reader in selections
+        ):
             continue
         for selection in selections:
             selection.inputs = [masks[0], *selection.inputs[1:]]
@@ -89,7 +86,7 @@ def _all_true(model: Any, tensor: Any) -> bool:
 
 
 def _widest(graph: Any, selection: Any, condition: int) -> bool:
-    """Return whether a selection has its shape from one of its values, so that a narrower condition changes nothing."""
+    """Return whether one of a selection's values has its output shape, so that a narrower condition changes nothing."""
     shape = list(graph.tensors[selection.outputs[0]].shape)
     return any(list(graph.tensors[i].shape) == shape for i in selection.inputs if int(i) != condition)
 
@@ -114,6 +111,6 @@ def _empty(buffer: Any) -> bool:
     return buffer.data is None or len(buffer.data) == 0
 
 
-def _says_nothing(quantization: Any) -> bool:
+def _is_unset(quantization: Any) -> bool:
     given = () if quantization is None else (quantization.scale, quantization.zeroPoint, quantization.details)
     return all(each is None or (hasattr(each, "__len__") and len(each) == 0) for each in given)

@@ -1,8 +1,8 @@
 """Stores the embeddings of a LiteRT file in int8: tables that are looked up, and positions that are added.
 
-They are most of a small text model, and neither ai-edge-quantizer's static recipe nor its weight-only one for dense
-layers touches them. A table stays int8 in memory; the rows that are looked up become float. What is added as a whole
-becomes float once, when the file is loaded.
+They are most of a small text model, and neither ai-edge-quantizer's static recipe nor its weight-only recipe for dense
+layers quantises them. A table stays int8 in memory, and the rows that are looked up are dequantised. A constant that is
+added as a whole is dequantised once, when the file is loaded.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 
 from export.quantization.layers import QuantizedLayer, describe
-from export.to_litert.flatbuffer import read_model, schema, write_model
+from export.to_litert.flatbuffer import operation_of, read_model, schema, write_model
 
 __all__ = ["embeddings", "quantize_embeddings"]
 
 LEAST = 256
 """Constants with fewer elements stay float32: they save nothing."""
 NARROWEST = 16
-"""Features of an embedding; a narrower sum may be of coordinates, which 256 steps would ruin."""
+"""Fewest features of an embedding; a narrower constant may hold coordinates, for which 256 steps are too coarse."""
 LARGEST = 127
 _VERSIONS = {"DEQUANTIZE": 2, "GATHER": 2}
-"""Operator versions from which on they take int8."""
+"""First operator versions that accept int8."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class _Embedding:
 
 
 def embeddings(content: bytes) -> tuple[QuantizedLayer, ...]:
-    """Return the embeddings of a LiteRT file, each under the name of its constant."""
+    """Return the embeddings of a LiteRT file, each with the name of its constant."""
     return tuple(each.layer for each in _find(read_model(content)))
 
 
@@ -60,7 +60,8 @@ def _find(model: Any) -> list[_Embedding]:
         readers: dict[int, list[tuple[str, int, Any]]] = {}
         for operator in graph.operators:
             for slot, index in enumerate(operator.inputs):
-                readers.setdefault(int(index), []).append((_operation(model, operator), slot, operator))
+                operation = operation_of(model.operatorCodes[operator.opcodeIndex])
+                readers.setdefault(int(index), []).append((operation, slot, operator))
         for index, uses in readers.items():
             if index < 0 or not _is_wide(model, graph.tensors[index]):
                 continue
@@ -75,12 +76,6 @@ def _find(model: Any) -> list[_Embedding]:
     return [each for each in found if names.count(each.layer.name) == 1]
 
 
-def _operation(model: Any, operator: Any) -> str:
-    code = model.operatorCodes[operator.opcodeIndex]
-    number = max(code.builtinCode, code.deprecatedBuiltinCode)
-    return {schema().BuiltinOperator.GATHER: "GATHER", schema().BuiltinOperator.ADD: "ADD"}.get(number, "")
-
-
 def _is_wide(model: Any, tensor: Any) -> bool:
     data = model.buffers[tensor.buffer].data
     return (
@@ -93,7 +88,7 @@ def _is_wide(model: Any, tensor: Any) -> bool:
 
 
 def _to_int8(model: Any, embedding: _Embedding) -> float:
-    """Turn the constant itself into int8 and return its scale."""
+    """Turn the constant into int8 and return its scale."""
     tensor = embedding.graph.tensors[embedding.tensor]
     values = np.frombuffer(bytes(model.buffers[tensor.buffer].data), np.float32)
     # A scale that rounds to 0 would cause a division by 0.
@@ -101,7 +96,7 @@ def _to_int8(model: Any, embedding: _Embedding) -> float:
     rounded = np.clip(np.rint(values / scale), -LARGEST, LARGEST).astype(np.int8)
     buffer = schema().BufferT()
     buffer.data = rounded.view(np.uint8)
-    # A buffer of its own: the converter lets tensors of equal bytes share one.
+    # In a new buffer: the converter gives tensors of equal bytes the same one.
     model.buffers.append(buffer)
     tensor.buffer = len(model.buffers) - 1
     tensor.type = schema().TensorType.INT8
@@ -110,7 +105,7 @@ def _to_int8(model: Any, embedding: _Embedding) -> float:
 
 
 def _look_up(model: Any, embedding: _Embedding, scale: float) -> None:
-    """Make every reader of a table look up int8 rows, and dequantise those."""
+    """Make every reader of a table look up int8 rows, and dequantise the rows."""
     graph = embedding.graph
     operators = []
     for operator in graph.operators:
@@ -128,7 +123,7 @@ def _look_up(model: Any, embedding: _Embedding, scale: float) -> None:
 
 
 def _load(model: Any, embedding: _Embedding) -> None:
-    """Put a constant behind an operator that the interpreter runs once."""
+    """Dequantise a constant by an operator that the interpreter runs once."""
     graph, constant = embedding.graph, embedding.tensor
     loaded = _tensor(graph, constant, f"{graph.tensors[constant].name.decode()}_float")
     graph.tensors[loaded].type = schema().TensorType.FLOAT32
@@ -152,11 +147,10 @@ def _scaled(scale: float) -> Any:
 
 
 def _dequantize(model: Any, source: int, target: int) -> Any:
-    number = schema().BuiltinOperator.DEQUANTIZE
-    places = [i for i, c in enumerate(model.operatorCodes) if max(c.builtinCode, c.deprecatedBuiltinCode) == number]
+    places = [i for i, code in enumerate(model.operatorCodes) if operation_of(code) == "DEQUANTIZE"]
     if not places:
         code = schema().OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = number
+        code.builtinCode = code.deprecatedBuiltinCode = schema().BuiltinOperator.DEQUANTIZE
         model.operatorCodes.append(code)
         places = [len(model.operatorCodes) - 1]
     operator = schema().OperatorT()

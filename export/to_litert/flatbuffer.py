@@ -1,11 +1,12 @@
-"""Reads a LiteRT file into objects that can be changed, and writes it with equal parts once.
+"""Reads a LiteRT file into objects that can be changed, and writes it with equal parts stored once.
 
-Shapes, scales, the zero points of channels (8 bytes each, all 0), options and names repeat many times in a file. A
-flatbuffer may hold them once and refer to them, but no writer of such files does.
+Shapes, scales, the zero points of channels (8 bytes each, all 0), options and names occur many times in a file. The
+flatbuffer format allows references to one copy, but other writers store every copy.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,12 +15,12 @@ import numpy as np
 from export.quantization.layers import QuantizedLayer, describe, scoped_name
 from mmkeras.core.errors import require
 
-__all__ = ["OPERATIONS", "SIGNATURE", "read_model", "schema", "weighted_layers", "write_model"]
+__all__ = ["OPERATIONS", "SIGNATURE", "operation_of", "read_model", "schema", "weighted_layers", "write_model"]
 
 _IDENTIFIER = b"TFL3"
 SIGNATURE = "serving_default"
 OPERATIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-"""Operations that ai-edge-quantizer quantises; embeddings are added."""
+"""Operations that ai-edge-quantizer quantises; `export.to_litert.embeddings` adds embeddings."""
 
 
 def schema() -> Any:
@@ -28,7 +29,7 @@ def schema() -> Any:
 
 
 def read_model(content: bytes) -> Any:
-    """Return the ``ModelT`` of a file, with all constants in its buffers, wherever they lie in the file."""
+    """Return the ``ModelT`` of a file, with all constants in its buffers, also those stored after the flatbuffer."""
     model = schema().ModelT.InitFromPackedBuf(content, 0)
     for buffer in model.buffers:
         # Offsets of 0 and 1 mean that the data lies in the buffer itself.
@@ -39,7 +40,7 @@ def read_model(content: bytes) -> Any:
 
 
 def write_model(model: Any) -> bytes:
-    """Return a file in which vectors and texts of equal bytes are one, and so are equal scales and options."""
+    """Return a file in which equal vectors, texts, quantization parameters and options are stored once."""
     once: dict[Any, _Once] = {}
     for graph in model.subgraphs:
         for tensor in graph.tensors:
@@ -67,19 +68,19 @@ def write_model(model: Any) -> bytes:
 
 
 class _Once:
-    """A part of a file that is written at its first use."""
+    """A part of a file that is written at its first use and referred to afterwards."""
 
     def __init__(self, part: Any) -> None:
         self._part, self._place = part, 0
 
     def Pack(self, builder: Any) -> int:  # noqa: N802 (flatbuffers' name)
-        """Return its place in the file."""
+        """Return its offset in the file."""
         self._place = self._place or self._part.Pack(builder)
         return self._place
 
 
 def _shared(part: Any, once: dict[Any, _Once]) -> Any:
-    """Return the shared part for all parts that are equal to this."""
+    """Return the one object that stands for all parts equal to ``part``."""
     return None if part is None else once.setdefault(_key(part), _Once(part))
 
 
@@ -93,12 +94,20 @@ def _key(value: Any) -> Any:
     return value
 
 
+def operation_of(code: Any) -> str:
+    """Return the name of an operator code, such as ``CONV_2D``; empty where the schema has none."""
+    return _operation_names().get(max(code.builtinCode, code.deprecatedBuiltinCode), "")
+
+
+@functools.cache
+def _operation_names() -> dict[int, str]:
+    return {value: name for name, value in vars(schema().BuiltinOperator).items() if isinstance(value, int)}
+
+
 def weighted_layers(model: Any, graph: Any) -> Iterator[tuple[Any, QuantizedLayer]]:
     """Yield the convolutions and dense layers with constant weights, each with its operator, in the graph's order."""
-    names = {value: name for name, value in vars(schema().BuiltinOperator).items() if isinstance(value, int)}
     for operator in graph.operators:
-        code = model.operatorCodes[operator.opcodeIndex]
-        operation = names.get(max(code.builtinCode, code.deprecatedBuiltinCode), "")
+        operation = operation_of(model.operatorCodes[operator.opcodeIndex])
         if operation not in OPERATIONS:
             continue
         weights = graph.tensors[operator.inputs[1]]

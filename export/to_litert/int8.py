@@ -1,8 +1,8 @@
-"""Static int8 for LiteRT by ai-edge-quantizer, on the float32 file: convolutions, dense layers, embeddings, by choice.
+"""Static int8 for LiteRT by ai-edge-quantizer: any choice of the float32 file's convolutions, dense layers, embeddings.
 
-All else stays in float: a LayerNormalization's variance, the masks of attention and its softmax do not survive 256
-steps (the converter's own static int8 takes everything and costs easy-VQA 61 points), and int8 is no faster there.
-Convolutions are quantised per channel, dense layers per tensor, as LiteRT's specification of int8 operators has it:
+All other operations stay in float: 256 steps are too coarse for a LayerNormalization's variance and for attention's
+masks and softmax (the converter's own static int8 quantises everything and costs easy-VQA 61 points), and int8 is no
+faster there. Convolutions are quantised per channel, dense layers per tensor, as LiteRT specifies its int8 operators:
 https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec
 """
 
@@ -32,43 +32,34 @@ class LiteRTQuantizer:
     """Writes int8 forms of one float32 LiteRT file. Implements `export.quantization.layers.Quantizer`."""
 
     def __init__(self, float32: Path, inputs: Mapping[str, np.ndarray]) -> None:
-        """Run the calibration samples (N, ...) through the float32 file and keep the range of every tensor.
+        """Run the calibration samples (N, ...) through the float32 file and measure the range of every tensor.
 
         The file has static batch 1 and one signature ``serving_default``.
 
         Raises:
-            ExportError: there is nothing to quantise, or no sample.
+            ExportError: there are no layers to quantise, or no samples.
             DependencyError: ai-edge-quantizer is missing.
         """
         self._float32 = float32
         self.layers = _layers(float32)
         self._embeddings = _embeddings_of(self.layers)
-        count = len(next(iter(inputs.values()))) if inputs else 0
-        if not count:
-            raise ExportError("Static int8 needs calibration samples, got none. Give the data a training split.")
-        # The quantiser's own ranges are a moving average, which cuts what is beyond the average sample.
-        self._ranges = {
-            name: {"min": np.float32(low), "max": np.float32(high)}
-            for name, (low, high) in measure_ranges(float32, inputs).items()
-        }
-
-    @property
-    def ranges(self) -> dict[str, tuple[float, float]]:
-        """Smallest and largest calibrated value of every tensor that has a range, by the tensor's name."""
-        return {name: (float(found["min"]), float(found["max"])) for name, found in self._ranges.items()}
+        self.ranges: dict[str, tuple[float, float]] = measure_ranges(float32, inputs)
+        """Smallest and largest value of every activation on the calibration samples, by the tensor's name."""
 
     def write(self, path: Path, keep: Iterable[str] = ()) -> None:
-        """Write a file in which every layer is int8 but those in ``keep``. Inputs and outputs stay as they are."""
+        """Write a file in which every layer is int8 except those in ``keep``. Inputs and outputs do not change."""
         kept = frozenset(keep)
         known = [layer.name for layer in self.layers]
         if unknown := sorted(kept.difference(known)):
             raise ExportError(f"No layer is called {unknown[0]!r}; {nearest(unknown[0], known)}")
         if kept.issuperset(known):
-            raise ExportError("Every layer would stay in float: that file is the float32 one.")
+            raise ExportError("Every layer would stay in float: that is the float32 file.")
         content = self._float32.read_bytes()
         if not kept.union(self._embeddings).issuperset(known):
+            # Own ranges: the quantiser's are a moving average, which cuts values beyond the average sample.
+            ranges = {n: {"min": np.float32(low), "max": np.float32(high)} for n, (low, high) in self.ranges.items()}
             with _quiet():
-                content = bytes(self._recipe(kept).quantize(self._ranges).quantized_model)
+                content = bytes(self._recipe(kept).quantize(ranges).quantized_model)
         path.write_bytes(compact(quantize_embeddings(content, self._embeddings - kept)))
 
     def _recipe(self, keep: frozenset[str]) -> Any:
@@ -79,7 +70,7 @@ class LiteRTQuantizer:
                 continue
             dense = layer.operation == "FULLY_CONNECTED"
             quantizer.add_static_config(
-                # Scopes are the output's name and a semicolon.
+                # The quantiser matches the output's name followed by a semicolon.
                 regex=f"^{re.escape(layer.name)};?$",
                 operation_name=qtyping.TFLOperationName[layer.operation],
                 activation_num_bits=8,
@@ -90,28 +81,25 @@ class LiteRTQuantizer:
 
 
 def weights_only(float32: Path, path: Path) -> None:
-    """Write int8 weights that become float when the file is loaded: small, near exact, no faster.
+    """Write int8 weights that are dequantised when the file is loaded: small, near exact, no faster.
 
-    Weights of convolutions and dense layers have one scale for each channel, embeddings one each.
+    Weights of convolutions and dense layers have one scale per channel, embeddings one scale each.
     """
     layers = _layers(float32)
     tables = _embeddings_of(layers)
-    only_tables = len(tables) == len(layers)
-    content = float32.read_bytes() if only_tables else _int8_weights(float32)
+    content = float32.read_bytes()
+    if len(tables) < len(layers):
+        quantizer = _quantizer(float32)
+        qtyping = require("ai_edge_quantizer.qtyping", "export")
+        for operation in OPERATIONS:
+            quantizer.add_weight_only_config(regex=".*", operation_name=qtyping.TFLOperationName[operation], num_bits=8)
+        with _quiet():
+            content = bytes(quantizer.quantize().quantized_model)
     path.write_bytes(compact(quantize_embeddings(content, tables)))
 
 
 def _embeddings_of(layers: Iterable[QuantizedLayer]) -> frozenset[str]:
     return frozenset(layer.name for layer in layers if layer.operation not in OPERATIONS)
-
-
-def _int8_weights(float32: Path) -> bytes:
-    quantizer = _quantizer(float32)
-    qtyping = require("ai_edge_quantizer.qtyping", "export")
-    for operation in OPERATIONS:
-        quantizer.add_weight_only_config(regex=".*", operation_name=qtyping.TFLOperationName[operation], num_bits=8)
-    with _quiet():
-        return bytes(quantizer.quantize().quantized_model)
 
 
 def _quantizer(float32: Path) -> Any:
@@ -134,10 +122,7 @@ def _layers(float32: Path) -> tuple[QuantizedLayer, ...]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the quantiser's progress bars and sizes from the terminal: the export shows its own.
-
-    It calibrates with an interpreter that keeps every tensor, and that warns of the memory it takes.
-    """
+    """Hide the quantiser's output, and the warning of its interpreter about the memory of kept tensors."""
     with (
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),

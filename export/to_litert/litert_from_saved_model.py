@@ -1,14 +1,14 @@
-"""LiteRT (TFLite) from a SavedModel with static batch 1, from LiteRT's built-in operations alone.
+"""LiteRT (TFLite) from a SavedModel with static batch 1, with LiteRT's built-in operations only.
 
-A SavedModel is the only source that works: from concrete functions, or from `tf.saved_model.save` of a Keras model,
-the converter writes a small file without weights that answers NaN, and no error.
+The SavedModel comes from Keras' ExportArchive. From concrete functions, or from `tf.saved_model.save` of a Keras model,
+the converter writes a small file without weights whose outputs are NaN, without an error.
 
-| precision | what is int8 | by |
+| precision | int8 parts | writer |
 |---|---|---|
-| int8-full | everything that has an int8 form; inputs and outputs stay as they are | converter |
-| int8 | convolutions and dense layers with their activations, but those that must stay in float | ai-edge-quantizer |
-| int8-weights | weights alone, which become float when the file is loaded | ai-edge-quantizer |
-| int8-dynamic | weights, embeddings among them; activations as they come, in the operations that know how | converter |
+| int8-full | every operation with an int8 form; inputs and outputs do not change | converter |
+| int8 | convolutions and dense layers with their activations, except layers that stay in float | ai-edge-quantizer |
+| int8-weights | weights only, dequantised when the file is loaded | ai-edge-quantizer |
+| int8-dynamic | weights with embeddings; activations at run time, where operations support it | converter |
 """
 
 from __future__ import annotations
@@ -29,29 +29,28 @@ from mmkeras.core.errors import ExportError
 __all__ = ["FORMAT", "convert", "convert_saved_model", "float32"]
 
 FRESH = 50
-"""Samples, other than those of the calibration, that its ranges are compared with."""
+"""Samples outside the calibration set on which saturation is measured."""
 
 
 def convert(job: Job, precision: str, path: Path) -> Costs | None:
     """Write one LiteRT file; its signature has the model's input and output names.
 
     Raises:
-        ExportError: an operation is not built in; the message lists them.
+        ExportError: an operation is not built in; the message lists all of them.
     """
-    if precision in ("int8", "int8-weights"):
+    if precision == "int8":
         base = float32(job)
-        if precision == "int8-weights":
-            weights_only(base, path)
-            return None
         quantizer = LiteRTQuantizer(base, job.calibration.inputs)
         fresh = {name: value[:FRESH] for name, value in job.tuning[0].cases[0].inputs.items()}
         job.calibration = job.calibration.with_warnings(audit_ranges(base, job.calibration, fresh, quantizer.ranges))
         return job.search(quantizer, FORMAT.name, precision, path)
-    if precision == "float32":
+    if precision == "int8-weights":
+        weights_only(float32(job), path)
+    elif precision == "float32":
         path.write_bytes(float32(job).read_bytes())
-        return None
-    batches = job.calibration.batches if precision == "int8-full" else None
-    path.write_bytes(convert_saved_model(job.static_saved_model, precision, batches))
+    else:
+        batches = job.calibration.batches if precision == "int8-full" else None
+        path.write_bytes(convert_saved_model(job.static_saved_model, precision, batches))
     return None
 
 
@@ -68,11 +67,11 @@ def convert_saved_model(
 ) -> bytes:
     """Convert the ``serving_default`` endpoint of a SavedModel with static shapes.
 
-    The precision is ``float32``, ``float16``, ``int8-dynamic`` or ``int8-full``; for the last, ``batches`` gives
+    The precision is ``float32``, ``float16``, ``int8-dynamic`` or ``int8-full``; for the last, ``batches`` yields
     calibration samples by input name in batches of one.
 
     Raises:
-        ExportError: the model cannot be expressed in built-in operations.
+        ExportError: the model needs operations that are not built in.
     """
     import tensorflow as tf
 
@@ -83,7 +82,7 @@ def convert_saved_model(
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if precision == "int8-full":
-        # With the float operations as a fallback: ids, masks and comparisons have no int8 form.
+        # Float operations are the fallback: ids, masks and comparisons have no int8 form.
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
         converter.representative_dataset = batches
     try:
@@ -94,7 +93,7 @@ def convert_saved_model(
 
 
 def _explain(error: Exception) -> str:
-    """Return the operations that cannot be converted, from the converter's pages of MLIR."""
+    """Return a message with the operations that cannot be converted, which the converter lists amid pages of MLIR."""
     text = str(error)
     listed = re.findall(r"^\s*(?:TF Select|Flex|Custom) ops: (.*)$", text, re.MULTILINE)
     missing = {name.strip() for names in listed for name in names.split(",")}

@@ -20,7 +20,7 @@ _SMALL = 1 << 16
 
 @dataclass(frozen=True)
 class Node:
-    """One node, those inside If, Loop and Scan among them."""
+    """One node of the graph, or of a graph inside If, Loop or Scan."""
 
     name: str
     operator: str
@@ -28,7 +28,7 @@ class Node:
     domain: str
     """Empty for ONNX's own operators."""
     inputs: tuple[str, ...]
-    """Names of the values it reads; empty where an optional one is left out."""
+    """Names of the values that it reads; empty for an optional value that is left out."""
     outputs: tuple[str, ...]
     attributes: dict[str, Any] = field(hash=False, compare=False)
     """Plain attributes by name, without graphs and tensors."""
@@ -40,19 +40,19 @@ class Facts:
 
     opset: int
     """Of ONNX's own domain."""
-    nodes: list[Node]
-    inputs: dict[str, tuple[int, ...]]
-    """Shapes of the inputs; -1 where a dimension is dynamic."""
     outputs: tuple[str, ...]
-    constants: dict[str, np.ndarray]
-    """Small constants by name."""
     notes: dict[str, str]
     """The file's metadata."""
-    _dtypes: dict[str, str]
-    _constant: set[str]
-    _shapes: set[str]
-    _users: dict[str, list[Node]]
-    _makers: dict[str, Node]
+    nodes: list[Node] = field(default_factory=list)
+    inputs: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Shapes of the inputs; -1 where a dimension is dynamic."""
+    constants: dict[str, np.ndarray] = field(default_factory=dict)
+    """Small constants by name."""
+    _dtypes: dict[str, str] = field(default_factory=dict)
+    _constant: set[str] = field(default_factory=set)
+    _shapes: set[str] = field(default_factory=set)
+    _users: dict[str, list[Node]] = field(default_factory=lambda: defaultdict(list))
+    _makers: dict[str, Node] = field(default_factory=dict)
 
     @classmethod
     def of(cls, proto: Any) -> Facts:
@@ -61,31 +61,19 @@ class Facts:
         # Types that cannot be inferred are left unknown.
         with contextlib.suppress(onnx.shape_inference.InferenceError, ValueError):
             proto = onnx.shape_inference.infer_shapes(proto)
-        nodes: list[Node] = []
-        dtypes: dict[str, str] = {}
-        constants: dict[str, np.ndarray] = {}
-        constant: set[str] = set()
-        _read(onnx, proto.graph, nodes, dtypes, constants, constant)
-        given = [value for value in proto.graph.input if value.name not in constant]
         opsets = {item.domain: item.version for item in proto.opset_import}
         facts = cls(
             opset=opsets.get("", opsets.get("ai.onnx", 0)),
-            nodes=nodes,
-            inputs={value.name: _shape(value) for value in given},
             outputs=tuple(value.name for value in proto.graph.output),
-            constants=constants,
             notes={entry.key: entry.value for entry in proto.metadata_props},
-            _dtypes=dtypes,
-            _constant=constant,
-            _shapes=set(),
-            _users=defaultdict(list),
-            _makers={},
         )
+        facts._read(onnx, proto.graph)
+        facts.inputs = {v.name: _shape(v) for v in proto.graph.input if v.name not in facts._constant}
         facts._follow()
         return facts
 
     def dtype(self, name: str) -> str:
-        """Return numpy's name of a value's type, or an empty text where it is unknown."""
+        """Return numpy's name of a value's type; empty where it is unknown."""
         return self._dtypes.get(name, "")
 
     def is_constant(self, name: str) -> bool:
@@ -105,7 +93,7 @@ class Facts:
         return self._users.get(name, [])
 
     def layer(self, node: Node) -> str:
-        """Return the Keras layer of a node; for one that the converter added, that of the nearest node that has one."""
+        """Return a node's Keras layer; for a node that the converter added, the layer of the nearest node with one."""
         near, seen = [node], {id(node)}
         for _ in range(_STEPS):
             for each in near:
@@ -129,41 +117,31 @@ class Facts:
             if node.operator == "Constant" or (read and all(name in self._constant for name in read)):
                 self._constant.update(node.outputs)
 
+    def _read(self, onnx: Any, graph: Any) -> None:
+        for value in (*graph.input, *graph.output, *graph.value_info):
+            self._dtypes[value.name] = _name(onnx, value.type.tensor_type.elem_type)
+        for tensor in graph.initializer:
+            self._note(onnx, tensor.name, tensor)
+            self._constant.add(tensor.name)
+        for node in graph.node:
+            plain = {}
+            for attribute in node.attribute:
+                if attribute.type == onnx.AttributeProto.GRAPH:
+                    self._read(onnx, attribute.g)
+                elif attribute.type == onnx.AttributeProto.TENSOR:
+                    if node.op_type == "Constant":
+                        self._note(onnx, node.output[0], attribute.t)
+                elif attribute.type != onnx.AttributeProto.GRAPHS:
+                    value = onnx.helper.get_attribute_value(attribute)
+                    plain[attribute.name] = value.decode(errors="replace") if isinstance(value, bytes) else value
+            self.nodes.append(Node(node.name, node.op_type, node.domain, tuple(node.input), tuple(node.output), plain))
 
-def _read(
-    onnx: Any,
-    graph: Any,
-    nodes: list[Node],
-    dtypes: dict[str, str],
-    constants: dict[str, np.ndarray],
-    constant: set[str],
-) -> None:
-    for value in (*graph.input, *graph.output, *graph.value_info):
-        dtypes[value.name] = _name(onnx, value.type.tensor_type.elem_type)
-    for tensor in graph.initializer:
-        _note(onnx, tensor.name, tensor, dtypes, constants)
-        constant.add(tensor.name)
-    for node in graph.node:
-        plain = {}
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                _read(onnx, attribute.g, nodes, dtypes, constants, constant)
-            elif attribute.type == onnx.AttributeProto.TENSOR:
-                if node.op_type == "Constant":
-                    _note(onnx, node.output[0], attribute.t, dtypes, constants)
-            elif attribute.type != onnx.AttributeProto.GRAPHS:
-                value = onnx.helper.get_attribute_value(attribute)
-                plain[attribute.name] = value.decode(errors="replace") if isinstance(value, bytes) else value
-        nodes.append(Node(node.name, node.op_type, node.domain, tuple(node.input), tuple(node.output), plain))
-
-
-def _note(onnx: Any, name: str, tensor: Any, dtypes: dict[str, str], constants: dict[str, np.ndarray]) -> None:
-    dtypes[name] = _name(onnx, tensor.data_type)
-    if int(np.prod(tensor.dims, dtype=np.int64)) <= _SMALL:
-        try:
-            constants[name] = onnx.numpy_helper.to_array(tensor)
-        except (ValueError, TypeError, OSError):
-            return  # stored in a missing external file, or damaged
+    def _note(self, onnx: Any, name: str, tensor: Any) -> None:
+        self._dtypes[name] = _name(onnx, tensor.data_type)
+        if int(np.prod(tensor.dims, dtype=np.int64)) <= _SMALL:
+            # A tensor may be damaged, or stored in an external file that is missing.
+            with contextlib.suppress(ValueError, TypeError, OSError):
+                self.constants[name] = onnx.numpy_helper.to_array(tensor)
 
 
 def _name(onnx: Any, kind: int) -> str:

@@ -1,7 +1,7 @@
-"""float16 in ONNX, with float32 islands where float16 would overflow or lose what a division needs, or by choice.
+"""float16 in ONNX, with float32 islands where float16 would overflow or underflow, or by choice.
 
-The file says itself which Keras layers these are, see `islands_of`. Inputs and outputs stay float32. Without islands it
-is what ONNX Runtime's converter writes.
+The file's metadata lists the Keras layers of its islands, see `islands_of`. Inputs and outputs stay float32. Without
+islands, the file is the output of ONNX Runtime's converter.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ __all__ = ["Float16Quantizer", "islands_of"]
 
 
 class Float16Quantizer:
-    """Writes float16 files of one float32 ONNX file, islands in float32. A `export.quantization.layers.Quantizer`.
+    """Writes float16 files of one float32 ONNX file. Implements `export.quantization.layers.Quantizer`.
 
     A layer is a Keras layer with all its nodes.
     """
 
     def __init__(self, float32: Path, samples: Mapping[str, np.ndarray], work: Path) -> None:
-        """Measure on N samples, arrays (N, ...) by input name, what float16 cannot hold.
+        """Find the islands on N samples, arrays (N, ...) by input name.
 
         ``work`` is a folder for temporary copies of the file.
         """
@@ -45,10 +45,10 @@ class Float16Quantizer:
             named.unlink(missing_ok=True)
         self._nodes = _nodes_by_layer(self._proto, {island.node for island in self.islands})
         self.layers: tuple[QuantizedLayer, ...] = _layers(self._proto, self._nodes)
-        """What can be kept in float32, in the order of the graph; islands are."""
+        """Layers that can be kept in float32, in the order of the graph; islands always are."""
 
     def write(self, path: Path, keep: Iterable[str] = ()) -> None:
-        """Write a file that computes in float16, but in the islands and the layers named in ``keep``."""
+        """Write a file that computes in float16, except for the islands and the layers named in ``keep``."""
         onnx = require("onnx", "export")
         # onnxconverter-common's function of the same name writes files that do not load.
         float16 = require("onnxruntime.transformers.float16", "export")
@@ -63,7 +63,7 @@ class Float16Quantizer:
         _sort(proto.graph)
         if blocked:
             _join_islands(proto)
-            layers = dict.fromkeys(kept, "its digits are needed")
+            layers = dict.fromkeys(kept, "float16 is not precise enough")
             for island in self.islands:
                 layers.setdefault(island.layer or island.node, island.reason)
             entry = proto.metadata_props.add()
@@ -90,18 +90,14 @@ def _layers(proto: Any, nodes: Mapping[str, Iterable[str]]) -> tuple[QuantizedLa
 
 
 def islands_of(path: Path) -> dict[str, str]:
-    """Return the Keras layers that a float16 file computes in float32, each with why; empty where there are none.
-
-    Args:
-        path: an ONNX file that `Float16Quantizer` wrote.
-    """
+    """Return the Keras layers that a file of `Float16Quantizer` computes in float32, each with the reason."""
     proto = require("onnx", "export").load(path, load_external_data=False)
     found: dict[str, str] = next((json.loads(item.value) for item in proto.metadata_props if item.key == ENTRY), {})
     return found
 
 
 def _name_nodes(proto: Any) -> None:
-    """Give every node a name of its own, by which the converter can leave it out."""
+    """Give every node a unique name, by which the converter can leave it out."""
     seen: set[str] = set()
     for node in proto.graph.node:
         if not node.name or node.name in seen:
@@ -110,7 +106,7 @@ def _name_nodes(proto: Any) -> None:
 
 
 def _own_constants(proto: Any, blocked: set[str]) -> None:
-    """Give islands their own copy of a constant that others read too, which the converter would turn into float16."""
+    """Give islands a copy of each constant that other nodes read too: the converter turns those into float16."""
     onnx = require("onnx", "export")
     floats = {t.name: t for t in proto.graph.initializer if t.data_type == onnx.TensorProto.FLOAT}
     shared = {name for node in proto.graph.node if node.name not in blocked for name in node.input if name in floats}
@@ -129,8 +125,10 @@ def _own_constants(proto: Any, blocked: set[str]) -> None:
 def _join_islands(proto: Any) -> None:
     """Remove casts to float16 and back between the nodes of an island, which the converter writes."""
     onnx = require("onnx", "export")
-    types = _types(onnx, proto)
-    casts = {n.output[0]: (n.input[0], _target(n)) for n in proto.graph.node if n.op_type == "Cast"}
+    known = onnx.shape_inference.infer_shapes(proto).graph
+    types = {v.name: v.type.tensor_type.elem_type for v in (*known.input, *known.value_info, *known.output)}
+    target = onnx.helper.get_node_attr_value
+    casts = {n.output[0]: (n.input[0], target(n, "to")) for n in proto.graph.node if n.op_type == "Cast"}
     back = {}
     for name, (halved, to) in casts.items():
         source, half = casts.get(halved, ("", 0))
@@ -146,15 +144,6 @@ def _join_islands(proto: Any) -> None:
     _drop_unread(proto.graph, outputs)
 
 
-def _target(cast: Any) -> int:
-    return next(int(attribute.i) for attribute in cast.attribute if attribute.name == "to")
-
-
-def _types(onnx: Any, proto: Any) -> dict[str, int]:
-    known = onnx.shape_inference.infer_shapes(proto).graph
-    return {v.name: v.type.tensor_type.elem_type for v in (*known.input, *known.value_info, *known.output)}
-
-
 def _drop_unread(graph: Any, outputs: Iterable[str]) -> None:
     kept, read = [], set(outputs)
     for node in reversed(graph.node):
@@ -166,7 +155,7 @@ def _drop_unread(graph: Any, outputs: Iterable[str]) -> None:
 
 
 def _sort(graph: Any) -> None:
-    """Put nodes behind the nodes they read: the float16 conversion appends its casts at the end."""
+    """Sort the nodes topologically: the float16 conversion appends its casts at the end."""
     known = {i.name for i in graph.input} | {i.name for i in graph.initializer} | {""}
     waiting, done = list(graph.node), []
     while waiting:

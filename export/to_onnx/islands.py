@@ -1,14 +1,13 @@
-"""What of an ONNX graph must stay float32 in a float16 file, measured on samples.
+"""Finds the nodes of an ONNX graph that must stay float32 in a float16 file, called islands, on samples.
 
-float16 ends at 65504, and below 6e-5 it loses digits. A node is an island where a value that it reads, writes or sums
-inside comes within half of that end, where a constant lies beyond it, and where it divides by, takes the root or the
-logarithm of a number that is too small. The nodes that compute such a number are islands too, as long as their results
-are as small.
+The largest float16 number is 65504, and numbers below 6e-5 lose digits. A node is an island where a value that it
+reads, writes or sums inside exceeds half of the largest number, where a constant exceeds that number, and where it
+divides by, or takes the root or the logarithm of, a number that is too small. The nodes that compute this small number
+are islands too, as long as their results are as small.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -30,18 +29,17 @@ _MOVES = ("Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
 
 
 def hiding_nodes(proto: Any) -> dict[str, str]:
-    """Return the values that a huge negative constant reaches on its way to a softmax, each with the score it hides.
+    """Return the values that hold a huge negative constant before a softmax, each with the score that it replaces.
 
-    The values may be cut where the score is above -32752 itself.
+    These values may be cut to the lowest float16 number where the scores are above -32752.
 
-    A mask is often written as a choice in front of a softmax, ``mask ? score : -1e9``, of which tf2onnx makes
-    ``score * mask + -1e9 * not mask``. Cut to -65504, the lowest float16 number, it provably gives the same weights:
-    where a row has a score, each of which is above -32752 here, a hidden place weighs at most exp(-32752), which is 0
-    in float32 as in float16. Where a row has none, all its places hold the same number before and after, and share
-    alike.
+    A mask is often written as a choice before a softmax, ``mask ? score : -1e9``, which tf2onnx writes as
+    ``score * mask + -1e9 * not mask``. Cut to -65504, it provably gives the same weights: in a row with scores, all
+    above -32752, a masked place has a weight of at most exp(-32752), which is 0 in float32 and in float16. In a row
+    without scores, all places hold the same number before and after the cut, and get equal weights.
 
-    A number that is added to the score, ``score + -1e9 * not mask``, is another case: in a row that is hidden
-    throughout, the scores would come through the cut. It is not among these.
+    A constant that is added to the score, ``score + -1e9 * not mask``, is not among these values: in a row that is
+    masked throughout, the scores would change the weights after the cut.
     """
     graph = _Links(proto)
     found: dict[str, str] = {}
@@ -69,7 +67,7 @@ class _Links:
         }
 
     def choice(self, node: Any) -> tuple[list[str], str] | None:
-        """Return the values that the constant reaches and the scores, where a node chooses between the two."""
+        """Return the values that hold the constant, and the scores, where a node chooses between the two."""
         if node.op_type == "Where" and sum(name in self.huge for name in node.input[1:]) == 1:
             scores = next(name for name in node.input[1:] if name not in self.huge)
             hidden: list[str] = []
@@ -93,18 +91,15 @@ class _Links:
         return None
 
     def _opposite(self, inverse: str, mask: str) -> bool:
-        first, second = self._condition(inverse), self._condition(mask)
-        if first is None or second is None:
-            return False
-        negated = self.makers.get(first)
-        return negated is not None and negated.op_type == "Not" and negated.input[0] == second
+        negated = self.makers.get(self._condition(inverse))
+        return negated is not None and negated.op_type == "Not" and negated.input[0] == self._condition(mask)
 
     def _condition(self, name: str) -> str | None:
         cast = self.makers.get(name)
-        return str(cast.input[0]) if cast is not None and cast.op_type == "Cast" else None
+        return cast.input[0] if cast is not None and cast.op_type == "Cast" else None
 
     def _to_softmax(self, name: str) -> list[str] | None:
-        """Return the values from one to the softmaxes that alone read it, or None where anything else does."""
+        """Return the values between a value and its softmaxes; None where another operation reads one of them."""
         if name in self.outputs or not self.users[name]:
             return None
         passed = [name]
@@ -119,11 +114,11 @@ class _Links:
 
 
 ENTRY = "mmkeras.float32_islands"
-"""Entry of a file's metadata that holds its islands, as JSON: the reason by Keras layer."""
+"""Key in a file's metadata of its islands, as JSON: the reason by Keras layer."""
 LARGEST = float(np.finfo(np.float16).max) / 2
-"""Larger values stay float32: samples that were not measured may be twice as large."""
+"""Larger values stay float32: values of other samples may be twice as large."""
 SMALLEST = float(np.finfo(np.float16).tiny)
-"""Below it a float16 number has fewer digits, down to none."""
+"""Smaller float16 numbers have fewer digits, down to none."""
 _DIVISORS = {"Div": 1, "Log": 0, "Reciprocal": 0, "Sqrt": 0}
 """The input that must not be too small."""
 _SUMS = ("GlobalAveragePool", "ReduceMean")
@@ -136,16 +131,17 @@ class Island:
 
     node: str
     layer: str
-    """The Keras layer that it comes from; empty where unknown."""
+    """Its Keras layer; empty where unknown."""
     reason: str
 
 
 @dataclass
 class _Sizes:
-    """Of one float tensor on all samples."""
+    """Absolute values of one float tensor on all samples."""
 
     largest: float = 0.0
     smallest: float = math.inf
+    """Smallest value other than 0."""
     count: int = 1
     """Elements in one batch."""
 
@@ -167,10 +163,12 @@ def find_islands(path: Path, inputs: Mapping[str, np.ndarray], work: Path) -> tu
         DependencyError: onnx or onnxruntime is missing.
     """
     proto = require("onnx", "export").load(path)
-    sizes = {name: _Sizes() for name in _float_tensors(proto)}
-    for _, values in inner_tensors(path, list(sizes), inputs, work):
+    facts = Facts.of(proto)
+    values = (*facts.inputs, *(name for node in proto.graph.node for name in node.output))
+    sizes = {name: _Sizes() for name in values if facts.dtype(name) == "float32"}
+    for _, batch in inner_tensors(path, list(sizes), inputs, work):
         for name, size in sizes.items():
-            size.add(values[name])
+            size.add(batch[name])
     hidden = hiding_nodes(proto)
     # Where the scores themselves are large, the mask must stay float32 too.
     cut = {name for name, scores in hidden.items() if scores in sizes and sizes[scores].largest <= LARGEST}
@@ -181,7 +179,6 @@ def find_islands(path: Path, inputs: Mapping[str, np.ndarray], work: Path) -> tu
             reasons[position] = reason
     for position, reason in _too_small(proto, sizes):
         reasons.setdefault(position, reason)
-    facts = Facts.of(proto)
     nodes = {node.outputs[0]: node for node in facts.nodes if node.outputs}
     chosen = [(proto.graph.node[position], reason) for position, reason in sorted(reasons.items())]
     return tuple(Island(node.name, facts.layer(nodes[node.output[0]]), reason) for node, reason in chosen)
@@ -221,18 +218,6 @@ def _too_small(proto: Any, sizes: Mapping[str, _Sizes]) -> Iterator[tuple[int, s
             seen.add(name)
             yield makers[name], reason
             waiting += [each for each in proto.graph.node[makers[name]].input if each in sizes]
-
-
-def _float_tensors(proto: Any) -> list[str]:
-    """Return the names of the float32 values that are computed or given, without constants."""
-    onnx = require("onnx", "export")
-    known = proto
-    with contextlib.suppress(onnx.shape_inference.InferenceError, ValueError):
-        known = onnx.shape_inference.infer_shapes(proto)
-    infos = (*known.graph.input, *known.graph.value_info, *known.graph.output)
-    given = {value.name for value in proto.graph.input} | {name for n in proto.graph.node for name in n.output}
-    names = [v.name for v in infos if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT and v.name in given]
-    return list(dict.fromkeys(names))
 
 
 def _float_constants(proto: Any) -> dict[str, float]:

@@ -1,19 +1,18 @@
-"""ONNX from Keras: opset 17 (the safe one for TensorRT 8.6), a named batch dimension, inputs equal to the model's.
+"""ONNX from Keras: opset 17 (the largest that TensorRT 8.6 accepts), a named batch dimension, the model's inputs.
 
-int8-dynamic quantises the weights of MatMul, Gemm and Gather (embeddings) to int8, per channel, and activations as
-they come. Weights below 256 elements stay float32: they save nothing, and a small last layer decides the result.
-Convolutions stay float32: ONNX Runtime's ConvInteger is far slower on a CPU than the float convolution, so quantising
-them would trade speed for size; the file of a convolutional model is therefore larger than LiteRT's.
+int8-dynamic quantises the weights of MatMul, Gemm and Gather (embeddings) per channel, and activations at run time.
+Weights below `SMALL` elements stay float32. Convolutions stay float32 too: on a CPU, ONNX Runtime's ConvInteger is far
+slower than the float convolution. The file of a convolutional model is therefore larger than LiteRT's.
 
-int8 is the static QDQ form that TensorRT compiles, int8-weights has float activations: see `int8`. float16
-keeps in float32 what would overflow: see `float16`.
+int8 is the static QDQ form that TensorRT compiles, int8-weights has float activations: see `export.to_onnx.int8`.
+float16 has float32 islands: see `export.to_onnx.float16`.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,14 +35,14 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "OPSET", "check", "convert", "erfc_handler", "float32", "float32_graph", "quiet"]
 
 OPSET = 17
-LOOKED_AT = 32
-"""Samples, in each scenario, on which float16's limits are measured."""
+ISLAND_SAMPLES = 32
+"""Samples, in each scenario, on which float16's islands are measured."""
 BATCH = "batch"
 """Name of the dynamic dimension."""
 
 
 def convert(job: Job, precision: str, path: Path) -> Costs | None:
-    """Write one ONNX file; return the costs that were measured, where layers that must stay in float32 were searched.
+    """Write one ONNX file; return the costs where a search chose the layers that stay in float32.
 
     Raises:
         ExportError: an operation has no ONNX form, or the file is not valid or has other inputs than the model.
@@ -61,7 +60,7 @@ def convert(job: Job, precision: str, path: Path) -> Costs | None:
             try:
                 costs = job.search(halves, FORMAT.name, precision, path)
             except ExportError:
-                # Without samples to search with, and where no choice holds the limits; the verification decides.
+                # There are no samples to search with, or no choice holds the limits: the verification decides.
                 halves.write(path)
         else:
             WRITERS[precision](base, path)
@@ -84,7 +83,7 @@ def check(proto: Any, model: keras.Model) -> None:
     """Run the ONNX checker and compare the graph's inputs and outputs with the model's: names, order, types and shapes.
 
     Raises:
-        ExportError: the file is not valid or its interface is another one.
+        ExportError: the file is not valid, or its inputs or outputs are not the model's.
     """
     onnx = require("onnx", "export")
     try:
@@ -96,7 +95,11 @@ def check(proto: Any, model: keras.Model) -> None:
         ("outputs", proto.graph.output, _outputs(model)),
     ):
         want = [(name, t.dtype, [BATCH, *t.shape[1:]]) for name, t in expected.items()]
-        got = [(v.name, _dtype(v), [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim]) for v in values]
+        got = []
+        for value in values:
+            tensor = value.type.tensor_type
+            dtype = str(onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type))
+            got.append((value.name, dtype, [d.dim_param or d.dim_value for d in tensor.shape.dim]))
         if kind == "outputs":
             want, got = sorted(want), sorted(got)
         if want != got:
@@ -104,7 +107,7 @@ def check(proto: Any, model: keras.Model) -> None:
 
 
 def erfc_handler(ctx: Any, node: Any, name: str, args: Any) -> None:
-    """Write Erfc, which exact gelu needs and ONNX lacks, as 1 - Erf. For tf2onnx's ``custom_op_handlers``."""
+    """Write Erfc, which exact gelu uses and ONNX lacks, as 1 - Erf; for tf2onnx's ``custom_op_handlers``."""
     del args
     node.type = "Erf"
     one = ctx.make_const(f"{name}_one", np.array(1.0, np.float32))
@@ -113,7 +116,7 @@ def erfc_handler(ctx: Any, node: Any, name: str, args: Any) -> None:
 
 
 def float32_graph(model: keras.Model) -> Any:
-    """Convert a functional model as it is, to float32 of opset `OPSET`, inputs in their order, batch of any size."""
+    """Convert a functional model to a float32 graph of opset `OPSET` with its inputs in order and any batch size."""
     import tensorflow as tf
 
     tf2onnx = require("tf2onnx", "export")
@@ -132,12 +135,12 @@ def float32_graph(model: keras.Model) -> Any:
             opset=OPSET,
             custom_op_handlers={"Erfc": (erfc_handler, [])},
         )
-    # Shapes of inner values carry names such as unk__12; checker and runtime infer them anew.
+    # Shapes of inner values have names such as unk__12; checker and runtime infer these shapes again.
     del proto.graph.value_info[:]
     shapes = {name: tensor.shape for name, tensor in (*zip(names, model.inputs, strict=True), *_outputs(model).items())}
     for value in (*proto.graph.input, *proto.graph.output):
         dims = value.type.tensor_type.shape.dim
-        # Slices and the like leave sizes unknown that the model knows; the verification compares those of real outputs.
+        # Some operations, such as slices, lose sizes that the model has; the verification checks those of real outputs.
         for dim, size in zip(dims, shapes.get(value.name, ()), strict=False):
             if size and not dim.dim_value:
                 dim.dim_value = size
@@ -152,7 +155,7 @@ def _outputs(model: keras.Model) -> dict[str, Any]:
 
 @contextmanager
 def _constants_as_numpy(model: keras.Model) -> Iterator[None]:
-    """Hold Normalization's mean and variance as numpy: as eager tensors they become inputs of the graph."""
+    """Replace Normalization's mean and variance by numpy arrays: as eager tensors they become inputs of the graph."""
     import keras
 
     changed = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Normalization)]
@@ -164,10 +167,6 @@ def _constants_as_numpy(model: keras.Model) -> Iterator[None]:
     finally:
         for layer, (mean, variance) in zip(changed, kept, strict=True):
             layer.mean, layer.variance = mean, variance
-
-
-def _write_float32(base: Path, path: Path) -> None:
-    path.write_bytes(base.read_bytes())
 
 
 def _write_int8_dynamic(base: Path, path: Path) -> None:
@@ -189,30 +188,26 @@ def _write_int8_dynamic(base: Path, path: Path) -> None:
         raise ExportError(f"There is nothing to quantise: no dense or embedding weight has {SMALL} elements or more.")
 
 
-WRITERS = {
-    "float32": _write_float32,
+WRITERS: dict[str, Callable[[Path, Path], object]] = {
+    # Unlike shutil.copyfile, this takes one file as source and target.
+    "float32": lambda base, path: path.write_bytes(base.read_bytes()),
     "int8-dynamic": _write_int8_dynamic,
     "int8-weights": weights_only,
 }
-"""Writers of a precision from the float32 file alone."""
+"""Writers of the precisions that need only the float32 file."""
 
 
 def _samples(source: Source) -> dict[str, np.ndarray]:
-    """Return inputs of the model in every scenario, of a few of the samples, evenly over all."""
-    step = max(1, len(source.samples) // LOOKED_AT)
-    inputs = ScenarioInputs(source.specs, [sample.values for sample in source.samples[::step][:LOOKED_AT]])
+    """Return inputs (N, ...) of evenly spaced samples, in every scenario."""
+    step = max(1, len(source.samples) // ISLAND_SAMPLES)
+    inputs = ScenarioInputs(source.specs, [sample.values for sample in source.samples[::step][:ISLAND_SAMPLES]])
     every = [inputs.inputs(scenario) for scenario in scenarios(source.specs)]
     return {name: np.concatenate([each[name] for each in every]) for name in every[0]}
 
 
-def _dtype(value: Any) -> str:
-    onnx = require("onnx", "export")
-    return str(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
-
-
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep tf2onnx and the quantiser from logging over the progress bars; their results are checked afterwards."""
+    """Silence tf2onnx and the quantiser, which log over the progress bars; their results are checked afterwards."""
     loggers = [logging.getLogger(name) for name in ("", "tf2onnx", "onnxruntime")]
     levels = [logger.level for logger in loggers]
     try:

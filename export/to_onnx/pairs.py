@@ -1,9 +1,8 @@
-"""Writes QuantizeLinear and DequantizeLinear into an ONNX graph, as TensorRT's documentation asks.
+"""Writes pairs of QuantizeLinear and DequantizeLinear into an ONNX graph, as TensorRT's documentation requires.
 
-Zero points of 0, int8 on both sides, one scale for an activation and one for each output channel of the weights, pairs
-in front of both inputs of a node and none behind it, no quantised biases. The engine folds the pairs into int8 kernels.
-TensorRT 8.6 needs a pair around float32 weights; from 10 on the int8 numbers may stand in the file, which makes it
-small.
+Zero points are 0 and both sides int8; an activation has one scale, weights one per output channel. Pairs come before
+both inputs of a node and not after it; biases are not quantised. The engine folds the pairs into int8 kernels. TensorRT
+8.6 needs float32 weights with a pair; from 10 on the file may store int8 weights, which makes it small.
 
 Source: TensorRT documentation, Working with Quantized Types, Q/DQ layer-placement recommendations.
 """
@@ -29,7 +28,6 @@ __all__ = [
     "embedding_nodes",
     "pairs_problem",
     "quantise_nodes",
-    "weight_scales",
     "weighted_nodes",
 ]
 
@@ -42,7 +40,7 @@ class WeightedNode:
     """A node that reads a computed tensor and constant weights."""
 
     layer: QuantizedLayer
-    """Its name, and the Keras layer it comes from."""
+    """Its name and its Keras layer."""
     position: int
     """Index of the node in the graph."""
     activation: str
@@ -50,7 +48,7 @@ class WeightedNode:
     slot: int
     """Index of the weights among the node's inputs."""
     axis: int
-    """Axis of the weights along which each place has its own scale: output channels, or words."""
+    """Axis of the weights along which each index has its own scale: output channels, or rows of a table."""
 
 
 def weighted_nodes(proto: Any) -> tuple[WeightedNode, ...]:
@@ -61,10 +59,8 @@ def weighted_nodes(proto: Any) -> tuple[WeightedNode, ...]:
         if node.op_type in ("Conv", "MatMul", "Gemm") and node.domain in ("", "ai.onnx"):
             weight = weights.get(node.input[1])
             if weight is not None and node.input[0] not in weights:
-                layer = _describe(proto, node, weight)
-                found.append(
-                    WeightedNode(layer, position, node.input[0], weight.name, 1, _axis(node, len(weight.dims)))
-                )
+                layer, axis = _describe(proto, node, weight), _axis(node, len(weight.dims))
+                found.append(WeightedNode(layer, position, node.input[0], weight.name, 1, axis))
     return tuple(found)
 
 
@@ -88,10 +84,10 @@ def _float_weights(proto: Any) -> dict[str, Any]:
 
 
 def _describe(proto: Any, node: Any, weight: Any) -> QuantizedLayer:
-    # Nodes need no name in ONNX; outputs do, and theirs are unique.
+    # Names of nodes are optional in ONNX; names of outputs are required and unique.
     same = sum(other.name == node.name for other in proto.graph.node)
     name = node.name if node.name and same == 1 else node.output[0]
-    # A node that the converter has fused has no scopes; its weights still have them.
+    # The name of a node that the converter fused has no scopes; its weights' name still has.
     scoped = next((text for text in (weight.name, name, node.output[0]) if keras_layer(text)), name)
     return describe(name, scoped, node.op_type, math.prod(weight.dims))
 
@@ -108,8 +104,8 @@ def quantise_nodes(
 ) -> Any:
     """Return a copy of a model, opset 13 or later, in which some of its nodes are computed in int8.
 
-    ``limits`` are the largest sizes to keep by activation's name; None quantises the weights alone. Where ``stored``,
-    the int8 weights stand in the file; else the float32 ones do, with a pair behind them.
+    ``limits`` are the largest magnitudes by activation's name; None quantises the weights only. With ``stored``, the
+    file holds int8 weights; else it holds the float32 weights, followed by a pair.
     """
     onnx = require("onnx", "export")
     chosen = {node.position: node for node in nodes}
@@ -130,9 +126,9 @@ def quantise_nodes(
 
 
 def pairs_problem(path: Path) -> str:
-    """Return what is wrong with a file's pairs of QuantizeLinear and DequantizeLinear; empty where they are valid.
+    """Return a problem of a file's pairs of QuantizeLinear and DequantizeLinear; empty where all are valid.
 
-    Both of a pair have the same scale, and a zero point of 0: TensorRT takes no other.
+    TensorRT requires the same scale and a zero point of 0 in both nodes of a pair.
     """
     onnx = require("onnx", "export")
     graph = onnx.load(path).graph
@@ -151,14 +147,8 @@ def pairs_problem(path: Path) -> str:
     return ""
 
 
-def weight_scales(weights: np.ndarray, axis: int) -> np.ndarray:
-    """Return the scale (C,) of every output channel, counted along ``axis``; 1 where all its weights are 0."""
-    others = tuple(i for i in range(weights.ndim) if i != axis)
-    return _scale(np.abs(weights).max(axis=others))
-
-
 def _scale(largest: np.ndarray) -> np.ndarray:
-    # A scale that rounds to 0 would cause a division by 0.
+    """Return the scales for the largest absolute values; 1 where a scale rounds to 0, which would divide by 0."""
     scale = largest.astype(np.float32) / np.float32(LEVELS)
     return np.where(scale >= np.finfo(np.float32).tiny, scale, np.float32(1.0)).astype(np.float32)
 
@@ -169,7 +159,7 @@ def _int8(weights: np.ndarray, scale: np.ndarray, axis: int) -> np.ndarray:
 
 
 class _Graph:
-    """A graph under construction: every pair is written once, in front of its first reader."""
+    """A graph under construction: every pair is written once, before its first reader."""
 
     def __init__(self, onnx: Any, graph: Any) -> None:
         self._onnx, self._graph = onnx, graph
@@ -181,7 +171,7 @@ class _Graph:
         key = (name, -1)
         if key not in self._written:
             self._scale(name, _scale(np.array(limit)))
-            self._written[key] = self._dequantised(name, self._quantised(name, name))
+            self._written[key] = self._node("DequantizeLinear", name, self._node("QuantizeLinear", name, name))
         return self._written[key]
 
     def weights(self, node: WeightedNode, *, stored: bool) -> str:
@@ -189,19 +179,19 @@ class _Graph:
         key = (node.weight, node.axis)
         if key not in self._written:
             weights = self._onnx.numpy_helper.to_array(self._initializers[node.weight])
-            scale = weight_scales(weights, node.axis)
+            scale = _scale(np.abs(weights).max(axis=tuple(i for i in range(weights.ndim) if i != node.axis)))
             # Two nodes may read the same weights along different axes.
             name = f"{node.weight}_axis{node.axis}"
             self._scale(name, scale)
             if stored:
                 numbers = self._constant(f"{name}_quantized", _int8(weights, scale, node.axis))
             else:
-                numbers = self._quantised(name, node.weight, node.axis)
-            self._written[key] = self._dequantised(name, numbers, node.axis)
+                numbers = self._node("QuantizeLinear", name, node.weight, node.axis)
+            self._written[key] = self._node("DequantizeLinear", name, numbers, node.axis)
         return self._written[key]
 
     def drop_unused(self) -> None:
-        """Remove the float32 weights that nothing reads any more."""
+        """Remove the float32 weights that no node reads any more."""
         read = set(_reads(self._onnx, self._graph))
         gone = {name for name, axis in self._written if axis >= 0 and name not in read}
         kept = [tensor for tensor in self._graph.initializer if tensor.name not in gone]
@@ -212,14 +202,9 @@ class _Graph:
         self._constant(f"{name}_scale", scale)
         self._constant(f"{name}_zero_point", np.zeros(scale.shape, np.int8))
 
-    def _quantised(self, name: str, tensor: str, axis: int | None = None) -> str:
-        return self._node("QuantizeLinear", name, tensor, f"{name}_quantized", axis)
-
-    def _dequantised(self, name: str, numbers: str, axis: int | None = None) -> str:
-        return self._node("DequantizeLinear", name, numbers, f"{name}_dequantized", axis)
-
-    def _node(self, operator: str, name: str, tensor: str, output: str, axis: int | None) -> str:
+    def _node(self, operator: str, name: str, tensor: str, axis: int | None = None) -> str:
         inputs = [tensor, f"{name}_scale", f"{name}_zero_point"]
+        output = f"{name}_{'quantized' if operator == 'QuantizeLinear' else 'dequantized'}"
         attributes = {} if axis is None else {"axis": axis}
         self._graph.node.append(
             self._onnx.helper.make_node(operator, inputs, [output], f"{name}_{operator}", **attributes)

@@ -1,12 +1,12 @@
-"""The largest sizes of an ONNX graph's tensors on real samples, from which int8 scales are computed.
+"""The magnitudes of an ONNX graph's tensors on real samples, from which int8 scales are computed.
 
-Only the size of a value counts, because a symmetric scale has one number. A histogram with 2048 bins of every tensor's
-sizes is widened as larger values occur, so one pass is enough and memory does not grow with the samples.
+A symmetric scale depends on absolute values only. Each tensor has a histogram of them with 2048 bins, whose range
+doubles when a larger value occurs, so one pass is enough and memory does not grow with the samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ import numpy as np
 
 from mmkeras.core.errors import ExportError, require
 
-__all__ = ["BATCH", "LEVELS", "Magnitudes", "inner_tensors", "measure_magnitudes", "sample_count"]
+__all__ = ["BATCH", "LEVELS", "Magnitudes", "inner_tensors", "measure_magnitudes"]
 
 BINS = 2048
-"""Bins of a histogram: a range cut to a tenth still has two hundred."""
+"""Bins of a histogram: a tenth of the range still has two hundred."""
 LEVELS = 127
 """Steps of int8 on each side of zero."""
 FLOOR = 1e-30
@@ -27,7 +27,7 @@ BATCH = 8
 
 
 class Magnitudes:
-    """The sizes of one tensor's values."""
+    """The absolute values of one tensor."""
 
     def __init__(self) -> None:
         self.largest = 0.0
@@ -35,7 +35,7 @@ class Magnitudes:
         self._top = 0.0
 
     def add(self, values: np.ndarray) -> None:
-        """Count finite values of any shape; zeros are left out, since every scale is exact there.
+        """Count finite values of any shape except zeros, which every scale represents exactly.
 
         Raises:
             ValueError: a value is NaN or infinite.
@@ -53,10 +53,9 @@ class Magnitudes:
         self._counts += np.bincount(index, minlength=BINS)
 
     def limit(self) -> float:
-        """Return the largest size that int8 should keep, 0 where every value is 0.
+        """Return the limit with the smallest mean squared error; 0 where every value is 0.
 
-        Larger values are cut to it. It has the smallest mean squared error: a lower limit has finer steps for all
-        values but cuts more of them.
+        Larger values are cut to the limit. A lower limit has finer steps for all values but cuts more of them.
         """
         if not self.largest:
             return 0.0
@@ -85,23 +84,18 @@ def _error(sizes: np.ndarray, counts: np.ndarray, limit: float) -> float:
 
 
 def measure_magnitudes(
-    path: Path,
-    tensors: Sequence[str],
-    inputs: Mapping[str, np.ndarray],
-    work: Path,
-    step: Callable[[int, int], None] = lambda done, total: None,
+    path: Path, tensors: Sequence[str], inputs: Mapping[str, np.ndarray], work: Path
 ) -> dict[str, Magnitudes]:
-    """Run a graph on samples and return the sizes of some of its float32 tensors, which may be inputs of the graph.
+    """Run a graph on samples and return the magnitudes of some of its float32 tensors, which may be graph inputs.
 
     ``inputs`` are N samples, arrays (N, ...) by name. ``work`` is a folder for a copy of the file with these tensors as
-    outputs, removed afterwards. ``step`` is called with the samples done and N, for a progress bar.
+    outputs, removed afterwards.
 
     Raises:
         ExportError: samples are missing or do not fit the graph, or a tensor becomes NaN or infinite.
         DependencyError: onnx or onnxruntime is missing.
     """
     found = {name: Magnitudes() for name in tensors}
-    total = max(map(len, inputs.values()), default=0)
     first = 0
     for done, values in inner_tensors(path, list(found), inputs, work):
         for name, magnitudes in found.items():
@@ -110,9 +104,8 @@ def measure_magnitudes(
             except ValueError as error:
                 raise ExportError(
                     f"{path.name}: the tensor {name!r} is {error} on one of the samples {first} to {done - 1}, so it "
-                    "has no range. Look at these samples, or at the model."
+                    "has no range. Check these samples and the model."
                 ) from error
-        step(done, total)
         first = done
     return found
 
@@ -120,14 +113,14 @@ def measure_magnitudes(
 def inner_tensors(
     path: Path, tensors: Sequence[str], inputs: Mapping[str, np.ndarray], work: Path
 ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-    """Yield, batch after batch, the samples done and the values of some tensors; arguments as `measure_magnitudes`."""
+    """Yield after each batch the number of finished samples and the tensors' values; see `measure_magnitudes`."""
     onnx = require("onnx", "export")
     proto = onnx.load(path)
     given = [value.name for value in proto.graph.input]
-    count = sample_count(given, inputs)
+    count = _sample_count(given, inputs)
     made = {name for node in proto.graph.node for name in node.output}
     computed = [name for name in dict.fromkeys(tensors) if name in made]
-    # A graph needs outputs: it keeps its own where only inputs are wanted.
+    # A graph needs outputs: it keeps its own where only graph inputs are wanted.
     if computed:
         del proto.graph.output[:]
         proto.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in computed)
@@ -144,12 +137,7 @@ def inner_tensors(
         probe.unlink(missing_ok=True)
 
 
-def sample_count(given: Sequence[str], inputs: Mapping[str, np.ndarray]) -> int:
-    """Return N, the number of samples, from arrays (N, ...) by name.
-
-    Raises:
-        ExportError: names are missing or too many, there are no samples, or the arrays disagree on N.
-    """
+def _sample_count(given: Sequence[str], inputs: Mapping[str, np.ndarray]) -> int:
     if set(given) != set(inputs):
         raise ExportError(f"The samples are not the model's inputs: expected {sorted(given)}, got {sorted(inputs)}.")
     sizes = {name: len(value) for name, value in inputs.items()}

@@ -1,8 +1,8 @@
-"""What a SavedModel is made of: its endpoints, and the preprocessing that it carries.
+"""The endpoints of a SavedModel, with preprocessing in the graph.
 
-``serving_default`` takes what a user has: one 1-D string tensor per modality, named as the modality, with the bytes
-of a JPEG or PNG file or a UTF-8 text. An empty string means that the modality is missing. Files are read by the rules
-of a device: EXIF orientation and transparency are applied, and CMYK, GIF, BMP and other formats fail with
+``serving_default`` takes raw values: one 1-D string tensor per modality, named as the modality, with the bytes of a
+JPEG or PNG file or a UTF-8 text. An empty string means that the modality is missing. Files are read by the rules of a
+device: EXIF orientation and transparency are applied, and CMYK, GIF, BMP and other formats fail with
 InvalidArgumentError. It returns the model's outputs and, for a classification, ``label``.
 
 ``tensors`` takes every model input by name, presence included, with a batch of any size. Loading needs
@@ -27,16 +27,13 @@ TENSOR_ENDPOINT = "tensors"
 
 
 def write_saved_model(source: Source, folder: Path) -> None:
-    """Write a SavedModel with both endpoints.
-
-    Args:
-        source: the model.
-        folder: to create; files of other kinds in it stay.
-    """
+    """Write a SavedModel with both endpoints into a folder; files of other kinds in it stay."""
+    import keras
     import tensorflow as tf
 
     specs = list(source.specs.values())
-    archive = _archive()
+    # Without `track`, which would store each weight twice: as Keras' own variable and as TensorFlow's.
+    archive = keras.export.ExportArchive()
     raw = {spec.name: tf.TensorSpec((None,), tf.string, name=spec.name) for spec in specs}
 
     @tf.autograph.experimental.do_not_convert
@@ -47,7 +44,7 @@ def write_saved_model(source: Source, folder: Path) -> None:
         outputs = source.model(tensors, training=False)
         return outputs | _labels(source, outputs)
 
-    # The first endpoint becomes serving_default, whatever the order of the names.
+    # The first endpoint becomes serving_default, regardless of the names.
     archive.add_endpoint(RAW_ENDPOINT, serve, input_signature=[raw])
     archive.add_endpoint(TENSOR_ENDPOINT, _forward(source.model), input_signature=[_signature(source, None)])
     archive.write_out(str(folder), verbose=False)
@@ -55,20 +52,17 @@ def write_saved_model(source: Source, folder: Path) -> None:
 
 def write_static(source: Source, folder: Path) -> None:
     """Write a SavedModel with the one endpoint ``serving_default``: every model input with static batch 1."""
-    archive = _archive()
+    import keras
+
+    archive = keras.export.ExportArchive()
     archive.add_endpoint(RAW_ENDPOINT, _forward(source.model), input_signature=[_signature(source, 1)])
     archive.write_out(str(folder), verbose=False)
 
 
 def decode_batch(spec: ModalitySpec, raw: Any) -> dict[str, Any]:
-    """Preprocess raw values in the graph, as records are decoded in training.
+    """Preprocess raw values, string (B,), in the graph, as records are decoded in training.
 
-    Args:
-        spec: the modality.
-        raw: string (B,); empty where the modality is missing.
-
-    Returns:
-        Every tensor of the modality (B, ...) and its presence (B,).
+    An empty string is a missing modality. Returns every tensor of the modality (B, ...) and its presence (B,).
     """
     import tensorflow as tf
 
@@ -88,16 +82,6 @@ def decode_batch(spec: ModalitySpec, raw: Any) -> dict[str, Any]:
     return {**tensors, spec.present.name: tf.cast(tf.strings.length(raw) > 0, tf.float32)}
 
 
-def _archive() -> Any:
-    """Return an archive that holds the variables of its endpoints.
-
-    The model is not tracked besides: Keras would store each weight twice, as its own variable and as TensorFlow's.
-    """
-    import keras
-
-    return keras.export.ExportArchive()
-
-
 def _forward(model: Any) -> Any:
     def forward(inputs: dict[str, Any]) -> dict[str, Any]:
         return dict(model(inputs, training=False))
@@ -113,7 +97,7 @@ def _signature(source: Source, batch: int | None) -> dict[str, Any]:
 
 
 def _labels(source: Source, outputs: dict[str, Any]) -> dict[str, Any]:
-    """Return the chosen label (B,) as text where the task is to choose one."""
+    """Return the label (B,) as text for a classification with label names; nothing for other tasks."""
     import tensorflow as tf
 
     labels = source.task.label_names

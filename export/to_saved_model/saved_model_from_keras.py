@@ -11,16 +11,10 @@ __all__ = ["FORMAT", "convert"]
 
 
 def convert(job: Job, precision: str, path: Path) -> None:
-    """Write the SavedModel into a folder.
-
-    Args:
-        job: the model.
-        precision: ``float32``, the only one.
-        path: folder to create; files of other kinds in it stay.
-    """
+    """Write the SavedModel into a folder; float32 is the only precision."""
     del precision
     write_saved_model(job.source, path)
 
 
 FORMAT = Format(SAVED_MODEL, suffix="", precisions=("float32",), tolerance=1e-5, convert=convert)
-"""What `export.formats` finds."""
+"""Found by `export.formats`."""

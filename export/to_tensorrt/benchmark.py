@@ -1,11 +1,11 @@
-"""Builds, verifies and times the TensorRT engines of a bundle on this machine's GPU: one command, one JSON file.
+"""Builds, verifies and times the TensorRT engines of a bundle on this machine's GPU and writes one JSON file.
 
-``python -m export.tensorrt_benchmark BUNDLE`` builds an engine of every ONNX file that is meant for TensorRT, compares
-each with the golden samples in every modality scenario, and times the engines beside ONNX Runtime on the CPU, and on
-CUDA where its package has it. ``--samples 2000`` also gives the task metric and the flipped decisions on the test
-split, and ``--keras`` the Keras model's latency; both need the training environment, and the first one the data. Exit
-status 0 when every engine was built and verified, 1 when one was not (without a GPU: always), 2 when nothing can be
-done. The engines are built in a scratch folder and removed, unless ``--keep`` puts them into the bundle.
+``python -m export.tensorrt_benchmark BUNDLE`` builds an engine of every ONNX file except int8-dynamic ones, compares it
+with the golden samples in every modality scenario, and times the engines beside ONNX Runtime on the CPU, and on CUDA
+where its package has it. ``--samples 2000`` also gives the task metric and the flipped decisions on the test split, and
+``--keras`` the Keras model's latency; both need the training environment, ``--samples`` also the data. Exit status: 0
+when every engine was built and verified, 1 when one was not (always without a GPU), 2 for an error. The engines are
+built in a scratch folder and removed, unless ``--keep`` leaves them in the bundle.
 """
 
 from __future__ import annotations
@@ -54,16 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("bundle", metavar="BUNDLE", help="a bundle's folder")
     add("--runs", type=int, default=500, metavar="N", help="timed inferences per file (default: 500)")
-    add("--samples", type=int, default=0, metavar="N", help="test samples to take the task metric on (default: none)")
+    add("--samples", type=int, default=0, metavar="N", help="test samples for the task metric (default: none)")
     add("--keras", action="store_true", help="time the Keras model, too")
     add("--keep", action="store_true", help="leave the engines in the bundle")
-    add(
-        "--out",
-        type=Path,
-        default=Path("tensorrt_benchmark.json"),
-        metavar="FILE",
-        help="result (default: %(default)s)",
-    )
+    out = Path("tensorrt_benchmark.json")
+    add("--out", type=Path, default=out, metavar="FILE", help="result (default: %(default)s)")
     add_options(parser)
     given = parser.parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -82,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(bundle: Bundle, given: argparse.Namespace) -> dict[str, Any]:
-    """Build, verify and time; a failure is recorded with its reason and the next engine follows."""
+    """Build, verify and time every engine; the failure of one is recorded with its reason."""
     options = options_of(given)
     files = [
         f for f in bundle.files if f.format == "onnx" and f.accepted and bundle.holds(f) and f.precision != _DYNAMIC
@@ -102,7 +97,7 @@ def run(bundle: Bundle, given: argparse.Namespace) -> dict[str, Any]:
     proven = {check.precision for check in checks if check.format == "tensorrt" and check.verdict == "passed"}
     result["passed"] = proven >= {file.precision for file in files}
     result["why_not"] = (
-        "" if result["passed"] else why_no_gpu() or "an engine was not built or does not answer like Keras"
+        "" if result["passed"] else why_no_gpu() or "an engine was not built or its outputs differ from Keras'"
     )
     return result
 
@@ -142,19 +137,19 @@ def _metrics(bundle: Bundle, engines: Sequence[EngineFile], samples: int) -> Ite
 
     reference = Reference(load_source(bundle.folder, samples), show_progress)
     for engine in engines:
-        scenarios = {}
         try:
             with open_runner(bundle, engine) as runner:
-                for case in reference.cases:
-                    scenarios[case.scenario.name] = reference.measure(case, runner.infer, 64).to_json()
+                scenarios = {
+                    case.scenario.name: reference.measure(case, runner.infer, 64).to_json() for case in reference.cases
+                }
         except MmkerasError as error:
             yield {"precision": engine.precision, "error": str(error)}
-            continue
-        yield {"precision": engine.precision, "keras": reference.metrics, "scenarios": scenarios}
+        else:
+            yield {"precision": engine.precision, "keras": reference.metrics, "scenarios": scenarios}
 
 
 def _keras_latency(bundle: Bundle, runs: int) -> dict[str, Any]:
-    """Time the Keras model as one TensorFlow graph on golden samples, one by one, on what TensorFlow runs on."""
+    """Time the Keras model as one TensorFlow graph on single golden samples, on TensorFlow's default device."""
     import tensorflow as tf
 
     from export.verification.passes import keras_infer
@@ -178,7 +173,7 @@ def _keras_latency(bundle: Bundle, runs: int) -> dict[str, Any]:
 
 @contextmanager
 def _engines_aside(bundle: Bundle, *, keep: bool) -> Iterator[Bundle]:
-    """Yield the bundle, or a copy of it whose engines are removed in the end."""
+    """Yield the bundle, or a temporary copy of it for the engines."""
     if keep or bundle.packed:
         yield bundle
         return
@@ -229,7 +224,3 @@ def _print(result: dict[str, Any]) -> None:
             say(f"{entry['precision']} {name}: metric {change}, {scenario['flips']} of {scenario['samples']} flipped")
     if result["why_not"]:
         say(f"not proven: {result['why_not']}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,8 +1,7 @@
-"""Checks an ONNX file for what TensorRT 8.6 and 10 will not take, without TensorRT.
+"""Checks whether TensorRT 8.6 and 10 accept an ONNX file, without TensorRT.
 
-``python -m export.tensorrt_lint FILE.onnx ...`` prints the findings, each with the Keras layer it comes from and what
-to do; exit status 1 when one of them is an error. The parser refuses an error; a warning is not documented as
-supported, or causes problems later.
+``python -m export.tensorrt_lint FILE.onnx ...`` prints the findings, each with its Keras layer and a cure. For an error
+the parser refuses the file; a warning is undocumented, or causes problems later.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ __all__ = ["Finding", "lint", "lint_file", "main", "summary"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a version of TensorRT will not take, or may not."""
+    """One problem of a file for a version of TensorRT."""
 
     version: str
     """``8.6`` or ``10``."""
@@ -32,7 +31,7 @@ class Finding:
     node: str
     """Name of the node, input or output; empty for the whole file."""
     layer: str
-    """Keras layer that it comes from, where its name or a neighbour's shows it."""
+    """Keras layer, where the node's name or a neighbour's contains it."""
     message: str
     cure: str
 
@@ -43,24 +42,22 @@ def lint_file(path: Path) -> list[Finding]:
     try:
         proto = onnx.load(str(path))
     except FileNotFoundError as error:
-        raise DataError(f"{path} is not there. Name an ONNX file.") from error
+        raise DataError(f"{path} is not there. Give an ONNX file.") from error
     except Exception as error:  # protobuf's errors have no common class of their own
         raise DataError(
             f"{path} cannot be read as ONNX: {str(error) or type(error).__name__}. Export it again."
         ) from error
     if not proto.graph.node and not proto.graph.output:
-        raise DataError(f"{path} holds no graph: it is cut off or no ONNX file. Export it again.")
+        raise DataError(f"{path} holds no graph: it is truncated or not an ONNX file. Export it again.")
     try:
         return lint(proto)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         # Raised by onnx's helpers for numbers and names that no valid file holds.
-        raise DataError(
-            f"{path} holds what is no valid ONNX ({type(error).__name__}: {error}). Export it again."
-        ) from error
+        raise DataError(f"{path} is not valid ONNX ({type(error).__name__}: {error}). Export it again.") from error
 
 
 def lint(proto: Any) -> list[Finding]:
-    """Return what TensorRT 8.6 and 10 will not take in a model, by version."""
+    """Return the problems of an ``onnx.ModelProto`` for TensorRT 8.6 and 10."""
     facts = Facts.of(proto)
     findings = []
     for version, parser in VERSIONS.items():
@@ -71,7 +68,7 @@ def lint(proto: Any) -> list[Finding]:
 
 
 def summary(findings: Sequence[Finding]) -> dict[str, list[str]]:
-    """Return readable lines by version, errors first; nodes with the same finding share a line."""
+    """Return readable lines by version, errors first; findings that differ only in their node share a line."""
     lines: dict[str, list[str]] = {}
     for version in VERSIONS:
         groups: dict[tuple[bool, str, str], list[Finding]] = {}
@@ -96,7 +93,7 @@ def _where(group: Sequence[Finding]) -> str:
 
 @utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the findings on ONNX files; 0 when no version refuses one, 1 when one does, 2 when one cannot be read."""
+    """Print the findings; return 0 if every version accepts all files, 1 if one is refused, 2 if one is unreadable."""
     parser = argparse.ArgumentParser("python -m export.tensorrt_lint", description=__doc__.split("\n")[0])
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE.onnx")
     status = 0
@@ -112,7 +109,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 say(f"  {line}")
         status |= int(any(finding.error for finding in findings))
     return status
-
-
-if __name__ == "__main__":
-    sys.exit(main())

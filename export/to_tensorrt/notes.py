@@ -1,7 +1,7 @@
-"""Writes ``edge/tensorrt.md`` into a bundle: how to build an engine of each ONNX file, with what each version takes.
+"""Writes ``edge/tensorrt.md`` into a bundle: the commands that build an engine of each ONNX file, by TensorRT version.
 
-The commands are exact for the file: names and shapes of the inputs, and the precision flags that the version needs.
-In 8.6 a flag allows the precision that the file holds; in 10 the network is built as the file is typed, in 11 always.
+The commands name the inputs with their shapes, and the precision flags of the version: 8.6 needs a flag for the file's
+precision, 10 one to follow the file's types, 11 always follows them.
 
 Source: TensorRT documentation, trtexec, and Migrating trtexec Usage from TensorRT 8.x to 10.x and from 10.x to 11.x.
 """
@@ -30,12 +30,12 @@ An engine runs on the GPU and with the TensorRT that built it, so it is built on
 
     mmkeras build-engine BUNDLE
 
-builds one with the TensorRT that is installed there and writes beside it what it was built for; `mmkeras selftest`
-then holds it to the golden samples, and `mmkeras predict BUNDLE --format tensorrt` runs it. The commands below do the
-same build with TensorRT's own tool, without these checks: mmkeras loads no engine that does not say what it was built
-for. Run them in the bundle's folder, after `mkdir -p engines`.
+builds one with the TensorRT that is installed there and describes the engine in a JSON file beside it. `mmkeras
+selftest` then compares it with the golden samples, and `mmkeras predict BUNDLE --format tensorrt` runs it. The commands
+below build the same engine with TensorRT's own tool. They write no such description, and mmkeras loads no engine
+without one. Run them in the bundle's folder, after `mkdir -p engines`.
 
-The precision stands in the ONNX file. TensorRT 8.6 needs a flag to use it, 10 follows the file with `--stronglyTyped`,
+The precision is that of the ONNX file. TensorRT 8.6 needs a flag to use it, 10 follows the file with `--stronglyTyped`,
 11 always does. Batch sizes are 1 to {largest}, tuned for {best}; the scratch memory is limited to {workspace} MiB.
 """
 
@@ -59,9 +59,9 @@ def trtexec(tool: str, onnx: str, precision: str, inputs: Iterable[TensorSpec], 
 
 
 def engine_notes(file: Path, path: str, precision: str, inputs: Sequence[TensorSpec]) -> dict[str, Any]:
-    """Return export.json's entry about engines of an ONNX file: who refuses it and why, and the commands.
+    """Return export.json's entry about engines of an ONNX file: refusing versions, findings and commands.
 
-    ``path`` is where the file lies in the bundle, ``precision`` as the manifest names it; the inputs have no batch
+    ``path`` is the file's path in the bundle, ``precision`` its name in the manifest; the inputs have no batch
     dimension.
 
     Raises:
@@ -69,7 +69,7 @@ def engine_notes(file: Path, path: str, precision: str, inputs: Sequence[TensorS
     """
     findings = lint_file(file)
     refused = {finding.version for finding in findings if finding.error}
-    # 11 and tensorrt-rtx take what 10 takes.
+    # 11 and tensorrt-rtx accept at least what 10 accepts.
     tools = [tool for tool in TOOLS if tool not in refused and (tool == "8.6" or "10" not in refused)]
     engine = f"engines/{Path(path).name.removesuffix('.onnx')}.plan"
     return {
@@ -80,7 +80,7 @@ def engine_notes(file: Path, path: str, precision: str, inputs: Sequence[TensorS
 
 
 def write_notes(folder: Path, name: str, version: int, engines: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """Write the notes of a bundle and return their path in it, or ``None`` where it has no ONNX file.
+    """Write the notes of a bundle and return their path in it; None for a bundle without ONNX files.
 
     ``engines`` are the entries of `engine_notes` by path of the ONNX file.
     """
@@ -89,13 +89,12 @@ def write_notes(folder: Path, name: str, version: int, engines: Mapping[str, Map
     text = [_HEADER.format(name=name, version=version, largest=_LARGEST, best=_BEST, workspace=_WORKSPACE_MIB)]
     for path, engine in engines.items():
         text.append(f"\n## {path}\n")
-        said: dict[tuple[str, ...], list[str]] = {}
+        releases_by_lines: dict[tuple[str, ...], list[str]] = {}
         for release, lines in engine["findings"].items():
-            said.setdefault(tuple(lines), []).append(release)
-        for same, releases in said.items():
-            verdict = "nothing found that it would refuse"
-            if set(engine["refused_by"]) & set(releases):
-                verdict = "refuses this file"
+            releases_by_lines.setdefault(tuple(lines), []).append(release)
+        for same, releases in releases_by_lines.items():
+            refused = set(engine["refused_by"]) & set(releases)
+            verdict = "refuses this file" if refused else "no error found"
             text.append(f"- TensorRT {' and '.join(releases)}: {verdict}{':' if same else '.'}")
             text += [f"  - {line}" for line in same]
         for tool, command in engine["commands"].items():
@@ -106,6 +105,6 @@ def write_notes(folder: Path, name: str, version: int, engines: Mapping[str, Map
 
 
 def _shape(tensor: TensorSpec, batch: int) -> str:
-    # trtexec cuts at colons; a name that has one stands in single quotes.
+    # trtexec splits at colons; a name with a colon is put in single quotes.
     name = f"'{tensor.name}'" if ":" in tensor.name else tensor.name
     return f"{name}:{'x'.join(str(size) for size in (batch, *tensor.shape))}"

@@ -1,8 +1,8 @@
-"""The rules of the operator check for TensorRT: each one yields what a version's parser will not take in a graph.
+"""The rules of the operator check for TensorRT: each rule yields the problems of a graph for one version's parser.
 
-Operators, types and opsets: the table of 8.5 with what the 8.6 changelog adds (docs/Changelog.md there), and the table
-of 9.2, which 10.0 starts from. Operators that later versions of 10 added are left out, so that a file that passes runs
-on every 10. TensorRT 11 and tensorrt-rtx take at least what 10 takes.
+Operators, types and opsets: the table of 8.5 with the additions of the 8.6 changelog (docs/Changelog.md there), and the
+table of 9.2, which 10.0 starts from. Operators that later versions of 10 added are left out, so that a file that passes
+runs on every 10. TensorRT 11 and tensorrt-rtx accept at least what 10 accepts.
 
 Source: docs/operators.md of github.com/onnx/onnx-tensorrt, and the errors of tensorrt-rtx's parser.
 """
@@ -23,7 +23,7 @@ __all__ = ["Found", "Parser", "VERSIONS", "found"]
 
 @dataclass(frozen=True)
 class Parser:
-    """What one version's parser accepts."""
+    """The limits of one version's parser."""
 
     operators: frozenset[str]
     opset: int
@@ -77,13 +77,17 @@ VERSIONS = {
     ),
 }
 
-
 Found = tuple[bool, "Node | str", str, str]
-"""Whether it is an error, the node or the value's name, what it is, what to do."""
+"""Whether it is an error, the node or the value's name, the problem, the cure."""
 _OLDEST_OPSET = 9
-# Inputs that must be known when the engine is built.
-_CONSTANT = {"CumSum": {1: "axis"}, "Slice": {3: "axes"}, "Squeeze": {1: "axes"}, "Unsqueeze": {1: "axes"}}
-_CONSTANT["OneHot"] = {1: "depth"}
+# Position and name of the input that must be constant when the engine is built.
+_CONSTANT = {
+    "CumSum": (1, "axis"),
+    "OneHot": (1, "depth"),
+    "Slice": (3, "axes"),
+    "Squeeze": (1, "axes"),
+    "Unsqueeze": (1, "axes"),
+}
 _DATA_DEPENDENT = ("Compress", "NonMaxSuppression", "NonZero", "Unique")
 _CONTROL = ("If", "Loop", "Scan")
 _RESIZE = ("half_pixel", "pytorch_half_pixel", "tf_half_pixel_for_nn", "asymmetric", "align_corners")
@@ -99,7 +103,7 @@ _CURES = {
 
 
 def found(facts: Facts, parser: Parser) -> Iterator[Found]:
-    """Yield what a version's parser will not take: whether it is an error, the node or value, what it is, the cure."""
+    """Yield the problems of a graph for one version's parser."""
     yield from _file(facts, parser)
     yield from _interface(facts, parser)
     for node in facts.nodes:
@@ -113,9 +117,9 @@ def found(facts: Facts, parser: Parser) -> Iterator[Found]:
 def _file(facts: Facts, parser: Parser) -> Iterator[Found]:
     if not _OLDEST_OPSET <= facts.opset <= parser.opset:
         cure = "export it with opset 17"
-        yield True, "", f"opset {facts.opset}, it takes {_OLDEST_OPSET} to {parser.opset}", cure
+        yield True, "", f"opset {facts.opset}; accepted are {_OLDEST_OPSET} to {parser.opset}", cure
     if not parser.has_int64 and ENTRY in facts.notes:
-        # Its flag allows float16 everywhere; build-engine sets float32 layer by layer.
+        # The flag allows float16 in every layer; build-engine sets float32 layer by layer.
         layers = ", ".join(json.loads(facts.notes[ENTRY]))
         yield False, "", f"trtexec --fp16 may overflow in {layers}", "build it with mmkeras build-engine"
 
@@ -127,7 +131,7 @@ def _interface(facts: Facts, parser: Parser) -> Iterator[Found]:
             yield True, name, f"dimensions {loose} of the input are dynamic", "fix every dimension but the batch"
         if facts.dtype(name) == "uint8" and any(user.operator != "Cast" for user in facts.users(name)):
             users = ", ".join(sorted({user.operator for user in facts.users(name)} - {"Cast"}))
-            yield True, name, f"an uint8 input is read by {users}", "cast it to float32 first, in the model"
+            yield True, name, f"a uint8 input is read by {users}", "cast it to float32 first, in the model"
     for name in (*facts.inputs, *facts.outputs):
         if facts.dtype(name) == "int64" and not parser.has_int64:
             yield False, name, "it is int64, which becomes int32", "cast it to int32 in the model"
@@ -138,16 +142,12 @@ def _operator(node: Node, parser: Parser) -> Iterator[Found]:
         cure = "write it with ONNX's own operators; TensorRT would need a plugin"
         yield True, node, f"{node.operator} is of the domain {node.domain}", cure
     elif node.operator not in parser.operators:
-        yield (
-            True,
-            node,
-            f"{node.operator} is not supported",
-            _CURES.get(node.operator, "replace the layer's operation"),
-        )
+        cure = _CURES.get(node.operator, "replace the layer's operation")
+        yield True, node, f"{node.operator} is not supported", cure
     if node.operator in _DATA_DEPENDENT:
-        yield False, node, f"the shape of {node.operator} depends on the data", "do this on the host, behind the model"
+        yield False, node, f"the shape of {node.operator} depends on the data", "do this on the host, after the model"
     if node.operator in _CONTROL:
-        yield False, node, f"{node.operator} is control flow, which is slow and keeps CUDA graphs away", "unroll it"
+        yield False, node, f"{node.operator} is control flow, which is slow and prevents CUDA graphs", "unroll it"
 
 
 def _types(facts: Facts, node: Node, parser: Parser) -> Iterator[Found]:
@@ -155,27 +155,27 @@ def _types(facts: Facts, node: Node, parser: Parser) -> Iterator[Found]:
     data = [name for name in node.inputs if name and not facts.is_shape(name)][:1]
     for name in data:
         dtype = facts.dtype(name)
-        cure = "compute in float32 and cast before and behind it"
+        cure = "compute in float32 and cast before and after it"
         if dtype in _INTEGERS and node.operator in parser.floats_only:
-            yield False, node, f"{node.operator} of {dtype} is documented for floats alone", cure
+            yield False, node, f"{node.operator} of {dtype} is documented for floats only", cure
         if dtype == "bool" and node.operator in parser.operators and node.operator not in parser.takes_bool:
             yield False, node, f"{node.operator} of bool is not documented", cure.replace("float32", "int32")
     for name in node.outputs:
         if facts.dtype(name) in _NO_TYPES:
-            yield True, node, f"{facts.dtype(name)} is no type of TensorRT", "use float32, float16, int32, int8 or bool"
+            yield True, node, f"TensorRT has no type {facts.dtype(name)}", "use float32, float16, int32, int8 or bool"
         if facts.dtype(name) == "bfloat16" and not parser.has_int64:
-            yield True, node, "bfloat16 is not known to 8.6", "export float32 or float16"
+            yield True, node, "8.6 has no type bfloat16", "export float32 or float16"
 
 
 def _options(facts: Facts, node: Node, parser: Parser) -> Iterator[Found]:
-    for index, what in _CONSTANT.get(node.operator, {}).items():
-        if index < len(node.inputs) and node.inputs[index] and not facts.is_constant(node.inputs[index]):
-            yield True, node, f"{what} of {node.operator} is computed", "make it a constant in the model"
+    index, what = _CONSTANT.get(node.operator, (len(node.inputs), ""))
+    if index < len(node.inputs) and node.inputs[index] and not facts.is_constant(node.inputs[index]):
+        yield True, node, f"{what} of {node.operator} is computed", "make it a constant in the model"
     if node.operator in ("QuantizeLinear", "DequantizeLinear"):
         yield from _quantisation(facts, node)
         if not parser.has_int64 and node.operator == "DequantizeLinear" and facts.is_stored(node.inputs[0]):
-            # 8.4 refuses them as "invalid weights type of Int8"; no document says that 8.6 takes them.
-            yield False, node, "int8 weights stand in the file", "use int8, which keeps float32 weights, or 10"
+            # 8.4 refuses them as "invalid weights type of Int8"; no document says that 8.6 accepts them.
+            yield False, node, "weights are stored as int8", "use int8, which keeps float32 weights, or TensorRT 10"
     if node.operator == "Einsum" and "." in str(node.attributes.get("equation", "")) and not parser.has_int64:
         yield True, node, "Einsum with an ellipsis", "write the equation out, or use matmul"
     if node.operator == "MaxPool" and len(node.outputs) > 1:
@@ -206,18 +206,9 @@ def _quantisation(facts: Facts, node: Node) -> Iterator[Found]:
 
 def _cut_integers(facts: Facts, node: Node) -> Iterator[Found]:
     if node.operator == "Slice":
-        return  # the largest integer means "to the end", and still does when it is cut
+        return  # the largest integer means "to the end", also when it is cut
     for name in node.inputs:
         value = facts.constants.get(name)
-        if (
-            value is not None
-            and value.dtype == np.int64
-            and value.size
-            and np.abs(value.astype(np.float64)).max() >= 2**31
-        ):
-            yield (
-                False,
-                node,
-                "a constant does not fit into 32 bits and will be cut",
-                "use smaller numbers in the model",
-            )
+        if value is not None and value.dtype == np.int64 and np.abs(value.astype(float)).max(initial=0) >= 2**31:
+            message = "a constant does not fit into 32 bits and will be cut"
+            yield False, node, message, "use smaller numbers in the model"

@@ -1,7 +1,7 @@
 """A TensorRT engine from an ONNX file, on the device that runs it: ``python -m export.tensorrt_from_onnx FILE.onnx``.
 
-Needs numpy and TensorRT, no TensorFlow. For a bundle use ``mmkeras build-engine BUNDLE``, which also checks the file's
-hash and lets the self-test find the engine.
+Needs numpy and TensorRT, not TensorFlow. For a bundle use ``mmkeras build-engine BUNDLE``, which also checks the file's
+hash and puts the engine where the self-test finds it.
 
 Example:
     python -m export.tensorrt_from_onnx saved_models/vqa/1/edge/vqa.float16.onnx --batch 1:4:8
@@ -25,7 +25,7 @@ __all__ = ["main"]
 
 @utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Build one engine and return the exit status: 0 built, 1 not, 2 the command line is wrong."""
+    """Build one engine and return the exit status: 0 for success, 1 for a failed build, 2 for a wrong command line."""
     parser = argparse.ArgumentParser(
         "python -m export.tensorrt_from_onnx", description=__doc__.split("\n")[0], allow_abbrev=False
     )
@@ -44,7 +44,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2 if isinstance(error, ConfigError) else 1
     report(engine, built, as_json=given.json)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,1 +1,1 @@
-"""Holds exported files to the Keras model: scenarios, samples, gates, results, the proof of the self-test."""
+"""Compares exported files with the Keras model: scenarios, samples, gates, results, the proof of the self-test."""

@@ -1,6 +1,6 @@
-"""Whether a file holds what its precision says: a float32 file under the name of int8 decides as well, and is not int8.
+"""Checks the types in a file against its precision: a float32 file named int8 would pass every numeric gate.
 
-Read from the file itself, without an engine.
+The file itself is read, without an engine.
 """
 
 from __future__ import annotations
@@ -20,22 +20,17 @@ _DYNAMIC = ("DynamicQuantizeLinear", "MatMulInteger", "ConvInteger")
 
 
 def content_problem(path: Path, format: str, precision: str) -> str:
-    """Return what a file holds otherwise than its precision says; empty where it fits or the format is not read.
-
-    Args:
-        path: the file.
-        format: ``tflite``, ``onnx`` or another.
-        precision: of the file.
+    """Return how a file's types contradict its precision; empty where they fit or the format is not checked.
 
     Raises:
-        DataError: the file is not of its format, or cut off.
+        DataError: the file is not of its format, or truncated.
     """
     rules = {"tflite": _TFLITE, "onnx": _ONNX}.get(format, {})
     contents = read_contents(path, format) if precision in rules else None
     if contents is None or rules[precision](contents):
         return pairs_problem(path) if (format, precision) == ("onnx", "int8") else ""
     types = ", ".join(f"{size:,} bytes of {name}" for name, size in contents.types.most_common(3))
-    return f"does not hold what a file in {precision} does: its constants are {types}"
+    return f"does not have the types of a file in {precision}: its constants are {types}"
 
 
 def _any(counts: Counter[str], *names: str) -> bool:
@@ -43,7 +38,7 @@ def _any(counts: Counter[str], *names: str) -> bool:
 
 
 def _tflite_weights(contents: Contents) -> bool:
-    """Whether most weights are decoded before they are used, so that operations compute in float."""
+    """Return whether most weights are dequantised before use, so that operations compute in float."""
     weighted = sum(contents.operators[name] for name in _WEIGHTED)
     return 2 * contents.operators["DEQUANTIZE"] >= weighted
 

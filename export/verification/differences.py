@@ -1,4 +1,4 @@
-"""How a file's outputs differ from the Keras model's, batch by batch: nothing is kept but sums, maxima and evidence."""
+"""Differences of a file's outputs to the Keras model's, batch by batch: only sums, maxima and evidence are kept."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FEW = 1e-5
 
 @dataclass(frozen=True)
 class Reduced:
-    """What is kept of a file's outputs on N samples."""
+    """A file's outputs on N samples, reduced."""
 
     evidence: dict[str, np.ndarray]
     """The task's evidence."""
@@ -29,7 +29,7 @@ class Reduced:
     close: np.ndarray
     """bool (N,): changed decisions that were near ties of the Keras model."""
     differences: dict[str, Difference]
-    """By output."""
+    """Difference of each output by name."""
 
 
 def channels(values: np.ndarray) -> np.ndarray:
@@ -38,32 +38,28 @@ def channels(values: np.ndarray) -> np.ndarray:
 
 
 class Difference:
-    """One output of a file against the Keras model's."""
+    """One output of a file against the Keras model's, accumulated over batches."""
 
     def __init__(self, name: str, moments: Moments, spread: np.ndarray) -> None:
-        """Begin with no sample.
+        """Start without samples.
 
         Args:
-            name: of the output.
-            moments: of the Keras model's output in the scenario, by channel (C,).
-            spread: what its differences are compared with, () or (C,), see `TaskSpec.spread`.
+            name: name of the output.
+            moments: moments of the Keras model's output in the scenario, by channel (C,).
+            spread: scale of the noise, () or (C,), see `TaskSpec.spread`.
         """
         self._name, self._spread = name, spread
-        # Four times the root mean square: a sum of large terms is rounded as they are, however small it is itself.
+        # Four times the root mean square: a small sum of large terms has the rounding error of these terms.
         self._least = np.maximum(4 * np.sqrt(moments.mean_square), 1.0)
         self._count, self._total, self._squares = 0, 0.0, np.zeros_like(moments.mean)
         self._largest = 0.0
         self._most_relative = np.zeros(1 + int(FEW * moments.count * moments.mean.size))
-        """The largest relative differences, in no order: those that are left out, and one more."""
+        """The largest relative differences, unordered: those that ``relative_most`` leaves out, and one more."""
         self.not_finite = 0
         """Values that are NaN or infinite."""
 
     def add(self, expected: np.ndarray, outputs: Mapping[str, Any]) -> None:
-        """Compare a batch.
-
-        Args:
-            expected: the Keras model's (B, ...).
-            outputs: the file's, by name.
+        """Compare a batch: the Keras model's output (B, ...) with the file's outputs by name.
 
         Raises:
             ExportError: the output is missing or has another shape.
@@ -75,7 +71,7 @@ class Difference:
         self.not_finite += int((~np.isfinite(got)).sum())
         if self.not_finite:
             return
-        # In float64: the difference of two float32 numbers is rounded again otherwise.
+        # In float64: in float32 the difference itself would be rounded.
         known = channels(np.asarray(expected, np.float64))
         difference = np.abs(channels(np.asarray(got, np.float64)) - known)
         self._count += len(difference)
@@ -94,12 +90,12 @@ class Difference:
 
     @property
     def result(self) -> OutputDifference:
-        """What ``export.json`` says of it; NaN where a value is not finite."""
+        """The entry of ``export.json``; NaN where a value is not finite."""
         if self.not_finite:
             return OutputDifference(*[float("nan")] * 4)
         noise = np.sqrt(self._squares / self._count) / self._spread
         return OutputDifference(
-            max_abs=self._largest,
+            max_abs_diff=self._largest,
             relative=float(self._most_relative.max()),
             relative_most=float(self._most_relative.min()),
             noise=float(noise.max()),

@@ -1,4 +1,4 @@
-"""The gates: how far an exported file may be from the Keras model.
+"""The gates: how much an exported file may differ from the Keras model.
 
 | precision | difference | noise | decisions changed in ``all`` / elsewhere / with ties | loss of metric | calibration |
 |---|---|---|---|---|---|
@@ -9,37 +9,35 @@
 
 Every limit holds in every modality scenario, and any output that is NaN or infinite fails.
 
-- **Difference**: of each value, as a share of the largest of 1, the value itself and four times the root mean square of
-  its channel; so a regression in metres and one in millimetres are alike, and one large value does not excuse others.
-  One value in 100,000 may differ by ten times the tolerance: rounding has no largest error, and an output with many
-  values (maps) would exceed any limit by chance. Below 100,000 values every one is held.
+- **Difference** of each value, as a share of the largest of 1, the value itself and four times the root mean square of
+  its channel. So the limit does not depend on the unit, and one large value does not widen it for other channels. One
+  value in 100,000 may differ by ten times the tolerance: rounding has no largest error, and an output with many
+  values (maps of pixels) would exceed any limit by chance. Below 100,000 values the tolerance holds for all.
 - **Noise**: root mean square difference of each output as a share of how much that output varies over the samples.
-  Each output is held by itself: metres of depth do not set the limit of a heatmap.
-- **Decisions changed**: a share of the samples; in int8 always at least two samples. With a modality taken away the
-  Keras model guesses, and what it guesses is often a near tie: its confidence in its own decision is at most 0.05 above
-  that in the other. These are set aside outside ``all``, in the count as in the metric; with them the share of
-  changed decisions has a limit of its own.
+  Each output has its own limit: metres of depth do not set the limit of a heatmap.
+- **Decisions changed**: a share of the samples; int8 may always change two. Without a modality, the Keras model's
+  decision is often a near tie: its confidence in it is at most 0.05 above that in the file's decision. Near ties
+  outside ``all`` are left out of the count and of the metric; the share with near ties has a second limit.
 - **Metric**: in points, a hundredth of the task's metric (a regression's is a share of the targets' standard
   deviation, lower is better). The loss may exceed the limit by chance: in ``all`` by one standard error, at most a
-  quarter of a point or one sample; in the other scenarios by two standard errors, at most 1 point or one sample. The
-  standard error is that of the difference between file and Keras model on the same samples, groups of samples drawn
-  anew (paired cluster bootstrap).
-- **Slices** of ``all`` with 30 samples or more: the loss may exceed the limit by three standard errors, since the worst
-  of many is looked at, at most by 10 points; and no more decisions may change than a file at its limit changes in one
-  of 10,000 slices of that size.
-- **Calibration**: how much the expected calibration error may grow beyond what one sample makes, where outputs are
+  quarter of a point or one sample; in the other scenarios by two standard errors, at most 1 point or one sample. It is
+  the standard error of the difference between file and Keras model on the same samples (paired cluster bootstrap).
+- **Slices** of ``all`` with 30 samples or more: the loss may exceed the limit by three standard errors, because the
+  worst of many slices is compared, and by at most 10 points. No more decisions may change than a file at its limit
+  changes in one of 10,000 slices of that size.
+- **Calibration**: growth of the expected calibration error beyond the effect of one sample, where outputs are
   confidences.
 
-The constants of a file are held to those of the float32 file of its format, see `export.verification.constants`.
+The constants of a file are compared with the float32 file's, see `export.verification.constants`.
 
-A budget given by the user, ``max_metric_drop`` and ``max_flips``, takes the place of the metric's limit everywhere and
-of the share of changed decisions in ``all``, for every precision but float32.
+A user's budget, ``max_metric_drop`` and ``max_flips``, replaces the metric's limit in every scenario and the share of
+changed decisions in ``all``, for every precision but float32.
 
-A task says with ``gated_by`` how decisions are counted: those of a regression (``tolerance``) are not counted in int8;
-those of a detection (``metric``) change with a centimetre in one of many boxes, so that float16 is held to a loss of
-0.2 point of the metric, too, and decisions are counted in float32 alone.
+A task's ``gated_by`` says how decisions are counted. Those of a regression (``tolerance``) are not counted in int8.
+Those of a detection (``metric``) change with a centimetre in one of many boxes: they are counted in float32 alone, and
+float16 has a limit of 0.2 points of metric loss.
 
-A float32 flip counts even where the Keras model itself is within the tolerance of a tie.
+A changed decision in float32 counts even where the Keras model itself is within the tolerance of a tie.
 """
 
 from __future__ import annotations
@@ -68,17 +66,17 @@ __all__ = [
 ]
 
 CHANCE = 0.01
-"""Largest loss of the metric beyond its limit that is put down to chance in a degraded scenario, as a share."""
+"""Largest loss of the metric beyond its limit that may be chance outside ``all``, as a share."""
 WHOLE_CHANCE = 0.0025
-"""The same where everything is there."""
+"""The same in ``all``."""
 SLICE_CHANCE = 0.10
 """The same in a slice."""
 RARE = 1e-4
-"""A slice with more changed decisions than all but this share of slices of a file at its limit fails."""
+"""Share of the slices of a file at its limit in which more decisions may change than are allowed."""
 FEW_TIMES = 10
-"""Of the values of an output in float32, one in 100,000 may differ by so many times the tolerance."""
+"""One value in 100,000 of a float32 output may differ by this many times the tolerance."""
 FEW_FLIPS = 2
-"""Changed decisions that int8 may have among however few samples."""
+"""Changed decisions that int8 may always have, however few the samples."""
 
 
 @dataclass(frozen=True)
@@ -86,17 +84,17 @@ class Gate:
     """Limits of one precision; ``None`` where a quantity is only reported."""
 
     exact: bool = False
-    """Hold every difference to the format's float32 tolerance."""
+    """Whether the format's float32 tolerance limits every difference."""
     noise: float | None = None
     """Largest root mean square difference of an output, as a share of its spread."""
     flips: float | None = None
-    """Largest share of changed decisions where everything is there."""
+    """Largest share of changed decisions in the scenario ``all``."""
     flips_elsewhere: float | None = None
-    """Largest share of changed decisions in every other scenario, near ties set aside where the next one is given."""
+    """Largest share of changed decisions in every other scenario; without near ties where ``flips_and_ties`` is set."""
     flips_and_ties: float | None = None
-    """Largest share of changed decisions in every other scenario, near ties among them."""
+    """Largest share of changed decisions in every other scenario, with near ties."""
     few_flips: int = 0
-    """Changed decisions that are allowed among however few samples."""
+    """Changed decisions that are always allowed, however few the samples."""
     metric_drop: float | None = None
     """Largest loss of the task metric, as a share: 0.005 is half a point."""
     calibration: float | None = None
@@ -132,16 +130,15 @@ RULES = {
 def gates_of(
     task: TaskSpec, max_metric_drop: float | None = None, max_flips: float | None = None
 ) -> Mapping[str, Gate]:
-    """Return the limits by precision that a task's files are held to.
+    """Return the limits by precision for a task.
 
     Args:
-        task: its decisions may be too fine to count.
-        max_metric_drop: largest loss of the metric, in points; the precision's own when not given.
-        max_flips: largest share of changed decisions where everything is there, in percent; the precision's own when
-            not given.
+        task: its ``gated_by`` says how decisions are counted.
+        max_metric_drop: largest loss of the metric, in points; the precision's own limit when not given.
+        max_flips: largest share of changed decisions in ``all``, in percent; the precision's own limit when not given.
 
     Raises:
-        ConfigError: a budget below zero.
+        ConfigError: a budget below 0 or above 100.
     """
     for name, value in (("max_metric_drop", max_metric_drop), ("max_flips", max_flips)):
         if value is not None and not 0 <= value <= 100:
@@ -163,20 +160,10 @@ def _for_task(task: TaskSpec, precision: str, gate: Gate) -> Gate:
 
 
 def tightened(gates: Mapping[str, Gate], share: float) -> dict[str, Gate]:
-    """Return limits that are a share of the given ones; the count that any file may flip stays."""
-
-    def part(value: float | None) -> float | None:
-        return None if value is None else value * share
-
-    return {
-        name: dataclasses.replace(
-            gate,
-            noise=part(gate.noise),
-            flips=part(gate.flips),
-            flips_elsewhere=part(gate.flips_elsewhere),
-            flips_and_ties=part(gate.flips_and_ties),
-            metric_drop=part(gate.metric_drop),
-            calibration=part(gate.calibration),
-        )
-        for name, gate in gates.items()
-    }
+    """Return gates whose limits are a share of the given ones; ``few_flips`` stays."""
+    limits = ("noise", "flips", "flips_elsewhere", "flips_and_ties", "metric_drop", "calibration")
+    found = {}
+    for name, gate in gates.items():
+        changes: dict[str, Any] = {k: value * share for k in limits if (value := getattr(gate, k)) is not None}
+        found[name] = dataclasses.replace(gate, **changes)
+    return found

@@ -1,4 +1,4 @@
-"""Holds the exported model to its own evaluation: what is exported has to be what metrics.json speaks of."""
+"""Compares the exported model with its own evaluation: it must be the model that metrics.json describes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["hold_to_evaluation"]
 SAME = 0.001
 """Largest difference of the metric where both were measured on the same samples: kernels round differently."""
 PART = 0.005
-"""On a part of the samples, what is allowed beyond four standard errors."""
+"""Allowed difference beyond four standard errors, where only a part of the samples was used."""
 
 
 def hold_to_evaluation(source: Source, reference: Reference) -> None:
@@ -26,12 +26,8 @@ def hold_to_evaluation(source: Source, reference: Reference) -> None:
     On the whole test split both must be the same; on a part of it they may differ by four standard errors and half a
     point. An older evaluation without the metric is not compared.
 
-    Args:
-        source: the model with its evaluation.
-        reference: the model on the verification samples.
-
     Raises:
-        ExportError: they differ by more: another model, other data, or inputs that training does not see.
+        ExportError: they differ by more: another model, other data, or inputs unlike those of training.
     """
     task = source.task
     evaluated = source.metrics.get("test", {}).get(task.metric, {}).get("value")
@@ -44,13 +40,13 @@ def hold_to_evaluation(source: Source, reference: Reference) -> None:
     if not whole:
         error = level_error(task, reference.weights, reference.groups, case.evidence)
         if 0 <= evaluated <= 1 and task.metric_sign > 0:
-            # A few samples that are all right would tell nothing of how far a share moves by chance.
+            # If all of a few samples are right, the bootstrap gives an error of 0; a share has at least this one.
             error = max(error, math.sqrt(evaluated * (1 - evaluated) / len(np.unique(reference.groups))))
         allowed = PART + 4 * error
     if abs(case.metric - evaluated) > allowed + 1e-9:
         raise ExportError(
-            f"The model does not give what its evaluation says: {task.metric} is {case.metric:.4f} on "
+            f"The model does not reproduce its evaluation: {task.metric} is {case.metric:.4f} on "
             f"{count} test samples, and {evaluated:.4f} in metrics.json on "
             f"{source.metrics.get('samples', 'its')} samples; a difference of {allowed:.4f} is allowed. The model, the "
-            "data or its preprocessing has changed since. Evaluate the run again, and export that."
+            "data or its preprocessing has changed since. Evaluate the run again, then export it."
         )

@@ -1,4 +1,4 @@
-"""Holds what verification measured to the limits of a precision, see `export.verification.gates`."""
+"""Compares the measurements of a file with the limits of its precision, see `export.verification.gates`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from export.verification.gates import CHANCE, FEW_TIMES, GATES, RARE, SLICE_CHANCE, WHOLE_CHANCE, Gate
-from export.verification.results import OutputDifference, ScenarioResult, SliceResult
+from export.verification.results import OutputDifference, ScenarioResult
 from export.verification.scenarios import ALL
 
 __all__ = ["allowed_drop", "judge"]
@@ -28,12 +28,12 @@ def judge(
     Args:
         precision: one of `GATES`.
         tolerance: the format's largest float32 difference.
-        results: by scenario.
+        results: measurements by scenario.
         metric: name of the task metric, for the message.
         sign: 1 where a higher metric is better, -1 where a lower one is.
-        gates: the task's, see `gates_of`.
-        searching: the results are of a search's samples, fewer than those of the verification: twice the standard error
-            of a count of flips is allowed, so that the search ignores what its samples cannot tell from chance.
+        gates: the task's gates, see `gates_of`.
+        searching: whether the results are from the fewer samples of a search. Twice the standard error of a count of
+            flips is then allowed, so that the search ignores chance.
     """
     gate = gates[precision]
     problems = [] if results.get(ALL) else [f"not verified in the scenario {ALL!r}"]
@@ -69,16 +69,17 @@ def _problems(
         if not grown <= allowed + 1e-9:
             problems.append(
                 f"calibration error grows by {100 * grown:.1f} points, allowed {100 * allowed:.1f}: confidences no "
-                "longer say how often the file is right"
+                "longer match how often the file is right"
             )
     return problems
 
 
 def _difference_problem(output: str, found: OutputDifference, tolerance: float) -> str:
-    problem = f"{output} differs by {found.max_abs:.2g}, relative {found.relative:.2g}, allowed {tolerance:.2g}"
+    problem = f"{output} differs by {found.max_abs_diff:.2g}, relative {found.relative:.2g}, allowed {tolerance:.2g}"
     if found.relative_most == found.relative:
         return problem
-    return f"{problem} (one value in 100,000 left out: relative {found.relative_most:.2g}; {FEW_TIMES} times for it)"
+    most = f"relative {found.relative_most:.2g}; {FEW_TIMES} times as much is allowed for that value"
+    return f"{problem} (without one value in 100,000: {most})"
 
 
 def _flip_problems(gate: Gate, name: str, result: ScenarioResult, searching: bool) -> list[str]:
@@ -88,8 +89,8 @@ def _flip_problems(gate: Gate, name: str, result: ScenarioResult, searching: boo
         limits = [(gate.flips_elsewhere, result.flips, "")]
     else:
         limits = [
-            (gate.flips_elsewhere, result.flips - result.close, ", near ties set aside"),
-            (gate.flips_and_ties, result.flips, ", near ties among them"),
+            (gate.flips_elsewhere, result.flips - result.close, ", without near ties"),
+            (gate.flips_and_ties, result.flips, ", with near ties"),
         ]
     problems = []
     for share, changed, what in limits:
@@ -101,7 +102,7 @@ def _flip_problems(gate: Gate, name: str, result: ScenarioResult, searching: boo
 
 
 def _slice_problems(gate: Gate, result: ScenarioResult, metric: str, sign: int) -> list[str]:
-    """Return what is wrong with the worst slice; how many more are beyond their limits is only counted."""
+    """Return the problem of the worst slice, with the number of further slices beyond their limits."""
     beyond = []
     for part in result.slices:
         drop = -sign * part.metric_change
@@ -109,13 +110,11 @@ def _slice_problems(gate: Gate, result: ScenarioResult, metric: str, sign: int) 
         where = f"on the {part.samples} samples with {part.name}"
         if not drop <= allowed + 1e-9:
             beyond.append(f"{metric} {100 * drop:.2f} points worse {where}, allowed {100 * allowed:.2f}")
-        elif gate.flips is not None and part.flips > (most := _most_flips(part, gate.flips, gate.few_flips)):
-            beyond.append(f"{part.flips} decisions changed {where}, allowed {most}")
-    return [beyond[0] + (f" ({len(beyond) - 1} more slices alike)" if len(beyond) > 1 else "")] if beyond else []
-
-
-def _most_flips(part: SliceResult, share: float, few: int) -> int:
-    return max(_binomial_quantile(part.samples, share), few)
+        elif gate.flips is not None:
+            most = max(_binomial_quantile(part.samples, gate.flips), gate.few_flips)
+            if part.flips > most:
+                beyond.append(f"{part.flips} decisions changed {where}, allowed {most}")
+    return [beyond[0] + (f" (and {len(beyond) - 1} more slices)" if len(beyond) > 1 else "")] if beyond else []
 
 
 @lru_cache(maxsize=1024)
@@ -127,13 +126,7 @@ def _binomial_quantile(samples: int, share: float) -> int:
 
 
 def allowed_drop(gate: Gate, name: str, result: ScenarioResult) -> float:
-    """Return by how much the metric may drop in a scenario, as a share; 1 where the gate does not hold the metric.
-
-    Args:
-        gate: of the precision.
-        name: the scenario.
-        result: what was measured there.
-    """
+    """Return the allowed loss of the metric in a scenario, as a share; 1 where the gate does not limit the metric."""
     if gate.metric_drop is None:
         return 1.0
     error = result.metric_error or 0.0

@@ -1,4 +1,4 @@
-"""Runs a model or an exported file on many samples: in batches, and in blocks whose outputs are small."""
+"""Runs a model or an exported file on many samples, in batches and in blocks of limited memory."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _BLOCK_BYTES = 8 * 2**20
 
 
 def block_size(task: TaskSpec) -> int:
-    """Return how many samples are looked at at once, so that a block of their outputs is small."""
+    """Return the number of samples in a block, so that the outputs of a block stay small."""
     size = sum(int(np.prod(output.shape, dtype=np.int64)) * np.dtype(output.dtype).itemsize for output in task.outputs)
     return int(np.clip(_BLOCK_BYTES // max(size, 1), 1, BATCH))
 
 
 def keras_infer(model: Any) -> Infer:
-    """Return the Keras model as a function of numpy arrays, without XLA, which `predict` would switch on."""
+    """Return the Keras model as a function of numpy arrays, without the XLA compilation of `predict`."""
     import tensorflow as tf
 
     forward = tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True, jit_compile=False)
@@ -39,7 +39,7 @@ def keras_infer(model: Any) -> Infer:
 
 
 def run_batches(infer: Infer, inputs: Mapping[str, Any], size: int = BATCH) -> dict[str, np.ndarray]:
-    """Run N samples in batches, the last one smaller, and put the outputs together."""
+    """Run N samples in batches, of which the last may be smaller, and join the outputs."""
     count = len(next(iter(inputs.values())))
     parts = [
         {name: np.asarray(value) for name, value in infer({k: v[at : at + size] for k, v in inputs.items()}).items()}
@@ -51,7 +51,7 @@ def run_batches(infer: Infer, inputs: Mapping[str, Any], size: int = BATCH) -> d
 def blocks(
     infer: Infer, inputs: Mapping[str, Any], size: int, block: int
 ) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
-    """Yield rows and the outputs on them, a block of whole batches at a time."""
+    """Yield the rows of each block and its outputs; a block has whole batches and at most ``block`` rows."""
     size = min(size, block)
     step = block // size * size
     count = len(next(iter(inputs.values())))
@@ -61,5 +61,5 @@ def blocks(
 
 
 def as_numpy(tensors: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Return TensorFlow's tensors as arrays."""
+    """Return TensorFlow tensors as arrays."""
     return {name: value.numpy() for name, value in tensors.items()}

@@ -1,7 +1,7 @@
 """Arrays of many samples, written and read a batch at a time: in memory while small, else in a temporary file.
 
-The maps of a few hundred samples in every scenario are larger than memory. A memory-mapped file would count as memory
-of the process, so that the file is read and written instead.
+The maps of a few hundred samples in every scenario are larger than memory. The file is not memory-mapped, because
+mapped pages count as memory of the process.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _SPARE = 2**30
 
 
 class FileRows:
-    """Rows (N, ...) in a temporary file, which vanishes with the object. Slices and positions (n,) give arrays."""
+    """Rows (N, ...) in a temporary file, removed with the object. Indexed by a slice or positions (n,)."""
 
     def __init__(self, count: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        """Make room.
+        """Create the file.
 
         Raises:
-            ExportError: the disk has too little.
+            ExportError: there is too little free disk space.
         """
         self.shape = (count, *shape)
         self.dtype = dtype
@@ -38,14 +38,14 @@ class FileRows:
         if needed + _SPARE > free:
             raise ExportError(
                 f"Verification keeps {needed / 1e9:.1f} GB of inputs or outputs on the disk, and {folder} has "
-                f"{free / 1e9:.1f} GB left. Make room, set TMPDIR to another folder, or verify fewer samples "
-                "(--export.samples)."
+                f"{free / 1e9:.1f} GB free. Free some space, set TMPDIR to another folder, or verify "
+                "fewer samples (--export.samples)."
             )
         # Unbuffered: Python's own buffer would copy every row once more.
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
 
     def __del__(self) -> None:
-        """Give the memory and the disk back."""
+        """Close and so remove the file."""
         if hasattr(self, "_file"):
             self._file.close()
 
@@ -78,11 +78,11 @@ class FileRows:
 
 
 Rows = np.ndarray | FileRows
-"""N rows of which any slice and any positions can be read."""
+"""N rows that are read by slices or positions."""
 
 
 def allocate(count: int, like: np.ndarray) -> Rows:
-    """Return arrays for rows (N, ...) of the shape and dtype of those of a batch (B, ...)."""
+    """Return storage for ``count`` rows with the row shape and dtype of a batch (B, ...)."""
     if count * like[:1].nbytes <= IN_MEMORY or like.dtype.hasobject:
         return np.empty((count, *like.shape[1:]), like.dtype)
     return FileRows(count, like.shape[1:], like.dtype)

@@ -22,22 +22,16 @@ class Opened:
     """A loaded file."""
 
     infer: Infer
-    """Runs a batch."""
     size: int
-    """Samples in a batch: one for an edge file, as a device runs it."""
+    """Samples in a batch: one for an edge file, as on a device."""
     batched: bool
-    """Whether an edge file also takes larger batches, which are then verified too: an int8-dynamic file scales its
-    activations by the whole batch, so that the samples in it influence each other."""
+    """Whether an edge file also takes larger batches, which are then verified, too: an int8-dynamic file scales its
+    activations over the whole batch, so that the samples of a batch influence each other."""
 
 
 @contextmanager
 def opened(format: str, path: Path) -> Iterator[Opened]:
-    """Load a file and yield what runs it.
-
-    Args:
-        format: ``saved_model``, or a format that `mmkeras.runtime` has a runner for.
-        path: the file or folder.
-    """
+    """Load a file: a ``saved_model`` folder, or a format that `mmkeras.runtime` has a runner for."""
     if format == SAVED_MODEL:
         yield Opened(open_saved_model(path), BATCH, batched=False)
         return

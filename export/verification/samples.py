@@ -1,4 +1,4 @@
-"""Samples that an export verifies and chooses on: what one holds, and how they are drawn from a split."""
+"""Samples that an export verifies and calibrates on, and how they are drawn from a split."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ __all__ = ["Sample", "draw", "groups_of", "spread_rows", "stratum"]
 
 @dataclass(frozen=True)
 class Sample:
-    """A real test sample with its raw values."""
+    """A real sample with its raw values."""
 
     key: str
     """Key in its dataset."""
     values: dict[str, Any]
     """Raw value by modality: bytes or text; ``None`` where it is missing."""
     target: np.ndarray
-    """Encoded target."""
+    """Encoded target; of a submodel's sample, the whole model's."""
     weight: float = 1.0
     """Weight in the metric."""
     columns: dict[str, str] = field(default_factory=dict)
-    """Columns of the data, by which the metric is also held slice by slice."""
+    """Value by column of the data; the values divide the samples into slices."""
     group: str | int | None = None
-    """What it depends on together with other samples (a scene, a picture, a patient); None for a group of its own."""
+    """Scene, picture or patient that makes samples depend on each other; None for a group of its own."""
 
 
 def groups_of(samples: Sequence[Sample]) -> np.ndarray:
@@ -43,15 +43,9 @@ def groups_of(samples: Sequence[Sample]) -> np.ndarray:
 
 
 def draw(index: Index, split: str, limit: int) -> list[Sample]:
-    """Return at most ``limit`` samples of a split, with the same shares of classes and groups as in all of it.
+    """Return at most ``limit`` samples of a split, with the split's shares of classes and groups.
 
-    The rows are put in the order of their class, then their group, and taken at equal distances, so that a table that
-    is sorted by label is seen from its beginning to its end. They keep the order of the split.
-
-    Args:
-        index: the converted data.
-        split: ``train``, ``validation`` or ``test``.
-        limit: largest number of samples.
+    The rows are sorted by class, then by group, and taken at equal distances. The result has the order of the split.
     """
     from mmkeras.data.read import iterate_samples
 
@@ -64,12 +58,7 @@ def draw(index: Index, split: str, limit: int) -> list[Sample]:
 
 
 def spread_rows(order: Sequence[tuple[Any, ...]], limit: int) -> np.ndarray:
-    """Return rows (limit,) at equal distances in the order of what they are sorted by, ascending.
-
-    Args:
-        order: of each row, what to sort by.
-        limit: rows to return; all where there are fewer.
-    """
+    """Return the numbers of at most ``limit`` rows at equal distances in the order of their sort keys, ascending."""
     ranked = sorted(range(len(order)), key=lambda row: (order[row], row))
     if limit >= len(ranked):
         return np.arange(len(ranked))
@@ -79,11 +68,11 @@ def spread_rows(order: Sequence[tuple[Any, ...]], limit: int) -> np.ndarray:
 
 
 def stratum(task: TaskSpec, target: np.ndarray) -> tuple[Any, ...]:
-    """Return what samples are divided by: a class, a set of labels, the classes of objects, or the size of a number."""
+    """Return the sort key of a target: its class, labels or number, or the classes of its objects."""
     value = np.asarray(target)
     if value.ndim < 2 and value.dtype.names is None:
         return tuple(value.reshape(-1).tolist())
-    # A mask or several targets have no order that a class would be found by.
+    # A mask, or several targets.
     return tuple(sorted(task.classes_of(target)))
 
 

@@ -1,8 +1,8 @@
-"""The modality scenarios that every exported file is tried in, derived from the specs.
+"""The modality scenarios in which every exported file is verified, derived from the specs.
 
-``all`` is the samples as they are; ``without_<modality>`` takes one modality away; ``<case>_<modality>`` are the
-difficult inputs that a modality's spec names itself, such as ``empty_text`` and ``longest_text``. A model of one
-modality has no ``without_<modality>``: nothing would be left, and a device refuses such a sample.
+``all`` has the samples unchanged, ``without_<modality>`` removes one modality, and ``<case>_<modality>`` are difficult
+inputs from the modality's spec, such as ``empty_text`` and ``longest_text``. A model of one modality has no
+``without_<modality>``: a device refuses a sample without any modality.
 """
 
 from __future__ import annotations
@@ -19,29 +19,25 @@ from mmkeras.modalities import ModalitySpec
 __all__ = ["ALL", "Scenario", "ScenarioInputs", "scenarios"]
 
 ALL = "all"
-"""Name of the scenario in which every sample is as it is."""
+"""Name of the scenario with the samples unchanged."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One way in which the samples reach the model."""
+    """One change of the samples before they reach the model."""
 
     name: str
     """Name in ``export.json`` and in the golden samples."""
     modality: str = ""
-    """The modality that is changed; empty where none is."""
+    """The changed modality; empty for none."""
     change: Callable[[Any], Any] | None = None
-    """Raw value -> the raw value to try, ``None`` for a missing one. Missing values stay missing."""
-
-
-def _missing(value: Any) -> None:
-    del value
+    """Raw value -> changed raw value, or ``None`` to remove it. Missing values stay missing."""
 
 
 def scenarios(specs: Mapping[str, ModalitySpec]) -> tuple[Scenario, ...]:
-    """Return the scenarios of a model: all, each of several modalities absent, and each modality's own cases."""
+    """Return the scenarios of a model."""
     found = [Scenario(ALL)]
-    found += [Scenario(f"without_{name}", name, _missing) for name in specs if len(specs) > 1]
+    found += [Scenario(f"without_{name}", name, lambda value: None) for name in specs if len(specs) > 1]
     for name, spec in specs.items():
         found += [Scenario(f"{case}_{name}", name, change) for case, change in spec.scenarios().items()]
     return tuple(found)
@@ -57,14 +53,13 @@ class ScenarioInputs:
         keys: Sequence[str] = (),
         allocate: Callable[[int, np.ndarray], Any] = lambda count, like: np.empty((count, *like.shape[1:]), like.dtype),
     ) -> None:
-        """Decode the samples as they are, and hold the host's preprocessing to that.
+        """Decode the samples as in training, and compare the host's preprocessing with that.
 
         Args:
             specs: modality specs by name.
-            values: raw values by modality, one mapping per sample; ``None`` is a missing modality.
+            values: raw values by modality, one mapping per sample; ``None`` for a missing modality.
             keys: names of the samples, for messages; their positions when not given.
-            allocate: gives arrays for N rows like those of a batch, see `export.verification.rows`; in memory when not
-                given.
+            allocate: returns storage for N rows, see `export.verification.rows`; arrays in memory when not given.
 
         Raises:
             DataError: a raw value cannot be used.

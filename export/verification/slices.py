@@ -1,4 +1,4 @@
-"""The task's metric of an exported file slice by slice, beside the Keras model's: a loss may hide in one of them."""
+"""Compares the task's metric of an exported file with the Keras model's in each slice of the data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Slices"]
 
 
 class Slices:
-    """Groups of samples that share a value of a column, with enough of them to say something."""
+    """Slices: samples with the same value of a column, where there are at least `FEW_SAMPLES`."""
 
     def __init__(
         self,
@@ -25,13 +25,10 @@ class Slices:
         weights: np.ndarray,
         depends: np.ndarray,
     ) -> None:
-        """Group the samples by every column that the data brings.
+        """Divide the samples by every column of the data.
 
-        Args:
-            task: scores.
-            columns: of each sample, value by column.
-            weights: sample weights (N,).
-            depends: number of each sample's group (N,): those that depend on each other.
+        ``columns`` are the values of each sample by column, ``weights`` the sample weights (N,), and ``depends`` the
+        numbers (N,) of the groups of samples that depend on each other.
         """
         self._task, self._weights, self._depends = task, weights, depends
         self._groups: dict[str, np.ndarray] = {}
@@ -44,13 +41,7 @@ class Slices:
                     self._groups[f"{column} = {value}"] = inside
 
     def compare(self, reference: Evidence, evidence: Evidence, flips: np.ndarray) -> tuple[SliceResult, ...]:
-        """Score every slice, the one that lost most first.
-
-        Args:
-            reference: evidence of the Keras model.
-            evidence: evidence of the file.
-            flips: bool (N,): changed decisions.
-        """
+        """Return the result of every slice, the largest loss first; ``flips`` (N,) are the changed decisions."""
         sign = self._task.metric_sign
         results = []
         for name, inside in self._groups.items():

@@ -1,4 +1,4 @@
-"""Standard errors of the task's metric on the verification samples, groups of them drawn anew."""
+"""Standard errors of the task's metric on the verification samples, by a bootstrap over their groups."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mmkeras.tasks._evidence import Evidence
 __all__ = ["level_error", "metric_error"]
 
 RESAMPLES = 100
-"""Draws of the groups: the error is then known to a fourteenth of itself."""
+"""Bootstrap resamples: the relative error of the standard error is then 1/14."""
 
 
 def metric_error(
@@ -19,17 +19,9 @@ def metric_error(
 ) -> float:
     """Return the standard error of the difference of the task's metric between the Keras model and a file.
 
-    Samples that are all of one group are drawn one by one: a single group cannot tell how far another would be.
-
-    Args:
-        task: scores.
-        weights: sample weights (N,).
-        groups: number of each sample's group (N,).
-        reference: evidence of the Keras model.
-        evidence: evidence of the file.
-
-    Returns:
-        The error in the metric's unit; 0 where it cannot be told, which leaves the gate at its bare limit.
+    ``weights`` (N,) and the numbers of the samples' ``groups`` (N,) are those of the evidence's rows. Samples are
+    resampled one by one where all are of one group. The error is 0 where it is unknown: the gate then has its bare
+    limit.
     """
     if not weights.sum() > 0:
         return 0.0

@@ -1,7 +1,7 @@
-"""Model inputs as training sees them, and the host's preprocessing held to them sample by sample.
+"""Decodes model inputs as in training, and compares the host's preprocessing with them sample by sample.
 
-A record is decoded in the TensorFlow graph in training and by numpy and Pillow on a device. Both are written twice, so
-an export takes the inputs of its reference from the first, and refuses a model whose specs give others.
+Training decodes records in the TensorFlow graph, a device decodes raw values with numpy and Pillow. An export runs its
+reference on the inputs of the first, and refuses a model whose specs give other inputs.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ _BATCH_BYTES = 4 * 2**20
 
 
 class TrainingPath:
-    """Decodes raw values of one modality as records are decoded in training."""
+    """Decodes raw values of one modality as records in training."""
 
     def __init__(self, spec: ModalitySpec) -> None:
-        """Name the modality."""
         self._spec = spec
         self._records = records_of(spec.kind)
         size = max(tensor.zeros().nbytes for tensor in spec.tensors)
@@ -35,10 +34,7 @@ class TrainingPath:
         """Samples that are decoded at a time."""
 
     def inputs(self, values: Sequence[Any]) -> dict[str, np.ndarray]:
-        """Return every tensor of the modality (N, ...) and its presence (N,); zeros where a value is missing.
-
-        Args:
-            values: raw values, ``None`` for a missing one.
+        """Return every tensor of the modality (N, ...) and its presence (N,); zeros where a value is ``None``.
 
         Raises:
             DataError: a value that a conversion would refuse.
@@ -55,7 +51,7 @@ class TrainingPath:
         return {**inputs, spec.present.name: there.astype(np.float32)}
 
     def _record(self, value: Any) -> bytes:
-        # An empty text is no record, and still one of the inputs that a file is tried with.
+        # An empty text cannot be a record, but is an input that files are verified on.
         record: bytes = value.encode() if isinstance(value, str) else self._records.encode(self._spec, value)
         return record
 
@@ -72,17 +68,12 @@ class TrainingPath:
 def check_host(
     spec: ModalitySpec, values: Sequence[Any], keys: Sequence[str], inputs: dict[str, np.ndarray], scenario: str
 ) -> None:
-    """Hold the host's preprocessing to the inputs of training, on a batch.
+    """Compare the host's preprocessing of raw values (B,) with their inputs from `TrainingPath.inputs`.
 
-    Args:
-        spec: the modality; its `preprocess` runs on devices.
-        values: raw values (B,), ``None`` for a missing one.
-        keys: names of the samples (B,).
-        inputs: what `TrainingPath.inputs` gives for them.
-        scenario: for the message.
+    The keys (B,) of the samples and the name of the scenario are for the message.
 
     Raises:
-        ExportError: a tensor of a sample differs; names the one that differs most.
+        ExportError: a tensor of a sample differs; the message names the largest difference.
         DataError: the host refuses a value.
     """
     worst: tuple[float, str] = (0.0, "")

@@ -1,23 +1,20 @@
-"""The exported bundle: a folder with a model in several formats and all it takes to run and check it.
+"""The exported bundle: a folder with a model in several formats, and the files to run and check it.
 
 ::
 
     saved_models/<name>/<version>/
-      saved_model.pb variables/ assets/   float32 SavedModel; TensorFlow Serving loads the folder as it is
+      saved_model.pb variables/ assets/   float32 SavedModel; TensorFlow Serving loads the folder unchanged
       edge/<name>.<precision>.tflite      and .onnx: the accepted edge files
       edge/tensorrt.md                    how to build TensorRT engines of the ONNX files
-      engines/                            those that were built here; they belong to this machine, not to the bundle
+      engines/                            engines built on this machine; not a part of the bundle
       rejected/                           files that missed their gate, kept for inspection
-      manifest.json export.json           what is here and where it came from; how every file was verified
+      manifest.json export.json           the content and its provenance; how every file was verified
       golden.npz golden/                  samples with reference outputs; their raw inputs
       <modality>_vocabulary.txt ...       files that a modality's preprocessing needs
       model.keras                         the Keras model
-      MODEL_CARD.md metrics.json          what was measured, for people and for programs
+      MODEL_CARD.md metrics.json          the measurements, for people and for programs
 
-A packed bundle (``.mmk``) is opened like a folder; its files are unpacked when they are asked for.
-
-An exporter writes its files, then `write_golden`, then `write_manifest` with one `exported_file` per file.
-No TensorFlow here.
+A packed bundle (``.mmk``) is opened like a folder; its files are unpacked on demand.
 """
 
 from __future__ import annotations
@@ -31,15 +28,10 @@ from typing import Any
 
 from mmkeras.bundle.archive import Archive
 from mmkeras.bundle.archive.unpacked import Unpacked
-from mmkeras.bundle.golden import ANSWERS, Golden, check_tensors, read_answers, read_golden, read_raw
-from mmkeras.bundle.manifest import (
-    MANIFEST_NAME,
-    ExportedFile,
-    Manifest,
-    read_manifest,
-    resolve,
-)
+from mmkeras.bundle.golden import ANSWERS, Golden, check_tensors, read_golden, read_raw
+from mmkeras.bundle.manifest import MANIFEST_NAME, ExportedFile, Manifest, read_manifest, resolve
 from mmkeras.core.errors import BundleError, ConfigError, DataError
+from mmkeras.core.typed import read_json
 from mmkeras.modalities import ModalitySpec, TensorSpec, check_shapes, spec_from_json
 from mmkeras.storage.hashes import digest, is_part_of
 from mmkeras.tasks import TaskSpec, task_from_json
@@ -49,9 +41,9 @@ __all__ = ["Bundle"]
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle. Files are hashed when they are loaded; those of a packed bundle when it is opened, too.
+    """An opened bundle. Files are hashed when they are loaded; those of a packed bundle also when it is opened.
 
-    A context manager; leaving it, like `close`, removes unpacked files. Otherwise they are removed when Python ends.
+    A context manager. Its end and `close` remove unpacked files, which are otherwise removed when Python ends.
     """
 
     folder: Path
@@ -73,7 +65,7 @@ class Bundle:
             key: file with an Ed25519 public key (PEM); the bundle must be packed and signed with its private half.
 
         Raises:
-            BundleError: no bundle there, a damaged or incompatible manifest, or a missing vocabulary.
+            BundleError: no bundle, a damaged or incompatible manifest, or a missing vocabulary.
             ArchiveError: a packed bundle is damaged, altered or without the required signature.
             DependencyError: a key is given, and the package that checks signatures is not installed.
         """
@@ -104,11 +96,11 @@ class Bundle:
 
     @property
     def place(self) -> Path:
-        """What the user opened, for messages: the folder, or the packed bundle."""
+        """The folder or the packed bundle, for messages."""
         return self.packed.archive.path if self.packed else self.folder
 
     def close(self) -> None:
-        """Remove the files that were unpacked; a folder stays as it is."""
+        """Remove unpacked files; a folder stays unchanged."""
         if self.packed:
             self.packed.close()
 
@@ -122,7 +114,7 @@ class Bundle:
 
     @property
     def files(self) -> tuple[ExportedFile, ...]:
-        """Every exported file, the rejected ones among them."""
+        """Every exported file, including rejected ones."""
         return self.manifest.files
 
     @property
@@ -131,11 +123,11 @@ class Bundle:
         return tuple(tensor for spec in self.specs.values() for tensor in (*spec.tensors, spec.present))
 
     def holds(self, file: ExportedFile) -> bool:
-        """Return whether a file is there; a packed bundle may leave out what its device does not run."""
+        """Return whether a file is there: a packed bundle may leave files out."""
         return self.packed is None or bool(self._members(file.path))
 
     def load(self, path: str, sha256: str) -> Path:
-        """Check one file against its hash, once per opened bundle, and return where it is.
+        """Check one file against its hash, once per opened bundle, and return its path.
 
         Raises:
             BundleError: it is missing, has been altered or lies outside the bundle.
@@ -155,7 +147,7 @@ class Bundle:
             if got != sha256:
                 raise BundleError(
                     f"{self.place / path} is not the file that was exported: expected sha256 {sha256}, "
-                    f"got {got}. It was altered or cut off on the way; copy the bundle again."
+                    f"got {got}. It was altered or truncated since; copy the bundle again."
                 )
             self._checked[path] = sha256
         return self.folder / path
@@ -173,7 +165,7 @@ class Bundle:
         return golden
 
     def golden_raw(self) -> list[dict[str, Any]]:
-        """Return the raw inputs that ``Golden.raw`` points at: a file's ``Path``, a text or ``None``."""
+        """Return the raw values by modality for the indices in ``Golden.raw``: a ``Path``, a text or ``None``."""
         for path in self.manifest.golden.files:
             if path.startswith("golden/"):
                 self._load_golden(path)
@@ -184,15 +176,12 @@ class Bundle:
         """Return the task's answers to the golden outputs; None where the bundle was written without them."""
         if ANSWERS not in self.manifest.golden.files:
             return None
-        self._load_golden(ANSWERS)
+        path = self._load_golden(ANSWERS)
         with self._naming_the_archive():
-            return read_answers(self.folder)
+            return read_json(path, BundleError, "Copy the bundle again.")
 
     def verify(self) -> dict[str, str]:
-        """Check every file's hash and return the problems by path; empty if nothing changed since the export.
-
-        Files left out of a packed bundle are not a problem; see `holds`.
-        """
+        """Check every file's hash and return the problems by path; a packed bundle may leave files out."""
         problems = {}
         listed = {file.path: file.sha256 for file in self.files if self.holds(file)}
         listed |= self.manifest.golden.files | self.manifest.documents
@@ -212,7 +201,7 @@ class Bundle:
         return self.packed.naming_the_archive() if self.packed else nullcontext()
 
     def _members(self, path: str) -> list[str]:
-        """Return the members of a packed bundle that make up a file or the SavedModel (``.``)."""
+        """Return the members of a packed bundle for a file, or for the SavedModel (``.``)."""
         members = self.packed.archive.members if self.packed else ()
         return [name for name in members if name == path or (path == "." and is_part_of(name))]
 

@@ -1,14 +1,14 @@
-"""Golden samples: real inputs with the float32 Keras model's outputs, to verify files on the device.
+"""Golden samples: real inputs with the float32 Keras model's outputs, to check files on a device.
 
 ``golden.npz`` holds ``inputs/<tensor>`` (S, ...), ``outputs/<name>`` (S, ...), ``targets`` (S, ...), ``keys`` (S,),
 ``scenarios`` (S,) and ``raw`` (S,): the index of the sample's raw inputs in ``golden/raw.json``, or -1. That file is a
 list of ``{"key": ..., "values": {modality: {"text": ...} | {"file": name below golden/} | null}}``.
-``golden/answers.json`` holds the task's answers to the outputs, with labels by name, and the metric. numpy only.
+``golden/answers.json`` holds the task's answers for the outputs, with labels by name, and the metric. numpy only.
 """
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +20,11 @@ from mmkeras.bundle.manifest import GoldenFiles
 from mmkeras.core.errors import BundleError
 from mmkeras.core.typed import parse_json
 from mmkeras.modalities import TensorSpec
-from mmkeras.storage.files import write_json
+from mmkeras.storage.files import write_bytes, write_json
 from mmkeras.storage.hashes import digest
 from mmkeras.storage.numpy_files import read_npz
 
-__all__ = ["ANSWERS", "Golden", "check_tensors", "read_answers", "read_golden", "read_raw", "write_golden"]
+__all__ = ["ANSWERS", "Golden", "check_tensors", "read_golden", "read_raw", "write_golden"]
 
 _ARRAYS = "golden.npz"
 _FOLDER = "golden"
@@ -38,7 +38,7 @@ class Golden:
     """S samples, each in one modality scenario."""
 
     keys: tuple[str, ...]
-    """Key of the sample in its dataset; a sample may occur in several scenarios."""
+    """Key of each sample in its dataset; a sample may occur in several scenarios."""
     scenarios: tuple[str, ...]
     """``all``, ``without_<modality>``, ``empty_<modality>``, ``longest_<modality>``."""
     inputs: dict[str, np.ndarray]
@@ -48,7 +48,7 @@ class Golden:
     targets: np.ndarray
     """Encoded targets (S, ...)."""
     raw: np.ndarray
-    """int32 (S,): index of the raw inputs of the sample, -1 where there are none."""
+    """int32 (S,): index of the sample's raw inputs, -1 where they are missing."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -57,10 +57,10 @@ class Golden:
 def write_golden(
     folder: Path, golden: Golden, raw: Sequence[Mapping[str, Any]] = (), answers: Mapping[str, Any] | None = None
 ) -> GoldenFiles:
-    """Write golden samples into a bundle folder, each file beside its place and then moved there.
+    """Write golden samples into a bundle folder.
 
-    ``raw`` are raw values by modality of the samples that ``golden.raw`` points at: ``bytes`` or a ``Path`` for a file,
-    which is copied; ``str`` for text; ``None`` for a missing modality. ``answers`` are from
+    ``raw`` are the raw values by modality for the indices in ``golden.raw``: ``bytes`` or a ``Path`` for a file, which
+    is copied; ``str`` for text; ``None`` for a missing modality. ``answers`` are from
     `mmkeras.runtime.replay.answers_of`.
 
     Returns:
@@ -80,12 +80,9 @@ def write_golden(
     }
     _check_arrays(arrays, len(raw), str(folder / _ARRAYS))
     (folder / _FOLDER).mkdir(parents=True, exist_ok=True)
-    aside = folder / f".{os.getpid()}.golden.npz"
-    try:
-        np.savez_compressed(aside, **arrays)  # type: ignore[arg-type]
-        aside.replace(folder / _ARRAYS)
-    finally:
-        aside.unlink(missing_ok=True)
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
+    write_bytes(folder / _ARRAYS, packed.getvalue())
     written = [_ARRAYS, _RAW]
     entries = []
     for index, values in enumerate(raw):
@@ -130,7 +127,7 @@ def read_golden(folder: Path) -> Golden:
 
 
 def check_tensors(golden: Golden, inputs: Iterable[TensorSpec], outputs: Iterable[TensorSpec], where: str) -> None:
-    """Refuse golden samples that lack an input or output of the model, or have it in another shape."""
+    """Refuse golden samples without an input or output of the model, or with another shape."""
     for kind, given, tensors in (("inputs", golden.inputs, inputs), ("outputs", golden.outputs, outputs)):
         for tensor in tensors:
             array = given.get(tensor.name)
@@ -143,7 +140,7 @@ def check_tensors(golden: Golden, inputs: Iterable[TensorSpec], outputs: Iterabl
 
 
 def read_raw(folder: Path) -> list[dict[str, Any]]:
-    """Return the raw values that ``Golden.raw`` points at: a file's ``Path``, a text or ``None``."""
+    """Return the raw values by modality for the indices in ``Golden.raw``: a ``Path``, a text or ``None``."""
     path = Path(folder) / _RAW
     try:
         return [
@@ -152,20 +149,6 @@ def read_raw(folder: Path) -> list[dict[str, Any]]:
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleError(f"{path} cannot be read: {error!r}. Copy the bundle again.") from error
-
-
-def read_answers(folder: Path) -> dict[str, Any] | None:
-    """Return what ``golden/answers.json`` holds; None where the bundle has none."""
-    path = Path(folder) / ANSWERS
-    if not path.is_file():
-        return None
-    try:
-        value = parse_json(path.read_text(encoding="utf-8"))
-        if not isinstance(value, dict):
-            raise TypeError(f"expected an object, got {type(value).__name__}")
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise BundleError(f"{path} cannot be read: {error!r:.200}. Copy the bundle again.") from error
-    return value
 
 
 def _raw_value(folder: Path, value: dict[str, str] | None) -> Path | str | None:

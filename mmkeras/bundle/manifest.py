@@ -1,7 +1,7 @@
 """``manifest.json`` of a bundle: its inputs, task, files and provenance. No TensorFlow.
 
-The file's schema is ``mmkeras/schemas/manifest.schema.json``; the dataclasses below are its equivalent. Reading checks
-every key and type, so that the error for a damaged file names the wrong key.
+Its schema is ``mmkeras/schemas/manifest.schema.json``; the dataclasses below are the same in Python. Reading checks
+every key and type; the error for a damaged file names the wrong key.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 2
-"""Version of the manifest's schema; the only one that is read."""
+"""Version of the manifest's schema; other versions are refused."""
 MANIFEST_NAME = "manifest.json"
 _HINT = "Copy or export the bundle again."
 
@@ -57,17 +57,17 @@ class ExportedFile:
     """Largest accepted difference to the golden float32 Keras outputs, by scenario and output: one number, or one per
     channel (last axis), whose units may differ."""
     accepted: bool
-    """Whether it passed its gate. A rejected file stays for inspection and is never run."""
+    """Whether it passed its gate. A rejected file is kept for inspection and never run."""
     reason: str = ""
     """Why it was rejected; empty for an accepted file."""
     flipped: list[int] = field(default_factory=list)
-    """Rows of golden.npz on which its decision differs from the Keras model's; a self-test checks all others."""
+    """Rows of golden.npz on which its decision differs from the Keras model's; a self-test checks the others."""
     min_runtime: str = ""
-    """Smallest version of TensorFlow Lite that loads a LiteRT file; empty where unknown."""
+    """Oldest version of TensorFlow Lite that loads a LiteRT file; empty where unknown."""
 
     @property
     def tolerance(self) -> float:
-        """The largest tolerance of all, for tables; 0 where there is none."""
+        """The largest tolerance, for tables; 0 without tolerances."""
         limits = [x for outputs in self.tolerances.values() for channels in outputs.values() for x in channels]
         return max(limits, default=0.0)
 
@@ -103,7 +103,7 @@ class Manifest:
     """``config``, ``data_fingerprint``, ``code_revision``, ``packages`` and ``metrics``."""
     schema_version: int = SCHEMA_VERSION
     documents: dict[str, str] = field(default_factory=dict)
-    """sha256 by path of texts for people that belong to the files: ``edge/tensorrt.md``."""
+    """sha256 by path of documents about the files: ``edge/tensorrt.md``."""
 
 
 def resolve(path: str | Path) -> Path:
@@ -120,9 +120,7 @@ def resolve(path: str | Path) -> Path:
             f"{path}: the encoding of this locale ({sys.getfilesystemencoding()}) lacks a character of this path. "
             "Set LC_ALL=C.UTF-8 or PYTHONUTF8=1."
         ) from error
-    if (path / MANIFEST_NAME).is_file():
-        return path
-    if path.is_file():
+    if path.is_file() or (path / MANIFEST_NAME).is_file():
         return path
     if not path.is_dir():
         raise BundleError(f"There is no folder {path}. Name a bundle such as saved_models/vqa/1.")
@@ -139,14 +137,14 @@ def write_manifest(folder: Path, manifest: Manifest) -> Path:
     """Write ``manifest.json`` into a bundle folder and return its path.
 
     Raises:
-        BundleError: a value has the wrong type or the file would not be read back; nothing is written.
+        BundleError: a value has the wrong type, or `read_manifest` would refuse the file. Nothing is written.
     """
     value = {"schema_version": manifest.schema_version} | dataclasses.asdict(manifest)
     path = Path(folder) / MANIFEST_NAME
     try:
         plain = json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise BundleError(f"{path}: holds a value that JSON cannot express: {error}. Nothing was written.") from error
+        raise BundleError(f"{path}: holds a value that JSON cannot represent: {error}. Nothing was written.") from error
     Checked(str(path), BundleError, _HINT).build(Manifest, plain)
     write_json(path, value)
     return path
@@ -193,12 +191,9 @@ def exported_file(
         path=path,
         bytes=size(folder, path),
         sha256=digest(folder, path),
-        tolerances={
-            scenario: {output: [float(x) for x in channels] for output, channels in outputs.items()}
-            for scenario, outputs in tolerances.items()
-        },
-        accepted=bool(accepted),
+        tolerances={name: {output: list(map(float, x)) for output, x in by.items()} for name, by in tolerances.items()},
+        accepted=accepted,
         reason=reason,
-        flipped=[int(row) for row in flipped],
+        flipped=list(map(int, flipped)),
         min_runtime=needed_runtime((folder / path).read_bytes()) if format == "tflite" else "",
     )

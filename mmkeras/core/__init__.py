@@ -1,1 +1,1 @@
-"""What everything stands on: errors, configuration, components by name, the terminal. No TensorFlow."""
+"""The base of all packages: errors, configuration, components by name, the terminal. No TensorFlow."""

@@ -1,8 +1,8 @@
 """Reads a configuration from TOML files and dotted command-line options into frozen dataclasses.
 
-jsonargparse does the parsing, the help texts and ``--print_config``. What is added here: all problems are reported at
-once, an unknown key is answered with the nearest valid name, and a configuration may name modalities of its own
-(`mmkeras.core.declared`).
+jsonargparse does the parsing, the help texts and ``--print_config``. This module adds three things: it reports all
+problems at once, it suggests the nearest valid name for an unknown key, and it lets a configuration name further
+modalities (`mmkeras.core.declared`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mmkeras.core.config import ModelConfig
 from mmkeras.core.declared import declare
 from mmkeras.core.errors import ConfigError
 from mmkeras.core.given import as_table, check_arguments, check_table, given_keys, keys_of, values_of
-from mmkeras.core.sharing import take_over, taken_over
+from mmkeras.core.modalities import take_over, taken_over
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,7 +43,7 @@ class Flag:
     help: str
     """Help text."""
     value: bool = False
-    """Whether the option may take a value, ``latest`` when it stands alone; else it is a switch."""
+    """Whether the option takes a value, ``latest`` when it is given alone; without it the option is a switch."""
 
 
 def parse(
@@ -57,20 +57,21 @@ def parse(
 ) -> tuple[ConfigT, dict[str, Any]]:
     """Parse a program's arguments.
 
-    Later sources win: the class's defaults, the program's own file, ``--config`` files and options in the order given.
+    Later sources override earlier ones: the class's defaults, the program's own file, then ``--config`` files and
+    options in the order given.
     A table ``[model.<name>]`` with a ``kind``, or an option ``--model.<name>.kind``, adds a modality to the model.
 
     Args:
         config_class: frozen dataclass whose fields, nested dataclasses included, are the options.
         arguments: without the program's name; ``sys.argv`` when not given.
-        program: name shown in the usage line.
+        program: name in the usage line of ``--help``.
         description: first lines of ``--help``.
         defaults: TOML file with the program's defaults.
-        flags: further options.
+        flags: options of the program itself.
 
     Returns:
-        The configuration, of a class derived from the given one where modalities were added, and the values of the
-        flags.
+        The configuration and the values of the flags. Where modalities were added, the configuration's class derives
+        from the given one.
 
     Raises:
         ConfigError: every unknown key and wrong value, with the nearest valid names.
@@ -86,10 +87,10 @@ def parse(
     keys = dict(keys_of(config_class))
     moved: Mapping[str, str] = getattr(config_class, "moved", {})
     problems = check_arguments(arguments, keys, [flag.name for flag in flags], moved, declared)
-    said = {problem.removeprefix("--") for problem in problems}
+    reported = {problem.removeprefix("--") for problem in problems}
     for file, table in tables.items():
         found = check_table(file, table, keys, moved, declared)
-        problems += [each for each in found if each.removeprefix(f"{file}: ") not in said]
+        problems += [each for each in found if each.removeprefix(f"{file}: ") not in reported]
     if problems:
         raise ConfigError("\n".join(dict.fromkeys(problems)))
 
@@ -112,35 +113,29 @@ def parse(
 
 
 def _values(parser: ArgumentParser, arguments: Sequence[str]) -> dict[str, Any]:
-    """Return what a parser makes of a command line.
-
-    Raises:
-        ConfigError: a value that does not fit.
-        SystemExit: after ``--help`` or ``--print_config``.
-    """
+    """Return the configuration's fields, parsed and with their dataclasses built."""
     try:
         namespace = parser.parse_args(list(arguments))
-        values = parser.instantiate(namespace).as_dict() if hasattr(parser, "instantiate") else None
-        if values is None:  # jsonargparse < 4.49
-            values = parser.instantiate_classes(namespace).as_dict()
+        # jsonargparse < 4.49 has the older name alone.
+        build = parser.instantiate if hasattr(parser, "instantiate") else parser.instantiate_classes
+        return dict(build(namespace).as_dict())
     except argparse.ArgumentError as error:
         raise ConfigError(" ".join(str(error).split())) from error
     except OverflowError as error:
         raise ConfigError("an option: expected a number that a float can hold, got one too large") from error
-    return dict(values)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file.
 
     Raises:
-        ConfigError: the file is missing or is not TOML; the message names file and line.
+        ConfigError: the file cannot be read or is not TOML; the message names file and line.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); expected a TOML file") from error
-    except (ValueError, RecursionError) as error:  # TOMLDecodeError among them
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
         raise ConfigError(f"{path}: is not valid TOML: {error}") from error
 
 
@@ -161,8 +156,8 @@ def _parser(config_class: type, program: str, description: str, flags: Sequence[
     parser = ArgumentParser(
         prog=program, description=description, exit_on_error=False, parser_mode="toml", allow_abbrev=False
     )
-    parser.add_argument("--config", action="config", help="TOML file; may be given several times, later ones win.")
-    # Not arguments of this parser: --print_config would print them, and a file with them could not be read back.
+    parser.add_argument("--config", action="config", help="TOML file; may be given several times, later ones override.")
+    # The flags are no arguments of this parser: --print_config would print them, and `parse` refuses them in a file.
     parser.epilog = "\n".join(f"--{flag.name}{' [VALUE]' if flag.value else ''}: {flag.help}" for flag in flags)
     parser.add_class_arguments(config_class)
     return parser
@@ -181,7 +176,7 @@ def _take_flags(arguments: Sequence[str], flags: Sequence[Flag]) -> tuple[dict[s
 
 
 def _with_lists(arguments: Sequence[str], keys: Mapping[str, Any]) -> Iterator[str]:
-    """Write several values of an option as the one list that jsonargparse reads: ``--seeds 0 1`` as ``[0, 1]``."""
+    """Join the values of a tuple option into one list for jsonargparse: ``--seeds 0 1`` becomes ``--seeds [0, 1]``."""
     at = 0
     while at < len(arguments):
         option, at = arguments[at], at + 1

@@ -1,7 +1,7 @@
 """Finds components by their module name, so that adding one is adding a file.
 
-A component family is a package (``mmkeras.fusion``, ``mmkeras.tasks``, ``mmkeras.data.sources``); each public module or
-sub-package in it is one component. A configuration names a component and its options with a `Choice`.
+A component family is a package (``mmkeras.fusion``, ``mmkeras.tasks``, ``mmkeras.data.sources``). Each public module
+or sub-package in it is one component. A configuration names a component and its options with a `Choice`.
 """
 
 from __future__ import annotations
@@ -35,25 +35,16 @@ class Choice:
 
 
 def names(family: str) -> list[str]:
-    """Return the sorted names of the components in a family.
-
-    Args:
-        family: package below ``mmkeras``, for example ``"fusion"`` or ``"data.sources"``.
-    """
+    """Return the sorted names of the components in a family, a package such as ``"fusion"`` or ``"data.sources"``."""
     package = importlib.import_module(f"mmkeras.{family}")
     return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
 
 
 def find(family: str, name: str, module: str = "") -> ModuleType:
-    """Import one component's module.
-
-    Args:
-        family: package below ``mmkeras``.
-        name: the component.
-        module: module inside the component's package, for example ``"spec"``; empty for a one-file component.
+    """Import a component's module, for example ``"spec"`` in its package, or the package or file itself.
 
     Raises:
-        ConfigError: no such component; the message names the nearest one.
+        ConfigError: there is no such component; the message suggests the nearest name.
     """
     valid = names(family)
     if name not in valid:
@@ -62,19 +53,14 @@ def find(family: str, name: str, module: str = "") -> ModuleType:
 
 
 def component(protocol: type[P], family: str, name: str, module: str = "") -> P:
-    """Return a component's module as a protocol that says which functions it has.
+    """Return a component's module as an instance of a protocol, for type checkers; the arguments are those of `find`.
 
-    A method of the protocol that is abstract is required. What the module leaves out of the others is that of the
-    protocol: its default. Each family has one typed function for it, such as `mmkeras.fusion._contract.fusion_of`.
-
-    Args:
-        protocol: class of the module's functions and constants.
-        family: see `find`.
-        name: see `find`.
-        module: see `find`.
+    The module must define the abstract methods of the protocol. It may leave out the others: the protocol's own method
+    or constant is their default. Each family has a typed function that calls this one, such as
+    `mmkeras.fusion._contract.fusion_of`.
 
     Raises:
-        ConfigError: no such component, or one without a required function.
+        ConfigError: there is no such component, or it lacks a required function.
     """
     imported = find(family, name, module)
     public = {key for key in dir(protocol) if not key.startswith("_")} | set(protocol.__annotations__)
@@ -91,29 +77,24 @@ def component(protocol: type[P], family: str, name: str, module: str = "") -> P:
 
 
 def has(family: str, name: str, module: str) -> bool:
-    """Say whether a component's package has a module, for those that are optional."""
+    """Return whether a component's package has an optional module."""
     return importlib.util.find_spec(f"mmkeras.{family}.{name}.{module}") is not None
 
 
 def check_options(target: Callable[..., Any], options: Mapping[str, Any], where: str) -> None:
-    """Check options against a callable's keyword-only parameters (or a dataclass's fields), all at once.
+    """Check options against a function's keyword-only parameters or a class's fields.
 
-    Types are checked by jsonargparse from the annotations.
-
-    Args:
-        target: function or class that will receive the options.
-        options: what the configuration gives.
-        where: the configuration key, for the message: ``"model.fusion.options"``.
+    ``where`` is the key of the options in the configuration, such as ``"model.fusion.options"``.
 
     Raises:
-        ConfigError: unknown options, wrong types, or an option without a default that is missing.
+        ConfigError: all unknown options, wrong types, and missing options without a default.
     """
     parameters = {
         name: parameter
         for name, parameter in inspect.signature(target).parameters.items()
         if inspect.isclass(target) or parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
-    # Of a dataclass that another module's derives from, each annotation holds in the module that wrote it.
+    # get_type_hints(dataclass) reads each annotation in the module of the base class that has it; __init__ would not.
     plain_class = inspect.isclass(target) and not dataclasses.is_dataclass(target)
     hints = typing.get_type_hints(target.__init__ if plain_class else target)
     kinds = {name: hints.get(name, Any) for name in parameters}
@@ -129,17 +110,14 @@ def check_options(target: Callable[..., Any], options: Mapping[str, Any], where:
 
 
 def wrong_type(key: str, value: Any, kind: Any) -> str | None:
-    """Return what is wrong with the value of a key, expected and got, or None where it is of its type.
-
-    This is the one check of values that a user configures, from files and command lines; jsonargparse does it.
-    """
+    """Return the problem with a configured value as expected and got, or None; jsonargparse checks the type."""
     from jsonargparse import ArgumentError, ArgumentParser
 
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--value", type=kind)
     try:
         parser.parse_object({"value": value})
-    except (ArgumentError, TypeError, ValueError, OverflowError):  # a whole number may have no float
+    except (ArgumentError, TypeError, ValueError, OverflowError):  # OverflowError: an int too large for a float
         expected = getattr(kind, "__name__", None) if isinstance(kind, type) else None
         expected = expected or str(kind).replace("typing.", "")
         return f"{key}: expected {expected}, got {value!r:.80} ({type(value).__name__})"

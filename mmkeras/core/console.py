@@ -1,4 +1,4 @@
-"""rich's console for text that comes from outside: paths, labels, names, messages of other libraries."""
+"""A rich console that is safe for text from outside: paths, labels, names, messages of other libraries."""
 
 from __future__ import annotations
 
@@ -18,52 +18,51 @@ __all__ = ["Console", "DescriptionColumn"]
 
 
 class Console(rich.console.Console):
-    """A console on which text is text: no markup and no emoji codes in it, and no control characters.
+    """A console that prints text as it is: without markup, emoji codes and control characters.
 
-    Colours come as ``style=`` or as a `rich.text.Text`. A closed pipe raises `OutputClosed`.
+    Give colours as ``style=`` or as a `rich.text.Text`. A closed pipe raises `OutputClosed`.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"markup": False, "emoji": False, **options})
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Return a string as `Text`; measured and laid out as it will be shown."""
+        """Return a string as `Text` without control characters, so that its width is the width that is shown."""
         return super().render_str(plain(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Yield segments, those of a `Text` made elsewhere without control characters, too."""
+        """Yield segments without control characters, also those of a `Text` that was built elsewhere."""
         for segment in super().render(renderable, options):
             # A segment with `control` moves the cursor for a progress bar: it is rich's own.
             shown = segment.text if segment.control else plain(segment.text)
             yield segment if shown == segment.text else Segment(shown, segment.style)
 
     def status(self, status: RenderableType, **options: Any) -> Status:
-        """Return a spinner with a text beside it."""
+        """Return a spinner with a text."""
         return _Status(_text(status), console=self, **options)
 
     def on_broken_pipe(self) -> None:
-        """End the program as other Unix programs end; rich ends with status 1, which says that a check failed."""
+        """Raise `OutputClosed`; rich would end with status 1, which here means a failed check."""
         self.quiet = True
         discard(self.file)  # type: ignore[arg-type]
         raise OutputClosed
 
 
 class _Status(Status):
-    """A status whose text is text, also when it changes."""
+    """A status whose text is not markup, also after an update."""
 
     def update(self, status: RenderableType | None = None, **options: Any) -> None:
-        """Change the text."""
         super().update(None if status is None else _text(status), **options)
 
 
 class DescriptionColumn(TextColumn):
-    """The column of a progress bar that says what is done: the description is text, not markup."""
+    """The description column of a progress bar, without markup."""
 
     def __init__(self) -> None:
         super().__init__("{task.description}", style="progress.description", markup=False)
 
     def render(self, task: Task) -> Text:
-        """Return the description, measured as it will be shown."""
+        """Return the description without control characters."""
         return Text(plain(task.description), style=self.style, justify=self.justify)
 
 

@@ -1,16 +1,14 @@
-"""The exceptions a user can meet.
-
-Every message says what was expected, what was got and what to do next.
+"""The exceptions that a user can see. Every message says what was expected, what was got and what to do next.
 
 MmkerasError
-├── ConfigError           a key, value or component name in a configuration
-├── DataError             a dataset, row, file or record
-├── DependencyError       an optional package is missing; names the extra that brings it
-├── BundleError           an exported bundle is incomplete, altered or of another version
-│   └── ArchiveError      a packed bundle (.mmk) is damaged, altered or not signed as asked; a DataError too
-├── ExportError           a converter failed or produced something that must not ship
-│   └── VerificationError a file was exported but missed its gate
-└── TrainingError         a run cannot start, go on or be resumed
+├── ConfigError
+├── DataError
+├── DependencyError
+├── BundleError
+│   └── ArchiveError, which is a DataError too
+├── ExportError
+│   └── VerificationError
+└── TrainingError
 """
 
 from __future__ import annotations
@@ -42,11 +40,11 @@ _LONGEST = 200
 
 
 class MmkerasError(Exception):
-    """Base of every error that mmkeras raises on purpose."""
+    """Base class of the errors of mmkeras."""
 
 
 class ConfigError(MmkerasError):
-    """A configuration has an unknown key, a wrong value or names a component that does not exist."""
+    """A configuration has an unknown key, a wrong value or the name of a component that does not exist."""
 
 
 class DataError(MmkerasError):
@@ -54,7 +52,7 @@ class DataError(MmkerasError):
 
 
 class DependencyError(MmkerasError):
-    """An optional package is not installed."""
+    """An optional package is not installed; the message names the extra that installs it."""
 
 
 class BundleError(MmkerasError):
@@ -62,7 +60,7 @@ class BundleError(MmkerasError):
 
 
 class ArchiveError(BundleError, DataError):
-    """A packed bundle is damaged, altered or not signed as asked; the message names the member."""
+    """A packed bundle (.mmk) is damaged, altered or not signed as required; the message names the member."""
 
 
 class ExportError(MmkerasError):
@@ -70,15 +68,15 @@ class ExportError(MmkerasError):
 
 
 class VerificationError(ExportError):
-    """An exported file does not behave like the Keras model it came from."""
+    """An exported file does not behave like its Keras model."""
 
 
 class TrainingError(MmkerasError):
-    """A training run cannot start, go on or be resumed."""
+    """A training run cannot start, continue or be resumed."""
 
 
 def named(path: str | os.PathLike[str]) -> str:
-    """Return how a message names a path; of a long one the file's name alone, and of what is no path its length."""
+    """Return a path for a message: a long path as its file name, a long text that is no path as its length."""
     text = os.fspath(path)
     if len(text) <= _LONGEST:
         return text
@@ -87,12 +85,7 @@ def named(path: str | os.PathLike[str]) -> str:
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """Return a hint such as ``did you mean 'max'? Valid: 'max', 'mean'``.
-
-    Args:
-        name: what the user wrote.
-        valid: the names that would have been accepted.
-    """
+    """Return a hint for a name that is not valid, such as ``did you mean 'max'? Valid: 'max', 'mean'``."""
     choices = sorted(valid)
     listing = "Valid: " + ", ".join(repr(choice) for choice in choices) if choices else "There are none."
     close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
@@ -100,7 +93,7 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 
 
 def require(module: str, extra: str, package: str = "") -> ModuleType:
-    """Import an optional module or say what installs it.
+    """Import an optional module.
 
     Args:
         module: dotted module name, for example ``"onnxruntime"``.
@@ -108,7 +101,7 @@ def require(module: str, extra: str, package: str = "") -> ModuleType:
         package: its name in package indexes, for a device that runs a packed bundle without mmkeras.
 
     Raises:
-        DependencyError: the module is not installed.
+        DependencyError: the module is not installed; the message says how to install it.
     """
     try:
         return importlib.import_module(module)
@@ -120,13 +113,8 @@ def require(module: str, extra: str, package: str = "") -> ModuleType:
 
 
 def install_hint(extra: str, package: str = "") -> str:
-    """Return the command that installs an optional package.
-
-    Args:
-        extra: the extra of mmkeras that depends on it; empty for a package of the base install.
-        package: its name in package indexes.
-    """
+    """Return the command that installs an optional package; see `require`."""
     if not extra:
         return f"pip install {package}"
-    # A device that runs a packed bundle has no mmkeras, and so none of its extras.
+    # A device that runs a packed bundle does not have mmkeras and its extras.
     return f"pip install 'mmkeras[{extra}]'" + (f" (or only: pip install {package})" if package else "")

@@ -1,9 +1,10 @@
-"""Reads which options files and a command line set, and checks their keys and types, all at once."""
+"""Finds the options that files and a command line set, and checks all of their keys and types."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import difflib
 import json
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ __all__ = ["as_table", "check_arguments", "check_table", "given_keys", "keys_of"
 
 
 def keys_of(config_class: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every valid dotted key with its type; groups too."""
+    """Yield every valid dotted key of an option or a group, with its type."""
     hints = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
         key, kind = prefix + field.name, hints[field.name]
@@ -28,7 +29,7 @@ def keys_of(config_class: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _unknown_in(key: str, value: Any, kind: Any) -> list[str]:
-    """Return the complaints about unknown keys in a list of tables, such as ``[[stages]]``."""
+    """Return the problems with unknown keys in a list of tables, such as ``[[stages]]``."""
     item = next(iter(typing.get_args(kind)), None)
     if not isinstance(value, list) or typing.get_origin(kind) is not tuple or not dataclasses.is_dataclass(item):
         return []
@@ -38,19 +39,16 @@ def _unknown_in(key: str, value: Any, kind: Any) -> list[str]:
 
 
 def _known(key: str, keys: Mapping[str, Any]) -> bool:
-    """Say whether a key exists; below a dict-valued key every name does (components check their own options)."""
+    """Return whether a key is valid; every key below a dict is (components check their own options)."""
     parents = [key.rsplit(".", n)[0] for n in range(1, key.count(".") + 1)]
     return key in keys or any(typing.get_origin(keys.get(parent)) is dict for parent in parents)
 
 
 def _hint(key: str, keys: Mapping[str, Any]) -> str:
-    """Name the nearest key, first among those whose last part is alike."""
-    import difflib
-
-    last = key.rsplit(".", 1)[-1]
-    group = key.rsplit(".", 1)[0] if "." in key else ""
-    siblings = {k.rsplit(".", 1)[-1]: k for k in keys if (k.rsplit(".", 1)[0] if "." in k else "") == group}
-    anywhere = {k.rsplit(".", 1)[-1]: k for k in keys}
+    """Suggest the nearest key: one of the same group with a similar last part, or else one of any group."""
+    group, _, last = key.rpartition(".")
+    siblings = {k.rpartition(".")[2]: k for k in keys if k.rpartition(".")[0] == group}
+    anywhere = {k.rpartition(".")[2]: k for k in keys}
     for candidates in (siblings, anywhere):
         if close := difflib.get_close_matches(last, candidates, n=1, cutoff=0.6):
             return f"did you mean {candidates[close[0]]!r}?"
@@ -64,14 +62,9 @@ def check_arguments(
     moved: Mapping[str, str],
     declared: Declared,
 ) -> list[str]:
-    """Return what is wrong with the names of a command line's options.
+    """Return the problems with the names of a command line's options.
 
-    Args:
-        arguments: the command line.
-        keys: from `keys_of`.
-        flags: names of the options that are not part of the configuration.
-        moved: keys of earlier versions and those to use in their place.
-        declared: the modalities that the sources name.
+    ``keys`` are from `keys_of`, ``flags`` are options outside the configuration, ``moved`` has the new key by old key.
     """
     own = {"config", "print_config", "help", *flags}
     problems = []
@@ -94,7 +87,7 @@ def check_arguments(
 def check_table(
     path: Path, table: Mapping[str, Any], keys: Mapping[str, Any], moved: Mapping[str, str], declared: Declared
 ) -> list[str]:
-    """Return what is wrong with the keys and types of a file; see `check_arguments`."""
+    """Return the problems with the keys and types of a file; see `check_arguments`."""
 
     def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
         for name, value in table.items():
@@ -119,13 +112,13 @@ def check_table(
             problems.append(f"{path}: {found}")
         elif not _known(key, keys):
             problems.append(f"{path}: {key}: unknown key; {_hint(key, keys)}")
-        elif key in keys and (complaint := wrong_type(key, value, keys[key])):
-            problems.append(f"{path}: {complaint}")
-    return problems + [f"{path}: {complaint}" for complaint in wrong]
+        elif key in keys and (mistake := wrong_type(key, value, keys[key])):
+            problems.append(f"{path}: {mistake}")
+    return problems + [f"{path}: {mistake}" for mistake in wrong]
 
 
 def as_table(arguments: Sequence[str]) -> dict[str, Any]:
-    """Return the options of a command line as nested tables, their values as text."""
+    """Return the options of a command line as nested tables with text as values."""
     table: dict[str, Any] = {}
     for position, argument in enumerate(arguments):
         if not argument.startswith("--") or argument in ("--", "--config"):
@@ -142,7 +135,7 @@ def as_table(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def given_keys(sources: Sequence[Mapping[str, Any]], prefix: str) -> set[str]:
-    """Return the dotted keys that sources set below a prefix, without it."""
+    """Return the dotted keys that sources set below a prefix, without the prefix."""
 
     def leaves(table: Mapping[str, Any], above: str = "") -> Iterator[str]:
         for name, value in table.items():

@@ -1,8 +1,8 @@
 """Runs functions in worker processes of this machine.
 
-A worker is a fresh Python with this one's import path. It does not import the program's main module: a script needs no
-``if __name__ == "__main__"`` and may come from standard input. It is reached through pipes, so it needs no semaphores,
-which a container without a writable /dev/shm cannot have.
+A worker is a new Python process with the import path of this one. It does not import the program's main module, so a
+script needs no ``if __name__ == "__main__"`` and may be read from standard input. Messages go through pipes: unlike
+multiprocessing, this needs no semaphores, which a container without a writable /dev/shm does not have.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ _END_SECONDS = 10.0
 
 
 class WorkerDied(Exception):
-    """A worker process ended in the middle of its work; the message says how."""
+    """A worker process ended during a call; the message says how."""
 
 
 class WorkerPool:
     """Worker processes that call functions. Close it, or use it as a context manager.
 
-    Functions, arguments and results are pickled: functions are found by module and name, and neither may come from the
-    program's main module. What a worker prints goes to standard error.
+    Functions, arguments and results are pickled, and must not be defined in the program's main module. The output of a
+    worker goes to standard error.
 
     Args:
-        count: processes.
-        start: called once in each process before its first work.
-        arguments: of ``start``.
+        count: number of processes.
+        start: function that each process calls once, before its first work.
+        arguments: arguments of ``start``.
     """
 
     def __init__(self, count: int, start: Callable[..., Any] | None = None, arguments: tuple[Any, ...] = ()) -> None:
@@ -63,20 +63,16 @@ class WorkerPool:
             raise
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Let the next free worker call a function.
-
-        Returns:
-            The result to come; it raises what the function raises, or `WorkerDied`.
-        """
+        """Call a function in the next free worker; the future raises the function's exception or `WorkerDied`."""
         return self._threads.submit(self._call, function, arguments)
 
     def close(self) -> None:
-        """Drop work that has not begun, wait for the rest and end the processes."""
+        """Cancel the work that has not begun, wait for the rest and end the processes."""
         self._threads.shutdown(wait=True, cancel_futures=True)
         for process in self._processes:
             assert process.stdin is not None
             assert process.stdout is not None
-            with suppress(OSError):  # it has died
+            with suppress(OSError):  # the process has died
                 process.stdin.close()
             try:
                 process.wait(_END_SECONDS)
@@ -95,7 +91,7 @@ class WorkerPool:
 
     def _call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         content = pickle.dumps((function, arguments))
-        process = self._free.get()  # never empty: there are as many threads as processes
+        process = self._free.get()  # does not wait: there are as many threads as processes
         try:
             if self._start is not None and process.pid in self._fresh:
                 _exchange(process, self._start)
@@ -117,7 +113,7 @@ def _launch() -> subprocess.Popen[bytes]:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Let what is started within never see Ctrl-C, from its first moment on: the parent ends it."""
+    """Block SIGINT within; a process that starts here inherits that, so that Ctrl-C never ends it before the parent."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -167,9 +163,9 @@ def _read(stream: BinaryIO | Any) -> bytes | None:
 
 
 def serve() -> None:
-    """Call what comes in through standard input until it is closed."""
+    """Run the calls that arrive on standard input until it is closed."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    # What libraries read or print must not meet the messages.
+    # Input and output of libraries must not mix with the messages.
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
@@ -182,7 +178,7 @@ def serve() -> None:
 
 
 def _listen(requests: BinaryIO, waiting: queue.SimpleQueue[bytes]) -> None:
-    """Take in requests, and end at once when the parent has closed the pipe or was killed."""
+    """Queue requests, and end the process at once when the parent has closed the pipe or was killed."""
     while (content := _read(requests)) is not None:
         waiting.put(content)
     os._exit(0)
@@ -195,7 +191,7 @@ def _answer(content: bytes) -> bytes:
     except Exception as error:
         try:
             answer = pickle.dumps((False, error))
-            pickle.loads(answer)  # an exception may be pickled and not read back
+            pickle.loads(answer)  # some exceptions can be pickled but not unpickled
         except Exception:
             answer = pickle.dumps((False, RuntimeError(f"in a worker process:\n{traceback.format_exc()}")))
         return answer

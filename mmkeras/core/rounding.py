@@ -1,4 +1,4 @@
-"""Numbers that are rounded to be read: only what is exactly 0 or 100 % is shown so."""
+"""Rounds numbers for people: only an exact 0 or 100 % is shown as 0 or 100 %."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _EXACT = 1e-9
 
 
 def rounded(value: float, digits: int, *, signed: bool = False, ends: tuple[float, ...] = (0.0, 1.0)) -> str:
-    """Return a number with more decimals where it would be shown as an end that it is not: 0.99997, not 1.0000.
+    """Return a number as text, with more decimals where it would be rounded to an end: 0.99997, not 1.0000.
 
     Args:
         value: the number.
-        digits: decimals that are otherwise enough.
+        digits: decimals of all other numbers.
         signed: show a plus sign.
-        ends: numbers that are shown only where the value is one of them.
+        ends: numbers that are shown only for exactly that value.
     """
     sign = "+" if signed else ""
     if not math.isfinite(value):

@@ -1,8 +1,8 @@
-"""What programs print: text from outside cannot act on the terminal, and a closed pipe ends a program quietly.
+"""Prints safely: text from outside cannot control the terminal, and a closed pipe ends a program without a traceback.
 
-Paths, labels, names and messages of other libraries may hold control characters, escape sequences, or characters that
-the terminal's encoding lacks. Programs print with `say` and `say_json`, or with `mmkeras.core.console.Console`, and
-their ``main`` is a `program`. Standard library only.
+Paths, labels, names and messages of other libraries may contain control characters, escape sequences, or characters
+that the terminal's encoding lacks. Programs print with `say`, `say_json` or `mmkeras.core.console.Console`, and
+decorate their ``main`` with `program`. Standard library only.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ __all__ = [
 ]
 
 PIPE_CLOSED = 128 + getattr(signal, "SIGPIPE", 13)
-"""Exit status of a program whose reader has gone: a shell shows the same for ``cat``, which the signal ends."""
+"""Exit status of a program whose output pipe was closed, as a shell reports it for ``cat``."""
 
-# Control characters but tab and line feed; separators and marks that reorder a line; halves of surrogate pairs.
+# Control characters except tab and line feed; separators and marks that reorder a line; halves of surrogate pairs.
 _ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-# How Python holds bytes of paths and arguments that are not text in the encoding of the locale.
+# Python decodes bytes of paths and arguments to these where the locale's encoding cannot (surrogateescape).
 _BYTES = re.compile("[\udc80-\udcff]+")
 Arguments = ParamSpec("Arguments")
 
 
 class OutputClosed(SystemExit):
-    """The reader of standard output or standard error has gone (``| head``): the program ends, quietly."""
+    """The pipe behind standard output or standard error was closed (``| head``); ends the program silently."""
 
     def __init__(self) -> None:
         super().__init__(PIPE_CLOSED)
 
 
 def plain(text: str) -> str:
-    """Return a text that cannot act on a terminal: each control character becomes ``?``, as ``ls`` shows them.
+    """Return a text without control characters: each becomes ``?``, as in ``ls``.
 
-    Bytes of a path that the locale cannot decode are read as UTF-8.
+    Bytes of a path that the locale cannot decode are decoded as UTF-8.
     """
     if not _ACTS.search(text):
         return text
@@ -60,61 +60,52 @@ def plain(text: str) -> str:
 
 
 def say(text: object = "", *, to: TextIO | None = None, flush: bool = False) -> None:
-    """Print a line of text that may come from outside.
-
-    Args:
-        text: printed as `plain` returns it.
-        to: standard output when not given.
-        flush: write it at once.
+    """Print a line of text as `plain` returns it, to standard output if no other stream is given.
 
     Raises:
-        OutputClosed: the reader has gone.
+        OutputClosed: the stream is a closed pipe.
     """
     _write(plain(str(text)) + "\n", to or sys.stdout, flush)
 
 
 def say_json(value: Any, *, indent: int | None = None, flush: bool = False) -> None:
-    """Print JSON to standard output; what the encoding lacks, or acts on a terminal, is escaped.
+    """Print JSON to standard output; control characters and characters that the encoding lacks are escaped.
 
     Raises:
-        OutputClosed: the reader has gone.
+        OutputClosed: standard output is a closed pipe.
     """
     text = json.dumps(value, indent=indent, ensure_ascii=not _is_unicode(sys.stdout))
-    # Such characters stand in strings alone, but for the line feeds of the layout, which are not among them.
+    # Such characters can only be inside strings: the layout has line feeds, which _ACTS leaves out.
     text = _ACTS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     _write(text + "\n", sys.stdout, flush)
 
 
 def show_progress(what: str) -> None:
-    """Show on standard error what is being done, over what was shown before; nothing where that is no terminal."""
+    """Show the current activity on standard error in place of the last one, if that is a terminal."""
     if sys.stderr.isatty():
         _write(f"\r\x1b[K{plain(what)} ...\r", sys.stderr, True)
 
 
 def program(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
-    """Make a ``main`` behave as programs do: print what any encoding can show, and end quietly when its reader goes.
-
-    Args:
-        main: returns the exit status.
-    """
+    """Decorate a ``main``: it escapes characters that the encoding lacks, and ends silently when its pipe is closed."""
 
     @functools.wraps(main)
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
         for stream in (sys.stdout, sys.stderr):
-            # An ASCII locale would refuse the first label with an accent.
+            # An ASCII locale would fail on the first label with an accent.
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="backslashreplace")
         try:
             try:
                 return main(*args, **kwargs)
             finally:
-                # Here and not when Python ends, which would report the closed pipe.
+                # Python would print a traceback for a closed pipe when it flushes at its end.
                 for stream in (sys.stdout, sys.stderr):
                     _flush(stream)
         except OutputClosed:
             return PIPE_CLOSED
         except BrokenPipeError:
-            # By print of another library; or by another pipe, which is a failure like any other.
+            # Raised by a print of another library; or by another pipe, which is an error.
             if not (_discard_closed(sys.stdout) | _discard_closed(sys.stderr)):
                 raise
             return PIPE_CLOSED
@@ -123,10 +114,9 @@ def program(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
 
 
 def utf8_program(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
-    """Make a `program` of a ``main`` whose libraries take paths as Unicode, as TensorFlow does.
+    """Make a `program` of a ``main`` whose libraries need paths in valid Unicode, such as TensorFlow.
 
-    Args:
-        main: takes the command line as its first argument; ``sys.argv[1:]`` when that is not given.
+    The first argument of ``main`` is the command line, ``sys.argv[1:]`` when not given.
     """
 
     @functools.wraps(main)
@@ -135,7 +125,7 @@ def utf8_program(main: Callable[Arguments, int]) -> Callable[Arguments, int]:
         for text in (*map(str, given), str(Path.cwd())):
             if _BYTES.search(text):
                 say(
-                    f"{text}: the encoding of this locale ({sys.getfilesystemencoding()}) lacks a character of it. "
+                    f"{text}: the encoding of this locale ({sys.getfilesystemencoding()}) lacks one of its characters. "
                     "Set LC_ALL=C.UTF-8 or PYTHONUTF8=1.",
                     to=sys.stderr,
                 )
@@ -164,12 +154,12 @@ def _flush(stream: TextIO) -> None:
     except BrokenPipeError:
         discard(stream)
         raise OutputClosed from None
-    except ValueError:  # closed by whoever runs this program in its own process
+    except ValueError:  # closed by code that calls this program as a function
         return
 
 
 def discard(stream: TextIO) -> None:
-    """Let what a stream still holds go nowhere, so that Python does not fail on it when it ends."""
+    """Point a stream at the null device, so that Python does not fail when it flushes the stream at its end."""
     with contextlib.suppress(OSError, ValueError):  # a stream without a descriptor
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:
@@ -179,7 +169,7 @@ def discard(stream: TextIO) -> None:
 
 
 def _discard_closed(stream: TextIO) -> bool:
-    """Return whether the reader of a stream has gone; what it still holds then goes nowhere."""
+    """Return whether a stream is a closed pipe; if so, discard it."""
     try:
         poll = select.poll()
         poll.register(stream.fileno(), 0)

@@ -1,4 +1,4 @@
-"""Builds dataclasses from JSON that comes from outside: every key and type is checked, and the wrong one is named."""
+"""Builds dataclasses from JSON files: checks every key and type, and names the wrong one."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ _NAMES: dict[type, str] = {dict: "an object", list: "an array", type(None): "nul
 
 @dataclasses.dataclass(frozen=True)
 class Checked:
-    """Where values come from, and how a wrong one is answered."""
+    """The source of values, and the error for a wrong one."""
 
     file: str
-    """Named in every message."""
+    """The file, for messages."""
     error: type[MmkerasError]
-    """What is raised."""
+    """Class of the error."""
     hint: str
-    """What to do, the end of every message."""
+    """The end of every message: what to do."""
 
     def build(self, kind: type[T], value: Any, key: str = "", **known: Any) -> T:
-        """Build a dataclass, or what stands in one: tuples, dicts with names, numbers, texts.
+        """Build a dataclass, or a value of one of its fields.
 
         Args:
-            kind: a dataclass or an annotation.
-            value: what JSON gave.
-            key: where it stands in the file, with dots.
-            known: fields of the dataclass that the file does not hold.
+            kind: a dataclass, or an annotation: a tuple, list or dict of such, a number, a text.
+            value: the parsed JSON.
+            key: dotted key of the value in the file.
+            known: fields of the dataclass that are not in the file.
 
         Raises:
             MmkerasError: of the class `error`: an unknown or missing key, or a value of another type.
@@ -46,26 +46,20 @@ class Checked:
         result: Any
         if dataclasses.is_dataclass(kind):
             result = self._dataclass(kind, value, key, known)
-        elif origin is tuple:
+        elif origin in (tuple, list):
             self._check(list, value, key)
-            result = tuple(self.build(arguments[0], item, f"{key}[{i}]") for i, item in enumerate(value))
-        elif origin is list:
-            self._check(list, value, key)
-            result = [self.build(arguments[0], item, f"{key}[{i}]") for i, item in enumerate(value)]
+            result = origin(self.build(arguments[0], item, f"{key}[{i}]") for i, item in enumerate(value))
         elif origin is dict:
             self._check(dict, value, key)
             result = {name: self.build(arguments[1], item, f"{key}.{name}") for name, item in value.items()}
         elif kind is Any:
             result = value
         else:
-            result = self._plain(kind, value, key)
+            self._check(kind, value, key)
+            if kind is float and not is_finite(value):
+                raise self.error(f"{self.file}: {key}: expected a finite number, got {value!r:.40}. {self.hint}")
+            result = kind(value)  # type: ignore[call-arg]
         return typing.cast(T, result)
-
-    def _plain(self, kind: Any, value: Any, key: str) -> Any:
-        self._check(kind, value, key)
-        if kind is float and not is_finite(value):
-            raise self.error(f"{self.file}: {key}: expected a finite number, got {value!r:.40}. {self.hint}")
-        return kind(value)
 
     def _dataclass(self, kind: Any, value: Any, key: str, known: Mapping[str, Any]) -> Any:
         self._check(dict, value, key)
@@ -85,7 +79,7 @@ class Checked:
         return kind(**fields)
 
     def _check(self, kind: type, value: Any, key: str) -> None:
-        # bool is an int in Python, but not in a schema; an int is a valid float.
+        # In Python bool is an int, in a schema it is not; an int is a valid float.
         wanted: tuple[type, ...] = (int, float) if kind is float else (kind,)
         if not isinstance(value, wanted) or (isinstance(value, bool) and kind is not bool):
             expected = _NAMES.get(kind, kind.__name__)
@@ -93,36 +87,31 @@ class Checked:
             raise self.error(f"{where}: expected {expected}, got {name_of(value)}. {self.hint}")
 
 
-# Python compiles every annotation anew each time.
+# Cached, because get_type_hints compiles every annotation in each call.
 _hints = functools.cache(typing.get_type_hints)
 
 
 def is_finite(value: Any) -> bool:
-    """Return whether a value is a number that a float holds: 1e999 is read as infinity, 10**400 has no float at all."""
+    """Return whether a value is a finite number that fits into a float: neither 1e999 (infinity) nor 10**400 is."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parse JSON whose whole numbers all have a float, so that they can be compared, divided and written.
+    """Parse JSON whose whole numbers all fit into a float.
 
     Raises:
-        ValueError: no JSON, or a number beyond that.
-        RecursionError: nested too deeply.
+        ValueError: the text is not JSON, or a number is too large.
+        RecursionError: the JSON is nested too deeply.
     """
     return json.loads(text, parse_int=_whole)
 
 
 def read_json(path: Path, error: type[MmkerasError], hint: str) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Args:
-        path: the file.
-        error: what is raised.
-        hint: what to do, the end of every message.
+    """Read a JSON object; for ``error`` and ``hint``, see `Checked`.
 
     Raises:
-        FileNotFoundError: no such file.
-        MmkerasError: of the class ``error``: it cannot be read, or is something else.
+        FileNotFoundError: the file does not exist.
+        MmkerasError: of the class ``error``: the file cannot be read or is no JSON object.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse, parse_int=_whole)
@@ -136,7 +125,7 @@ def read_json(path: Path, error: type[MmkerasError], hint: str) -> dict[str, Any
 
 
 def name_of(value: Any) -> str:
-    """Return how a message names a value that was got."""
+    """Return a value of JSON for the "got" of a message."""
     return _NAMES.get(type(value), f"{value!r:.60}")
 
 
@@ -148,5 +137,5 @@ def _whole(digits: str) -> int:
 
 
 def _refuse(constant: str) -> None:
-    # Python's reader takes them; a tolerance of Infinity would let every self-test pass.
+    # json.loads accepts Infinity and NaN; a tolerance of Infinity would let every self-test pass.
     raise ValueError(f"{constant} is no number")

@@ -1,7 +1,8 @@
-"""Says what a program waits for, so that no wait is silent."""
+"""Prints the reason of a long wait."""
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 import time
@@ -20,13 +21,12 @@ AGAIN_SECONDS = 60.0
 
 @contextmanager
 def waiting(what: str, say: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Print what a blocking call within waits for, after some seconds and then every minute.
+    """Print the reason while a call within blocks, after some seconds and then every minute.
 
-    Args:
-        what: whole sentences, for example ``Waiting for process 17, which converts the same data.``.
-        say: prints a line; standard error when not given.
+    ``what`` has whole sentences, such as ``Waiting for process 17, which converts the same data.``. ``say`` prints a
+    line; without it, the lines go to standard error.
     """
-    say = say or _to_stderr
+    say = say or functools.partial(terminal.say, to=sys.stderr, flush=True)
     began, ended = time.monotonic(), threading.Event()
 
     def watch() -> None:
@@ -42,7 +42,3 @@ def waiting(what: str, say: Callable[[str], None] | None = None) -> Iterator[Non
     finally:
         ended.set()
         thread.join()
-
-
-def _to_stderr(line: str) -> None:
-    terminal.say(line, to=sys.stderr, flush=True)

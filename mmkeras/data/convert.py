@@ -1,7 +1,7 @@
-"""Converts a dataset once into TFRecord shards with an index; later calls with the same inputs only read the index.
+"""Converts a dataset once into TFRecord shards with an index; later calls with the same inputs read the index only.
 
 The result lies in ``<data.folder>/<source>-<fingerprint>``, and during the conversion in a folder beside it that ends
-in ``.partial``; a killed run leaves its finished shards there, and the next run continues from them.
+in ``.partial``. A killed run leaves its finished shards there, and the next run continues from them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.data.encode import kind_of
 from mmkeras.data.fingerprint import fingerprint, shaped_by
 from mmkeras.data.index import INDEX_FILE, QUARANTINE_FILE, Index, Shard, Split
-from mmkeras.data.labels import only_held_out, tidy_labels
+from mmkeras.data.labels import labels_of, only_held_out, tidy_labels
 from mmkeras.data.plan import Plan, make_plan
 from mmkeras.data.quarantine import BadRow, check_share, reasons, write_report
 from mmkeras.data.shards import ShardReport, ShardWork
@@ -46,12 +46,12 @@ PACKAGES = ("mmkeras", "tensorflow", "pillow", "numpy")
 
 
 def convert(config: DataConfig, modalities: Mapping[str, Any], task: Any, console: Console | None = None) -> Index:
-    """Convert the configured source, or load it where it is converted already.
+    """Convert the configured source, or load its converted data.
 
     Args:
         config: source, splits, shards and the accepted share of bad rows.
         modalities: configuration (or spec) of each modality by name.
-        task: configuration (or spec) of the task; labels that it does not list are found in the data.
+        task: configuration (or spec) of the task; labels that it does not list come from the data.
         console: where progress is shown; optional.
 
     Raises:
@@ -84,11 +84,20 @@ def convert(config: DataConfig, modalities: Mapping[str, Any], task: Any, consol
         return _write(folder, config, specs, spec, plan, index_parts, console)
 
 
-def _loaded(folder: Path, console: Console | None) -> Index:
-    """Return converted data, and say again what to know of it."""
+def _loaded(folder: Path, console: Console | None, new: bool = False) -> Index:
+    """Load converted data, and print its notes and, for a new conversion, its counts."""
     index = Index.load(folder)
-    if console is not None:
-        _say_notes(console, index)
+    if console is None:
+        return index
+    if new:
+        counts = ", ".join(f"{split.samples} {name}" for name, split in index.splits.items())
+        console.print(f"Converted {index.rows} rows: {counts}. Data: {index.folder}")
+    if new and index.quarantined:
+        share = math.ceil(1000 * index.quarantined / index.rows) / 10
+        said = f"{index.quarantined} rows ({share} %) cannot be used and are left out: {folder / QUARANTINE_FILE}"
+        console.print(said, style="yellow")
+    for note in index.notes:
+        console.print(f"Data: {note}", style="yellow")
     return index
 
 
@@ -107,7 +116,7 @@ def _source(config: DataConfig, specs: Mapping[str, ModalitySpec]) -> tuple[Sour
 
 
 def _reads_labels(task: Any) -> bool:
-    """Say whether the raw targets of a task, by configuration or spec, are labels."""
+    """Return whether the raw targets of a task, given by configuration or spec, are labels."""
     return hasattr(task, "labels") and find("tasks", kind_of(task), "spec").Spec.reads_labels
 
 
@@ -121,7 +130,7 @@ def _check_names(modalities: Mapping[str, Any]) -> None:
 
 
 def _check_present(samples: list[Sample], modalities: Mapping[str, Any]) -> None:
-    """Check that each modality is present in some row: else a model would learn without it in silence."""
+    """Check that each modality is present in some row: a model would be trained without it, unnoticed."""
     readable = [sample for sample in samples if not isinstance(sample.target, Exception)]
     for name in modalities if readable else ():
         if all(sample.values.get(name) is None for sample in readable):
@@ -135,14 +144,14 @@ def _check_present(samples: list[Sample], modalities: Mapping[str, Any]) -> None
 
 @contextlib.contextmanager
 def _locked(path: Path, console: Console | None) -> Iterator[None]:
-    """Let two runs with the same data wait for each other."""
-    say = None if console is None else partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    """Make runs that convert the same data wait for each other."""
+    say = None if console is None else partial(console.print, highlight=False, soft_wrap=True)
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(locked(path, "which converts the same data", say))
         except OSError as error:
             raise DataError(
-                f"{path.parent}: nothing can be written here ({error.strerror}). Name another folder with --data.folder"
+                f"{path.parent}: cannot be written to ({error.strerror}). Choose another folder with --data.folder"
             ) from None
         yield
 
@@ -153,20 +162,9 @@ def _complete(task: Any, samples: list[Sample], specs: Mapping[str, ModalitySpec
         return task.label_names, task
     labels = tuple(getattr(task, "labels", ()))
     if not labels and _reads_labels(task):
-        labels = _labels(samples)
+        labels = labels_of(samples)
     spec: TaskSpec = task.spec(specs, Facts(labels))
     return spec.label_names, spec
-
-
-def _labels(samples: list[Sample]) -> tuple[str, ...]:
-    """Return the labels in the data, sorted; what cannot be a label is left to the quarantine."""
-    found: set[str] = set()
-    for sample in samples:
-        several = isinstance(sample.target, list | tuple)
-        for value in sample.target if several else (sample.target,):
-            if isinstance(value, str | bool | int) and value != "":
-                found.add(str(value))
-    return tuple(sorted(found))
 
 
 def _write(
@@ -213,10 +211,7 @@ def _write(
     if folder.exists():  # without an index, or it would have been used
         shutil.rmtree(folder)
     os.replace(unfinished, folder)
-    index = Index.load(folder)
-    if console is not None:
-        _say(console, index)
-    return index
+    return _loaded(folder, console, new=True)
 
 
 def _splits(
@@ -249,18 +244,3 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
     return versions
-
-
-def _say(console: Console, index: Index) -> None:
-    counts = ", ".join(f"{split.samples} {name}" for name, split in index.splits.items())
-    console.print(f"Converted {index.rows} rows: {counts}. Data: {index.folder}", markup=False)
-    if index.quarantined:
-        share = math.ceil(1000 * index.quarantined / index.rows) / 10
-        said = f"{index.quarantined} rows ({share} %) cannot be used and are left out: {index.quarantine_report}"
-        console.print(said, style="yellow", markup=False)
-    _say_notes(console, index)
-
-
-def _say_notes(console: Console, index: Index) -> None:
-    for note in index.notes:
-        console.print(f"Data: {note}", style="yellow", markup=False)

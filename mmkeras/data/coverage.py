@@ -1,4 +1,4 @@
-"""How much of the raw values a model does not see: measured before training and at export, with warnings."""
+"""The shares of raw values that a model does not receive: measured before training and at export, with warnings."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["LARGEST_SHARES", "coverage", "warnings"]
 LARGEST_SHARES = {"unknown": 0.05, "cut": 0.05}
 """Larger shares cause a warning."""
 _ADVICE = {
-    "unknown": "of the tokens are unknown to the vocabulary; train it on such texts, raise vocabulary_size, or check "
-    "the language of a given vocabulary",
+    "unknown": "of the tokens are unknown to the vocabulary; train it on similar texts, raise vocabulary_size, or "
+    "check the language of a given vocabulary",
     "cut": "of the tokens are beyond max_length and are cut off; raise it",
 }
 
 
 def coverage(specs: Mapping[str, ModalitySpec], samples: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Return the shares of every modality that has some, for example ``{"text": {"unknown": 0.01, "cut": 0.2}}``."""
+    """Return the shares that modalities measure, for example ``{"text": {"unknown": 0.01, "cut": 0.2}}``."""
     measured = {name: spec for name, spec in specs.items() if spec.coverage(())}
     if not measured:  # no sample needs to be read
         return {}

@@ -1,12 +1,12 @@
 """Batches for training and evaluation.
 
 The training stream is endless. Its batch number k depends on the seed and on k alone: a stream that starts at step k
-gives exactly the batches k, k + 1, ... of one that began at 0. Workers that share it each give their part of every
-batch, augmented as in the whole batch. Three caches feed it:
+gives exactly the batches k, k + 1, ... of one that began at 0. Each of several workers gives its part of every batch,
+augmented as in the whole batch. It reads from one of three caches:
 
 - ``memory``: decoded once into arrays; a batch is a gather from them.
-- ``disk``: the same arrays in files beside the shards; the same batches as ``memory``.
-- ``none``: read and decoded in every pass, with a shuffle buffer; other batches of the same samples.
+- ``disk``: the same arrays in files beside the shards, and the same batches.
+- ``none``: read and decoded in every pass, with a shuffle buffer; the same samples in other batches.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["eval_dataset", "train_dataset"]
 
 Cache = Literal["memory", "disk", "none"]
 
-AUGMENT, DROP = 1, 2  # purposes of random numbers, so that none is used twice
+AUGMENT, DROP = 1, 2  # purposes of random numbers: each has a seed of its own
 
 
 def train_dataset(
@@ -59,7 +59,7 @@ def train_dataset(
         index: the converted data.
         specs: modality specs by name.
         configs: modality configurations by name, with the augmentation.
-        task_spec: names outputs and targets.
+        task_spec: gives outputs and targets.
         batch_size: samples in a batch of this worker.
         seed: of order, augmentation and modality dropout.
         start_step: batches to skip.
@@ -73,7 +73,7 @@ def train_dataset(
 
     Returns:
         Batches ``(inputs, {output: target}, weight)`` of static shapes: inputs by tensor name with presences float32
-        (B,), targets (B, ...) and weights float32 (B,). A batch may reach into the next pass.
+        (B,), targets (B, ...) and weights float32 (B,). A batch may contain samples of two passes.
 
     Raises:
         DataError: no training samples, or specs that do not fit the data.

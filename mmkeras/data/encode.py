@@ -1,4 +1,4 @@
-"""The worker's side of a conversion: rows are checked and encoded, without TensorFlow."""
+"""Checks and encodes rows during a conversion, in worker processes and without TensorFlow."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def kind_of(config: Any) -> str:
 
 
 def target_key(name: str) -> str:
-    """Return the feature of a record that holds a target; no modality can be called so."""
+    """Return the name of a target's feature in a record."""
     return f"target/{name}"
 
 
 class Encoder:
-    """Checks and encodes samples; a value that comes again is checked once."""
+    """Checks and encodes samples; a path or text that occurs again is checked once."""
 
     def __init__(self, modalities: Mapping[str, Any], task: TaskSpec) -> None:
         self._modalities = modalities
@@ -61,7 +61,7 @@ class Encoder:
         self._seen_bytes = 0
 
     def encode(self, samples: Sequence[Sample], split: str) -> list[Encoded | BadRow]:
-        """Encode samples; a bad one becomes its entry in the quarantine."""
+        """Encode samples; a bad sample becomes its entry in the quarantine."""
         result: list[Encoded | BadRow] = []
         for sample in samples:
             try:
@@ -93,7 +93,7 @@ class Encoder:
                 result[name] = None if value is None else self._once(name, value)
             except DataError as error:
                 raise DataError(str(error), name) from None
-        if not any(value is not None for value in result.values()):
+        if all(value is None for value in result.values()):
             raise DataError("no modality is present", "row")
         return result
 

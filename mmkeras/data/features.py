@@ -1,22 +1,37 @@
-"""From serialised records to tensors, a batch at a time, in the graph."""
+"""Parses and decodes serialised records into batches of tensors, in the graph."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from mmkeras.core.errors import DataError
 from mmkeras.data.encode import kind_of, target_key
 from mmkeras.data.index import Index
 from mmkeras.data.modules import records_of
-from mmkeras.data.targets import decode_target
 from mmkeras.modalities import ModalitySpec
-from mmkeras.tasks import TaskSpec
+from mmkeras.tasks import TargetSpec, TaskSpec
 
-__all__ = ["Batch", "check_specs", "decode", "decode_targets", "parse", "ready", "to_elements"]
+__all__ = [
+    "BATCH_BYTES",
+    "Batch",
+    "check_specs",
+    "decode",
+    "decode_target",
+    "decode_targets",
+    "parse",
+    "ready",
+    "rows_at_once",
+    "to_elements",
+]
+
+BATCH_BYTES = 32 * 2**20
+"""Most bytes of targets that are decoded at once."""
+_PNG_SIZE = 16  # offset of width and height in a PNG file: two big-endian numbers of 4 bytes
 
 
 @dataclass(frozen=True)
@@ -48,7 +63,7 @@ def check_specs(index: Index, specs: Mapping[str, ModalitySpec], task: TaskSpec)
         if converted != wanted:
             raise DataError(
                 f"{index.folder}: the targets were encoded with the {key} {converted}, the task has {wanted}. "
-                "Take what the index says, or convert again"
+                "Use the value of the index, or convert again"
             )
     targets = {target.name: str(target) for target in task.targets}
     if index.targets != targets:
@@ -59,7 +74,7 @@ def check_specs(index: Index, specs: Mapping[str, ModalitySpec], task: TaskSpec)
 
 
 def _plain(value: Any) -> Any:
-    """Return an option as JSON has it: a tuple and a list are the same."""
+    """Return an option as JSON holds it: tuples become lists."""
     return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 
@@ -100,6 +115,37 @@ def decode_targets(task: TaskSpec, batch: Batch) -> dict[str, tf.Tensor]:
     return {target.name: decode_target(target, batch.targets[target.name]) for target in task.targets}
 
 
+def rows_at_once(specs: Sequence[TargetSpec], most: int) -> int:
+    """Return how many samples to decode at once, at most ``most``, so that large targets do not fill the memory."""
+    size = sum(int(np.prod(spec.shape)) * np.dtype(spec.dtype).itemsize for spec in specs)
+    return max(1, min(most, BATCH_BYTES // max(1, size)))
+
+
+def decode_target(spec: TargetSpec, raw: tf.Tensor) -> tf.Tensor:
+    """Decode the bytes of a target; equals `TargetSpec.from_bytes`.
+
+    Args:
+        spec: of the target.
+        raw: string (B,).
+
+    Returns:
+        (B, *shape) of the spec's dtype. Bytes of another size raise an InvalidArgumentError.
+    """
+    kind = tf.as_dtype(spec.dtype)
+    if spec.encoding == "raw":
+        shape = tf.concat([[tf.size(raw)], tf.constant(spec.shape, tf.int32)], axis=0)
+        return tf.ensure_shape(tf.reshape(tf.io.decode_raw(raw, kind), shape), (None, *spec.shape))
+
+    def picture(one: tf.Tensor) -> tf.Tensor:
+        sides = tf.io.decode_raw(tf.strings.substr([one], _PNG_SIZE, 8), tf.int32, little_endian=False)
+        # Checked before the pixels are decoded: a damaged header could cause an allocation of gigabytes.
+        with tf.control_dependencies([tf.debugging.assert_equal(sides[0], [spec.shape[1], spec.shape[0]])]):
+            pixels = tf.io.decode_png(one, (*spec.shape, 1)[2], kind)
+        return tf.reshape(pixels, spec.shape)
+
+    return tf.map_fn(picture, raw, fn_output_signature=tf.TensorSpec(spec.shape, kind))
+
+
 def to_elements(
     inputs: dict[str, tf.Tensor],
     task: TaskSpec,
@@ -118,7 +164,7 @@ def to_elements(
 
 
 def ready(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Return a dataset in a fixed order, prefetched, that TensorFlow does not share out among workers once more."""
+    """Return the dataset in a fixed order and prefetched; TensorFlow must not shard it again among workers."""
     options = tf.data.Options()
     options.deterministic = True
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF

@@ -1,7 +1,8 @@
-"""What identifies converted data: its inputs, and that part of the configuration that shapes shards."""
+"""The fingerprint of converted data: its inputs, and the part of the configuration that changes the shards."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -22,42 +23,34 @@ SHAPING = (
     *("source", "train_share", "validation_share", "split_by_group", "keep_together", "split_seed"),
     *("samples_per_shard", "limit"),
 )
-"""Fields of `DataConfig` that change what is written; the others change how."""
+"""Fields of `DataConfig` that change the content of shards."""
 
 
 def shaped_by(config: DataConfig, modalities: Mapping[str, ModalitySpec], task: Any) -> dict[str, Any]:
-    """Return the configuration that shapes shards, as JSON values.
+    """Return the configuration that changes the shards, as JSON values.
 
-    Records keep images at their own size and text as text, so a modality counts with its kind alone. What the specs of
-    modalities and task name in ``shapes_records`` counts too.
+    Records keep images at their own size and text as text, so of a modality only its kind counts, and the fields that
+    its spec names in ``shapes_records``. The same holds for the task.
     """
-    spec = _early(task, modalities)
+    spec = task if isinstance(task, TaskSpec) else None
+    if spec is None:
+        with contextlib.suppress(ConfigError):  # it may need facts of the data, such as labels
+            spec = task.spec(modalities)
     shaping = find("tasks", kind_of(task), "spec").Spec.shapes_records
     options = {key: getattr(spec or task, key) for key in shaping if spec or key in vars(task)}
     every = dataclasses.asdict(config)
-    # Where the dataset lies does not count: what is in it does, by `SourceBase.fingerprint_inputs`.
+    # The place of the dataset does not count: `SourceBase.fingerprint_inputs` identifies its content.
     reads = find("data.sources", config.source.name).Source.reads
     every["source"]["options"] = {k: v for k, v in every["source"]["options"].items() if k not in reads}
     value = {
         "data": {key: every[key] for key in SHAPING},
         "modalities": {name: _kind(modality) for name, modality in sorted(modalities.items())},
         "task": {"kind": kind_of(task), **options},
-        # What is derived from the modalities, such as the size of a mask.
+        # They may derive from the modalities: the size of a mask does.
         "targets": None if spec is None else {target.name: str(target) for target in spec.targets},
     }
     result: dict[str, Any] = json.loads(json.dumps(value, default=str))
     return result
-
-
-def _early(task: Any, modalities: Mapping[str, ModalitySpec]) -> TaskSpec | None:
-    """Return the task's spec; None where it needs something that only the data knows, such as labels."""
-    if isinstance(task, TaskSpec):
-        return task
-    try:
-        spec: TaskSpec = task.spec(modalities)
-    except ConfigError:
-        return None
-    return spec
 
 
 def _kind(modality: ModalitySpec) -> Any:

@@ -1,4 +1,4 @@
-"""The index of a converted dataset: what is in the shards, what was left out, and what it was made from."""
+"""The index of a converted dataset: its shards, the rows that were left out, and its inputs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from mmkeras.storage.files import write_json
 __all__ = ["INDEX_FILE", "Index", "QUARANTINE_FILE", "SCHEMA_VERSION", "Shard", "Split", "check_lengths", "lengths_fit"]
 
 SCHEMA_VERSION = 3
-"""Changes with the form of shards or index; older folders are then converted again."""
+"""Increased when the format of shards or index changes; older data is then converted again."""
 INDEX_FILE = "index.json"
 QUARANTINE_FILE = "quarantine.csv"
+"""The bad rows, each with its line and the reason."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Split:
-    """One side of the data. ``rows == samples + quarantined + left_out``."""
+    """One split of the data. ``rows == samples + quarantined + left_out``."""
 
     rows: int
     """Rows of the source."""
@@ -68,7 +69,7 @@ class Index:
     columns: tuple[str, ...]
     """Columns to slice by."""
     splits: dict[str, Split]
-    """``train``, ``validation`` and ``test``, as far as they have rows."""
+    """Those of ``train``, ``validation`` and ``test`` that have rows."""
     unassigned: int = 0
     """Bad rows without a known split."""
     notes: tuple[str, ...] = ()
@@ -88,11 +89,6 @@ class Index:
     def quarantined(self) -> int:
         """All rows in quarantine."""
         return sum(split.quarantined for split in self.splits.values()) + self.unassigned
-
-    @property
-    def quarantine_report(self) -> Path:
-        """The CSV file with every bad row, its line and the reason."""
-        return self.folder / QUARANTINE_FILE
 
     def split(self, name: str) -> Split:
         """Return one split."""
@@ -137,20 +133,20 @@ class Index:
         index = Checked(str(path), DataError, hint).build(cls, value, folder=Path(folder), damaged=())
         for shard in (shard for split in index.splits.values() for shard in split.shards):
             if Path(shard.file).name != shard.file or "\0" in shard.file or len(shard.file) > 200:
-                raise DataError(f"{path}: the shard {shard.file!r:.80} lies outside the folder; it is not read. {hint}")
+                raise DataError(f"{path}: the shard {shard.file!r:.80} is outside the folder and is not read. {hint}")
             file = index.folder / shard.file
             size = file.stat().st_size if file.is_file() else None
             if size != shard.size:
-                raise DataError(f"{file}: expected {shard.size} bytes, got {size}. Delete the folder and convert again")
+                raise DataError(f"{file}: expected {shard.size} bytes, got {size}. {hint}")
         return index
 
 
 _HEADER, _AROUND = 8, 16
-"""Bytes of a length; of the length, its checksum and that of the record."""
+"""Bytes of the length before a record; of the length and both checksums."""
 
 
 def lengths_fit(path: Path) -> bool:
-    """Return whether the records of a file lie end to end in it."""
+    """Return whether the lengths of the records add up to the size of the file."""
     total, offset = path.stat().st_size, 0
     with path.open("rb") as file:
         while offset < total:

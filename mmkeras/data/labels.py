@@ -1,4 +1,4 @@
-"""Normalises labels: spellings that look the same become one class, and the conversion reports them.
+"""Normalises labels: spellings that look the same become one class, and a note reports them.
 
 Blanks around a label are cut, blanks within it become one, invisible marks are removed, and letters are composed
 (`tidy`). A whole number is the same as text, as an integer and as a float; ``1.0`` is ``1`` where both occur. A date is
@@ -18,7 +18,7 @@ from typing import Any
 from mmkeras.data.sources import Sample
 from mmkeras.media.cells import LARGEST_WHOLE, name_of, tidy
 
-__all__ = ["only_held_out", "tidy_labels"]
+__all__ = ["labels_of", "only_held_out", "tidy_labels"]
 
 MISSING = ("nan", "null", "n/a", "#n/a", "<na>", "nat")
 EXAMPLES = 6
@@ -46,6 +46,12 @@ def tidy_labels(samples: Sequence[Sample], listed: Iterable[str] = ()) -> tuple[
     return result, _notes(counts, names)
 
 
+def labels_of(samples: Iterable[Sample]) -> tuple[str, ...]:
+    """Return the labels of samples, sorted; other targets are left to the quarantine."""
+    values = (value for sample in samples for _, value in _values(sample.target))
+    return tuple(sorted({str(value) for value in values if isinstance(value, str | bool | int) and value != ""}))
+
+
 def only_held_out(classes: Mapping[str, Mapping[str, int]]) -> list[str]:
     """Return a warning about classes, by split, that occur in validation or test but not in training."""
     train = classes.get("train", {})
@@ -64,14 +70,14 @@ def only_held_out(classes: Mapping[str, Mapping[str, int]]) -> list[str]:
 
 
 def _values(target: Any) -> list[tuple[type, Any]]:
-    """Return what may be labels in a target, with their types: 1, 1.0 and True are equal in Python."""
+    """Return the possible labels in a target, with their types: 1, 1.0 and True are equal in Python."""
     several = target if isinstance(target, list | tuple) else (target,)
     kinds = (str, bool, int, float, decimal.Decimal, datetime.date)
     return [(type(value), value) for value in several if isinstance(value, kinds)]
 
 
 def _names(counts: Mapping[tuple[type, Any], int], listed: Iterable[str]) -> dict[tuple[type, Any], str]:
-    """Return the label of each value that is one."""
+    """Return the label of each value; values that cannot be labels are left out."""
     own = {tidy(label): label for label in listed}
     own |= {label: label for label in own.values()}
     names = {}
@@ -109,8 +115,8 @@ def _notes(counts: Mapping[tuple[type, Any], int], names: Mapping[tuple[type, An
         merged = sum(map(len, spellings.values()))
         listing = _listing(f"{name!r} from {', '.join(each[:EXAMPLES])}" for name, each in sorted(spellings.items()))
         notes.append(
-            f"{merged} spellings of labels are read as {len(spellings)} (blanks, marks that cannot be seen, forms of "
-            f"Unicode, 1.0 for 1): {listing}"
+            f"{merged} spellings of labels are read as {len(spellings)} (blanks, invisible marks, forms of Unicode, "
+            f"1.0 for 1): {listing}"
         )
     folded: dict[str, list[str]] = defaultdict(list)
     for name in sorted(rows):

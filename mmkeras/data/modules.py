@@ -1,4 +1,4 @@
-"""What modalities and tasks provide for records and tf.data, with the default of what they may leave out."""
+"""Protocols for the records and packages of modalities and tasks; methods with a body are defaults."""
 
 from __future__ import annotations
 
@@ -14,22 +14,15 @@ from mmkeras.modalities._moves import Move
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = [
-    "ModalityPackage",
-    "RecordsModule",
-    "TargetRecords",
-    "modality_of",
-    "records_of",
-    "target_records_of",
-]
+__all__ = ["ModalityPackage", "RecordsModule", "TargetRecords", "modality_of", "records_of", "target_records_of"]
 
 
 class RecordsModule(Protocol):
-    """``records.py``: what a record holds of a value, and how tf.data decodes and augments it."""
+    """``records.py`` of a modality: how values are encoded into records, and decoded and augmented in tf.data."""
 
     @abstractmethod
     def encode(self, config: Any, value: Any) -> bytes:
-        """Return what a record holds of a raw value, by configuration or spec, without TensorFlow.
+        """Return the bytes of a record for a raw value, by configuration or spec, without TensorFlow.
 
         Raises:
             DataError: the value cannot be used.
@@ -41,39 +34,32 @@ class RecordsModule(Protocol):
 
     @abstractmethod
     def augment(self, config: Any, spec: Any, inputs: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return all inputs of a batch, those of this modality changed at random as its configuration says."""
+        """Return all inputs of a batch, with those of this modality changed at random as its configuration says."""
 
     def raw(self, record: bytes) -> Any:
-        """Return the raw value that a record was made of; here its bytes."""
+        """Return the raw value of a record; by default its bytes."""
         return bytes(record)
 
     def proven(self, config: Any, records: Sequence[bytes]) -> list[bytes]:
-        """Return records that the training decoder reads; one that it refuses is replaced. Here it reads all."""
+        """Return records that the training decoder reads, by replacing those that it refuses; by default none."""
         del config
         return list(records)
 
     def draw_move(self, config: Any, count: tf.Tensor, seed: tf.Tensor) -> Move:
-        """Draw how ``count`` samples move; required where `ModalityConfig.moves` names moves.
-
-        Raises:
-            ConfigError: always, here.
-        """
+        """Draw how ``count`` samples move; required where `ModalityConfig.moves` names moves."""
         raise ConfigError(f"{type(config).__module__}: names moves, and its records.py has no draw_move")
 
     def move(self, spec: Any, inputs: dict[str, tf.Tensor], move: Move) -> dict[str, tf.Tensor]:
-        """Return all inputs of a batch, those of this modality moved; here it has no place in the picture."""
+        """Return all inputs of a batch, with those of this modality moved; by default none."""
         del spec, move
         return inputs
 
 
 class TargetRecords(Protocol):
-    """``records.py``, which a task may leave out: how its targets move with the picture."""
+    """``records.py`` of a task, which is optional: how its targets move with the picture."""
 
     def move(self, spec: Any, targets: dict[str, tf.Tensor], move: Move) -> dict[str, tf.Tensor]:
-        """Return the targets of a batch, moved, except PNG targets, which are moved already.
-
-        Here they have no place in the picture.
-        """
+        """Return the targets of a batch, moved; by default unchanged. PNG targets are moved already."""
         del spec, move
         return targets
 
@@ -82,14 +68,12 @@ class ModalityPackage(Protocol):
     """The package of a modality."""
 
     def resolve(self, config: Any, values: Iterable[Any], folder: Path) -> Any:
-        """Return the configuration with what is learned from training values, such as a vocabulary.
-
-        Here nothing is.
+        """Return the configuration with what is learned from training values, such as a vocabulary; by default nothing.
 
         Args:
             config: as the user wrote it.
-            values: raw training values that are there; read only as far as they are needed.
-            folder: where what is learned is written.
+            values: raw training values without missing ones; read only as far as needed.
+            folder: where learned files are written.
         """
         del values, folder
         return config
@@ -101,7 +85,7 @@ def records_of(kind: str) -> RecordsModule:
 
 
 def target_records_of(kind: str) -> TargetRecords:
-    """Return ``records.py`` of a task, or its defaults where there is none."""
+    """Return ``records.py`` of a task, or the defaults without one."""
     return component(TargetRecords, "tasks", kind, "records" if has("tasks", kind, "records") else "")
 
 

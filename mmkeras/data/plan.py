@@ -1,4 +1,4 @@
-"""Which row goes into which shard; the same rows and configuration give the same plan."""
+"""Assigns rows to shards; the same rows and configuration give the same plan."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Plan", "make_plan"]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a conversion will write."""
+    """The shards that a conversion will write."""
 
     shards: list[tuple[str, str, list[Sample]]]
     """File name, split and rows of every shard."""
@@ -33,17 +33,17 @@ class Plan:
 
     @property
     def rows(self) -> int:
-        """Rows that will be looked at."""
+        """Rows that will be checked."""
         return len(self.bad) + sum(len(samples) for _, _, samples in self.shards)
 
 
 def make_plan(samples: Sequence[Sample], config: DataConfig, files: Collection[str] = ()) -> Plan:
     """Assign rows to splits and shards.
 
-    Rows without a group that share a file stay in one split: ``data.keep_together``; ``files`` names the modalities of
-    files or bytes.
+    Rows without a group that share a file stay in one split (``data.keep_together``); ``files`` names the modalities
+    whose values are files or bytes.
 
-    Training rows are shuffled here once, so that the stream is mixed whatever the order of the source. The other splits
+    Training rows are shuffled here once, so that the stream is mixed for every order of the source. The other splits
     keep that order. Records hold a number instead of a group's name, which may identify a person: groups are numbered
     within each split in the order of its rows. A sample without a group has its own number.
 
@@ -56,7 +56,7 @@ def make_plan(samples: Sequence[Sample], config: DataConfig, files: Collection[s
     together, notes = (good, []) if config.keep_together == "none" else grouped(good, contents)
     splits = assign(together, config)
     check_groups(good, splits)
-    if notes:  # groups found by default must not cost a split
+    if notes:  # groups that the user did not give must not leave a split empty
         splits = fill(together, splits, config)
     good = together
     notes = [*_remarks(good), *notes, *on_both_sides(good, contents, splits)]
@@ -77,7 +77,7 @@ def make_plan(samples: Sequence[Sample], config: DataConfig, files: Collection[s
 
 
 def _remarks(samples: Sequence[Sample]) -> list[str]:
-    """Return how many rows have a remark in common, and the first of them."""
+    """Return a note for each remark: its number of rows, and the first of them."""
     counts = Counter(remark for sample in samples for remark in sample.remarks)
     first = {remark: sample.origin for sample in reversed(samples) for remark in sample.remarks}
     return [f"{count} rows: {remark} (the first at {first[remark]})" for remark, count in counts.most_common()]
@@ -93,14 +93,14 @@ def _numbered(rows: Sequence[Sample]) -> list[Sample]:
 
 
 def _readable(samples: Sequence[Sample]) -> tuple[list[Sample], list[BadRow]]:
-    """Take out rows that the source could not parse, and keys that came before."""
+    """Separate the rows that the source could not parse, and those whose key is used already."""
     good, bad = [], []
     first: dict[str, str] = {}
     for sample in samples:
         if isinstance(sample.target, Exception):
             bad.append(BadRow(sample.origin, sample.key, "", "row", str(sample.target)))
         elif sample.key in first:
-            reason = f"the key {sample.key!r} stands already at {first[sample.key]}"
+            reason = f"the key {sample.key!r} is used already at {first[sample.key]}"
             bad.append(BadRow(sample.origin, sample.key, "", "row", reason))
         else:
             first[sample.key] = sample.origin

@@ -1,4 +1,4 @@
-"""Converted samples as they were: raw values for verification, slices and pictures."""
+"""Reads converted samples with their raw values, for verification, slices and pictures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Record", "iterate_samples", "read_samples", "read_targets", "explain
 _HINT = "Delete the folder and convert again"
 RECORDS = 64
 _PARSED = 1024
-"""Records of which `read_targets` parses the targets at once; more for small targets."""
+"""Records whose targets are parsed at once."""
 _TARGET_ROWS = 65_536
 
 
@@ -37,7 +37,7 @@ class Record:
     key: str
     """Its name in the source."""
     values: dict[str, bytes | str | None]
-    """Raw value by modality: the bytes of a file, a text, or ``None`` where it is missing."""
+    """Raw value by modality: the bytes of a file, a text, or ``None`` for a missing one."""
     target: np.ndarray
     """Encoded target, of the task's shape and dtype; several targets are a record array of one row, by name."""
     weight: float
@@ -65,7 +65,7 @@ def iterate_samples(index: Index, split: str) -> Iterator[Record]:
             record = _record(example, raws, targets)
         except (LookupError, ValueError, TypeError, RecursionError) as error:
             raise DataError(
-                f"{index.folder}: a record of the split {split} holds something else than a sample "
+                f"{index.folder}: a record of the split {split} is not a valid sample "
                 f"({type(error).__name__}: {error!s:.200}). {_HINT}"
             ) from error
         yield record
@@ -75,28 +75,23 @@ def _record(
     example: tf.train.Example, raws: Mapping[str, Callable[[bytes], Any]], targets: Sequence[TargetSpec]
 ) -> Record:
     feature = example.features.feature
-    values: dict[str, bytes | str | None] = {}
-    for name, raw in raws.items():
-        record = feature[name].bytes_list.value[0]
-        present = feature[f"{name}_present"].int64_list.value[0]
-        values[name] = raw(record) if present else None
-    columns = json.loads(feature["columns"].bytes_list.value[0])
+
+    def content(name: str) -> bytes:
+        value: bytes = feature[name].bytes_list.value[0]
+        return value
+
+    present = {name: feature[f"{name}_present"].int64_list.value[0] for name in raws}
+    columns = json.loads(content("columns"))
     if not isinstance(columns, dict):
         raise TypeError(f"its columns are {columns!r:.60}")
     return Record(
-        key=feature["key"].bytes_list.value[0].decode(),
-        values=values,
-        target=as_rows(
-            targets, {spec.name: spec.from_bytes(_bytes(feature[target_key(spec.name)])) for spec in targets}
-        ),
+        key=content("key").decode(),
+        values={name: raw(content(name)) if present[name] else None for name, raw in raws.items()},
+        target=as_rows(targets, {spec.name: spec.from_bytes(content(target_key(spec.name))) for spec in targets}),
         weight=feature["weight"].float_list.value[0],
         columns={str(name): str(value) for name, value in columns.items()},
         group=feature["group"].int64_list.value[0],
     )
-
-
-def _bytes(feature: Any) -> bytes:
-    return bytes(feature.bytes_list.value[0])
 
 
 def _task_of(index: Index) -> TaskSpec:
@@ -108,17 +103,14 @@ def _task_of(index: Index) -> TaskSpec:
 
 
 def read_targets(index: Index, split: str) -> Iterator[np.ndarray]:
-    """Yield the encoded targets of a split in batches (n, ...), without its raw values.
-
-    A batch holds all rows of a split with small targets, and fewer of large ones.
+    """Yield the encoded targets of a split in batches (n, ...); large targets come in smaller batches.
 
     Raises:
         DataError: no samples in the split, or a damaged shard.
     """
     import tensorflow as tf
 
-    from mmkeras.data.features import decode_targets, parse
-    from mmkeras.data.targets import rows_at_once
+    from mmkeras.data.features import decode_targets, parse, rows_at_once
 
     task = _task_of(index)
 
@@ -156,14 +148,14 @@ def _examples(index: Index, split: str) -> Iterator[tf.train.Example]:
 
 @contextmanager
 def explained_errors(index: Index) -> Iterator[None]:
-    """Turn TensorFlow's errors about damaged shards into a `DataError` with advice."""
+    """Turn TensorFlow's errors about damaged shards into a `DataError`."""
     import tensorflow as tf
 
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
         raise DataError(f"{index.folder}: a shard is damaged ({error.message[:400]}). {_HINT}") from None
-    except UnicodeDecodeError:  # TensorFlow's message quotes bytes of the record that are no valid UTF-8
+    except UnicodeDecodeError:  # TensorFlow's message quotes bytes of the record that are not UTF-8
         raise DataError(
             f"{index.folder}: a shard holds a record that is not a valid tf.train.Example. {_HINT}"
         ) from None

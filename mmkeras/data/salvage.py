@@ -1,7 +1,8 @@
 """Damaged shards: records with a wrong checksum are left out, up to a limit.
 
 A TFRecord is 8 bytes of length, 4 of their checksum, the content, and 4 of its checksum (CRC-32C, masked). TensorFlow
-stops at the first wrong one. Valid records are copied to ``salvaged/`` beside the shards, and read from there.
+stops at the first wrong checksum. Here the valid records are copied to ``salvaged/`` beside the shards and read from
+there.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import struct
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -31,14 +33,14 @@ _BLOCK = 1 << 20
 
 
 def usable(index: Index, most: int, console: Console | None = None) -> Index:
-    """Read every record once, and return an index without damaged records, at most ``most`` in all splits.
+    """Read every record once, and return an index without the damaged ones, of which ``most`` are accepted.
 
     Returns:
-        The same index where nothing is damaged. Else one whose ``damaged`` names each record left out, and whose
-        damaged shards are copies without them.
+        The same index where nothing is damaged. Else one whose ``damaged`` names the records left out, and whose
+        damaged shards are replaced by copies without them.
 
     Raises:
-        DataError: a shard is gone, or more records are damaged; names files and offsets.
+        DataError: a shard is missing, or more than ``most`` records are damaged; names files and offsets.
     """
     found: list[BadRow] = []
     splits: dict[str, Split] = {}
@@ -59,12 +61,10 @@ def usable(index: Index, most: int, console: Console | None = None) -> Index:
     report = index.folder / SALVAGED / QUARANTINE_FILE
     write_report(report, [*index.damaged, *found])
     if console is not None:
-        said = f"{len(found)} damaged records are left out (data.max_bad_records = {most}): {report}"
-        console.print(said, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        say = partial(console.print, style="yellow", highlight=False, soft_wrap=True)
+        say(f"{len(found)} damaged records are left out (data.max_bad_records = {most}): {report}")
         for row in found[:5]:
-            console.print(
-                f"  {row.origin}: {row.reason}", style="yellow", markup=False, highlight=False, soft_wrap=True
-            )
+            say(f"  {row.origin}: {row.reason}")
     return dataclasses.replace(index, splits=splits, damaged=(*index.damaged, *found))
 
 
@@ -73,7 +73,7 @@ def _readable(path: Path) -> tuple[int, bool]:
     import tensorflow as tf
 
     count = 0
-    # TensorFlow allocates what a length says before it checks that the file is that long.
+    # TensorFlow allocates the declared length before it checks that the file is that long.
     if path.is_file() and not lengths_fit(path):
         return 0, False
     try:
@@ -83,14 +83,14 @@ def _readable(path: Path) -> tuple[int, bool]:
         return count, False
     except tf.errors.NotFoundError:
         raise DataError(
-            f"{path}: the shard is gone. Bring it back from a copy, or delete the folder and convert again; a run that "
-            "it was taken from goes on with --resume"
+            f"{path}: the shard is missing. Restore it from a copy, or delete the folder and convert again; continue a "
+            "run that was using it with --resume"
         ) from None
     return count, True
 
 
 def _salvage(folder: Path, shard: Shard, split: str, most: int) -> tuple[Shard, list[BadRow]]:
-    """Return a shard that can be read, or a copy of what is whole of it; give up beyond the budget."""
+    """Return the shard, or a copy of its readable records and the others; stop when more than ``most`` are damaged."""
     path = folder / shard.file
     if _readable(path) == (shard.samples, True):
         return shard, []
@@ -103,7 +103,10 @@ def _salvage(folder: Path, shard: Shard, split: str, most: int) -> tuple[Shard, 
     try:
         target.parent.mkdir(exist_ok=True)
         while True:
-            _copy(path, frames, target)
+            with path.open("rb") as source, target.open("wb") as out:
+                for offset, size in frames:
+                    source.seek(offset)
+                    out.write(source.read(size))
             good, whole = _readable(target)
             if whole or len(damaged) > most:
                 break
@@ -112,7 +115,7 @@ def _salvage(folder: Path, shard: Shard, split: str, most: int) -> tuple[Shard, 
         os.replace(target, folder / SALVAGED / name)
     except OSError as error:
         raise DataError(
-            f"{path}: is damaged, and what is left of it cannot be written to {target.parent}: {error.strerror}. "
+            f"{path}: is damaged, and its readable records cannot be written to {target.parent}: {error.strerror}. "
             "Convert again"
         ) from None
     finally:
@@ -121,7 +124,7 @@ def _salvage(folder: Path, shard: Shard, split: str, most: int) -> tuple[Shard, 
         BadRow(f"{path}:{offset}", "", split, "record", f"damaged at byte {offset} of the shard: {reason}")
         for offset, reason in sorted(damaged)
     ]
-    # A damaged length hides where the next record begins: the lost ones are those missing at the end.
+    # A damaged length hides where the next record begins, so the records that are not found count as lost with it.
     rows += [
         BadRow(f"{path}:{sorted(damaged)[0][0]}", "", split, "record", "lost with the damaged record before it")
         for _ in range(lost - len(rows))
@@ -131,14 +134,15 @@ def _salvage(folder: Path, shard: Shard, split: str, most: int) -> tuple[Shard, 
 
 
 def _frames(path: Path) -> tuple[list[tuple[int, int]], list[tuple[int, str]]]:
-    """Return offset and size of every record with a whole length, and offset and reason of every other place."""
+    """Return offset and size of every record with a valid length, and offset and reason of every damaged place."""
     frames: list[tuple[int, int]] = []
     damaged: list[tuple[int, str]] = []
     total = path.stat().st_size
     with path.open("rb") as file:
         offset = 0
         while offset < total:
-            size = _size_at(file, offset)
+            file.seek(offset)
+            size = _size_in(file.read(_HEADER))
             if size is not None and offset + size <= total:
                 frames.append((offset, size))
                 offset += size
@@ -149,17 +153,15 @@ def _frames(path: Path) -> tuple[list[tuple[int, int]], list[tuple[int, str]]]:
     return frames, damaged
 
 
-def _size_at(file: BinaryIO, offset: int) -> int | None:
-    """Return the size of the record that begins at an offset; None where its length is damaged."""
-    file.seek(offset)
-    header = file.read(_HEADER)
+def _size_in(header: bytes) -> int | None:
+    """Return the size of the record with a header; None for a damaged length."""
     if len(header) < _HEADER or _masked_crc(header[:8]) != struct.unpack("<I", header[8:])[0]:
         return None
     return int(struct.unpack("<Q", header[:8])[0]) + _FRAME
 
 
 def _next_frame(file: BinaryIO, start: int, total: int) -> int:
-    """Return where the next whole record begins, or the end of the file."""
+    """Return the offset of the next record with a valid length, or the end of the file."""
     file.seek(start)
     window = b""
     while block := file.read(_BLOCK):
@@ -167,29 +169,20 @@ def _next_frame(file: BinaryIO, start: int, total: int) -> int:
         for place in range(len(window) - _HEADER + 1):
             # Records are far smaller than 2 ** 32 bytes: five of six places end here.
             if window[place + 4 : place + 8] == b"\0\0\0\0":
-                header = window[place : place + _HEADER]
-                size = struct.unpack("<Q", header[:8])[0] + _FRAME
-                fits = start + place + size <= total
-                if fits and _masked_crc(header[:8]) == struct.unpack("<I", header[8:])[0]:
+                size = _size_in(window[place : place + _HEADER])
+                if size is not None and start + place + size <= total:
                     return start + place
         start += max(0, len(window) - _HEADER + 1)
         window = window[max(0, len(window) - _HEADER + 1) :]
     return total
 
 
-def _copy(path: Path, frames: Sequence[tuple[int, int]], target: Path) -> None:
-    with path.open("rb") as source, target.open("wb") as out:
-        for offset, size in frames:
-            source.seek(offset)
-            out.write(source.read(size))
-
-
 def _too_many(found: Sequence[BadRow], most: int) -> DataError:
     lines = [
         f"{len(found)} or more records of the shards are damaged; data.max_bad_records accepts {most}:",
         *(f"  {row.origin}: {row.reason}" for row in found[:8]),
-        f"Look at the disk, delete {Path(found[0].origin.rpartition(':')[0]).parent} and convert again, or raise "
-        "data.max_bad_records to train without them. A run that stopped here goes on with --resume.",
+        f"Check the disk, delete {Path(found[0].origin.rpartition(':')[0]).parent} and convert again, or raise "
+        "data.max_bad_records to train without them. Continue a run that stopped here with --resume.",
     ]
     return DataError("\n".join(lines))
 

@@ -1,4 +1,4 @@
-"""Random numbers that depend on a seed and a position alone, so that a stream can be taken up at any step."""
+"""Random numbers that depend on a seed and a position alone, so that a stream can start at any step."""
 
 from __future__ import annotations
 

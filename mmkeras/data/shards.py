@@ -27,23 +27,13 @@ __all__ = ["ShardReport", "ShardWork", "finished", "write_shard"]
 
 @dataclass(frozen=True)
 class ShardReport:
-    """What became of the rows of one shard; lies beside it until the conversion is complete."""
+    """The result of writing one shard; kept beside it until the conversion is complete."""
 
     file: str
     samples: int
     size: int
     classes: dict[str, int]
     bad: list[BadRow]
-
-    def save(self, path: Path) -> None:
-        """Write the report in one move; its presence says that the shard is complete."""
-        write_json(path, dataclasses.asdict(self))
-
-    @classmethod
-    def load(cls, path: Path) -> ShardReport:
-        """Read a report."""
-        hint = "Delete it; its shard is then written again"
-        return Checked(str(path), DataError, hint).build(cls, read_json(path, DataError, hint))
 
 
 @dataclass(frozen=True)
@@ -57,24 +47,25 @@ class ShardWork:
 
     @property
     def report(self) -> Path:
-        """Path of the report."""
+        """Path of the report; the file exists only when the shard is complete."""
         return self.folder / f"{self.file}.json"
 
 
 def finished(work: ShardWork) -> ShardReport | None:
-    """Return the report of a shard that an interrupted run has left complete."""
+    """Return the report of a shard that an interrupted run has completed; else ``None``."""
     if not work.report.is_file():
         return None
     try:
-        report = ShardReport.load(work.report)
-    except DataError:  # the report of an incomplete shard
+        value = read_json(work.report, DataError, "")
+        report = Checked(str(work.report), DataError, "").build(ShardReport, value)
+    except DataError:  # a damaged report: the shard is written again
         return None
     path = work.folder / work.file
     return report if path.is_file() and path.stat().st_size == report.size else None
 
 
 def write_shard(work: ShardWork, rows: Iterable[Encoded | BadRow]) -> ShardReport:
-    """Write one shard and its report, each beside and moved into place."""
+    """Write one shard and then its report, each under a temporary name first."""
     import tensorflow as tf
 
     bad: list[BadRow] = []
@@ -93,7 +84,7 @@ def write_shard(work: ShardWork, rows: Iterable[Encoded | BadRow]) -> ShardRepor
     size = beside.stat().st_size
     os.replace(beside, path)
     report = ShardReport(work.file, count, size, dict(sorted(classes.items())), bad)
-    report.save(work.report)
+    write_json(work.report, dataclasses.asdict(report))
     return report
 
 

@@ -1,4 +1,4 @@
-"""A split shared out between replicas, so that each sample is evaluated once, whatever the counts are."""
+"""A split divided among replicas, so that each sample is evaluated exactly once for any number of replicas."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["bounds", "shared_dataset"]
 def bounds(samples: int, batch_size: int, replicas: int) -> np.ndarray:
     """Return the bounds of the parts of a split, int64 (steps, replicas + 1).
 
-    In step t replica r has the samples from ``[t, r]`` up to ``[t, r + 1]``. Parts differ by one sample at most and
+    In step t replica r gets the samples from ``[t, r]`` up to ``[t, r + 1]``. Parts differ by one sample at most and
     none is empty: a replica with an empty batch would divide by zero in its mean loss. ``batch_size`` is a guide for
     the samples of all replicas in a step.
 
@@ -67,7 +67,7 @@ def shared_dataset(
     for start, stop in zip(starts, stops, strict=True):
         mine[start:stop] = True
     records = tf.data.TFRecordDataset(index.files(split))
-    # Raw records stay in memory, of this worker's samples alone; their decoded form does too, in the cache below.
+    # The raw records of this worker's samples stay in memory; the cache below holds their decoded form too.
     with tf.device("CPU:0"):
         kept = tf.constant([raw for raw, wanted in zip(records.as_numpy_iterator(), mine, strict=True) if wanted])
     place = np.cumsum(mine) - mine

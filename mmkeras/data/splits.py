@@ -1,4 +1,4 @@
-"""Which sample goes to training, validation or test."""
+"""Assigns samples to training, validation and test."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from mmkeras.core.config import DataConfig
 from mmkeras.core.errors import DataError
-from mmkeras.data.sources import Sample
+from mmkeras.data.sources._contract import SPLITS, Sample
 
 __all__ = ["SPLITS", "assign", "check", "check_groups", "fill", "position"]
-
-SPLITS = ("train", "validation", "test")
 
 
 def assign(samples: Sequence[Sample], config: DataConfig) -> list[str]:
@@ -28,14 +26,15 @@ def assign(samples: Sequence[Sample], config: DataConfig) -> list[str]:
     take_validation = has_test and "validation" not in own
     train_share = 1.0 - config.validation_share if has_test else config.train_share
     result = []
+    fixed = [None if take_validation and sample.split == "train" else sample.split for sample in samples]
     leads: dict[str, str] = {}
-    for sample in samples:
-        if sample.split is not None and sample.group is not None and not (sample.split == "train" and take_validation):
-            leads.setdefault(sample.group, sample.split)
-    for sample in samples:
+    for sample, split in zip(samples, fixed, strict=True):
+        if split is not None and sample.group is not None:
+            leads.setdefault(sample.group, split)
+    for sample, split in zip(samples, fixed, strict=True):
         draw = position(sample.group or sample.key, config.split_seed)
-        if sample.split is not None and not (sample.split == "train" and take_validation):
-            result.append(sample.split)
+        if split is not None:
+            result.append(split)
         elif sample.split is None and sample.group in leads:
             result.append(leads[sample.group])
         elif draw < train_share:
@@ -48,12 +47,13 @@ def assign(samples: Sequence[Sample], config: DataConfig) -> list[str]:
 
 
 def fill(samples: Sequence[Sample], splits: Sequence[str], config: DataConfig) -> list[str]:
-    """Return the splits with a group moved into each requested split that would be empty: few groups leave gaps.
+    """Return the splits with a group moved into each requested split that would be empty, as happens with few groups.
 
-    Only samples without a split from the dataset are moved: of those in training (or validation, for test) the
-    group with the hash nearest to the empty split, as long as another one stays.
+    Only samples without a split from the dataset are moved: the group in training (or validation, for test) whose hash
+    is nearest to the empty split, if the other split keeps a group.
     """
     result = list(splits)
+    names = [sample.group or sample.key if sample.split is None else None for sample in samples]
     own = {sample.split for sample in samples}
     wanted = {
         "validation": config.validation_share > 0 and "validation" not in own,
@@ -61,16 +61,12 @@ def fill(samples: Sequence[Sample], splits: Sequence[str], config: DataConfig) -
     }
     for side, donors in (("validation", ("train",)), ("test", ("validation", "train"))):
         for donor in donors if wanted[side] and side not in result else ():
-            free = {
-                sample.group or sample.key
-                for sample, split in zip(samples, result, strict=True)
-                if split == donor and sample.split is None
-            }
+            free = {name for name, split in zip(names, result, strict=True) if name is not None and split == donor}
             if len(free) > 1:
                 moved = max(free, key=lambda name: position(name, config.split_seed))
                 result = [
-                    side if split == donor and sample.split is None and (sample.group or sample.key) == moved else split
-                    for sample, split in zip(samples, result, strict=True)
+                    side if split == donor and name == moved else split
+                    for name, split in zip(names, result, strict=True)
                 ]
                 break
     return result
@@ -103,10 +99,10 @@ def check(samples: Sequence[Sample], config: DataConfig) -> None:
 
 
 def check_groups(samples: Sequence[Sample], splits: Iterable[str]) -> None:
-    """Check that no group of the dataset is in several splits: only the dataset's own splits can cause that.
+    """Check that no group of the dataset is in several splits; only the dataset's own splits can cause that.
 
     Raises:
-        DataError: a group in several splits: a leak, in which no row is more wrong than the others.
+        DataError: a group in several splits.
     """
     seen: dict[str, tuple[str, str]] = {}
     torn: dict[str, str] = {}
@@ -119,6 +115,6 @@ def check_groups(samples: Sequence[Sample], splits: Iterable[str]) -> None:
     if torn:
         examples = "; ".join(list(torn.values())[:3])
         raise DataError(
-            f"{len(torn)} groups stand on both sides of a split, so the scores would be too good: {examples}. "
+            f"{len(torn)} groups are in several splits, so the scores would be too good: {examples}. "
             "Correct the split column, or leave the option split or group out"
         )

@@ -1,4 +1,4 @@
-"""The two ways to make endless batches of shuffled passes: gathered from arrays, or read from the shards."""
+"""Endless batches of shuffled passes: gathered from arrays, or read from the shards."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHARDS_AT_ONCE = 4
 
 @dataclass(frozen=True)
 class Position:
-    """Where in which stream a worker begins."""
+    """A worker's place in a stream."""
 
     batch_size: int
     """Samples in a batch of this worker."""
@@ -41,7 +41,7 @@ class Position:
 def from_arrays(arrays: Arrays, specs: Mapping[str, ModalitySpec], at: Position) -> tf.data.Dataset:
     """Return batches (inputs, targets by name, weight) gathered from arrays.
 
-    All workers walk one order and take their part of every global batch.
+    All workers use the same order and take their part of every global batch.
     """
     global_batch = at.batch_size * at.num_shards
     take = {tensor.name: _taker(arrays.tables[tensor.name]) for spec in specs.values() for tensor in spec.tensors}
@@ -66,7 +66,7 @@ def from_arrays(arrays: Arrays, specs: Mapping[str, ModalitySpec], at: Position)
 
 
 def _taker(array: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return a function that gathers rows of an array, which may be a file."""
+    """Return a function that gathers rows of an array in memory or in a file."""
     if isinstance(array, np.memmap):
         mapped = array
 

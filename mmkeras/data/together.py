@@ -1,4 +1,4 @@
-"""Rows that hold the same file stay on one side of a split, and what stands on both sides is counted."""
+"""Keeps rows that share a file in one split, and counts the files that are in several splits."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ PIECE = 4096
 def grouped(samples: Sequence[Sample], contents: Sequence[tuple[str, ...]]) -> tuple[list[Sample], list[str]]:
     """Return the samples with a group for those that have none and share a file, and a note on them.
 
-    The group is that of another row with the file, or else the key of the first such row in the table: so the first
-    row stays in its split when others with its file are added, and rows that share nothing stay where they are.
-    ``contents`` come from `mmkeras.data.together.contents_of`.
+    The group is that of another row with the file, or else the key of the first row with it: so that row stays in its
+    split when others with its file are added. ``contents`` come from `contents_of`.
     """
     roots = _joined(contents)
     members: Counter[int] = Counter(roots)
@@ -44,7 +43,7 @@ def grouped(samples: Sequence[Sample], contents: Sequence[tuple[str, ...]]) -> t
     largest = max(members[root] for root in set(given))
     return result, [
         f"{len(given)} of {len(samples)} rows share a file with other rows: they form {len(set(given))} groups, the "
-        f'largest of {largest} rows, and each group stands in one split. data.keep_together = "none" splits row by row'
+        f'largest of {largest} rows, and each group is in one split. data.keep_together = "none" splits row by row'
     ]
 
 
@@ -62,14 +61,14 @@ def on_both_sides(samples: Sequence[Sample], contents: Sequence[tuple[str, ...]]
     kinds = Counter(" and ".join(sorted(places)) for places in torn.values())
     first = ", ".join(f"{split} ({origin})" for split, origin in next(iter(torn.values())).items())
     return [
-        f"{len(torn)} files ({sum(rows[name] for name in torn)} rows) stand in several splits by path or content: "
+        f"{len(torn)} files ({sum(rows[name] for name in torn)} rows) are in several splits by path or content: "
         f"{', '.join(f'{count} in {where}' for where, count in kinds.most_common())}; the first in {first}. Scores on "
         "them are too good: correct the splits or groups of the source"
     ]
 
 
 def _joined(contents: Sequence[tuple[str, ...]]) -> list[int]:
-    """Return for each row the first row that it is joined with, directly or by others."""
+    """Return for each row the first row that it is joined with, directly or through others."""
     parents = list(range(len(contents)))
 
     def root(row: int) -> int:
@@ -89,11 +88,10 @@ def _joined(contents: Sequence[tuple[str, ...]]) -> list[int]:
 def contents_of(
     samples: Sequence[Sample], modalities: Collection[str], by: Literal["content", "path"] = "content"
 ) -> list[tuple[str, ...]]:
-    """Return the files and bytes of each sample as names: equal where path or content is.
+    """Return names for the files and bytes of each sample; equal names mean the same path or content.
 
-    Only values that are paths or bytes have names. Only files with the size and three pieces of another one are read
-    completely. Texts are left out: questions and captions repeat, and that is no leak. To keep equal texts on one side,
-    name their column as the group.
+    Only files that have the size and three pieces of another one are read completely. Texts get no names: questions
+    and captions repeat, and that is no leak. To keep equal texts in one split, use their column as the group.
     """
     held = [
         [value for name in modalities if (value := _path_or_bytes(sample.values.get(name))) is not None]
@@ -125,7 +123,7 @@ def _path_or_bytes(value: Any) -> str | bytes | None:
 
 
 def _size(path: str) -> int:
-    """Return the bytes of a file; 0 for what is no file: that has no content to compare."""
+    """Return the number of bytes of a file; 0 for anything else, which has no content to compare."""
     try:
         state = Path(path).stat()
     except (OSError, ValueError):
@@ -134,7 +132,7 @@ def _size(path: str) -> int:
 
 
 def _alike(paths: list[str], key: Callable[[str], Any]) -> list[list[str]]:
-    """Return those of some paths that have a key in common with others."""
+    """Return the groups of paths with the same key."""
     groups: dict[Any, list[str]] = defaultdict(list)
     for path in paths:
         groups[key(path)].append(path)

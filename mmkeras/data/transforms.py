@@ -1,4 +1,4 @@
-"""Operations on a batch of model inputs and targets: dict in, dict out, eagerly and in tf.data alike."""
+"""Operations on a batch of model inputs and targets, eagerly and in tf.data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from mmkeras.data.modules import records_of, target_records_of
 from mmkeras.data.seeds import derive
 from mmkeras.layers.draws import uniform
 from mmkeras.modalities import ModalitySpec
-from mmkeras.modalities._moves import Move
 from mmkeras.modalities.image.moving import move_picture
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._moves import leader
@@ -34,8 +33,8 @@ def augment(
         inputs: tensors (B, ...) by name.
         targets: (B, ...) by name.
         specs: the modalities.
-        configs: their configurations, which say what is done; `check_moves` has checked them.
-        task: says how the targets move.
+        configs: their configurations, which name the augmentation; `check_moves` has checked them.
+        task: determines how the targets move.
         seed: int32 (2,).
 
     Returns:
@@ -49,16 +48,12 @@ def augment(
         move = records[first].draw_move(configs[first], count, seeds[first])
         for name, spec in specs.items():
             inputs = records[name].move(spec, inputs, move)
-        targets = _moved(task, targets, move)
+        pictures = {spec.name for spec in task.targets if spec.encoding == "png"}
+        targets = {name: move_picture(value, move) if name in pictures else value for name, value in targets.items()}
+        targets = target_records_of(task.kind).move(task, targets, move)
     for name, spec in specs.items():
         inputs = records[name].augment(configs[name], spec, inputs, seeds[name])
     return inputs, targets
-
-
-def _moved(task: TaskSpec, targets: dict[str, tf.Tensor], move: Move) -> dict[str, tf.Tensor]:
-    pictures = {spec.name for spec in task.targets if spec.encoding == "png"}
-    targets = {name: move_picture(value, move) if name in pictures else value for name, value in targets.items()}
-    return target_records_of(task.kind).move(task, targets, move)
 
 
 def drop_modalities(
@@ -66,16 +61,16 @@ def drop_modalities(
 ) -> dict[str, tf.Tensor]:
     """Drop modalities at random: their presence becomes 0.
 
-    The tensors stay as they are: the null token keeps them out of the answer, and batch normalisation goes on seeing
-    real images. A tenth of black ones in every batch would shift its statistics.
+    Their tensors stay, and the model replaces them by the null token: zeros in a tenth of every batch would shift the
+    statistics of batch normalisation.
 
-    A sample keeps at least one of the modalities that it has: where the draw would take all, one of them, chosen at
-    random, stays. The tensors of modalities that the data itself lacks are set to zeros.
+    A sample keeps at least one of its modalities, chosen at random where the draw would drop all. The tensors of
+    modalities that are missing in the data are set to zeros.
 
     Args:
         inputs: tensors and presences (B, ...) by name.
         specs: the modalities.
-        rate: chance of each modality, 0 to 1.
+        rate: probability that a modality is dropped, 0 to 1.
         seed: int32 (2,).
     """
     inputs = zero_missing(inputs, specs)
@@ -90,7 +85,7 @@ def drop_modalities(
 
 
 def zero_missing(inputs: dict[str, tf.Tensor], specs: Mapping[str, ModalitySpec]) -> dict[str, tf.Tensor]:
-    """Set the tensors of missing modalities to zero, whatever they hold (augmentation changes zeros too)."""
+    """Set the tensors of missing modalities to zero: augmentation changes zeros too."""
     result = dict(inputs)
     for spec in specs.values():
         present = inputs[spec.present.name] > 0

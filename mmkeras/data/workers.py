@@ -1,9 +1,8 @@
 """Converts shards: worker processes check and encode the rows, this process writes them.
 
-Checking takes most of the time (every image is decoded) and needs no TensorFlow: a worker starts in a fraction of a
-second and stays small. Writing needs TensorFlow's record writer, because the CRC-32C of a TFRecord is slow in Python,
-and the records are decoded once by the training decoder (`proof`); this process imports TensorFlow once, as training
-will anyway. Workers are fresh processes: TensorFlow does not survive a fork.
+Checking takes most of the time (every image is decoded). It needs no TensorFlow, so workers start in a fraction of a
+second and stay small. Writing uses TensorFlow's record writer, because CRC-32C is slow in Python, and `Proof` decodes
+the records once with the training decoder. Workers are fresh processes: TensorFlow does not survive a fork.
 """
 
 from __future__ import annotations
@@ -33,59 +32,50 @@ __all__ = ["Proof", "write_shards"]
 
 
 class Proof:
-    """Proves encoded rows, each distinct value once, with the ``proven`` of every modality whose records have one.
+    """Runs the training decoder over encoded rows, by the function ``proven`` of the modalities' records.
 
-    Workers check values without TensorFlow, with a library of their own (Pillow). A value that only that library can
-    decode would end a training much later, with an error about the shard.
+    Workers check values with Pillow, without TensorFlow. A value that only Pillow can decode would stop a training much
+    later, with an error about the shard. Each distinct value is decoded once.
     """
 
     def __init__(self, modalities: Mapping[str, Any]) -> None:
         self._configs = dict(modalities)
         proven = {name: records_of(kind_of(config)).proven for name, config in modalities.items()}
-        # The default reads every record: nothing of it need be remembered.
+        # Modules without the function have the protocol's default, a method, which changes nothing.
         self._proven = {name: each for name, each in proven.items() if inspect.isfunction(each)}
         self._replaced: dict[tuple[str, bytes], bytes | None] = {}
 
     def proven(self, rows: Sequence[Encoded | BadRow]) -> list[Encoded | BadRow]:
-        """Return the rows; a value that the training decoder refuses is replaced by one that it reads."""
+        """Return the rows with each value that the training decoder refuses replaced by one that it reads."""
         result = list(rows)
-        for name in self._proven:
-            self._prove(name, result)
+        for name, prove in self._proven.items():
+            values = {
+                at: (value, (name, hashlib.blake2b(value, digest_size=16).digest()))
+                for at, row in enumerate(result)
+                if isinstance(row, Encoded) and (value := row.values[name]) is not None
+            }
+            new = {key: value for value, key in values.values() if key not in self._replaced}
+            for key, proven in zip(new, prove(self._configs[name], list(new.values())), strict=True):
+                self._replaced[key] = None if proven == new[key] else proven
+            for at, (_, key) in values.items():
+                row, replaced = result[at], self._replaced[key]
+                if replaced is not None and isinstance(row, Encoded):
+                    result[at] = dataclasses.replace(row, values={**row.values, name: replaced})
         return result
-
-    def _prove(self, name: str, rows: list[Encoded | BadRow]) -> None:
-        values = {
-            at: (value, (name, hashlib.blake2b(value, digest_size=16).digest()))
-            for at, row in enumerate(rows)
-            if isinstance(row, Encoded) and (value := row.values[name]) is not None
-        }
-        new = {key: value for value, key in values.values() if key not in self._replaced}
-        for (key, value), proven in zip(
-            new.items(), self._proven[name](self._configs[name], list(new.values())), strict=True
-        ):
-            self._replaced[key] = None if proven == value else proven
-        for at, (_, key) in values.items():
-            row, replaced = rows[at], self._replaced[key]
-            if replaced is not None and isinstance(row, Encoded):
-                rows[at] = dataclasses.replace(row, values={**row.values, name: replaced})
 
 
 CHUNK_ROWS = 128
 """Rows in one message to a worker and back."""
 FEW_ROWS = 1000
-"""Fewer rows than this are not worth starting processes."""
+"""Fewer rows than this are converted faster without worker processes."""
 
 _encoder: Encoder | None = None
 
 
 def write_shards(
-    works: Sequence[ShardWork],
-    modalities: Mapping[str, Any],
-    task: TaskSpec,
-    workers: int,
-    console: Console | None,
+    works: Sequence[ShardWork], modalities: Mapping[str, Any], task: TaskSpec, workers: int, console: Console | None
 ) -> Iterator[ShardReport]:
-    """Write every missing shard, and yield all reports, those of finished shards first.
+    """Write every missing shard, and yield all reports, first those of finished shards.
 
     Raises:
         DataError: a worker process died.
@@ -115,7 +105,7 @@ def _rows_of(
 def _encoded(
     works: Sequence[ShardWork], modalities: Mapping[str, Any], task: TaskSpec, workers: int
 ) -> Generator[list[Encoded | BadRow], None, None]:
-    """Encode all rows in order, a chunk at a time; no chunk holds rows of two shards."""
+    """Encode all rows in order, in chunks; a chunk holds rows of one shard only."""
     chunks = [
         (work.samples[start : start + CHUNK_ROWS], work.split)
         for work in works
@@ -131,14 +121,14 @@ def _encoded(
         with WorkerPool(min(workers, len(chunks)), _start_worker, (dict(modalities), task)) as pool:
             for samples, split in chunks:
                 waiting.append(pool.submit(_encode_in_worker, samples, split))
-                if len(waiting) > 3 * workers:  # workers must not run ahead and fill the memory
+                if len(waiting) > 3 * workers:  # limits the results in memory
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
     except WorkerDied as error:
         raise DataError(
             f"A worker process died ({error}), perhaps for lack of memory. Finished shards are kept: run the same "
-            "again, with fewer data.workers if it repeats"
+            "command again, with fewer data.workers if it happens again"
         ) from None
 
 
@@ -155,7 +145,7 @@ def _encode_in_worker(samples: Sequence[Sample], split: str) -> list[Encoded | B
 
 @contextlib.contextmanager
 def _progress(console: Console | None, rows: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar over rows and give the function that moves it on; nothing is shown without a console."""
+    """Show a progress bar, and yield the function that advances it by a number of rows; nothing without a console."""
     if console is None:
         yield lambda done: None
         return

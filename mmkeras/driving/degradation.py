@@ -1,6 +1,6 @@
 """Metrics of a model when a sensor is dead, late, misaligned or blind.
 
-It runs the Keras model or any exported file. Sensor faults change the radar's raw values, as its spec describes them in
+It runs the Keras model or any exported file. Sensor faults change the radar's raw values by the functions of its spec's
 ``scenarios()``; night, fog and rain are the samples recorded in these conditions.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,15 +29,7 @@ from mmkeras.storage.files import write_bytes, write_json
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._evidence import rows_of
 
-__all__ = [
-    "SCENARIOS",
-    "SHOWN",
-    "Scenario",
-    "degradation",
-    "degradation_figure",
-    "print_degradation",
-    "record_degradation",
-]
+__all__ = ["SCENARIOS", "SHOWN", "Scenario", "degradation", "print_degradation", "record_degradation"]
 
 SHOWN = ("mAP", "NDS_front", "velocity_error")
 """Metrics of the detection task shown in the table."""
@@ -74,6 +66,7 @@ SCENARIOS = (
     Scenario("fog", "fog", column="weather", value="fog"),
     Scenario("rain", "rain", column="weather", value="rain"),
 )
+_TITLES = {scenario.name: scenario.title for scenario in SCENARIOS}
 
 
 def degradation(
@@ -82,27 +75,23 @@ def degradation(
     specs: Mapping[str, ModalitySpec],
     task: TaskSpec,
     *,
-    metrics: Sequence[str] = SHOWN,
     batch_size: int = 64,
-    scenarios: Iterable[Scenario] = SCENARIOS,
-    progress: Callable[[str], None] = lambda title: None,
 ) -> dict[str, dict[str, Any]]:
     """Score a model in every scenario.
 
-    A scenario is left out where it does not apply: the fault of a sensor that the model lacks, the loss of its only
+    A scenario is left out where it does not apply: a fault of a sensor that the model lacks, the loss of its only
     sensor, or a condition in which no sample was recorded. ``infer`` is a Keras model with dict inputs and outputs, or
-    a callable on dicts of numpy arrays such as a Runner's ``infer``. The samples need raw values for the radar's
-    faults. ``progress`` is called with the title of each scenario before it runs.
+    a callable on dicts of numpy arrays such as a Runner's ``infer``. The radar's faults need samples with raw values.
 
     Returns:
-        The metrics and ``samples`` by scenario; a metric that is not defined is ``None``.
+        The metrics `SHOWN` and ``samples`` by scenario; an undefined metric is ``None``.
 
     Raises:
-        DataError: no raw values to apply a fault to, or outputs that are not finite.
+        DataError: samples without raw values, or outputs that are not finite.
     """
     result: dict[str, dict[str, Any]] = {}
     whole: dict[str, np.ndarray] | None = None  # evidence of the samples as they are
-    for scenario in scenarios:
+    for scenario in SCENARIOS:
         chosen = _chosen(scenario, samples)
         variant, changed = Variant(), samples
         if scenario.dead:
@@ -112,16 +101,12 @@ def degradation(
         unchanged = changed is samples and not variant.absent
         if not chosen.any() or len(variant.absent) == len(specs) or (unchanged and (scenario.dead or scenario.fault)):
             continue
-        progress(scenario.title)
-        if unchanged and whole is None:
-            whole = predict_evidence(infer, samples, specs, task, batch_size=batch_size)
-        evidence = (
-            whole
-            if unchanged and whole
-            else predict_evidence(infer, changed, specs, task, batch_size=batch_size, variant=variant)
-        )
+        evidence = whole if unchanged else None
+        if evidence is None:
+            evidence = predict_evidence(infer, changed, specs, task, batch_size=batch_size, variant=variant)
+            whole = evidence if unchanged else whole
         score = task.finish(rows_of(evidence, chosen), samples.weights[chosen])
-        numbers = {name: float(score[name]) if np.isfinite(score[name]) else None for name in metrics}
+        numbers = {name: float(score[name]) if np.isfinite(score[name]) else None for name in SHOWN}
         result[scenario.name] = {**numbers, "samples": int(chosen.sum())}
     return result
 
@@ -135,7 +120,7 @@ def _chosen(scenario: Scenario, samples: Samples) -> np.ndarray:
 
 
 def _faulty(fault: str, samples: Samples, specs: Mapping[str, ModalitySpec]) -> Samples:
-    """Return the samples with the inputs of every modality that knows a fault made from its changed raw values."""
+    """Return the samples with the radar's inputs made from its changed raw values, if its spec has the fault."""
     inputs = dict(samples.inputs)
     for name, spec in specs.items():
         change = spec.scenarios().get(fault) if spec.kind == "radar" else None
@@ -143,7 +128,7 @@ def _faulty(fault: str, samples: Samples, specs: Mapping[str, ModalitySpec]) -> 
             continue
         if not samples.raw:
             raise DataError(
-                f"The scenario {fault!r} changes the raw values of {name!r}, and there are none. "
+                f"The scenario {fault!r} changes the raw values of {name!r}, but the samples have none. "
                 "Read the samples with mmkeras.evaluation.read."
             )
         rows = [spec.inputs(None if row.get(name) is None else change(row[name])) for row in samples.raw]
@@ -154,12 +139,10 @@ def _faulty(fault: str, samples: Samples, specs: Mapping[str, ModalitySpec]) -> 
 
 
 def record_degradation(folder: Path, table: Mapping[str, Mapping[str, Any]], file: str = "") -> None:
-    """Add a table to ``metrics.json``, and its picture to the report's; ``write_report`` shows both.
+    """Add a table to ``metrics.json``, and its picture to the report; ``write_report`` shows both.
 
-    Args:
-        folder: the run's folder, evaluated before.
-        table: what `degradation` returns.
-        file: the exported file that was measured, relative to its bundle; the Keras model when empty.
+    ``folder`` is that of an evaluated run; ``table`` comes from `degradation`; ``file`` is the exported file that was
+    measured, relative to its bundle, or empty for the Keras model.
     """
     path = folder / "metrics.json"
     if not path.is_file():
@@ -169,16 +152,14 @@ def record_degradation(folder: Path, table: Mapping[str, Mapping[str, Any]], fil
         metrics["degradation_exported"] = {**metrics.get("degradation_exported", {}), file: dict(table)}
     else:
         metrics["degradation"] = dict(table)
-        figure = degradation_figure(table, {scenario.name: scenario.title for scenario in SCENARIOS})
-        write_bytes(folder / "pictures" / "degradation.png", figure_to_png(figure))
+        write_bytes(folder / "pictures" / "degradation.png", figure_to_png(_figure(table)))
     write_json(path, metrics)
 
 
 def print_degradation(
     table: Mapping[str, Mapping[str, Any]], console: Console, heading: str = "Under degradation"
 ) -> None:
-    """Print one row per scenario and one column per metric of what `degradation` returns."""
-    titles = {scenario.name: scenario.title for scenario in SCENARIOS}
+    """Print a table from `degradation`: one row per scenario and one column per metric."""
     metrics = [name for name in next(iter(table.values()), {}) if name != "samples"]
     shown = Table(title=heading, title_justify="left")
     shown.add_column("scenario")
@@ -187,16 +168,13 @@ def print_degradation(
     shown.add_column("samples", justify="right")
     for place, (name, row) in enumerate(table.items()):
         cells = [number(metric, row[metric]) for metric in metrics]
-        shown.add_row(titles.get(name, name), *cells, str(row["samples"]), style="bold" if place == 0 else "")
+        shown.add_row(_TITLES.get(name, name), *cells, str(row["samples"]), style="bold" if place == 0 else "")
     console.print(shown)
 
 
 @styled()
-def degradation_figure(table: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str], note: str = "") -> Figure:
-    """Draw one panel of bars per metric and one row per scenario of what `degradation` returns.
-
-    The first scenario is the reference, drawn as a dashed line.
-    """
+def _figure(table: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """Draw one panel of bars per metric and one row per scenario; a dashed line marks the first scenario."""
     names = list(table)
     metrics = [name for name in table[names[0]] if name != "samples"]
     figure = new_figure(3.2 + 2.1 * len(metrics), 1.5 + 0.32 * len(names))
@@ -218,6 +196,6 @@ def degradation_figure(table: Mapping[str, Mapping[str, Any]], titles: Mapping[s
         axes.set_axisbelow(True)
         axes.set_title(title(metric) + (", less is better" if metric in _LESS else ""), fontsize=9, color=GREY)
         axes.tick_params(axis="y", length=0)
-    panels[0].set_yticks(places, [f"{titles.get(name, name)} ({table[name]['samples']})" for name in names])
-    heading(figure, "What is left when a sensor fails", note or "In brackets the samples; dashed, with both sensors.")
+    panels[0].set_yticks(places, [f"{_TITLES.get(name, name)} ({table[name]['samples']})" for name in names])
+    heading(figure, "What is left when a sensor fails", "In brackets the samples; dashed, with both sensors.")
     return figure

@@ -1,7 +1,4 @@
-"""A drawing board for overlays: smooth lines with halos, and labels that do not overlap.
-
-Pillow and numpy only: a vehicle writes its annotated frames with it.
-"""
+"""Draws overlays: smooth lines with halos, and labels that do not overlap. Pillow and numpy only."""
 
 from __future__ import annotations
 
@@ -28,13 +25,13 @@ _CLASSES = {
     "traffic_cone": "#A65628",
     "barrier": "#6B7480",
 }
-# Yellow to blue over green: rises evenly in lightness, so the order is seen without telling red from green.
+# Yellow, green, blue: the lightness changes evenly, so the order is visible with a colour-vision deficiency too.
 _DEPTHS = np.array([[253, 231, 37], [122, 209, 81], [34, 168, 132], [42, 120, 142], [84, 104, 190]], np.float64)
 _SMOOTH = 2
 
 
 def class_colour(name: str) -> str:
-    """Return the colour of a class as ``#rrggbb``; the same one for the same name everywhere."""
+    """Return the colour of a class as ``#rrggbb``; a name always has the same colour."""
     if name in _CLASSES:
         return _CLASSES[name]
     return list(_CLASSES.values())[sum(name.encode()) % len(_CLASSES)]
@@ -131,7 +128,7 @@ class Canvas:
         return float(_font(size * _SMOOTH).getlength(text)) / _SMOOTH
 
     def keep_free(self, left: float, top: float, right: float, bottom: float) -> None:
-        """Let no label be put on this part."""
+        """Keep labels out of this area."""
         self._taken.append((left, top, right, bottom))
 
     def label(
@@ -142,7 +139,7 @@ class Canvas:
         area: tuple[float, float, float, float],
         size: float = 12,
     ) -> bool:
-        """Write a tag at the first place where it covers no other one; return whether it was drawn.
+        """Draw a label at the first place where it covers no other one; return whether it was drawn.
 
         The first of ``texts``, longest first, that fits is used. ``places`` are left and bottom ends to try, the best
         first; each is moved into the area: left, top, right, bottom. ``colour`` is the background; the text is black or
@@ -187,7 +184,7 @@ def _dashes(points: Sequence[Sequence[float]], on: float = 5.0, off: float = 4.0
     pieces = []
     for (x0, y0), (x1, y1) in itertools.pairwise(points):
         length = math.hypot(x1 - x0, y1 - y0)
-        # Clipped first, or an end far outside the picture would need a million dashes.
+        # Limited: an end far outside of the picture would need a million dashes.
         count = min(int(length / (on + off)) + 1, 400)
         for i in range(count):
             a, b = i * (on + off) / max(length, 1e-9), min((i * (on + off) + on) / max(length, 1e-9), 1.0)

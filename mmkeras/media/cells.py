@@ -1,4 +1,4 @@
-"""How cells of a table that name things are written: labels, groups, splits, keys, columns and categories."""
+"""The normal form of cells that hold names: labels, groups, splits, keys, columns and categories."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 __all__ = ["LARGEST_WHOLE", "is_empty", "name_of", "stands_for_nothing", "tidy"]
 
 LARGEST_WHOLE = 2**53
-"""Smaller whole numbers are the same as floats and as integers."""
+"""Below it every whole number is exact as a float."""
 _NOTHING = frozenset(("na", "n/a", "#n/a", "<na>", "nan", "nat", "null", "none", "nil", "-", "--", "?", ".", "missing"))
 _INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 
@@ -33,7 +33,7 @@ def tidy(text: str) -> str:
 
 
 def name_of(cell: Any) -> str | None:
-    """Return the name in a cell; ``None`` where it has none.
+    """Return the name in a cell; ``None`` for an empty cell or another type.
 
     A whole float counts as the integer: Parquet stores integers with gaps as floats. A date is written as in ISO 8601.
     """
@@ -48,7 +48,7 @@ def name_of(cell: Any) -> str | None:
 
 
 def is_empty(cell: Any) -> bool:
-    """Return whether a cell holds nothing: no value, blanks, or a float that is not a number."""
+    """Return whether a cell is empty: no value, blanks, or NaN."""
     if isinstance(cell, str):
         return not cell.strip()
     return cell is None or (isinstance(cell, float) and math.isnan(cell))

@@ -1,4 +1,4 @@
-"""Rigid poses, quaternions and the pinhole camera that every module agrees on. numpy only, float64.
+"""Rigid poses, quaternions and the pinhole camera. numpy only, float64.
 
 Frames, as nuScenes has them: *global* (a map), *ego* (on the ground under the rear axle; x forward, y left, z up) and
 one per sensor. A camera's frame is x right, y down, z forward. A pose ``A -> B`` turns coordinates in A into B.
@@ -15,21 +15,12 @@ import numpy as np
 
 from mmkeras.core.errors import DataError
 
-__all__ = [
-    "BOX_EDGES",
-    "PinholeCamera",
-    "Pose",
-    "box_corners",
-    "cell_centres",
-    "project",
-    "quaternion_matrix",
-    "quaternion_yaw",
-]
+__all__ = ["BOX_EDGES", "PinholeCamera", "Pose", "box_corners", "cell_centres", "project", "quaternion_matrix"]
 
 UNIT_TOLERANCE = 1e-3
 
 BOX_EDGES = ((0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), (0, 4), (1, 5), (2, 6), (3, 7))
-"""Pairs of corners, in the order of `box_corners`, that an edge of a box connects."""
+"""The corners that each edge of a box connects, in the order of `box_corners`."""
 
 
 def quaternion_matrix(rotation: Sequence[float]) -> np.ndarray:
@@ -49,12 +40,6 @@ def quaternion_matrix(rotation: Sequence[float]) -> np.ndarray:
     )
 
 
-def quaternion_yaw(rotation: Sequence[float]) -> float:
-    """Return the heading of a quaternion (w, x, y, z): the angle of its x axis around z, in radians."""
-    forward = quaternion_matrix(rotation)[:, 0]
-    return math.atan2(forward[1], forward[0])
-
-
 @dataclass(frozen=True)
 class Pose:
     """A rigid transform: ``apply(points) = rotation @ points + translation``."""
@@ -65,11 +50,7 @@ class Pose:
     """Unit quaternion (w, x, y, z)."""
 
     def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            DataError: a broken quaternion, or a translation that is not three finite numbers.
-        """
+        """Check that both are finite and the quaternion has length 1, with a `DataError` if not."""
         if len(self.translation) != 3 or not all(math.isfinite(value) for value in self.translation):
             raise DataError(f"expected a translation of three finite numbers, got {list(self.translation)}")
         quaternion_matrix(self.rotation)
@@ -86,7 +67,7 @@ class Pose:
     def from_matrix(cls, matrix: np.ndarray) -> Pose:
         """Return the pose of a homogeneous matrix (4, 4) whose rotation part is orthonormal."""
         m = np.asarray(matrix, np.float64)
-        # Shepperd's choice: divide by the largest component, so that no root is taken of a number near 0.
+        # Shepperd's method: divide by the largest component, so that no root of a number near 0 is taken.
         t = np.array([m[0, 0] + m[1, 1] + m[2, 2], m[0, 0], m[1, 1], m[2, 2]])
         largest = int(t.argmax())
         if largest == 0:
@@ -109,7 +90,7 @@ class Pose:
 
     @property
     def inverse(self) -> Pose:
-        """The pose the other way round."""
+        """The inverse transform."""
         rotation = self.matrix[:3, :3].T
         w, x, y, z = self.rotation
         back = -rotation @ np.asarray(self.translation)
@@ -124,18 +105,18 @@ class Pose:
         return np.asarray(points, np.float64) @ self.matrix[:3, :3].T + self.matrix[:3, 3]
 
     def rotate(self, vectors: np.ndarray) -> np.ndarray:
-        """Rotate vectors (N, 3) such as velocities, without moving them."""
+        """Rotate vectors (N, 3) such as velocities, without the translation."""
         return np.asarray(vectors, np.float64) @ self.matrix[:3, :3].T
 
     @property
     def yaw(self) -> float:
-        """The heading around z, in radians."""
-        return quaternion_yaw(self.rotation)
+        """The heading: the angle of the x axis around z, in radians."""
+        return math.atan2(self.matrix[1, 0], self.matrix[0, 0])
 
 
 @dataclass(frozen=True)
 class PinholeCamera:
-    """The camera that a model is built for: every real one is cropped and scaled to it.
+    """The camera that a model is built for: pictures of real cameras are cropped and scaled to it.
 
     Pixels are continuous: (0, 0) is the upper left corner of the upper left pixel, (width, height) the lower right
     corner of the last one.
@@ -167,7 +148,7 @@ class PinholeCamera:
         return np.stack([x, y, depth], axis=1)
 
     def window(self, intrinsic: np.ndarray) -> tuple[float, float, float, float]:
-        """Return the part (left, top, right, bottom) of a real camera's image that this camera sees.
+        """Return the part (left, top, right, bottom) of a real camera's image that this camera covers.
 
         Scaling that part to ``width`` x ``height`` gives an image of this camera; it may extend beyond the real image.
         The matrix (3, 3) is in pixels, without skew.
@@ -183,7 +164,7 @@ class PinholeCamera:
         return (left, top, left + self.width * scale_x, top + self.height * scale_y)
 
     def contains(self, pixels: np.ndarray) -> np.ndarray:
-        """Return bool (N,): the pixels (N, 2) lie in the image; NaN does not."""
+        """Return bool (N,): whether the pixels (N, 2) are in the image; NaN is not."""
         x, y = np.asarray(pixels, np.float64).T
         with np.errstate(invalid="ignore"):
             return np.asarray((x >= 0) & (x < self.width) & (y >= 0) & (y < self.height))
@@ -196,7 +177,7 @@ def project(points: np.ndarray, intrinsic: np.ndarray) -> np.ndarray:
 
 
 def box_corners(centre: np.ndarray, size: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """Return the corners (N, 8, 3) of boxes: four of the front face, then four of the rear, in the same order.
+    """Return the corners (N, 8, 3) of boxes: four of the front face, then four of the rear face in the same order.
 
     Args:
         centre: (N, 3).

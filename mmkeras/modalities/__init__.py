@@ -4,7 +4,7 @@ A package ``mmkeras/modalities/<name>/`` holds
 
 - ``spec.py``: a frozen ``Config`` (the user's options) and a frozen ``Spec`` (for the device: its tensors and its
   host-side preprocessing). numpy only; no TensorFlow, no Keras.
-- ``records.py``: its record features, graph-side decoding and augmentation for tf.data.
+- ``records.py``: encoding into records, and decoding and augmentation in tf.data.
 - ``branch.py``: its Keras encoder, ``build(spec, config, width) -> Branch``.
 
 All three, the exporters and the device runtime share the `Spec`.

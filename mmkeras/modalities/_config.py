@@ -1,9 +1,9 @@
-"""What a user chooses about a modality, and how the specs of a model's modalities follow from it. numpy only."""
+"""The base of modality configurations, and the specs that follow from them. numpy only."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -21,33 +21,34 @@ __all__ = [
     "ModalityConfig",
     "camera_of",
     "off_centre",
+    "out_of_range",
     "specs_of",
 ]
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What only the data knows, for the specs that depend on it."""
+    """Facts of the data, for the specs that depend on them."""
 
     labels: tuple[str, ...] = ()
     """The labels in the data, sorted."""
     targets: Callable[[], Iterator[np.ndarray]] | None = None
-    """Gives the encoded training targets in batches (n, ...), one after the other; None before the conversion."""
+    """Yields the encoded training targets in batches (n, ...); None before the conversion."""
 
 
 NO_FACTS = Facts()
-"""Nothing is known of the data yet, or everything stands in the configuration."""
+"""For configurations that need no facts of the data, or before the data is read."""
 
 NO_MODALITIES: Mapping[str, ModalitySpec] = MappingProxyType({})
-"""The specs that a configuration sees whose own spec is asked for by itself."""
+"""For a configuration whose spec does not derive from others."""
 
 
 @dataclass(frozen=True)
 class ModalityConfig:
-    """What a user chooses about a modality; ``Config`` of every ``spec.py`` derives from it.
+    """The options of a modality; ``Config`` of every ``spec.py`` derives from it.
 
-    A ``Config`` gives ``kind`` the name of its package, as its type and default, and names in ``apart`` those of its
-    options that its branch does not depend on.
+    A ``Config`` sets ``kind`` to the name of its package, as type and default, and lists in ``apart`` the options that
+    its branch does not depend on.
     """
 
     apart: ClassVar[tuple[str, ...]] = ()
@@ -55,8 +56,8 @@ class ModalityConfig:
     kind: str = field(default="", kw_only=True)
     """Kind of the modality: its package in mmkeras/modalities."""
     shares_weights_with: str = field(default="", kw_only=True)
-    """Name of another modality of this kind whose branch reads this one too, with the same weights. Its options hold
-    for both; options of the input, such as augmentation, may differ."""
+    """Name of another modality of this kind whose branch is used for this one too, with its weights and options. Only
+    options of the input, such as augmentation, may differ."""
 
     def spec(
         self, name: str, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS
@@ -66,32 +67,32 @@ class ModalityConfig:
         Args:
             name: of the modality in the model.
             modalities: specs of the modalities before it, from which it may derive its own.
-            facts: what only the data knows.
+            facts: those of the data.
 
         Raises:
-            ConfigError: the modality cannot be specified.
+            ConfigError: the options do not give a spec.
         """
         raise NotImplementedError
 
     def spec_before_data(self, name: str, modalities: Mapping[str, ModalitySpec]) -> ModalitySpec:
-        """Return the spec as far as it is known without data: names, shapes and dtypes of the tensors are final.
+        """Return a spec that needs no data: names, shapes and dtypes of the tensors are final.
 
-        Here it is `spec`. A modality that learns from the data (a vocabulary) gives one that nothing was learned for.
+        By default it is `spec`. A modality that learns from the data (a vocabulary) overrides it.
         """
         return self.spec(name, modalities)
 
     def untrained(self) -> ModalityConfig:
-        """Return the configuration of the same encoder with random weights; here it is this one."""
+        """Return the configuration of the same encoder with random weights; by default this one."""
         return self
 
     def recorded(self, spec: Any, folder: Path) -> ModalityConfig:
-        """Return the configuration with what the spec of a run has beyond it.
+        """Return the configuration completed from the spec of a run.
 
-        Here these are fields that are empty because another modality gave them, such as the camera of a radar alone.
+        By default empty fields are filled, such as a radar's camera, which comes from another modality.
 
         Args:
             spec: of this modality, read from the run's folder.
-            folder: holds the files of `ModalitySpec.save_files`.
+            folder: with the files of `ModalitySpec.save_files`.
         """
         del folder
         empty = (each.name for each in dataclasses.fields(self) if getattr(self, each.name) == ())
@@ -99,20 +100,25 @@ class ModalityConfig:
         return dataclasses.replace(self, **given)
 
     def moves(self) -> dict[str, str]:
-        """Return the moves of whole samples that are asked for, by the option; here none."""
+        """Return the moves of whole samples that the options turn on, by option; by default none."""
         return {}
 
 
+def out_of_range(config: Any, names: Iterable[str], expected: str, fits: Callable[[Any], bool]) -> list[str]:
+    """Return a problem for each of the options whose value does not fit; ``expected`` describes values that do."""
+    values = {name: getattr(config, name) for name in names}
+    return [f"{name}: expected {expected}, got {value}" for name, value in values.items() if not fits(value)]
+
+
 def specs_of(configs: Mapping[str, Any], *, before_data: bool = False) -> dict[str, ModalitySpec]:
-    """Return the specs of modalities by name. Each sees the specs of those before it, and may derive its own from them.
+    """Return the specs of modalities by name; a spec may derive from those before it.
 
     Args:
         configs: configurations by name; a spec among them stays as it is.
-        before_data: what the data teaches (a vocabulary) is not known yet. Names, shapes and dtypes of the tensors are
-            final even so.
+        before_data: return specs that need no data, see `ModalityConfig.spec_before_data`.
 
     Raises:
-        ConfigError: a modality cannot be specified.
+        ConfigError: options do not give a spec.
     """
     specs: dict[str, ModalitySpec] = {}
     for name, config in configs.items():
@@ -129,12 +135,12 @@ def camera_of(modalities: Mapping[str, ModalitySpec], given: tuple[float, ...], 
     """Return the one camera that a model is built for.
 
     Args:
-        modalities: specs by name; those that know a camera say it.
-        given: what the configuration of the part that needs it says; empty takes that of the modalities.
+        modalities: specs by name, some with a camera.
+        given: the configured camera; empty takes that of the modalities.
         key: configuration key of ``given``, for messages.
 
     Raises:
-        ConfigError: no camera, several, or another one than the given.
+        ConfigError: no camera, several, or one that differs from the given camera.
     """
     found = {name: spec.camera for name, spec in modalities.items() if spec.camera}
     for name, camera in found.items():
@@ -145,7 +151,7 @@ def camera_of(modalities: Mapping[str, ModalitySpec], given: tuple[float, ...], 
             )
     cameras = {given} if given else set(found.values())
     if len(cameras) != 1:
-        got = f"those of {', '.join(found)} differ" if found else "no picture knows its camera"
+        got = f"those of {', '.join(found)} differ" if found else "no picture has one"
         raise ConfigError(
             f"{key}: expected one camera (width, height, focal length, centre x and y), but {got}. Set focal of the "
             f"picture, for example model.camera.focal, or {key}"
@@ -154,8 +160,8 @@ def camera_of(modalities: Mapping[str, ModalitySpec], given: tuple[float, ...], 
 
 
 def off_centre(camera: tuple[float, ...]) -> str:
-    """Return why the mirrored picture of a camera is not one of the same camera; empty where it is."""
+    """Return why a mirrored picture does not fit its camera; empty if it does."""
     width, _, _, centre, _ = camera
     if 2.0 * centre == width:
         return ""
-    return f"the camera's centre stands in column {centre:g}, not in the middle of its {width:g} columns"
+    return f"the camera's centre is in column {centre:g}, not in the middle of its {width:g} columns"

@@ -1,4 +1,4 @@
-"""What every modality's spec provides. numpy only: this runs on the device."""
+"""The base of modality specs. numpy only: it runs on the device."""
 
 from __future__ import annotations
 
@@ -47,27 +47,24 @@ class ModalitySpec(ABC):
     reads_files: ClassVar[bool] = False
     """Whether a raw value that is text is the path of a file."""
     follows: ClassVar[tuple[str, ...]] = ()
-    """Moves of a picture that the tensors follow, with ``move`` in ``records.py``, or that do not concern them."""
+    """Moves of a picture that the tensors follow, by ``move`` in ``records.py``, or that do not change them."""
 
     name: str
     """Name of the modality in this model; prefix of its tensors."""
 
     @property
     def present(self) -> TensorSpec:
-        """The presence input: 1.0 where the modality is there, 0.0 where it is missing."""
+        """The presence input: 1.0 for a present modality, 0.0 for a missing one."""
         return TensorSpec(f"{self.name}_present", (), "float32")
 
     @property
     def camera(self) -> tuple[float, ...]:
-        """The pinhole camera of its picture: width, height, focal length and centre in pixels; empty where unknown.
-
-        Here there is none. Parts that need one take it from here, see `camera_of`.
-        """
+        """The pinhole camera of its picture: width, height, focal length and centre in pixels; by default empty."""
         return ()
 
     @property
     def grid(self) -> tuple[int, ...]:
-        """Rows and columns of the map that its branch makes of a picture; empty where there is none, as here."""
+        """Rows and columns of the feature map of its branch; by default empty, for branches without one."""
         return ()
 
     @property
@@ -76,7 +73,7 @@ class ModalitySpec(ABC):
         return ()
 
     def cannot_follow(self, move: str) -> str:
-        """Return why the tensors cannot follow a move of the picture (`MIRROR`, `SHIFT`); empty where they can."""
+        """Return why the tensors cannot follow a move of the picture (`MIRROR`, `SHIFT`); empty if they can."""
         return "" if move in self.follows else UNSAID
 
     @property
@@ -88,13 +85,13 @@ class ModalitySpec(ABC):
     def preprocess(self, value: Any) -> dict[str, np.ndarray]:
         """Turn one raw value into the tensors of one sample (no batch dimension).
 
-        This is the only host-side preprocessing: conversion checks, verification and the device call it.
+        This is the only preprocessing on the host: conversion, verification and the device use it.
 
         Args:
             value: the modality's raw form, for example a path, bytes or a string.
 
         Raises:
-            DataError: the value cannot be used; the message says why.
+            DataError: the value cannot be used; gives the reason.
         """
 
     def absent(self) -> dict[str, np.ndarray]:
@@ -107,21 +104,21 @@ class ModalitySpec(ABC):
         return {**tensors, self.present.name: np.asarray(value is not None, np.float32)}
 
     def coverage(self, values: Iterable[Any]) -> dict[str, float]:
-        """Return which shares of raw values the model does not see, by name; `mmkeras.data.coverage` warns of them."""
+        """Return the shares of raw values that the model does not receive, by name; see `mmkeras.data.coverage`."""
         del values
         return {}
 
     def scenarios(self) -> dict[str, Callable[[Any], Any]]:
-        """Return this modality's difficult inputs by name: each turns a raw value into the one to verify exports on.
+        """Return functions by name that turn a raw value into a difficult one, on which exports are verified too.
 
-        Absence is verified for every modality without being named here.
+        Absence is verified for every modality and is not listed here.
         """
         return {}
 
     def probes(self) -> tuple[Any, ...]:
-        """Return raw values that exercise the preprocessing, whatever the data.
+        """Return raw values that exercise the preprocessing, independent of the data.
 
-        Every export keeps them with the tensors that training makes of them; a self-test has to give the same tensors.
+        Every export stores them with their tensors from training, and a self-test must reproduce these tensors.
         """
         return ()
 
@@ -136,7 +133,7 @@ class ModalitySpec(ABC):
 
     @classmethod
     def from_json(cls, value: dict[str, Any], folder: Path) -> ModalitySpec:
-        """Rebuild the spec; ``folder`` holds the files of `save_files`."""
+        """Rebuild the spec; the files of `save_files` are in ``folder``."""
         del folder
         fields = {f.name for f in dataclasses.fields(cls)}
         given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items() if k in fields}
@@ -154,11 +151,7 @@ def spec_from_json(value: dict[str, Any], folder: Path) -> ModalitySpec:
 
 
 def check_shapes(name: str, tensors: tuple[TensorSpec, ...]) -> None:
-    """Check what was read from a file: dataclasses take a value of any type.
-
-    Args:
-        name: of the modality or task.
-        tensors: its inputs or outputs.
+    """Check the name of a modality or task and its tensors after reading them: dataclasses accept any type.
 
     Raises:
         TypeError: a name that is not a string.

@@ -1,8 +1,8 @@
-"""Geometric augmentation of whole samples: one draw moves everything that has a place in the picture.
+"""Geometric augmentation of whole samples: one draw moves the picture and everything located in it.
 
-A modality that offers such options draws the move (``draw_move`` in its ``records.py``); all modalities and targets
-follow it with a function ``move`` in their ``records.py``, or have no place in the picture and stay as they are. What
-cannot follow says so: ``cannot_follow`` of its spec.
+A modality with such options draws the move (``draw_move`` in its ``records.py``). Modalities and targets that are
+located in the picture follow it by the function ``move`` in their ``records.py``; the others stay unchanged. Specs that
+cannot follow a move give the reason by ``cannot_follow``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["MIRROR", "MOVES", "SHIFT", "UNSAID", "Move"]
 MIRROR, SHIFT = "mirror", "shift"
 MOVES = (MIRROR, SHIFT)
 UNSAID = "it has no rule for it"
-"""Why a part cannot follow that says nothing of a move."""
+"""The reason of a part without a rule for a move."""
 
 
 @dataclass(frozen=True)

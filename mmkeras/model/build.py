@@ -1,22 +1,23 @@
-"""Puts branches, fusion and head together into one functional Keras model."""
+"""Builds one functional Keras model of branches, fusion and head."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 from typing import Any
 
 import keras
 from keras import layers, ops
 
 from mmkeras.core.components import check_options, find
-from mmkeras.core.config import ModelConfig, declared_modalities, modality_configs
+from mmkeras.core.config import ModelConfig
 from mmkeras.core.errors import ConfigError
-from mmkeras.core.sharing import branches
+from mmkeras.core.modalities import branches, declared_modalities, modality_configs
 from mmkeras.fusion._contract import fusion_of
 from mmkeras.layers.keras_settings import check_keras
 from mmkeras.layers.tokens import Branch, Encoded, KeepsScores, Tokens
 from mmkeras.modalities import ModalitySpec, specs_of
-from mmkeras.model.modules import head_of
+from mmkeras.model.modules import branch_of, head_of
 from mmkeras.model.shared import read_again
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._moves import check_moves
@@ -39,11 +40,11 @@ class NullToken(layers.Layer):
     """Replaces the tokens of a missing modality by one learned token.
 
     Inputs: values float (B, N, D), valid int32 (B, N), present float (B,). (Keras reserves the name ``mask``.)
-    Where ``present`` is 0 the values have no influence on the result, whatever they hold, NaN included, and the mask
-    is 1 for the first token alone; a map keeps all its cells, because dense tasks ask each of them.
+    Where ``present`` is 0, the values (even NaN) do not change the result, and the mask is 1 for the first token alone.
+    The mask of a map is 1 for all cells, because dense tasks predict for every cell.
 
     Args:
-        keep_cells: the tokens are a map.
+        keep_cells: whether the tokens are a map.
     """
 
     def __init__(self, keep_cells: bool = False, **kwargs: Any) -> None:
@@ -52,7 +53,6 @@ class NullToken(layers.Layer):
 
     def build(self, values_shape: Any, valid_shape: Any, present_shape: Any) -> None:
         """Create the token, shape (1, 1, D)."""
-        del valid_shape, present_shape
         self.token = self.add_weight(
             shape=(1, 1, values_shape[-1]),
             initializer=keras.initializers.RandomNormal(stddev=0.02),
@@ -60,7 +60,7 @@ class NullToken(layers.Layer):
         )
 
     def call(self, values: Any, valid: Any, present: Any) -> tuple[Any, Any]:
-        """Return values and mask with the null token put in where the modality is missing."""
+        """Return values and mask, with the null token where the modality is missing."""
         row = ops.reshape(ops.greater(present, 0.5), (-1, 1))
         values = ops.where(ops.expand_dims(row, -1), values, ops.cast(self.token, values.dtype))
         if self.keep_cells:
@@ -77,16 +77,16 @@ def modality_specs(config: ModelConfig) -> dict[str, ModalitySpec]:
     """Return the specs of a model's modalities by name.
 
     Raises:
-        ConfigError: the model has no modality, or a modality cannot be specified yet (a vocabulary not trained).
+        ConfigError: the model has no modality, or a spec needs facts of the data (a vocabulary that is not trained).
     """
     return _specs(config, before_data=False)
 
 
 def specs_before_data(config: ModelConfig) -> dict[str, ModalitySpec]:
-    """Return the specs of a model's modalities as far as they are known without data, for its conversion.
+    """Return the specs of a model's modalities as far as they are known without data, for the conversion.
 
     Raises:
-        ConfigError: the model has no modality, or one that cannot be specified.
+        ConfigError: the model has no modality, or a spec needs facts of the data.
     """
     return _specs(config, before_data=True)
 
@@ -98,26 +98,22 @@ def _specs(config: ModelConfig, before_data: bool) -> dict[str, ModalitySpec]:
             f"{type(config).__name__} has no modality. Name one in the configuration, such as [model.image] with "
             'kind = "image", or give the class a field such as `image: image.Config`'
         )
-    # The others may derive from a modality that the model is built without: a radar alone still has the camera's size.
+    # A spec may derive from a modality that the model is built without: a radar alone still has the camera's size.
     every = declared_modalities(config)
     early = specs_of({name: each for name, each in every.items() if name not in built}, before_data=True)
     specs = specs_of({name: early.get(name, each) for name, each in every.items()}, before_data=before_data)
     found = {name: specs[name] for name in built}
-    _check_names(found)
-    return found
-
-
-def _check_names(specs: dict[str, ModalitySpec]) -> None:
-    """Check that no two modalities have a tensor of one name, as ``left`` and ``left_present`` may have."""
     owners: dict[str, str] = {}
-    for name, spec in specs.items():
+    for name, spec in found.items():
+        # Modalities called ``left`` and ``left_present`` would both have a tensor ``left_present``.
         for tensor in (*spec.tensors, spec.present):
             if (other := owners.setdefault(tensor.name, name)) != name:
                 raise ConfigError(f"model.{name}: {other} has an input {tensor.name!r}, too; give one another name")
+    return found
 
 
 def task_config(config: ModelConfig) -> Any:
-    """Return the task's own configuration object, its options checked.
+    """Return the task's own configuration object with checked options.
 
     Raises:
         ConfigError: unknown task, unknown options or wrong types.
@@ -135,17 +131,17 @@ def task_spec(config: ModelConfig) -> TaskSpec:
 
 
 def check_model(config: ModelConfig) -> None:
-    """Check, before the data is converted, what a configuration says of the model.
+    """Check the model's configuration before the data is converted.
 
-    These are the names and options of fusion and task, and that whole samples can follow the augmentation.
+    Checks the names and options of fusion and task, and that every modality and target supports the augmentation.
 
     Raises:
-        ConfigError: an unknown name or option, or the modalities and targets that cannot follow.
+        ConfigError: an unknown name or option, or modalities and targets that cannot be augmented together.
     """
     check_options(fusion_of(config.fusion.name).fuse, config.fusion.options, "model.fusion.options")
     own, specs = task_config(config), specs_before_data(config)
     task: TaskSpec | None = None
-    with contextlib.suppress(ConfigError):  # such as labels that only the data knows
+    with contextlib.suppress(ConfigError):  # needs facts of the data, such as labels
         task = own.spec(specs)
     check_moves(specs, modality_configs(config), task, config.task.name)
 
@@ -154,13 +150,13 @@ def build_model(config: ModelConfig) -> keras.Model:
     """Build the functional model that a configuration describes.
 
     Args:
-        config: modalities, fusion and task; vocabulary and labels already resolved.
+        config: modalities, fusion and task, with resolved vocabulary and labels.
 
     Returns:
         A model from a dict of tensors (each modality's tensors and ``<name>_present`` (B,)) to a dict of outputs.
 
     Raises:
-        ConfigError: a name, option or value that does not fit, or another backend than TensorFlow.
+        ConfigError: an unsuitable name, option or value, or a Keras backend other than TensorFlow.
     """
     check_keras()
     keras.config.set_image_data_format("channels_last")
@@ -170,11 +166,20 @@ def build_model(config: ModelConfig) -> keras.Model:
     head = head_of(config.task.name)
     task = task_config(config)
 
+    configs = modality_configs(config)
+    owners = {name: owner for owner, group in branches(config).items() for name in group}
+
+    @functools.cache
+    def built(name: str) -> Branch:
+        owner = owners[name]
+        if name != owner:
+            return read_again(built(owner), specs[owner], specs[name])
+        return branch_of(specs[name].kind).build(specs[name], configs[name], config.width)
+
     inputs: dict[str, Any] = {}
     tokens: dict[str, Tokens] = {}
-    read = _Branches(config, specs)
     for name, spec in specs.items():
-        branch = read[name]
+        branch = built(name)
         present = keras.Input((), dtype=spec.present.dtype, name=spec.present.name)
         inputs |= {**branch.inputs, spec.present.name: present}
         tokens[name] = _or_null(name, branch.tokens, present)
@@ -182,25 +187,8 @@ def build_model(config: ModelConfig) -> keras.Model:
     return keras.Model(inputs, head.build(encoded, task_spec(config), task), name="mmkeras")
 
 
-class _Branches(dict[str, Branch]):
-    """The branch of each modality, built when it is asked for; modalities that share weights have the layers of one."""
-
-    def __init__(self, config: ModelConfig, specs: dict[str, ModalitySpec]) -> None:
-        super().__init__()
-        self._width, self._specs, self._configs = config.width, specs, modality_configs(config)
-        self._built = {name: first for first, group in branches(config).items() for name in group}
-
-    def __missing__(self, name: str) -> Branch:
-        spec, first = self._specs[name], self._built[name]
-        if name != first:
-            self[name] = read_again(self[first], self._specs[first], spec)
-        else:
-            self[name] = find("modalities", spec.kind, "branch").build(spec, self._configs[name], self._width)
-        return self[name]
-
-
 def _or_null(name: str, tokens: Tokens, present: Any) -> Tokens:
-    """Put the null token in where the modality is missing; its measurements become 0."""
+    """Return the tokens, with the null token and measurements of 0 where the modality is missing."""
     null = NullToken(tokens.grid is not None, name=f"{name}_null_token")
     values, mask = null(tokens.values, tokens.mask, present)
     there = ops.reshape(ops.greater(present, 0.5), (-1, 1, 1))
@@ -222,10 +210,10 @@ def learning_rate_factors(config: ModelConfig) -> dict[str, float]:
 
 
 def attention_model(model: keras.Model) -> keras.Model | None:
-    """Return a model with the same inputs whose outputs are attention weights by layer name.
+    """Return a model from the same inputs to attention weights float (B, heads, queries, keys) by layer name.
 
     Returns:
-        A model to a dict of float (B, heads, queries, keys), or None where the fusion does not attend.
+        The model, or None if no layer computes attention.
     """
     scores = {
         layer.name: layer.output[1]

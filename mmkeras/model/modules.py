@@ -1,4 +1,4 @@
-"""What modalities and tasks provide for the Keras model."""
+"""The functions that modalities and tasks provide for the Keras model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class BranchModule(Protocol):
 
     @abstractmethod
     def build(self, spec: Any, config: Any, width: int) -> Branch:
-        """Return the inputs of the modality and its tokens of a width, on Keras' functional graph."""
+        """Return the modality's inputs and its tokens (B, N, width) as Keras tensors."""
 
 
 class HeadModule(Protocol):
@@ -30,26 +30,20 @@ class HeadModule(Protocol):
 
     @abstractmethod
     def build(self, encoded: Encoded, spec: Any, config: Any) -> dict[str, Any]:
-        """Return the outputs (B, ...) by name, on Keras' functional graph."""
+        """Return the outputs (B, ...) by name as Keras tensors."""
 
     @abstractmethod
     def losses(self, spec: Any, config: Any, class_counts: Mapping[str, int] | None = None) -> Losses:
         """Return a Keras loss by output, or a loss hook (`mmkeras.layers.batch`).
 
-        Args:
-            spec: the task.
-            config: its options.
-            class_counts: training samples by label.
+        ``class_counts`` has the training samples by label.
         """
 
     def submodels(self, model: keras.Model, spec: Any) -> Mapping[str, SubmodelOutputs]:
-        """Return the parts of a model that are exported and run by themselves, such as ``image_tower``; here none.
+        """Return the submodels that are also exported alone, such as ``image_tower``, by name; by default none.
 
-        Args:
-            model: a functional model that the head was built for, also one that was saved and loaded.
-            spec: the task.
+        The model may be one that was saved and loaded.
         """
-        del model, spec
         return {}
 
 

@@ -1,4 +1,4 @@
-"""Reads several modalities with the layers of one branch, each with the same weights."""
+"""Applies the layers of one branch to several modalities, which then share its weights."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _TENSORS = ("values", "mask", "position", "measured")
 
 
 def read_again(branch: Branch, spec: ModalitySpec, own: ModalitySpec) -> Branch:
-    """Return the branch of another modality of the same kind, whose tokens come from the layers of a given branch.
+    """Return the branch of another modality of the same kind, computed with the layers of a given branch.
 
-    Every layer and operation between the inputs and the tokens is called once more, so that weights exist once and the
-    graph has no further level of nested models.
+    Every layer and operation between inputs and tokens is called again, so that the weights exist once and the graph
+    has no further level of nested models.
 
     Args:
-        branch: the branch whose layers are used.
-        spec: the modality that it was built for.
+        branch: the branch to reuse.
+        spec: the modality that the branch was built for.
         own: the other modality; its tensors have the same shapes and dtypes, in the same order.
     """
     inputs = {tensor.name: keras.Input(tensor.shape, dtype=tensor.dtype, name=tensor.name) for tensor in own.tensors}

@@ -1,4 +1,4 @@
-"""The parts of a model that its head names, as Keras models that share its weights."""
+"""The parts of a model that its head exports alone, as Keras models that share its weights."""
 
 from __future__ import annotations
 
@@ -21,20 +21,17 @@ class Submodel:
     """A part of a model."""
 
     model: keras.Model
-    """Its layers are those of the whole model."""
+    """The part; it shares the layers of the whole model."""
     specs: dict[str, ModalitySpec]
-    """Specs of the modalities that it reads, by name."""
+    """Specs of its modalities by name."""
     task: TaskSpec
     """Decodes and scores its outputs."""
 
 
 def submodels(model: keras.Model, specs: Mapping[str, ModalitySpec], task: TaskSpec) -> dict[str, Submodel]:
-    """Return the submodels of a model by name; none where its head names none.
+    """Return the submodels of a model from `mmkeras.model.build_model` by name; empty if its head declares none.
 
-    Args:
-        model: from `mmkeras.model.build_model`, also one that was saved and loaded.
-        specs: modality specs by name.
-        task: the task that the model was built for.
+    The model may be one that was saved and loaded.
 
     Raises:
         ConfigError: the head names a modality that the model does not have, or outputs that do not fit.

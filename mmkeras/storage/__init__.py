@@ -1,1 +1,1 @@
-"""Files: written whole, read within limits, hashed; what of the data may be written. No TensorFlow."""
+"""Files: atomic writes, reads within limits, hashes, privacy. No TensorFlow."""

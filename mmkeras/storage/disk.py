@@ -1,4 +1,4 @@
-"""Says in plain words what a full, read-only or vanished disk did, whichever library met it."""
+"""Explains errors of a full or read-only disk, from any library."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _ADVICE = {errno.ENOSPC: "Make room", errno.EDQUOT: "Make room", errno.EFBIG: "R
 
 
 def explain(error: BaseException, folder: Path | None = None) -> str:
-    """Return what happened and what to do, or an empty text where the error is not about the disk.
+    """Return the cause and what to do, or an empty text where the error is not about the disk.
 
-    ``folder`` is the place of the write, in case the error does not name it.
+    ``folder`` is the folder of the write, for errors that do not name it.
     """
     text = str(error)
     known = getattr(error, "errno", None)
@@ -39,8 +39,8 @@ def explain(error: BaseException, folder: Path | None = None) -> str:
     advice = _ADVICE.get(number, "Make it writable")
     return (
         f"{place or 'A file'} cannot be written: {what}{room}. {advice}, or name another folder (--runs, --out, "
-        "--data.folder, --export.folder). Nothing half-written is read later: the same command goes on with what is "
-        "finished, or --resume for a run."
+        "--data.folder, --export.folder). Incomplete files are never read: the same command continues from finished "
+        "parts, a run with --resume."
     )
 
 

@@ -1,4 +1,4 @@
-"""Writes files so that a reader sees the old content or the new one, never half of it."""
+"""Atomic writes: a reader sees the old content or the new content of a file, never a part of it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
-    """Write a file beside its place and move it there; its folder is made when missing."""
+    """Write a temporary file and move it to its path; a missing folder is created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.tmp")
     try:
@@ -40,7 +40,7 @@ def write_bytes(path: Path, content: bytes) -> Path:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a UTF-8 text file whole or not at all.
+    """Write a UTF-8 text file atomically.
 
     Raises:
         DataError: the text holds a path that the locale cannot decode.
@@ -51,26 +51,26 @@ def write_text(path: Path, text: str) -> Path:
         found = plain(text[max(error.start - 40, 0) : error.end + 40])
         raise DataError(
             f"{path}: expected Unicode to write, got bytes that the locale's encoding "
-            f"({sys.getfilesystemencoding()}) does not know: {found!r}. Set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
+            f"({sys.getfilesystemencoding()}) does not have: {found!r}. Set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
         ) from error
     return write_bytes(path, content)
 
 
 def write_json(path: Path, value: Any) -> Path:
-    """Write readable JSON beside its place and move it there. NaN is refused: it is not JSON."""
+    """Write indented JSON atomically. NaN is refused, because it is not JSON."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    # A path that the locale cannot decode: JSON holds it as escapes, and reading gives the same path.
+    # A path that the locale cannot decode: escapes in JSON keep it, and reading returns the same path.
     return write_text(path, _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def claim(path: Path) -> int:
     """Mark a file or folder as in use until the returned descriptor is closed or the process ends.
 
-    No file is written for it, so that none can be left behind.
+    It uses no lock file, so none can be left behind.
 
     Raises:
-        BlockingIOError: it is marked already, by any process.
-        OSError: it is gone, or its file system has no locks.
+        BlockingIOError: a process has marked it already.
+        OSError: it is missing, or its file system has no locks.
     """
     try:
         import fcntl
@@ -90,7 +90,7 @@ def claim(path: Path) -> int:
 
 @contextlib.contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Mark a file or folder as in use, where its file system can, so that `sweep` leaves it."""
+    """Mark a file or folder as in use for `sweep`, if its file system has locks."""
     try:
         descriptor = claim(path)
     except OSError:
@@ -104,10 +104,10 @@ def held(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked(path: Path, what: str, say: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Let processes and threads with the same work wait for each other, and print whom they wait for.
+    """Hold a lock file, so that one process or thread at a time does the same work; print the holder when waiting.
 
-    The lock ends with its process, and its file, in an existing folder, with it. ``what`` names the work of its holder,
-    for example ``which converts the same data``; ``say`` prints a line, by default to standard error.
+    The file, in an existing folder, is removed with the lock; the lock ends with its process. ``what`` describes the
+    work of the holder, for example ``which converts the same data``; ``say`` prints a line, by default to stderr.
 
     Raises:
         OSError: nothing can be written there, or the file system has no locks.
@@ -123,7 +123,7 @@ def locked(path: Path, what: str, say: Callable[[str], None] | None = None) -> I
                 holder = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
                 with waiting(f"Waiting for {holder}, {what}; it holds {path}. Stop it if it hangs.", say):
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
-            # The previous holder has removed the file; a third process may hold a new one already.
+            # The previous holder removed the file; a third process may hold a new one already.
             if not path.exists() or not os.path.samestat(os.fstat(descriptor), path.stat()):
                 continue
             os.ftruncate(descriptor, 0)
@@ -138,7 +138,7 @@ def locked(path: Path, what: str, say: Callable[[str], None] | None = None) -> I
 
 
 def sweep(paths: Iterable[Path]) -> None:
-    """Remove half-written files and folders whose process has died; those in use stay."""
+    """Remove temporary files and folders of ended processes; those in use stay."""
     for path in list(paths):
         try:
             descriptor = claim(path)

@@ -31,7 +31,7 @@ def digest(folder: Path, path: str) -> str:
 
 
 def is_part_of(path: str) -> bool:
-    """Return whether a file, relative to the bundle, is one of the SavedModel's."""
+    """Return whether a path relative to the bundle belongs to the SavedModel."""
     return path.split("/")[0] in _SAVED_MODEL
 
 

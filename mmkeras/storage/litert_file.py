@@ -1,4 +1,4 @@
-"""Reads a LiteRT file, a FlatBuffer: its tables, and the smallest runtime that loads it.
+"""Reads a LiteRT file, a FlatBuffer: its tables, and the oldest runtime that loads it.
 
 Source: https://flatbuffers.dev/internals/ and schema.fbs of LiteRT. The package flatbuffers is not needed.
 """
@@ -11,16 +11,16 @@ from collections.abc import Iterator
 
 __all__ = ["Tables", "needed_runtime"]
 
-# Places of fields in their tables.
+# Indices of fields in their tables.
 _BUFFERS, _METADATA = 4, 6
 _NAME, _BUFFER = 0, 1
 _VERSION = re.compile(rb"[0-9]+(\.[0-9]+)+")
 
 
 def needed_runtime(content: bytes) -> str:
-    """Return the smallest version of TensorFlow Lite that has every operation of a file, such as ``2.17.0``.
+    """Return the oldest version of TensorFlow Lite that has every operation of a file, such as ``2.17.0``.
 
-    The converter writes it as ``min_runtime_version``. Empty where it is missing, or where this is not a LiteRT file.
+    The converter writes it as ``min_runtime_version``. The result is empty if it is missing, or for other files.
     """
     try:
         file = Tables(content)
@@ -37,20 +37,20 @@ def needed_runtime(content: bytes) -> str:
 
 
 class Tables:
-    """A FlatBuffer. A table is the place where it begins."""
+    """A FlatBuffer. A table is given by the position of its first byte."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
 
     def follow(self, place: int) -> int:
-        """Return where an offset leads; offsets point forward, so following them ends."""
+        """Return the target of the offset at a position; offsets point forward, so following them ends."""
         offset: int = struct.unpack_from("<I", self._data, place)[0]
         if not 0 < offset <= len(self._data) - place:
-            raise ValueError(f"an offset at byte {place} leads out of the file")
+            raise ValueError(f"an offset at byte {place} points outside the file")
         return place + offset
 
     def field(self, table: int, index: int) -> int:
-        """Return where a field is; 0 where it has its default."""
+        """Return the position of a field; 0 if the field has its default."""
         virtual = table - struct.unpack_from("<i", self._data, table)[0]
         if not 0 <= virtual < len(self._data):
             raise ValueError(f"the table at byte {table} is damaged")
@@ -61,12 +61,12 @@ class Tables:
         return table + offset if offset else 0
 
     def number(self, table: int, index: int, format: str) -> int:
-        """Return a field's number; 0 where it has its default."""
+        """Return a field's number; 0 if the field has its default."""
         place = self.field(table, index)
         return int(struct.unpack_from(format, self._data, place)[0]) if place else 0
 
     def vector(self, place: int) -> tuple[int, int]:
-        """Return where a vector's items begin, and how many there are."""
+        """Return the position of a vector's first item, and the number of items."""
         start = self.follow(place)
         count: int = struct.unpack_from("<I", self._data, start)[0]
         if count > len(self._data) - start - 4:
@@ -82,7 +82,7 @@ class Tables:
                 yield self.follow(start + 4 * number)
 
     def string(self, table: int, index: int) -> str:
-        """Return a field's text; empty where there is none."""
+        """Return a field's text; empty if the field is missing."""
         place = self.field(table, index)
         if not place:
             return ""

@@ -1,7 +1,7 @@
 """Reads untrusted .npy and .npz files: no pickled objects, and no array larger than its file. numpy only.
 
-numpy allocates the size that a header declares before it checks the file, and zip members may unpack a thousandfold;
-here both are checked first.
+numpy allocates the size in a header before it checks the file, and zip members may unpack a thousandfold. Both are
+checked first here.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 __all__ = ["MAX_BYTES", "read_npy", "read_npz"]
 
 MAX_BYTES = 2 << 30
-"""Most bytes of the arrays of one file in memory."""
+"""Largest number of bytes of one file's arrays in memory."""
 _GROWTH = 1100
-"""Deflate packs at most 1,032-fold."""
+"""Limit of the compression ratio; deflate reaches at most 1,032."""
 
 
 def read_npy(path: Path) -> np.ndarray:
@@ -42,7 +42,7 @@ def read_npz(path: Path, most: int = MAX_BYTES) -> dict[str, np.ndarray]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it cannot be read, holds something else than arrays, or would grow too large.
+        ValueError: it cannot be read, has members that are not arrays, or would be too large.
     """
     try:
         with path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
@@ -53,7 +53,7 @@ def read_npz(path: Path, most: int = MAX_BYTES) -> dict[str, np.ndarray]:
             for member in archive.infolist():
                 name = member.filename.removesuffix(".npy")
                 if name == member.filename or name in arrays:
-                    raise ValueError(f"its member {member.filename[:80]!r} is no array, or is there twice")
+                    raise ValueError(f"its member {member.filename[:80]!r} is not an array, or is there twice")
                 with archive.open(member) as content:
                     arrays[name] = _read(content, member.file_size)
             return arrays
@@ -64,7 +64,7 @@ def read_npz(path: Path, most: int = MAX_BYTES) -> dict[str, np.ndarray]:
 
 
 def _read(stream: IO[bytes], size: int) -> np.ndarray:
-    """Read an array from a stream of so many bytes."""
+    """Read an array from a stream of ``size`` bytes."""
     version = np.lib.format.read_magic(stream)
     headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in headers:
@@ -75,12 +75,12 @@ def _read(stream: IO[bytes], size: int) -> np.ndarray:
     if not all(type(side) is int and side >= 0 for side in shape) or len(shape) > 32:
         raise ValueError(f"the shape {shape!s:.80} is not a shape")
     if not dtype.itemsize:
-        raise ValueError(f"its values of the dtype {dtype} have no bytes: any number of them would fit into the file")
+        raise ValueError(f"values of the dtype {dtype} have no bytes, so the file does not limit their number")
     wanted = math.prod(shape) * dtype.itemsize
     if wanted > size:
-        raise ValueError(f"its header promises {wanted:,} bytes, the file has {size:,}")
+        raise ValueError(f"its header declares {wanted:,} bytes, the file has {size:,}")
     data = stream.read(wanted)
     if len(data) < wanted:
-        raise ValueError(f"truncated: its header promises {wanted:,} bytes, {len(data):,} follow it")
+        raise ValueError(f"truncated: its header declares {wanted:,} bytes, {len(data):,} follow it")
     array = np.frombuffer(bytearray(data), dtype)
     return array.reshape(shape, order="F" if by_columns else "C")

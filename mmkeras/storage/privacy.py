@@ -1,9 +1,9 @@
 """Which sample data may appear in reports, logs, TensorBoard and bundles: ``privacy.redact``.
 
-``none`` writes them unchanged. ``text`` replaces their texts, and quotations in messages. ``all`` also leaves
-out their pictures, and replaces their names and the values of columns by short hashes: the same name has the same hash,
-so that two reports can still be compared. A hash does not protect a name that can be guessed. Metrics, class names and
-column names stay.
+``none`` writes it unchanged. ``text`` replaces texts of samples, and quotations in messages. ``all`` also leaves out
+their pictures, and replaces their names and the values of columns by short hashes. The same name has the same hash, so
+that two reports can be compared; a hash does not protect a name that can be guessed. Metrics, class names and column
+names stay.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ __all__ = ["LEVELS", "Redact", "Redaction", "recorded", "redacting", "redaction"
 
 Redact = Literal["none", "text", "all"]
 LEVELS: tuple[Redact, ...] = ("none", "text", "all")
-# A quotation that was cut has no end. An apostrophe within a word begins none.
+# A truncated quotation has no end. An apostrophe within a word does not start a quotation.
 _QUOTED = re.compile(r"""(?<![A-Za-z])(?:'(?:[^'\\\n]|\\.)*(?:'|$|(?=\n))|"(?:[^"\\\n]|\\.)*(?:"|$|(?=\n)))""")
 _FILE = re.compile(r"\A[^:\n]{0,4000}\.\w{1,8}(?:#\d{1,9})?(?=: )")
 _LONGEST = 4000
-"""Longer messages are cut to this many characters."""
+"""Longer messages are truncated to this many characters."""
 
 
 @dataclass(frozen=True)
 class Redaction:
-    """How samples are written."""
+    """Rules for writing sample data."""
 
     level: Redact = "none"
 
@@ -48,23 +48,23 @@ class Redaction:
 
     @property
     def everything(self) -> bool:
-        """Whether pictures, names and column values are hidden, too."""
+        """Whether pictures, names and column values are hidden as well."""
         return self.level == "all"
 
     def value(self, value: Any) -> Any:
-        """Return a raw value as it may be shown: a text without its words, ``None`` for a hidden picture."""
+        """Return a raw value as it may be written: a text without its words, ``None`` for a hidden picture."""
         if isinstance(value, str) and self.texts:
             return f"(text of {len(value)} characters, redacted)"
         return None if self.everything else value
 
     def name(self, name: str) -> str:
-        """Return the name of a sample, or the value of a column."""
+        """Return the name of a sample, or the value of a column, as it may be written."""
         if not self.everything or not name:
             return name
         return f"#{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:10]}"
 
     def message(self, message: str) -> str:
-        """Return a message without what it quotes."""
+        """Return a message without its quotations, if texts are hidden."""
         return _QUOTED.sub("'...'", message[:_LONGEST]) if self.texts else message
 
     def about(self, message: str, values: Iterable[Any]) -> str:
@@ -86,14 +86,14 @@ _CURRENT: ContextVar[Redaction] = ContextVar("mmkeras_redaction", default=_NOTHI
 
 
 def redaction() -> Redaction:
-    """Return what is in force here; nothing is hidden outside of `redacting`."""
+    """Return the current rules; outside of `redacting` nothing is hidden."""
     return _CURRENT.get()
 
 
 def recorded(provenance: Mapping[str, Any]) -> Redaction | None:
     """Return the redaction of the configuration in a run's or bundle's provenance; ``None`` where it has none.
 
-    A level that this version does not know hides everything.
+    An unknown level hides everything.
     """
     section = provenance.get("config")
     privacy = section.get("privacy") if isinstance(section, dict) else None

@@ -1,7 +1,7 @@
-"""Reads text files line by line, in tables and on a device alike.
+"""Reads text files line by line, for tables and on a device.
 
-A byte order mark is skipped. A line ends at a line feed, a carriage return or both, whatever the other lines end with.
-A byte that is not UTF-8 invalidates its own line, not the file.
+A byte order mark is skipped. Each line ends at a line feed, a carriage return or both. A byte that is not UTF-8
+invalidates its line, not the file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from mmkeras.core.errors import DataError
 
-__all__ = ["JsonLine", "json_lines", "text_lines", "undecodable"]
+__all__ = ["JsonLine", "json_lines", "text_lines", "undecodable", "unique_names"]
 
 _MARK = b"\xef\xbb\xbf"
 _OTHER_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -34,7 +34,7 @@ class JsonLine:
 
 
 def text_lines(pieces: Iterable[bytes]) -> Iterator[str]:
-    """Yield every line of an open binary file with its ending; for bytes that are not UTF-8 see `undecodable`.
+    """Yield every line of an open binary file with its ending. Bytes that are not UTF-8 are escaped, see `undecodable`.
 
     Raises:
         DataError: the file is UTF-16.
@@ -50,13 +50,13 @@ def text_lines(pieces: Iterable[bytes]) -> Iterator[str]:
 
 
 def undecodable(text: str) -> str:
-    """Return what is wrong with the bytes of a line; empty where they are UTF-8."""
+    """Return the problem with the bytes of a line; empty where they are UTF-8."""
     found = None if text.isascii() else _ESCAPED.search(text)
     return f"expected UTF-8, got the byte 0x{ord(found[0]) & 0xFF:02x}. Save the file as UTF-8" if found else ""
 
 
 def json_lines(pieces: Iterable[bytes]) -> Iterator[JsonLine]:
-    """Yield the parsed lines of a JSON Lines file; blank lines are skipped, and counted in the numbers.
+    """Yield the parsed lines of a JSON Lines file. Blank lines are skipped, but counted in the line numbers.
 
     Raises:
         DataError: the file is UTF-16.
@@ -68,16 +68,20 @@ def json_lines(pieces: Iterable[bytes]) -> Iterator[JsonLine]:
         value = None
         if not problem:
             try:
-                value = json.loads(text, object_pairs_hook=_object)
+                value = json.loads(text, object_pairs_hook=unique_names)
             except (ValueError, RecursionError) as error:
                 problem = f"not valid JSON: {error}"
         yield JsonLine(number, value, problem)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object; of two values under one name Python would drop the first in silence."""
+def unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object, for `json.loads`, which by default drops the first of two values with one name.
+
+    Raises:
+        ValueError: two values have the same name.
+    """
     result = dict(pairs)
     if len(result) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the name {next(name for name in names if names.count(name) > 1)!r:.80} stands twice")
+        raise ValueError(f"the name {next(name for name in names if names.count(name) > 1)!r:.80} is there twice")
     return result

@@ -1,1 +1,1 @@
-"""Training: environment, optimizer, Keras fit, checkpoints, TensorBoard, and the run folder they fill."""
+"""Training: environment, optimizer, Keras fit, checkpoints, TensorBoard, and the run's folder."""

@@ -1,4 +1,4 @@
-"""The batches of a run, on one device or shared out to the replicas of a cluster."""
+"""The batches of a stage, on one device or divided between the replicas of a cluster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmkeras.core.config import modality_configs
+from mmkeras.core.modalities import modality_configs
 from mmkeras.data.dataset import eval_dataset, train_dataset
 from mmkeras.data.index import Index
 from mmkeras.data.seeds import derive
@@ -20,7 +20,7 @@ from mmkeras.training.stages import Stage
 __all__ = ["blocks", "training_batches", "validation_batches"]
 
 _TRAINING, _VALIDATION = 3, 4
-"""Purposes of a method's random numbers, next to those of `mmkeras.data.dataset`."""
+"""Purposes of a method's random numbers, in addition to those of `mmkeras.data.dataset`."""
 
 
 def training_batches(
@@ -32,15 +32,10 @@ def training_batches(
     steps_per_epoch: int,
     clock: InputClock | None,
 ) -> tf.data.Dataset:
-    """Return the endless batches from a step on; every call of ``fit`` begins its dataset anew.
+    """Return the endless batches from a step on, for one call of ``fit``; a clock measures the wait for them.
 
-    Args:
-        index: the converted data.
-        stage: its ``train.batch_size`` is that of all replicas together.
-        cluster: on a replica a batch has its part alone; those of this worker's replicas come one after the other.
-        step: batches left out.
-        steps_per_epoch: for the start of modality dropout.
-        clock: measures how long they are waited for.
+    The stage's ``train.batch_size`` is that of all replicas together. On a cluster, each element is the part of a batch
+    for one replica; the parts of this worker's replicas follow each other.
     """
     config, context = stage.config, stage.context
     train = config.train
@@ -63,13 +58,13 @@ def training_batches(
     if cluster.replicas_here > 1:
         data = data.rebatch(train.batch_size // cluster.replicas, drop_remainder=True)
     if cluster.strategy is not None:
-        # Workers need not ask each other in every step whether there is more.
+        # Otherwise the workers would communicate in every step to find out whether there is a next batch.
         data = data.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
     return data if clock is None else clock.watch(data)
 
 
 def validation_batches(index: Index, stage: Stage, cluster: Cluster) -> tf.data.Dataset | None:
-    """Return the validation split once, or this worker's part of it; None where there is none."""
+    """Return one pass over the validation split, or this worker's part of it; None if the split is empty."""
     if not index.samples("validation"):
         return None
     specs, task = stage.context.specs, stage.context.task
@@ -79,19 +74,15 @@ def validation_batches(index: Index, stage: Stage, cluster: Cluster) -> tf.data.
         return _by_method(data, stage, _VALIDATION, 0, 0)
     here = cluster.replicas_here
     options |= {"replicas": cluster.replicas, "first": cluster.rank * here, "count": here}
-    # The parts of replicas differ in size: each draws numbers of its own.
+    # The parts of replicas differ in size: each worker draws its own random numbers.
     return _by_method(shared_dataset(index, "validation", specs, task, **options), stage, _VALIDATION, 0, cluster.rank)
 
 
 def _by_method(data: tf.data.Dataset, stage: Stage, purpose: int, step: int, first: int) -> tf.data.Dataset:
-    """Return batches as the stage's method makes them.
+    """Apply the ``batch`` of the stage's method to the batches of this worker.
 
-    Args:
-        data: batches of this worker.
-        stage: the stage.
-        purpose: of the random numbers.
-        step: number of the first batch.
-        first: place of the worker's first sample in a batch of all workers.
+    ``step`` is the number of the first batch, ``first`` the place of the worker's first sample in a batch of all
+    workers.
     """
     method, context, seed = stage.method, stage.context, stage.config.train.seed
     if type(method).batch is TrainingMethod.batch:
@@ -102,7 +93,7 @@ def _by_method(data: tf.data.Dataset, stage: Stage, purpose: int, step: int, fir
         with part_of_batch(first):
             inputs, targets, weights = batch
             made = method.batch(inputs, targets, weights, context, derive(seed, number, 0, purpose))
-        # Replicas add up what they have in common of a batch, which tf.distribute cannot do with bool.
+        # Replicas exchange batches by sums, which tf.distribute cannot compute for bool.
         return tf.nest.map_structure(lambda each: tf.cast(each, tf.int32) if each.dtype == tf.bool else each, made)
 
     steps = tf.data.Dataset.counter(step)
@@ -113,7 +104,7 @@ def _by_method(data: tf.data.Dataset, stage: Stage, purpose: int, step: int, fir
 
 
 def blocks(step: int, epochs: int, steps_per_epoch: int) -> list[tuple[int, int, int]]:
-    """Return (first epoch, last epoch, steps) of each call of ``fit``: the rest of a broken epoch, then the others."""
+    """Return (first epoch, last epoch, steps) of each call of ``fit``: the rest of an epoch, then the full epochs."""
     epoch, done = divmod(step, steps_per_epoch)
     if done == 0:
         return [(epoch, epochs, steps_per_epoch)]

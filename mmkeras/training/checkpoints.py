@@ -1,4 +1,4 @@
-"""Keeps the best model and a state to go on from, exactly, at any step."""
+"""Saves the best model, and checkpoints from which training resumes with the same result at any step."""
 
 from __future__ import annotations
 
@@ -16,20 +16,14 @@ import numpy as np
 from mmkeras.core.errors import DataError, TrainingError
 from mmkeras.layers.keras_files import load_weights
 from mmkeras.storage.files import write_text
-from mmkeras.training.epoch_metrics import add_sums, sums
 from mmkeras.training.optimizer import inner_optimizer
-from mmkeras.training.state import State, state_from_json
-from mmkeras.training.weights_file import save_weights
+from mmkeras.training.state import State, add_sums, save_weights, state_from_json, sums
 
 __all__ = ["Checkpoints", "Diverged"]
 
 
 class Diverged(TrainingError):
-    """Loss or weights stopped being finite numbers in a step.
-
-    Args:
-        step: number of the step, from 1.
-    """
+    """Loss or weights are no longer finite after ``step``, counted from 1."""
 
     def __init__(self, step: int) -> None:
         super().__init__(f"The loss stopped being a finite number in step {step}.")
@@ -37,23 +31,22 @@ class Diverged(TrainingError):
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves ``best.keras`` on a better validation score and the run's state after every epoch.
+    """Saves ``best.keras`` on a better validation score, and a checkpoint after every epoch.
 
-    With an exponential moving average, validation and ``best.keras`` use the averaged weights, also where there is no
-    validation.
-    Checkpoints are folders that appear whole or not at all. Of several workers each keeps the same account of the run,
-    but only the chief writes.
+    With an exponential moving average, validation and ``best.keras`` use the averaged weights.
+    A checkpoint is a folder that appears complete or not at all. All workers of a cluster have the same state; only the
+    chief writes it.
 
     Args:
         folder: the run's folder.
-        monitor: validation log to compare, for example ``val_accuracy``; ties go to the lower ``val_loss``.
-        sign: 1 where higher is better, -1 where lower is.
-        patience: stop after so many epochs without a better score; None never does.
-        every_steps: save the state within epochs too.
-        every_minutes: save it after so much time too.
+        monitor: validation log to compare, for example ``val_accuracy``; the lower ``val_loss`` breaks ties.
+        sign: 1 if higher is better, -1 if lower is better.
+        patience: epochs without a better score after which training stops; None for no limit.
+        every_steps: steps between further checkpoints within an epoch.
+        every_minutes: minutes between further checkpoints within an epoch.
         writes: whether this process writes.
-        keeps_metrics: whether the metrics of a broken epoch are kept; those of several devices cannot be.
-        state: where the run goes on from.
+        keeps_metrics: whether to save the metrics of an interrupted epoch; this is not possible on several devices.
+        state: the state from which training resumes.
     """
 
     def __init__(
@@ -86,17 +79,17 @@ class Checkpoints(keras.callbacks.Callback):
         self._before: list[list[float]] | None = None
         self._saved = time.monotonic()
 
-    # === Metrics of an epoch that goes on ===
+    # === Metrics of an interrupted epoch ===
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Take up the metrics of a broken epoch before Keras begins them anew."""
+        """Take the metrics of an interrupted epoch before Keras resets them."""
         if self.keeps_metrics:
             self._before = sums(self.model) if self._within_epoch else self.state.metrics
 
     # === Exponential moving average ===
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Put the averaged weights in for validation, which begins the metrics anew."""
+        """Use the averaged weights for validation, which resets the metrics."""
         self._within_epoch = False
         self._put_average()
 
@@ -108,7 +101,7 @@ class Checkpoints(keras.callbacks.Callback):
             optimizer.put_average(trained)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Put the model's own weights back where validation was broken off."""
+        """Restore the model's own weights if validation was interrupted."""
         self._restore_own_weights()
 
     def _restore_own_weights(self) -> None:
@@ -120,25 +113,25 @@ class Checkpoints(keras.callbacks.Callback):
     # === Saving ===
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Count the step; save the state where asked."""
+        """Count the step, and save a checkpoint if one is due."""
         self.state.step += 1
         self._within_epoch = True
         if self._before is not None:
-            # Now they are there: Keras makes them with the first step.
+            # Not earlier: Keras creates the metrics in the first step.
             add_sums(self.model, self._before)
             self._before = None
         due = self.every_minutes is not None and time.monotonic() - self._saved >= 60 * self.every_minutes
-        # After the last step of an epoch it is saved with the validation: an epoch without one would have no score.
+        # After the last step of an epoch, the checkpoint follows the validation, which gives the epoch its score.
         ends = batch + 1 == (self.params or {}).get("steps")
         if not ends and (due or (self.every_steps and self.state.step % self.every_steps == 0)):
             self.save()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Save the best model and the state; stop when nothing got better for long enough."""
+        """Save the best model and a checkpoint; stop when the patience is exhausted."""
         self._within_epoch = False
         logs = {k: float(v) for k, v in (logs or {}).items()}
         if not np.isfinite(logs["loss"]):
-            # The last good state stays: nothing can be resumed from NaN.
+            # The last good checkpoint stays: training cannot resume from NaN.
             self._restore_own_weights()
             self.diverged = True
             return
@@ -160,21 +153,20 @@ class Checkpoints(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _score(self, logs: dict[str, float]) -> tuple[float, bool]:
-        """Return the epoch's score, higher is better, and whether it is a loss for want of the metric."""
+        """Return the epoch's score, higher is better, and whether it is the negative loss: the metric is missing."""
         loss = logs.get("val_loss", logs["loss"])
         metric = logs.get(self.monitor, math.nan)
         if math.isnan(metric):
             return -loss, True
-        # The loss breaks ties: many epochs may share the last per mille of accuracy.
-        return self.sign * metric - (
-            1e-6 * min(loss, 1e3) if "val_loss" in logs and not math.isnan(loss) else 0.0
-        ), False
+        # The loss breaks ties: many epochs may have the same accuracy.
+        tie = 1e-6 * min(loss, 1e3) if "val_loss" in logs and not math.isnan(loss) else 0.0
+        return self.sign * metric - tie, False
 
     def save(self) -> Path:
-        """Write weights, optimizer and state; return the checkpoint's folder, which the chief writes.
+        """Write weights, optimizer and state, and return the checkpoint's folder, which the chief writes.
 
         Raises:
-            Diverged: weights are not finite; the last good state stays.
+            Diverged: weights are not finite; the last good checkpoint stays.
         """
         root = self.folder / "checkpoints"
         done = root / f"step-{self.state.step:08d}"
@@ -183,7 +175,7 @@ class Checkpoints(keras.callbacks.Callback):
         if not self.writes:
             return done
         if done.is_dir():
-            # Saved at this very step: weights and optimizer are the same, and there is never a moment without them.
+            # Weights and optimizer of this step are already saved.
             self._write_state(done)
             return done
         if not all(np.isfinite(weight).all() for weight in self.model.get_weights()):
@@ -203,15 +195,15 @@ class Checkpoints(keras.callbacks.Callback):
         self.state.metrics = self._before
         if self._within_epoch and self.keeps_metrics and self._before is None:
             self.state.metrics = sums(self.model)
-        # A validation score may be NaN, which `write_json` refuses.
+        # A validation score may be NaN, which `write_json` rejects.
         write_text(folder / "state.json", json.dumps(vars(self.state)))
 
     @staticmethod
     def load(folder: Path, model: keras.Model) -> State:
-        """Load the newest whole checkpoint of a run into a compiled model.
+        """Load the newest checkpoint of a run into a compiled model.
 
         Returns:
-            The state to go on from; a fresh one where the run was ended before its first checkpoint.
+            The state to resume from; a new state if the run has no checkpoint.
 
         Raises:
             TrainingError: the checkpoint does not fit the model.
@@ -223,7 +215,7 @@ class Checkpoints(keras.callbacks.Callback):
         try:
             load_weights(model, found[-1] / "state.weights.h5")
             state = state_from_json(json.loads((found[-1] / "state.json").read_text("utf-8")))
-            if state.seeds is not None:  # checkpoints of earlier versions have none
+            if state.seeds is not None:  # None in checkpoints of earlier versions
                 for variable, value in zip(_seeds(model), state.seeds, strict=True):
                     variable.assign(np.array(value, variable.dtype))
             return state

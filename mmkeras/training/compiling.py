@@ -13,16 +13,10 @@ __all__ = ["compile_model"]
 
 
 def compile_model(model: keras.Model, stage: Stage, steps: int, *, jit_compile: bool = False) -> Objective | None:
-    """Compile a model with the losses of the stage's method and the stage's optimizer.
-
-    Args:
-        model: from the stage's method.
-        stage: gives method and configuration.
-        steps: training steps of the whole stage.
-        jit_compile: whether XLA compiles the step.
+    """Compile the model of a stage with its losses and its optimizer, whose schedule has ``steps`` training steps.
 
     Returns:
-        The model's objective where the method has a loss hook or extra outputs; else None, and Keras does all of it.
+        The model's objective if the method has a loss hook or extra outputs; else None, and Keras computes the losses.
     """
     method, context, graph = stage.method, stage.context, graph_of(model)
     losses = method.losses(context)

@@ -1,4 +1,4 @@
-"""Measures how much of the data a run's vocabularies and lengths leave out, before its training begins."""
+"""Measures before training which share of the data the vocabularies and lengths of a run leave out."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mmkeras.modalities import ModalitySpec
 __all__ = ["SAMPLES", "measure"]
 
 SAMPLES = 2000
-"""Samples of each split that are looked at; those of training lie shuffled in the shards."""
+"""Samples of each split that are measured; the shards of the training split are shuffled."""
 
 
 def measure(
     index: Index, specs: Mapping[str, ModalitySpec], console: Console
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Return `coverage.coverage` by split, and print what is above its limit.
+    """Return `mmkeras.data.coverage.coverage` by split, and print a warning for each share above its limit.
 
     Raises:
         DataError: a shard is damaged.

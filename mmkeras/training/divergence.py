@@ -1,4 +1,4 @@
-"""A loss that is no number ends training at once, with the batch that did it and the samples to look at."""
+"""Stops training at once when the loss is not finite, and reports the batch and its most suspicious samples."""
 
 from __future__ import annotations
 
@@ -27,18 +27,14 @@ _SHOWN = 5
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Ends ``fit`` with `Diverged` after the first step whose loss is not finite, before anything is saved of it.
-
-    Args:
-        checkpoints: counts the steps; stands after this one.
-    """
+    """Raises `Diverged` after the first step whose loss is not finite; it must precede the given `Checkpoints`."""
 
     def __init__(self, checkpoints: Checkpoints) -> None:
         super().__init__()
         self._checkpoints = checkpoints
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Look at the loss; of several workers all see the same one."""
+        """Check the loss, which is the same on all workers."""
         if logs and not np.isfinite(float(logs["loss"])):
             raise Diverged(self._checkpoints.state.step + 1)
 
@@ -52,28 +48,22 @@ def save_batch(
     steps_per_epoch: int,
     objective: Objective | None = None,
 ) -> Path:
-    """Make the batch of a step once more, which is the same one, and write it into the stage's folder.
+    """Recompute the batch of a step, and write it into the stage's folder.
 
-    The file holds ``keys`` (B,), ``inputs/<tensor>``, ``targets/<output>``, ``weights`` (B,) and, where the stage has a
-    checkpoint and trains on one device, ``losses`` (B,) with the weights of that checkpoint: of each sample alone, or,
-    where a loss hook sees the whole batch (``whole``), of each sample among the others. Where the loss is of the batch
-    as a whole there are ``influences`` (B,) instead: what each sample adds to it. ``outputs_finite/<output>`` bool (B,)
-    comes with that checkpoint too.
-    Of inputs that ``privacy.redact`` hides, texts or all of them, it only holds ``finite/<tensor>`` bool (B,).
+    The file has ``keys`` (B,), ``inputs/<tensor>``, ``targets/<output>`` and ``weights`` (B,). For an input that
+    ``privacy.redact`` hides, it has only ``finite/<tensor>`` bool (B,).
+    If the stage has a checkpoint and trains on one device, the file also has ``outputs_finite/<output>`` bool (B,) and
+    ``losses`` (B,), computed with the weights of the checkpoint. They are the losses of single samples or, with
+    ``whole``, the losses that a hook computes for each sample in the whole batch. If the loss has no values per sample,
+    ``influences`` (B,) replaces them: the contribution of each sample.
 
-    Args:
-        model: the diverged model; the checkpoint is loaded into it.
-        stage: its ``train.batch_size`` is that of all replicas.
-        index: the converted data.
-        cluster: this worker writes its own part.
-        step: number of the step, from 1.
-        steps_per_epoch: steps of an epoch.
-        objective: of the model where it has one, see `mmkeras.training.compiling.compile_model`.
+    The weights of the checkpoint are loaded into ``model``. ``step`` counts from 1. ``objective`` is from
+    `mmkeras.training.compiling.compile_model`. Each worker of a cluster writes its own part.
     """
     config, folder = stage.config, stage.folder
     batches = training_batches(index, stage, cluster, step=step - 1, steps_per_epoch=steps_per_epoch, clock=None)
-    parts = [part for part, _ in zip(batches, range(cluster.replicas_here), strict=False)]
-    inputs, targets, weights = (_joined([part[place] for part in parts]) for place in range(3))
+    parts = list(batches.take(cluster.replicas_here).as_numpy_iterator())
+    inputs, targets, weights = keras.tree.map_structure(lambda *each: np.concatenate(each), *parts)
     at = Position(
         config.train.batch_size // cluster.workers, config.train.seed, step - 1, cluster.workers, cluster.rank
     )
@@ -97,7 +87,7 @@ def save_batch(
 
 
 def _shown(inputs: dict[str, np.ndarray], run: Run) -> dict[str, np.ndarray]:
-    """Return inputs as ``privacy.redact`` lets them be written: token ids are texts, all inputs are samples."""
+    """Return the inputs as ``privacy.redact`` allows them to be written; token ids count as text."""
     now = redaction()
     texts = {tensor.name for spec in run.specs.values() if spec.kind == "text" for tensor in spec.tensors}
     hidden = set(inputs) if now.everything else texts if now.texts else set()
@@ -108,22 +98,16 @@ def _shown(inputs: dict[str, np.ndarray], run: Run) -> dict[str, np.ndarray]:
 
 
 def explain(path: Path, step: int, epoch: int) -> TrainingError:
-    """Return the error that names the batch and its most suspicious samples.
-
-    Args:
-        path: from `save_batch`.
-        step: number of the step, from 1.
-        epoch: its epoch, from 1.
-    """
+    """Return the error that names the batch, in a file from `save_batch`, and its most suspicious samples."""
     with np.load(path, allow_pickle=False) as file:
         batch = {name: file[name] for name in file.files}
     keys = [str(key) for key in batch["keys"]]
     shown = os.path.relpath(path)
     lines = [
-        f"The loss stopped being a finite number in step {step} (epoch {epoch}). The batch that did it is in {shown}.",
+        f"The loss stopped being a finite number in step {step} (epoch {epoch}). The batch of that step is in {shown}.",
         *(["Inputs that privacy.redact hides are not in it."] if any(n.startswith("finite/") for n in batch) else []),
         *_suspects(batch, keys),
-        "Look at it:",
+        "Inspect it:",
         f"  python -c \"import numpy; b = numpy.load('{shown}'); print(b.files); print(b['keys'])\"",
         "Correct or leave out the samples, lower train.learning_rate, or set train.clip_norm.",
     ]
@@ -131,7 +115,7 @@ def explain(path: Path, step: int, epoch: int) -> TrainingError:
 
 
 def _suspects(batch: dict[str, np.ndarray], keys: Sequence[str]) -> list[str]:
-    """Say which samples hold numbers that are not finite, or else which have the largest losses."""
+    """Return lines about the samples with numbers that are not finite, or else about those with the largest losses."""
     wrong: dict[str, list[str]] = {}
     for name, values in batch.items():
         if name in ("keys", "losses", "influences", "whole"):
@@ -150,15 +134,15 @@ def _suspects(batch: dict[str, np.ndarray], keys: Sequence[str]) -> list[str]:
     order = np.argsort(-np.where(np.isfinite(batch[name]), batch[name], np.inf), kind="stable")[:_SHOWN]
     how, word = " by their loss at the last checkpoint", "loss"
     if name == "influences":
-        how, word = " by what they add to the loss of the batch as a whole at the last checkpoint", "adds"
+        how, word = " by their contribution to the loss of the whole batch at the last checkpoint", "adds"
     elif "whole" in batch:
-        how += ", which depends on the other samples of the batch too"
+        how += ", which also depends on the other samples of the batch"
     rows = (f"  {keys[int(row)]}: {word} {batch[name][row]:.4g}, weight {batch['weights'][row]:.4g}" for row in order)
     return [f"{said}{how}:", *rows]
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
-    """Return bool (B,): whether a sample's numbers are finite."""
+    """Return whether the numbers of each sample are finite, bool (B,)."""
     if values.dtype.kind != "f":
         return np.ones(len(values), bool)
     return np.asarray(np.isfinite(values.reshape(len(values), -1)).all(axis=1))
@@ -167,7 +151,7 @@ def _finite(values: np.ndarray) -> np.ndarray:
 def _losses(
     model: keras.Model, inputs: Any, targets: Any, weights: np.ndarray, objective: Objective | None
 ) -> dict[str, np.ndarray]:
-    """Return ``outputs_finite/<output>`` (B,) and ``losses``, or ``influences`` where no sample has a loss, (B,)."""
+    """Return ``outputs_finite/<output>`` and ``losses`` or ``influences``, see `save_batch`."""
     outputs = model(inputs, training=False)
     arrays = {name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()}
     found = {f"outputs_finite/{name}": _finite(value) for name, value in arrays.items()}
@@ -186,9 +170,3 @@ def _losses(
         )
         losses.append(float(keras.ops.convert_to_numpy(loss)))
     return {**found, "losses": np.array(losses, np.float32)}
-
-
-def _joined(parts: Sequence[Any]) -> Any:
-    if isinstance(parts[0], dict):
-        return {name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]}
-    return np.concatenate([np.asarray(part) for part in parts])

@@ -1,4 +1,4 @@
-"""What a run depends on besides its configuration: Python, packages, devices, seeds, code revision."""
+"""The environment of a run: Python, packages, devices, seeds, code revision."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _WRITTEN = (":(exclude)README.md", ":(exclude)docs/results.json")
 
 
 def check_python() -> None:
-    """Say in plain words that training needs a newer Python or an extra, before an import fails.
+    """Check that Python and the ``train`` extra allow training, before an import fails.
 
     Raises:
         DependencyError: Python is older than 3.11, or the ``train`` extra is not installed.
@@ -58,29 +58,29 @@ def prepare(config: TrainConfig) -> dict[str, Any]:
     """Set seeds, precision, XLA and determinism; call before a model is built.
 
     Returns:
-        What was decided: ``precision``, ``jit_compile``, ``deterministic`` and the devices.
+        The settings in use: ``precision``, ``jit_compile``, ``deterministic`` and ``devices``.
 
     Raises:
         ConfigError: Keras is set to another backend than TensorFlow.
-        TrainingError: a precision that this machine does not have.
+        TrainingError: this machine does not have the precision.
     """
     check_keras()
     import keras
     import tensorflow as tf
     from tensorflow.python.framework.config import disable_op_determinism
 
-    # Notes on deprecated internals of TensorFlow are not about the user's run.
+    # Hides warnings about deprecated internals of TensorFlow, which do not concern the user.
     tf.get_logger().setLevel("ERROR")
     keras.utils.set_random_seed(config.seed)
-    # A run before this one in the same process (a notebook) may have asked for the other.
+    # Set in both cases: an earlier run in the same process (a notebook) may have used the other setting.
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     else:
         disable_op_determinism()
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
-        # Several processes share a GPU in tests and notebooks: take memory as it is needed.
-        with contextlib.suppress(RuntimeError):  # this process uses it already, as it chose to
+        # Several processes may share a GPU (tests, notebooks): allocate memory as it is needed.
+        with contextlib.suppress(RuntimeError):  # the process uses the GPU already
             tf.config.experimental.set_memory_growth(gpu, True)
     if config.precision == "auto":
         capability = [tf.config.experimental.get_device_details(g).get("compute_capability", (0, 0)) for g in gpus]
@@ -100,7 +100,7 @@ def prepare(config: TrainConfig) -> dict[str, Any]:
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of the packages that shape a result, Python's among them."""
+    """Return the versions of Python and of the packages that influence a result."""
     versions = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -111,7 +111,7 @@ def package_versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """Return what the numbers of a run were measured on."""
+    """Return a description of this machine: system, processor, cores, memory and GPUs."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -135,7 +135,7 @@ def _memory_gib() -> int:
 
 
 def _gpus() -> list[str]:
-    """Return the names of the GPUs, found without TensorFlow, which would occupy them."""
+    """Return the names of the GPUs without TensorFlow, which would allocate their memory."""
     try:
         command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
         printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
@@ -145,9 +145,9 @@ def _gpus() -> list[str]:
 
 
 def code_revision() -> str:
-    """Return the git commit of the checkout, with ``+changes`` where files differ from it, or ``unknown``.
+    """Return the git commit of the checkout, with ``+changes`` if files differ from it, or ``unknown``.
 
-    What commands write about their own measurements does not count: README.md and docs/results.json.
+    README.md and docs/results.json do not count: commands write their measurements into them.
     """
     root = Path(__file__).resolve().parents[2]
 

@@ -1,4 +1,4 @@
-"""Trains a model with Keras ``fit``, from the start or from a checkpoint, stage by stage."""
+"""Trains a model stage by stage, from the start or from a checkpoint."""
 
 from __future__ import annotations
 
@@ -32,40 +32,40 @@ def fit(
     cluster: Cluster = ALONE,
     copy: keras.Model | None = None,
 ) -> Fitted:
-    """Train a model through the stages of its run; the best one is in the run's ``best.keras`` afterwards.
+    """Train a model in the stages of its run, and write the best model to the run's ``best.keras``.
 
-    Each stage starts from the best weights of the stage before, and says in run.json what came of it. Of several
-    workers all come back at the same step; what is written is written by the chief.
+    Each stage starts from the best weights of the stage before, and adds its result to run.json. All workers of a
+    cluster return after the same step; only the chief writes.
 
     Args:
         model: from `build_model`, in the cluster's scope.
         run: the run's folder.
         config: the resolved configuration.
         index: the converted data.
-        console: where progress is shown.
-        resume: go on from the newest checkpoint of the stage that was stopped, with the same result as without the
-            break; stages before it are not repeated.
-        draw: pictures for TensorBoard after every epoch.
+        console: shows the progress.
+        resume: continue from the newest checkpoint of the stage that was stopped, with the same result as without the
+            interruption; earlier stages are not repeated.
+        draw: returns pictures for TensorBoard after every epoch.
         cluster: the devices that share every batch.
-        copy: the same model on this process's own device, which predicts where the other is spread: with a strategy.
+        copy: the same model on this process's own device, which predicts if a strategy distributes ``model``.
 
     Returns:
-        What the last stage came to.
+        The result of the last stage.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM, to this worker or another; the state is saved.
         PeerLostError: another worker has died.
-        ConfigError: the stages cannot be trained so, or the batch cannot be shared evenly.
-        TrainingError: the training split is smaller than a batch, or the loss is not finite; the batch is kept.
-        DataError: a shard vanished, or more records are damaged than ``data.max_bad_records``; the state is saved.
+        ConfigError: the stages are invalid, or the batch cannot be divided evenly.
+        TrainingError: the training split is smaller than a batch, or the loss is not finite; the batch is saved.
+        DataError: a shard is missing, or more records are damaged than ``data.max_bad_records``; the state is saved.
     """
     plans = [plan_stage(stage, index, cluster) for stage in stages_of(config, run, index)]
     for number, plan in enumerate(plans):
         stage = plan.stage
         if len(plans) > 1:
-            # The new layers of a method are the same in a stage that is resumed.
+            # A resumed stage must build the new layers of its method with the same weights.
             keras.utils.set_random_seed(stage.config.train.seed + number)
-        own = None if copy is None or not stage.method.answers else stage.method.model(copy, stage.context)
+        own = None if copy is None or not stage.method.has_task_outputs else stage.method.model(copy, stage.context)
         with cluster.scope():
             trained = stage.method.model(model, stage.context)
         training = StageFit(plan, trained, index, console=console, draw=draw, cluster=cluster, copy=own)

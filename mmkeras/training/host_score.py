@@ -1,4 +1,4 @@
-"""Validation metrics of any task, computed on the host from evidence: the numbers that an evaluation gives."""
+"""Computes the validation metrics of any task on the host, from evidence, as an evaluation does."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _EVIDENCE = "evidence/"
 class HostScore(keras.callbacks.Callback):
     """Adds ``val_<metric>`` for every metric of the task to an epoch's logs.
 
-    It stands before the callbacks that read the logs. With an exponential moving average it sees the averaged weights,
-    as validation does. Outputs are reduced to evidence batch by batch. Each of several workers does so with its own
-    part; the chief computes the metrics of all rows and sends them to the others.
+    It must precede the callbacks that read the logs. With an exponential moving average, it uses the averaged weights,
+    as the validation does. It reduces outputs to evidence batch by batch. In a cluster, each worker does this with its
+    own part; the chief computes the metrics of all rows and sends them to the others.
 
     Args:
         validation: batches ``(inputs, targets by output, weights)``.
-        task: gives the metrics.
-        local: returns the model to predict with: the trained one, or a copy of it where that is spread over replicas.
+        task: the task.
+        local: returns the model that predicts: the trained one, or a copy of it if replicas share the trained one.
         cluster: the workers that share the validation split.
-        folder: the stage's folder, through which workers pass their rows to the chief.
+        folder: the stage's folder, through which workers send their rows to the chief.
     """
 
     def __init__(
@@ -52,7 +52,6 @@ class HostScore(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Compute the validation metrics."""
-        del epoch
         if logs is None:
             return
         model = self._local(self.model)
@@ -69,7 +68,7 @@ class HostScore(keras.callbacks.Callback):
             file = self._place(self._cluster.rank)
             file.parent.mkdir(parents=True, exist_ok=True)
             rows = {f"{step}/{name}": value for step, part in enumerate(parts) for name, value in part.items()}
-            # Not allow_pickle=False: numpy 1.26 would store that as one more array.
+            # Not allow_pickle=False: numpy 1.26 would store it as another array.
             np.savez(file, **rows)  # type: ignore[arg-type]
         self._cluster.barrier(f"evidence/{self._folder.name}/{self._scored}")
         found = {}

@@ -1,4 +1,4 @@
-"""Measures how long training waits for its input, inside the dataset itself."""
+"""Measures inside the dataset how long training waits for its input."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ __all__ = ["InputClock"]
 class InputClock:
     """Adds up the seconds that a consumer waits for batches.
 
-    ``zip`` asks its inputs in order and in the consumer's thread: a time stamp, then the batch, then the difference is
-    added to a variable. Nothing may prefetch behind it, or the wait would be hidden.
+    ``zip`` computes its elements in order and in the consumer's thread: first a time stamp, then the batch. A map then
+    adds the difference to a variable. A prefetch behind it would hide the wait.
     """
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class InputClock:
             self._seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False, name="input_wait")
 
     def watch(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-        """Return the dataset with its waits measured; elements are unchanged."""
+        """Return a dataset with the same elements that measures the waits."""
 
         def stamp(_: tf.Tensor) -> tf.Tensor:
             return tf.timestamp()

@@ -1,4 +1,4 @@
-"""A shard that is damaged or vanishes while a model trains on it: left out within the budget, or named."""
+"""Handles shards that are damaged or missing during training: leaves records out within the limit, or stops."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mmkeras.training.tensorboard import Monitor
 __all__ = ["LOST_DATA", "report_lost", "without_lost"]
 
 LOST_DATA: tuple[Any, ...] = (tf.errors.DataLossError, tf.errors.NotFoundError)
-"""What TensorFlow raises when records cannot be read."""
+"""Errors of TensorFlow for records that cannot be read."""
 
 
 def without_lost(
@@ -33,22 +33,14 @@ def without_lost(
     steps_per_epoch: int,
     console: Console,
 ) -> Index:
-    """Return the data without what is damaged, to go on with at the next step.
-
-    Args:
-        error: one of `LOST_DATA`.
-        index: the data so far.
-        config: its ``data.max_bad_records`` is the budget.
-        cluster: several workers do not go on: each would have to leave out the same at the same step.
-        checkpoints: saves the state before training ends.
-        steps_per_epoch: steps of an epoch.
-        console: where it is reported.
+    """Return the data without damaged records after one of the `LOST_DATA`, to continue training at the next step.
 
     Raises:
-        DataError: beyond the budget; names file and offset.
+        DataError: more records are damaged than ``data.max_bad_records``, or training cannot continue. The message
+            names file and offset; ``checkpoints`` has saved the state.
     """
     state = checkpoints.state
-    # An epoch without its validation has no score; and several workers would have to leave out the same.
+    # An epoch without its validation would have no score. Workers would have to leave out the same records at once.
     stops = cluster.members is not None or len(state.history) < state.step // steps_per_epoch
     try:
         left = usable(index, -1 if stops else config.data.max_bad_records, console)
@@ -57,20 +49,14 @@ def without_lost(
         raise DataError(f"{lost}\nThe state after step {state.step} is in {os.path.relpath(saved)}.") from None
     if left is index:
         raise DataError(
-            f"{index.folder}: a record could not be read ({str(error).splitlines()[0]}); read once more, all "
-            "of them can be. Look at the disk or the network, and go on with --resume"
+            f"{index.folder}: a record could not be read ({str(error).splitlines()[0]}), but all records can be read "
+            "now. Check the disk or the network, and continue with --resume"
         ) from None
     return left
 
 
 def report_lost(index: Index, run: Run, watching: Sequence[object]) -> None:
-    """Keep what is left out in run.json, and draw how many it is in TensorBoard; nothing where the data is whole.
-
-    Args:
-        index: the data, without what is damaged.
-        run: the run's folder.
-        watching: the callbacks of a process that writes, among them the one of TensorBoard.
-    """
+    """Write the damaged records to run.json, and their number to TensorBoard by the `Monitor` among the callbacks."""
     if not index.damaged:
         return
     run.note_damaged(index)

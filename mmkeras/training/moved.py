@@ -1,7 +1,7 @@
-"""Finds what a run's files name, from any folder and after the run was moved.
+"""Finds the files that a run refers to, from any working directory and after the run was moved.
 
-Relative paths in a run's config.toml start from the folder that the run was started in. place.json keeps that folder
-and the run's own at that time. It stays in the run's folder: metrics, reports and bundles hold no absolute paths.
+Relative paths in a run's config.toml start from the folder that the run was started in. place.json has that folder and
+the run's folder at that time. No other file has absolute paths.
 """
 
 from __future__ import annotations
@@ -31,17 +31,12 @@ _PLACE = "place.json"
 
 
 def keep_place(folder: Path, started_in: Path | None = None) -> None:
-    """Keep where a run is and where it was started, in its folder.
-
-    Args:
-        folder: the run's folder.
-        started_in: where relative paths of its configuration start; the working directory when not given.
-    """
+    """Write place.json to a run's folder; the run was started in the working directory if no other is given."""
     write_json(folder / _PLACE, {"started_in": str(started_in or Path.cwd()), "folder": str(folder.resolve())})
 
 
 def relative(path: Path, folder: Path) -> str:
-    """Return a path as it is kept in a file of a folder: relative to that folder."""
+    """Return a path relative to a folder, for a file in that folder."""
     return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
 
 
@@ -58,7 +53,7 @@ class Moved:
 
     @classmethod
     def of(cls, folder: Path) -> Moved:
-        """Read what `keep_place` has written; a run without it has not moved from below its ``runs``."""
+        """Read place.json; a run without it counts as not moved."""
         now = folder.resolve()
         try:
             kept = json.loads((now / _PLACE).read_text("utf-8"))
@@ -68,11 +63,11 @@ class Moved:
 
     @property
     def starts(self) -> Path:
-        """Where the relative paths of the configuration start now."""
+        """The folder where the relative paths of the configuration start now."""
         return next((each for each in self._mapped(self.started_in) if each.is_dir()), self.started_in)
 
     def candidates(self, path: str | Path) -> Iterator[Path]:
-        """Yield where something is that a file in the run's folder names, the likeliest first."""
+        """Yield the possible places of a path from a file in the run's folder, the likeliest first."""
         seen = set()
         for start in (self.now, self.then, self.started_in, Path.cwd()):
             for each in self._mapped(Path(os.path.normpath(start / path))):
@@ -81,11 +76,9 @@ class Moved:
                     yield each
 
     def place(self, path: str, *, written: bool = False) -> str:
-        """Return where a path of the configuration leads now.
+        """Return the present place of a path of the configuration; a path that is ``written`` need not exist.
 
-        Args:
-            path: as the configuration has it; it may also be a name, such as that of a preset.
-            written: something is written there, so that it need not exist.
+        The path may also be a name, such as that of a preset.
         """
         if not path or (self.started_in == Path.cwd() and self.then == self.now):
             return path
@@ -98,7 +91,7 @@ class Moved:
         return str(places[-1]) if os.sep in path or Path(path).suffix else path
 
     def _mapped(self, path: Path) -> Iterator[Path]:
-        """Yield where an absolute path leads if it was moved with the run, and the path itself."""
+        """Yield the place of an absolute path if it was moved together with the run, and the path itself."""
         if path.is_relative_to(self.then):
             yield self.now / path.relative_to(self.then)
         elif self.then != self.now:
@@ -112,28 +105,18 @@ class Moved:
 
 
 def placed(config: ConfigT, folder: Path) -> ConfigT:
-    """Return a run's configuration with its paths where they are now.
-
-    The fields that hold paths are named by their class, in ``reads`` and ``writes``.
-
-    Args:
-        config: read from the run's config.toml.
-        folder: the run's folder.
-    """
-    moved = Moved.of(folder)
-    result: ConfigT = _placed(config, moved)
+    """Return the configuration of the run in a folder with the present places of its paths."""
+    result: ConfigT = _placed(config, Moved.of(folder))
     return result
 
 
 def find_data(folder: Path, provenance: dict[str, Any]) -> Index:
-    """Return the converted data that a run was trained on, wherever both are now.
+    """Return the converted data that a run was trained on, also after both were moved.
 
-    Args:
-        folder: the run's folder.
-        provenance: content of its run.json.
+    ``provenance`` is the content of the run's run.json.
 
     Raises:
-        DataError: it is gone, damaged, or other data is in its place.
+        DataError: the data is missing or damaged, or other data is in its place.
     """
     from mmkeras.data.index import INDEX_FILE, Index
 
@@ -147,13 +130,13 @@ def find_data(folder: Path, provenance: dict[str, Any]) -> Index:
         if index.fingerprint == fingerprint:
             return index
         problems.append(
-            f"{place}: holds other data (fingerprint {index.fingerprint}) than the run was trained on ({fingerprint}). "
+            f"{place}: has other data (fingerprint {index.fingerprint}) than the run was trained on ({fingerprint}). "
             "Convert it again with the run's config.toml."
         )
     raise DataError(
         "\n".join(problems)
-        or f"{os.path.relpath(folder)}: the data that the run was trained on is gone. Expected it in one of "
-        f"{', '.join(map(str, places))}. Put it back, write its place into data_folder of the run's run.json, or "
+        or f"{os.path.relpath(folder)}: the data that the run was trained on is missing. Expected it in one of "
+        f"{', '.join(map(str, places))}. Put it back, write its folder into data_folder of the run's run.json, or "
         "convert it again with the run's config.toml."
     )
 
@@ -183,7 +166,7 @@ def _source(source: Choice, moved: Moved) -> Choice:
 
 
 def _start_of(folder: Path) -> Path:
-    """Return where a run without place.json was started: above the ``runs`` of its configuration."""
+    """Return the folder that a run without place.json was started in: the parent of its ``runs``."""
     try:
         content = read_toml(folder / "config.toml")
         tail = Path(content["runs"], content["name"], folder.name).parts

@@ -1,13 +1,13 @@
-"""Puts a head's loss hook and a fusion's extra outputs into the training of a Keras model.
+"""Adds a head's loss hook and a fusion's extra outputs to the training of a Keras model.
 
-Methods of the one model that is trained are replaced. Its class, its variables, its saved files and its outputs outside
-of training stay as they are. A head with Keras losses and a fusion without extra outputs need nothing of this.
+It replaces methods of the one model that is trained. The model's class, variables, saved files and outputs outside of
+training stay the same. A head with Keras losses and a fusion without extra outputs do not need this module.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,30 +20,23 @@ from mmkeras.layers.batch import LossContext, Losses
 __all__ = ["ExtraOutputs", "Objective", "Value", "graph_of"]
 
 ExtraOutputs = Callable[[Any], dict[str, Any]]
-"""Inputs -> the outputs in training and extra ones."""
-
-
-@runtime_checkable
-class _Wraps(Protocol):
-    """A trained model that computes with a functional model, which is saved in its place."""
-
-    float_model: keras.Model
+"""From inputs to the outputs in training and the extra outputs."""
 
 
 def graph_of(model: keras.Model) -> keras.Model:
-    """Return the functional model of a trained model: the model itself, or the one that it wraps."""
-    return model.float_model if isinstance(model, _Wraps) else model
+    """Return the functional model of a trained model: its ``float_model`` if it wraps one, else the model itself."""
+    return getattr(model, "float_model", model)
 
 
 class Objective:
     """The losses of one model's training.
 
     Args:
-        model: compiled, with ``losses`` where those are Keras losses. Its methods ``call``, ``compute_loss`` and
+        model: a model, compiled with ``losses`` if those are Keras losses. Its methods ``call``, ``compute_loss`` and
             ``compute_metrics`` are replaced.
-        losses: of the head.
+        losses: losses of the head.
         class_counts: training samples by label.
-        extra: the fusion's extra outputs in training, or None.
+        extra: computes the fusion's extra outputs in training, if it has any.
     """
 
     def __init__(
@@ -66,7 +59,7 @@ class Objective:
             vars(self._graph)["call"] = _with_extra(self._graph.call, extra)
 
     def release(self) -> None:
-        """Give the model its own methods back: another stage may train it."""
+        """Restore the model's own methods, so that another stage can train it."""
         for part in self._parts.values():
             self._model._metrics.remove(part)
         self._parts = {}
@@ -76,17 +69,16 @@ class Objective:
 
     @property
     def of_the_batch(self) -> bool:
-        """Whether the loss of a sample may depend on other samples: a hook sees the whole batch."""
+        """Whether a hook computes the losses, so that the loss of a sample may depend on the whole batch."""
         return callable(self.losses)
 
     def prepare(self, batch: Any) -> None:
-        """Let the log show each part of a hook's loss, where there are several; call before ``fit``, in its scope.
+        """Add the parts of a hook's loss to the logs if there are several; call before ``fit``, in its scope.
 
-        Args:
-            batch: specs (`tf.TensorSpec`) of a batch: inputs, targets, weights.
+        ``batch`` has the specs (`tf.TensorSpec`) of a batch: inputs, targets, weights.
 
         Raises:
-            TrainingError: the hook returns no part, or one of another shape than () or (B,).
+            TrainingError: the hook returns no part, or a part with a shape other than () or (B,).
         """
         if not callable(self.losses):
             return
@@ -104,14 +96,14 @@ class Objective:
             raise TrainingError(f"losses: expected parts of the loss by name, each of shape () or (B,); got {got}")
         for name in found if len(found) > 1 and not self._parts else ():
             self._parts[name] = keras.metrics.Mean(name=f"{name}_loss")
-            # Keras begins it anew with every epoch and shows it in the logs; it is not saved with the model.
+            # Keras resets it in every epoch and adds it to the logs. `list.append`, so that it is not saved.
             list.append(self._model._metrics, self._parts[name])
 
     def parts(self, outputs: Any, targets: Any, inputs: Any, weights: Any, *, training: bool) -> dict[str, Any]:
-        """Return the parts of the loss by name, each () or (B,), before weights.
+        """Return the unweighted parts of the loss by name, each () or (B,).
 
         Raises:
-            ConfigError: the hook reads none of the extra outputs, so that they would be computed for nothing.
+            ConfigError: the hook does not read the extra outputs.
         """
         if not callable(self.losses):
             raise TypeError("Keras losses have no parts")
@@ -126,15 +118,15 @@ class Objective:
         return dict(found)
 
     def of_samples(self, outputs: Any, targets: Any, inputs: Any, weights: Any) -> np.ndarray | None:
-        """Return the loss (B,) of each sample of a whole batch, or None where there is only one of the batch."""
+        """Return the loss (B,) of each sample in a whole batch, or None if the loss has no values per sample."""
         found = self.parts(outputs, targets, inputs, weights, training=False).values()
         rows = [keras.ops.convert_to_numpy(part) for part in found if len(part.shape) == 1]
         return np.asarray(sum(rows), np.float32) if rows else None
 
     def influences(self, outputs: Any, targets: Any, inputs: Any, weights: Any) -> np.ndarray:
-        """Return how much (B,) each sample adds to the loss of a whole batch: the loss less that without the sample.
+        """Return the contribution (B,) of each sample: the loss of the whole batch less the loss without the sample.
 
-        It is infinite for a sample without which a loss that is not finite is finite, and 0 where that cannot be told.
+        It is infinite if only the loss without the sample is finite, and 0 if that loss is not finite.
         """
         batch = [outputs, targets, inputs, weights]
         every = np.arange(len(weights))
@@ -193,29 +185,28 @@ def _with_extra(call: Callable[..., Any], extra: ExtraOutputs) -> Callable[..., 
 
 
 class Value(keras.losses.Loss):
-    """A loss that is computed already: Keras weighs, averages and, on several replicas, scales it."""
+    """A loss whose values are given: Keras weights, averages and, on several replicas, scales them."""
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return ``y_pred``."""
-        del y_true
         return y_pred
 
 
 def _reduced(part: Any, weights: Any) -> Any:
     if len(part.shape):
         return Value()(part, part, weights)
-    # Keras shares a value among replicas where it has an axis to average.
+    # Keras scales a loss by the number of replicas only if it has an axis to average.
     row = ops.reshape(part, (1,))
     return Value()(row, row)
 
 
 def _unscaled(part: Any, weights: Any) -> Any:
-    """Return the mean that the log shows, which replicas do not share."""
+    """Return the mean for the logs, which is not scaled by the number of replicas."""
     return ops.mean(part * ops.cast(weights, part.dtype)) if len(part.shape) else part
 
 
 class _Seen(Mapping[str, Any]):
-    """Outputs that note which of them are read."""
+    """Outputs that record the names that are read."""
 
     def __init__(self, outputs: Mapping[str, Any]) -> None:
         self._outputs = outputs

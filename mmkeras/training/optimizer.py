@@ -1,7 +1,7 @@
-"""AdamW with warm-up and cosine decay, learning-rate factors by branch, and its gradient norm on record.
+"""AdamW with warm-up and cosine decay, learning-rate factors by branch, and a record of the gradient norm.
 
-On several replicas it sums the gradients before anything else is done with them: Keras 3 clips those of each replica by
-their own norm and adds them up afterwards. All replicas then take the same step, each on its own copy of the weights.
+On several replicas it first sums the gradients: Keras 3 clips the gradients of each replica by their own norm before
+the sum. All replicas then take the same step, each on its own copy of the weights.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from mmkeras.core.config import TrainConfig
@@ -17,21 +18,20 @@ from mmkeras.core.errors import TrainingError
 
 __all__ = ["BranchAdamW", "build_optimizer", "inner_optimizer", "variable_factors"]
 
-# Norms, biases and embeddings: decay would pull them to values that mean nothing; the recipes of BERT and ViT
-# leave them out as well.
+# Norms, biases and embeddings: decay would pull them to meaningless values. BERT and ViT do not decay them either.
 _UNDECAYED = ["bias", "gamma", "beta", "embedding", "token"]
 
 
 @keras.saving.register_keras_serializable("mmkeras")
 class BranchAdamW(keras.optimizers.AdamW):
-    """AdamW that scales the learning rate, and with it the weight decay, and keeps the last global gradient norm.
+    """AdamW that scales learning rate and weight decay by variable, and keeps the last global gradient norm.
 
-    Scaling gradients would not do: Adam divides the scale out again. With accumulated gradients the moving average
-    moves once for each update of the weights; Keras moves it in every step.
+    It does not scale gradients, because Adam is invariant to their scale. With accumulated gradients, the moving
+    average changes with each update of the weights; in Keras it changes in every step.
 
     Args:
         factors: learning-rate factor of every trainable variable, in their order; empty means 1 for all.
-        **options: those of `keras.optimizers.AdamW`.
+        **options: options of `keras.optimizers.AdamW`.
     """
 
     def __init__(self, *args: Any, factors: Sequence[float] = (), **options: Any) -> None:
@@ -39,7 +39,7 @@ class BranchAdamW(keras.optimizers.AdamW):
         self.factors = list(factors)
 
     def build(self, variables: list[Any]) -> None:
-        """Create the moments and the variable that holds the gradient norm before clipping."""
+        """Create the moments and the variable of the gradient norm before clipping."""
         if self.factors and len(self.factors) != len(variables):
             raise TrainingError(
                 f"Expected a learning-rate factor for each of {len(variables)} variables, got {len(self.factors)}"
@@ -60,16 +60,15 @@ class BranchAdamW(keras.optimizers.AdamW):
     # === Several replicas ===
 
     def _backend_apply_gradients(self, grads: list[Any], trainable_variables: list[Any]) -> None:
-        if keras.backend.backend() == "tensorflow":
-            replicas = _replicas()
-            grads = [_small_as_table(*pair, replicas) for pair in zip(grads, trainable_variables, strict=True)]
-            if replicas > 1:
-                pairs = self._all_reduce_sum_gradients(list(zip(grads, trainable_variables, strict=True)))
-                grads = [gradient for gradient, _ in pairs]
-            grads = [_one_row_each(gradient) for gradient in grads]
-        super()._backend_apply_gradients(grads, trainable_variables)
+        context = tf.distribute.get_replica_context()  # None outside of replicas
+        replicas = context.num_replicas_in_sync if context is not None else 1
+        grads = [_small_as_table(*pair, replicas) for pair in zip(grads, trainable_variables, strict=True)]
+        if replicas > 1:
+            pairs = self._all_reduce_sum_gradients(list(zip(grads, trainable_variables, strict=True)))
+            grads = [gradient for gradient, _ in pairs]
+        super()._backend_apply_gradients([_one_row_each(gradient) for gradient in grads], trainable_variables)
 
-    # Keras leaves the replicas for these three, which it cannot do inside the condition that accumulation needs.
+    # Keras runs these three in the cross-replica context, which it cannot enter inside the condition of accumulation.
 
     def _backend_update_step(self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any) -> None:
         for gradient, variable in zip(grads, trainable_variables, strict=True):
@@ -98,7 +97,7 @@ class BranchAdamW(keras.optimizers.AdamW):
             return
         steps = self.gradient_accumulation_steps or 1
         done = self._iterations + 1
-        # Up to the first update the average is the weights themselves; between updates it stays.
+        # Until the first update the average equals the weights; between updates it stays the same.
         share = ops.where(done <= steps, 1.0, ops.where(done % steps == 0, 1.0 - self.ema_momentum, 0.0))
         for variable, average in zip(trainable_variables, self._model_variables_moving_average, strict=True):
             if average is not None:
@@ -106,7 +105,7 @@ class BranchAdamW(keras.optimizers.AdamW):
                 average.assign((1 - own) * average + own * variable)
 
     def finalize_variable_values(self, var_list: list[Any]) -> None:
-        """Do nothing: Keras would put the average in after every ``fit``, and a broken epoch takes two of them."""
+        """Do nothing: Keras would overwrite the weights after every ``fit``, and a resumed epoch needs two calls."""
 
     def put_average(self, variables: list[Any]) -> None:
         """Overwrite the model's variables with their moving average."""
@@ -118,13 +117,7 @@ class BranchAdamW(keras.optimizers.AdamW):
 
 
 def build_optimizer(config: TrainConfig, steps: int, factors: Sequence[float] = ()) -> keras.optimizers.Optimizer:
-    """Build the optimizer of a run.
-
-    Args:
-        config: learning rate, warm-up, decay, clipping, EMA.
-        steps: training steps of the whole run; with accumulation, several of them make one update.
-        factors: from `variable_factors`.
-    """
+    """Build the optimizer of a training of ``steps`` steps, not updates; ``factors`` is from `variable_factors`."""
     warmup = min(round(config.warmup_share * steps), steps - 1)
     schedule = keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0 if warmup else config.learning_rate,
@@ -150,12 +143,9 @@ def build_optimizer(config: TrainConfig, steps: int, factors: Sequence[float] = 
 def variable_factors(model: keras.Model, by_layer: Mapping[str, float]) -> list[float]:
     """Return the learning-rate factor of every trainable variable of a model, in their order.
 
-    The factor of a branch with an encoder, a model within it such as ``efficientnetb0``, is that of the encoder's
-    variables: it may be pretrained, while the projection behind it is new and learns at the full rate.
-
-    Args:
-        model: from `build_model`.
-        by_layer: factor by name of the model's layers (``image_branch``); others have 1.
+    In a branch with an encoder (a model within it, such as ``efficientnetb0``) the factor holds for the encoder alone:
+    it may be pretrained, but the projection behind it is new and learns at the full rate.
+    ``by_layer`` has the factor by the name of a layer (``image_branch``); other layers have 1.
     """
     by_variable = {
         id(variable): factor
@@ -167,26 +157,16 @@ def variable_factors(model: keras.Model, by_layer: Mapping[str, float]) -> list[
 
 
 def _encoders(branch: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """Return the models within a branch, or the branch itself where it has none."""
+    """Return the models within a branch, or the branch itself if it has none."""
     return [layer for layer in getattr(branch, "layers", ()) if isinstance(layer, keras.Model)] or [branch]
 
 
-def _replicas() -> int:
-    """Return how many replicas compute together here; 1 outside of them."""
-    import tensorflow as tf
-
-    context = tf.distribute.get_replica_context()
-    return context.num_replicas_in_sync if context is not None else 1
-
-
 def _small_as_table(gradient: Any, variable: Any, replicas: int) -> Any:
-    """Return the rows of an embedding's gradient as the whole table, where that is no more than they are.
+    """Return the gradient of an embedding as a dense table if the table has no more rows than all replicas together.
 
-    It then takes part in the one sum of all dense gradients. Rows (`tf.IndexedSlices`) are gathered from all replicas
-    in exchanges of their own, sizes, places and values, each a wait, which pays for a large vocabulary alone.
+    A dense gradient is part of the one sum of all dense gradients. Rows (`tf.IndexedSlices`) need three exchanges of
+    their own (sizes, indices and values), which is only faster for a large vocabulary.
     """
-    import tensorflow as tf
-
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
     rows = gradient.indices.shape[0]
@@ -194,13 +174,11 @@ def _small_as_table(gradient: Any, variable: Any, replicas: int) -> Any:
 
 
 def _one_row_each(gradient: Any) -> Any:
-    """Return the gradient of an embedding with one row for each word.
+    """Return the gradient of an embedding with one row for each word, the sum of its rows.
 
-    A word that occurs twice in a batch has two, and Keras 3 squares them one by one, for the norm and for Adam's second
-    moment; other backends have their sum, which is the gradient.
+    A word that occurs twice in a batch has two rows, and Keras 3 on TensorFlow squares each of them for the norm and
+    for Adam's second moment.
     """
-    import tensorflow as tf
-
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
     words, rows = tf.unique(gradient.indices)
@@ -209,5 +187,5 @@ def _one_row_each(gradient: Any) -> Any:
 
 
 def inner_optimizer(model: keras.Model) -> Any:
-    """Return a compiled model's own optimizer, also where loss scaling wraps it."""
+    """Return a compiled model's optimizer without the wrapper of loss scaling."""
     return getattr(model.optimizer, "inner_optimizer", model.optimizer)

@@ -1,4 +1,4 @@
-"""Training in the terminal: a bar within an epoch, a line after it."""
+"""Shows training in the terminal: a bar within an epoch, a line after it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,9 @@ __all__ = ["TerminalProgress"]
 
 
 class TerminalProgress(keras.callbacks.Callback):
-    """Shows steps, loss and time left; prints one line per epoch, which is all a log file gets.
+    """Shows steps, loss and remaining time; prints one line per epoch, also to a log file.
 
-    Args:
-        console: where to print.
-        epochs: epochs of the whole run.
-        steps: steps of an epoch.
-        label: what every line begins with, such as ``stage pretrain: ``.
+    Every line starts with ``label``, such as ``stage pretrain: ``.
     """
 
     def __init__(self, console: Console, epochs: int, steps: int, label: str = "") -> None:
@@ -47,7 +43,7 @@ class TerminalProgress(keras.callbacks.Callback):
         self._progress.start()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Move the bar; reading the loss waits for the device, so only now and then."""
+        """Move the bar; show the loss every 10 steps, because reading it waits for the device."""
         if self._progress is None or self._progress.disable:
             return
         loss = {"loss": float(logs["loss"])} if logs and batch % 10 == 0 else {}
@@ -63,7 +59,7 @@ class TerminalProgress(keras.callbacks.Callback):
         )
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Leave the terminal as it was, also after an interruption."""
+        """Close the bar, also after an interruption."""
         self._close()
 
     def _close(self) -> None:

@@ -1,4 +1,4 @@
-"""Fills in what only the data knows, so that a configuration describes its model alone."""
+"""Fills in the settings that depend on the data, so that the configuration describes the whole model."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mmkeras.core.components import Choice
-from mmkeras.core.config import ModelConfig, RunConfig, declared_modalities
-from mmkeras.core.sharing import branches, follow
+from mmkeras.core.config import ModelConfig, RunConfig
+from mmkeras.core.modalities import branches, declared_modalities, follow
 from mmkeras.data.encode import kind_of
 from mmkeras.data.index import Index
 from mmkeras.data.modules import modality_of
@@ -24,13 +24,7 @@ ModelT = TypeVar("ModelT", bound=ModelConfig)
 
 
 def resolve(config: ConfigT, index: Index, folder: Path) -> ConfigT:
-    """Return the configuration with labels, target statistics and vocabularies filled in.
-
-    Args:
-        config: as the user wrote it.
-        index: the converted data.
-        folder: the run's folder; what is learned (a vocabulary) is written there.
-    """
+    """Return the configuration with labels, target statistics and vocabularies, which go to the run's folder."""
 
     def values(names: Sequence[str]) -> Iterator[Any]:
         samples = iterate_samples(index, "train")
@@ -43,13 +37,10 @@ def resolve(config: ConfigT, index: Index, folder: Path) -> ConfigT:
 def resolve_model(
     model: ModelT, values: Callable[[Sequence[str]], Iterable[Any]], facts: Facts, folder: Path
 ) -> ModelT:
-    """Return a model's configuration with what its modalities and its task learn from data.
+    """Return a model's configuration with the settings of its modalities and its task that depend on data.
 
-    Args:
-        model: as the user wrote it.
-        values: gives the raw training values of modalities that one branch reads; read only as far as they are needed.
-        facts: for the task.
-        folder: what is learned is written to ``<folder>/<modality>``.
+    ``values`` returns the raw training values of the modalities of one branch; they are read only as far as they are
+    needed. Files of a modality are written to ``<folder>/<modality>``.
     """
     changes: dict[str, Any] = {}
     every = declared_modalities(model)

@@ -1,20 +1,20 @@
-"""A run's folder: everything that came of one training, and what is needed to understand and repeat it.
+"""A run's folder: all results of one training, and everything needed to understand and repeat it.
 
 runs/<name>/<time>/
 ├── config.toml        the resolved configuration; ``--config`` reads it back
-├── run.json           provenance: packages, machine, code revision, data fingerprint, what ``auto`` decided
-├── place.json         this folder and the one that the run was started in, to find things after a move
+├── run.json           provenance: packages, machine, code revision, data fingerprint, values of ``auto`` settings
+├── place.json         this folder and the one that the run was started in, to find files after a move
 ├── specs.json         the modality specs (and their files: <name>_vocabulary.txt)
 ├── task.json          the task spec
 ├── best.keras         the model with the best validation score
-├── checkpoints/       the state that ``--resume`` goes on from
-├── stages/<name>/     best.keras, checkpoints and events of the stages before the last one, where there are any
+├── checkpoints/       the state from which ``--resume`` continues
+├── stages/<name>/     best.keras, checkpoints and events of each stage before the last one
 ├── train/ validation/ TensorBoard events
-├── workers/<n>/       of a cluster: every worker's log.txt, and the events of those that are not the chief
-├── trained.json       training is over; from here on the first worker of a cluster is alone
+├── workers/<n>/       of a cluster: every worker's log.txt, and the events of workers other than the chief
+├── trained.json       the training is finished; only the first worker of a cluster continues
 ├── metrics.json       the evaluation on the test split
-├── report.html        the same for people
-└── finished.json      written last: nothing of the run is left to do
+├── report.html        the evaluation as a report
+└── finished.json      written last: the run is finished
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ if TYPE_CHECKING:
 __all__ = ["FINISHED", "TRAINED", "Run", "register_layers"]
 
 _DAMAGED = (MmkerasError, OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
-"""What the parts of a run raise on files that were altered."""
+"""Errors of the readers of a run's files for altered files."""
 TRAINED = "trained.json"
-"""Its presence says that the training of a run is over."""
+"""Exists when the training of a run is finished."""
 FINISHED = "finished.json"
-"""Its presence says that nothing of a run is left to do."""
+"""Exists when a run is finished."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,10 @@ class Run:
             specs: modality specs by name.
             task: the task with its labels.
             index: the converted data.
-            decided: what ``auto`` settings came to, from `environment.prepare`.
-            latest: let ``latest`` beside the folder point at it.
-            command: the command line that makes the run; empty where there is none.
-            coverage: from `mmkeras.training.coverage.measure`, kept in run.json and so in metrics.json.
+            decided: values of the ``auto`` settings, from `mmkeras.training.environment.prepare`.
+            latest: whether to point the link ``latest`` at the folder.
+            command: the command line of the run; empty if there is none.
+            coverage: from `mmkeras.training.coverage.measure`; written to run.json and so to metrics.json.
         """
         provenance = {
             "schema_version": 1,
@@ -103,12 +103,8 @@ class Run:
             "data_fingerprint": index.fingerprint,
             "data_folder": relative(index.folder, folder),
         }
-        if command:
-            provenance["command"] = command
-        if coverage:
-            provenance["coverage"] = dict(coverage)
-        if index.damaged:
-            provenance["damaged_records"] = _named(index)
+        more = {"command": command, "coverage": dict(coverage or {}), "damaged_records": _named(index)}
+        provenance |= {name: value for name, value in more.items() if value}
         for spec in specs.values():
             spec.save_files(folder)
         write_text(folder / "config.toml", to_toml(config))
@@ -117,7 +113,7 @@ class Run:
         keep_place(folder)
         if latest:
             point_latest(folder)
-        # Last: a folder without it is no run yet.
+        # Last: a folder without run.json is no run.
         write_json(folder / "run.json", provenance)
         return cls(folder, specs, task, provenance)
 
@@ -133,7 +129,7 @@ class Run:
             specs = [spec_from_json(s, folder) for s in json.loads((folder / "specs.json").read_text("utf-8"))]
             task = task_from_json(read_json(folder / "task.json", TrainingError, "Take the file of the run."))
             provenance = read_json(folder / "run.json", TrainingError, "Take the file of the run.")
-            # Used once here, so that a value of a wrong type is found now: dataclasses take any.
+            # Finds values of a wrong type, which dataclasses accept.
             for spec in specs:
                 check_shapes(spec.name, (*spec.tensors, spec.present))
             check_shapes(task.kind, task.outputs)
@@ -150,45 +146,45 @@ class Run:
         """Load the best model in float32, without its optimizer, whatever precision it was trained in.
 
         Raises:
-            TrainingError: training has not reached its first validation.
-            DataError: the file is damaged, or would run code.
+            TrainingError: training has not finished its first epoch.
+            DataError: the file is damaged, or contains code.
         """
         from mmkeras.layers.keras_files import load_model
 
         path = self.folder / "best.keras"
         if not path.exists():
             raise TrainingError(
-                f"{os.path.relpath(path)} is missing: the run has not finished an epoch. Go on with --resume "
+                f"{os.path.relpath(path)} is missing: the run has not finished an epoch. Continue with --resume "
                 f"{os.path.relpath(self.folder)}"
             )
         register_layers()
         return _in_float32(load_model(path))
 
     def note(self, name: str) -> None:
-        """Note that a stage is over: `TRAINED` or `FINISHED`."""
+        """Write `TRAINED` or `FINISHED`."""
         write_json(
             self.folder / name, {"time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")}
         )
 
     def note_stage(self, result: dict[str, Any]) -> None:
-        """Keep what came of a stage of the training in run.json, and so in metrics.json and the report."""
+        """Write the result of a training stage to run.json, and so to metrics.json and the report."""
         stages = [each for each in self.provenance.get("stages", []) if each["name"] != result["name"]]
         if self.provenance.get("stages") != [*stages, result]:
             self.provenance["stages"] = [*stages, result]
             write_json(self.folder / "run.json", self.provenance)
 
     def note_damaged(self, index: Index) -> None:
-        """Keep which records of the data turned out damaged in run.json, and so in metrics.json and the report."""
+        """Write the damaged records of the data to run.json, and so to metrics.json and the report."""
         if index.damaged and self.provenance.get("damaged_records") != _named(index):
             self.provenance["damaged_records"] = _named(index)
             write_json(self.folder / "run.json", self.provenance)
 
     @property
     def index(self) -> Index:
-        """The converted data the run was trained on, without records that turned out damaged.
+        """The converted data of the run, without damaged records.
 
         Raises:
-            DataError: it is gone, has changed, or more of it is damaged than ``data.max_bad_records``.
+            DataError: it is missing, has changed, or has more damaged records than ``data.max_bad_records``.
         """
         from mmkeras.data.salvage import usable
 
@@ -202,7 +198,7 @@ def _named(index: Index) -> list[str]:
 
 
 def _in_float32(model: keras.Model) -> keras.Model:
-    """Return a model that computes in float32 with the same weights."""
+    """Return a model with the same weights that computes in float32."""
     import keras
 
     from mmkeras.layers.keras_files import copy_weights
@@ -213,7 +209,7 @@ def _in_float32(model: keras.Model) -> keras.Model:
         plain = plain.replace(f'"{policy}"', '"float32"')
     if plain == described:
         return model
-    # Layers ask for it when they are called, too.
+    # Layers also read this setting when they are called.
     keras.config.set_floatx("float32")
     copy = keras.saving.deserialize_keras_object(json.loads(plain))
     copy_weights(model, copy)
@@ -221,7 +217,7 @@ def _in_float32(model: keras.Model) -> keras.Model:
 
 
 def register_layers() -> None:
-    """Import what a saved model may hold: every branch, fusion and head with layers of its own."""
+    """Import every branch, fusion and head, so that Keras can load their layers."""
     import mmkeras.model  # noqa: F401
     from mmkeras.core.components import find, names
 

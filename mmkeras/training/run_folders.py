@@ -1,4 +1,4 @@
-"""Folders of runs: where a new one goes, which thread is at work in it, and which is the latest."""
+"""Folders of runs: creates them, locks them for one thread, and points ``latest`` at them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _claimed: dict[Path, tuple[int, int]] = {}
 
 
 def new_run_folder(root: Path, name: str) -> Path:
-    """Create ``<root>/<name>/<time>`` and mark it as in use; a number is added when two runs start in one second.
+    """Create and lock ``<root>/<name>/<time>``; runs of the same second get a number.
 
-    Folders of starts that were killed before they became a run are removed.
+    It also removes folders of starts that were killed before they wrote run.json.
 
     Raises:
-        TrainingError: nothing can be written there.
+        TrainingError: the folder cannot be created.
     """
     stamp = datetime.datetime.now().strftime(_STAMP)
     parent = root / name
@@ -38,15 +38,15 @@ def new_run_folder(root: Path, name: str) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise TrainingError(explain(error, folder) or f"{folder}: cannot be made: {error.strerror}") from error
+            raise TrainingError(explain(error, folder) or f"{folder}: cannot be created: {error.strerror}") from error
     raise TrainingError(f"{root / name}: could not create a folder for the run; 99 of them exist for {stamp}")
 
 
 def claim_run(folder: Path) -> None:
-    """Mark a run's folder as trained by this thread, and remove what a killed process has left half-written in it.
+    """Lock a run's folder for this thread, and remove the unfinished files of a killed process.
 
     Raises:
-        TrainingError: another process or thread is at work in it.
+        TrainingError: another process or thread uses the folder.
     """
     folder, thread = folder.resolve(), threading.get_ident()
     if folder in _claimed and _claimed[folder][1] == thread:
@@ -55,8 +55,8 @@ def claim_run(folder: Path) -> None:
         _claimed[folder] = (claim(folder), thread)
     except BlockingIOError:
         raise TrainingError(
-            f"{os.path.relpath(folder)}: another process or thread is at work in this run. Two would spoil each "
-            "other's checkpoints: wait for it, stop it, or start a run of its own without --resume"
+            f"{os.path.relpath(folder)}: another process or thread uses this run. Two of them would damage the "
+            "checkpoints: wait for it, stop it, or start a new run without --resume"
         ) from None
     except OSError:
         return  # a file system without locks
@@ -64,7 +64,7 @@ def claim_run(folder: Path) -> None:
 
 
 def release_runs() -> None:
-    """Give back the folders that this thread has marked."""
+    """Unlock the folders of this thread."""
     for folder, (descriptor, thread) in list(_claimed.items()):
         if thread == threading.get_ident():
             del _claimed[folder]
@@ -72,7 +72,7 @@ def release_runs() -> None:
 
 
 def point_latest(folder: Path) -> None:
-    """Let ``latest`` beside the run point at it, replaced in one step."""
+    """Replace the link ``latest`` beside the run atomically by one to the run."""
     aside = folder.parent / f".latest.{os.getpid()}-{threading.get_native_id()}"
     aside.unlink(missing_ok=True)
     aside.symlink_to(folder.name)

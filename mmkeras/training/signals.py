@@ -1,32 +1,29 @@
-"""Takes over Ctrl-C and SIGTERM for a while, where the thread may."""
+"""Handles Ctrl-C and SIGTERM for a while."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
-__all__ = ["give_back", "take_over"]
+__all__ = ["handled"]
 
 
-def take_over(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
-    """Let a function handle SIGINT and SIGTERM.
+@contextmanager
+def handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let a function handle SIGINT and SIGTERM within the context.
 
-    Python allows that in the main thread alone; in another one (a notebook's server, a GUI) nothing changes, and the
-    main thread ends the process as before.
-
-    Returns:
-        The handlers until now, for `give_back`; empty outside the main thread.
+    Python allows this in the main thread alone. In another thread (a notebook's server, a GUI) nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
-        return {}
-    return {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-
-
-def give_back(previous: dict[int, Any]) -> None:
-    """Give the signals back to the handlers that had them."""
-    for number, handler in previous.items():
-        # None: it was set outside of Python, and cannot be put back from here.
-        signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        yield
+        return
+    previous = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, before in previous.items():
+            # None: a handler that was not set from Python, which cannot be restored.
+            signal.signal(number, signal.SIG_DFL if before is None else before)

@@ -1,10 +1,9 @@
-"""Trains one stage of a run with Keras ``fit``; this is common to all training methods."""
+"""Trains one stage of a run with Keras ``fit``, for all training methods."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -17,11 +16,9 @@ from mmkeras.data.index import Index
 from mmkeras.layers.keras_files import copy_weights
 from mmkeras.training.batches import blocks, training_batches, validation_batches
 from mmkeras.training.checkpoints import Checkpoints, Diverged
-from mmkeras.training.cluster.agreement import Agreement
 from mmkeras.training.cluster.connect import ALONE, Cluster
-from mmkeras.training.cluster.input_wait import InputWait
 from mmkeras.training.cluster.peers import PeerLostError
-from mmkeras.training.cluster.spread import distributed, spread
+from mmkeras.training.cluster.spread import Agreement, distributed, spread
 from mmkeras.training.compiling import compile_model
 from mmkeras.training.divergence import FiniteLoss, save_batch
 from mmkeras.training.divergence import explain as explain_divergence
@@ -33,7 +30,7 @@ from mmkeras.training.objective import Objective
 from mmkeras.training.progress import TerminalProgress
 from mmkeras.training.stage_plan import Fitted, StagePlan
 from mmkeras.training.state import State
-from mmkeras.training.tensorboard import Monitor
+from mmkeras.training.tensorboard import InputWait, Monitor
 
 __all__ = ["StageFit"]
 
@@ -41,14 +38,7 @@ __all__ = ["StageFit"]
 class StageFit:
     """The training of one stage.
 
-    Args:
-        plan: from `mmkeras.training.stage_plan.plan_stage`.
-        model: from the stage's method, in the cluster's scope.
-        index: the converted data.
-        console: where progress is shown.
-        draw: pictures for TensorBoard after every epoch.
-        cluster: the devices that share every batch.
-        copy: the same model on this process's own device, where the other is spread.
+    The arguments are those of `mmkeras.training.fit.fit`, but ``model`` and ``copy`` are from the stage's method.
     """
 
     def __init__(
@@ -63,12 +53,12 @@ class StageFit:
         copy: keras.Model | None = None,
     ) -> None:
         self.index = index
-        """The data, without what turned out damaged in training."""
+        """The data, without records that were found damaged in training."""
         self._plan, self._stage, self._train = plan, plan.stage, plan.stage.config.train
         self._model, self._copy, self._console, self._draw, self._cluster = model, copy, console, draw, cluster
 
     def fit(self, *, resume: bool) -> Fitted:
-        """Train, from the start or from the newest checkpoint; errors are those of `mmkeras.training.fit.fit`."""
+        """Train, from the start or from the newest checkpoint; for the errors, see `mmkeras.training.fit.fit`."""
         self._console.print(f"{self._stage.label}{self._plan.batch.explain()}", highlight=False, soft_wrap=True)
         state, self._objective = self._prepared(resume)
         finished = state.waited >= self._train.early_stopping if self._train.early_stopping else False
@@ -84,16 +74,12 @@ class StageFit:
                 self._objective.release()
 
     def _prepared(self, resume: bool) -> tuple[State, Objective | None]:
-        """Compile the model in the cluster's scope.
-
-        Returns:
-            The state to go on from, loaded where the stage resumes, and the objective, see `compile_model`.
-        """
+        """Compile the model; return the state, loaded to resume, and the objective from `compile_model`."""
         decided, alone = self._stage.run.provenance["decided"], self._cluster.strategy is None
         if not alone and decided["precision"] == "mixed_float16":
             raise TrainingError(
-                "train.precision: mixed_float16 scales losses on each device by itself and cannot be spread; use "
-                "mixed_bfloat16 or float32"
+                "train.precision: mixed_float16 scales the loss on each device separately and cannot be distributed; "
+                "use mixed_bfloat16 or float32"
             )
         folder, batch_size = self._stage.folder, self._train.batch_size
         with self._cluster.scope():
@@ -123,11 +109,14 @@ class StageFit:
             keeps_metrics=cluster.strategy is None,
             state=state,
         )
-        # TensorFlow refuses time stamps in graphs that must be deterministic.
+        # TensorFlow does not allow time stamps in deterministic graphs.
         self._clock = None if train.deterministic else InputClock()
         validation = validation_batches(self.index, stage, cluster)
         agreement = Agreement(every=10 if tf.config.list_physical_devices("GPU") else 1) if cluster.members else None
-        self._watching, self._host = self._watchers(), self._host_score(validation)
+        self._watching = self._watchers()
+        self._host: list[HostScore] = []
+        if stage.method.has_task_outputs and validation is not None:
+            self._host = [HostScore(validation, stage.context.task, self._own, cluster, stage.folder)]
         with Interrupts(agreement) as interrupts:
             callbacks = [
                 FiniteLoss(self._checkpoints),
@@ -137,32 +126,29 @@ class StageFit:
                 TerminalProgress(self._console, train.epochs, self._plan.steps_per_epoch, stage.label),
                 interrupts,
             ]
-            with self._ending(callbacks):
+            try:
                 self._run(callbacks, validation, agreement)
+            except (Interrupted, Diverged, PeerLostError) as error:
+                _end(callbacks)
+                raise self._explained(error) from None
         return Fitted(state.history, state.best_epoch, self._checkpoints.stopped_early)
 
-    # === Callbacks ===
-
     def _own(self, trained: keras.Model) -> keras.Model:
-        """Return a model with which this process can predict without the others."""
+        """Return a model that predicts in this process, without the other workers."""
         if self._copy is None:
             return trained
         copy_weights(trained, self._copy)
         return self._copy
 
-    def _host_score(self, validation: tf.data.Dataset | None) -> list[HostScore]:
-        """Return the callback that computes the task's metrics, where the trained model answers."""
-        stage = self._stage
-        if not stage.method.answers or validation is None:
-            return []
-        return [HostScore(validation, stage.context.task, self._own, self._cluster, stage.folder)]
-
-    def _watchers(self) -> list[keras.callbacks.Callback]:
+    def _watchers(self) -> list[InputWait]:
+        """Return the callback that writes to TensorBoard."""
         stage, first = self._stage, self._checkpoints.state.step
         if self._cluster.chief:
-            draw = self._draw if stage.method.answers else None
+            draw = self._draw if stage.method.has_task_outputs else None
             pictures = None if draw is None else lambda trained: draw(self._own(trained))
-            watching = [Monitor(stage.folder, stage.config, self._clock, first_step=first, draw=pictures)]
+            watching: list[InputWait] = [
+                Monitor(stage.folder, stage.config, self._clock, first_step=first, draw=pictures)
+            ]
             report_lost(self.index, stage.run, watching)
             return watching
         if self._clock is None:
@@ -181,17 +167,17 @@ class StageFit:
         validation: tf.data.Dataset | None,
         agreement: Agreement | None,
     ) -> None:
-        """Call ``fit`` until the stage is over; where data is lost, go on without it."""
-        model, cluster, steps_per_epoch = self._model, self._cluster, self._plan.steps_per_epoch
-        state = self._checkpoints.state
+        """Call ``fit`` until the stage is finished; continue without lost data."""
+        model, stage, cluster, steps_per_epoch = self._model, self._stage, self._cluster, self._plan.steps_per_epoch
+        checkpoints, console = self._checkpoints, self._console
         data: Any = self._batches()
         if self._objective is not None:
             with cluster.scope():
                 self._objective.prepare(data.element_spec)
         model.stop_training = False
         with cluster.watched(), spread(model, cluster, self._plan.batch.per_replica, data.element_spec, agreement):
-            while not model.stop_training and state.step < self._plan.steps:
-                first, last, steps = blocks(state.step, self._train.epochs, steps_per_epoch)[0]
+            while not model.stop_training and checkpoints.state.step < self._plan.steps:
+                first, last, steps = blocks(checkpoints.state.step, self._train.epochs, steps_per_epoch)[0]
                 data = self._batches() if data is None else data
                 try:
                     model.fit(
@@ -206,47 +192,32 @@ class StageFit:
                     )
                 except LOST_DATA as error:
                     _end(callbacks)
-                    self.index = without_lost(
-                        error,
-                        self.index,
-                        self._stage.config,
-                        cluster,
-                        self._checkpoints,
-                        steps_per_epoch,
-                        self._console,
-                    )
-                    report_lost(self.index, self._stage.run, self._watching)
-                    validation = validation_batches(self.index, self._stage, cluster)
+                    lost = (error, self.index, stage.config, cluster, checkpoints, steps_per_epoch, console)
+                    self.index = without_lost(*lost)
+                    report_lost(self.index, stage.run, self._watching)
+                    validation = validation_batches(self.index, stage, cluster)
                     for each in self._host if validation is not None else ():
                         each.validation = validation
                 data = None
-            cluster.barrier(f"trained/{self._stage.name}")
+            cluster.barrier(f"trained/{stage.name}")
 
-    @contextlib.contextmanager
-    def _ending(self, callbacks: Sequence[keras.callbacks.Callback]) -> Iterator[None]:
-        """End the callbacks of a training that stops, and say where its state or its bad batch is."""
-        try:
-            yield
-        except Interrupted as stop:
-            _end(callbacks)
-            saved = self._checkpoints.save()
+    def _explained(self, error: TrainingError) -> TrainingError:
+        """Save the state or the diverged batch, and return the error that names the file."""
+        step, steps_per_epoch = self._checkpoints.state.step, self._plan.steps_per_epoch
+        if isinstance(error, Interrupted):
+            saved = os.path.relpath(self._checkpoints.save())
             self._cluster.barrier("stopped")
-            raise Interrupted(
-                f"Training stopped by {stop} after step {self._checkpoints.state.step}; the state is saved in "
-                f"{os.path.relpath(saved)}."
-            ) from None
-        except Diverged as error:
-            _end(callbacks)
-            step, steps_per_epoch = error.step, self._plan.steps_per_epoch
+            return Interrupted(f"Training stopped by {error} after step {step}; the state is saved in {saved}.")
+        if isinstance(error, Diverged):
+            step = error.step
             path = save_batch(
                 self._model, self._stage, self.index, self._cluster, step, steps_per_epoch, self._objective
             )
-            raise explain_divergence(path, step, 1 + (step - 1) // steps_per_epoch) from None
-        except PeerLostError:
-            _end(callbacks)
-            raise
+            return explain_divergence(path, step, 1 + (step - 1) // steps_per_epoch)
+        return error
 
 
 def _end(callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    """End the callbacks: Keras does it only when ``fit`` returns."""
     for callback in callbacks:
         callback.on_train_end()

@@ -1,4 +1,4 @@
-"""What a stage is about to do, and what it came to."""
+"""The plan and the result of a stage."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = ["Fitted", "StagePlan", "plan_stage"]
 
 @dataclass(frozen=True)
 class Fitted:
-    """What training came to."""
+    """The result of a training."""
 
     history: list[dict[str, float]]
     """Logs of every epoch."""
     best_epoch: int
-    """The epoch, from 1, that ``best.keras`` is from."""
+    """The epoch of ``best.keras``, from 1."""
     stopped_early: bool
-    """Whether early stopping ended it."""
+    """Whether early stopping ended the training."""
 
     def summary(self) -> dict[str, Any]:
-        """Return what run.json says of a stage: epochs, the best one, and its logs that are finite."""
+        """Return the entry of run.json: the epochs, the best one, and its finite logs."""
         best = self.history[self.best_epoch - 1] if self.best_epoch else {}
         return {
             "epochs": len(self.history),
@@ -43,9 +43,9 @@ class StagePlan:
     """A stage whose batch is divided between the devices."""
 
     stage: Stage
-    """Its ``train`` has the batch size and the learning rate as they are."""
+    """The stage; its ``train`` has the batch size and learning rate of ``batch``."""
     batch: BatchPlan
-    """How the batch is divided."""
+    """The division of the batch."""
     steps_per_epoch: int
     """Steps of an epoch."""
 
@@ -59,7 +59,7 @@ def plan_stage(stage: Stage, index: Index, cluster: Cluster) -> StagePlan:
     """Divide the batch of a stage.
 
     Raises:
-        ConfigError: the batch cannot be shared evenly.
+        ConfigError: the batch cannot be divided evenly.
         TrainingError: the training split is smaller than a batch.
     """
     batch = plan_batch(stage.config, cluster)

@@ -21,7 +21,7 @@ from mmkeras.training.run import Run
 __all__ = ["Stage", "check_stages", "stages_of"]
 
 _OF_THE_PROCESS = ("deterministic", "precision", "xla")
-"""Settings of ``train`` that hold for the whole process."""
+"""Settings of ``train`` that apply to the whole process."""
 _DEFAULT = StageConfig("fit")
 
 
@@ -30,21 +30,21 @@ class Stage:
     """A stage of a run."""
 
     name: str
-    """Its name."""
+    """Name of the stage."""
     method: TrainingMethod
-    """What it trains."""
+    """Its training method."""
     context: StageContext
-    """What the method may know."""
+    """The method's context."""
     run: Run
-    """The run's folder."""
+    """The run."""
     folder: Path
-    """Where the stage keeps its best model and its checkpoints."""
+    """Folder of its best model and checkpoints."""
     label: str = ""
-    """What messages begin with; empty in a run of a single stage."""
+    """Start of its messages; empty in a run of a single stage."""
 
     @property
     def config(self) -> RunConfig:
-        """The configuration of the stage: ``train`` is its own."""
+        """The run's configuration with the stage's own ``train``."""
         return self.context.config
 
     @property
@@ -59,10 +59,10 @@ class Stage:
 
 
 def check_stages(config: RunConfig) -> None:
-    """Check the stages before the data is read.
+    """Check the configuration of the stages.
 
     Raises:
-        ConfigError: names every unknown key, wrong value and unknown method.
+        ConfigError: every unknown key, wrong value and unknown method.
     """
     problems, names = [], [stage.name for stage in config.stages]
     for number, stage in enumerate(config.stages):
@@ -70,7 +70,7 @@ def check_stages(config: RunConfig) -> None:
         if not re.fullmatch(r"\w[\w-]*", stage.name) or names.count(stage.name) > 1:
             problems.append(f"{where}.name: expected letters, digits, - and _, once each, got {stage.name!r}")
         problems += [
-            f"{where}.train.{key}: holds for the whole run; set train.{key}"
+            f"{where}.train.{key}: applies to the whole run; set train.{key}"
             for key in _OF_THE_PROCESS
             if key in stage.train
         ]
@@ -78,7 +78,7 @@ def check_stages(config: RunConfig) -> None:
             check_options(TrainConfig, stage.train, f"{where}.train")
             method = find("training.methods", stage.method).Method
             check_options(method, stage.options, f"{where}.options")
-            if stage is config.stages[-1] and not method.answers:
+            if stage is config.stages[-1] and not method.has_task_outputs:
                 problems.append(
                     f"{where}.method: {stage.method} trains a model without the outputs of the task, and the last "
                     "stage trains the one that is exported. Add a stage, such as one with the method supervised"
@@ -90,12 +90,7 @@ def check_stages(config: RunConfig) -> None:
 
 
 def stages_of(config: RunConfig, run: Run, index: Index) -> list[Stage]:
-    """Return the stages of a run.
-
-    Args:
-        config: the resolved configuration.
-        run: the run's folder.
-        index: the converted data, for the class balance.
+    """Return the stages of a run from its resolved configuration.
 
     Raises:
         ConfigError: see `check_stages`.

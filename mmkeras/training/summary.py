@@ -1,12 +1,12 @@
-"""What a model consists of: parameters and FLOPs by branch."""
+"""Counts the parameters and FLOPs of a model by branch."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 from rich.table import Table
 
 __all__ = ["Part", "parts", "summary_table"]
@@ -29,7 +29,7 @@ class Part:
 def parts(model: keras.Model) -> list[Part]:
     """Return the parts of a model from `build_model`, the total last."""
     branches = [layer for layer in model.layers if layer.name.endswith("_branch")]
-    # A branch that several modalities share is called once for each.
+    # A shared branch is called once for each of its modalities.
     calls = {branch.name: len(branch._inbound_nodes) for branch in branches}
     found = [Part(b.name.replace("_branch", " branch"), *_weights(b), calls[b.name] * _flops(b)) for b in branches]
     total = Part("total", *_weights(model), _flops(model))
@@ -63,10 +63,7 @@ def summary_table(model: keras.Model) -> Table:
 
 
 def _weights(layer: Any) -> tuple[int, int]:
-    def count(variables: list[Any]) -> int:
-        return int(sum(np.prod(v.shape, dtype=np.int64) for v in variables))
-
-    return count(layer.weights), count(layer.trainable_weights)
+    return layer.count_params(), sum(math.prod(variable.shape) for variable in layer.trainable_weights)
 
 
 def _flops(model: keras.Model) -> int:

@@ -1,1 +1,1 @@
-"""What the pipelines share: their stages, the comparison of variants, the recorded numbers."""
+"""Code that the pipelines share: stages, the comparison of variants, recorded numbers."""

@@ -1,4 +1,4 @@
-"""The end of a pipeline: the exported model answers in a fresh process, and the commands are shown."""
+"""The end of a pipeline: runs the exported model in a fresh process, and shows the commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["show_answer"]
 
 
 def show_answer(bundle: Path, console: Console) -> None:
-    """Ask the exported model in a fresh process, which never loads TensorFlow, and show the commands."""
+    """Run the exported model in a fresh process, which never loads TensorFlow, and show the commands."""
     from mmkeras.bundle import Bundle
 
     opened = Bundle.open(bundle)

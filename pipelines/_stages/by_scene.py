@@ -1,7 +1,7 @@
 """Differences between the variants of a comparison, with errors by scene.
 
-Frames of one scene resemble each other, so whole scenes are resampled. Every variant and every seed meets the same
-resamples, so that the differences are paired.
+Frames of one scene resemble each other, so whole scenes are resampled. Every variant and every seed is scored on the
+same resamples, so that the differences are paired.
 
 Source: Efron and Tibshirani, An Introduction to the Bootstrap, chapters 8 and 13.
 """
@@ -23,25 +23,22 @@ if TYPE_CHECKING:
 __all__ = ["ANSWERS", "COMPARED", "STATES", "gains", "night", "read_answers", "scene_draws", "write_answers"]
 
 ANSWERS = "answers.npz"
-"""Beside a variant's scores: its outputs on the test split as ``<state>/<output>``."""
+"""File beside a variant's scores: its outputs on the test split as ``<state>/<output>``."""
 STATES = ("both", "without_radar")
 """States of the sensors that `gains` compares."""
 Draws = dict[str, np.ndarray]
-"""A metric (R + 1,) by name: its value on the samples as they are, then on every resample."""
+"""Metrics (R + 1,) by name: the value on the samples themselves, then on every resample."""
 
 
 def write_answers(path: Path, answers: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    """Write outputs (N, ...) by state of the sensors (``both``, ``without_<modality>``) and name.
-
-    From them errors can be computed again without the model.
-    """
+    """Write outputs (N, ...) by state of the sensors (``both``, ``without_<modality>``) and name."""
     flat = {f"{state}/{name}": value for state, outputs in answers.items() for name, value in outputs.items()}
-    # Not allow_pickle=False: numpy 1.26 would store that as one more array.
+    # Without allow_pickle=False, which numpy 1.26 would store as one more array.
     np.savez_compressed(path, **flat)  # type: ignore[arg-type]
 
 
 def read_answers(path: Path) -> dict[str, dict[str, np.ndarray]]:
-    """Return what `write_answers` wrote."""
+    """Read outputs that `write_answers` wrote."""
     answers: dict[str, dict[str, np.ndarray]] = {}
     with np.load(path, allow_pickle=False) as file:
         for key in file.files:
@@ -51,7 +48,7 @@ def read_answers(path: Path) -> dict[str, dict[str, np.ndarray]]:
 
 
 def night(samples: Samples) -> np.ndarray:
-    """Return bool (N,): the sample was recorded at night."""
+    """Return bool (N,): whether each sample was recorded at night."""
     result: np.ndarray = np.asarray(samples.columns.get("time_of_day", np.full(len(samples), ""))) == "night"
     return result
 
@@ -62,7 +59,7 @@ def scene_draws(
     """Score one variant on the test split and on every resample of its scenes.
 
     Args:
-        task: gives the metrics.
+        task: computes the metrics.
         samples: the test split; the group of a sample is its scene.
         answers: outputs by state of the sensors, see `write_answers`; only `STATES` are scored.
         bootstrap: number and seed of the resamples.
@@ -82,16 +79,16 @@ def scene_draws(
             result["velocity_error"] = found["velocity_error"]
             dark = night(samples)
             if dark.any():
-                # A resample may hold no scene at night; its mAP is NaN.
+                # The mAP of a resample without a scene at night is NaN.
                 result["mAP_night"] = task.of_rows(evidence, weights * dark)["mAP"]
     return result
 
 
 def gains(draws: Mapping[str, Mapping[str, Draws]], confidence: float) -> dict[str, Any]:
-    """Return what the fusion gains over single sensors, of each seed and pooled, with intervals by scene.
+    """Return the gains of the fusion over single sensors, per seed and pooled, with intervals by scene.
 
-    Pooled means: of each variant the mean over the seeds that all of them have. The better single sensor is chosen anew
-    in every resample, which can only make the gain smaller.
+    Pooled: each variant's mean over the seeds that all variants have. The better single sensor is chosen again in every
+    resample, which can only make the gain smaller.
 
     Args:
         draws: variant -> seed -> from `scene_draws` with the same resamples.
@@ -100,7 +97,7 @@ def gains(draws: Mapping[str, Mapping[str, Draws]], confidence: float) -> dict[s
     Returns:
         ``fusion_gain`` (mAP of cross_attention minus that of the better of camera_only and radar_only), ``radar_dead``
         (mAP of cross_attention without the radar minus camera_only), ``velocity_ratio`` and ``night_ratio`` (to
-        camera_only), each ``{"value", "low", "high", "per_seed"}``; those without their variants are left out.
+        camera_only), each ``{"value", "low", "high", "per_seed"}``; a gain whose variants are missing is left out.
     """
     result: dict[str, Any] = {}
     for name, (needed, formula) in _GAINS.items():
@@ -137,23 +134,15 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
 
 
+_PAIR = ("cross_attention", "camera_only")
 _GAINS: dict[str, tuple[tuple[str, ...], Any]] = {
     "fusion_gain": (
         ("cross_attention", "camera_only", "radar_only"),
         lambda both, camera, radar: both["mAP"] - np.maximum(camera["mAP"], radar["mAP"]),
     ),
-    "radar_dead": (
-        ("cross_attention", "camera_only"),
-        lambda both, camera: both["mAP_without_radar"] - camera["mAP"],
-    ),
-    "velocity_ratio": (
-        ("cross_attention", "camera_only"),
-        lambda both, camera: _ratio(both["velocity_error"], camera["velocity_error"]),
-    ),
-    "night_ratio": (
-        ("cross_attention", "camera_only"),
-        lambda both, camera: _ratio(both["mAP_night"], camera["mAP_night"]),
-    ),
+    "radar_dead": (_PAIR, lambda both, camera: both["mAP_without_radar"] - camera["mAP"]),
+    "velocity_ratio": (_PAIR, lambda both, camera: _ratio(both["velocity_error"], camera["velocity_error"])),
+    "night_ratio": (_PAIR, lambda both, camera: _ratio(both["mAP_night"], camera["mAP_night"])),
 }
 COMPARED = tuple(dict.fromkeys(variant for needed, _ in _GAINS.values() for variant in needed))
 """Variants that `gains` needs."""

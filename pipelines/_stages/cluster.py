@@ -1,4 +1,4 @@
-"""How the workers of a cluster go through a pipeline's stages together: the chief first, and only the chief writes."""
+"""How the workers of a cluster run a pipeline's stages together: the chief runs first, and only the chief writes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic
 
 from mmkeras.core.command_line import parse
 from mmkeras.core.config import RunConfig
@@ -20,6 +20,7 @@ from mmkeras.training.cluster.members import find_members
 from mmkeras.training.moved import find_data, placed
 from mmkeras.training.run import FINISHED, TRAINED
 from mmkeras.training.run_folders import claim_run, new_run_folder
+from pipelines._stages.contract import ConfigT
 
 if TYPE_CHECKING:
     from mmkeras.data.index import Index
@@ -27,10 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Joined", "join", "with_cluster"]
 
-ConfigT = TypeVar("ConfigT", bound=RunConfig)
-
 SHARED_SECONDS = 30.0
-"""How long a file that the chief wrote may take to be seen on a network file system."""
+"""Seconds until a file that the chief wrote must be visible on a network file system."""
 
 
 @dataclass(frozen=True)
@@ -38,21 +37,19 @@ class Joined(Generic[ConfigT]):
     """A pipeline's run on its devices."""
 
     cluster: Cluster
-    """The devices."""
     config: ConfigT
-    """The run's configuration."""
     resumed: Path | None
-    """The run to go on with."""
+    """The run to continue."""
     decided: dict[str, Any]
-    """What ``auto`` settings came to."""
+    """Resolved values of ``auto`` settings."""
     trained: bool = False
-    """Whether the training of the resumed run is over: what is left is for the chief alone."""
+    """Whether the training of the resumed run is finished: only the chief has work left."""
     nothing_left: bool = False
-    """Whether nothing is left for this worker."""
+    """Whether this worker has no work left."""
 
     @contextlib.contextmanager
     def chief_first(self, name: str) -> Iterator[None]:
-        """Let the chief do a thing, and then the others, who find it done."""
+        """Run a block on the chief first, then on the other workers, which find it done."""
         if not self.cluster.chief:
             self.cluster.barrier(name)
         yield
@@ -60,10 +57,10 @@ class Joined(Generic[ConfigT]):
             self.cluster.barrier(name)
 
     def converted(self) -> Index | None:
-        """Return the data that a resumed run was trained on; None for a new run, or where it is gone.
+        """Return the data that a resumed run was trained on; None for a new run, or where the data are gone.
 
-        A run's own configuration holds what was found in the data, such as labels: asked for again it would be
-        converted once more.
+        A run's configuration holds facts found in the data, such as labels. Converting with it would therefore convert
+        the data once more.
         """
         from mmkeras.training.run import Run
 
@@ -77,13 +74,9 @@ class Joined(Generic[ConfigT]):
     def open_run(
         self, config: ConfigT, index: Index, console: Console, command: str = ""
     ) -> tuple[Run, ConfigT, Console]:
-        """Make the run's folder, or open it where it is resumed or the chief has made it.
+        """Create the run's folder, or open the folder of a resumed run or of the chief.
 
-        Args:
-            config: the configuration.
-            index: the converted data.
-            console: where progress is shown.
-            command: the command line, which a new run keeps.
+        ``command`` is the command line, which a new run stores.
 
         Returns:
             The run, its resolved configuration, and a console whose output the run's folder keeps.
@@ -111,14 +104,14 @@ class Joined(Generic[ConfigT]):
             _wait_for(place / "run.json", cluster)
             if self.resumed is None:
                 config = with_cluster(type(config), place, (), config)
-        # The chief keeps the name that the user gave, for messages.
+        # The chief uses the path as the user gave it, for messages.
         run = Run.open(folder if folder is not None and cluster.chief else place)
         if cluster.members is not None:
             console = keep_log(run.folder / "workers" / str(cluster.rank) / "log.txt", console)
         return run, config, console
 
     def build(self, config: ConfigT) -> tuple[Any, Any]:
-        """Return the model, in the cluster's scope, and where that spreads it a copy on this process's own device."""
+        """Return the model in the cluster's scope, and if that distributes it, a copy on this process's own device."""
         import keras
 
         from mmkeras.model import build_model
@@ -127,7 +120,7 @@ class Joined(Generic[ConfigT]):
         if self.cluster.strategy is None:
             return build_model(config.model), None
         copy = build_model(config.model)
-        # The same names and first weights as on one device: both come from counters that begin anew here.
+        # The same names and initial weights as on one device: both come from counters that restart here.
         keras.utils.clear_session(free_memory=False)
         keras.config.set_dtype_policy(self.decided["precision"])
         keras.utils.set_random_seed(config.train.seed)
@@ -136,12 +129,9 @@ class Joined(Generic[ConfigT]):
 
 
 def join(config: ConfigT, resumed: Path | None, console: Console) -> Joined[ConfigT]:
-    """Join the cluster, and agree on the run to go on with.
+    """Join the cluster, and agree on the run to continue.
 
-    Args:
-        config: from the command line, or that of the resumed run.
-        resumed: the run to go on with, where the user named it.
-        console: where it is printed.
+    ``config`` comes from the command line or the resumed run; ``resumed`` is the run that the user named.
 
     Raises:
         TrainingError, ConfigError: see `mmkeras.training.cluster.connect.connect`.
@@ -151,7 +141,7 @@ def join(config: ConfigT, resumed: Path | None, console: Console) -> Joined[Conf
     decided = prepare(config.train)
     known = resumed or (_unfinished(config) if config.cluster.resume_unfinished else None)
     if known is not None and (known / TRAINED).is_file():
-        # A scheduler may start the chief anew and not those that had ended well: nobody waits for them here.
+        # A scheduler may restart only the chief, so it does not wait for workers that have already ended.
         members = find_members(os.environ, config.cluster.port)
         nothing_left = members is not None and members.rank > 0
         console.print("Training had already finished" + ("; nothing is left for this worker." if nothing_left else "."))
@@ -164,20 +154,16 @@ def join(config: ConfigT, resumed: Path | None, console: Console) -> Joined[Conf
         if found:
             resumed = Path(found)
             config = with_cluster(type(config), resumed, (), config)
-            console.print(f"Going on with {os.path.relpath(resumed)}, which was not finished.", highlight=False)
+            console.print(f"Continuing {os.path.relpath(resumed)}, which was not finished.", highlight=False)
     return Joined(cluster, config, resumed, {**decided, "trained_on": cluster.kind})
 
 
 def with_cluster(
     config_class: type[ConfigT], folder: Path, arguments: Sequence[str], present: ConfigT | None = None
 ) -> ConfigT:
-    """Return a run's own configuration, trained where the command line or the present configuration says.
+    """Return a run's own configuration, with another cluster.
 
-    Args:
-        config_class: the pipeline's configuration.
-        folder: the run's folder.
-        arguments: the command line; its ``--cluster.`` options count.
-        present: the configuration whose cluster counts.
+    It is the cluster of ``present``, or else of the ``--cluster.`` options in the command line ``arguments``.
     """
     chosen: list[str] = []
     for position, argument in enumerate(arguments):
@@ -191,7 +177,7 @@ def with_cluster(
 
 
 def _unfinished(config: RunConfig) -> Path | None:
-    """Return the latest run of this name, where it can be gone on with and has not finished."""
+    """Return the latest run of this name if it can be continued and has not finished."""
     folder = Path(config.runs, config.name, "latest").resolve()
     return folder if (folder / "run.json").is_file() and not (folder / FINISHED).exists() else None
 

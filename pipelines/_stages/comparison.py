@@ -1,4 +1,4 @@
-"""Fusions compared on the same data, and models under degradation: the tables of the camera and radar pipeline."""
+"""Compares fusions on the same data and scores models under degradation, for the camera and radar pipeline."""
 
 from __future__ import annotations
 
@@ -22,12 +22,10 @@ from pipelines._stages.variant import SCORES, SHOWN, measure
 
 __all__ = ["add_to_metrics", "compare", "degrade", "degrade_exported"]
 
-NO_SPEED = (
-    "A single frame cannot measure speed: that the velocity error falls with the radar is nearly given by the sensor."
-)
+NO_SPEED = "A single frame cannot measure speed, but a radar can: a lower velocity error with radar is expected."
 """Printed with the velocity ratio."""
 EXPORTED_SAMPLES = 200
-"""Test samples on which exported files are tried under degradation."""
+"""Test samples on which exported files are scored under degradation."""
 
 
 def add_to_metrics(folder: Path, parts: dict[str, Any]) -> None:
@@ -39,21 +37,19 @@ def add_to_metrics(folder: Path, parts: dict[str, Any]) -> None:
 def compare(done: Evaluated, pipeline: str) -> dict[str, Any]:
     """Train every variant with every seed, each in ``comparison/<variant>-<seed>`` of the run's folder.
 
-    Each is a process of its own (`_stages.variant`); several run side by side, since a small model does not fill the
-    cores. What is finished is not trained again, so that a resumed run goes on with the rest.
+    Each training is a process (`_stages.variant`); several run side by side, since a small model does not use all
+    cores. Finished variants are not trained again, so that a resumed run trains only the rest.
 
-    All of them are trained by one rule, and the epoch with the best validation score is scored. Where the score was
-    still improving when training ended, a line says so, see `pipelines._stages.variant.training`.
+    All variants are trained with the same settings, and the epoch with the best validation score is scored. A printed
+    line warns where the score was still improving at the end, see `pipelines._stages.variant.training`.
 
-    Args:
-        done: the evaluated run.
-        pipeline: its name, which has the variants.
+    ``pipeline`` names the pipeline that defines the variants.
 
     Returns:
         ``fusions``, ``night`` and ``gains`` of metrics.json.
 
     Raises:
-        TrainingError: one of the processes failed; names its log.
+        TrainingError: one of the processes failed; the message names its log.
     """
     config = done.config
     seeds = config.compare.seeds or (config.train.seed,)
@@ -148,9 +144,9 @@ def degrade(done: Evaluated) -> None:
 
 
 def degrade_exported(done: Evaluated, bundle: Path) -> None:
-    """Score every accepted file of a bundle under every degradation, as a device runs it: sample by sample.
+    """Score every accepted file of a bundle under every degradation, sample by sample as on a device.
 
-    To save time that is done on some of the test samples, from all over the split; the first row says how many.
+    To save time only some test samples are used, spread over the split; the first row shows their number.
     """
     from export.verification.runners import opened
 

@@ -1,4 +1,4 @@
-"""What a pipeline may add to the stages that all of them share, and what it is given there."""
+"""The additions of a pipeline to the common stages, and the recording of its numbers."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from mmkeras.core.command_line import Flag
 from mmkeras.core.config import RunConfig
 from mmkeras.core.console import Console
 from mmkeras.core.errors import ConfigError
-from pipelines._stages.results import Figure
+from mmkeras.core.typed import read_json
+from pipelines._stages.results import Figure, Origin, record
 
 if TYPE_CHECKING:
-    from mmkeras.data.index import Index
     from mmkeras.evaluation.samples import Samples
     from mmkeras.training.run import Run
 
-__all__ = ["ConfigT", "Evaluated", "Story"]
+__all__ = ["ConfigT", "Evaluated", "Story", "check_record", "record_run"]
 
 ConfigT = TypeVar("ConfigT", bound=RunConfig)
+
+CONFIDENCE = 0.95
+"""Confidence of every interval in docs/results.json."""
 
 
 @dataclass(frozen=True)
@@ -28,48 +31,35 @@ class Evaluated:
     """A run whose best model has been evaluated on the test split."""
 
     run: Run
-    """The run's folder."""
     config: Any
     """The resolved configuration."""
-    index: Index
-    """The converted data."""
     model: Any
     """The best Keras model."""
     samples: Samples
     """The test split."""
-    metrics: dict[str, Any]
-    """What metrics.json holds."""
     console: Console
-    """Where progress is shown."""
 
 
 class Story(Generic[ConfigT]):
-    """What a pipeline adds to the common stages; this one adds nothing."""
+    """The additions of a pipeline to the common stages; this base class adds nothing."""
 
     flags: ClassVar[tuple[Flag, ...]] = ()
-    """Options of its own that are not part of the configuration."""
+    """Command line options of the pipeline that are not part of the configuration."""
 
     def answer(self, flags: Mapping[str, Any], console: Console) -> int | None:
-        """Do what one of the flags asks for in place of a run and return the exit status, or None to run."""
-        del flags, console
+        """Do the work of one of the flags in place of a run and return the exit status, or None to run."""
         return None
 
     def prepare(self, config: ConfigT, console: Console) -> ConfigT:
         """Return the configuration with its data in place."""
-        del console
         return config
 
     def provenance(self, config: ConfigT) -> dict[str, Any]:
-        """Return what reports say of the run besides its own provenance, such as a ``notice``."""
-        del config
+        """Return additions to the run's provenance in reports, such as a ``notice``."""
         return {}
 
     def check_numbers(self, config: ConfigT) -> None:
-        """Refuse ``--record`` where a run of this configuration does not measure the pipeline's numbers.
-
-        Raises:
-            ConfigError: it does not.
-        """
+        """Refuse ``--record`` with a `ConfigError` if this configuration does not measure the pipeline's numbers."""
         raise ConfigError(f"--record: the pipeline {config.name!r} has no number in docs/results.json")
 
     def numbers(self, metrics: Mapping[str, Any]) -> dict[str, Figure]:
@@ -81,7 +71,6 @@ class Story(Generic[ConfigT]):
         Raises:
             ConfigError: the run did not measure one of them.
         """
-        del metrics
         return {}
 
     def after_evaluation(self, done: Evaluated) -> None:
@@ -89,3 +78,32 @@ class Story(Generic[ConfigT]):
 
     def after_export(self, done: Evaluated, bundle: Path) -> None:
         """Measure more on the exported files."""
+
+
+def check_record(config: ConfigT, story: Story[ConfigT]) -> None:
+    """Refuse ``--record`` with a `ConfigError` if this configuration does not measure the story's numbers."""
+    if config.evaluate.confidence != CONFIDENCE:
+        got = config.evaluate.confidence
+        raise ConfigError(f"--record: expected evaluate.confidence {CONFIDENCE}, got {got}. Leave the option out")
+    story.check_numbers(config)
+
+
+def record_run(folder: Path, story: Story[Any], console: Console) -> None:
+    """Write an evaluated run's numbers into docs/results.json, with its own command, commit, machine and date.
+
+    Raises:
+        ConfigError: the run is not evaluated, or did not measure a number.
+    """
+    hint = "Name the folder of a run whose evaluation is done; --resume finishes one"
+    try:
+        provenance = read_json(folder / "run.json", ConfigError, hint)
+        metrics = read_json(folder / "metrics.json", ConfigError, hint)
+    except FileNotFoundError as error:
+        raise ConfigError(f"{error.filename} is missing. {hint}") from error
+    origin, command = Origin.of_run(provenance), provenance.get("command")
+    if not command:
+        raise ConfigError(f"{folder / 'run.json'}: expected the run's command, got none. Record from a new run")
+    for name, figure in story.numbers(metrics).items():
+        result = record(name, figure.value, low=figure.low, high=figure.high, command=command, origin=origin)
+        console.print(f"recorded {name}: {result.value:g} (bar {result.bar:g}, goal {result.goal:g})", highlight=False)
+    console.print("README.md: make readme updates its table.", highlight=False)

@@ -1,7 +1,7 @@
-"""The numbers of docs/results.json: what each one means, its bar, its goal and the command that measures it.
+"""The numbers of docs/results.json: meaning, bar, goal and the command that measures each one.
 
-A number is declared here before a command can record it (`_stages.results.record`). Its bar and its goal stand
-nowhere else.
+A number must be declared here before a command can record it (`_stages.results.record`). Bars and goals are defined
+only here.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ __all__ = ["NUMBERS", "Number", "number"]
 
 @dataclass(frozen=True)
 class Number:
-    """One number that the project is held to."""
+    """One number with its bar and goal."""
 
     meaning: str
     """First column of README's table."""
     unit: Literal["%", "points", "wrong"]
-    """Unit of value, interval, bar and goal; a share is given in percent."""
+    """Unit of value, interval, bar and goal; shares are in percent."""
     better: Literal["higher", "lower"]
-    """Which direction is better; the bar itself is reached."""
+    """Which direction is better; a value equal to the bar reaches it."""
     bar: float
     """What must be reached."""
     goal: float
     """What should be reached."""
     command: str
-    """The command that measures and records it, unless the one that records says another."""
+    """The command that measures and records it, unless `record` is given another."""
     counted: tuple[str, str] = ("", "")
-    """Bar and goal as counts, where the unit is a share of few trials: README shows them beside the number."""
+    """Bar and goal as counts, for shares of few trials; README shows them beside the number."""
 
     def reaches(self, value: float, limit: float) -> bool:
-        """Return whether a value is as good as a limit."""
+        """Return whether a value is at least as good as a limit."""
         return value >= limit if self.better == "higher" else value <= limit
 
 
@@ -80,7 +80,7 @@ def number(name: str) -> Number:
     """Return a declared number.
 
     Raises:
-        ConfigError: no such name; says the nearest.
+        ConfigError: no such name; the message suggests the nearest.
     """
     if name not in NUMBERS:
         raise ConfigError(f"There is no number {name!r} in pipelines/_stages/numbers.py; {nearest(name, NUMBERS)}")

@@ -1,4 +1,4 @@
-"""Runs the trainings of a comparison side by side and shows how far each is."""
+"""Runs the trainings of a comparison side by side and shows their progress."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from mmkeras.core.console import Console, DescriptionColumn
 from mmkeras.core.errors import TrainingError
@@ -23,17 +23,12 @@ _EPOCH = re.compile(r"^epoch (\d+)/", re.MULTILINE)
 def run_processes(
     pipeline: str, folder: Path, jobs: Sequence[tuple[str, int]], processes: int, epochs: int, console: Console
 ) -> None:
-    """Train variants, some at a time, each with its share of the cores and its output in ``train.log``.
+    """Train variants, ``processes`` at a time, each with its share of the cores and its output in ``train.log``.
 
-    Ctrl-C reaches them too: they save their state, and a resumed run goes on with it.
+    Ctrl-C reaches the processes, too: they save their state, and a resumed run continues from it.
 
-    Args:
-        pipeline: its name, which has the variants.
-        folder: the run's folder.
-        jobs: variants with their seeds.
-        processes: how many run side by side.
-        epochs: of a training, for the progress bars.
-        console: where progress is shown.
+    ``pipeline`` names the pipeline that defines the variants; ``folder`` is the run's; ``jobs`` are variants with their
+    seeds; ``epochs`` are those of one training, for the progress bars.
 
     Raises:
         TrainingError: one of them failed; the others are stopped.
@@ -50,7 +45,8 @@ def run_processes(
                     progress.start_task(bars[job])
                     running[job] = _start(pipeline, folder, job, max(1, processes))
                 for job, process in list(running.items()):
-                    _show(progress, bars[job], _log(folder, job))
+                    if done := _EPOCH.findall(_log(folder, job).read_text("utf-8", errors="replace")):
+                        progress.update(bars[job], completed=int(done[-1]))
                     if process.poll() is None:
                         continue
                     del running[job]
@@ -59,7 +55,7 @@ def run_processes(
                     if process.returncode:
                         raise TrainingError(
                             f"{job[0]} with seed {job[1]} could not be trained (exit status {process.returncode}); its "
-                            f"output is in {os.path.relpath(_log(folder, job))}. Mend it and go on with --resume."
+                            f"output is in {os.path.relpath(_log(folder, job))}. Fix it and go on with --resume."
                         )
                 time.sleep(0.5)
         finally:
@@ -83,9 +79,3 @@ def _start(pipeline: str, folder: Path, job: tuple[str, int], processes: int) ->
         return subprocess.Popen(
             command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **limits, "COLUMNS": "200"}
         )
-
-
-def _show(progress: Progress, bar: TaskID, log: Path) -> None:
-    done = _EPOCH.findall(log.read_text("utf-8", errors="replace"))
-    if done:
-        progress.update(bar, completed=int(done[-1]))

@@ -1,4 +1,4 @@
-"""docs/results.json: the numbers that the project is held to, each written by the command that measured it.
+"""docs/results.json: the numbers with bars and goals, each written by the command that measured it.
 
     from pipelines._stages.results import record
 
@@ -29,7 +29,7 @@ __all__ = ["RESULTS", "Figure", "Origin", "Result", "describe_machine", "read_re
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results.json"
 """The file in the checkout."""
 _ROUNDING = 1e-6
-"""By how much a sum of weights may be beyond 100 %."""
+"""Rounding error by which a sum of weights may exceed 100 %."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Origin:
     """Where and when a number was measured."""
 
     commit: str
-    """Git revision of the code, with ``+changes`` where files differed from it."""
+    """Git revision of the code, with ``+changes`` if files differed from it."""
     machine: str
     """Cores, architecture, processor, memory and GPUs; no host name."""
     date: str
@@ -57,7 +57,7 @@ class Origin:
             provenance: content of run.json, or ``provenance`` of metrics.json.
 
         Raises:
-            ConfigError: it does not say so.
+            ConfigError: a key is missing.
         """
         try:
             return cls(provenance["code_revision"], describe_machine(provenance["machine"]), provenance["created"])
@@ -66,24 +66,22 @@ class Origin:
 
 
 class Figure(NamedTuple):
-    """A number before it is recorded, in its declared unit."""
+    """A measured number in its declared unit, before it is recorded."""
 
     value: float
     low: float | None = None
-    """Lower end of the 95 % interval; None where there is none."""
+    """Lower end of the 95 % interval; None without an interval."""
     high: float | None = None
-    """Upper end of the 95 % interval; None where there is none."""
+    """Upper end of the 95 % interval; None without an interval."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """One entry of docs/results.json, in the unit of its `Number`."""
+    """One entry of docs/results.json: a `Figure` with its bar and goal, and how it was measured."""
 
     value: float
     low: float | None
-    """Lower end of the 95 % interval; None where there is none."""
     high: float | None
-    """Upper end of the 95 % interval; None where there is none."""
     bar: float
     goal: float
     command: str
@@ -102,26 +100,26 @@ def record(
     origin: Origin | None = None,
     file: Path | None = None,
 ) -> Result:
-    """Write a number into docs/results.json and keep the others; wait while another command writes.
+    """Write a number into docs/results.json and keep the other numbers; wait while another command writes.
 
     Args:
         name: declared in `pipelines._stages.numbers`.
         value: in the declared unit; a share in percent (99.97, not 0.9997).
         low: lower end of the 95 % interval.
         high: upper end of the 95 % interval.
-        command: the command that measured it; the declared one when not given.
-        origin: where and when it was measured; here and now when not given.
-        file: where to write; `RESULTS` when not given.
+        command: the command that measured it; the declared command by default.
+        origin: where and when it was measured; here and now by default.
+        file: where to write; `RESULTS` by default.
 
     Raises:
-        ConfigError: no such name, or values that cannot be.
+        ConfigError: no such name, or invalid values.
     """
     declared = number(name)
-    value, low, high = float(value), _as_float(low), _as_float(high)
+    value, low, high = float(value), None if low is None else float(low), None if high is None else float(high)
     _check(name, declared.unit, value, low, high)
     origin = origin or Origin.here()
-    limits = (float(declared.bar), float(declared.goal))
-    result = Result(value, low, high, *limits, command or declared.command, **dataclasses.asdict(origin))
+    bar, goal = float(declared.bar), float(declared.goal)
+    result = Result(value, low, high, bar, goal, command or declared.command, **dataclasses.asdict(origin))
     file = file or RESULTS
     file.parent.mkdir(parents=True, exist_ok=True)
     # Each command reads the whole file before it writes the whole file.
@@ -132,7 +130,7 @@ def record(
 
 
 def read_results(file: Path | None = None) -> dict[str, Result]:
-    """Return what has been recorded, by name; nothing where there is no file.
+    """Return the recorded numbers by name; {} without a file.
 
     Raises:
         ConfigError: the file is damaged.
@@ -150,21 +148,13 @@ def read_results(file: Path | None = None) -> dict[str, Result]:
 
 
 def describe_machine(known: Mapping[str, Any]) -> str:
-    """Return one line on a machine.
-
-    Args:
-        known: from `mmkeras.training.environment.machine`; older runs lack memory and GPUs.
-    """
+    """Describe a machine from `mmkeras.training.environment.machine` in one line; older runs lack memory and GPUs."""
     parts = [f"{known['cores']} cores", str(known["architecture"]), str(known["cpu"])]
     if known.get("memory_gib"):
         parts.append(f"{known['memory_gib']} GiB")
     if "gpus" in known:
         parts.append(" + ".join(known["gpus"]) or "no GPU")
     return ", ".join(parts)
-
-
-def _as_float(end: float | None) -> float | None:
-    return None if end is None else float(end)
 
 
 def _check(name: str, unit: str, value: float, low: float | None, high: float | None) -> None:

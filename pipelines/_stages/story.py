@@ -27,14 +27,13 @@ from mmkeras.training.run import FINISHED
 from mmkeras.training.run_folders import release_runs
 from pipelines._stages.answer import show_answer
 from pipelines._stages.cluster import join, with_cluster
-from pipelines._stages.contract import ConfigT, Evaluated, Story
-from pipelines._stages.record_run import check_record, record_run
+from pipelines._stages.contract import ConfigT, Evaluated, Story, check_record, record_run
 from pipelines._stages.training import train_model
 
 __all__ = ["run_story", "stage"]
 
 _FLAGS = (
-    Flag("resume", "Go on with a run that was stopped: its folder, or the latest one.", value=True),
+    Flag("resume", "Continue a run that was stopped: its folder, or the latest run.", value=True),
     Flag("skip_export", "End after the evaluation."),
     Flag("record", "Write the numbers of this run, or of a finished run's folder, into docs/results.json.", value=True),
 )
@@ -45,21 +44,21 @@ def run_story(
     arguments: Sequence[str] | None,
     *,
     program: Path,
-    description: str,
+    description: str | None,
     story: Story[ConfigT] | None = None,
 ) -> int:
     """Run a pipeline from its command line.
 
     Args:
         config_class: the pipeline's configuration.
-        arguments: without the program's name; ``sys.argv`` when not given.
+        arguments: without the program's name; ``sys.argv`` by default.
         program: the pipeline's file; its defaults are in ``configs/<name>.toml`` beside it.
-        description: first lines of ``--help``.
-        story: what the pipeline adds to the stages.
+        description: its first paragraph begins ``--help``.
+        story: the pipeline's additions to the stages.
 
     Returns:
-        Exit status: 0, 1 when an exported file missed its gate, 2 for an error, 75 when another worker of a cluster has
-        gone, 130 when interrupted.
+        Exit status: 0; 1 when an exported file missed its gate, 2 for an error, 75 when another worker of a cluster was
+        lost, 130 when interrupted.
     """
     console = Console()
     hidden = Redaction()
@@ -72,7 +71,7 @@ def run_story(
             config_class,
             arguments,
             program=f"python -m pipelines.{program.stem}",
-            description=description,
+            description=(description or "").split("\n\n")[0],
             defaults=program.parent / "configs" / f"{program.stem}.toml",
             flags=flags_known,
         )
@@ -84,10 +83,10 @@ def run_story(
         if flags["resume"]:
             own = {f"--{flag.name}" for flag in flags_known}
             others = [a for a in arguments if a.startswith("--") and a.split("=")[0] not in own]
-            # Where a run is trained is no part of what it is.
+            # A run may be continued on another cluster.
             if others := [a for a in others if not a.startswith("--cluster.")]:
                 raise ConfigError(
-                    f"--resume goes on with the run's own configuration; it cannot be combined with {', '.join(others)}"
+                    f"--resume uses the run's own configuration; it cannot be combined with {', '.join(others)}"
                 )
             folder = Path(config.runs, config.name, "latest") if flags["resume"] == "latest" else Path(flags["resume"])
             config = with_cluster(config_class, folder, arguments)
@@ -102,28 +101,26 @@ def run_story(
             plan = _Plan(program.stem, command, export=not flags["skip_export"], record=bool(flags["record"]))
             return _run(config, folder, plan, console, story)
     except PeerLostError as error:
-        Console(stderr=True).print(f"Stopped: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+        _print_error(f"Stopped: {error}")
         return PEER_LOST
     except MmkerasError as error:
-        Console(stderr=True).print(
-            f"{type(error).__name__}: {hidden.message(str(error))}",
-            style="bold red",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        _print_error(f"{type(error).__name__}: {hidden.message(str(error))}")
         return 2
     except KeyboardInterrupt:
-        # Within training a stop is orderly (Interrupted); elsewhere nothing half-written is left either.
-        console.print("\nInterrupted. The same command goes on with what is finished: shards, checkpoints, bundles.")
+        # Training handles Ctrl-C itself (Interrupted); the other stages leave no half-written file.
+        console.print("\nInterrupted. The same command continues from what is finished: shards, checkpoints, bundles.")
         return 130
     except Exception as error:
         if not (said := explain(error)):
             raise
-        Console(stderr=True).print(f"Stopped: {said}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+        _print_error(f"Stopped: {said}")
         return 2
     finally:
         release_runs()
+
+
+def _print_error(message: str) -> None:
+    Console(stderr=True).print(message, style="bold red", highlight=False, soft_wrap=True)
 
 
 def _record_finished(
@@ -139,7 +136,7 @@ def _record_finished(
 
 @dataclass(frozen=True)
 class _Plan:
-    """What the command line says besides the configuration."""
+    """The settings of the command line besides the configuration."""
 
     program: str
     command: str
@@ -186,7 +183,7 @@ def _run(config: ConfigT, resumed: Path | None, plan: _Plan, console: Console, s
         console.print("Training is done; the first worker evaluates and exports.")
         return 0
     if cluster.members is not None:
-        console.print("The other workers end now; that TensorFlow misses their heartbeats is no fault.", style="dim")
+        console.print("The other workers end now; messages about missed heartbeats are harmless.", style="dim")
 
     with stage(console, "Evaluation"):
         from mmkeras.evaluation import evaluate
@@ -196,7 +193,7 @@ def _run(config: ConfigT, resumed: Path | None, plan: _Plan, console: Console, s
         model = run.model()
         samples = read(index, "test", run.specs, run.task, batch_size=config.evaluate.batch_size)
         attention = attention_figures(model, samples, run.specs, run.task, list(range(min(4, len(samples)))), query)
-        metrics = evaluate(
+        evaluate(
             model,
             samples,
             run.specs,
@@ -208,10 +205,10 @@ def _run(config: ConfigT, resumed: Path | None, plan: _Plan, console: Console, s
             seed=config.train.seed,
             console=console,
         )
-        done = Evaluated(run, config, index, model, samples, metrics, console)
+        done = Evaluated(run, config, model, samples, console)
     story.after_evaluation(done)
     if plan.record:
-        check_record(config, story)  # a cluster may have gone on with an unfinished run of another configuration
+        check_record(config, story)  # a cluster may have continued an unfinished run of another configuration
         record_run(run.folder, story, console)
     if not plan.export:
         run.note(FINISHED)
@@ -233,7 +230,7 @@ def _run(config: ConfigT, resumed: Path | None, plan: _Plan, console: Console, s
 
 @contextmanager
 def stage(console: Console, name: str) -> Iterator[None]:
-    """Head a stage and say how long it took."""
+    """Print the heading of a stage and, at its end, how long it took."""
     began = time.monotonic()
     console.rule(Text(name, style="bold"), align="left")
     yield

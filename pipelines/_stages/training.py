@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from mmkeras.core.config import RunConfig
 from mmkeras.core.console import Console
 from mmkeras.training.run import TRAINED
 from pipelines._stages.cluster import Joined
+from pipelines._stages.contract import ConfigT
 
 if TYPE_CHECKING:
     from mmkeras.data.index import Index
     from mmkeras.training.run import Run
 
 __all__ = ["train_model"]
-
-ConfigT = TypeVar("ConfigT", bound=RunConfig)
 
 
 def train_model(
@@ -31,20 +29,10 @@ def train_model(
     query: str,
     console: Console,
 ) -> int | None:
-    """Train a model, or let it be stopped.
+    """Train a model; return the exit status if Ctrl-C stopped the training, else None.
 
-    Args:
-        joined: the devices.
-        run: the run's folder.
-        config: the resolved configuration.
-        index: the converted data.
-        models: the model, and its copy where it is spread.
-        program: the pipeline's name, for the command that goes on.
-        query: the querying modality of a cross-attention fusion.
-        console: where progress is shown.
-
-    Returns:
-        The exit status where the pipeline ends here, else None.
+    ``models`` are the model, and its copy if it is distributed; ``program`` names the pipeline in the command that
+    continues the run; ``query`` is the querying modality of a cross-attention fusion.
     """
     from mmkeras.evaluation.samples import read
     from mmkeras.evaluation.watch import EpochPictures

@@ -1,4 +1,4 @@
-"""Trains one variant of a run with one seed, in a process of its own: ``PIPELINE RUN VARIANT SEED``.
+"""A program that trains one variant of a run with one seed: ``PIPELINE RUN VARIANT SEED``.
 
 python -m pipelines._stages.variant camera_radar runs/camera_radar/latest radar_only 1
 """
@@ -31,33 +31,29 @@ __all__ = ["BATCH", "DEAD", "RISE", "SCORES", "SHOWN", "main", "measure", "train
 SHOWN = ("mAP", "NDS_front", "velocity_error")
 """The metrics of a comparison."""
 DEAD = "mAP_{}_dead"
-"""mAP with one of the sensors dead, where there are two."""
+"""Name of the mAP with one of several sensors dead."""
 BATCH = 64
-"""Samples that are predicted at a time."""
+"""Samples per prediction."""
 RISE = 0.05
 """See `training`."""
 SCORES = "scores.json"
-"""Written when a variant is finished: ``all`` and ``night``, metrics on those test samples, and `training`."""
+"""Written when a variant is finished: metrics on ``all`` and ``night`` test samples, and `training`."""
 
 
 @utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train and score ``PIPELINE RUN VARIANT SEED``; an interrupted training goes on. Return the exit status."""
-    from mmkeras.core.command_line import parse
+    """Train and score ``PIPELINE RUN VARIANT SEED``, or continue an interrupted training; return the exit status."""
     from mmkeras.evaluation.samples import read
     from mmkeras.model import build_model, modality_specs, task_spec
     from mmkeras.training.environment import prepare
     from mmkeras.training.fit import fit
     from mmkeras.training.interrupts import Interrupted
-    from mmkeras.training.moved import placed
     from mmkeras.training.run import Run
+    from pipelines._stages.cluster import with_cluster
 
     pipeline, base, variant, seed = sys.argv[1:] if arguments is None else arguments
     parent = Run.open(Path(base))
-    whole, _ = parse(
-        _config_class(pipeline), ["--config", str(parent.folder / "config.toml")], program="_variant", description=""
-    )
-    whole = placed(whole, parent.folder)
+    whole = with_cluster(_config_class(pipeline), parent.folder, ())
     train = dataclasses.replace(whole.train, seed=int(seed))
     config = dataclasses.replace(whole, model=whole.variant(variant), train=train)
     index = parent.index
@@ -80,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _config_class(pipeline: str) -> type[Any]:
-    """Return the configuration of a pipeline, which is found by its name."""
+    """Return the configuration class of a pipeline by its name."""
     from mmkeras.core.config import RunConfig
 
     module = importlib.import_module(f"pipelines.{pipeline}")
@@ -92,17 +88,13 @@ def _config_class(pipeline: str) -> type[Any]:
 def training(folder: Path, task: TaskSpec, epochs: int) -> dict[str, Any]:
     """Return how a run's training went, from its last checkpoint.
 
-    A learning rate that falls along a cosine lifts the score to the end, so the very last best epoch says little. The
-    score counts as still improving where it rose by more than `RISE` of itself in the last quarter of the epochs.
-
-    Args:
-        folder: the run's folder.
-        task: names the metric of the score.
-        epochs: of the schedule.
+    With a cosine learning rate the score rises until the end, so a best epoch near the end does not mean that training
+    was too short. The score counts as still improving if it rose by more than the share `RISE` in the last quarter of
+    the epochs.
 
     Returns:
         ``epochs`` that were run, ``scheduled`` epochs, ``best_epoch`` (from 1, by the validation score), ``late_gain``
-        (what the last quarter added to the best score; null where no score came before it) and ``still_improving``.
+        (increase of the best score in the last quarter; null without an earlier score) and ``still_improving``.
     """
     (checkpoint,) = (folder / "checkpoints").glob("step-*")
     state = json.loads((checkpoint / "state.json").read_text("utf-8"))
@@ -120,14 +112,9 @@ def training(folder: Path, task: TaskSpec, epochs: int) -> dict[str, Any]:
 
 
 def measure(model: Any, samples: Samples, run: Run, train: TrainConfig, folder: Path) -> None:
-    """Score a model on the whole test split, with each of its sensors dead, and on its nights; keep its outputs.
+    """Score a model on the test split, with each of its sensors dead, and at night; store its outputs.
 
-    Args:
-        model: the run's best model.
-        samples: the test split.
-        run: the run that the model comes from.
-        train: how it was trained.
-        folder: where `SCORES` and `ANSWERS` are written.
+    `SCORES` and `ANSWERS` are written into ``folder``.
     """
     from mmkeras.evaluation.predict import Variant, predict
 
@@ -147,7 +134,7 @@ def measure(model: Any, samples: Samples, run: Run, train: TrainConfig, folder: 
     write_answers(folder / ANSWERS, answers)
     at_night = scores(answers["both"], dark) if dark.any() else {}
     trained = training(run.folder, run.task, train.epochs)
-    # Last: its presence says that the variant is finished.
+    # Written last: this file marks the variant as finished.
     write_json(folder / SCORES, {"all": everything, "night": at_night, "training": trained})
 
 

@@ -139,7 +139,7 @@ def _fit_step(model: Any, run: Any, config: VqaConfig, index: Any, rounds: int, 
     import keras
     import tensorflow as tf
 
-    from mmkeras.core.config import modality_configs
+    from mmkeras.core.modalities import modality_configs
     from mmkeras.data.dataset import train_dataset
     from mmkeras.training.checkpoints import Checkpoints
     from mmkeras.training.compiling import compile_model

@@ -8,8 +8,9 @@ import pytest
 
 from mmkeras.core.command_line import parse, to_toml
 from mmkeras.core.components import names
-from mmkeras.core.config import RunConfig, modality_configs
+from mmkeras.core.config import RunConfig
 from mmkeras.core.errors import ConfigError
+from mmkeras.core.modalities import modality_configs
 from pipelines.vqa import VqaConfig
 
 PICTURES = """
@@ -78,13 +79,13 @@ def test_help_and_print_config_have_its_options(file: str, capsys: pytest.Captur
             ("--model.left.kind", "imgae"),
             "left.kind: no modality is of the kind 'imgae'; did you mean 'image'?",
         ),
-        (("--model.left.size", "[8, 8]"), "needs its kind: kind = one of 'image'"),
+        (("--model.left.size", "[8, 8]"), "To add a modality, set its kind to one of 'image'"),
         (("--model.fusoin.name", "mean"), "did you mean 'fusion'?"),
         (("--model.fusion.kind", "image"), "--model.fusion: is an option of the model"),
         (("--model.width.kind", "image"), "--model.width: is an option of the model"),
-        (("--model.lambda.kind", "image"), "--model.lambda: the name of a modality names tensors"),
-        (("--model.größe.kind", "image"), "--model.größe: the name of a modality names tensors"),
-        (("--model.left-eye.kind", "image"), "--model.left-eye: the name of a modality names tensors"),
+        (("--model.lambda.kind", "image"), "--model.lambda: expected a modality name of English letters"),
+        (("--model.größe.kind", "image"), "--model.größe: expected a modality name of English letters"),
+        (("--model.left-eye.kind", "image"), "--model.left-eye: expected a modality name of English letters"),
         (("--model.left.kind=image", "--model.left.sise=[8, 8]"), "did you mean 'model.left.size'?"),
     ],
 )

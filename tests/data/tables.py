@@ -12,7 +12,7 @@ from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.text.spec import Config as TextConfig
 from tests.media.image.pictures import file, picture
 
-COLUMNS = {"image": "file", "text": "question"}
+COLUMNS: dict[str, str | tuple[str, ...]] = {"image": "file", "text": "question"}
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"word{n}" for n in range(10)))
 SIZE = (16, 24)
 

@@ -124,7 +124,7 @@ def test_bad_rows_are_quarantined_with_line_and_reason(tmp_path):
     path, expected = bad_table(tmp_path)
     config = table_config(path, tmp_path / "out", {"weight": "weight"}, max_bad_share=0.5)
     index = convert(config, modality_configs(tmp_path), TaskConfig(labels=("a", "b", "c")))
-    with index.quarantine_report.open(newline="") as stream:
+    with (index.folder / "quarantine.csv").open(newline="") as stream:
         report = {int(row["origin"].split(":")[1]): row for row in csv.DictReader(stream)}
     assert sorted(report) == sorted(expected)
     for line, word in expected.items():

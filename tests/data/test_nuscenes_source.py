@@ -118,7 +118,7 @@ def test_splits_beside_the_tables(tmp_path):
     for content, words in (
         ('{"train": ["scene-1"]}', "there is no scene 'scene-1'"),
         ('{"val": []}', "did you mean 'validation'|Valid"),
-        ('{"train": ["scene-0103"], "test": ["scene-0103"]}', "stands in train and in test"),
+        ('{"train": ["scene-0103"], "test": ["scene-0103"]}', "is in train and in test"),
         ("[]", "expected"),
         ("{", "not valid JSON"),
     ):

@@ -104,7 +104,7 @@ def test_the_budget_is_of_all_splits_together(index):
 def test_a_shard_that_is_gone_is_named(index):
     shard = Path(index.files("train")[0])
     shard.unlink()
-    with pytest.raises(DataError, match=f"{shard.name}: the shard is gone"):
+    with pytest.raises(DataError, match=f"{shard.name}: the shard is missing"):
         usable(index, 10)
 
 

@@ -15,11 +15,11 @@ from PIL import Image
 
 from mmkeras.core.components import find
 from mmkeras.core.errors import ConfigError, DataError
-from mmkeras.data import Index, convert, targets
+from mmkeras.data import Index, convert, features
 from mmkeras.data.arrays import load_arrays
 from mmkeras.data.dataset import eval_dataset, train_dataset
+from mmkeras.data.features import rows_at_once
 from mmkeras.data.read import read_samples, read_targets
-from mmkeras.data.targets import rows_at_once
 from mmkeras.evaluation.samples import read
 from mmkeras.modalities import specs_of
 from mmkeras.tasks import TargetSpec, TaskSpec
@@ -67,7 +67,7 @@ def masks(tmp_path: Path, rows: list[dict[str, Any]]) -> Converted:
 
 @pytest.mark.parametrize("cache", ["memory", "disk", "none"])
 def test_a_mask_moves_with_its_picture(masks: Converted, cache: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(targets, "BATCH_BYTES", 2**12)  # so that the disk cache holds masks
+    monkeypatch.setattr(features, "BATCH_BYTES", 2**12)  # so that the disk cache holds masks
     seen = set()
     for inputs, target, _ in masks.train(cache=cache).take(4):
         assert (target["mask"].dtype, target["mask"].shape) == (tf.uint8, (6, *SIZE))
@@ -164,7 +164,7 @@ def test_caches_hold_targets_in_their_own_dtype(masks: Converted):
 
 
 def test_large_targets_are_read_few_at_once(masks: Converted, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(targets, "BATCH_BYTES", 5 * SIZE[0] * SIZE[1])
+    monkeypatch.setattr(features, "BATCH_BYTES", 5 * SIZE[0] * SIZE[1])
     assert rows_at_once(masks.task.targets, 1000) == 5
     assert [len(batch) for batch in read_targets(masks.index, "train")] == [5] * 6
     assert rows_at_once([TargetSpec("huge", (2**20,), "float64")], 1000) == 1
@@ -174,7 +174,7 @@ def test_data_with_targets_in_another_encoding_is_refused(masks: Converted):
     other = replace(masks.index, targets={"mask": "uint8 [16, 24] raw"})
     with pytest.raises(DataError, match=r"hold the targets .*raw.*, the task masks has .*png.*Convert again"):
         train_dataset(other, masks.specs, masks.configs, masks.task, batch_size=2, seed=0)
-    with pytest.raises(DataError, match="its index names the targets"):
+    with pytest.raises(DataError, match="the index names the targets"):
         read_samples(other, "train")
 
 

@@ -60,7 +60,7 @@ def test_a_group_is_the_first_row_of_those_that_share_a_file(files):
 def test_what_stands_on_both_sides_is_counted():
     samples = [Sample(f"k{n}", {}, "a", origin=f"t.csv:{n}") for n in range(5)]
     (note,) = on_both_sides(samples, [("1",), ("1",), ("2",), ("2",), ()], ["train", "test", "test", "test", "train"])
-    assert "1 files (2 rows) stand in several splits by path or content: 1 in test and train" in note
+    assert "1 files (2 rows) are in several splits by path or content: 1 in test and train" in note
     assert "train (t.csv:0), test (t.csv:1)" in note
     assert on_both_sides(samples, [("1",)] * 5, ["train"] * 5) == []
 
@@ -95,7 +95,7 @@ def test_a_table_without_a_group_has_no_picture_on_both_sides(tmp_path):
     apart = convert(table_config(path, tmp_path / "out", keep_together="none"), modalities, TaskConfig())
     torn = pictures_on_both_sides(apart)
     assert torn > 6
-    assert f"{torn} files ({10 * torn} rows) stand in several splits" in apart.notes[0]
+    assert f"{torn} files ({10 * torn} rows) are in several splits" in apart.notes[0]
     by_path = convert(table_config(path, tmp_path / "out", keep_together="path"), modalities, TaskConfig())
     assert 0 < pictures_on_both_sides(by_path) < torn
     console = Console(record=True, width=400)
@@ -107,7 +107,7 @@ def test_splits_of_the_dataset_stay_and_what_they_tear_apart_is_counted(tmp_path
     path = table(tmp_path, side=["train", "test", "validation"])
     index = convert(table_config(path, tmp_path / "out", {"split": "side"}), modality_configs(tmp_path), TaskConfig())
     assert {name: split.samples for name, split in index.splits.items()} == dict.fromkeys(index.splits, 40)
-    assert any("12 files (120 rows) stand in several splits" in note for note in index.notes)
+    assert any("12 files (120 rows) are in several splits" in note for note in index.notes)
 
 
 def test_required_groups_are_those_of_the_dataset(files):

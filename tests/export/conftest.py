@@ -19,7 +19,7 @@ from export.formats import Job
 from export.run import export_source
 from export.source import Sample, Source
 from export.to_litert.litert_from_saved_model import convert_saved_model
-from export.verification.results import Report
+from export.verification.report import Report
 from export.verification.scenarios import ALL
 from export.verification.verify import Reference
 from mmkeras.core.config import ExportConfig

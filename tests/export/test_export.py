@@ -11,7 +11,7 @@ import pytest
 
 from export.formats import formats, plan
 from export.source import Source
-from export.verification.results import Report
+from export.verification.report import Report
 from mmkeras.bundle import Bundle
 from mmkeras.core.errors import ConfigError
 from mmkeras.runtime.selftest import selftest

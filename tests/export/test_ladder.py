@@ -12,7 +12,7 @@ from export.formats import Job, formats, plan
 from export.run import export_source
 from export.source import Source
 from export.to_litert.litert_from_saved_model import convert
-from export.verification.results import Report
+from export.verification.report import Report
 from mmkeras.bundle import Bundle
 from mmkeras.core.config import ExportConfig
 from mmkeras.core.console import Console

@@ -20,8 +20,9 @@ from export.formats import Job
 from export.source import Source, load_source
 from mmkeras.bundle import Bundle
 from mmkeras.core.components import Choice
-from mmkeras.core.config import DataConfig, RunConfig, modality_configs
+from mmkeras.core.config import DataConfig, RunConfig
 from mmkeras.core.errors import DataError, ExportError
+from mmkeras.core.modalities import modality_configs
 from mmkeras.data.convert import convert
 from mmkeras.model import modality_specs, task_config, task_spec
 from mmkeras.training.run import Run
@@ -162,7 +163,7 @@ def test_a_bundle_whose_data_is_gone_says_so(workplace: Path, tmp_path: Path, mo
         main(["runs/tiny/1", "--formats", "onnx", "--precisions", "float32", "--samples", "2"])
     shutil.copytree("saved_models/tiny/1", tmp_path / "bundle")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match="is gone"):
+    with pytest.raises(DataError, match="is missing"):
         load_source(tmp_path / "bundle", 1)
 
 

@@ -19,7 +19,7 @@ import export.to_onnx.onnx_from_keras
 from export.formats import Job
 from export.run import export_source
 from export.source import Sample, Source
-from export.verification.results import Report
+from export.verification.report import Report
 from mmkeras.bundle import Bundle
 from mmkeras.core.config import ExportConfig
 from mmkeras.core.console import Console

@@ -70,7 +70,7 @@ def _two_resume(bench: Bench) -> str:
 def _not_a_number(bench: Bench) -> str:
     """Let the loss overflow: the batch is kept and its samples are named."""
     stage = bench.place("training")
-    said = bench.refused((*stage.command, "--train.learning_rate", "1e38"), "The batch that did it is in")
+    said = bench.refused((*stage.command, "--train.learning_rate", "1e38"), "The batch of that step is in")
     kept = list(bench.folder.glob("runs/tiny/latest/diverged-*.npz"))
     check(len(kept) == 1, f"the run holds {kept}")
     return said

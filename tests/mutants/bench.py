@@ -20,7 +20,7 @@ from export.formats import Job, formats
 from export.run import export_source
 from export.source import Source
 from export.verification.proof.proof import prove
-from export.verification.results import FileResult
+from export.verification.report import FileResult
 from export.verification.verify import Reference
 from mmkeras.bundle import Bundle
 from mmkeras.core.config import ExportConfig

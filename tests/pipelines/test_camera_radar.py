@@ -18,9 +18,9 @@ import mmkeras
 from mmkeras.bundle import Bundle
 from mmkeras.core.command_line import parse
 from mmkeras.core.components import Choice
-from mmkeras.core.config import modality_configs
 from mmkeras.core.console import Console
 from mmkeras.core.errors import ConfigError
+from mmkeras.core.modalities import modality_configs
 from mmkeras.data.convert import convert
 from mmkeras.data.sources.nuscenes import Source
 from mmkeras.evaluation.predict import Variant, predict

@@ -9,7 +9,7 @@ import pytest
 import pipelines
 from mmkeras.core.command_line import parse, to_toml
 from mmkeras.core.components import check_options, find
-from mmkeras.core.config import modality_configs
+from mmkeras.core.modalities import modality_configs
 from mmkeras.model import task_config
 
 FOLDER = Path(pipelines.__file__).parent / "configs"

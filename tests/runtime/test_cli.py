@@ -99,7 +99,7 @@ def test_predict_lines(
     status, out, err = run("predict", exported, "--jsonl", path)
     assert ["error" in json.loads(line) for line in out.splitlines()] == [False, True, True, False]
     assert "in.jsonl:2: expected UTF-8, got the byte 0xff" in err
-    assert "the name 'text' stands twice" in err
+    assert "the name 'text' is there twice" in err
 
 
 @pytest.mark.parametrize("level", ["text", "all"])

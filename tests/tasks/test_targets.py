@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from mmkeras.core.errors import ConfigError, DataError
-from mmkeras.data.targets import decode_target
+from mmkeras.data.features import decode_target
 from mmkeras.tasks import TargetSpec
 from tests.toys.tasks.two_targets.spec import Spec as TwoTargets
 

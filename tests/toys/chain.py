@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from export.run import export_run
-from export.verification.results import Report
+from export.verification.report import Report
 from mmkeras.bundle import Bundle
 from mmkeras.core.config import ExportConfig, RunConfig
 from mmkeras.core.console import Console

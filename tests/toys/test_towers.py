@@ -15,6 +15,7 @@ import mmkeras
 from export.run import export_run
 from export.source import source_from_run
 from export.submodels import submodel_sources
+from export.verification.verify import Reference
 from mmkeras.bundle import Bundle
 from mmkeras.core.config import ExportConfig
 from mmkeras.core.errors import ConfigError, ExportError
@@ -114,9 +115,20 @@ def test_samples_without_the_input_of_a_tower_are_left_out(chain: Chain):
     tower = submodel_sources(dataclasses.replace(source, samples=[blind, *others]))["image_tower"]
     assert [sample.key for sample in tower.samples] == [sample.key for sample in others]
     assert {name for sample in tower.samples for name in sample.values} == {"image"}
-    assert all(sample.target.shape == (8,) for sample in tower.samples)
     with pytest.raises(ExportError, match=r"toy\.image_tower: no test sample has image"):
         submodel_sources(dataclasses.replace(source, samples=[blind]))
+
+
+def test_the_targets_of_a_tower_are_its_outputs(chain: Chain):
+    source = source_from_run(Run.open(chain.run), 24)
+    tower = submodel_sources(source)["text_tower"]
+    reference = Reference(tower)
+    whole, *others = reference.cases
+    np.testing.assert_array_equal(reference.targets(np.array([3, 1])), whole.outputs["embedding"][[3, 1]])
+    assert whole.metric == pytest.approx(1.0)
+    # They stay those of the unchanged samples.
+    assert others
+    assert all(case.metric < 1.0 for case in others)
 
 
 def test_a_tower_is_exported_anew_from_its_own_bundle(chain: Chain, tmp_path: Path):

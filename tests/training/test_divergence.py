@@ -111,14 +111,14 @@ def test_the_sample_that_spoils_a_loss_of_the_batch_as_a_whole_is_named(tmp_path
     assert np.isinf(rows[expected]) == np.isinf(values[expected])
     path = tmp_path / "diverged-00000007.npz"
     np.savez(path, keys=np.array(list("abcd")), weights=np.ones(4), influences=rows, whole=np.array(True))
-    said = "Samples by what they add to the loss of the batch as a whole at the last checkpoint:\n  " + "abcd"[expected]
+    said = "Samples by their contribution to the loss of the whole batch at the last checkpoint:\n  " + "abcd"[expected]
     assert said in str(explain(path, 7, 2))
 
 
 @pytest.mark.slow
 def test_the_batch_of_a_training_is_kept(tmp_path):
     tiny = start(tmp_path)
-    with pytest.raises(TrainingError, match=r"in step \d+ \(epoch 1\)\. The batch that did it is in") as caught:
+    with pytest.raises(TrainingError, match=r"in step \d+ \(epoch 1\)\. The batch of that step is in") as caught:
         tiny.fit(learning_rate=1e38)
     (path,) = tiny.run.folder.glob("diverged-*.npz")
     _kept(path, str(caught.value))
@@ -138,7 +138,7 @@ def test_the_batch_of_a_training_is_kept(tmp_path):
         ),
         (
             {"whole": np.array(True), "losses": np.array([0.5, 2.0])},
-            "at the last checkpoint, which depends on the other samples of the batch too:\n  b: loss 2",
+            "at the last checkpoint, which also depends on the other samples of the batch:\n  b: loss 2",
         ),
     ],
     ids=["input", "hidden", "loss", "nothing", "output", "whole", "whole with losses"],

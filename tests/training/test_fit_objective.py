@@ -45,8 +45,8 @@ def test_a_hook_trains_a_run_whose_best_model_is_a_plain_one(tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("hook", "said"),
     [
-        (_hook, "which depends on the other samples of the batch too:"),
-        (_only_the_batch, "Samples by what they add to the loss of the batch as a whole at the last checkpoint:"),
+        (_hook, "which also depends on the other samples of the batch:"),
+        (_only_the_batch, "Samples by their contribution to the loss of the whole batch at the last checkpoint:"),
     ],
 )
 def test_the_samples_of_a_bad_batch_are_named_as_far_as_the_loss_has_them(tmp_path, monkeypatch, hook, said):

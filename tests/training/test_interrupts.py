@@ -25,7 +25,7 @@ def test_the_main_thread_stops_after_a_step_and_gives_the_signals_back():
 def test_after_the_last_step_of_an_epoch_its_validation_comes_first():
     with Interrupts() as interrupts:
         interrupts.set_params({"steps": 2})
-        interrupts.asked = "SIGTERM"
+        interrupts.received = "SIGTERM"
         interrupts.on_train_batch_end(1)
         with pytest.raises(Interrupted, match="SIGTERM"):
             interrupts.on_epoch_end(0)

@@ -75,7 +75,7 @@ def test_beyond_the_budget_the_state_is_saved_and_the_file_named(tmp_path, harm)
 
 
 def test_what_can_be_read_again_is_no_lost_data(tmp_path):
-    with pytest.raises(DataError, match=r"corrupted at 7\); read once more, all of them can be"):
+    with pytest.raises(DataError, match=r"corrupted at 7\), but all records can be read now"):
         _lost(start(tmp_path), 1)
 
 

@@ -78,5 +78,5 @@ def test_run_data_and_vocabulary_are_found_from_another_folder_and_after_moves(t
     check(elsewhere / "best", project / "table.csv")
     shutil.rmtree(project / "data")
     run = Run.open(elsewhere / "best")
-    with pytest.raises(DataError, match=r"data that the run was trained on is gone.*write its place into data_folder"):
+    with pytest.raises(DataError, match=r"trained on is missing.*write its folder into data_folder"):
         find_data(run.folder, run.provenance)

@@ -18,7 +18,7 @@ def test_two_processes_never_share_a_run(tmp_path):
     claim_run(folder)
     release_runs()
     descriptor = claim(folder)
-    with pytest.raises(TrainingError, match="another process or thread is at work in this run"):
+    with pytest.raises(TrainingError, match="another process or thread uses this run"):
         claim_run(folder)
     os.close(descriptor)
     (folder / ".best.tmp.keras").write_text("half")

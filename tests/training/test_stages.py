@@ -33,7 +33,7 @@ def _interrupt_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
 
     def stop(self: Interrupts, batch: int, logs: Any = None) -> None:
         if next(left, -1) == 0:
-            self.asked = "a test"
+            self.received = "a test"
         before(self, batch, logs)
 
     monkeypatch.setattr(Interrupts, "on_train_batch_end", stop)
@@ -125,7 +125,7 @@ def test_a_run_without_stages_has_one_in_its_own_folder(tmp_path):
         ((StageConfig("a", train={"epoch": 3}),), r"stages\[0\].train.epoch: unknown option; did you mean 'epochs'"),
         ((StageConfig("a", train={"epochs": "x"}),), r"stages\[0\].train.epochs: expected int, got 'x' \(str\)"),
         ((StageConfig("a", options={"share": 1}),), r"stages\[0\].options.share: unknown option"),
-        ((StageConfig("a", train={"xla": "on"}),), "holds for the whole run; set train.xla"),
+        ((StageConfig("a", train={"xla": "on"}),), "applies to the whole run; set train.xla"),
         ((StageConfig("a"), StageConfig("a")), r"stages\[1\].name: expected .* once each, got 'a'"),
         ((StageConfig("a/b"),), r"stages\[0\].name: expected letters, digits, - and _"),
         ((StageConfig("a", "hidden_words"),), "the last stage trains the one that is exported"),

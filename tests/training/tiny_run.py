@@ -12,8 +12,9 @@ from typing import Any
 import keras
 
 from mmkeras.core.command_line import parse
-from mmkeras.core.config import StageConfig, modality_configs
+from mmkeras.core.config import StageConfig
 from mmkeras.core.console import Console
+from mmkeras.core.modalities import modality_configs
 from mmkeras.data.convert import convert
 from mmkeras.data.index import Index
 from mmkeras.model import build_model, modality_specs, task_config, task_spec

@@ -1,1 +1,1 @@
-"""Holds the constants of a small file to those of the float32 file: a weight is rounded to its precision, no more."""
+"""Compares the constants of a small file with those of the float32 file: they may differ by rounding alone."""

@@ -1,4 +1,4 @@
-"""A constant of a file as the engine computes with it."""
+"""A constant of a file with the values that the engine uses."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ import numpy as np
 __all__ = ["Constant", "float16_constant", "quantised_constant"]
 
 FILLED = 252
-"""Steps, of the 254 from -127 to 127, that the numbers of a channel span at least; half as many on one side of 0 do."""
+"""Smallest range of a channel's values in steps, of the 254 from -127 to 127; on one side of 0, half of it suffices."""
 
 _HALF_TINY = float(np.finfo(np.float16).smallest_subnormal)
 
 
 @dataclass(frozen=True)
 class Constant:
-    """Numbers of a file, in float32, and how far rounding may have moved each of them."""
+    """Values of a constant, and the largest rounding error of each."""
 
     name: str
-    """Of the tensor, as the file has it."""
+    """Name of the tensor in the file."""
     values: np.ndarray
-    """Dequantised, float32, in the file's own order, flat."""
+    """Dequantised values, float32 (N,), in the file's order."""
     rounding: np.ndarray
-    """Largest distance to the number that was rounded, float32, flat like `values` or of length 1."""
+    """Largest rounding error, float32 (N,) or (1,)."""
     kind: str
     """Type in the file, for messages."""
     coarse: int = 0
-    """Channels whose scale is so large that their numbers fill only a part of 8 bits."""
+    """Number of channels whose scale is so large that their values use only a part of 8 bits."""
 
 
 def float16_constant(name: str, values: np.ndarray) -> Constant:
-    """Return a float16 constant: half of a last digit may be lost, and tiny values become 0 or the smallest one."""
+    """Return a float16 constant: values are rounded to half a last digit, tiny ones to 0 or the smallest subnormal."""
     wide = values.astype(np.float32).ravel()
     return Constant(name, wide, np.abs(wide) * np.float32(2.0**-11) + np.float32(_HALF_TINY), "float16")
 
@@ -39,14 +39,14 @@ def float16_constant(name: str, values: np.ndarray) -> Constant:
 def quantised_constant(
     name: str, numbers: np.ndarray, scale: np.ndarray, zero_point: np.ndarray, axis: int | None
 ) -> Constant:
-    """Return an integer constant: (numbers - zero_point) * scale, half a step away from what was rounded.
+    """Return an integer constant: (numbers - zero_point) * scale, rounded to half a step.
 
     Args:
-        name: of the tensor.
+        name: name of the tensor.
         numbers: integers of any shape.
         scale: (1,) or, with an axis, (channels,).
-        zero_point: like the scale; (1,) stands for all.
-        axis: that counts the channels; None for one scale.
+        zero_point: like the scale, or (1,) for all channels.
+        axis: the axis of the channels; None for one scale.
     """
     shape = [1] * numbers.ndim
     if axis is not None and scale.size > 1:
@@ -58,7 +58,7 @@ def quantised_constant(
     values = (numbers.astype(np.float32) - zero_point.astype(np.float32).reshape(shape)) * step
     rounding = np.broadcast_to(np.abs(step) / 2, numbers.shape)
     if zero_point.any():
-        # A zero point is rounded too, so that the numbers at both ends may be cut by another half step.
+        # The zero point is rounded, too, so the values at both ends may be clipped by another half step.
         ends = np.iinfo(numbers.dtype)
         rounding = np.where((numbers == ends.min) | (numbers == ends.max), 2 * rounding, rounding)
     coarse = _coarse(values / step, axis if scale.size > 1 else None) if numbers.dtype.itemsize == 1 else 0
@@ -66,7 +66,7 @@ def quantised_constant(
 
 
 def _coarse(numbers: np.ndarray, axis: int | None) -> int:
-    """Return how many channels leave steps unused; one of zeros has nothing to fill them with."""
+    """Return the number of channels that leave steps unused; channels of zeros do not count."""
     others = tuple(i for i in range(numbers.ndim) if i != axis)
     low, high = numbers.min(others, initial=0), numbers.max(others, initial=0)
     filled = (np.maximum(-low, high) >= FILLED / 2) | (high - low >= FILLED)

@@ -14,11 +14,7 @@ __all__ = ["litert_constants"]
 
 
 def litert_constants(path: Path) -> list[Constant]:
-    """Return float constants and integers with a scale; integers without one count or index and are left out.
-
-    Args:
-        path: a LiteRT file.
-    """
+    """Return the float constants of a LiteRT file, and the integers with a scale; others are counts or indices."""
     model = read_model(path.read_bytes())
     types = {value: name.lower() for name, value in vars(schema().TensorType).items() if isinstance(value, int)}
     found = []

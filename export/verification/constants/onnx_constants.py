@@ -1,4 +1,4 @@
-"""Reads the constants of an ONNX file, each as the nodes that read it see it."""
+"""Reads the constants of an ONNX file with the values that the nodes compute with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["onnx_constants"]
 
 @dataclass(frozen=True)
 class _Pair:
-    """Names of a constant and of what turns it into floats."""
+    """Names of a constant and of its scale and zero point."""
 
     numbers: str
     scale: str
@@ -26,19 +26,18 @@ class _Pair:
 
 
 def onnx_constants(path: Path) -> list[Constant]:
-    """Return float constants, and integers that become floats, after their scale and zero point.
+    """Return the float constants of an ONNX file, and the integers that are dequantised.
 
-    A float constant in front of QuantizeLinear and DequantizeLinear is listed as what the two make of it.
-
-    Args:
-        path: an ONNX file.
+    A float constant in front of QuantizeLinear and DequantizeLinear has the values after both.
     """
     onnx = require("onnx", "export")
     graph = onnx.load(path).graph
     arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     pairs = list(_pairs(graph.node, arrays))
     parameters = {name for pair in pairs for name in (pair.scale, pair.zero_point)}
-    parameters |= _parameters_of_activations(graph.node, arrays)
+    # Scales and zero points of activations.
+    kinds = ("QuantizeLinear", "DequantizeLinear")
+    parameters |= {name for node in graph.node if node.op_type in kinds for name in node.input[1:]}
     found = [constant for pair in pairs for constant in _dequantised(pair, arrays)]
     quantised = {pair.numbers for pair in pairs}
     for name, values in arrays.items():
@@ -63,17 +62,11 @@ def _pairs(nodes: Any, arrays: Mapping[str, np.ndarray]) -> Iterator[_Pair]:
             seen.add(numbers)
             axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
             yield _Pair(numbers, node.input[1], node.input[2] if len(node.input) > 2 else "", axis)
-    # onnxruntime's dynamic quantisation multiplies by the scale at the end; its names say what belongs together.
+    # onnxruntime's dynamic quantisation multiplies by the scale at the end; the names show what belongs together.
     for name, values in arrays.items():
         stem = name.removesuffix("_quantized")
         if stem != name and name not in seen and values.dtype.kind in "iu" and f"{stem}_scale" in arrays:
             yield _Pair(name, f"{stem}_scale", f"{stem}_zero_point", None)
-
-
-def _parameters_of_activations(nodes: Any, arrays: Mapping[str, np.ndarray]) -> set[str]:
-    """Return scales and zero points of activations."""
-    kinds = ("QuantizeLinear", "DequantizeLinear")
-    return {name for node in nodes if node.op_type in kinds for name in node.input[1:] if name in arrays}
 
 
 def _dequantised(pair: _Pair, arrays: Mapping[str, np.ndarray]) -> Iterator[Constant]:
@@ -81,7 +74,7 @@ def _dequantised(pair: _Pair, arrays: Mapping[str, np.ndarray]) -> Iterator[Cons
     zero_point = np.atleast_1d(arrays.get(pair.zero_point, np.zeros(1, np.int8)))
     axis = pair.axis
     if scale.size > 1 and (axis is None or numbers.shape[axis] != scale.size):
-        # Output channels are last in every operation that is quantised dynamically.
+        # Output channels are the last axis in every dynamically quantised operation.
         axis = numbers.ndim - 1
     if numbers.dtype.kind == "f":
         numbers = _quantise(numbers, scale, zero_point, axis)

@@ -1,1 +1,1 @@
-"""Chooses the golden samples of a bundle, and proves that its self-test would notice a broken file."""
+"""Chooses the golden samples of a bundle, and proves that its self-test notices a broken file."""

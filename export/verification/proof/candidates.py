@@ -1,4 +1,4 @@
-"""Samples that may become golden: spread over the test samples, and those on which a fault shows most."""
+"""Candidates for golden samples: spread over the test samples, and those with the largest effect of a fault."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from export.verification.verify import Case, Reference
 __all__ = ["REACTS", "Candidates", "candidates", "spread_over"]
 
 REACTS = 0.25
-"""A model reacts to a fault where an output of any sample moves by this share of its spread."""
-_LOOKED_AT = 200
+"""A model reacts to a fault if an output of any sample changes by this share of its spread."""
+_TRIED = 200
 """Samples on which faults are tried with the Keras model."""
 _SPREAD = 24
 _MOST = 8
@@ -23,22 +23,16 @@ _MOST = 8
 
 @dataclass(frozen=True)
 class Candidates:
-    """Rows of the reference's samples that may become golden."""
+    """Candidates for golden samples."""
 
     rows: dict[str, np.ndarray]
-    """By scenario, ascending."""
+    """Rows of the reference's samples by scenario, ascending."""
     reacts: dict[str, bool]
-    """By fault, whether the Keras model's outputs react to it."""
+    """Whether the Keras model's outputs react to a fault, by fault."""
 
 
 def candidates(reference: Reference, cases: Sequence[Case], faults: Sequence[Fault]) -> Candidates:
-    """Run the Keras model with every fault and choose candidates.
-
-    Args:
-        reference: the Keras model.
-        cases: its scenarios, and the probes, all of which are candidates.
-        faults: what the golden samples have to notice.
-    """
+    """Run the Keras model with every fault and choose candidates from its scenarios; all probes are candidates."""
     count = len(reference.keys)
     rows = {
         case.scenario.name: [
@@ -48,18 +42,18 @@ def candidates(reference: Reference, cases: Sequence[Case], faults: Sequence[Fau
         ]
         for case in cases
     }
-    looked = spread_over(count, _LOOKED_AT)
+    tried = spread_over(count, _TRIED)
     by_name = {case.scenario.name: case for case in cases}
     reacts = {}
     for fault in faults:
-        effect = _effect(reference, by_name[fault.scenario], fault, looked)
+        effect = _effect(reference, by_name[fault.scenario], fault, tried)
         reacts[fault.name] = bool(effect.max() >= REACTS)
-        rows[fault.scenario].append(looked[np.argsort(-effect, kind="stable")[:_MOST]])
+        rows[fault.scenario].append(tried[np.argsort(-effect, kind="stable")[:_MOST]])
     return Candidates({name: np.unique(np.concatenate(parts)) for name, parts in rows.items()}, reacts)
 
 
 def _effect(reference: Reference, case: Case, fault: Fault, rows: np.ndarray) -> np.ndarray:
-    """Return by how much a fault moves the Keras model's outputs (n,), as a share of their spread."""
+    """Return the largest change of the Keras model's outputs by a fault, as a share of their spread (n,)."""
     effects = []
     for part in reference.parts(rows):
         inputs = fault.inputs({name: value[part] for name, value in case.inputs.items()})
@@ -72,5 +66,5 @@ def _effect(reference: Reference, case: Case, fault: Fault, rows: np.ndarray) ->
 
 
 def spread_over(count: int, wanted: int) -> np.ndarray:
-    """Return positions at equal distances over ``count``, both ends among them."""
+    """Return at most ``wanted`` positions at equal distances from 0 to ``count - 1``."""
     return np.unique(np.linspace(0, count - 1, min(wanted, count)).round().astype(np.int64))

@@ -1,7 +1,6 @@
-"""Faults that a self-test on a device has to notice, planted before a bundle is written.
+"""Faults that a self-test on a device must detect: typical mistakes of an integration.
 
-They are those that a device gets wrong most easily: labels in another order, a branch that sees nothing, a picture
-whose channels are reversed, a presence input that is ignored.
+Labels in another order, a dead branch, reversed colour channels, an ignored presence input.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._contract import Outputs
 
-__all__ = ["Fault", "planted"]
+__all__ = ["Fault", "faults_of"]
 
 Inputs = Mapping[str, Any]
 
@@ -28,25 +27,20 @@ def _same(values: Any) -> Any:
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault, and where it shows."""
+    """One fault as a change of the inputs or of the outputs."""
 
     name: str
     """Name in ``export.json``."""
     scenario: str
-    """Scenario whose golden samples have to notice it."""
+    """Scenario whose golden samples must reveal it."""
     inputs: Callable[[Inputs], dict[str, Any]] = _same
-    """Model inputs (B, ...) -> those that the faulty device gives."""
+    """Correct model inputs (B, ...) -> inputs of the faulty device."""
     outputs: Callable[[Outputs], dict[str, np.ndarray]] = _same
-    """Outputs (B, ...) -> those that the faulty device gives."""
+    """Correct outputs (B, ...) -> outputs of the faulty device."""
 
 
-def planted(specs: Mapping[str, ModalitySpec], task: TaskSpec) -> tuple[Fault, ...]:
-    """Return the faults of a model.
-
-    Args:
-        specs: modality specs by name.
-        task: names the outputs.
-    """
+def faults_of(specs: Mapping[str, ModalitySpec], task: TaskSpec) -> tuple[Fault, ...]:
+    """Return the faults to try on a model, from its modality specs by name and its task."""
     found = []
     if any(output.shape and output.shape[-1] > 1 for output in task.outputs):
         found.append(Fault("labels rolled by one", ALL, outputs=_rolled))
@@ -68,10 +62,7 @@ def _dead(spec: ModalitySpec) -> Callable[[Inputs], dict[str, Any]]:
     absent = spec.absent()
 
     def change(inputs: Inputs) -> dict[str, Any]:
-        empty = {
-            name: np.broadcast_to(value, np.shape(inputs[name])).astype(value.dtype) for name, value in absent.items()
-        }
-        return {**inputs, **empty}
+        return {**inputs, **{name: np.full(np.shape(inputs[name]), value) for name, value in absent.items()}}
 
     return change
 

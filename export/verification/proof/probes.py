@@ -1,4 +1,4 @@
-"""Inputs that exercise the preprocessing of a model, whatever its data: the modalities' own probes, put together."""
+"""The probes of all modalities as one scenario: inputs that exercise the preprocessing, independent of the data."""
 
 from __future__ import annotations
 
@@ -24,10 +24,7 @@ def probe_case(
 ) -> tuple[Case, list[dict[str, Any]]] | None:
     """Return the probes as a scenario with the Keras model's outputs, and their raw values; None where there are none.
 
-    Args:
-        specs: modality specs by name. One without probes takes part with a value of the samples.
-        values: raw values of the samples by modality.
-        infer: the Keras model.
+    ``values`` are the raw values of the samples by modality; a modality without probes gets one of them.
 
     Raises:
         ExportError: preprocessing on a device gives other inputs than training.
@@ -46,9 +43,8 @@ def probe_case(
         check_host(spec, raw[name], [f"probe {place}" for place in range(count)], found, PROBES)
         inputs |= found
     outputs = run_batches(infer, inputs)
-    # What no sample looks like may give anything; only finite answers can be compared.
-    known_rows = np.all([np.isfinite(v).reshape(count, -1).all(1) for v in outputs.values()], axis=0)
-    rows = np.flatnonzero(known_rows)
+    # Inputs unlike any sample may give NaN or infinity, which cannot be compared.
+    rows = np.flatnonzero(np.all([np.isfinite(v).reshape(count, -1).all(1) for v in outputs.values()], axis=0))
     if not len(rows):
         return None
     case = Case(

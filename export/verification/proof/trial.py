@@ -1,4 +1,4 @@
-"""One exported file on the candidates for golden samples: as it is, and with every fault planted."""
+"""Runs one exported file on the candidates for golden samples, without and with every fault."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from mmkeras.tasks._evidence import joined
 __all__ = ["FileTrial", "floors", "try_file"]
 
 FLOORS = {"float16": 0.01}
-"""Share of an output's spread that any device may differ by, by precision; a processor rounds in its own order."""
+"""Allowed difference of any device by precision, as a share of an output's spread: processors round differently."""
 _INT8_FLOOR = 0.05
 TIMES = 2.0
-"""A device may differ from the Keras model by this many times what the file does here."""
+"""A device may differ from the Keras model this many times as much as the file does here."""
 
 
 @dataclass(frozen=True)
 class FileTrial:
-    """What is measured of one file on the candidates."""
+    """Measurements of one file on the candidates."""
 
     moved: dict[str, dict[str, np.ndarray]]
-    """By fault and output, how far the fault moves each row and channel of its scenario at most, float64 (R, C)."""
+    """By fault and output, the largest change of each row and channel by the fault, float64 (R, C)."""
     differences: dict[str, dict[str, np.ndarray]]
     """By scenario and output, the largest difference to the Keras model of each row and channel, float64 (R, C)."""
     floors: dict[str, np.ndarray]
-    """By output, float64 (1,) or (C,): what is allowed beyond `TIMES` that difference."""
+    """By output, float64 (1,) or (C,): the allowed difference beyond `TIMES` the largest one here."""
     flipped: dict[str, np.ndarray]
-    """By scenario, bool (R,): another decision than the Keras model's."""
+    """By scenario, bool (R,): whether the decision differs from the Keras model's."""
 
     def allowed(self, scenario: str, rows: np.ndarray | slice) -> dict[str, np.ndarray]:
-        """Return the tolerances, (1,) or (C,) by output, when some of a scenario's candidates become golden."""
+        """Return the tolerances, (1,) or (C,) by output, for golden samples from a scenario's candidates."""
         found = {}
         for name, difference in self.differences[scenario].items():
             floor = self.floors[name]
@@ -53,12 +53,9 @@ class FileTrial:
 
 
 def floors(precision: str, tolerance: float, reference: Reference) -> dict[str, np.ndarray]:
-    """Return what a device may differ by on top of what the file does here, float64 (1,) or (C,) by output.
+    """Return the part of the tolerances that does not depend on the file's outputs, float64 (1,) or (C,) by output.
 
-    Args:
-        precision: of the file.
-        tolerance: the format's for float32: a share of the larger of 1 and the outputs.
-        reference: how large outputs are and how much they vary.
+    ``tolerance`` is the format's for float32, as a share of the larger of 1 and the outputs.
     """
     found = {}
     for name, spread in reference.spread.items():
@@ -79,16 +76,7 @@ def try_file(
     reference: Reference,
     limits: dict[str, np.ndarray],
 ) -> FileTrial:
-    """Run a file on the candidates, a few at a time.
-
-    Args:
-        file: runs a batch.
-        cases: the Keras model's scenarios and the probes.
-        chosen: rows by scenario.
-        faults: what is planted.
-        reference: the Keras model.
-        limits: the file's `floors`.
-    """
+    """Run a file on the candidates of every case, a few at a time; ``limits`` are the file's `floors`."""
     moved: dict[str, dict[str, np.ndarray]] = {}
     differences: dict[str, dict[str, np.ndarray]] = {}
     flipped: dict[str, np.ndarray] = {}
@@ -115,5 +103,7 @@ def _by_channel(expected: Outputs, got: Outputs) -> dict[str, np.ndarray]:
     found = {}
     for name, value in expected.items():
         difference = np.abs(np.asarray(got[name], np.float64) - np.asarray(value, np.float64))
-        found[name] = difference.reshape(len(difference), -1, difference.shape[-1]).max(axis=1)
+        # An output (B,) has one channel.
+        size = difference.shape[-1] if difference.ndim > 1 else 1
+        found[name] = difference.reshape(len(difference), -1, size).max(axis=1)
     return found

@@ -2,15 +2,14 @@
 
 - ``names``: allowed member names and sizes
 - ``layout``: the bytes around the members, which follow from names, sizes and checksums alone
-- ``listing``: ``sha256.json``, the first member, which lists every other one
+- ``listing``: ``sha256.json``, the first member, which lists all others
 - ``signature``: ``signature.json``, an Ed25519 signature of that list
-- ``reader``, ``diagnosis``: open a file, or name what is wrong with it and in which member
-- ``writer``: writes a file
-- ``contents``: the files of a bundle's folder that are packed; for mmkeras itself see `mmkeras.runtime.packed_code`
+- ``checks``: the checks of a whole file
+- ``reader``, ``writer``: open and write a file
 - ``unpacked``: members as real files in a private folder, for engines that map them
 
 Members are stored, not compressed: weights hardly shrink, the bytes do not depend on a zlib version, and no member can
-grow while it is read.
+grow while it is read. See `mmkeras.runtime.packing` for the files that are packed.
 """
 
 from mmkeras.bundle.archive.reader import Archive

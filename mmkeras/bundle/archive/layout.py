@@ -1,7 +1,7 @@
 """The bytes of a packed bundle around its members: the plain zip format, with one choice for every field.
 
-Every field is fixed or follows from a member's name, size and CRC-32, so a reader can say which bytes it expects, and a
-file has no byte that could change unnoticed. Source: PKWARE's APPNOTE.TXT, sections 4.3.7, 4.3.12 and 4.3.16.
+Every field is fixed or follows from a member's name, size and CRC-32. So the reader computes all these bytes, and none
+can change unnoticed. Source: PKWARE's APPNOTE.TXT, sections 4.3.7, 4.3.12 and 4.3.16.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LOCAL_SIZE, CENTRAL_SIZE, END_SIZE = 30, 46, 22
 """Bytes of a local header, a directory entry and the end record, without names."""
 _VERSION = 20
 _UNIX = 3 << 8
-# 1 January 1980, the first day a zip can name: when a file was packed must not change its bytes.
+# 1 January 1980, the first date of a zip: the time of packing must not change the bytes.
 _TIME, _DATE = 0, 0x21
 # A regular file, readable by all. A link would be 0o120777.
 _ATTRIBUTES = 0o100644 << 16
@@ -40,37 +40,21 @@ class Member:
 
     @property
     def header(self) -> int:
-        """Where its local header begins."""
+        """Position of its local header."""
         return self.offset - LOCAL_SIZE - len(self.name)
 
 
 def local_header(name: str, size: int, crc: int) -> bytes:
-    """Return what stands before a member's bytes."""
+    """Return the header before a member's bytes."""
     fixed = _LOCAL.pack(b"PK\x03\x04", _VERSION, 0, 0, _TIME, _DATE, crc, size, size, len(name), 0)
     return fixed + name.encode("ascii")
 
 
 def central_entry(member: Member) -> bytes:
     """Return a member's entry in the directory at the end."""
-    return _CENTRAL.pack(
-        b"PK\x01\x02",
-        _UNIX | _VERSION,
-        _VERSION,
-        0,
-        0,
-        _TIME,
-        _DATE,
-        member.crc,
-        member.size,
-        member.size,
-        len(member.name),
-        0,
-        0,
-        0,
-        0,
-        _ATTRIBUTES,
-        member.header,
-    ) + member.name.encode("ascii")
+    sizes = (member.crc, member.size, member.size, len(member.name))
+    fixed = (_UNIX | _VERSION, _VERSION, 0, 0, _TIME, _DATE, *sizes, 0, 0, 0, 0, _ATTRIBUTES, member.header)
+    return _CENTRAL.pack(b"PK\x01\x02", *fixed) + member.name.encode("ascii")
 
 
 def central_directory(members: Iterable[Member]) -> bytes:
@@ -79,7 +63,7 @@ def central_directory(members: Iterable[Member]) -> bytes:
 
 
 def end(count: int, start: int, size: int) -> bytes:
-    """Return the end record for a directory of ``count`` members that begins at ``start`` and has ``size`` bytes."""
+    """Return the end record for a directory of ``count`` members at position ``start`` with ``size`` bytes."""
     return _END.pack(b"PK\x05\x06", 0, 0, count, count, size, start, 0)
 
 

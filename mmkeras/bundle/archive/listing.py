@@ -1,7 +1,8 @@
-"""``sha256.json``: the size and sha256 of every member. It is the first one, and what a signature signs."""
+"""``sha256.json``, the first member: the size and sha256 of every other one. A signature signs its content."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 from mmkeras.bundle.archive.names import CODE, LISTING, MANIFEST, SIGNATURE, check_names, check_size
 from mmkeras.core.errors import ArchiveError
+from mmkeras.storage.text_lines import unique_names
 
 __all__ = ["Listed", "parse", "render", "strict_json"]
 
@@ -19,14 +21,19 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Listed:
-    """What the list says about a member."""
+    """The entry of a member."""
 
     size: int
     sha256: str
 
+    @classmethod
+    def of(cls, content: bytes) -> Listed:
+        """Return the entry for a content."""
+        return cls(len(content), hashlib.sha256(content).hexdigest())
+
 
 def render(members: Mapping[str, Listed]) -> bytes:
-    """Return the file's content; the members are sorted by name, as they stand in the file."""
+    """Return the file's content, with the members in the order of the packed bundle: sorted by name."""
     value = {
         "schema_version": SCHEMA_VERSION,
         "members": {name: {"bytes": members[name].size, "sha256": members[name].sha256} for name in sorted(members)},
@@ -35,10 +42,10 @@ def render(members: Mapping[str, Listed]) -> bytes:
 
 
 def parse(content: bytes, where: str) -> dict[str, Listed]:
-    """Read and check the list of a packed bundle, and return its members in the order of the file.
+    """Read and check the list of a packed bundle, and return its members in the order of the packed bundle.
 
     Raises:
-        ArchiveError: not the output of `render`, a bad name or size, or no manifest and no code among the members.
+        ArchiveError: not the output of `render`, a bad name or size, or a missing manifest or code.
     """
     where_list = f"{where}: {LISTING}"
     value = strict_json(content, where_list)
@@ -71,21 +78,12 @@ def parse(content: bytes, where: str) -> dict[str, Listed]:
 
 
 def strict_json(content: bytes, where: str) -> Any:
-    """Parse untrusted JSON; a duplicate key or deep nesting is an error.
+    """Parse untrusted JSON.
 
     Raises:
-        ArchiveError: not JSON.
+        ArchiveError: not JSON, nested too deeply, or with a duplicate key.
     """
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            names = [name for name, _ in pairs]
-            doubled = next(name for name in names if names.count(name) > 1)
-            raise ArchiveError(f"{where}: {doubled!r:.80} is there twice. It is not read.")
-        return found
-
     try:
-        return json.loads(content.decode("utf-8"), object_pairs_hook=unique)
+        return json.loads(content.decode("utf-8"), object_pairs_hook=unique_names)
     except (ValueError, RecursionError) as error:
         raise ArchiveError(f"{where}: cannot be read as JSON: {error}. Copy the bundle again.") from error

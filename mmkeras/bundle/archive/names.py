@@ -1,4 +1,4 @@
-"""Which names a member may have, and how large a packed bundle and its parts may be."""
+"""Checks of member names, and size limits of a packed bundle and its members."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 
 SUFFIX = ".mmk"
 LISTING = "sha256.json"
-"""The first member: size and sha256 of every other one."""
+"""The first member: size and sha256 of all others."""
 SIGNATURE = "signature.json"
 """The second member of a signed bundle."""
 MANIFEST = "manifest.json"
@@ -45,7 +45,7 @@ _FORBIDDEN = frozenset('\\:*?"<>|')
 
 
 def check_name(name: str, where: str) -> None:
-    """Refuse a name that could lead out of a folder or mean another file on another system.
+    """Refuse a name that leads out of the folder, or means another file on another system.
 
     Raises:
         ArchiveError: absolute, with ``..``, an empty part, a character beyond printable ASCII, or too long.
@@ -63,7 +63,7 @@ def check_name(name: str, where: str) -> None:
     elif any(not " " <= character <= "~" or character in _FORBIDDEN for character in name):
         problem = 'holds a character that not every system allows; expected printable ASCII without \\ : * ? " < > |'
     elif any(part.endswith((" ", ".")) for part in parts):
-        problem = "has a part that ends with a blank or a dot, which not every system keeps"
+        problem = "has a part that ends with a blank or a dot, which not every system allows"
     if problem:
         raise ArchiveError(f"{where}: the member {name[:_MAX_NAME]!r} {problem}. It is not read.")
 
@@ -78,7 +78,7 @@ def check_names(names: Iterable[str], where: str) -> None:
         check_name(name, where)
         other = seen.setdefault(name.casefold(), name)
         if other is not name:
-            what = "is there twice" if other == name else f"and {other!r} are one file where case does not count"
+            what = "is there twice" if other == name else f"and {other!r} are one file where case is ignored"
             raise ArchiveError(f"{where}: the member {name!r} {what}. It is not read.")
     for name in names:
         parts = name.casefold().split("/")
@@ -88,7 +88,7 @@ def check_names(names: Iterable[str], where: str) -> None:
 
 
 def check_size(name: str, size: int, where: str) -> None:
-    """Refuse a member that is larger than its kind may be."""
+    """Refuse a member above the size limit of its kind."""
     limit = MAX_FILE
     if name == LISTING:
         limit = MAX_LISTING

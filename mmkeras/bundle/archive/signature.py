@@ -1,7 +1,7 @@
-"""``signature.json``: an Ed25519 signature (RFC 8032) of the list of hashes, and with it of every member.
+"""``signature.json``: an Ed25519 signature (RFC 8032) of the list of hashes, and so of every member.
 
-Keys are PEM files, as written by ``openssl genpkey -algorithm ed25519``. The public key in the file is only a hint at
-the signer; proof needs a key from another source.
+Keys are PEM files, as written by ``openssl genpkey -algorithm ed25519``. The public key in the file is only a hint:
+check the signature with a key from another source.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from mmkeras.core.errors import ArchiveError, ConfigError, require
 __all__ = ["Signature", "read_signature", "sign", "verify"]
 
 _ALGORITHM = "ed25519"
-# So that a signature made for another purpose with the same key is not valid here.
+# A signature for another purpose with the same key must not be valid here.
 _PURPOSE = b"mmkeras packed bundle 1\n"
 _HELP = "Write a pair with: openssl genpkey -algorithm ed25519 -out KEY.pem; openssl pkey -in KEY.pem -pubout"
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What ``signature.json`` says."""
+    """The content of ``signature.json``."""
 
     public_key: str
     """The signer's public key, 32 bytes in hex; unproven."""
@@ -54,7 +54,7 @@ def sign(listing: bytes, key: str | Path) -> Signature:
     """Sign the list of hashes with an Ed25519 private key, PEM without a password.
 
     Raises:
-        ConfigError: no such file, or not such a key.
+        ConfigError: no such file, or another kind of key.
         DependencyError: the package cryptography is not installed.
     """
     serialization = require("cryptography.hazmat.primitives.serialization", "sign", "cryptography")
@@ -68,7 +68,7 @@ def verify(listing: bytes, signature: Signature | None, key: str | Path, where: 
 
     Raises:
         ArchiveError: not signed, or not with this key.
-        ConfigError: no such key file, or not such a key.
+        ConfigError: no such key file, or another kind of key.
         DependencyError: the package cryptography is not installed.
     """
     serialization = require("cryptography.hazmat.primitives.serialization", "sign", "cryptography")
@@ -95,7 +95,7 @@ def _load(path: str | Path, kind: str, load: Any) -> Any:
         raise ConfigError(f"{path}: the {kind} key cannot be read: {error.strerror}. {_HELP}") from error
     try:
         key = load(data)
-    except Exception as error:  # cryptography raises many kinds on a file that is no key
+    except Exception as error:  # cryptography raises many kinds of errors on other files
         raise ConfigError(f"{path}: expected an Ed25519 {kind} key in PEM, got something else ({error}).") from error
     if "Ed25519" not in type(key).__name__:
         raise ConfigError(f"{path}: expected an Ed25519 {kind} key in PEM, got {type(key).__name__}. {_HELP}")

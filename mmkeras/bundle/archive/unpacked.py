@@ -1,4 +1,4 @@
-"""A packed bundle's members as files, in a folder that only this process's user can read and that goes with it."""
+"""Unpacks a packed bundle's members to a temporary folder that only this process's user can read."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Unpacked:
     """Unpacks members on demand, for engines that map their model files. Thread-safe."""
 
     def __init__(self, archive: Archive) -> None:
-        """Create an empty folder; it is removed with this object, at the latest when Python ends.
+        """Create an empty folder, which is removed with this object, at the latest when Python ends.
 
         Raises:
-            ArchiveError: no folder can be created; the archive is then closed.
+            ArchiveError: no folder can be created. The archive is then closed.
         """
         self.archive = archive
         try:
@@ -40,12 +40,8 @@ class Unpacked:
         _OPEN.add(self)
         self._remove: Callable[[], object] = weakref.finalize(self, _clean, archive, str(self.folder))
 
-    def holds(self, path: str) -> bool:
-        """Return whether a file, or any file below a folder, is packed."""
-        return path in self.archive.members or any(name.startswith(f"{path}/") for name in self.archive.members)
-
     def get(self, names: Iterable[str]) -> None:
-        """Unpack members that are not there yet."""
+        """Unpack members that are not unpacked yet."""
         with self._lock:
             for name in names:
                 if name not in self._done:
@@ -59,7 +55,7 @@ class Unpacked:
 
     @contextmanager
     def naming_the_archive(self) -> Iterator[None]:
-        """Let messages name the packed bundle in place of the folder that its files were unpacked to."""
+        """Replace the temporary folder by the packed bundle in error messages."""
         try:
             yield
         except BundleError as error:
@@ -73,7 +69,7 @@ class Unpacked:
 
 
 def close_all() -> None:
-    """Remove the folders of every packed bundle that is open: for a process that is about to be ended."""
+    """Remove the folders of all open packed bundles, for a process that is about to end."""
     for unpacked in list(_OPEN):
         unpacked.close()
 

@@ -1,4 +1,4 @@
-"""Writes a packed bundle: the same content gives the same bytes, wherever and whenever."""
+"""Writes a packed bundle: the same content gives the same bytes on every system at any time."""
 
 from __future__ import annotations
 
@@ -26,43 +26,32 @@ _BLOCK = 1 << 20
 
 
 def write_archive(target: Path, contents: Mapping[str, Path | bytes], *, sign: str | Path | None = None) -> Path:
-    """Write a packed bundle beside its place, check it as a reader would, and move it there.
+    """Write a packed bundle to a temporary file, check it as the reader does, and move it to its place.
 
     ``contents`` has a file or bytes by member name; ``sign`` is a file with an Ed25519 private key (PEM).
 
     Raises:
-        ArchiveError: a name or size that a reader would refuse, or a file that is unreadable or changes meanwhile.
+        ArchiveError: a name or size that the reader refuses, or a file that is unreadable or changes during packing.
         ConfigError: the key cannot be used.
     """
     where = str(target)
-    listed: dict[str, Listed] = {}
-    crcs: dict[str, int] = {}
-    for name in sorted(contents):
-        sha, crc, size = hashlib.sha256(), 0, 0
-        for block in _blocks(contents[name], name, where):
-            sha.update(block)
-            crc, size = zlib.crc32(block, crc), size + len(block)
-        listed[name], crcs[name] = Listed(size, sha.hexdigest()), crc
-    listing = render(listed)
+    measured = {name: _measure(contents[name], name, where) for name in sorted(contents)}
+    listing = render({name: entry for name, (entry, _) in measured.items()})
     parse(listing, where)
-    whole: dict[str, Path | bytes] = {LISTING: listing}
+    first = {LISTING: listing}
     if sign is not None:
-        whole[SIGNATURE] = make_signature(listing, sign).render()
-    for name, content in whole.items():
-        if isinstance(content, bytes):
-            listed[name] = Listed(len(content), hashlib.sha256(content).hexdigest())
-            crcs[name] = zlib.crc32(content)
-    whole |= {name: contents[name] for name in sorted(contents)}
-    places, size = offsets((name, listed[name].size) for name in whole)
+        first[SIGNATURE] = make_signature(listing, sign).render()
+    measured = {name: (Listed.of(content), zlib.crc32(content)) for name, content in first.items()} | measured
+    places, size = offsets((name, entry.size) for name, (entry, _) in measured.items())
     if size > MAX_FILE:
         raise ArchiveError(f"{where}: would have {size:,} bytes, at most {MAX_FILE:,} are allowed. Leave formats out.")
-    members = [Member(name, listed[name].size, crcs[name], listed[name].sha256, places[name]) for name in whole]
+    members = [Member(name, e.size, crc, e.sha256, places[name]) for name, (e, crc) in measured.items()]
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep(target.parent.glob(f".{target.name}.*.tmp"))
         with aside.open("wb") as out, held(aside):
-            _write(out, members, whole, where)
+            _write(out, members, {**contents, **first}, where)
         # Fails where a file changed while it was packed.
         Archive.open(aside).close()
         os.replace(aside, target)
@@ -75,13 +64,22 @@ def write_archive(target: Path, contents: Mapping[str, Path | bytes], *, sign: s
 
 
 def sign_archive(path: Path, key: str | Path) -> Path:
-    """Sign a packed bundle, or sign it anew; its other members stay as they are."""
+    """Sign a packed bundle, or replace its signature; its other members stay the same."""
     unpacked = Unpacked(Archive.open(path))
     try:
         unpacked.get(unpacked.archive.members)
         return write_archive(path, {name: unpacked.folder / name for name in unpacked.archive.members}, sign=key)
     finally:
         unpacked.close()
+
+
+def _measure(content: Path | bytes, name: str, where: str) -> tuple[Listed, int]:
+    """Return a member's entry in the list, and its CRC-32."""
+    sha, crc, size = hashlib.sha256(), 0, 0
+    for block in _blocks(content, name, where):
+        sha.update(block)
+        crc, size = zlib.crc32(block, crc), size + len(block)
+    return Listed(size, sha.hexdigest()), crc
 
 
 def _write(out: BinaryIO, members: list[Member], contents: Mapping[str, Path | bytes], where: str) -> None:

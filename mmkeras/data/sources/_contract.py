@@ -1,4 +1,4 @@
-"""What every source yields. No TensorFlow: worker processes read sources too."""
+"""The samples that sources yield, and the base of all sources. No TensorFlow: worker processes read sources too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 
 from mmkeras.modalities import ModalitySpec
 
-__all__ = ["Sample", "SourceBase"]
+__all__ = ["SPLITS", "Sample", "SourceBase"]
+
+SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -19,11 +21,11 @@ class Sample:
     key: str
     """Unique within the source; shown in reports."""
     values: dict[str, Any]
-    """Raw value by modality name: a path, bytes or a string; ``None`` where the modality is missing on purpose."""
+    """Raw value by modality name: a path, bytes or a string; ``None`` for a modality that is missing on purpose."""
     target: Any
     """Label, list of labels or number, as in the dataset."""
     split: str | None = None
-    """``train``, ``validation`` or ``test`` where the dataset says so."""
+    """``train``, ``validation`` or ``test`` where the dataset gives it."""
     group: str | None = None
     """Samples of one group are always in one split. The name is not written into records."""
     group_number: int = 0
@@ -32,7 +34,7 @@ class Sample:
     columns: dict[str, str] = field(default_factory=dict)
     """Further columns to slice the evaluation by."""
     origin: str = ""
-    """Where the row stands, for error messages: ``file.csv:17``."""
+    """Place of the row, for error messages: ``file.csv:17``."""
     remarks: tuple[str, ...] = ()
     """Unusual properties of a row that is used; the conversion counts rows by remark."""
 
@@ -48,7 +50,7 @@ class SourceBase(ABC):
         """Return the source for a model of these modalities, with options derived from their specs.
 
         Raises:
-            ConfigError: an option that contradicts them.
+            ConfigError: an option contradicts them.
         """
         del modalities
         return self
@@ -63,4 +65,4 @@ class SourceBase(ABC):
 
     @abstractmethod
     def fingerprint_inputs(self) -> dict[str, str]:
-        """Return what identifies the inputs: file name or column -> hash, size or version."""
+        """Return the identity of the inputs: file name or column -> hash, size or version."""

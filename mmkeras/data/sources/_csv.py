@@ -1,7 +1,7 @@
-"""CSV without lost lines: a quote that is never closed invalidates its own line only.
+"""Reads CSV so that a quote without its end invalidates one line only.
 
 Every line that is not blank belongs to one row. A row over several lines is kept when it has as many cells as the
-header and its lines are not rows in themselves; else its first line is a bad row, and the others are read again.
+header and its lines are not rows by themselves; else its first line is a bad row, and the others are read again.
 """
 
 from __future__ import annotations
@@ -18,9 +18,7 @@ from mmkeras.storage.text_lines import undecodable
 __all__ = ["Record", "read_records"]
 
 LOOKS_ALIKE = 0.75
-"""Share of a line's cells that must look like their columns for the line to count as a row in itself."""
-
-
+"""Share of a line's cells that must look like their columns for the line to count as a row by itself."""
 SEVERAL_LINES = "a cell over several lines, each of which has as many cells as a row: is a quote missing?"
 
 
@@ -33,9 +31,9 @@ class Record:
     last: int
     """Index after its last line."""
     cells: list[str]
-    """Empty where it has a problem."""
+    """Empty for a row with a problem."""
     problem: str = ""
-    """Why it cannot be parsed."""
+    """Why the row cannot be parsed."""
     remark: str = ""
     """Remark on a row that is kept."""
 
@@ -70,8 +68,8 @@ def _records(
                     continue
                 problem = f"expected {columns} cells, got {len(cells)}"
             if last - first > 1:
-                whole, swallowed = (False, True) if problem else judge(first, last)
-                if swallowed:
+                whole, joined = (False, True) if problem else judge(first, last)
+                if joined:
                     yield Record(first, first + 1, [], _unclosed(first, last))
                     first += 1
                     break
@@ -93,34 +91,30 @@ def _unclosed(first: int, last: int) -> str:
 
 
 class _Columns:
-    """What the cells of a table's rows of one line look like, to judge the lines of a row of several."""
+    """The usual cells of each column, from rows of one line, to judge the lines of a row over several lines."""
 
     def __init__(self, lines: Sequence[str], start: int, columns: int, delimiter: str) -> None:
         self._lines, self._delimiter, self._count = lines, delimiter, columns
         every = _records(lines, start, columns, delimiter, lambda first, last: (False, False))
-        rows = (record.cells for record in every if record.last - record.first == 1 and record.cells)
-        cells: list[Counter[str]] = [Counter() for _ in range(columns)]
-        self._rows = 0
-        for row in rows:
-            self._rows += 1
-            for counter, cell in zip(cells, row, strict=True):
-                counter[cell] += 1
+        rows = [record.cells for record in every if record.last - record.first == 1 and record.cells]
+        cells = [Counter(column) for column in zip(*rows, strict=True)]
+        self._rows = len(rows)
         self._repeats = [2 * len(counter) <= self._rows for counter in cells]
-        """Whether values repeat: labels do, names of files may not."""
+        """Whether the values of a column repeat: labels do, names of files may not."""
         self._seen = [
             set(counter) if repeats else {_shape(cell) for cell in counter}
             for counter, repeats in zip(cells, self._repeats, strict=True)
         ]
 
     def judge(self, first: int, last: int) -> tuple[bool, bool]:
-        """Return whether every line has as many cells as a row, and whether a quote has swallowed other rows.
+        """Return whether every line has as many cells as a row, and whether a quote has joined other rows.
 
-        The line with the opening quote is not evaluated where the quote opens in the last column, nor the line with the
-        closing quote where it opened in the first one: these have as many cells as a row in any case.
+        Two lines are no evidence, because they always have as many cells as a row: the line with the opening quote
+        where it opens in the last column, and the line with the closing quote where it opened in the first.
         """
         lines = self._lines[first:last]
         opening = self._alone(lines[0])
-        column = len(opening)  # the cell that opens is the last one: what follows is inside of it
+        column = len(opening)  # the rest of the line is inside the quoted cell
         opening = [*opening[:-1], *opening[-1].split(self._delimiter)]
         split = [opening, *map(self._alone, lines[1:])]
         whole = [len(cells) == self._count for cells in split]
@@ -130,7 +124,8 @@ class _Columns:
             return all(whole), all(whole) and len(lines) > 2
         evidence = [False] * len(lines)
         for number, cells in enumerate(split):
-            ends = {0: column - 1, len(lines) - 1: self._closing(cells)}
+            closing = next((place for place, cell in enumerate(cells) if cell.endswith('"')), -1)
+            ends = {0: column - 1, len(lines) - 1: closing}
             trivial = (number == 0 and column == self._count) or (number == len(lines) - 1 and column == 1)
             evidence[number] = whole[number] and not trivial and self._alike(cells, ends.get(number, -1))
         return all(whole), any(evidence)
@@ -139,12 +134,8 @@ class _Columns:
         cells = next(csv.reader([line.rstrip("\r\n")], delimiter=self._delimiter, strict=False), [])
         return cells or [""]
 
-    @staticmethod
-    def _closing(cells: list[str]) -> int:
-        return next((place for place, cell in enumerate(cells) if cell.endswith('"')), -1)
-
     def _alike(self, cells: list[str], quoted: int) -> bool:
-        """Return whether most cells, except the one with the quote, look like those of their columns."""
+        """Return whether most cells, without the one with the quote, look like those of their columns."""
         fits = [
             (cell if repeats else _shape(cell)) in seen
             for place, (cell, repeats, seen) in enumerate(zip(cells, self._repeats, self._seen, strict=True))

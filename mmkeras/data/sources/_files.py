@@ -1,4 +1,4 @@
-"""Looks into a few files of a dataset, where reading all of them would take as long as converting them."""
+"""Finds the files of a dataset, and reads a few of them for its fingerprint."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _LONGEST = 4096
 
 
 def look_into(paths: Sequence[Path]) -> str:
-    """Return a hash of the beginnings of up to 32 files, spread over all of them.
+    """Return a hash of the beginnings of up to 32 files, evenly chosen.
 
-    It distinguishes datasets whose files have the same names, sizes and times.
+    It distinguishes datasets whose files have the same names, sizes and times; to read all would take too long.
     """
     digest = hashlib.sha256()
     step = max(1, -(-len(paths) // _FILES))
@@ -40,7 +40,7 @@ def look_into(paths: Sequence[Path]) -> str:
 
 
 class Folder:
-    """A folder that the paths of a table start from; what has been found once is kept."""
+    """The folder that the paths of a table start from; results are cached."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -50,11 +50,12 @@ class Folder:
     def find(self, name: str) -> tuple[str, str]:
         """Return the path of a file, and a remark where its name differs from that in the table.
 
-        Tried are the name itself, with ``/`` for each backslash, and with letters composed or decomposed (Unicode's
-        forms NFC and NFD: macOS writes ``é`` as two characters). A file not found is returned as in the table.
+        These names are tried: the name itself, with ``/`` for each backslash, and with letters composed or decomposed
+        (Unicode's forms NFC and NFD: macOS writes ``é`` as two characters). The name of a missing file is returned
+        unchanged.
 
         Raises:
-            DataError: no such file, because of another case or a drive of Windows.
+            DataError: no such file, but one in another case; or a path with a drive of Windows.
         """
         if name not in self._found:
             self._found[name] = self._find(name)
@@ -82,7 +83,7 @@ class Folder:
         return exact, ""
 
     def _respelt(self, name: str) -> str:
-        """Return a path with every part as its folder spells it, as far as that is known."""
+        """Return a path with every part spelled as in its folder, where the folder has it."""
         path, frame = _FRAME.fullmatch(name).groups()  # type: ignore[union-attr]
         if name.isascii():
             return str(self._root / name)
@@ -94,7 +95,7 @@ class Folder:
         return f"{folder}{frame or ''}"
 
     def _listing(self, folder: Path) -> dict[str, str]:
-        """Return the names in a folder by their form NFC, and by the same in lower case."""
+        """Return the names in a folder by their form NFC, and by that form in lower case."""
         if folder not in self._listings:
             try:
                 names = [path.name for path in folder.iterdir()]

@@ -1,10 +1,11 @@
-"""Tables as rows with their line numbers, for error messages that point at the right place."""
+"""Reads tables as rows with their line numbers, for error messages."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from mmkeras.data.sources._csv import read_records
 from mmkeras.media.cells import tidy
 from mmkeras.storage.text_lines import json_lines, text_lines, undecodable
 
-__all__ = ["Row", "Table", "read_columns", "read_table"]
+__all__ = ["Row", "Table", "read_table"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Row:
     """One row."""
 
     line: int
-    """Line on which the row begins, from 1; in a Parquet file the row's number."""
+    """Number of its first line, from 1; in a Parquet file that of the row."""
     cells: dict[str, Any]
     """Value by column; empty where the row cannot be parsed."""
     problem: str = ""
@@ -37,7 +38,7 @@ class Table:
     columns: tuple[str, ...]
     """In the order of the file, normalised by `tidy`."""
     rows: list[Row]
-    """All rows in the order of the file, those that cannot be parsed with their problem."""
+    """All rows in the order of the file."""
 
 
 def read_table(path: Path) -> Table:
@@ -62,7 +63,7 @@ def read_table(path: Path) -> Table:
 def _check_columns(path: Path, columns: tuple[str, ...]) -> None:
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
-        raise DataError(f"{path}: these columns stand more than once: {', '.join(map(repr, twice))}. Rename them")
+        raise DataError(f"{path}: these columns occur more than once: {', '.join(map(repr, twice))}. Rename them")
 
 
 def _read_csv(path: Path, delimiter: str = ",") -> Table:
@@ -93,14 +94,10 @@ def _header(path: Path, lines: list[str], delimiter: str) -> tuple[tuple[str, ..
     problem = undecodable(text)
     if problem:
         raise DataError(f"{path}:1: {problem}")
-    # A name may contain a line break; one with the delimiter too contains other names and rows.
+    # A name may contain a line break, but one that also has the delimiter contains other names and rows.
     if any(delimiter in name and ("\n" in name or "\r" in name) for name in names):
         raise DataError(f"{path}:1: a quote opens in the names of the columns and is not closed in this line")
     return tuple(map(tidy, names)), reader.line_num
-
-
-def _read_tsv(path: Path) -> Table:
-    return _read_csv(path, "\t")
 
 
 def _read_jsonl(path: Path) -> Table:
@@ -124,9 +121,16 @@ def _read_jsonl(path: Path) -> Table:
 
 
 def _read_parquet(path: Path) -> Table:
-    names, cells, problems = read_columns(path)
-    columns = tuple(map(tidy, names))
+    require("pyarrow", "train")
+    parquet = require("pyarrow.parquet", "train")
+    try:
+        table = parquet.read_table(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a readable Parquet file: {error}") from None
+    columns = tuple(map(tidy, table.column_names))
     _check_columns(path, columns)
+    problems: dict[int, str] = {}
+    cells = [_values(column, name, problems) for name, column in zip(table.column_names, table.columns, strict=True)]
     rows = [
         Row(number + 1, {} if number in problems else dict(zip(columns, values, strict=True)), problems.get(number, ""))
         for number, values in enumerate(zip(*cells, strict=True))
@@ -136,33 +140,14 @@ def _read_parquet(path: Path) -> Table:
 
 READERS: dict[str, Callable[[Path], Table]] = {
     ".csv": _read_csv,
-    ".tsv": _read_tsv,
+    ".tsv": partial(_read_csv, delimiter="\t"),
     ".jsonl": _read_jsonl,
     ".parquet": _read_parquet,
 }
 
 
-def read_columns(path: Path) -> tuple[list[str], list[list[Any]], dict[int, str]]:
-    """Read a Parquet file.
-
-    Returns:
-        Names of the columns, values of each, and the problem of an unreadable row by its index.
-
-    Raises:
-        DataError: not a readable Parquet file.
-    """
-    require("pyarrow", "train")
-    parquet = require("pyarrow.parquet", "train")
-    try:
-        table = parquet.read_table(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a readable Parquet file: {error}") from None
-    problems: dict[int, str] = {}
-    columns = [_values(column, name, problems) for name, column in zip(table.column_names, table.columns, strict=True)]
-    return list(table.column_names), columns, problems
-
-
 def _values(column: Any, name: str, problems: dict[int, str]) -> list[Any]:
+    """Return the values of a Parquet column, and add the problems of unreadable cells by the row's index."""
     try:
         values: list[Any] = column.to_pylist()
     except (ValueError, OverflowError):  # UnicodeDecodeError and pyarrow's own errors among them

@@ -1,8 +1,7 @@
 """A folder of DICOM files, a folder for each class: ``<path>/<label>/.../<file>``; every frame is a sample.
 
-Splits keep a patient together. The patient's number is used only for that: it is not in keys, columns, records or
-messages. A record holds the patient's number in the order of the split's files instead. DICOM files are recognised by
-their content, not by their name.
+A patient's files are in one split. The patient's ID is used only for that: it is not in keys, columns, records or
+messages. DICOM files are recognised by their content, not by their name.
 """
 
 from __future__ import annotations
@@ -25,33 +24,24 @@ FRAMES = ("every", "first", "middle")
 
 @dataclass(frozen=True)
 class Source(SourceBase):
-    """DICOM files in a folder per class; the column ``device`` says CT, MR, US and so on, to slice by."""
+    """DICOM files in a folder per class; the column ``device`` (CT, MR, US, ...) is for slices of the evaluation."""
 
     reads: ClassVar[tuple[str, ...]] = ("path",)
 
     path: str
-    """The folder that holds a folder for each class."""
+    """The folder with a folder for each class."""
     modality: str = "image"
     """Name of the model's image modality."""
     frames: Literal["every", "first", "middle"] = "every"
-    """Which frames of a file of several become samples."""
+    """Which frames of a file with several become samples."""
 
     def __post_init__(self) -> None:
-        """Check the options.
-
-        Raises:
-            ConfigError: an unknown choice of frames.
-        """
+        """Check the options, with a `ConfigError` for a wrong one."""
         if self.frames not in FRAMES:
             raise ConfigError(f"dicom_folder: frames: {self.frames!r}; {nearest(self.frames, FRAMES)}")
 
     def samples(self) -> Iterator[Sample]:
-        """Yield every frame, sorted by path; the target of an unreadable file is a `DataError`.
-
-        Raises:
-            DataError: no such folder, or no files in folders of classes.
-            DependencyError: pydicom is not installed.
-        """
+        """Yield every frame, sorted by path; the target of an unreadable file is a `DataError`. Needs pydicom."""
         require("pydicom", "dicom", "pydicom")
         for path in self._files():
             name = path.relative_to(self.path).as_posix()
@@ -74,10 +64,10 @@ class Source(SourceBase):
         if not root.is_dir():
             raise DataError(f"{root}: no such folder. Check the option path of the dicom_folder source")
         found = [path for path in root.glob("*/**/*") if path.is_file() and not path.name.startswith(".")]
-        # An index of the files on a medium, not an image; it stands beside them by the standard.
+        # DICOMDIR is the index of a medium, not an image.
         found = sorted(path for path in found if path.name.upper() != "DICOMDIR")
         if not found:
-            raise DataError(f"{root}: no files in it; expected {root}/<label>/<file>")
+            raise DataError(f"{root}: the folder has no files; expected {root}/<label>/<file>")
         return found
 
     def _of_file(self, path: Path, name: str) -> Iterator[Sample]:

@@ -27,7 +27,7 @@ class Source(SourceBase):
 
     The group is the image, so that a validation split taken from training shares no image with it. Columns:
     ``question_type`` (``what colour``, ``what shape``, ``is there a colour``, ``is there a shape``, and the last two
-    with ``, negated``), and the ``colour`` and ``shape`` that the question names, empty where it names none.
+    with ``, negated``), and the ``colour`` and ``shape`` in the question, empty where there is none.
     """
 
     def samples(self) -> Iterator[Sample]:

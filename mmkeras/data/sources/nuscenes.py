@@ -13,23 +13,22 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from mmkeras.core.errors import ConfigError, DataError, nearest
-from mmkeras.data.sources._contract import Sample, SourceBase
-from mmkeras.driving.drives.nuscenes import Frame, NuScenes, Scene, find_tables
+from mmkeras.data.sources._contract import SPLITS, Sample, SourceBase
+from mmkeras.driving.drives.nuscenes import NuScenes, Scene, find_tables
 from mmkeras.driving.drives.official_splits import official_split
-from mmkeras.driving.drives.snapshot import Box
 from mmkeras.driving.drives.times import MAX_AGE, MAX_SKEW
 from mmkeras.media.geometry import PinholeCamera
 from mmkeras.media.image.pixels import Window
 from mmkeras.media.points.radar_cloud import NUSCENES_FILTER, RadarFilter
 from mmkeras.modalities import ModalitySpec, camera_of
 from mmkeras.modalities.radar.spec import Spec as RadarSpec
+from mmkeras.storage.hashes import digest
 
 __all__ = ["Source", "describe_scene"]
 
-SPLITS = ("test", "train", "validation")
 SPLIT_FILE = "splits.json"
 SWEEPS = 6
-"""Sweeps of each radar where neither the options nor a modality set them."""
+"""Sweeps of each radar where neither the options nor a modality sets them."""
 TABLES = (
     *("attribute", "calibrated_sensor", "category", "ego_pose", "instance", "sample", "sample_annotation"),
     *("sample_data", "scene", "sensor", "visibility"),
@@ -43,7 +42,7 @@ RACK = "static_object.bicycle_rack"
 class Source(SourceBase):
     """Every annotated sample of a nuScenes directory: one camera, its radars, the boxes around the car.
 
-    The camera's value is a `Window` of the picture, the radar's a `SweepFiles`; both read their files during the
+    The camera's value is a `Window` of the picture, the radar's a `SweepFiles`; their files are read during the
     conversion. The target is ``{"boxes": list of Box in the ego frame, "camera": Pose camera -> ego}``; boxes behind
     the camera are left out. Samples of one scene are always in one split.
 
@@ -56,41 +55,37 @@ class Source(SourceBase):
     folder: str
     """The directory: tables in ``v1.0-*``, files in ``samples`` and ``sweeps``."""
     version: str = ""
-    """Folder of the tables; found when there is only one."""
+    """Folder of the tables; not needed when there is only one."""
     camera: str = "CAM_FRONT"
     """Channel of the camera."""
     radars: tuple[str, ...] = ()
-    """Channels of the radars; those that look where the camera does when empty."""
+    """Channels of the radars; when empty, those that cover the camera's view."""
     sweeps: int | None = None
-    """Sweeps of each radar, up to the time of the frame; as many as the radar's modality takes when not given."""
+    """Sweeps of each radar, up to the time of the frame; when not given, as many as the radar's modality takes."""
     max_skew: int = MAX_SKEW
-    """Microseconds by which a radar's newest sweep may be off the frame; a radar beyond it is absent, as in use."""
+    """Most microseconds between the frame and a radar's newest sweep; beyond it the radar counts as absent."""
     max_age: int = MAX_AGE
-    """Microseconds by which a sweep may be older than the frame; older ones are left out, as in a stream."""
+    """Microseconds by which a sweep may be older than the frame; older sweeps are left out, as in a stream."""
     model_camera: tuple[float, ...] = ()
     """The camera that pictures are cropped and scaled to: width, height, focal length and centre in pixels; that of the
     camera's modality when empty."""
     valid_only: bool = True
-    """Leave out clusters that the radar itself calls invalid."""
+    """Leave out clusters that the radar marks as invalid."""
     known_dynamics_only: bool = True
     """Leave out clusters in the dynamic state "stopped", as nuscenes-devkit does."""
     unambiguous_only: bool = True
     """Leave out clusters whose velocity is ambiguous."""
     empty_cloud: Literal["quarantine", "keep"] = "quarantine"
-    """Whether a sample without a single radar point is a bad row, or a radar that sees nothing."""
+    """Whether a sample without any radar point is a bad row, or has an empty point cloud."""
     official_val: Literal["test", "validation"] = "test"
-    """What nuScenes' split val is here. As test, validation is taken from the training scenes."""
+    """The split that nuScenes' val becomes. If it is test, validation is taken from the training scenes."""
     camera_name: str = "camera"
     """Name of the camera's modality."""
     radar_name: str = "radar"
     """Name of the radar's modality."""
 
     def __post_init__(self) -> None:
-        """Check the options.
-
-        Raises:
-            ConfigError: a number out of range or an unknown word.
-        """
+        """Check the options, with a `ConfigError` for a wrong one."""
         if self.sweeps is not None and self.sweeps < 1:
             raise ConfigError(f"nuscenes: sweeps: expected at least 1, got {self.sweeps}")
         if not 1000 <= self.max_skew <= self.max_age:
@@ -125,12 +120,7 @@ class Source(SourceBase):
         return replace(self, model_camera=camera, sweeps=self.sweeps if taken is None else taken)
 
     def samples(self) -> Iterator[Sample]:
-        """Yield the samples scene by scene in the order of time; the target of a bad one is a `DataError`.
-
-        Raises:
-            DataError: tables that cannot be read or do not fit together, or an invalid split file.
-            ConfigError: no ``model_camera``.
-        """
+        """Yield the samples scene by scene in the order of time; the target of a bad one is a `DataError`."""
         if not self.model_camera:
             raise ConfigError("nuscenes: model_camera: expected width, height, focal, centre_x, centre_y, got none")
         drive = NuScenes(self.folder, self.version)
@@ -150,8 +140,7 @@ class Source(SourceBase):
         result = {}
         for name in (*(f"{table}.json" for table in TABLES), SPLIT_FILE):
             if (tables / name).is_file():
-                with (tables / name).open("rb") as stream:
-                    result[f"{tables.name}/{name}"] = _digest(stream)
+                result[f"{tables.name}/{name}"] = digest(tables, name)
         for channel in sorted(path.name for path in (folder / "samples").glob("*") if self._uses(path.name)):
             files = [path for part in ("samples", "sweeps") for path in (folder / part / channel).glob("*")]
             states = ((path, path.stat()) for path in sorted(files))
@@ -178,7 +167,12 @@ class Source(SourceBase):
         window = Window(frame.path, camera.window(frame.intrinsic), (round(camera.height), round(camera.width)))
         limits, keep = (self.max_skew, self.max_age), self.empty_cloud == "keep"
         radar = drive.recipe(frame, self.radars, sweeps, self.filter, allow_empty=keep, limits=limits)
-        boxes = [box for box in drive.boxes(token, self.camera) if box.category == RACK or _is_ahead(box, frame)]
+        to_camera = frame.camera.inverse
+        boxes = [
+            box
+            for box in drive.boxes(token, self.camera)
+            if box.category == RACK or to_camera.apply(np.array([box.centre]))[0, 2] > 0
+        ]
         return Sample(
             key=token,
             values={self.camera_name: window, self.radar_name: radar if radar.paths else None},
@@ -200,7 +194,7 @@ class Source(SourceBase):
 
 
 def describe_scene(description: str) -> dict[str, str]:
-    """Return the columns that the words of a scene's description give.
+    """Return the columns that follow from the words of a scene's description.
 
     >>> describe_scene("Night, after rain, parked train")
     {'time_of_day': 'night', 'weather': 'rain'}
@@ -210,10 +204,6 @@ def describe_scene(description: str) -> dict[str, str]:
     rain = {"rain", "rainy", "raining", "drizzle"}
     weather = "fog" if words & {"fog", "foggy", "mist"} else "rain" if words & rain else "clear"
     return {"time_of_day": time, "weather": weather}
-
-
-def _is_ahead(box: Box, frame: Frame) -> bool:
-    return bool(frame.camera.inverse.apply(np.array([box.centre]))[0, 2] > 0)
 
 
 def _read_splits(path: Path, scenes: set[str]) -> dict[str, str]:
@@ -226,17 +216,10 @@ def _read_splits(path: Path, scenes: set[str]) -> dict[str, str]:
     result: dict[str, str] = {}
     for split, names in content.items():
         if split not in SPLITS:
-            raise DataError(f"{path}: {split!r} is no split; {nearest(split, SPLITS)}")
+            raise DataError(f"{path}: {split!r} is not a split; {nearest(split, SPLITS)}")
         for name in names:
             if not isinstance(name, str) or name not in scenes:
                 raise DataError(f"{path}: {split}: there is no scene {name!r:.80} in scene.json")
             if result.setdefault(name, split) != split:
-                raise DataError(f"{path}: the scene {name!r} stands in {result[name]} and in {split}")
+                raise DataError(f"{path}: the scene {name!r} is in {result[name]} and in {split}")
     return result
-
-
-def _digest(stream: object) -> str:
-    digest = hashlib.sha256()
-    for piece in iter(lambda: stream.read(2**20), b""):  # type: ignore[attr-defined]
-        digest.update(piece)
-    return digest.hexdigest()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from mmkeras.core.errors import ConfigError, DataError, nearest
-from mmkeras.data.sources._contract import Sample, SourceBase
+from mmkeras.data.sources._contract import SPLITS, Sample, SourceBase
 from mmkeras.data.sources._files import Folder, look_into
 from mmkeras.data.sources._rows import Row, Table, read_table
 from mmkeras.media.cells import is_empty, name_of, tidy
@@ -24,7 +24,6 @@ from mmkeras.modalities import ModalitySpec
 
 __all__ = ["Source"]
 
-SPLITS = ("test", "train", "validation")
 _ALSO = {"training": "train", "testing": "test", "val": "validation", "valid": "validation", "dev": "validation"}
 """Other names of splits."""
 
@@ -45,45 +44,37 @@ class Source(SourceBase):
     separator: str = ""
     """Splits a target cell into several labels, for example ";"."""
     files: tuple[str, ...] | None = None
-    """Modalities whose cells are paths of files; those of the model that read files, such as pictures, when not given.
+    """Modalities whose cells are paths of files; when not given, those of the model that read files, such as pictures.
     A cell such as "scan.dcm#3" is the third frame of a DICOM file.
 
-    A path that does not exist is looked for with / for each backslash, and in other forms of its Unicode letters.
+    A path that does not exist is tried with / for each backslash, and in other forms of its Unicode letters.
     """
     root: str = ""
     """Folder that relative paths start from; the table's own folder when empty."""
     split: str | None = None
-    """Column that says train, validation (or val, valid, dev) or test; an empty cell leaves the row to the shares."""
+    """Column with train, validation (also val, valid, dev) or test; rows with an empty cell are split by the shares."""
     group: str | None = None
-    """Column whose equal values never stand on both sides of a split, for example a patient."""
+    """Column of the group, for example a patient: rows with the same value are in one split."""
     weight: str | None = None
-    """Column with the weight in loss and metrics; an empty cell means 1."""
+    """Column with the sample's weight in loss and metrics; an empty cell means 1."""
     key: str | None = None
-    """Column with a unique name of the row; its line when not given."""
+    """Column with a unique name of the row; when not given, the name is its line."""
     missing: Literal["quarantine", "absent"] = "quarantine"
-    """Whether an empty modality cell is a bad row or a modality that is missing on purpose."""
+    """Whether an empty cell of a modality makes a bad row, or the modality is missing on purpose."""
 
     def __post_init__(self) -> None:
-        """Check the options.
-
-        Raises:
-            ConfigError: an unknown value of ``missing``.
-        """
+        """Check the options, with a `ConfigError` for a wrong one."""
         if self.missing not in ("quarantine", "absent"):
             raise ConfigError(f"table: missing: {self.missing!r}; {nearest(self.missing, ('quarantine', 'absent'))}")
 
     def derived(self, modalities: Mapping[str, ModalitySpec]) -> Source:
         """Return the source with the columns of modalities that read several, and with ``files``, those of files."""
         columns = {name: spec.columns for name, spec in modalities.items() if spec.columns} | self.columns
-        files = tuple(name for name in columns if _is_file(modalities.get(name))) if self.files is None else self.files
-        return replace(self, columns=columns, files=files)
+        files = tuple(name for name in columns if name in modalities and modalities[name].reads_files)
+        return replace(self, columns=columns, files=files if self.files is None else self.files)
 
     def samples(self) -> Iterator[Sample]:
-        """Yield every row in the order of the file; the target of a bad row is a `DataError`.
-
-        Raises:
-            DataError: no such file, an unknown type, no rows, or a column missing in the table.
-        """
+        """Yield every row in the order of the file; the target of a bad row is a `DataError`."""
         table = self._read()
         further = [name for name in table.columns if name not in map(tidy, self._roles.values())]
         folder = Folder(self._folder)
@@ -95,9 +86,9 @@ class Source(SourceBase):
                 yield Sample(key=origin, values={}, target=error, origin=origin)
 
     def fingerprint_inputs(self) -> dict[str, str]:
-        """Return the hash of the table, and hashes of size and time of every file that it names and of some contents.
+        """Return the hash of the table, and hashes of size and time of all its files and of some contents.
 
-        Not all contents are read: that would take as long as converting them.
+        Reading all contents would take as long as converting them.
         """
         table = self._read()
         path = Path(self.path)
@@ -151,10 +142,12 @@ class Source(SourceBase):
             raise DataError(row.problem)
         split = _name(row, self.split)
         if split is not None and (split := _ALSO.get(split.casefold(), split.casefold())) not in SPLITS:
-            raise DataError(f"column {self.split!r}: {split!r} is no split; {nearest(split, SPLITS)}")
+            raise DataError(f"column {self.split!r}: {split!r} is not a split; {nearest(split, SPLITS)}")
         values, remarks = {}, [row.remark] if row.remark else []
         for modality, column in self.columns.items():
-            value = self._value(row, column) if isinstance(column, str) else self._row(row, column)
+            value = _value(row, column)
+            if value is None and self.missing != "absent":
+                raise DataError(f'{_called(column)} empty; the option missing = "absent" accepts that')
             if modality in (self.files or ()) and isinstance(value, str):
                 value, remark = folder.find(value)
                 remarks += [remark] if remark else []
@@ -170,24 +163,6 @@ class Source(SourceBase):
             origin=origin,
             remarks=tuple(remarks),
         )
-
-    def _value(self, row: Row, column: str) -> Any:
-        cell = _cell(row, column)
-        if is_empty(cell):
-            if self.missing == "absent":
-                return None
-            raise DataError(f'column {column!r} is empty; the option missing = "absent" accepts that')
-        return cell
-
-    def _row(self, row: Row, columns: tuple[str, ...]) -> dict[str, Any] | None:
-        """Return several cells by column; those that are empty are left to the modality."""
-        cells = {column: _cell(row, column) for column in columns}
-        if not all(map(is_empty, cells.values())):
-            return cells
-        if self.missing == "absent":
-            return None
-        names = ", ".join(map(repr, columns))
-        raise DataError(f'the columns {names} are all empty; the option missing = "absent" accepts that')
 
     def _target(self, row: Row) -> Any:
         for column in self._targets:
@@ -208,8 +183,19 @@ def _named(option: str, given: str | tuple[str, ...]) -> list[tuple[str, str]]:
     return [(f"{option}[{place}]", column) for place, column in enumerate(given)]
 
 
-def _is_file(spec: ModalitySpec | None) -> bool:
-    return spec is not None and spec.reads_files
+def _value(row: Row, column: str | tuple[str, ...]) -> Any:
+    """Return a cell, or several by column; None where all are empty."""
+    if isinstance(column, str):
+        cell = _cell(row, column)
+        return None if is_empty(cell) else cell
+    cells = {each: _cell(row, each) for each in column}
+    return None if all(map(is_empty, cells.values())) else cells
+
+
+def _called(column: str | tuple[str, ...]) -> str:
+    if isinstance(column, str):
+        return f"column {column!r} is"
+    return f"the columns {', '.join(map(repr, column))} are all"
 
 
 def _cell(row: Row, column: str) -> Any:
@@ -217,7 +203,7 @@ def _cell(row: Row, column: str) -> Any:
 
 
 def _name(row: Row, column: str | None) -> str | None:
-    """Return the name in a cell; ``None`` where it is empty or no column is given."""
+    """Return the name in a cell; ``None`` if it is empty or no column is given."""
     if column is None or is_empty(cell := _cell(row, column)):
         return None
     name = name_of(cell)
@@ -246,7 +232,7 @@ def _number(row: Row, column: str) -> float:
 
 
 def _state(path: Path) -> str:
-    """Return size and time of a file; a folder's would change with everything that is written into it."""
+    """Return size and time of a file; those of a folder change with every file written into it."""
     try:
         state = path.stat()
     except (OSError, ValueError):
@@ -255,7 +241,7 @@ def _state(path: Path) -> str:
 
 
 def _place(folder: Folder, name: str) -> str:
-    """Return where a file lies; as the table has it where there is none."""
+    """Return the path of a file; a missing one as in the table."""
     try:
         return folder.find(name)[0]
     except DataError:

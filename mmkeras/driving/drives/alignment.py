@@ -1,4 +1,4 @@
-"""How well radar points lie on annotated boxes: hits, and the turn of the radar that would fit best. numpy only."""
+"""How well radar points agree with annotated boxes: hits, and the yaw of the radar that fits best. numpy only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ YAWS = np.linspace(-12.0, 12.0, 241)
 NEAREST, FARTHEST = 3.0, 60.0
 """Metres from the camera between which points and boxes count."""
 SLACK = 1.0
-"""Metres before and behind a box within which a return may still be its own."""
+"""Metres before and behind a box within which a point counts as a return of the box."""
 MARGIN = 0.5
 """Degrees beside a box within which a point counts as a hit."""
 WIDTH = 1.0
@@ -57,14 +57,16 @@ class Turn:
 
 
 def measure(snapshot: Snapshot, size: tuple[int, int]) -> Alignment:
-    """Hold the points of one snapshot to its picture and its boxes.
+    """Compare the radar points of one snapshot with its picture and its boxes.
 
-    A point is a candidate for a box at about the same distance and less than 15 degrees away. Boxes that the dataset
-    says no radar point is on are left out, as are those whose middle is not in the picture.
+    A point is a candidate for a box at about the same distance and less than 15 degrees away. Boxes that have no radar
+    point according to the dataset are left out, as are boxes whose centre is outside the picture. ``size`` is
+    the picture's width and height.
     """
     points = np.asarray(snapshot.points, np.float64)
     away = np.hypot(points[:, 0], points[:, 2])
-    points, away = _within(points, away), _within(away, away)
+    near = (away > NEAREST) & (away < FARTHEST)
+    points, away = points[near], away[near]
     ahead = points[:, 2] > 0.5
     pixels = project(points[:, :3], snapshot.intrinsic)
     in_field = ahead & (pixels[:, 0] >= 0) & (pixels[:, 0] < size[0])
@@ -90,11 +92,11 @@ def measure(snapshot: Snapshot, size: tuple[int, int]) -> Alignment:
     return Alignment(len(points), in_front, seen, hit, tuple(offsets), np.asarray(halves))
 
 
-def best_turn(alignments: list[Alignment], seed: int = 0) -> Turn | None:
+def best_turn(alignments: list[Alignment]) -> Turn | None:
     """Find the yaw at which points and boxes agree best; ``None`` with fewer than three boxes.
 
-    Each box votes with the angles of its candidates, blurred by a degree; narrow boxes weigh more than wide ones. The
-    uncertainty comes from a bootstrap over the boxes.
+    The agreement sums over the boxes the angles of their candidates, blurred by a degree; narrow boxes have more weight
+    than wide ones. The uncertainty comes from a bootstrap over the boxes.
     """
     votes = [
         np.exp(-0.5 * ((YAWS[None] - offset[:, None]) / WIDTH) ** 2).mean(0) / (1.0 + half)
@@ -106,8 +108,7 @@ def best_turn(alignments: list[Alignment], seed: int = 0) -> Turn | None:
         return None
     table = np.stack(votes)
     total = table.sum(0)
-    random = np.random.default_rng(seed)
-    drawn = random.multinomial(len(table), np.full(len(table), 1 / len(table)), _RESAMPLES)
+    drawn = np.random.default_rng(0).multinomial(len(table), np.full(len(table), 1 / len(table)), _RESAMPLES)
     peaks = [_peak(curve) for curve in drawn @ table]
     return Turn(_peak(total), float(np.std(peaks)), total / total.max())
 
@@ -120,22 +121,14 @@ def _peak(curve: np.ndarray) -> float:
 
 
 def _moved_on(
-    points: np.ndarray,
-    angles: np.ndarray,
-    away: np.ndarray,
-    velocity: tuple[float, float],
-    snapshot: Snapshot,
+    points: np.ndarray, angles: np.ndarray, away: np.ndarray, velocity: tuple[float, float], snapshot: Snapshot
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return angle and distance of the points where the box's velocity has carried them since their sweep."""
+    """Return angle and distance of the points after each has moved with the box's velocity since its sweep."""
     if not all(map(math.isfinite, velocity)):
         return angles, away
     step = snapshot.camera.inverse.rotate(np.array([[*velocity, 0.0]]))[0]
     x, z = points[:, 0] + step[0] * points[:, 7], points[:, 2] + step[2] * points[:, 7]
     return np.degrees(np.arctan2(x, z)), np.hypot(x, z)
-
-
-def _within(values: np.ndarray, away: np.ndarray) -> np.ndarray:
-    return np.asarray(values[(away > NEAREST) & (away < FARTHEST)])
 
 
 def _visible(centre: np.ndarray, intrinsic: np.ndarray, size: tuple[int, int]) -> bool:

@@ -1,17 +1,15 @@
-"""The annotated boxes of a nuScenes drive, with the velocities that nuscenes-devkit would give them."""
+"""The annotated boxes of a nuScenes drive, with velocities as nuscenes-devkit computes them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mmkeras.core.errors import DataError
-from mmkeras.core.typed import is_finite
-from mmkeras.driving.drives.snapshot import Box, category_to_class
+from mmkeras.driving.drives.snapshot import CATEGORIES, Box, numbers, pose_in
 from mmkeras.driving.drives.tables import Table
 from mmkeras.media.geometry import Pose
 
@@ -31,7 +29,7 @@ class Annotations:
         columns = dict.fromkeys(("sample_token", "prev", "next"), "S")
         self._table = Table(folder / "sample_annotation.json", columns)
         sample = self._table.link("sample_token", samples)
-        # A neighbour that is not there costs the velocity of the boxes beside it, which are refused when used.
+        # A missing neighbour is reported only when a box is read whose velocity needs it.
         self._known_gap = {name: self._table.columns[name] != b"" for name in ("prev", "next")}
         for name in ("prev", "next"):
             self._table.link(name, self._table, optional=True)
@@ -47,23 +45,25 @@ class Annotations:
         """Return the boxes of a sample in the order of the table, in the frame of ``ego`` (ego -> global).
 
         Raises:
-            DataError: a record with an unknown token, a broken rotation, or numbers that make no box; it names the
-                file and the token.
+            DataError: a record with an unknown token, an invalid rotation or an invalid box; it names the file and the
+                token.
         """
-        numbers = self._order[self._starts[sample] : self._starts[sample + 1]]
+        rows = self._order[self._starts[sample] : self._starts[sample + 1]]
         from_global = ego.inverse
-        return [self._box(int(number), from_global) for number in numbers]
+        return [self._box(int(row), from_global) for row in rows]
 
     def _box(self, number: int, from_global: Pose) -> Box:
         record = self._table.row(number)
         try:
             token = record["token"]
             # Built in the global frame first, which checks the rotation of the annotation.
-            pose = from_global @ Pose(_numbers(record["translation"], 3), _numbers(record["rotation"], 4))
-            width, length, height = _numbers(record["size"], 3)
+            pose = from_global @ pose_in(record)
+            width, length, height = numbers(record, "size", 3)
             if min(width, length, height) <= 0:
                 raise DataError(f"expected a size above 0, got {record['size']}")
-            category = self._category(record["instance_token"])
+            instance = self._instances.number(record["instance_token"])
+            category_token = self._instances.columns["category_token"][instance].decode()
+            category = _look_up(self._categories, category_token, "category")
             attributes = [_look_up(self._attributes, key, "attribute") for key in record["attribute_tokens"]]
             velocity = from_global.rotate(self._velocity(number)[None])[0]
             visibility = record.get("visibility_token", "")
@@ -72,7 +72,7 @@ class Annotations:
                 raise DataError(f"expected a visibility level of {', '.join(VISIBILITY)}")
             return Box(
                 category=category,
-                name=category_to_class(category),
+                name=CATEGORIES.get(category, ""),
                 centre=pose.translation,
                 size=(width, length, height),
                 rotation=pose.rotation,
@@ -82,23 +82,16 @@ class Annotations:
                 lidar_points=int(record["num_lidar_pts"]),
                 attribute=attributes[0] if attributes else "",
                 token=token,
-                instance=record["instance_token"],
             )
         except KeyError as error:
             raise DataError(f"{self._table.path}: record {record.get('token')!r}: no field {error}") from None
         except (DataError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{self._table.path}: record {record.get('token')!r}: {error}") from None
 
-    def _category(self, instance: str) -> str:
-        number = self._instances.number(instance)
-        token = self._instances.columns["category_token"][number].decode()
-        return _look_up(self._categories, token, "category")
-
     def _velocity(self, number: int) -> np.ndarray:
         """Return the velocity (3,) in m/s, global frame, from the annotation before to the one after.
 
-        Where one of them does not exist, the annotation itself takes its place. NaN where neither exists or too much
-        time lies between.
+        A missing one is replaced by the annotation itself. NaN where both are missing or too far apart in time.
         """
         neighbours = []
         for name in ("prev", "next"):
@@ -111,7 +104,7 @@ class Annotations:
         gap = int(times[1] - times[0])
         if not 0 < gap <= MAX_GAP * (2 if first != number and last != number else 1):
             return np.full(3, math.nan)
-        places = [np.array(_numbers(self._table.row(one)["translation"], 3)) for one in (first, last)]
+        places = [np.array(numbers(self._table.row(one), "translation", 3)) for one in (first, last)]
         return np.asarray((places[1] - places[0]) / (gap * 1e-6))
 
 
@@ -126,10 +119,3 @@ def _look_up(names: Mapping[str, str], token: str, kind: str) -> str:
     if token not in names:
         raise DataError(f"the {kind} token {token!r} is not in {kind}.json")
     return names[token]
-
-
-def _numbers(values: Any, count: int) -> Any:
-    """Return a tuple of so many finite floats."""
-    if not isinstance(values, list) or len(values) != count or not all(map(is_finite, values)):
-        raise DataError(f"expected {count} finite numbers, got {values}")
-    return tuple(map(float, values))

@@ -4,9 +4,10 @@ A directory has ``calibration``, ``groundtruth_obj3d``, one folder that starts w
 perhaps ``canbus``; the files of a frame share a number. The ego frame here is that of the dataset's reference: the
 radar's own, x forward, y left, z up.
 
-Two things the files do not say were found on the demo frames. ``V_r`` is positive for what comes nearer: only so do the
-returns of standing things agree with the speed of the car. And it wraps around: its 128 steps of 0.0812 m/s end at 5.2,
-so that velocities over ground are known up to a multiple of 10.4 m/s; the one nearest to standing still is given.
+Two facts that the files do not state were found on the demo frames. ``V_r`` is positive for approaching objects: only
+then do the returns of standing objects agree with the speed of the car. And ``V_r`` wraps around: its 128 steps of
+0.0812 m/s end at 5.2 m/s. Velocities over ground are therefore known up to a multiple of 10.4 m/s; the one nearest to 0
+is given.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ CLASSES = {
     "Truck": "truck",
 }
 MOST_SPEED = 1000.0
-"""km/h that no car reaches."""
+"""km/h; a larger speed is ignored."""
 LONGEST_NAME = 80
 """Characters of a sensor's name."""
 VISIBILITY = {0: 4, 1: 3, 2: 2, 3: 1}
-"""nuScenes' level by Astyx's occlusion, from none to total."""
+"""Visibility level of nuScenes by Astyx's occlusion, from no to total occlusion."""
 
 
 def is_astyx(folder: Path) -> bool:
@@ -56,7 +57,7 @@ def snapshots(folder: Path) -> Iterator[Snapshot]:
     """Yield the frames in the order of their numbers, with Astyx's magnitude (dB) in place of the RCS."""
     calibrations = sorted((folder / "calibration").glob("*.json"))
     if not calibrations:
-        raise DataError(f"{folder / 'calibration'}: no calibration file in it")
+        raise DataError(f"{folder / 'calibration'}: contains no calibration file")
     for path in calibrations:
         yield _snapshot(folder, path)
 
@@ -122,42 +123,41 @@ def _sensor(sensors: dict[str, dict[str, Any]], kind: str, path: Path) -> tuple[
 def _radar(path: Path) -> np.ndarray:
     """Return X, Y, Z (m), V_r (m/s), Mag (dB) as float64 (N, 5)."""
     rows: list[list[float]] = []
-    header = False
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        words = line.split()
-        if not words:
-            continue
-        if not header:
-            if words != COLUMNS:
-                raise DataError(f"{path}:{number}: expected the columns {' '.join(COLUMNS)}, got {line[:80]!r}")
-            header = True
-            continue
+    lines = [(number, line) for number, line in enumerate(read_text(path).splitlines(), start=1) if line.strip()]
+    for number, line in lines[:1]:
+        if line.split() != COLUMNS:
+            raise DataError(f"{path}:{number}: expected the columns {' '.join(COLUMNS)}, got {line[:80]!r}")
+    for number, line in lines[1:]:
         try:
-            rows.append([float(word) for word in words])
+            rows.append([float(word) for word in line.split()])
         except ValueError:
             rows.append([])
         if len(rows[-1]) != len(COLUMNS) or not all(map(math.isfinite, rows[-1])) or not any(rows[-1][:3]):
             raise DataError(f"{path}:{number}: expected five finite numbers, away from 0 0 0, got {line[:80]!r}")
     if not rows:
-        raise DataError(f"{path}: no radar point in it")
+        raise DataError(f"{path}: contains no radar point")
     return np.array(rows)
 
 
 def _speed(path: Path) -> float:
-    """Return the speed of the car in m/s, NaN where there is no such file: of the GPS or, failing that, of the car."""
+    """Return the speed of the car in m/s, from GPS or else from the car; NaN where unknown."""
     if not path.is_file():
         return math.nan
     record = _json(path)
     for name in ("GPS_Speed_3D", "vehicle_speed"):
         value: Any = record.get(name) if isinstance(record, dict) else None
-        # A whole number may be too large for a float.
+        # JSON's integers may be too large for a float.
         if type(value) in (int, float) and abs(value) < MOST_SPEED:
             return value / 3.6
     return math.nan
 
 
 def _boxes(path: Path, points: np.ndarray) -> Iterator[Box]:
-    for number, record in enumerate(_objects(path)):
+    content = _json(path)
+    objects = content.get("objects") if isinstance(content, dict) else None
+    if not isinstance(objects, list) or not all(isinstance(record, dict) for record in objects):
+        raise DataError(f"{path}: expected a list of objects under 'objects'")
+    for number, record in enumerate(objects):
         try:
             length, width, height = (float(value) for value in record["dimension3d"])
             x, y, z = (float(value) for value in record["center3d"])
@@ -180,14 +180,6 @@ def _boxes(path: Path, points: np.ndarray) -> Iterator[Box]:
             raise DataError(f"{path}: object {number} has no {error}") from None
         except (DataError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{path}: object {number}: {error}") from None
-
-
-def _objects(path: Path) -> list[dict[str, Any]]:
-    content = _json(path)
-    objects = content.get("objects") if isinstance(content, dict) else None
-    if not isinstance(objects, list) or not all(isinstance(record, dict) for record in objects):
-        raise DataError(f"{path}: expected a list of objects under 'objects'")
-    return objects
 
 
 def _json(path: Path) -> Any:

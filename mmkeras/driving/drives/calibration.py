@@ -1,8 +1,8 @@
 """Checks the calibration of a drive before training, because a wrong extrinsic looks like a bad model.
 
 The check tests whether points lie in front of the camera and inside the picture, and whether the radar's angles agree
-with the annotated boxes. Boxes and points both pass through the camera's pose, so a turned *camera* shows only in the
-picture: look at it.
+with the annotated boxes. The pose of the camera is applied to boxes and points alike, so a wrong rotation of the
+*camera* shows only in the picture: look at it.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ Grade = Literal["good", "suspicious", "wrong", "unproven"]
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """What the check found."""
+    """Result of the check."""
 
     grade: Grade
-    """``unproven``: no sign of a wrong calibration, but too few boxes to test it."""
+    """``unproven``: no error was found, but there are too few boxes to test the angles."""
     reasons: tuple[str, ...]
     numbers: dict[str, float | int | None]
     """Measured values; shares are 0 to 1, angles degrees, ``None`` where nothing could be measured."""
@@ -51,11 +51,11 @@ class Verdict:
 
     @property
     def good(self) -> bool:
-        """Whether nothing speaks against the calibration."""
+        """Whether the check found no error of the calibration."""
         return self.grade in ("good", "unproven")
 
     def to_json(self) -> dict[str, Any]:
-        """Return what ``inspection.json`` holds."""
+        """Return the content of ``inspection.json``."""
         return {"grade": self.grade, "good": self.good, "reasons": list(self.reasons), "numbers": self.numbers}
 
 
@@ -68,7 +68,7 @@ def check(snapshots: Iterable[Snapshot]) -> tuple[Verdict, list[Snapshot]]:
     alignments: list[Alignment] = []
     kept: list[tuple[int, Snapshot]] = []
     for snapshot in snapshots:
-        alignments.append(measure(snapshot, _size(snapshot.path)))
+        alignments.append(measure(snapshot, read_size(snapshot.path)))
         kept.append((len(alignments[-1].offsets), snapshot))
     if not alignments:
         raise DataError("expected at least one picture with radar points to inspect, got none")
@@ -111,27 +111,26 @@ def _judge(alignments: list[Alignment]) -> Verdict:
         "best_yaw_uncertainty": turn.uncertainty if turn else None,
     }
     wrong, suspicious = _projection(numbers)
-    measured = turn is not None and turn.uncertainty < 1.0
-    if measured and turn is not None:
-        surely = abs(turn.degrees) - 2 * turn.uncertainty
-        side = "left" if turn.degrees > 0 else "right"
-        said = f"the radar's points lie {abs(turn.degrees):.1f} degrees to the {side} of the annotated boxes"
+    measured = turn if turn is not None and turn.uncertainty < 1.0 else None
+    if measured:
+        surely = abs(measured.degrees) - 2 * measured.uncertainty
+        side = "left" if measured.degrees > 0 else "right"
+        said = f"the radar's points lie {abs(measured.degrees):.1f} degrees to the {side} of the annotated boxes"
         if surely > WRONG:
             wrong.append(f"{said}: correct the radar's extrinsic by that yaw")
         elif surely > SUSPICIOUS:
             suspicious.append(f"{said}: check the radar's extrinsic")
     if wrong or suspicious:
         return Verdict("wrong" if wrong else "suspicious", (*wrong, *suspicious), numbers, turn)
-    if turn is None or not measured:
-        return Verdict(
-            "unproven", (f"points fall into the picture; {boxes} boxes are too few to test angles",), numbers
-        )
-    agree = f"points and {boxes} boxes agree within {abs(turn.degrees) + 2 * turn.uncertainty:.1f} degrees"
+    if not measured:
+        reason = f"points fall into the picture; {boxes} boxes are too few to test angles"
+        return Verdict("unproven", (reason,), numbers)
+    agree = f"points and {boxes} boxes agree within {abs(measured.degrees) + 2 * measured.uncertainty:.1f} degrees"
     return Verdict("good", (agree,), numbers, turn)
 
 
 def _projection(numbers: dict[str, float | int | None]) -> tuple[list[str], list[str]]:
-    """Return what is wrong and what is suspicious about where the points fall."""
+    """Return the wrong and the suspicious findings about the positions of the points."""
     ahead, inside, hit = (numbers[name] for name in ("points_ahead", "points_in_picture", "boxes_hit"))
     wrong: list[str] = []
     suspicious: list[str] = []
@@ -156,13 +155,6 @@ def _hits(alignments: list[Alignment], yaw: float) -> float | None:
         for offset, half in zip(each.offsets, each.halves, strict=True)
     ]
     return float(np.mean(found)) if found else None
-
-
-def _size(path: str) -> tuple[int, int]:
-    try:
-        return read_size(path)
-    except DataError as error:
-        raise DataError(f"{path}: cannot be opened as a picture: {error}") from None
 
 
 _ROWS = {

@@ -2,10 +2,10 @@
 
 A segment has the first picture of its video (``preview.png``) and numpy arrays without suffix: radar tracks, speed and
 frame times, side by side or under ``processed_log/CAN`` and ``global_pos`` as upstream ships them. Only the first frame
-can be read without a video decoder.
+is read: the others need a video decoder.
 
-The ego frame here lies on the road below the camera: x forward, y left, z up. The files say neither how the camera
-hangs nor where the radar sits; the constants below do.
+The ego frame here lies on the road below the camera: x forward, y left, z up. The mountings of camera and radar are not
+in the files but in the constants below.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ __all__ = ["camera_pose", "is_comma2k19", "snapshots"]
 INTRINSIC = ((910.0, 0.0, 582.0), (0.0, 910.0, 437.0), (0.0, 0.0, 1.0))
 """Of the EON's camera, used where a segment has no camera_intrinsics.txt."""
 VANISHING_POINT = (594.0, 393.0)
-"""Pixel where the road ahead meets the horizon: read off the first frame of the example segment, where it places the
-tracks of the three nearest cars on their rears."""
+"""Pixel where the road meets the horizon: from the first frame of the example segment, where it places the tracks of
+the three nearest cars on their rears."""
 CAMERA_HEIGHT = 1.22
 """Metres above the road; openpilot's value for the EON."""
 RADAR_AHEAD = 1.52
@@ -69,10 +69,10 @@ def snapshots(folder: Path) -> Iterator[Snapshot]:
 
 
 def camera_pose(intrinsic: np.ndarray, vanishing_point: tuple[float, float]) -> Pose:
-    """Return camera -> ego of a camera that hangs level, from where it sees the road meet the horizon."""
+    """Return camera -> ego of a camera without roll, from the pixel where the road meets the horizon."""
     ray = np.linalg.solve(intrinsic, np.array([*vanishing_point, 1.0]))
     forward = ray / np.linalg.norm(ray)
-    # No roll: the ego's left lies in the picture's rows as far as forward allows.
+    # No roll: the ego's left is as parallel to the picture's rows as forward allows.
     left = np.array([-forward[2], 0.0, forward[0]]) / math.hypot(forward[2], forward[0])
     rotation = np.stack([forward, left, np.cross(forward, left)])
     matrix = np.eye(4)
@@ -100,12 +100,12 @@ def _first_frame(folder: Path) -> float:
     path = next(filter(Path.is_file, places), places[0])
     times = _array(path)
     if times.ndim != 1 or not len(times) or not np.isfinite(times[0]):
-        raise DataError(f"{path}: expected times (N,), the first of them a number, got {times.shape}")
+        raise DataError(f"{path}: expected times (N,) that begin with a finite number, got {times.shape}")
     return float(times[0])
 
 
 def _speed(folder: Path, when: float) -> float:
-    """Return the speed at a time in m/s; NaN where the segment has none."""
+    """Return the speed at a time in m/s; NaN without a log of speeds."""
     name = next((name for name in ("speed", "car_speed") if _find(folder, name)), None)
     if name is None:
         return math.nan
@@ -114,7 +114,7 @@ def _speed(folder: Path, when: float) -> float:
 
 
 def _find(folder: Path, log: str) -> Path | None:
-    """Return the folder of a log, wherever the segment keeps it."""
+    """Return the folder of a log; None where the segment lacks it."""
     for place in (folder / log, folder / "processed_log" / "CAN" / log):
         if (place / "value").is_file():
             return place

@@ -24,7 +24,7 @@ _GRADES = {"good": "#009E73", "unproven": "#0072B2", "suspicious": "#E69F00", "w
 
 
 def inspection_picture(grade: str, reasons: Sequence[str], turn: Turn | None, snapshots: Sequence[Snapshot]) -> bytes:
-    """Draw the verdict, the agreement over the yaw (where searched) and overlays of the snapshots, as PNG bytes."""
+    """Draw the verdict, the agreement over the yaw (if measured) and overlays of the snapshots, as PNG bytes."""
     columns = min(2, len(snapshots))
     width = 2 * (_WIDTH + _GAP) + _GAP
     tiles = [_overlay(snapshot, _WIDTH if columns > 1 else width - 2 * _GAP) for snapshot in snapshots]

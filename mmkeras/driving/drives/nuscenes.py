@@ -29,7 +29,7 @@ RADARS = {
     "CAM_BACK_LEFT": ("RADAR_FRONT_LEFT", "RADAR_BACK_LEFT"),
     "CAM_BACK_RIGHT": ("RADAR_FRONT_RIGHT", "RADAR_BACK_RIGHT"),
 }
-"""Radars of the nuScenes cars whose field of view overlaps that of a camera."""
+"""Radars of the nuScenes cars whose field of view overlaps a camera's."""
 
 
 class NuScenes:
@@ -56,17 +56,12 @@ class NuScenes:
         self._data = SampleData(self.folder, self.tables, self._samples, len(self.scenes))
 
     @property
-    def cameras(self) -> tuple[str, ...]:
-        """Channels of the cameras, sorted."""
-        return self._data.of_kind("camera")
-
-    @property
     def radars(self) -> tuple[str, ...]:
         """Channels of the radars, sorted."""
-        return self._data.of_kind("radar")
+        return tuple(sorted(name for name, kind in self._data.channels.items() if kind == "radar"))
 
     def radars_for(self, camera: str) -> tuple[str, ...]:
-        """Return the radars that see some of what a camera sees; all radars for a camera that nuScenes lacks."""
+        """Return the radars whose view overlaps a camera's; all radars for a camera that is not in nuScenes."""
         return tuple(name for name in RADARS.get(camera, self.radars) if name in self.radars)
 
     def scene(self, scene: Scene | str) -> Scene:
@@ -101,30 +96,9 @@ class NuScenes:
     def sweeps_of(self, scene: Scene | str, channel: str) -> Iterator[SweepFile]:
         """Yield every sweep of a radar in a scene in the order of time."""
         for row in self._data.series(self.scene(scene).number, channel):
-            yield self._sweep(int(row), channel)
-
-    def sweeps(
-        self, channel: str, before: int | str | Frame, count: int = 6, scene: Scene | str | None = None
-    ) -> list[SweepFile]:
-        """Return the last ``count`` sweeps of a radar up to a moment, newest first.
-
-        ``before`` is a frame, the token of a record in ``sample_data.json``, or a time in microseconds; with a time the
-        scene is needed, since scenes may overlap in time.
-
-        Raises:
-            DataError: an unknown token or channel, or a time without a scene.
-        """
-        if isinstance(before, Frame):
-            scene, before = before.scene, before.timestamp
-        elif isinstance(before, str):
-            row = self._data.table.number(before)
-            sample = self._data.table.columns["sample_token"][row]
-            scene = self.scenes[int(self._samples.columns["scene_token"][sample])]
-            before = int(self._data.timestamps[row])
-        if scene is None:
-            raise DataError(f"sweeps before the time {before}: name the scene as well")
-        rows = self._data.past(self.scene(scene).number, channel, before, count)
-        return [self._sweep(int(row), channel) for row in rows]
+            record, timestamp = self._data.table.row(row), int(self._data.timestamps[row])
+            sensor, ego = self._data.sensor(row), self._data.ego(row)
+            yield SweepFile(self._data.path(record), timestamp, sensor, ego, channel, record["token"])
 
     def recipe(
         self,
@@ -135,9 +109,9 @@ class NuScenes:
         allow_empty: bool = False,
         limits: tuple[int, int] | None = None,
     ) -> SweepFiles:
-        """Return how to make the radar points of a frame: each radar's last sweeps up to the time of the frame.
+        """Return the sweeps from which the radar points of a frame are made: each radar's last ones up to its time.
 
-        Where a radar has no sweep so early, as at the beginning of a scene, the sweep of the frame's own sample is
+        Where a radar has no sweep before the frame, as at the beginning of a scene, the sweep of the frame's sample is
         taken, which is some milliseconds younger than the frame.
 
         Args:
@@ -145,9 +119,9 @@ class NuScenes:
             radars: channels; `radars_for` the camera when empty.
             count: sweeps of each radar.
             filter: clusters that are kept.
-            allow_empty: whether no point at all is an answer.
-            limits: by how many microseconds a radar's newest sweep may be off the frame, and others may be older; the
-                sweeps of a radar beyond it are left out, and it is counted as too old.
+            allow_empty: whether a frame without radar points is valid.
+            limits: microseconds by which a radar's newest sweep may differ from the frame, and by which other sweeps
+                may be older. A radar without a sweep within them counts as too old and is left out.
 
         Raises:
             DataError: an unknown channel, or no radar at all.
@@ -180,10 +154,7 @@ class NuScenes:
         )
 
     def boxes(self, sample: str, camera: str = "CAM_FRONT") -> list[Box]:
-        """Return the annotated boxes of a sample in the ego frame at the time of a camera's key frame.
-
-        Boxes stay where they were annotated in the global frame, all around the car.
-        """
+        """Return all annotated boxes of a sample in the ego frame at the time of a camera's key frame."""
         return self._annotations.boxes(self._samples.number(sample), self.frame(sample, camera).ego)
 
     @functools.cached_property
@@ -200,23 +171,10 @@ class NuScenes:
             intrinsic=self._data.intrinsic(row),
             camera=self._data.sensor(row),
             ego=self._data.ego(row),
-            width=_pixels(record.get("width")),
-            height=_pixels(record.get("height")),
-            is_key=bool(columns["is_key_frame"][row]),
             channel=camera,
             sample=self._samples.token(sample),
             scene=self.scenes[int(self._samples.columns["scene_token"][sample])],
         )
-
-    def _sweep(self, row: int, channel: str) -> SweepFile:
-        record = self._data.table.row(row)
-        path, timestamp = self._data.path(record), int(self._data.timestamps[row])
-        return SweepFile(path, timestamp, self._data.sensor(row), self._data.ego(row), channel, record["token"])
-
-
-def _pixels(side: object) -> int:
-    """Return what a record says of a picture's side; 0 where it says nothing useful."""
-    return side if type(side) is int and 0 <= side < 1 << 31 else 0
 
 
 def find_tables(folder: Path, version: str = "") -> Path:

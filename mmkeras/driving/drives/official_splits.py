@@ -14,7 +14,7 @@ MINI_VAL = "103 916"
 
 
 def official_split(version: str, scene: str) -> str | None:
-    """Return ``train``, ``val`` or ``test``, or ``None`` for what is not a version of nuScenes.
+    """Return ``train``, ``val`` or ``test``, or ``None`` where the version or the scene is not nuScenes'.
 
     >>> official_split("v1.0-trainval", "scene-0003"), official_split("v1.0-mini", "scene-0061")
     ('val', 'train')

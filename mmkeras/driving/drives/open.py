@@ -1,45 +1,37 @@
-"""Opens a recorded drive of whatever known format."""
+"""Opens a recorded drive in any of the known formats."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from mmkeras.core.errors import DataError
 from mmkeras.driving.drives import astyx, comma2k19
 from mmkeras.driving.drives.nuscenes import NuScenes
 from mmkeras.driving.drives.snapshot import Snapshot
-from mmkeras.media.points.radar_cloud import NUSCENES_FILTER, RadarFilter
 
 __all__ = ["drive_format", "open_drive"]
 
 DEPTH = 2
-"""Depth to which folders are searched for a drive."""
+"""Levels of folders that are searched for a drive."""
 
 
 def drive_format(folder: str | Path) -> str:
-    """Return ``nuscenes``, ``astyx``, ``comma2k19`` or ``""`` for a directory that is none of them."""
+    """Return ``nuscenes``, ``astyx``, ``comma2k19`` or ``""`` for any other directory."""
     folder = Path(folder)
     if any(folder.glob("v*/sample.json")):
         return "nuscenes"
-    kinds: dict[str, Callable[[Path], bool]] = {"astyx": astyx.is_astyx, "comma2k19": comma2k19.is_comma2k19}
-    return next((name for name, fits in kinds.items() if fits(folder)), "")
+    if astyx.is_astyx(folder):
+        return "astyx"
+    return "comma2k19" if comma2k19.is_comma2k19(folder) else ""
 
 
-def open_drive(
-    folder: str | Path,
-    camera: str = "CAM_FRONT",
-    sweeps: int = 6,
-    filter: RadarFilter = NUSCENES_FILTER,
-) -> Iterator[Snapshot]:
+def open_drive(folder: str | Path) -> Iterator[Snapshot]:
     """Yield the pictures of a drive with their radar points and boxes, in the order of the dataset.
 
     Args:
         folder: a nuScenes directory, an Astyx HiRes 2019 directory or a segment of comma2k19, or a folder that contains
-            one of them at most two levels down.
-        camera: channel of a nuScenes camera.
-        sweeps: sweeps of each nuScenes radar.
-        filter: clusters of a nuScenes radar to keep.
+            one of them at most two levels down. Of nuScenes, CAM_FRONT is read.
 
     Raises:
         DataError: none of these formats, several drives to choose from, or unusable files.
@@ -50,7 +42,7 @@ def open_drive(
         return astyx.snapshots(found)
     if kind == "comma2k19":
         return comma2k19.snapshots(found)
-    return _nuscenes(NuScenes(found), camera, sweeps, filter)
+    return _nuscenes(NuScenes(found))
 
 
 def _find(folder: Path) -> Path:
@@ -71,15 +63,15 @@ def _find(folder: Path) -> Path:
     )
 
 
-def _nuscenes(drive: NuScenes, camera: str, sweeps: int, filter: RadarFilter) -> Iterator[Snapshot]:
+def _nuscenes(drive: NuScenes) -> Iterator[Snapshot]:
     for scene in drive.scenes:
         for token in drive.samples(scene):
-            frame = drive.frame(token, camera)
+            frame = drive.frame(token)
             yield Snapshot(
                 name=token,
                 path=frame.path,
                 intrinsic=frame.intrinsic,
                 camera=frame.camera,
-                points=drive.recipe(frame, (), sweeps, filter, allow_empty=True).points(),
-                boxes=tuple(drive.boxes(token, camera)),
+                points=drive.recipe(frame, allow_empty=True).points(),
+                boxes=tuple(drive.boxes(token)),
             )

@@ -1,7 +1,9 @@
-"""The recorded files of a nuScenes directory: where each lies, when it was taken, from where it looked."""
+"""The recorded files of a nuScenes directory: their paths, times, calibrations and ego poses."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from mmkeras.core.errors import DataError, nearest
-from mmkeras.core.typed import is_finite
-from mmkeras.driving.drives.snapshot import camera_matrix
+from mmkeras.driving.drives.snapshot import camera_matrix, numbers, pose_in
 from mmkeras.driving.drives.tables import Table
 from mmkeras.driving.drives.times import check_unit
 from mmkeras.media.geometry import Pose
@@ -29,23 +30,26 @@ class SampleData:
                 another unit than microseconds.
         """
         self._folder = folder
-        sensors = {row["token"]: row for row in Table(tables / "sensor.json", {"channel": "S"}).rows()}
-        self.channels = {str(row["channel"]): str(row.get("modality", "")) for row in sensors.values()}
+        sensors = Table(tables / "sensor.json", {"channel": "S"})
+        rows = list(sensors.rows())
+        self.channels = {row["channel"]: str(row.get("modality", "")) for row in rows}
         """``camera``, ``radar`` or ``lidar`` by channel."""
         self._names = sorted(self.channels)
-        self._sensors = tables / "sensor.json"
+        self._sensors = sensors.path
         self._calibrations = Table(tables / "calibrated_sensor.json", {"sensor_token": "S"})
+        channel = np.array([self._names.index(row["channel"]) for row in rows], np.int64)
+        channel = channel[self._calibrations.link("sensor_token", sensors)]
         self._poses: dict[int, Pose] = {}
         links = dict.fromkeys(("sample_token", "ego_pose_token", "calibrated_sensor_token"), "S")
         self.table = Table(tables / "sample_data.json", {**links, "timestamp": "i8", "is_key_frame": "?"})
         sample = self.table.link("sample_token", samples)
         calibration = self.table.link("calibrated_sensor_token", self._calibrations)
         self._egos = Table(tables / "ego_pose.json")
-        # A pose that is not there costs the frames and sweeps that need it, which are refused when used.
+        # A missing pose is reported only when a frame or sweep is read that needs it.
         self.table.link("ego_pose_token", self._egos, optional=True)
         self._egos.forget("token")
         scene = samples.columns["scene_token"][sample].astype(np.int64)
-        series = scene * len(self._names) + self._channel_of(sensors)[calibration]
+        series = scene * len(self._names) + channel[calibration]
         self._order = np.lexsort((self.timestamps, series)).astype(np.int32)
         self._starts = np.searchsorted(series[self._order], np.arange(scenes * len(self._names) + 1))
         self._check_units(series[self._order])
@@ -54,10 +58,6 @@ class SampleData:
     def timestamps(self) -> np.ndarray:
         """Microseconds of each row."""
         return self.table.columns["timestamp"]
-
-    def of_kind(self, modality: str) -> tuple[str, ...]:
-        """Return the channels of a modality, sorted."""
-        return tuple(name for name in self._names if self.channels[name] == modality)
 
     def series(self, scene: int, channel: str) -> np.ndarray:
         """Return the rows of one channel in one scene in the order of time."""
@@ -73,7 +73,7 @@ class SampleData:
         return rows[max(end - count, 0) : end][::-1]
 
     def key(self, scene: int, channel: str, sample: int) -> np.ndarray:
-        """Return the rows of a channel's key frame of a sample: one, or none where it is missing."""
+        """Return the row of a channel's key frame of a sample, (1,); (0,) where it is missing."""
         rows = self.series(scene, channel)
         columns = self.table.columns
         return rows[(columns["sample_token"][rows] == sample) & columns["is_key_frame"][rows]][:1]
@@ -108,11 +108,8 @@ class SampleData:
 
     def ego_numbers(self, row: int) -> list[float]:
         """Return the ego pose as seven numbers: translation, then quaternion (w, x, y, z)."""
-        record = self._ego_record(row)
-        pose = [record.get("translation"), record.get("rotation")]
-        if [_count(part) for part in pose] != [3, 4]:
-            _pose(record, self._egos.path)
-        return [*pose[0], *pose[1]]  # type: ignore[misc]
+        with _named(record := self._ego_record(row), self._egos.path):
+            return [*numbers(record, "translation", 3), *numbers(record, "rotation", 4)]
 
     def _ego_record(self, row: int) -> dict[str, Any]:
         number = int(self.table.columns["ego_pose_token"][row])
@@ -125,45 +122,31 @@ class SampleData:
         return self._egos.row(number)
 
     def _check_units(self, series: np.ndarray) -> None:
-        """Check the steps of every camera and radar; ``series`` is that of each row in the order of time."""
+        """Check the steps of every camera and radar; ``series`` belongs to the rows in the order of time."""
         steps = np.diff(self.timestamps[self._order].astype(np.int64))
         same = np.diff(series) == 0
         for number, name in enumerate(self._names):
             if self.channels[name] in ("camera", "radar"):
                 check_unit(steps[same & (series[1:] % len(self._names) == number)], name, self.table.path)
 
-    def _channel_of(self, sensors: dict[str, dict[str, Any]]) -> np.ndarray:
-        """Return the place of each calibrated sensor's channel in the sorted names."""
-        places = {token.encode(): self._names.index(row["channel"]) for token, row in sensors.items()}
-        tokens = [bytes(token) for token in self._calibrations.columns["sensor_token"]]
-        for number, token in enumerate(tokens):
-            if token not in places:
-                record = self._calibrations.token(number)
-                raise DataError(
-                    f"{self._calibrations.path}: record {record!r}: the sensor {token.decode()!r} is not in sensor.json"
-                )
-        return np.array([places[token] for token in tokens], np.int64)
 
-
-def _count(values: Any) -> int:
-    """Return the number of finite numbers in a list, or -1 for anything else."""
-    right = isinstance(values, list) and all(map(is_finite, values))
-    return len(values) if right else -1
-
-
-def _pose(record: dict[str, Any], path: Path) -> Pose:
-    translation, rotation = record.get("translation"), record.get("rotation")
+@contextlib.contextmanager
+def _named(record: dict[str, Any], path: Path) -> Iterator[None]:
+    """Add the file and the token to a `DataError` about a record."""
     try:
-        if _count(translation) != 3 or _count(rotation) != 4:
-            raise DataError(f"expected a translation and a rotation of 3 and 4 numbers, got {translation}, {rotation}")
-        return Pose(tuple(map(float, translation)), tuple(map(float, rotation)))  # type: ignore[arg-type]
+        yield
     except DataError as error:
         raise DataError(f"{path}: record {record.get('token')!r}: {error}") from None
 
 
+def _pose(record: dict[str, Any], path: Path) -> Pose:
+    with _named(record, path):
+        return pose_in(record)
+
+
 @dataclass(frozen=True)
 class Scene:
-    """Some twenty seconds of one drive."""
+    """About twenty seconds of one drive."""
 
     token: str
     name: str
@@ -187,14 +170,10 @@ class Frame:
     """Camera -> ego."""
     ego: Pose
     """Ego -> global at the time of the frame."""
-    width: int
-    height: int
-    is_key: bool
-    """Whether the frame belongs to a sample with annotations."""
     channel: str
     """For example ``CAM_FRONT``."""
     sample: str
-    """Token of the sample that it belongs to; between samples, the next one."""
+    """Token of its sample; a frame between two samples belongs to the later one."""
     scene: Scene
 
 
@@ -204,6 +183,6 @@ def read_scenes(table: Table) -> tuple[Scene, ...]:
     for number, row in enumerate(table.rows()):
         name = row.get("name")
         if not isinstance(name, str) or not name or name in scenes:
-            raise DataError(f"{table.path}: record {row['token']!r}: expected a name of its own, got {name!r}")
+            raise DataError(f"{table.path}: record {row['token']!r}: expected a unique name, got {name!r}")
         scenes[name] = Scene(row["token"], name, str(row.get("description") or ""), number)
     return tuple(scenes.values())

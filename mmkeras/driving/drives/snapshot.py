@@ -1,18 +1,20 @@
-"""One moment of any dataset in the same form: a picture, the radar points before it, what is annotated."""
+"""One moment of a drive in the same form for every dataset: a picture, the radar points before it, the boxes."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mmkeras.core.errors import DataError
+from mmkeras.core.typed import is_finite
 from mmkeras.media.geometry import Pose, box_corners, quaternion_matrix
 
-__all__ = ["Box", "CATEGORIES", "Snapshot", "camera_matrix", "category_to_class", "pose_of", "read_text"]
+__all__ = ["Box", "CATEGORIES", "Snapshot", "camera_matrix", "numbers", "pose_in", "pose_of", "read_text"]
 
 CATEGORIES = {
     "human.pedestrian.adult": "pedestrian",
@@ -30,17 +32,12 @@ CATEGORIES = {
     "vehicle.trailer": "trailer",
     "vehicle.truck": "truck",
 }
-"""nuScenes category -> class of the detection task; the other categories have none."""
-
-
-def category_to_class(category: str) -> str:
-    """Return the detection class of a nuScenes category, or ``""`` where it has none (animals, strollers, debris)."""
-    return CATEGORIES.get(category, "")
+"""nuScenes category -> class of the detection task; other categories (animals, strollers, debris) have no class."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """One annotated object, in the frame that the reader says."""
+    """One annotated object, in the frame that its reader documents."""
 
     category: str
     """As in the dataset, for example ``vehicle.bus.rigid``."""
@@ -55,7 +52,7 @@ class Box:
     velocity: tuple[float, float] = (math.nan, math.nan)
     """Along x and y of the frame in m/s over the ground; NaN where unknown."""
     visibility: int = 4
-    """Share visible to the six cameras: 1 up to 40 %, 2 to 60 %, 3 to 80 %, 4 more; 0 unknown."""
+    """Share visible to the six cameras: 1 is 0 to 40 %, 2 to 60 %, 3 to 80 %, 4 to 100 %; 0 is unknown."""
     radar_points: int = 0
     """Radar points inside; -1 where unknown."""
     lidar_points: int = 0
@@ -63,27 +60,11 @@ class Box:
     attribute: str = ""
     """For example ``vehicle.parked``, or ``""``."""
     token: str = ""
-    instance: str = ""
-    """Equal for one object in all frames of a scene."""
 
     def corners(self) -> np.ndarray:
         """Return the corners (8, 3): the front four, then the rear four."""
         turn = quaternion_matrix(self.rotation)
         return np.asarray(box_corners(np.array([self.centre]), np.array([self.size]), turn[None])[0])
-
-    def moved(self, pose: Pose) -> Box:
-        """Return the box in another frame: ``pose`` leads there from the box's frame.
-
-        The velocity is rotated as a vector in the x-y plane, and its third component is left out.
-        """
-        rotated = pose @ Pose(self.centre, self.rotation)
-        velocity = pose.rotate(np.array([[*self.velocity, 0.0]]))[0, :2]
-        return replace(
-            self,
-            centre=rotated.translation,
-            rotation=rotated.rotation,
-            velocity=(float(velocity[0]), float(velocity[1])),
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +97,7 @@ def read_text(path: Path) -> str:
 
 
 def camera_matrix(values: Any) -> np.ndarray | None:
-    """Return values from a file as a camera matrix (3, 3); ``None`` if they are not a finite, invertible one."""
+    """Return values from a file as a camera matrix (3, 3); ``None`` if they are not a finite, invertible matrix."""
     try:
         matrix = np.array(values, np.float64)
     except (TypeError, ValueError, OverflowError):
@@ -127,12 +108,33 @@ def camera_matrix(values: Any) -> np.ndarray | None:
 
 
 def pose_of(matrix: np.ndarray, origin: str) -> Pose:
-    """Return the pose of a homogeneous matrix (4, 4) read from somewhere."""
+    """Return the pose of a homogeneous matrix (4, 4) from a file; ``origin`` names it in the error."""
     try:
         m = np.asarray(matrix, np.float64)
     except (TypeError, ValueError, OverflowError):  # ragged rows, texts, numbers too large for a float
         m = np.empty(0)
-    right = m.shape == (4, 4) and np.isfinite(m).all() and np.allclose(m[3], (0, 0, 0, 1))
-    if not right or not np.allclose(m[:3, :3] @ m[:3, :3].T, np.eye(3), atol=1e-3) or np.linalg.det(m[:3, :3]) < 0:
+    valid = m.shape == (4, 4) and np.isfinite(m).all() and np.allclose(m[3], (0, 0, 0, 1))
+    if not valid or not np.allclose(m[:3, :3] @ m[:3, :3].T, np.eye(3), atol=1e-3) or np.linalg.det(m[:3, :3]) < 0:
         raise DataError(f"{origin}: expected a pose as a matrix (4, 4) with a rotation, got {matrix!r:.200}")
     return Pose.from_matrix(m)
+
+
+def numbers(record: Mapping[str, Any], field: str, count: int) -> tuple[float, ...]:
+    """Return a field of a record that holds ``count`` finite numbers.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    values = record.get(field)
+    if not isinstance(values, list) or len(values) != count or not all(map(is_finite, values)):
+        raise DataError(f"expected {count} finite numbers as {field!r}, got {values}")
+    return tuple(map(float, values))
+
+
+def pose_in(record: Mapping[str, Any]) -> Pose:
+    """Return the pose of the fields ``translation`` and ``rotation``.
+
+    Raises:
+        DataError: a field without 3 or 4 finite numbers, or no rotation.
+    """
+    return Pose(numbers(record, "translation", 3), numbers(record, "rotation", 4))  # type: ignore[arg-type]

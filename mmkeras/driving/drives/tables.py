@@ -46,7 +46,7 @@ class Table:
 
         Raises:
             DataError: no such file, truncated or not such JSON, a field that is missing or of another type, or a token
-                that comes twice.
+                that occurs twice.
         """
         self.path = path
         self._kinds = {"token": "S", **(columns or {})}
@@ -107,18 +107,17 @@ class Table:
         found = order[at]
         return np.where(own[found] == tokens, found, -1)
 
-    def link(self, column: str, target: Table, *, empty: bool = False, optional: bool = False) -> np.ndarray:
+    def link(self, column: str, target: Table, *, optional: bool = False) -> np.ndarray:
         """Replace a column of tokens by the record numbers in ``target``, and return it, int32 (N,).
 
-        Where ``empty``, an empty token is allowed and becomes -1. Where ``optional``, an unknown token becomes -1 too,
-        so that the caller can reject it when it is used.
+        Where ``optional``, an unknown token becomes -1, so that the caller can reject it when it is used.
 
         Raises:
             DataError: a token that the target does not have.
         """
         tokens = self.columns[column]
         numbers = target.find(tokens).astype(np.int32)
-        wrong = np.flatnonzero((numbers < 0) & (tokens != b"" if empty else True))
+        wrong = np.flatnonzero(numbers < 0)
         if len(wrong) and not optional:
             record, token = self.token(wrong[0]), bytes(tokens[wrong[0]]).decode()
             raise DataError(
@@ -129,7 +128,7 @@ class Table:
         return numbers
 
     def forget(self, *columns: str) -> None:
-        """Drop columns that are no longer needed; without ``token``, records are found by number alone."""
+        """Drop columns that are no longer needed; without ``token``, records are found by number only."""
         for name in columns:
             del self.columns[name]
         if "token" in columns:
@@ -137,13 +136,13 @@ class Table:
 
     @property
     def _sorted(self) -> np.ndarray:
-        """The order of the tokens; they are checked when it is first needed."""
+        """Order of the tokens; the first use checks that they are unique."""
         if self._order is None:
             tokens = self.columns["token"]
             order = np.argsort(tokens, kind="stable")
             twice = np.flatnonzero(tokens[order[1:]] == tokens[order[:-1]])
             if len(twice):
-                raise DataError(f"{self.path}: the token {self.token(order[twice[0]])!r} stands there twice")
+                raise DataError(f"{self.path}: the token {self.token(order[twice[0]])!r} occurs twice")
             self._order = order
         return self._order
 
@@ -156,8 +155,7 @@ class Table:
         """Append the columns of some records; ``first`` is the number of the first of them."""
         for name, dtype in self._kinds.items():
             try:
-                values = [record[name] for record in block]
-                parts[name].append(_array(values, dtype))
+                parts[name].append(_array([record[name] for record in block], dtype))
             except (KeyError, TypeError, ValueError, OverflowError):
                 for number, record in enumerate(block, start=first):
                     try:
@@ -174,7 +172,7 @@ class Table:
 
 
 def _array(values: list[Any], dtype: str) -> np.ndarray:
-    """Return (N,), or raise if a value would be bent to fit."""
+    """Return (N,), or raise an error where a value has another type."""
     if dtype == "S":
         if not all(type(value) is str for value in values):
             raise TypeError
@@ -207,14 +205,14 @@ def _records(path: Path) -> Iterator[tuple[dict[str, Any], int, int]]:
                     if separator is None:
                         raise json.JSONDecodeError("expected , or ]", text, end)
                 except json.JSONDecodeError as error:
-                    # What is cut at the end of a piece looks like what is broken; it gets more pieces.
+                    # A record cut off at the end of a piece looks like a broken one: read more first.
                     more = stream.read(PIECE) if len(text) - position < LONGEST else ""
                     if not more:
                         problem = "truncated" if error.pos >= len(text.rstrip()) - 1 else error.msg
-                        raise DataError(f"{path}: record {number} is no JSON object: {problem}") from None
+                        raise DataError(f"{path}: record {number} is not a JSON object: {problem}") from None
                     text, position = text[position:] + more, 0
                     continue
-                except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets without end
+                except (ValueError, RecursionError) as error:  # thousands of digits or of nested brackets
                     raise DataError(f"{path}: record {number} cannot be read: {error}") from None
                 if not isinstance(record, dict):
                     raise DataError(f"{path}: record {number}: expected an object, got {type(record).__name__}")

@@ -1,4 +1,4 @@
-"""Times of a drive: the unit that they are in, and how old radar may be beside a frame, in training and in a stream."""
+"""Timestamps of a drive: their unit, and which radar sweeps belong to a frame, in training and in a stream."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ UNITS = {"milliseconds": 1e3, "nanoseconds": 1e-3, "seconds": 1e6}
 def usable(timestamps: Sequence[int] | np.ndarray, frame: int, max_skew: int, max_age: int) -> np.ndarray:
     """Return bool (N,): the sweeps of one radar that belong to a frame, by the rule of the stream.
 
-    Of the sweeps up to the frame those that are not older than ``max_age``, if the newest of them lies within
-    ``max_skew``. Where there are none, the oldest of the sweeps after the frame, if it lies within ``max_skew``. All
-    times are microseconds, in any order.
+    These are the sweeps up to the frame that are not older than ``max_age``, if the newest of them lies within
+    ``max_skew``. Without such sweeps it is the oldest sweep after the frame, if it lies within ``max_skew``. All times
+    are microseconds, in any order.
     """
     ages = frame - np.asarray(timestamps, np.int64)
     past = (ages >= 0) & (ages <= max_age)
@@ -37,7 +37,7 @@ def usable(timestamps: Sequence[int] | np.ndarray, frame: int, max_skew: int, ma
 
 
 def check_unit(steps: np.ndarray, channel: str, path: Path) -> None:
-    """Check that the times of one sensor can be microseconds.
+    """Check that the times of one sensor are plausible as microseconds.
 
     ``steps`` are the intervals (N,) between measurements of a scene; fewer than three are not tested.
 

@@ -1,4 +1,4 @@
-"""The kinds of road users: what they are called, how large they are and how radar sees them."""
+"""The kinds of road users: category, size, colours and radar cross section."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Kind:
 
     category: str
     length: tuple[float, float]
-    """Smallest and largest, in metres; so are width and height."""
+    """Smallest and largest value in metres, as for width and height."""
     width: tuple[float, float]
     height: tuple[float, float]
     rcs: tuple[float, float]
-    """Mean and standard deviation of a return's radar cross section in dBsm. The kinds overlap widely on purpose."""
+    """Mean and standard deviation of a return's radar cross section in dBsm. The kinds overlap widely, by intent."""
     returns: float
     """Mean number of returns of a near object seen from its longer side."""
 
@@ -66,7 +66,7 @@ class Agent:
     desired: float
     """The speed on a free road, in m/s."""
     follows: bool
-    """Keeps its distance from the vehicle ahead; others keep their velocity."""
+    """Whether it keeps its distance from the vehicle ahead; other road users keep their velocity."""
     parked: bool
     colours: tuple[tuple[int, int, int], ...]
     """Paint of a vehicle, or coat, trousers and skin of a person."""
@@ -77,7 +77,7 @@ class Agent:
 
     @property
     def person(self) -> bool:
-        """It stands upright and has legs."""
+        """Whether it is a pedestrian or a cyclist."""
         return self.kind in ("pedestrian", "bicycle")
 
 
@@ -98,11 +98,10 @@ def new_agent(
     *,
     follows: bool = False,
     parked: bool = False,
-    sideways: float = 0.0,
 ) -> Agent:
     """Return a road user of random size and colours."""
     of = KINDS[kind]
-    # A long one is also wide and high, by half; the rest is chance.
+    # Half of each measure follows a common size, the other half is drawn independently.
     share = rng.random()
     length, width, height = (
         low + (high - low) * (0.5 * share + 0.5 * rng.random()) for low, high in (of.length, of.width, of.height)
@@ -113,16 +112,7 @@ def new_agent(
         _colour(SKIN, rng),
     )
     return Agent(
-        kind=kind,
-        size=(round(width, 3), round(length, 3), round(height, 3)),
-        road=road,
-        s=float(s),
-        d=float(d),
-        direction=direction,
-        speed=float(speed),
-        sideways=float(sideways),
-        desired=float(speed),
-        follows=follows,
-        parked=parked,
+        kind=kind, size=(round(width, 3), round(length, 3), round(height, 3)), road=road, s=float(s), d=float(d),
+        direction=direction, speed=float(speed), sideways=0.0, desired=float(speed), follows=follows, parked=parked,
         colours=colours,
-    )
+    )  # fmt: skip

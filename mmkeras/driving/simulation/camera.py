@@ -1,4 +1,4 @@
-"""The perspective camera: how it is mounted and what it projects where."""
+"""The perspective camera: its mounting and its projection."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def turn(yaw: float, pitch: float, roll: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class View:
-    """Where a picture is taken from, and how."""
+    """Position, direction, focal length and size of a picture."""
 
     rotation: np.ndarray
     """Global -> camera (3, 3)."""
@@ -80,7 +80,7 @@ class View:
 
 
 def clip_near(points: np.ndarray) -> np.ndarray:
-    """Return a polygon (N, 3) in the camera's frame without what lies behind the near plane; perhaps empty."""
+    """Return the part of a polygon (N, 3) in the camera's frame before the near plane; perhaps empty."""
     inside = points[:, 2] >= NEAR
     if inside.all():
         return points

@@ -1,8 +1,8 @@
 """The canvas that ground, shadows and shapes are painted on.
 
-A picture is painted back to front (painter's algorithm) at twice its size, and reduced. Beside the colours the canvas
-keeps which object each pixel shows, so that light, fog and lamps can be added by distance afterwards
-(``mmkeras.driving.simulation.exposure``) and occlusion can be counted (``mmkeras.driving.simulation.scene_writer``).
+A picture is painted back to front (painter's algorithm) at twice its size, and reduced. Besides the colours, the canvas
+stores which object each pixel shows: light, fog and lamps are added by distance (``exposure``), and occlusion is
+counted (``scene_writer``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SCALE = 2
 SKY, GROUND, FIRST = 0, 1, 2
 """Values of the object map; objects count from ``FIRST``."""
 OBJECTS = 250
-"""The most objects in a picture; the farthest are left out."""
+"""Most objects in a picture; the farthest are left out."""
 SMALL = 9.0
 """Height in pixels below which the details of a shape are left out."""
 OCTAGON = ((-1, 0), (-0.7, 0.7), (0, 1), (0.7, 0.7), (1, 0), (0.7, -0.7), (0, -1), (-0.7, -0.7))
@@ -46,21 +46,21 @@ class LitLamp:
 
 @dataclass
 class Shading:
-    """How bright a face is by its direction."""
+    """The brightness of a face by its direction."""
 
     sun: np.ndarray
     """Global direction to the sun (3,), or zeros."""
     direct: float
-    """Brightness that the sun adds to a face turned to it."""
+    """Brightness that the sun adds to a face turned towards it."""
     ambient: float
     """Brightness of every face."""
     frontal: float
-    """Brightness that a face turned to the camera gains, as by one's own headlights."""
+    """Brightness that the ego's headlights add to a face turned towards the camera."""
 
 
 @dataclass
 class Canvas:
-    """A picture being painted."""
+    """A picture while it is painted."""
 
     view: View
     shading: Shading
@@ -85,12 +85,12 @@ class Canvas:
 
     @property
     def colours(self) -> np.ndarray:
-        """The painted colours (height, width, 3) uint8 without light and air."""
+        """The painted colours (height, width, 3) uint8, without light and air."""
         return np.asarray(self.image.reduce(SCALE))[..., :3]
 
     @functools.cached_property
     def objects(self) -> np.ndarray:
-        """The number of the object that each pixel shows (height, width) uint8; asked for when all is painted."""
+        """The number of the object that each pixel shows (height, width) uint8; cached, so read it after painting."""
         return np.asarray(self.image.getchannel("K"))[::SCALE, ::SCALE].copy()
 
     def flat(self, points: np.ndarray, colour: tuple[int, int, int]) -> None:
@@ -110,7 +110,7 @@ class Canvas:
             self._draw.polygon(self._large(clip_near(quad)).ravel().tolist(), fill=fill)
 
     def darken(self, points: np.ndarray, strength: int) -> None:
-        """Throw a shadow onto the ground: the convex hull of global points (N, 3) that lie on it."""
+        """Paint a shadow on the ground: the convex hull of global points (N, 3) on the ground."""
         corners = self.view.to_camera(points)
         if (corners[:, 2] > NEAR).all():
             outline = _hull(self.view.pixels(corners))
@@ -122,8 +122,8 @@ class Canvas:
     ) -> None:
         """Paint a shape that stands at a global position (3,) with a heading in radians.
 
-        ``number`` is its value in the object map; ``lit`` turns its lamps on; ``remember`` keeps its outline to count
-        occlusion.
+        ``number`` is its value in the object map; ``lit`` turns its lamps on; ``remember`` stores its outline, from
+        which occlusion is counted.
         """
         view = self.view
         c, s = math.cos(heading), math.sin(heading)
@@ -197,7 +197,7 @@ class Canvas:
             aim = lamp.forward * aim if lamp.forward else 1.0
             if aim > 0.1 and at[2] > 1.0:
                 column, row = self.view.pixels(at[None])[0].tolist()
-                # Headlights are bundled: they lose more than tail lights when seen from the side.
+                # Headlights are focused: from the side they lose more brightness than tail lights.
                 power = lamp.power * aim ** (4.0 if lamp.power > 2 else 1.0)
                 self.lamps.append(LitLamp(column, row, float(at[2]), lamp.radius, power, lamp.colour, number))
 
@@ -209,12 +209,11 @@ def _hull(points: np.ndarray) -> list[tuple[float, float]]:
     for sequence in (ordered, ordered[::-1]):
         chain: list[tuple[float, float]] = []
         for p in sequence:
-            while len(chain) > 1 and _turns_right(chain[-2], chain[-1], p):
+            while len(chain) > 1:
+                a, b = chain[-2:]
+                if (b[0] - a[0]) * (p[1] - a[1]) - (b[1] - a[1]) * (p[0] - a[0]) > 0:  # a left turn
+                    break
                 chain.pop()
             chain.append(p)
         halves.append(chain[:-1])
     return halves[0] + halves[1]
-
-
-def _turns_right(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:
-    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]) <= 0

@@ -27,17 +27,17 @@ class SimulationConfig:
     test_scenes: int = 35
     """Scenes of the test split."""
     replay_scenes: int = 1
-    """The first scenes of the test split, written with all frames and sweeps; the first is a clear day."""
+    """Number of first test scenes that are written with all frames and sweeps; the first is a clear day."""
     scene_seconds: float = 10.0
-    """Length of a scene; the last key frame stands less than one key frame interval before its end."""
+    """Length of a scene; the last key frame is less than one key frame interval before its end."""
     key_rate: float = 2.0
-    """Key frames per second: the annotated ones."""
+    """Key frames per second; only these are annotated."""
     camera_rate: float = 10.0
     """Camera frames per second of the replay scenes; rounded to a multiple of ``key_rate``."""
     radar_rate: float = 13.0
-    """Sweeps per second of each radar, at a phase of its own."""
+    """Sweeps per second of each radar; each radar has its own phase."""
     sweeps: int = 6
-    """Radar sweeps kept per key frame and radar, its own included; a reader cannot use more."""
+    """Radar sweeps written per key frame and radar, including the key sweep; a reader cannot use more."""
     width: int = 512
     """Columns of the camera image."""
     height: int = 288
@@ -55,13 +55,13 @@ class SimulationConfig:
     fog: float = 0.15
     """Share of scenes in fog, in every split and at any time of day."""
     sunny: float = 0.6
-    """Share of the clear days with a sun that throws shadows."""
+    """Share of the clear days with sun and shadows."""
     crossroads: float = 0.5
     """Share of scenes in towns with a crossing street."""
     density: float = 1.0
     """Scales the number of road users."""
     pitch_jitter: float = 0.35
-    """Standard deviation in degrees of the body's rocking, which neither calibration nor ego pose knows."""
+    """Standard deviation in degrees of the body's pitch (twice its roll's), in neither calibration nor ego pose."""
     hill: float = 0.5
     """Amplitude of the ground's waves in metres."""
     radar_angle_noise: float = 1.7
@@ -71,15 +71,15 @@ class SimulationConfig:
     radar_speed_noise: float = 0.12
     """Standard deviation of a return's radial velocity in m/s."""
     radar_clutter: float = 7.0
-    """Mean number of returns per sweep that belong to nothing."""
+    """Mean number of returns per sweep that belong to no object."""
     radar_latency: float = 0.015
-    """Seconds from a measurement to the timestamp on it."""
+    """Seconds from a measurement to its timestamp."""
     annotation_range: float = 60.0
     """Objects are annotated up to this distance from the ego vehicle, in metres."""
     seed: int = 0
-    """Every random number follows from it."""
+    """Seed of all random numbers."""
     workers: int = 0
-    """Processes; 0 takes one per core."""
+    """Worker processes; 0: one per core."""
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -106,9 +106,7 @@ class SimulationConfig:
         if not 20.0 <= self.field_of_view <= 120.0:
             raise ConfigError(f"SimulationConfig.field_of_view: expected 20 to 120 degrees, got {self.field_of_view}")
         if self.radar_rate < 2.0:
-            raise ConfigError(
-                f"SimulationConfig.radar_rate: expected 2 sweeps per second or more, got {self.radar_rate}"
-            )
+            raise ConfigError(f"SimulationConfig.radar_rate: expected 2 per second or more, got {self.radar_rate}")
         if self.sweeps < 1 or not 1 <= self.jpeg_quality <= 95:
             raise ConfigError("SimulationConfig: expected sweeps of 1 or more and a jpeg_quality from 1 to 95")
 
@@ -134,7 +132,7 @@ class SimulationConfig:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What decides the bytes: every field but ``workers``."""
+        """The fields that determine the output: all but ``workers``."""
         return {name: value for name, value in dataclasses.asdict(self).items() if name != "workers"}
 
 
@@ -147,13 +145,13 @@ class Conditions:
     weather: str = "clear"
     """``clear``, ``rain`` or ``fog``."""
     sunny: bool = True
-    """The sun throws shadows."""
+    """Whether there are sun and shadows."""
     surroundings: str = "city"
     """``city``, ``suburb`` or ``country``."""
 
     @property
     def description(self) -> str:
-        """The scene's description; readers find time and weather by their names."""
+        """The scene's description; readers find time and weather by their words."""
         return f"Simulated {self.surroundings}, {self.time_of_day.capitalize()}, {self.weather.capitalize()}"
 
 
@@ -171,7 +169,7 @@ class SceneRequest:
 
 
 def _spread(count: int, shares: dict[str, float], rest: str, rng: np.random.Generator) -> list[str]:
-    """Return ``count`` names in random order, each as often as its share says, to the nearest number."""
+    """Return ``count`` names in random order, each with its share of them, rounded."""
     names: list[str] = []
     for name, share in shares.items():
         names += [name] * round(count * share)
@@ -180,7 +178,7 @@ def _spread(count: int, shares: dict[str, float], rest: str, rng: np.random.Gene
 
 
 def plan_scenes(config: SimulationConfig) -> list[SceneRequest]:
-    """Return every scene. Each split holds the shares of the configuration on its own."""
+    """Return every scene. Each split by itself has the shares of the configuration."""
     requests: list[SceneRequest] = []
     counts = {"train": config.train_scenes, "validation": config.validation_scenes, "test": config.test_scenes}
     for number, (split, count) in enumerate(counts.items()):

@@ -1,4 +1,4 @@
-"""Motion of road users: the intelligent driver model in lanes, constant velocity for all others.
+"""Motion of road users: the intelligent driver model in lanes, constant velocity elsewhere.
 
 Drivers accelerate by ``a (1 - (v / v0)^4 - (s* / gap)^2)`` with ``s* = s0 + v T + v dv / (2 sqrt(a b))``
 (Treiber, Hennecke, Helbing 2000). The obstacle ahead is another driver in the lane, a pedestrian who crosses it, or the
@@ -28,7 +28,7 @@ STANDSTILL = 2.5
 
 @dataclass(frozen=True)
 class Tracks:
-    """Where everyone is at every step."""
+    """Positions, headings and velocities of all road users at every step."""
 
     times: np.ndarray
     """Seconds (T,), evenly spaced."""
@@ -69,9 +69,9 @@ def _acceleration(speed: np.ndarray, desired: np.ndarray, gap: np.ndarray, closi
 def drive(
     agents: list[Agent], roads: list[Road], stops: list[tuple[int, float, int]], start: float, end: float
 ) -> Tracks:
-    """Move all agents from ``start`` to ``end`` (seconds, with one step to spare); the given ones are not changed.
+    """Move all agents from ``start`` to one step after ``end`` (seconds); ``agents`` is not changed.
 
-    ``stops`` are red lights as road, position along it and the direction that must stop.
+    ``stops`` are red lights: road, position along it and the direction that must stop.
     """
     times = start + STEP * np.arange(math.ceil((end - start) / STEP) + 2)
     s = np.array([agent.s for agent in agents])

@@ -1,4 +1,4 @@
-"""Exposes a painted canvas: light, air, sky and noise turn colours into a photograph.
+"""Turns a painted canvas into a photograph: adds light, air, sky, lamps, rain and noise.
 
 Per pixel, with its distance z: ``colour * light(z) * exp(-z / reach) + air * (1 - exp(-z / reach))``, plus lamps,
 streaks, drops and sensor noise. The distance of an object is that of its centre; the ground's follows from the row.
@@ -16,7 +16,7 @@ from mmkeras.driving.simulation.camera import View
 from mmkeras.driving.simulation.canvas import GROUND, SKY, Canvas, LitLamp
 from mmkeras.driving.simulation.weather import Atmosphere
 
-__all__ = ["add_lamps", "add_rain", "expose"]
+__all__ = ["expose"]
 
 BLOCK = 32
 """Rows processed at a time, so that they fit the processor's cache."""
@@ -29,7 +29,7 @@ def _noise() -> np.ndarray:
 
 @functools.cache
 def _grain() -> np.ndarray:
-    """Return a texture (256, 256) in int8 around 0 that repeats: fine grain upon larger blotches."""
+    """Return a repeating texture (256, 256) float32 around 0: fine grain on larger blotches."""
     rng, total = np.random.default_rng(8), np.zeros((256, 256))
     for cells, weight in ((256, 0.5), (64, 0.35), (16, 0.35), (6, 0.3)):
         part = Image.fromarray(rng.integers(0, 255, (cells, cells), dtype=np.uint8)).resize(
@@ -69,9 +69,9 @@ def expose(canvas: Canvas, air: Atmosphere, rng: np.random.Generator) -> np.ndar
             seen = slice(first, min(first + BLOCK, above))
             picture[seen] += sky[seen] * open_sky[seen, :, None]
     if canvas.lamps:
-        picture += add_lamps(canvas.lamps, objects, air, view.focal)
+        picture += _add_lamps(canvas.lamps, objects, air, view.focal)
     if air.rain:
-        picture = add_rain(picture, air.rain, rng)
+        picture = _add_rain(picture, air.rain, rng)
     return _noisy(picture, air.noise, rng)
 
 
@@ -98,16 +98,14 @@ def _depth(canvas: Canvas, objects: np.ndarray) -> np.ndarray:
 def _headlights(view: View, depth: np.ndarray, ground: np.ndarray) -> np.ndarray:
     across = (np.arange(view.width, dtype=np.float32) + 0.5 - view.width / 2) / view.focal
     up = (view.horizon - np.arange(view.height, dtype=np.float32) - 0.5) / view.focal
-    beam = (
-        np.exp(-((across / 0.42) ** 2))[None, :]
-        * np.where(up > -0.005, 0.10 + 0.9 * np.exp(-np.maximum(up, 0) / 0.03), 1.0)[:, None]
-    )
+    upwards = np.where(up > -0.005, 0.10 + 0.9 * np.exp(-np.maximum(up, 0) / 0.03), 1.0)
+    beam = np.exp(-((across / 0.42) ** 2))[None, :] * upwards[:, None]
     received = 70.0 / np.maximum(depth, 4.0) ** 2 * np.exp(-depth / 30.0)
     return np.asarray(beam * received * np.where(ground, 0.75, 1.0), np.float32)
 
 
 def _texture(view: View, depth: np.ndarray, canvas: Canvas) -> np.ndarray:
-    """Return the ground's brightness: grain that stays in its place in the world, and shadows."""
+    """Return the ground's brightness: grain, fixed in the world, and shadows."""
     first = min(max(int(view.horizon) + 2, 0), view.height - 1)
     result = np.ones(depth.shape, np.float32)
     across = (np.arange(view.width, dtype=np.float32) + 0.5 - view.width / 2) / view.focal
@@ -135,7 +133,7 @@ def _clouds() -> np.ndarray:
 
 
 def _sky(view: View, air: Atmosphere, rows: int) -> np.ndarray:
-    """Return the upper rows of the picture (rows, width, 3) as if there were only sky."""
+    """Return the upper rows of the picture (rows, width, 3) with only sky."""
     lift = np.maximum(view.horizon - np.arange(rows, dtype=np.float32), 0.0)
     up = np.clip(lift / (0.45 * view.height), 0, 1)[:, None] ** 0.7
     haze = 1.0 - math.exp(-240.0 / air.reach)
@@ -150,8 +148,8 @@ def _sky(view: View, air: Atmosphere, rows: int) -> np.ndarray:
     return picture
 
 
-def add_lamps(lamps: list[LitLamp], objects: np.ndarray, air: Atmosphere, focal: float) -> np.ndarray:
-    """Return the light (height, width, 3) that visible lamps add: a core and a halo each, mirrored by a wet road.
+def _add_lamps(lamps: list[LitLamp], objects: np.ndarray, air: Atmosphere, focal: float) -> np.ndarray:
+    """Return the light (height, width, 3) of visible lamps: a core and a halo each, and reflections on a wet road.
 
     A lamp behind another object of the object map (height, width) adds nothing.
     """
@@ -162,13 +160,11 @@ def add_lamps(lamps: list[LitLamp], objects: np.ndarray, air: Atmosphere, focal:
         if not (0 <= x < width and 0 <= y < height):
             continue
         window = objects[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
-        if not (window == lamp.owner).any():
-            continue
-        if air.glow * lamp.power * math.exp(-lamp.depth / air.reach) < 0.02:
+        strength = air.glow * lamp.power * math.exp(-lamp.depth / air.reach)
+        if strength < 0.02 or not (window == lamp.owner).any():
             continue
         core = max(lamp.radius * focal / lamp.depth, 0.6)
-        clear = math.exp(-lamp.depth / air.reach)
-        strength = air.glow * lamp.power * clear * 150.0
+        strength *= 150.0
         _blot(layer, lamp, core, min(strength * 1.4, 400.0))
         _blot(layer, lamp, core * 3.5 + 1.5, strength * 0.12)
         if air.wet and lamp.power > 0.5:
@@ -189,7 +185,7 @@ def _blot(layer: np.ndarray, lamp: LitLamp, size: float, strength: float) -> Non
 
 
 def _smear(layer: np.ndarray, lamp: LitLamp, size: float, strength: float, focal: float) -> None:
-    """Mirror a lamp in the wet road as a streak towards the camera."""
+    """Add the reflection of a lamp on the wet road, a streak towards the camera."""
     top = min(int(lamp.row + focal / lamp.depth), layer.shape[0])
     bottom = min(top + int(500 / lamp.depth) + 4, layer.shape[0])
     left, right = max(int(lamp.column - size), 0), min(int(lamp.column + size) + 1, layer.shape[1])
@@ -198,8 +194,8 @@ def _smear(layer: np.ndarray, lamp: LitLamp, size: float, strength: float, focal
         layer[top:bottom, left:right] += fade * np.array(lamp.colour, np.float32) * (strength / 255)
 
 
-def add_rain(picture: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
-    """Return a picture (height, width, 3) as seen through rain of an amount from 0 to 1."""
+def _add_rain(picture: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
+    """Return a picture (height, width, 3) seen through rain; ``amount`` is from 0 to 1."""
     height, width = picture.shape[:2]
     image = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)).filter(ImageFilter.BoxBlur(0.4 + 0.5 * amount))
     drops = Image.new("L", (width, height), 0)

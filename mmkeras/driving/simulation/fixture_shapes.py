@@ -1,4 +1,4 @@
-"""The shapes of what stands beside the road."""
+"""The shapes of fixtures: the objects that stand beside the road."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["fixture_mesh"]
 
 
 def fixture_mesh(fixture: Fixture) -> Mesh:
-    """Return the shape of something that stands still; equal fixtures have equal shapes."""
+    """Return the shape of a fixture; equal fixtures have equal shapes."""
     build, rng = MeshBuilder(), np.random.default_rng(fixture.seed)
     {
         "building": _building, "tree": _tree, "bush": _bush, "lamp": _lamp, "pole": _pole,
@@ -38,17 +38,13 @@ def _building(build: MeshBuilder, fixture: Fixture, rng: np.random.Generator) ->
     storey = height / floors
     # Windows on the two long sides, which face the street, and bands on the short ones.
     for number, side in enumerate((-1, 1)):
-        y = side * (half_y + 0.02)
+        y, pitch = side * (half_y + 0.02), length / columns
         for floor in range(floors):
-            low, high = floor * storey + 0.3 * storey, floor * storey + 0.78 * storey
-            if floor == 0:
-                low = 0.05 * storey
+            low, high = (floor * storey + 0.3 * storey) if floor else 0.05 * storey, floor * storey + 0.78 * storey
             for column in range(columns):
-                pitch = length / columns
                 left = -half_x + (column + 0.22) * pitch
                 right = left + 0.56 * pitch
-                quad = [(left, y, low), (right, y, low), (right, y, high), (left, y, high)]
-                build.face(quad if side < 0 else quad[::-1], glass if floor else shade(glass, 0.8), detail=True)
+                build.panel(side, left, right, y, low, high, glass if floor else shade(glass, 0.8))
                 if floor and lit[number, floor, column]:
                     build.lamp(((left + right) / 2, y, (low + high) / 2), (255, 190, 110), 0.45, 0.0, 0.25)
     for side in (-1, 1):
@@ -81,14 +77,10 @@ def _bush(build: MeshBuilder, fixture: Fixture, rng: np.random.Generator) -> Non
 def _lamp(build: MeshBuilder, fixture: Fixture, rng: np.random.Generator) -> None:
     height = fixture.size[2]
     _post(build, 0.16, 0.0, height, fixture.colour)
-    build.face(
-        [(0, 0, height - 0.12), (0, -1.8, height), (0, -1.8, height + 0.1), (0, 0, height)], fixture.colour, both=True
-    )
-    build.face(
-        [(-0.15, -1.7, height), (0.15, -1.7, height), (0.15, -2.2, height), (-0.15, -2.2, height)],
-        (210, 208, 196),
-        both=True,
-    )
+    arm = [(0, 0, height - 0.12), (0, -1.8, height), (0, -1.8, height + 0.1), (0, 0, height)]
+    build.face(arm, fixture.colour, both=True)
+    head = [(-0.15, -1.7, height), (0.15, -1.7, height), (0.15, -2.2, height), (-0.15, -2.2, height)]
+    build.face(head, (210, 208, 196), both=True)
     if rng.random() < 0.5:
         build.lamp((0.0, -1.95, height - 0.05), (255, 200, 130), 0.2, 0.0, 2.0)
 
@@ -125,11 +117,8 @@ def _rail(build: MeshBuilder, fixture: Fixture, rng: np.random.Generator) -> Non
     build.box((-0.06, 0.06), (-0.06, 0.06), (0.0, height), shade(fixture.colour, 0.6))
     half = length / 2
     for low, high, factor in ((0.45, 0.53, 0.75), (0.53, 0.67, 1.05), (0.67, 0.75, 0.85)):
-        build.face(
-            [(-half, 0, low), (half, 0, low), (half, 0, high), (-half, 0, high)],
-            shade(fixture.colour, factor),
-            both=True,
-        )
+        quad = [(-half, 0, low), (half, 0, low), (half, 0, high), (-half, 0, high)]
+        build.face(quad, shade(fixture.colour, factor), both=True)
 
 
 def _wall(build: MeshBuilder, fixture: Fixture, rng: np.random.Generator) -> None:
@@ -141,5 +130,4 @@ def _wall(build: MeshBuilder, fixture: Fixture, rng: np.random.Generator) -> Non
     if rng.random() < 0.3:
         for side in (-1, 1):
             y = side * (foot + top) / 2 * 1.1
-            quad = [(-0.5, y, 0.4), (0.5, y, 0.4), (0.5, y, 0.55), (-0.5, y, 0.55)]
-            build.face(quad if side < 0 else quad[::-1], (210, 60, 40), detail=True)
+            build.panel(side, -0.5, 0.5, y, 0.4, 0.55, (210, 60, 40))

@@ -1,4 +1,4 @@
-"""Paints one moment of a world: ground, road, shadows, then everything that stands or moves, from far to near."""
+"""Paints one moment of a world: ground, road and shadows, then fixtures and road users from far to near."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmkeras.driving.simulation.camera import View
-from mmkeras.driving.simulation.canvas import FIRST, OBJECTS, Canvas, Shading
+from mmkeras.driving.simulation.canvas import FIRST, OBJECTS, Canvas
 from mmkeras.driving.simulation.fixture_shapes import fixture_mesh
-from mmkeras.driving.simulation.mesh import Mesh
 from mmkeras.driving.simulation.roads import Road
 from mmkeras.driving.simulation.shapes import agent_mesh
+from mmkeras.driving.simulation.weather import Atmosphere
 from mmkeras.driving.simulation.world import World
 
 __all__ = ["Painter"]
 
 FAR = 150.0
-"""Metres beyond which nothing is painted."""
+"""Metres ahead up to which roads are painted."""
 ASPHALT, PARKING, PAVEMENT, GRASS, PAVED = (88, 88, 92), (82, 81, 84), (142, 138, 132), (92, 112, 62), (120, 118, 108)
 PAINT = (222, 222, 216)
 
@@ -30,11 +30,7 @@ class Painter:
     """Paints the pictures of one world."""
 
     world: World
-    shading: Shading
-    lamps_on: bool
-
-    sight: float = FAR
-    """Metres beyond which nothing is painted."""
+    air: Atmosphere
 
     def __post_init__(self) -> None:
         """Place the fixtures once."""
@@ -47,33 +43,30 @@ class Painter:
         self._spots = self.world.ground.lift(xy)
         self._headings = [fixture.heading for fixture in fixtures]
         self._mesh = functools.cache(lambda i: fixture_mesh(fixtures[i]))
-        self._people: dict[tuple[int, int], Mesh] = {}
+        self._agent_mesh = functools.cache(lambda i, phase: agent_mesh(self.world.agents[i], phase / 4))
 
-    def paint(self, view: View, time: float, only: set[int] | None = None) -> tuple[Canvas, dict[int, int]]:
-        """Return the painted canvas and, by agent index, its value in the object map; ``only`` selects road users."""
-        canvas = Canvas(view, self.shading)
+    def paint(self, view: View, time: float) -> tuple[Canvas, dict[int, int]]:
+        """Return the painted canvas and, by agent index, its value in the object map."""
+        canvas = Canvas(view, self.air.shading)
         world = self.world
         position, heading, _ = world.tracks.at(time)
         feet = world.ground.lift(position)
-        if only is None:
-            self._ground(canvas, view)
-            self._shadows(canvas, view, feet, heading)
-        # Walls of houses never hide what moves on the main road: those two are painted one after the other.
+        self._ground(canvas, view)
+        self._shadows(canvas, view, feet, heading)
+        # Houses never hide road users of the main road, so these are painted after them.
         jobs: list[tuple[int, float, bool, int]] = []
         border = world.roads[0].border + 0.2
         spots = view.to_camera(feet)
         for i in np.flatnonzero(self._inside(view, spots, self._reach, self._tall)).tolist():
-            if i and (only is None or i in only):
-                near = world.agents[i].road == 0 or self._beside_main(position[i]) < border
+            if i:
+                road = world.roads[0]
+                near = world.agents[i].road == 0 or np.linalg.norm(road.centre - position[i], axis=1).min() < border
                 jobs.append((int(near), -float(np.hypot(spots[i, 0], spots[i, 2])), True, i))
-        if only is None:
-            spots = view.to_camera(self._spots)
-            for i in np.flatnonzero(self._inside(view, spots, self._fixture_reach, self._fixture_tall)).tolist():
-                building = world.fixtures[i].kind == "building"
-                distance = float(np.hypot(spots[i, 0], spots[i, 2])) - (
-                    self._fixture_reach[i] * 0.8 if building else 0.0
-                )
-                jobs.append((int(not building), -distance, False, i))
+        spots = view.to_camera(self._spots)
+        for i in np.flatnonzero(self._inside(view, spots, self._fixture_reach, self._fixture_tall)).tolist():
+            building = world.fixtures[i].kind == "building"
+            distance = float(np.hypot(spots[i, 0], spots[i, 2])) - (self._fixture_reach[i] * 0.8 if building else 0.0)
+            jobs.append((int(not building), -distance, False, i))
         jobs.sort()
         numbers: dict[int, int] = {}
         for number, (_, _, moving, i) in enumerate(jobs[-OBJECTS:], FIRST):
@@ -82,32 +75,22 @@ class Painter:
                 numbers[i] = number
                 gait = 2 * math.pi * time * (0.95 if agent.kind == "pedestrian" else 1.1) + i
                 mesh = self._agent_mesh(i, round(gait * 4) % 25 if agent.person else 0)
-                lit = self.lamps_on and not agent.parked
+                lit = self.air.lamps_on and not agent.parked
                 canvas.solid(mesh, feet[i], float(heading[i]), number, lit=lit, remember=True)
             else:
-                canvas.solid(self._mesh(i), self._spots[i], self._headings[i], number, lit=self.lamps_on)
+                canvas.solid(self._mesh(i), self._spots[i], self._headings[i], number, lit=self.air.lamps_on)
         return canvas, numbers
 
     def _inside(self, view: View, spots: np.ndarray, reach: np.ndarray, tall: np.ndarray) -> np.ndarray:
-        """Return bool (N,): things at points (N, 3) of the camera's frame may show in the picture."""
+        """Return bool (N,): whether objects at points (N, 3) of the camera's frame may show in the picture."""
         depth = spots[:, 2]
         wide = depth * (view.width / 2 / view.focal) + 1.35 * reach + 1.0
         size = tall * view.focal / np.maximum(depth, 1.0)
-        return np.asarray((depth > -reach) & (depth < self.sight) & (np.abs(spots[:, 0]) < wide) & (size > 4.0))
-
-    def _agent_mesh(self, index: int, phase: int) -> Mesh:
-        if (index, phase) not in self._people:
-            self._people[index, phase] = agent_mesh(self.world.agents[index], phase / 4)
-        return self._people[index, phase]
-
-    def _beside_main(self, point: np.ndarray) -> float:
-        return float(np.min(np.linalg.norm(self.world.roads[0].centre - point, axis=1)))
+        return np.asarray((depth > -reach) & (depth < self.air.sight) & (np.abs(spots[:, 0]) < wide) & (size > 4.0))
 
     def _ground(self, canvas: Canvas, view: View) -> None:
-        world, heading = self.world, view.heading
-        along, left = (
-            np.array([f(heading), g(heading)]) for f, g in ((math.cos, math.sin), (lambda a: -math.sin(a), math.cos))
-        )
+        world, c, s = self.world, math.cos(view.heading), math.sin(view.heading)
+        along, left = np.array([c, s]), np.array([-s, c])
         rows = []
         for distance in (400.0, 160.0, 90.0, 60.0, 40.0, 28.0, 20.0, 14.0, 9.0, 5.0, 1.5):
             across = np.linspace(-1.2, 1.2, 7)[:, None] * (distance + 6.0) * left
@@ -120,7 +103,7 @@ class Painter:
             street = world.roads[1]
             for d, colour in ((street.border, PAVEMENT), (street.half, ASPHALT)):
                 self._strip(canvas, street, -80.0, 80.0, -d, d, colour, 6.0)
-        s = self._position(road, view)
+        s = road.start + float(np.argmin(np.linalg.norm(road.centre - view.position[:2], axis=1)))
         if road.pavement:
             self._strip(canvas, road, s, s + FAR, -road.border, road.border, PAVEMENT, 5.0, gap=True)
         self._strip(canvas, road, s, s + FAR, -road.half, road.half, PARKING, 5.0)
@@ -130,9 +113,6 @@ class Painter:
             half = world.roads[1].half
             self._strip(canvas, world.roads[1], -road.border - 1, road.border + 1, -half, half, ASPHALT, 4.0)
         self._markings(canvas, road, s)
-
-    def _position(self, road: Road, view: View) -> float:
-        return road.start + float(np.argmin(np.linalg.norm(road.centre - view.position[:2], axis=1)))
 
     def _strip(
         self, canvas: Canvas, road: Road, first: float, last: float, right: float, left: float,
@@ -166,9 +146,8 @@ class Painter:
             if abs(crossing - s) < 70:
                 for way in (-1, 1):
                     near = crossing + way * (self.world.roads[1].half + 0.6)
-                    quads += [
-                        (near, near + way * 2.6, d, 0.5) for d in np.arange(0.65 - road.half, road.half - 0.4, 1.0)
-                    ]
+                    stripes = np.arange(0.65 - road.half, road.half - 0.4, 1.0)
+                    quads += [(near, near + way * 2.6, d, 0.5) for d in stripes]
                     stop = near + way * 3.4
                     quads.append((stop, stop + way * 0.4, way * (edge + 0.1) / 2, edge - 0.1))
         first, last, d, width = np.array(quads).T
@@ -179,7 +158,7 @@ class Painter:
         canvas.flats(self.world.ground.lift(road.at(*corners)[0]), PAINT)
 
     def _shadows(self, canvas: Canvas, view: View, feet: np.ndarray, heading: np.ndarray) -> None:
-        sun, ground = self.shading.sun, self.world.ground
+        sun, ground = self.air.shading.sun, self.world.ground
         things = [(feet[i], float(heading[i]), self.world.agents[i].size, True) for i in range(1, len(feet))]
         if sun.any():
             things += [

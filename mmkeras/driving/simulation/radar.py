@@ -1,18 +1,18 @@
 """Three front radars, all sweeps of a scene at once.
 
-A return starts at a surface point of an object that faces the radar, or at a piece of scenery, and is kept with
+A return starts at a surface point of an object that faces the radar, or at a fixture, and is kept according to
 
 - a field of view that narrows with range (60 degrees to 20 m, 45 to 70 m, 9 to 150 m to each side, as automotive
   radars with a near and a far beam have it);
-- the chance that its radar cross section, drawn anew for every return with a spread of 5 to 8 dB, exceeds what the
-  range asks for (fourth power of the range);
-- a third of that chance behind another vehicle, and none behind a house.
+- the probability that its radar cross section, drawn for every return with a spread of 5 to 8 dB, exceeds the threshold
+  at its range (fourth power of the range);
+- a third of that probability behind another vehicle, and 0 behind a house.
 
-Range, azimuth and radial speed get Gaussian noise; the azimuth's grows towards the edge of the field, so that at 30 m a
-return is about a metre off sideways and says little about direction or class. Rails, walls, houses, trees and poles
-answer as well, and clutter is strewn over range and azimuth, a sixth of it with a speed. A ghost repeats a moving or
-standing object's return farther away, with the speed scaled likewise, as a path over two reflections does. The stamp is
-later than the measurement by a fixed latency.
+Range, azimuth and radial speed get Gaussian noise. That of the azimuth grows towards the edge of the field: at 30 m a
+return is about a metre off sideways and hardly shows direction or class. Rails, walls, houses, trees and poles give
+returns, too, and clutter is spread over range and azimuth, a sixth of it with a speed. A ghost repeats the return of an
+object farther away, with the speed scaled likewise, like a path over two reflections. The timestamp is later than the
+measurement by a fixed latency.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ SCENERY = {
     "pole": (2.0, 5.0, 0.42), "sign": (6.0, 6.0, 0.55), "signal": (6.0, 5.0, 0.55), "rail": (6.0, 7.0, 0.42),
     "wall": (3.0, 6.0, 0.32),
 }  # fmt: skip
-"""Mean and spread of the radar cross section in dBsm, and the chance of each of two near returns, by fixture."""
+"""By fixture: mean and spread of the radar cross section in dBsm, and the probability of each of two near returns."""
 CANDIDATES = 6
 CLUTTER, SCENE, GHOST = -1, -2, -3
 
 
 @dataclass(frozen=True)
 class Returns:
-    """What one sweep measured, nearest first."""
+    """The returns of one sweep, nearest first."""
 
     range: np.ndarray
     """Metres (N,)."""
@@ -63,7 +63,7 @@ class Returns:
     owner: np.ndarray
     """Road user of a return (N,), or -1 clutter, -2 scenery, -3 ghost. Not written to files."""
     valid: np.ndarray
-    """Bool (N,): passes the default filters."""
+    """Bool (N,): whether a return passes the default filters."""
 
 
 @dataclass
@@ -142,31 +142,25 @@ def _of_agents(world: World, times: np.ndarray, poses: np.ndarray, rng: np.rando
     gy = position[..., 1, None] + s[..., None] * x + c[..., None] * y - poses[:, None, None, 1]
     direction = np.arctan2(gy, gx)
     mean = np.array([KINDS[agent.kind].returns for agent in agents]) / (1.0 + centre / 25.0)
-    mean = (
-        mean
-        * np.where(_hidden(world, position, poses, centre, size), 0.35, 1.0)
-        * ~_behind_houses(world, position, poses)
-    )
+    mean = mean * np.where(_hidden(world, position, poses, centre, size), 0.35, 1.0)
+    mean = mean * ~_behind_houses(world, position, poses)
     mean[:, 0] = 0.0
     happens = (rng.random(shape) < (mean / CANDIDATES)[..., None]) & (centre < 130.0)[..., None]
     rcs_mean, rcs_spread = np.array([KINDS[agent.kind].rcs for agent in agents]).T
-    # One part of the spread belongs to the object in this aspect, the other to the single return.
+    # One part of the spread is common to an object's returns in a sweep, the other is drawn per return.
     rcs = rcs_mean[:, None] + rcs_spread[:, None] * (
         0.6 * rng.standard_normal(centre.shape)[..., None] + 0.8 * rng.standard_normal(shape)
     )
     micro = np.array([0.5 if agent.kind in ("pedestrian", "bicycle") and agent.desired else 0.0 for agent in agents])
     sweep, agent, _ = np.nonzero(happens)
     angle = direction[happens]
-    over_ground = np.einsum("nc,nc->n", velocity[sweep, agent], _unit(angle)) + micro[agent] * rng.normal(
-        0, 1, len(agent)
-    )
-    return _Echoes(
-        sweep, np.hypot(gx, gy)[happens], _wrap(angle - poses[sweep, 2]), over_ground, rcs[happens], agent
-    )  # fmt: skip
+    over_ground = np.einsum("nc,nc->n", velocity[sweep, agent], _unit(angle))
+    over_ground = over_ground + micro[agent] * rng.normal(0, 1, len(agent))
+    return _Echoes(sweep, np.hypot(gx, gy)[happens], _wrap(angle - poses[sweep, 2]), over_ground, rcs[happens], agent)
 
 
 def _hidden(world: World, position: np.ndarray, poses: np.ndarray, centre: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Return bool (S, A): another vehicle stands between a road user and the radar."""
+    """Return bool (S, A): whether another vehicle is between a road user and the radar."""
     ray = position - poses[:, None, :2]
     unit = ray / np.maximum(centre, 0.1)[..., None]
     large = np.array([not agent.person for agent in world.agents])
@@ -177,7 +171,7 @@ def _hidden(world: World, position: np.ndarray, poses: np.ndarray, centre: np.nd
 
 
 def _behind_houses(world: World, position: np.ndarray, poses: np.ndarray) -> np.ndarray:
-    """Return bool (S, A): a house stands between a road user of the crossing street and the radar."""
+    """Return bool (S, A): whether a house is between a road user of the crossing street and the radar."""
     result = np.zeros(position.shape[:2], bool)
     houses = [fixture for fixture in world.fixtures if fixture.kind == "building"]
     members = np.array([i for i, agent in enumerate(world.agents) if agent.road == 1], int)
@@ -197,13 +191,12 @@ def _behind_houses(world: World, position: np.ndarray, poses: np.ndarray) -> np.
 
 def _of_scenery(world: World, poses: np.ndarray, rng: np.random.Generator) -> _Echoes:
     fixtures = world.fixtures
-    count = 2
     position = np.array([fixture.position for fixture in fixtures]).reshape(-1, 2)
     heading = np.array([fixture.heading for fixture in fixtures])
     size = np.array([fixture.size for fixture in fixtures]).reshape(-1, 3)
     mean, spread, share = np.array([SCENERY[fixture.kind] for fixture in fixtures]).reshape(-1, 3).T
     house = np.array([fixture.kind == "building" for fixture in fixtures], bool)
-    shape = (len(poses), len(fixtures), count)
+    shape = (len(poses), len(fixtures), 2)
     offset = poses[:, None, :2] - position
     beside = -np.sin(heading) * offset[..., 0] + np.cos(heading) * offset[..., 1]
     wide = np.where(np.isin([fixture.kind for fixture in fixtures], ["building", "rail", "wall"]), size[:, 1], 0.2)

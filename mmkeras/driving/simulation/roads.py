@@ -1,4 +1,4 @@
-"""Roads as curves on a gently waved ground."""
+"""Roads as curves on a ground with gentle waves."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ class Road:
     shoulder: float
     """Width of the strip beside the lanes where cars park, in metres."""
     pavement: float
-    """Width of the pavement beside it, in metres; 0 for none."""
+    """Width of the pavement beside it, in metres; 0: no pavement."""
 
     @classmethod
     def curved(
         cls, start: float, curvature: np.ndarray, origin: np.ndarray, heading: float, **cross_section: float
     ) -> Road:
-        """Return a road whose curvature (N,) in 1/m is given per metre; ``origin`` and ``heading`` hold at s = 0."""
+        """Return a road with a curvature (N,) in 1/m at every metre; ``origin`` and ``heading`` are those at s = 0."""
         angle = np.concatenate([[0.0], np.cumsum(curvature)[:-1]])
         zero = round(-start)
         angle = angle - angle[zero] + heading
@@ -68,18 +68,13 @@ class Road:
         return cls(start, centre - centre[zero] + origin, angle, **cross_section)  # type: ignore[arg-type]
 
     @property
-    def end(self) -> float:
-        """The line's parameter at its last sample."""
-        return self.start + len(self.centre) - 1
-
-    @property
     def half(self) -> float:
         """Distance from the centre line to the edge of the asphalt in metres."""
         return self.lanes * self.lane_width + self.shoulder
 
     @property
     def border(self) -> float:
-        """Distance from the centre line to where walls, rails and trees begin, in metres."""
+        """Distance from the centre line to the outer edge of the pavement in metres."""
         return self.half + self.pavement
 
     def lane(self, number: int, direction: int) -> float:

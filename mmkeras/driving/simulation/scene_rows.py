@@ -1,4 +1,4 @@
-"""The rows that one scene adds to the tables."""
+"""The table rows of one scene, and the tables themselves."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CAMERA = "CAM_FRONT"
 
 
 def token(*parts: object) -> str:
-    """Return the token of a record: 32 hexadecimal digits that follow from what it is."""
+    """Return the token of a record: 32 hexadecimal digits that depend only on ``parts``."""
     return hashlib.md5("/".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()
 
 
@@ -137,7 +137,7 @@ class SceneRows:
 
 
 def write_tables(folder: Path, requests: list[SceneRequest], scenes: list[Rows]) -> None:
-    """Write all tables, an empty map and ``splits.json``; ``scenes`` has the rows of the requests in the same order."""
+    """Write all tables, an empty map and ``splits.json``; ``scenes`` has the rows in the order of the requests."""
     rows: Rows = {table: [row for scene in scenes for row in scene.get(table, [])] for table in TABLES}
     rows["category"] = [
         {"token": token("category", kind.category), "name": kind.category, "description": "Simulated."}
@@ -154,7 +154,7 @@ def write_tables(folder: Path, requests: list[SceneRequest], scenes: list[Rows])
         {"token": token("sensor", channel), "channel": channel, "modality": "camera" if channel == CAMERA else "radar"}
         for channel in (CAMERA, *RADARS)
     ]
-    # The devkit opens a map for every log; this one is empty.
+    # nuscenes-devkit opens a map for every log; this one is empty.
     picture = io.BytesIO()
     Image.new("L", (8, 8)).save(picture, "PNG")
     write_bytes(folder / "maps" / "empty.png", picture.getvalue())
@@ -179,7 +179,7 @@ class Shot:
     stamp: int
     """Microseconds since the scene's start."""
     key: int
-    """The key frame that it belongs to: the next one."""
+    """Number of its key frame: the next one in time."""
     is_key: bool
 
 
@@ -194,7 +194,7 @@ def schedule(
     """Return the camera frames and, by channel, the radar sweeps of a scene, in the order of time.
 
     A key frame's sweep is the last one before it. The other sweeps are the past ones that a reader of ``config.sweeps``
-    needs; a replay scene has all of them.
+    sweeps needs; a replay scene has all sweeps.
     """
     keys = [key_stamp(config, key) for key in range(config.key_frames)]
     between = max(1, round(config.camera_rate / config.key_rate)) if replay else 1
@@ -208,9 +208,8 @@ def schedule(
         phase = rng.uniform(0, period)
         stamps = [round(phase + (i - before) * period) for i in range(before + math.ceil(keys[-1] / period) + 1)]
         stamps = [stamp for stamp in stamps if -900_000 < stamp <= keys[-1]]
-        chosen: dict[int, Shot] = {}
-        for stamp in stamps if replay else ():
-            chosen[stamp] = Shot(channel, stamp, int(np.searchsorted(keys, stamp)), False)
+        all_stamps = stamps if replay else ()
+        chosen = {stamp: Shot(channel, stamp, int(np.searchsorted(keys, stamp)), False) for stamp in all_stamps}
         for key, time in enumerate(keys):
             past = [stamp for stamp in stamps if stamp <= time][-config.sweeps :]
             for stamp in past[:-1]:

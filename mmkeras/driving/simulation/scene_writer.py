@@ -1,4 +1,4 @@
-"""Simulates one scene and writes its pictures and sweeps; its table rows are returned."""
+"""Simulates one scene, writes its pictures and sweeps, and returns its table rows."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ PIXELS_PER_POINT = 9.0
 
 @dataclass(frozen=True)
 class Sight:
-    """What the camera sees of one road user."""
+    """How much of one road user the camera sees."""
 
     pixels: int
     """Visible pixels of the full-size picture."""
     share: float
-    """Visible share of what lies within the picture, 0 to 1."""
+    """Visible share of the part within the picture, 0 to 1."""
 
     @property
     def level(self) -> int:
@@ -44,12 +44,12 @@ class Sight:
 
     @property
     def lidar_points(self) -> int:
-        """Stands in for the number of lidar points, which nothing here measures: visible pixels over nine."""
+        """Substitute for the number of lidar points, which is not simulated: visible pixels over nine."""
         return int(self.pixels / PIXELS_PER_POINT)
 
 
 def sight(canvas: Canvas, numbers: dict[int, int]) -> dict[int, Sight]:
-    """Return what the camera sees, by agent index."""
+    """Return how much the camera sees of road users, by agent index; ``numbers`` are their values in the object map."""
     visible = np.bincount(canvas.objects.ravel(), minlength=256)
     size = canvas.image.size
     alone = Image.new("L", size, 0)
@@ -97,7 +97,7 @@ def write_scene(request: SceneRequest, config: SimulationConfig, folder: Path) -
 def _write_sweeps(
     scene: SceneRows, sweeps: dict[str, list[Shot]], rng: np.random.Generator
 ) -> dict[int, dict[int, int]]:
-    """Write all radar files and return, by key frame and agent, the returns of the key sweeps."""
+    """Write all radar files and return, by key frame and agent, the number of returns in the key sweeps."""
     shots = [shot for channel in sweeps for shot in sweeps[channel]]
     times = np.array([shot.stamp * 1e-6 - scene.config.radar_latency for shot in shots])
     position, heading, velocity = (column[:, 0] for column in scene.world.tracks.at_all(times, slice(1)))
@@ -117,13 +117,13 @@ def _write_sweeps(
 
 
 def _write_pictures(scene: SceneRows, frames: list[Shot]) -> dict[int, dict[int, Sight]]:
-    """Write all camera frames and return, by key frame and agent, what the camera sees."""
+    """Write all camera frames and return how much of each agent the camera sees, by key frame and agent."""
     config = scene.config
     air = atmosphere(scene.request.conditions, np.random.default_rng([config.seed, 4, scene.request.index]))
-    # The body's pitch and roll on its springs: three sines that do not repeat with the key frames.
+    # The body's pitch and roll: three sines each whose periods differ from the key frames'.
     drawn = np.random.default_rng([config.seed, 6, scene.request.index])
     swings, phases = 2 * math.pi * drawn.uniform(0.7, 1.8, (2, 3)), drawn.uniform(0, 2 * math.pi, (2, 3))
-    painter = Painter(scene.world, air.shading, air.lamps_on, air.sight)
+    painter = Painter(scene.world, air)
     seen = {}
     for shot in frames:
         rng = np.random.default_rng([config.seed, 5, scene.request.index, shot.stamp])
@@ -135,7 +135,8 @@ def _write_pictures(scene: SceneRows, frames: list[Shot]) -> dict[int, dict[int,
         Image.fromarray(expose(canvas, air, rng)).save(content, "JPEG", quality=config.jpeg_quality)
         (scene.folder / scene.filename(shot)).write_bytes(content.getvalue())
         if shot.is_key:
-            away = scene.world.tracks.at(time)[0] - scene.world.tracks.at(time)[0][0]
+            position = scene.world.tracks.at(time)[0]
+            away = position - position[0]
             near = np.hypot(away[:, 0], away[:, 1]) < config.annotation_range
             seen[shot.key] = sight(canvas, {agent: number for agent, number in numbers.items() if near[agent]})
     return seen
@@ -150,7 +151,7 @@ def _attribute(agent: Agent, speed: float) -> str:
 
 
 def annotate(scene: SceneRows, seen: dict[int, dict[int, Sight]], points: dict[int, dict[int, int]]) -> None:
-    """Annotate, at every key frame, who is near and ahead within 50 degrees; hidden ones as well."""
+    """Annotate, at every key frame, the near road users within 50 degrees of straight ahead, hidden or not."""
     world = scene.world
     tracks: dict[int, list[tuple[int, np.ndarray, float, float]]] = {}
     for key in range(scene.config.key_frames):
@@ -191,14 +192,14 @@ RECORD = np.dtype(
         ("x_rms", "i1"), ("y_rms", "i1"), ("invalid_state", "i1"), ("pdh0", "i1"), ("vx_rms", "i1"), ("vy_rms", "i1"),
     ]
 )  # fmt: skip
-"""One return, 43 bytes."""
+"""One return of 43 bytes."""
 
 
 def sweep_file(returns: Returns) -> bytes:
     """Return the content of a radar ``.pcd`` in the sensor's frame (x forward, y left).
 
-    It is a PCD of packed 43-byte records, as nuScenes stores it. The devkit parses fields one by one and refuses a file
-    that ends with the last record, so a byte follows it. A sweep without returns holds one record of NaN.
+    It is a PCD of packed 43-byte records, as nuScenes stores it. nuscenes-devkit rejects a file that ends with the last
+    record, so one byte follows it. A sweep without returns holds one record of NaN.
     """
     count = len(returns.range)
     records = np.zeros(max(count, 1), RECORD)

@@ -1,4 +1,4 @@
-"""What stands beside the road: buildings, trees, poles, signs, guard rails, walls and hedges."""
+"""The fixtures beside the road: buildings, trees, bushes, poles, signs, guard rails and walls."""
 
 from __future__ import annotations
 
@@ -7,25 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmkeras.driving.simulation.config import Conditions
 from mmkeras.driving.simulation.roads import Road
 
 __all__ = ["Fixture", "Town", "decorate"]
 
 FACADES = (
-    (150, 138, 122),
-    (128, 96, 82),
-    (172, 165, 150),
-    (110, 112, 118),
-    (160, 120, 92),
-    (188, 182, 172),
-    (96, 90, 88),
-)
+    (150, 138, 122), (128, 96, 82), (172, 165, 150), (110, 112, 118), (160, 120, 92), (188, 182, 172), (96, 90, 88),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Fixture:
-    """Something that stands still."""
+    """An object that never moves."""
 
     kind: str
     """``building``, ``tree``, ``bush``, ``lamp``, ``pole``, ``sign``, ``signal``, ``rail`` or ``wall``."""
@@ -36,12 +29,12 @@ class Fixture:
     """Width, length, height in metres."""
     colour: tuple[int, int, int]
     seed: int
-    """Seed of the details of its shape."""
+    """Seed of the random details of its shape."""
 
 
 @dataclass(frozen=True)
 class Town:
-    """What decides which things stand where."""
+    """The surroundings of a road, which decide the kinds and places of fixtures."""
 
     place: str
     """``city``, ``suburb`` or ``country``."""
@@ -49,10 +42,9 @@ class Town:
     crossing: float | None
     """Position along the road where the crossing street meets it."""
     street: Road | None
-    conditions: Conditions
 
     def keeps_clear(self, s: float, d: float, margin: float) -> bool:
-        """Return whether something of a radius of ``margin`` metres leaves the crossing street free."""
+        """Return whether a fixture with a radius of ``margin`` metres leaves the crossing street free."""
         if self.street is None:
             return True
         point, _ = self.road.at(s, d)
@@ -62,7 +54,7 @@ class Town:
 
 
 def decorate(town: Town, rng: np.random.Generator) -> list[Fixture]:
-    """Return everything that stands beside the road, from 40 m behind to 220 m ahead of the start."""
+    """Return the fixtures beside the road, from 30 m behind to about 220 m ahead of the start."""
     found: list[Fixture] = []
     for side in (-1, 1):
         if town.place == "city":
@@ -82,10 +74,8 @@ def decorate(town: Town, rng: np.random.Generator) -> list[Fixture]:
         found += _row(town, "sign", side, 38.0, town.road.half + 0.6, rng)
     if town.crossing is not None and town.street is not None:
         for side in (-1, 1):
-            s = town.crossing - side * (town.street.half + 1.0)
-            found.append(
-                _fixture(town, "signal", s, -side * (town.road.half + 0.6), (0.3, 0.3, 3.4), (60, 64, 60), rng, side)
-            )
+            s, d = town.crossing - side * (town.street.half + 1.0), -side * (town.road.half + 0.6)
+            found.append(_fixture(town, "signal", s, d, (0.3, 0.3, 3.4), (60, 64, 60), rng, side))
     return found
 
 
@@ -95,9 +85,8 @@ def _fixture(
 ) -> Fixture:  # fmt: skip
     point, heading = town.road.at(s, d)
     turn = 0.0 if way > 0 else math.pi
-    return Fixture(
-        kind, (float(point[0]), float(point[1])), float(heading) + turn, size, colour, int(rng.integers(1 << 30))
-    )
+    place = (float(point[0]), float(point[1]))
+    return Fixture(kind, place, float(heading) + turn, size, colour, int(rng.integers(1 << 30)))
 
 
 def _houses(
@@ -109,11 +98,7 @@ def _houses(
         length, depth = rng.uniform(*lengths), rng.uniform(8, 12)
         d = side * (town.road.border + 0.3 + rng.uniform(*setback) + depth / 2)
         middle = s + length / 2
-        if (
-            town.keeps_clear(s, d, 2.0)
-            and town.keeps_clear(middle, d, length / 2)
-            and town.keeps_clear(s + length, d, 2.0)
-        ):
+        if all(town.keeps_clear(*at) for at in ((s, d, 2.0), (middle, d, length / 2), (s + length, d, 2.0))):
             base = FACADES[rng.integers(len(FACADES))]
             red, green, blue = np.clip(np.array(base) + rng.integers(-15, 16, 3), 30, 225).tolist()
             size = (depth, length, rng.uniform(*heights))

@@ -18,7 +18,7 @@ PLATE: Colour = (226, 224, 210)
 
 
 def agent_mesh(agent: Agent, phase: float) -> Mesh:
-    """Return the shape of a road user at a phase of the gait or the pedals in radians."""
+    """Return the shape of a road user; ``phase`` is that of the gait or the pedals in radians."""
     build = MeshBuilder()
     if agent.kind == "car":
         _car(build, agent)
@@ -39,14 +39,8 @@ def _wheels(build: MeshBuilder, at: list[float], half: float, radius: float) -> 
     for x in at:
         for side in (-1, 1):
             for size, colour in ((radius, TYRE), (radius * 0.55, RIM)):
-                ring = [
-                    (
-                        x + size * math.cos(a * math.pi / 5),
-                        side * (half + 0.01),
-                        radius + size * math.sin(a * math.pi / 5),
-                    )
-                    for a in range(10)
-                ]
+                y, angles = side * (half + 0.01), [a * math.pi / 5 for a in range(10)]
+                ring = [(x + size * math.cos(a), y, radius + size * math.sin(a)) for a in angles]
                 build.face(ring if side < 0 else ring[::-1], colour, detail=True)
 
 
@@ -108,38 +102,22 @@ def _truck(build: MeshBuilder, agent: Agent) -> None:
     for share in (0.33, 0.66):
         x = back + share * (cab - back)
         for side in (-1, 1):
-            y = side * (half + 0.01)
-            seam = [(x - 0.03, y, 1.0), (x + 0.03, y, 1.0), (x + 0.03, y, height - 0.05), (x - 0.03, y, height - 0.05)]
-            build.face(seam if side < 0 else seam[::-1], shade(cargo, 0.72), detail=True)
-    x = back - 0.01
-    build.face(
-        [(x, 0.03, 1.0), (x, -0.03, 1.0), (x, -0.03, height - 0.1), (x, 0.03, height - 0.1)],
-        shade(cargo, 0.6),
-        detail=True,
-    )
+            build.panel(side, x - 0.03, x + 0.03, side * (half + 0.01), 1.0, height - 0.05, shade(cargo, 0.72))
+    x, door = back - 0.01, height - 0.1
+    build.face([(x, 0.03, 1.0), (x, -0.03, 1.0), (x, -0.03, door), (x, 0.03, door)], shade(cargo, 0.6), detail=True)
     _wheels(build, [back + 0.16 * length], half, 0.46)
     _rear(build, back, half, 0.45, 1.0)
     build.next_part()
     top = min(height - 0.15, 2.7)
-    build.prism(
-        _outline(cab, front, half * 0.96),
-        0.4,
-        top,
-        paint,
-        top=_outline(cab, front - 0.18, half * 0.93),
-        lid=shade(paint, 1.1),
-    )
+    roof = _outline(cab, front - 0.18, half * 0.93)
+    build.prism(_outline(cab, front, half * 0.96), 0.4, top, paint, top=roof, lid=shade(paint, 1.1))
     glass = [(front - 0.07, -half * 0.85, 1.45), (front - 0.07, half * 0.85, 1.45),
              (front - 0.14, half * 0.82, top - 0.2), (front - 0.14, -half * 0.82, top - 0.2)]  # fmt: skip
     build.face(glass, GLASS, detail=True)
     for side in (-1, 1):
         y = side * half * 0.965
-        window = [
-            (cab + 0.5, y, 1.45),
-            (front - 0.3, y, 1.45),
-            (front - 0.4, y, top - 0.25),
-            (cab + 0.5, y, top - 0.25),
-        ]
+        lip = top - 0.25
+        window = [(cab + 0.5, y, 1.45), (front - 0.3, y, 1.45), (front - 0.4, y, lip), (cab + 0.5, y, lip)]
         build.face(window if side < 0 else window[::-1], GLASS, detail=True)
     _wheels(build, [front - 0.8], half * 0.97, 0.46)
     _front(build, front, half * 0.95, 0.4, 1.15)
@@ -160,16 +138,11 @@ def _limb(
 
 
 def _trunk(build: MeshBuilder, agent: Agent, x: float, low: float, lean: float) -> None:
-    """Add a person's upper body, arms apart, and head."""
+    """Add a person's upper body without arms, and the head."""
     width, _, height = agent.size
     coat, _, skin = agent.colours
     shoulder, neck = min(width / 2 - 0.1, 0.25), height - 0.27
-    top = [
-        (x + lean - 0.11, -shoulder),
-        (x + lean + 0.11, -shoulder),
-        (x + lean + 0.11, shoulder),
-        (x + lean - 0.11, shoulder),
-    ]
+    top = _outline(x + lean - 0.11, x + lean + 0.11, shoulder)
     build.prism(_outline(x - 0.11, x + 0.11, shoulder * 0.78), low, neck, coat, top=top)
     build.disc((x + lean * 1.2, 0.0, height - 0.13), 0.125, shade(skin, 0.55))
     build.disc((x + lean * 1.2 + 0.04, 0.0, height - 0.15), 0.105, skin, detail=True)

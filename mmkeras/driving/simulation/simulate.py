@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import as_completed
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+from mmkeras.core.console import Console, DescriptionColumn
 from mmkeras.core.errors import DataError
 from mmkeras.core.parallel import WorkerDied, WorkerPool
 from mmkeras.driving.simulation.agents import KINDS
@@ -27,20 +28,14 @@ from mmkeras.media.geometry import BOX_EDGES, Pose, box_corners, project
 from mmkeras.media.points.radar_cloud import read_nuscenes_radar
 from mmkeras.storage.files import locked, write_bytes, write_json
 
-if TYPE_CHECKING:
-    from mmkeras.core.console import Console
-
-__all__ = ["simulate", "write_sample_page"]
+__all__ = ["simulate"]
 
 COLOURS = {"car": (90, 200, 255), "truck": (255, 170, 60), "pedestrian": (255, 90, 150), "bicycle": (140, 255, 110)}
 COLUMNS = 3
 
 
-def write_sample_page(folder: Path, requests: list[SceneRequest], scenes: list[Rows]) -> Path:
-    """Write ``samples.png``: one scene of each combination of time and weather, plain and with boxes.
-
-    The pictures and sweeps must exist; ``scenes`` has the rows of the requests in the same order.
-    """
+def _write_sample_page(folder: Path, requests: list[SceneRequest], scenes: list[Rows]) -> None:
+    """Write ``samples.png``: one scene of each combination of time and weather, plain and with boxes."""
     chosen: dict[tuple[str, str], tuple[SceneRequest, Rows]] = {}
     for request, rows in zip(requests, scenes, strict=True):
         chosen.setdefault((request.conditions.time_of_day, request.conditions.weather), (request, rows))
@@ -49,23 +44,20 @@ def write_sample_page(folder: Path, requests: list[SceneRequest], scenes: list[R
     page = Image.new("RGB", (width * min(COLUMNS, len(tiles)), height * math.ceil(len(tiles) / COLUMNS)), (20, 20, 22))
     for i, tile in enumerate(tiles):
         page.paste(tile, (i % COLUMNS * width, i // COLUMNS * height))
-    path = folder / "samples.png"
-    page.save(path)
-    return path
+    page.save(folder / "samples.png")
 
 
 def _tile(folder: Path, request: SceneRequest, rows: Rows) -> Image.Image:
-    """Return the plain picture above the same with boxes and returns."""
+    """Return the plain picture above the same picture with boxes and radar returns."""
     sample = rows["sample"][len(rows["sample"]) // 2]["token"]
-    data = {
-        row["calibrated_sensor_token"]: row
-        for row in rows["sample_data"]
-        if row["sample_token"] == sample and row["is_key_frame"]
-    }
     calibrations = {row["token"]: row for row in rows["calibrated_sensor"]}
     sensors = {token("sensor", channel): channel for channel in (CAMERA, *RADARS)}
     poses = {row["token"]: row for row in rows["ego_pose"]}
-    by_channel = {sensors[calibrations[key]["sensor_token"]]: (row, calibrations[key]) for key, row in data.items()}
+    by_channel = {}
+    for row in rows["sample_data"]:
+        if row["sample_token"] == sample and row["is_key_frame"]:
+            calibration = calibrations[row["calibrated_sensor_token"]]
+            by_channel[sensors[calibration["sensor_token"]]] = (row, calibration)
     row, calibration = by_channel[CAMERA]
     intrinsic = np.array(calibration["camera_intrinsic"])
     to_camera = (_pose(poses[row["ego_pose_token"]]) @ _pose(calibration)).inverse
@@ -105,7 +97,7 @@ def _pose(row: dict[str, Any]) -> Pose:
 
 
 FORMAT = 3
-"""Version of the output: a directory of another version is not reused."""
+"""Version of the output; a directory of another version is not reused."""
 NOTE = "simulation.json"
 PARTS = "parts"
 
@@ -114,13 +106,12 @@ def simulate(config: SimulationConfig, folder: Path, console: Console | None = N
     """Write a nuScenes directory of simulated drives, and return it.
 
     It is written as ``<folder>.partial`` and renamed when it is complete. After an interruption the same call continues
-    with the missing scenes. A directory of the same configuration is left unchanged.
+    with the missing scenes. An existing directory of the same configuration is left unchanged.
 
     Raises:
         DataError: ``folder`` holds something else, or a worker process died.
     """
-    folder = Path(folder)
-    if folder.exists():  # only complete folders exist, and it may be read-only
+    if folder.exists():  # it is complete, and may be read-only
         return _simulate(config, folder, console)
     folder.parent.mkdir(parents=True, exist_ok=True)
     say = None if console is None else functools.partial(console.print, markup=False, soft_wrap=True)
@@ -146,12 +137,13 @@ def _simulate(config: SimulationConfig, folder: Path, console: Console | None) -
     write_json(partial / NOTE, note)
     requests = plan_scenes(config)
     missing = [request for request in requests if not _part(partial, request).is_file()]
-    with _progress(console, len(requests)) as advance:
-        advance(len(requests) - len(missing))
-        _run(missing, config, partial, advance)
+    columns = (DescriptionColumn(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=console is None) as bar:
+        task = bar.add_task("Simulating drives", total=len(requests), completed=len(requests) - len(missing))
+        _run(missing, config, partial, functools.partial(bar.advance, task))
     scenes: list[Rows] = [json.loads(_part(partial, request).read_bytes()) for request in requests]
     write_tables(partial, requests, scenes)
-    write_sample_page(partial, requests, scenes)
+    _write_sample_page(partial, requests, scenes)
     shutil.rmtree(partial / PARTS)
     os.replace(partial, folder)
     return folder
@@ -173,35 +165,20 @@ def _simulate_scene(request: SceneRequest, config: SimulationConfig, folder: Pat
     write_bytes(_part(folder, request), json.dumps(rows, separators=(",", ":"), allow_nan=False).encode())
 
 
-def _run(requests: list[SceneRequest], config: SimulationConfig, folder: Path, advance: Callable[[int], None]) -> None:
+def _run(requests: list[SceneRequest], config: SimulationConfig, folder: Path, advance: Callable[[], None]) -> None:
     workers = min(config.workers or os.cpu_count() or 1, len(requests))
     if workers <= 1 or len(requests) < 4:
         for request in requests:
             _simulate_scene(request, config, folder)
-            advance(1)
+            advance()
         return
     try:
         with WorkerPool(workers) as pool:
             for future in as_completed([pool.submit(_simulate_scene, request, config, folder) for request in requests]):
                 future.result()
-                advance(1)
+                advance()
     except WorkerDied as error:
         raise DataError(
             f"A worker process died ({error}), perhaps for lack of memory. Finished scenes are kept: run the same "
             "again, with fewer workers if it repeats"
         ) from None
-
-
-@contextlib.contextmanager
-def _progress(console: Console | None, scenes: int) -> Iterator[Callable[[int], None]]:
-    if console is None:
-        yield lambda done: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    from mmkeras.core.console import DescriptionColumn
-
-    columns = (DescriptionColumn(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("Simulating drives", total=scenes)
-        yield lambda done: bar.advance(task, done)

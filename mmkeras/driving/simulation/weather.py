@@ -1,10 +1,10 @@
 """Light and air of a scene, by time of day and weather.
 
-- Day: the shading of the faces; the sun throws shadows.
+- Day: shaded faces; shadows in the sun.
 - Dusk: a third of the light, a warm sky, lamps on.
-- Night: a fortieth of the light; one's own headlights fall with the square of the distance and end about 25 m ahead, so
-  that what stands beyond shows by its tail lights at best. The sensor's gain makes noise.
-- Fog: contrast falls to 5 % within 14 to 26 m; headlights whiten it at night.
+- Night: a fortieth of the light; the ego's headlights fall with the square of the distance and reach about 25 m; of
+  objects beyond, only tail lights show. The sensor's gain makes noise.
+- Fog: contrast falls to 5 % within 14 to 26 m; at night headlights make the fog brighter.
 - Rain: streaks, a blurred picture with drops on the lens, less light, and 5 % of the contrast left at 85 to 155 m.
 """
 
@@ -36,28 +36,28 @@ class Atmosphere:
     """Distance in metres at which contrast has fallen to 1/e."""
     air: tuple[float, float, float]
     headlights: float
-    """Brightness of one's own headlights; 0 is off."""
+    """Brightness of the ego's headlights; 0 is off."""
     glow: float
     """Brightness of lamps; 0 is off."""
     noise: float
     """Standard deviation of the sensor's noise, of 255."""
     rain: float
     wet: bool
-    """The road mirrors lamps."""
+    """Whether the road reflects lamps."""
 
     @property
     def sight(self) -> float:
-        """Nothing farther can be seen, in metres."""
+        """Largest distance in metres at which objects are visible."""
         return min(150.0, 6.0 * self.reach)
 
     @property
     def veil(self) -> np.ndarray:
-        """Colour (3,) of thick air, with one's own headlights in it."""
+        """Colour (3,) of thick air, lit by the ego's headlights."""
         return np.array(self.air, np.float32) + (26.0 if self.headlights == 1.0 and self.reach < 15 else 0.0)
 
     @property
     def lamps_on(self) -> bool:
-        """Vehicles and street lamps are lit."""
+        """Whether vehicles and street lamps are lit."""
         return self.glow > 0
 
 
@@ -76,28 +76,19 @@ def atmosphere(conditions: Conditions, rng: np.random.Generator) -> Atmosphere:
         zenith, horizon = (5.0, 6.0, 12.0), (20.0, 19.0, 24.0)
     elif dusk:
         shading = Shading(sun * shine, 0.22 * exposure * shine, (0.30 + 0.06 * (not shine)) * exposure, 0.05)
-        zenith, horizon = (
-            ((62.0, 74.0, 112.0), (208.0, 140.0, 96.0))
-            if not rain and not fog
-            else ((70.0, 74.0, 88.0), (104.0, 100.0, 104.0))
-        )
+        warm, dull = ((62.0, 74.0, 112.0), (208.0, 140.0, 96.0)), ((70.0, 74.0, 88.0), (104.0, 100.0, 104.0))
+        zenith, horizon = dull if rain or fog else warm
     else:
-        shading = Shading(
-            sun * shine, 0.55 * exposure * shine, (0.62 + 0.28 * (not shine)) * exposure * (0.8 if rain else 1.0), 0.06
-        )
+        ambient = (0.62 + 0.28 * (not shine)) * exposure * (0.8 if rain else 1.0)
+        shading = Shading(sun * shine, 0.55 * exposure * shine, ambient, 0.06)
         grey = 168.0 if rain else 205.0
-        zenith, horizon = (
-            ((104.0, 148.0, 206.0), (206.0, 220.0, 232.0))
-            if shine
-            else ((grey, grey + 4, grey + 10), (grey + 22, grey + 24, grey + 26))
-        )
+        overcast = (grey, grey + 4, grey + 10), (grey + 22, grey + 24, grey + 26)
+        zenith, horizon = ((104.0, 148.0, 206.0), (206.0, 220.0, 232.0)) if shine else overcast
     reach = rng.uniform(14, 26) / 3 if fog else rng.uniform(60, 110) / 3 * 1.4 if rain else rng.uniform(250, 500)
     level = 0.06 if night else 0.52 if dusk else 1.0
-    air = (
-        (196.0 * level, 200.0 * level, 206.0 * level)
-        if fog or rain
-        else (horizon[0] * 0.9, horizon[1] * 0.9, horizon[2] * 0.92)
-    )
+    air = (horizon[0] * 0.9, horizon[1] * 0.9, horizon[2] * 0.92)
+    if fog or rain:
+        air = (196.0 * level, 200.0 * level, 206.0 * level)
     return Atmosphere(
         shading=shading, zenith=zenith, horizon=horizon, clouds=0.0 if fog else float(rng.uniform(0.1, 0.7)),
         reach=float(reach), air=air, headlights=1.0 if night else 0.25 if dusk else 0.0,

@@ -1,4 +1,4 @@
-"""Builds one scene: roads, road users and what stands beside the road."""
+"""Builds one scene: roads, road users and fixtures beside the road."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ BEFORE, AHEAD = 45.0, 190.0
 
 @dataclass(frozen=True)
 class World:
-    """Everything there is in one scene. The ego vehicle is the road user with index 0."""
+    """The roads, road users and fixtures of one scene. The ego vehicle is the road user with index 0."""
 
     request: SceneRequest
     ground: Ground
     roads: list[Road]
-    """The road of the ego vehicle, then a crossing street if there is one."""
+    """The road of the ego vehicle and perhaps a crossing street."""
     crossing: float | None
     """Position of the crossing street's centre along the first road, in metres."""
     agents: list[Agent]
@@ -62,7 +62,7 @@ def build_world(request: SceneRequest, config: SimulationConfig) -> World:
         main, side = roads[1].half + 3.0, road.half + 3.0
         stops = [(0, crossing - main, 1), (0, crossing + main, -1)] if red else [(1, -side, 1), (1, side, -1)]
     tracks = drive(agents, roads, stops, -1.0, config.scene_seconds + 0.5)
-    town = Town(place, road, crossing, roads[1] if crossing is not None else None, request.conditions)
+    town = Town(place, road, crossing, roads[1] if crossing is not None else None)
     return World(request, ground, roads, crossing, agents, tracks, decorate(town, rng))
 
 
@@ -99,39 +99,33 @@ def _road_users(
                     agents.append(new_agent(kind, 0, s, road.lane(number, way), way, desired, rng, follows=True))
                 s += (11.0 + rng.exponential(gap)) / density
     if place != "country":
-        agents += _parked(road, crossing, roads, density, rng)
-    agents += _on_foot(road, crossing, roads, place, density, rng)
+        agents += _parked(roads, crossing, density, rng)
+    agents += _on_foot(roads, crossing, place, density, rng)
     agents += _cyclists(road, place, density, rng)
     if crossing is not None:
         agents += _crossing_traffic(roads, red, density, rng)
     return agents
 
 
-def _free_of_crossing(s: float, crossing: float | None, roads: list[Road], margin: float) -> bool:
-    return crossing is None or abs(s - crossing) > roads[1].border + margin
-
-
-def _parked(
-    road: Road, crossing: float | None, roads: list[Road], density: float, rng: np.random.Generator
-) -> list[Agent]:
-    agents = []
+def _parked(roads: list[Road], crossing: float | None, density: float, rng: np.random.Generator) -> list[Agent]:
+    agents: list[Agent] = []
     for way in (1, -1):
         share = rng.choice([0.1, 0.25, 0.45]) * density
         for s in np.arange(-BEFORE, AHEAD, 6.6):
-            if rng.random() < share and _free_of_crossing(s, crossing, roads, 6.0):
+            if rng.random() < share and (crossing is None or abs(s - crossing) > roads[1].border + 6.0):
                 kind = "truck" if rng.random() < 0.1 else "car"
                 agent = new_agent(kind, 0, s, 0.0, way, 0.0, rng, parked=True)
                 agent.size = (agent.size[0], min(agent.size[1], 6.2), agent.size[2])
-                agent.d = -way * (road.half - 0.15 - agent.size[0] / 2)
+                agent.d = -way * (roads[0].half - 0.15 - agent.size[0] / 2)
                 agent.twist = float(rng.normal(0, 0.03)) + (math.pi if rng.random() < 0.1 else 0.0)
                 agents.append(agent)
     return agents
 
 
 def _on_foot(
-    road: Road, crossing: float | None, roads: list[Road], place: str, density: float, rng: np.random.Generator
+    roads: list[Road], crossing: float | None, place: str, density: float, rng: np.random.Generator
 ) -> list[Agent]:
-    agents = []
+    road, agents = roads[0], []
     mean = {"city": 17.0, "suburb": 8.0, "country": 3.0}[place] * density
     for _ in range(rng.poisson(mean)):
         side = rng.choice([-1, 1])

@@ -1,6 +1,6 @@
-"""The vehicle's sensor stream: frames and radar sweeps in, detections out. numpy and one engine, never TensorFlow."""
+"""The vehicle's sensor stream: frames and radar sweeps in, detections out, without TensorFlow."""
 
-from mmkeras.driving.stream.clock import Clock, FakeClock, RealClock
+from mmkeras.driving.stream.clock import Clock, RealClock
 from mmkeras.driving.stream.detector import BundleDetector, Detector
 from mmkeras.driving.stream.messages import Answer, Frame, Message, Sweep
 from mmkeras.driving.stream.settings import Settings
@@ -11,7 +11,6 @@ __all__ = [
     "BundleDetector",
     "Clock",
     "Detector",
-    "FakeClock",
     "Frame",
     "Message",
     "RealClock",

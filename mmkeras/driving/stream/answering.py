@@ -1,4 +1,4 @@
-"""From one frame and its sweeps to an answer, with the time of every step."""
+"""Makes the answer to one frame and its sweeps, and measures the time of every step."""
 
 from __future__ import annotations
 
@@ -18,19 +18,16 @@ from mmkeras.media.points.radar_cloud import Sweep, points_in_camera
 __all__ = ["Answerer", "Job"]
 
 _MOVED = 0.1
-"""Metres the car has to move before two equal pictures prove that the camera is frozen."""
+"""Metres by which the car must have moved for two equal pictures to mean that the camera is frozen."""
 
 
 @dataclass
 class Job:
-    """One answer to give."""
+    """One answer to give; the first three fields are those of `Answer`."""
 
     timestamp: int
-    """Microseconds of the sensors' clock."""
     cause: Literal["frame", "tick"]
-    """A frame, or a tick of the clock while no frame comes."""
     arrived: int
-    """Microseconds of the stream's clock."""
     frame: Frame | None = None
     usable: bool = False
     """Whether the frame's image may be used."""
@@ -43,7 +40,7 @@ class Job:
 
 
 class Answerer:
-    """Runs the model for one job at a time; remembers the last answer for those that are skipped."""
+    """Runs the model for one job at a time; keeps the last answer for skipped jobs."""
 
     def __init__(self, detector: Detector, clock: Clock) -> None:
         self.detector = detector
@@ -53,14 +50,14 @@ class Answerer:
         self.frozen = 0
         """Images equal to the one before, although the car has moved."""
         self.work = 0.0
-        """Recent work per answer, in microseconds of the stream; rises at once and decays slowly."""
+        """Recent work per answer, in microseconds of the stream; rises at once and falls slowly."""
         self._last: tuple[int, list[dict[str, Any]]] = (0, [])
         self._seen: tuple[dict[str, np.ndarray], np.ndarray] | None = None
 
     def answer(self, job: Job, sweeps: Sequence[Sweep], deadline: int) -> Answer:
         """Answer a job with the available sensors.
 
-        ``sweeps`` are those of the present radars; ``deadline`` counts in microseconds from the arrival.
+        ``sweeps`` are the sweeps of the present radars; ``deadline`` is in microseconds after the arrival.
         """
         begin, watch = self.clock.now(), self.clock.stopwatch
         started = watch()
@@ -93,24 +90,25 @@ class Answerer:
             job.timestamp,
             job.cause,
             status,
-            image is not None,
-            tuple(dict.fromkeys(sweep.channel for sweep in sweeps)) if radar is not None else (),
-            detections,
-            reason,
-            job.timestamp,
-            job.arrived,
-            answered,
-            answered - job.arrived > deadline,
-            stages if status == "answered" else {},
-            job.frame,
-            points,
-            job.camera,
+            camera=image is not None,
+            radars=tuple(dict.fromkeys(sweep.channel for sweep in sweeps)) if radar is not None else (),
+            detections=detections,
+            reason=reason,
+            of=job.timestamp,
+            arrived=job.arrived,
+            answered=answered,
+            missed=answered - job.arrived > deadline,
+            stages=stages if status == "answered" else {},
+            frame=job.frame,
+            points=points,
+            pose=job.camera,
         )
 
     def skip(self, job: Job, reason: str) -> Answer:
-        """Answer a job with the detections of the answer before."""
+        """Answer a job with the detections of the last answer."""
         of, detections = self._last
         now = self.clock.now()
+        frame, pose = job.frame, job.camera
         return Answer(
             job.timestamp,
             job.cause,
@@ -122,8 +120,8 @@ class Answerer:
             of,
             job.arrived,
             now,
-            frame=job.frame,
-            pose=job.camera,
+            frame=frame,
+            pose=pose,
         )
 
     def _image(self, job: Job) -> tuple[Tensors | None, str]:

@@ -1,11 +1,13 @@
-"""What a stream remembers: the last sweeps of a radar and the last poses of the car. Both are bounded."""
+"""The bounded memory of a stream: the last sweeps of a radar and the last poses of the car."""
 
 from __future__ import annotations
 
 import bisect
+import itertools
 
 import numpy as np
 
+from mmkeras.driving.drives.times import usable
 from mmkeras.media.geometry import Pose
 from mmkeras.media.points.radar_cloud import Sweep
 
@@ -16,30 +18,27 @@ class SweepBuffer:
     """The last sweeps of one radar, in the order of their timestamps.
 
     Args:
-        size: sweeps it holds; more than are used for one frame, because a late frame needs older ones.
+        size: most sweeps held; more than are used for one frame, because a late frame needs older ones.
     """
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._sweeps: list[Sweep] = []
 
-    def __len__(self) -> int:
-        return len(self._sweeps)
-
     def __contains__(self, timestamp: object) -> bool:
         return any(sweep.timestamp == timestamp for sweep in self._sweeps)
 
     def add(self, sweep: Sweep) -> None:
-        """Put a sweep in its place; the oldest goes when there are too many."""
+        """Insert a sweep; the oldest is removed when there are too many."""
         bisect.insort(self._sweeps, sweep, key=lambda s: s.timestamp)
         del self._sweeps[: -self._size]
 
     def expire(self, before: int) -> None:
-        """Let go of sweeps taken before a time."""
+        """Remove the sweeps taken before a time."""
         self._sweeps = [sweep for sweep in self._sweeps if sweep.timestamp >= before]
 
     def clear(self) -> None:
-        """Let go of everything."""
+        """Remove all sweeps."""
         self._sweeps = []
 
     def newest(self) -> int | None:
@@ -47,23 +46,17 @@ class SweepBuffer:
         return self._sweeps[-1].timestamp if self._sweeps else None
 
     def partners(self, timestamp: int, max_skew: int, max_age: int, count: int) -> list[Sweep]:
-        """Return at most ``count`` sweeps for a frame, newest first; none unless one lies within ``max_skew`` of it.
-
-        Sweeps younger than the frame or older than ``max_age`` are left out, as in training. Where no others exist, as
-        for the first frame of a drive, the oldest younger one is used.
-        """
-        past = [s for s in self._sweeps if 0 <= timestamp - s.timestamp <= max_age]
-        if past:
-            return past[: -count - 1 : -1] if timestamp - past[-1].timestamp <= max_skew else []
-        return [s for s in self._sweeps if 0 < s.timestamp - timestamp <= max_skew][:1]
+        """Return the newest sweeps that `usable` keeps for a frame, at most ``count``, newest first."""
+        kept = usable([sweep.timestamp for sweep in self._sweeps], timestamp, max_skew, max_age)
+        return list(itertools.compress(self._sweeps, kept))[: -count - 1 : -1]
 
 
 class EgoTrack:
     """Recent poses of the car, and extrapolated ones while no frame comes.
 
     Args:
-        reach: microseconds of extrapolation at most.
-        size: poses it holds.
+        reach: most microseconds of extrapolation.
+        size: most poses held.
     """
 
     def __init__(self, reach: int = 500_000, size: int = 32) -> None:
@@ -75,7 +68,7 @@ class EgoTrack:
         return len(self._times)
 
     def add(self, timestamp: int, pose: Pose) -> None:
-        """Take note of a pose; one of a known time is ignored."""
+        """Add a pose, unless one of the same time is known."""
         place = bisect.bisect_left(self._times, timestamp)
         if place < len(self._times) and self._times[place] == timestamp:
             return
@@ -84,7 +77,7 @@ class EgoTrack:
         del self._times[: -self._size], self._poses[: -self._size]
 
     def clear(self) -> None:
-        """Let go of everything."""
+        """Remove all poses."""
         self._times, self._poses = [], []
 
     def at(self, timestamp: int) -> Pose:
@@ -99,7 +92,7 @@ class EgoTrack:
         if place < len(self._times) and self._times[place] == timestamp:
             return self._poses[place]
         if len(self._times) == 1 or place == 0:
-            return self._poses[min(place, len(self._times) - 1)]
+            return self._poses[0]
         second = min(place, len(self._times) - 1)
         # Two poses a few milliseconds apart give no precise speed; take one at least 50 ms older.
         first = second - 1

@@ -1,4 +1,4 @@
-"""``mmkeras stream``: replays a drive to a bundle as the sensors would send it, and writes down what happened."""
+"""``mmkeras stream``: replays a drive to a bundle as the sensors would send it, and writes a report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mmkeras.core.terminal import say, say_json, show_progress
 from mmkeras.driving.stream.clock import Clock, RealClock, SteppedClock
 from mmkeras.driving.stream.detector import BundleDetector
 from mmkeras.driving.stream.drawing import annotated, has_mp4, write_video
-from mmkeras.driving.stream.faults import Fault, parse_fault, read_faults
+from mmkeras.driving.stream.faults import parse_fault, read_faults
 from mmkeras.driving.stream.injection import Injection
 from mmkeras.driving.stream.messages import Answer
 from mmkeras.driving.stream.replay import Recording, play
@@ -44,26 +44,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     defaults = Settings()
     add = parser.add_argument
     add("drive", metavar="NUSCENES_DIR", help="a directory in nuScenes' format")
-    add("--out", metavar="FOLDER", required=True, help="where frames, video, timeline.png and stream.json go")
-    add("--rate", type=float, default=1.0, metavar="X", help="speed of the replay; 0: as fast as it can (default: 1)")
-    add("--as-fast-as-possible", action="store_true", help="the same as --rate 0: no frame waits for another's work")
-    add("--scene", default="", metavar="NAME", help="default: the first held-out one of splits.json, or the first")
-    add("--camera", default="CAM_FRONT", metavar="CHANNEL", help="default: CAM_FRONT, with the radars that look there")
-    add("--limit", type=float, default=0.0, metavar="SECONDS", help="play no more than the first seconds")
-    add("--fault", action="append", default=[], metavar="TEXT", help='for example "kill radar at 3 s"; may come often')
-    add("--faults", metavar="FILE", help="a script of such lines, or TOML with a list faults")
+    add("--out", metavar="FOLDER", required=True, help="where frames, video, timeline.png and stream.json are written")
+    add("--rate", type=float, default=1.0, metavar="X", help="speed of the replay; 0: as fast as possible (default: 1)")
+    add("--as-fast-as-possible", action="store_true", help="the same as --rate 0: work delays no frame")
+    add("--scene", default="", metavar="NAME", help="default: the first held-out scene of splits.json, or the first")
+    add("--camera", default="CAM_FRONT", metavar="CHANNEL", help="default: CAM_FRONT; its view selects the radars")
+    add("--limit", type=float, default=0.0, metavar="SECONDS", help="play only the first seconds")
+    add("--fault", action="append", default=[], metavar="TEXT", help='for example "kill radar at 3 s"; may be repeated')
+    add("--faults", metavar="FILE", help="a file of such lines, or TOML with a list faults")
     for name, unit, text in (
-        ("max_skew", "MS", "a radar's newest sweep may be so far from its frame"),
-        ("max_age", "MS", "a sweep is held no longer"),
-        ("deadline", "MS", "an answer is due so long after its frame arrived; it bounds the wait for a late radar"),
-        ("queue", "N", "frames that wait at most"),
+        ("max_skew", "MS", "largest time between a frame and a radar's newest sweep"),
+        ("max_age", "MS", "largest age of a sweep"),
+        ("deadline", "MS", "time from a frame's arrival to its answer; it limits the wait for a late radar"),
+        ("queue", "N", "most frames that wait"),
     ):
         value = getattr(defaults, name)
         shown = value if unit == "N" else value / 1000
         kind = int if unit == "N" else float
         flag = f"--{name.replace('_', '-')}"
         add(flag, type=kind, default=shown, metavar=unit, help=f"{text} (default: {shown:g})")
-    add("--sweeps", type=int, metavar="N", help="sweeps of each radar for a frame at most (default: as in training)")
+    add("--sweeps", type=int, metavar="N", help="most sweeps of each radar for a frame (default: as in training)")
     add("--no-pictures", action="store_true", help="write no annotated frames and no video")
 
 
@@ -82,7 +82,7 @@ def stream(bundle: Bundle, options: argparse.Namespace, progress: Progress = sho
         bundle, options.format, options.precision, threads=options.threads, device=options.device
     ) as predictor:
         hidden = recorded(bundle.manifest.provenance) or Redaction()
-        # From here on the scene has the name that may be written.
+        # From here on the scene has its redacted name.
         recording = dataclasses.replace(recording, scene=hidden.name(recording.scene))
         say(f"{predictor.description} on {recording.scene} of {options.drive}", to=sys.stderr)
         detector = BundleDetector(predictor)
@@ -94,7 +94,18 @@ def stream(bundle: Bundle, options: argparse.Namespace, progress: Progress = sho
             sweeps=detector.sweeps if options.sweeps is None else options.sweeps,
             frame_period=recording.frame_period,
         )
-        sensors, answers, injection = _run(detector, recording, faults, settings, rate, progress)
+        injection = Injection(faults, recording.start)
+        progress("reading the messages")
+        arrivals = list(injection(recording.arrivals()))
+        for _ in range(_WARMUP):
+            # An engine's first calls allocate memory; a vehicle makes them before it moves.
+            detector.decode(detector.infer(None, None), detector.camera_pose)
+        clock: Clock = RealClock(recording.start, rate) if rate else SteppedClock(recording.start)
+        sensors = SensorStream(detector, clock, settings)
+        answers = []
+        for answer in play(sensors, arrivals, clock, recording.end):
+            answers.append(answer)
+            progress(f"{(answer.arrived - recording.start) / 1e6:.1f} s  {answer.kind}")
         aside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
         try:
             aside.mkdir(parents=True)
@@ -126,29 +137,6 @@ def stream(bundle: Bundle, options: argparse.Namespace, progress: Progress = sho
         say("The video is an animated WebP: PyAV is not installed (pip install 'mmkeras[stream]' brings MP4).")
     say(f"Next: {_next(bundle, options, bool(faults) or hidden.everything)}")
     return 0
-
-
-def _run(
-    detector: BundleDetector,
-    recording: Recording,
-    faults: Sequence[Fault],
-    settings: Settings,
-    rate: float,
-    progress: Progress,
-) -> tuple[SensorStream, list[Answer], Injection]:
-    injection = Injection(faults, recording.start)
-    progress("reading the messages")
-    arrivals = list(injection(recording.arrivals()))
-    for _ in range(_WARMUP):
-        # An engine's first calls allocate memory; a vehicle makes them before it moves.
-        detector.decode(detector.infer(None, None), detector.camera_pose)
-    clock: Clock = RealClock(recording.start, rate) if rate else SteppedClock(recording.start)
-    sensors = SensorStream(detector, clock, settings)
-    answers = []
-    for answer in play(sensors, arrivals, clock, recording.end):
-        answers.append(answer)
-        progress(f"{(answer.arrived - recording.start) / 1e6:.1f} s  {answer.kind}")
-    return sensors, answers, injection
 
 
 def _write(
@@ -184,9 +172,9 @@ def _write(
 
 
 def _check_out(out: Path) -> None:
-    """Refuse to replace what this command has not written."""
+    """Refuse to replace a folder that this command has not written."""
     if out.exists() and not (out / REPORT).is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"--out {out}: exists and is no output of mmkeras stream; name another folder")
+        raise ConfigError(f"--out {out}: exists and is not an output of mmkeras stream; name another folder")
 
 
 def _move(aside: Path, out: Path) -> None:

@@ -1,4 +1,4 @@
-"""The model of a stream: what a bundle with a camera, radars or both does for one frame, in the stream's four steps."""
+"""The model of a stream: a detection bundle with a camera, radars or both, run on one frame in four steps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Tensors = Mapping[str, np.ndarray]
 
 
 class Detector(Protocol):
-    """What a stream asks of a model; `BundleDetector` is the one that ships, tests bring a small one."""
+    """What a stream needs of a model; `BundleDetector` implements it for bundles."""
 
     has_camera: bool
     has_radar: bool
@@ -38,7 +38,7 @@ class Detector(Protocol):
         """Return the tensors of radar points (N, 8) in the camera's frame."""
 
     def infer(self, image: Tensors | None, radar: Tensors | None) -> Tensors:
-        """Return the model's outputs; None stands for an absent sensor, and one of the two is there."""
+        """Return the model's outputs; None stands for an absent sensor. At least one input is given."""
 
     def decode(self, outputs: Tensors, camera: Pose) -> list[dict[str, Any]]:
         """Return detections in the ego frame."""
@@ -51,7 +51,7 @@ class BundleDetector:
         predictor: a loaded predictor; the caller closes it.
 
     Raises:
-        ConfigError: not a detection bundle, or with more than one camera or radar input, or with neither.
+        ConfigError: not a detection bundle, more than one camera or radar input, or neither.
     """
 
     def __init__(self, predictor: Predictor) -> None:
@@ -81,7 +81,7 @@ class BundleDetector:
 
     def window(self, frame: Frame) -> Window:
         """Return the part of a frame that the model sees."""
-        # Read once and replaced whole: another stream of this detector may have another camera.
+        # Read once and replaced as a whole: another stream may share this detector and have another camera.
         known = self._window
         if known is None or known[0] is not frame.intrinsic:
             known = self._window = (frame.intrinsic, self.camera.window(frame.intrinsic))

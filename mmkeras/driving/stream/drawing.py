@@ -1,4 +1,4 @@
-"""What an answer looks like: the camera's picture with boxes and radar points beside the map from above."""
+"""Draws answers: the camera's picture with boxes and radar points, beside the map from above."""
 
 from __future__ import annotations
 
@@ -25,14 +25,17 @@ _CODECS = ("libx264", "h264", "mpeg4")
 
 
 def annotated(answer: Answer, detector: BundleDetector, start: int) -> np.ndarray:
-    """Draw one answer with the seconds since ``start``; a placeholder replaces a missing picture.
+    """Draw one answer with the seconds since ``start``, and a placeholder for a missing picture.
 
     Returns:
         uint8 (H, W, 3), the same size for every answer of one model.
     """
     camera = detector.camera
-    image = _no_picture(round(camera.width), round(camera.height))
-    # The picture of a skipped or frozen frame is shown too, because it arrived.
+    missing = Image.new("RGB", (round(camera.width), round(camera.height)), (24, 28, 33))
+    place = (missing.width / 2, missing.height / 6)
+    ImageDraw.Draw(missing).text(place, "no picture", (140, 148, 158), anchor="mm")
+    image = np.asarray(missing)
+    # The picture of a skipped or frozen frame is shown, too.
     if answer.frame is not None:
         with contextlib.suppress(DataError):
             image = np.asarray(detector.window(answer.frame).read())
@@ -48,26 +51,18 @@ def annotated(answer: Answer, detector: BundleDetector, start: int) -> np.ndarra
     return beside(left, right)
 
 
-def _no_picture(width: int, height: int) -> np.ndarray:
-    image = Image.new("RGB", (width, height), (24, 28, 33))
-    ImageDraw.Draw(image).text((width / 2, height / 6), "no picture", (140, 148, 158), anchor="mm")
-    return np.asarray(image)
-
-
 def has_mp4() -> bool:
     """Return whether PyAV is installed (``pip install 'mmkeras[stream]'``)."""
     return importlib.util.find_spec("av") is not None
 
 
-def write_video(stem: Path, pictures: Iterable[np.ndarray], rate: float, *, mp4: bool | None = None) -> Path:
+def write_video(stem: Path, pictures: Iterable[np.ndarray], rate: float) -> Path:
     """Write a video of uint8 pictures (H, W, 3) of one size, at least one, at ``rate`` pictures a second.
 
-    ``mp4`` chooses MP4 or WebP; by default MP4 where PyAV is installed.
-
     Returns:
-        The file: ``.mp4``, or ``.webp`` at half the size.
+        The file: ``.mp4`` where PyAV is installed, otherwise ``.webp`` at half the size.
     """
-    if has_mp4() if mp4 is None else mp4:
+    if has_mp4():
         return _write_mp4(stem.with_suffix(".mp4"), pictures, rate)
     return _write_webp(stem.with_suffix(".webp"), pictures, rate)
 

@@ -1,14 +1,14 @@
-"""A script of faults: what goes wrong with which sensor, when. Read from lines, a text file or TOML.
+"""A script of sensor faults and their times, read from lines, a text file or TOML.
 
 ::
 
     kill radar at 3 s            revive radar at 6 s
     delay camera 150 ms from 2 s to 5 s
-    jitter camera 80 ms          each message is late by up to so much, so some overtake others
-    drop 50 % radar              lose that share of the messages
-    freeze camera from 2 s       the picture stays what it was
-    corrupt camera at 4 s        one message is damaged; of a radar's points every other one becomes NaN
-    repeat radar                 each message comes twice
+    jitter camera 80 ms          each message is late by 0 to 80 ms, so some overtake others
+    drop 50 % radar              half of the messages are lost
+    freeze camera from 2 s       the picture no longer changes
+    corrupt camera at 4 s        one message is damaged; every other point of a radar becomes NaN
+    repeat radar                 each message is sent twice
     jump clock 10 s at 3 s       the sensors' timestamps jump from then on
 
 A sensor is ``camera``, ``radar`` (all of them) or a channel such as ``RADAR_FRONT``. ``from`` and ``to`` may be left
@@ -66,11 +66,11 @@ class Fault:
     text: str = ""
 
     def concerns(self, sensor: str, channel: str) -> bool:
-        """Return whether it is about a sensor of a kind (``camera`` or ``radar``) and channel."""
+        """Return whether it affects a sensor of a kind (``camera`` or ``radar``) and channel."""
         return self.sensor in ("clock", sensor, channel.upper())
 
     def active(self, moment: int) -> bool:
-        """Return whether it is going on at a moment."""
+        """Return whether it is active at a moment."""
         return self.begin <= moment and (self.end is None or moment < self.end)
 
 
@@ -78,7 +78,7 @@ def parse_fault(text: str, where: str = "fault") -> Fault:
     """Parse a line such as ``kill radar at 3 s``; ``where`` names its place in error messages.
 
     Raises:
-        ConfigError: names the place, what was expected and what was got.
+        ConfigError: another form than `FORMS`.
     """
     if len(text) > _LONGEST:
         raise ConfigError(f"{where}: {text[:60]!r}...: expected a line of at most {_LONGEST} characters")
@@ -87,9 +87,7 @@ def parse_fault(text: str, where: str = "fault") -> Fault:
     if kind not in FORMS:
         raise ConfigError(f"{where}: {text.strip()!r}: there is no fault {kind!r}; {nearest(kind, FORMS)}")
     line.form = FORMS[kind]
-    amount = 0.0
-    if kind == "drop":
-        amount = line.share()
+    amount = line.share() if kind == "drop" else 0.0
     sensor = "clock" if kind == "jump" else line.sensor()
     if kind == "jump":
         line.expect("clock")
@@ -97,15 +95,16 @@ def parse_fault(text: str, where: str = "fault") -> Fault:
         amount = float(line.duration("a duration such as 150 ms", negative=kind == "jump"))
     once = kind == "corrupt" and line.take("at")
     begin, end = (line.duration("a time such as 4 s"), None) if once else line.span(kind)
-    line.finish()
+    if line.rest:
+        raise line.fail("the end of the line")
     return Fault(kind, sensor, begin, end, amount, once, " ".join(text.split()))
 
 
 def parse_faults(lines: Iterable[str], where: str = "fault") -> list[Fault]:
-    """Parse lines; empty ones and comments after a ``#`` are left out.
+    """Parse lines; empty lines and comments after a ``#`` are ignored.
 
     Raises:
-        ConfigError: every wrong line, each with its number.
+        ConfigError: lists every wrong line with its number.
     """
     faults, problems = [], []
     for number, line in enumerate(lines, start=1):
@@ -155,14 +154,15 @@ def read_faults(path: str | Path) -> list[Fault]:
 
 
 class _Line:
-    """The rest of a line that has not been read."""
+    """A line and the part of it that is not parsed yet."""
 
     def __init__(self, text: str, where: str) -> None:
         self.text, self.where, self.rest = text.strip(), where, text.strip()
         self.form = ""
 
-    def fail(self, expected: str) -> ConfigError:
-        got = repr(self.rest) if self.rest else "the end of the line"
+    def fail(self, expected: str, rest: str | None = None) -> ConfigError:
+        rest = self.rest if rest is None else rest
+        got = repr(rest) if rest else "the end of the line"
         return ConfigError(f"{self.where}: {self.text!r}: expected {expected}, got {got}. Form: {self.form}")
 
     def match(self, pattern: re.Pattern[str], expected: str) -> re.Match[str]:
@@ -195,20 +195,17 @@ class _Line:
         before = self.rest
         number, unit = self.match(_TIME, expected).groups()
         if float(number) < 0 and not negative:
-            self.rest = before
-            raise self.fail(f"{expected}, not negative")
+            raise self.fail(f"{expected}, not negative", before)
         moment = float(number) * _UNITS[unit.lower()]
         if not abs(moment) <= _MOST:
-            self.rest = before
-            raise self.fail(f"{expected}, within {_MOST / 1e6:.0f} s")
+            raise self.fail(f"{expected}, within {_MOST / 1e6:.0f} s", before)
         return round(moment)
 
     def share(self) -> float:
         before = self.rest
         percent = float(self.match(_SHARE, "a share such as 50 %")[1])
         if not 0 <= percent <= 100:
-            self.rest = before
-            raise self.fail("0 % to 100 %")
+            raise self.fail("0 % to 100 %", before)
         return percent / 100
 
     def span(self, kind: str) -> tuple[int, int | None]:
@@ -218,9 +215,5 @@ class _Line:
         begin = self.duration("a time such as 2 s") if self.take("from") else 0
         end = self.duration("a time such as 5 s") if self.take("to") else None
         if end is not None and end <= begin:
-            raise ConfigError(f"{self.where}: {self.text!r}: expected it to end after it begins. Form: {self.form}")
+            raise ConfigError(f"{self.where}: {self.text!r}: expected an end after the beginning. Form: {self.form}")
         return begin, end
-
-    def finish(self) -> None:
-        if self.rest:
-            raise self.fail("the end of the line")

@@ -1,9 +1,10 @@
-"""Makes a script of faults happen to the messages of a replay, on their way to the stream."""
+"""Applies a script of faults to the messages of a replay before they reach the stream."""
 
 from __future__ import annotations
 
 import dataclasses
 import heapq
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -30,9 +31,9 @@ class Injection:
     """Applies faults to arrivals.
 
     Args:
-        faults: the faults.
+        faults: in any order.
         start: moment from which their times count.
-        seed: of drop and jitter.
+        seed: of the random draws of drop and jitter.
     """
 
     def __init__(self, faults: Iterable[Fault], start: int, seed: int = 0) -> None:
@@ -45,19 +46,16 @@ class Injection:
         self._frozen: dict[tuple[str, str], Message] = {}
 
     def __call__(self, arrivals: Iterable[Arrival]) -> Iterator[Arrival]:
-        """Yield the remaining arrivals in their new order; ``arrivals`` come in the order of their moments."""
+        """Yield the remaining arrivals in their new order; ``arrivals`` are in the order of their moments."""
         late: list[tuple[int, int, Message]] = []
-        number = 0
+        number = itertools.count()
         for arrival in arrivals:
             for moment, message in self._changed(arrival):
-                heapq.heappush(late, (moment, number, message))
-                number += 1
+                heapq.heappush(late, (moment, next(number), message))
             while late and late[0][0] <= arrival.moment:
                 moment, _, message = heapq.heappop(late)
                 yield Arrival(moment, message)
-        while late:
-            moment, _, message = heapq.heappop(late)
-            yield Arrival(moment, message)
+        yield from (Arrival(moment, message) for moment, _, message in sorted(late))
 
     def _changed(self, arrival: Arrival) -> list[tuple[int, Message]]:
         message, moment, copies = arrival.message, arrival.moment, 1
@@ -102,7 +100,7 @@ class Injection:
     def _freeze(self, fault: Fault, message: Message) -> Message:
         first = self._frozen.setdefault((fault.text, message.channel), message)
         if isinstance(message, Frame) and isinstance(first, Frame):
-            return dataclasses.replace(message, image=first.image, path=first.path)
+            return dataclasses.replace(message, image=first.image)
         if isinstance(message, Sweep) and isinstance(first, Sweep):
             return dataclasses.replace(message, cloud=first.cloud)
         return message
@@ -114,4 +112,4 @@ def _corrupted(message: Message) -> Message:
         cloud[::2] = np.nan
         return dataclasses.replace(message, cloud=cloud)
     data = message.image if isinstance(message.image, bytes) else b"\xff\xd8\xff\xe0 no picture"
-    return dataclasses.replace(message, image=data[: len(data) // 2], path="")
+    return dataclasses.replace(message, image=data[: len(data) // 2])

@@ -1,4 +1,4 @@
-"""Takes messages in: judges their times, keeps sweeps and poses, and knows which sensor is there."""
+"""Takes messages in: checks their times, keeps sweeps and poses, and tracks which sensors are present."""
 
 from __future__ import annotations
 
@@ -18,21 +18,18 @@ from mmkeras.media.points.radar_cloud import Sweep
 __all__ = ["Intake", "TimeBase"]
 
 PARTNER_PERIODS = 1.25
-"""A frame whose newest sweep is older than this many periods of the radar still lacks one."""
+"""A frame still lacks a radar's sweep while the newest one is older than this many of its periods."""
 _COLUMNS = 6
 _WINDOW = 10_000_000
-"""Microseconds after which the smallest delay is measured anew, because the two clocks may drift apart."""
+"""Microseconds after which the smallest delay is measured again, because the two clocks may drift apart."""
 _CONFIRM = 3
 _CONFIRM_TIME = 250_000
 
 
 class Intake:
-    """The state of all sensors at a moment. Not thread-safe: the stream locks.
+    """The state of all sensors at a moment. Not thread-safe: the stream uses locks.
 
-    Args:
-        settings: limits.
-        start: the stream's time.
-        pose: camera -> ego until the first frame.
+    ``start`` is the stream's time; ``pose`` is camera -> ego until the first frame.
     """
 
     def __init__(self, settings: Settings, start: int, pose: Pose) -> None:
@@ -51,11 +48,11 @@ class Intake:
 
     @property
     def sensors(self) -> list[Sensor]:
-        """The camera and every radar that has sent something."""
+        """The camera and every radar that has sent a message."""
         return [self.camera, *self.radars.values()]
 
     def take_sweep(self, sweep: Sweep, arrived: int) -> None:
-        """Keep a sweep if it can be used, and count it either way."""
+        """Count a sweep, and keep it if it can be used."""
         sensor = self._radar(sweep.channel)
         buffer = self._buffers[sweep.channel]
         sensor.counts["received"] += 1
@@ -71,9 +68,9 @@ class Intake:
         if sweep.timestamp in buffer:
             return sensor.drop("duplicate", arrived)
         if sensor.newest is not None and sweep.timestamp < sensor.newest:
-            # Still of use as one of the past sweeps: sorted in, and counted.
+            # It still serves as a past sweep.
             sensor.counts["out_of_order"] += 1
-        sweep.to_global  # noqa: B018 - computed here and not when a frame waits for its answer
+        sweep.to_global  # noqa: B018 - computed here, so that no answer waits for it
         buffer.add(sweep)
         self.ego.add(sweep.timestamp, sweep.ego)
         return sensor.accept(sweep.timestamp, arrived, self.time.delay(sweep.timestamp, arrived))
@@ -82,7 +79,7 @@ class Intake:
         """Register a frame.
 
         Returns:
-            Why its image cannot be used: ``duplicate``, ``order``, ``time``; empty for a good one.
+            Why its image cannot be used: ``duplicate``, ``order`` or ``time``; empty if it can.
         """
         camera = self.camera
         camera.counts["received"] += 1
@@ -106,7 +103,7 @@ class Intake:
         return ""
 
     def update(self, now: int) -> None:
-        """Let silence and age take effect."""
+        """Update the sensors' states and remove sweeps that are too old."""
         for sensor in self.sensors:
             sensor.update(now)
         oldest = self.time.sensor_time(now) - self.settings.max_age
@@ -114,11 +111,11 @@ class Intake:
             buffer.expire(oldest)
 
     def frame_time(self, arrived: int) -> int:
-        """Return the timestamp of a frame that would arrive at a moment, as late as the last one did."""
+        """Return the timestamp of a frame that arrives at a moment with the delay of the last frame."""
         return self.time.sensor_time(arrived) - self._camera_delay
 
     def sweeps_for(self, timestamp: int) -> list[Sweep]:
-        """Return what every radar that is there has for a frame, newest first of each."""
+        """Return the sweeps of every present or late radar for a frame, newest first within each radar."""
         s = self.settings
         found: list[Sweep] = []
         for name, sensor in self.radars.items():
@@ -127,10 +124,7 @@ class Intake:
         return found
 
     def worth_waiting(self, timestamp: int, until: int) -> bool:
-        """Return whether a sweep for a frame is still missing and may arrive before a moment.
-
-        An absent radar is not waited for, nor one whose messages take too long.
-        """
+        """Return whether a radar that is not absent lacks a sweep for a frame and should send it before a moment."""
         for name, sensor in self.radars.items():
             if sensor.state == "absent" or sensor.expected is None or sensor.expected > until:
                 continue
@@ -140,7 +134,7 @@ class Intake:
         return False
 
     def next_absence(self, now: int) -> int:
-        """Return when the next silent radar will be absent; far ahead when none will."""
+        """Return when the next silent radar counts as absent; a deadline from now if no radar does."""
         moments = [sensor.absent_at for sensor in self.radars.values() if sensor.absent_at is not None]
         return min((moment for moment in moments if moment > now), default=now + self.settings.deadline)
 
@@ -171,12 +165,11 @@ class Intake:
 
 
 class TimeBase:
-    """Judges timestamps by the arrivals of all sensors together: they share one clock.
+    """Checks timestamps by the arrivals of all sensors together: they share one clock.
 
     The message with the smallest recent delay gives the offset between the two clocks. A message is plausible when it
     lies within ``limit`` microseconds of that offset. When only implausible messages have come for a quarter of a
-    second, and they agree, the sensors' clock has jumped: one late sensor beside punctual ones is late, and never a
-    jump.
+    second, and they agree, the sensors' clock has jumped. One late sensor beside punctual ones is never a jump.
     """
 
     def __init__(self, limit: int) -> None:
@@ -186,24 +179,19 @@ class TimeBase:
         self._seen = 0
         self._suspects: list[int] = []
 
-    @property
-    def known(self) -> bool:
-        """Whether any message has come."""
-        return bool(self._best)
-
     def sensor_time(self, now: int) -> int:
-        """Return what the sensors' clock shows at a time of the stream's clock, less the shortest delay."""
+        """Return the time of the sensors' clock at a time of the stream's clock, less the shortest delay."""
         return now + max(self._best, default=0)
 
     def delay(self, timestamp: int, arrived: int) -> int:
-        """Return by how much a message came later than the most timely one."""
+        """Return how much more a message was delayed than the message with the smallest delay."""
         return max(self._best) - (timestamp - arrived) if self._best else 0
 
     def judge(self, timestamp: int, arrived: int) -> Literal["plausible", "implausible", "jump"]:
-        """Register a message and judge its timestamp (sensors' clock) by its arrival (stream's clock), in microseconds.
+        """Register a message and check its timestamp (sensors' clock) by its arrival (stream's clock), in microseconds.
 
         Returns:
-            ``jump`` once when the sensors' clock has jumped; what was noted with earlier timestamps is then void.
+            The verdict; ``jump`` once when the sensors' clock has jumped, which makes all earlier timestamps invalid.
         """
         offset = timestamp - arrived
         if not self._best or abs(max(self._best) - offset) <= self.limit:

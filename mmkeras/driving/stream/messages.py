@@ -1,4 +1,4 @@
-"""What comes in: camera frames and radar sweeps; and what goes out: an answer. numpy only."""
+"""The messages of a stream: camera frames and radar sweeps in, answers out. numpy only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CAMERA = "camera"
 
 STAGES = ("wait", "preprocess", "inference", "decode", "total")
 """Stages of an answer's latency: from the arrival to the start of the work, decoding the image and moving the points,
-the engine's call, decoding, and the sum."""
+the engine's call, decoding the outputs, and the sum."""
 
 Status: TypeAlias = Literal["answered", "skipped", "blind"]
 """``answered`` by an inference; ``skipped``: the detections are those of the previous answer; ``blind``: no sensor is
@@ -26,7 +26,7 @@ present, so there are no detections."""
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture of the camera with all that its place in the world takes."""
+    """One picture of the camera with its calibration and poses."""
 
     image: Any
     """Path, JPEG or PNG bytes, or uint8 array (H, W, 3)."""
@@ -39,8 +39,6 @@ class Frame:
     ego: Pose
     """Ego -> global at ``timestamp``."""
     channel: str = "CAM_FRONT"
-    path: str = ""
-    """Where the image lies, for messages and drawings."""
 
 
 Message: TypeAlias = "Frame | Sweep"
@@ -48,7 +46,7 @@ Message: TypeAlias = "Frame | Sweep"
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What the stream says of one frame, or of one tick of the clock while no frames come."""
+    """The stream's answer to one frame, or to one tick of the clock while no frames come."""
 
     timestamp: int
     """The time of the detections, in microseconds of the sensors' clock."""

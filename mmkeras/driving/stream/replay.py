@@ -1,7 +1,8 @@
-"""Plays a recorded drive in nuScenes' format to a stream, as the sensors would have sent it."""
+"""Sends a recorded drive in nuScenes' format to a stream, in the order and at the times of the sensors."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import statistics
@@ -24,7 +25,7 @@ __all__ = ["Recording", "play"]
 
 @dataclass(frozen=True)
 class Recording:
-    """One scene's frames of a camera and sweeps of its radars, listed but not read."""
+    """One scene's frames of a camera and sweeps of its radars; the files are not read yet."""
 
     scene: str
     camera: str
@@ -41,9 +42,9 @@ class Recording:
 
     @classmethod
     def open(cls, folder: str | Path, scene: str = "", camera: str = "CAM_FRONT", limit: float = 0.0) -> Recording:
-        """Open a directory in nuScenes' format; ``limit`` are seconds to play, all of the scene when 0.
+        """Open a directory in nuScenes' format; ``limit`` is the number of seconds to play, the whole scene when 0.
 
-        The default scene is the first held-out one that a ``splits.json`` beside the tables names, or the first of all.
+        The default scene is the first held-out scene in a ``splits.json`` beside the tables, or the first of all.
 
         Raises:
             DataError: the directory cannot be read, or the scene has no frame of the camera.
@@ -63,19 +64,17 @@ class Recording:
 
     @property
     def start(self) -> int:
-        """When the first message arrives, on a stream's clock that agrees with the sensors'."""
-        first = [self.frames[0].timestamp + self.camera_latency] if self.frames else []
-        return min(first + [sweep.timestamp + self.radar_latency for sweep in self.sweeps[:1]])
+        """When the first message arrives, on a stream's clock that equals the sensors' clock."""
+        return self._listed[0][0]
 
     @property
     def end(self) -> int:
         """When the last message arrives."""
-        last = [self.frames[-1].timestamp + self.camera_latency] if self.frames else []
-        return max(last + [sweep.timestamp + self.radar_latency for sweep in self.sweeps[-1:]])
+        return self._listed[-1][0]
 
     @property
     def frame_period(self) -> int:
-        """Median time between frames in microseconds; 12 Hz when there is but one."""
+        """Median time between frames in microseconds; that of 12 Hz for a single frame."""
         times = [frame.timestamp for frame in self.frames]
         gaps = [b - a for a, b in itertools.pairwise(times)]
         return max(int(statistics.median(gaps)), 1) if gaps else 83_333
@@ -83,13 +82,17 @@ class Recording:
     def arrivals(self) -> Iterator[Arrival]:
         """Read the files and yield the messages in the order of their arrival.
 
-        An unreadable file becomes an unusable message, as on the road.
+        An unreadable file becomes an unusable message, as in a vehicle.
         """
-        listed: list[tuple[int, int, nuscenes.Frame | SweepFile]] = []
-        listed += [(f.timestamp + self.camera_latency, 1, f) for f in self.frames]
+        return (Arrival(moment, self._read(item)) for moment, _, item in self._listed)
+
+    @functools.cached_property
+    def _listed(self) -> list[tuple[int, int, nuscenes.Frame | SweepFile]]:
+        """The files with the moments of their arrival, in this order; sweeps come before a frame of the same moment."""
+        listed: list[tuple[int, int, nuscenes.Frame | SweepFile]]
+        listed = [(f.timestamp + self.camera_latency, 1, f) for f in self.frames]
         listed += [(s.timestamp + self.radar_latency, 0, s) for s in self.sweeps]
-        for moment, _, item in sorted(listed, key=lambda entry: entry[:2]):
-            yield Arrival(moment, self._read(item))
+        return sorted(listed, key=lambda entry: entry[:2])
 
     def _read(self, item: nuscenes.Frame | SweepFile) -> Message:
         if isinstance(item, SweepFile):
@@ -102,7 +105,7 @@ class Recording:
             image = Path(item.path).read_bytes()
         except OSError:
             image = b""
-        return Frame(image, item.timestamp, item.intrinsic, item.camera, item.ego, item.channel, item.path)
+        return Frame(image, item.timestamp, item.intrinsic, item.camera, item.ego, item.channel)
 
 
 def play(stream: SensorStream, arrivals: Iterable[Arrival], clock: Clock, end: int) -> Iterator[Answer]:
@@ -110,8 +113,8 @@ def play(stream: SensorStream, arrivals: Iterable[Arrival], clock: Clock, end: i
 
     Args:
         stream: receives the messages; its clock is ``clock``.
-        arrivals: in the order of their moments; hold them in memory to keep the disk out of the measurement.
-        clock: waits.
+        arrivals: in the order of their moments; a list in memory keeps the disk out of the measurement.
+        clock: is waited on.
         end: moment after which no more ticks are answered.
     """
     stream.finish(end)

@@ -1,4 +1,4 @@
-"""``stream.json``: what a replay showed. Its schema is ``mmkeras/schemas/stream.schema.json``."""
+"""``stream.json``: the report of a replay. Its schema is ``mmkeras/schemas/stream.schema.json``."""
 
 from __future__ import annotations
 
@@ -17,20 +17,14 @@ from mmkeras.driving.stream.stream import SensorStream
 from mmkeras.runtime.grid import Grid
 from mmkeras.runtime.predictor import Predictor
 
-__all__ = ["SCHEMA_VERSION", "machine", "report", "stream_tables", "summary"]
+__all__ = ["SCHEMA_VERSION", "report", "stream_tables", "summary"]
 
 SCHEMA_VERSION = 1
 _PACKAGES = ("numpy", "pillow", "ai-edge-litert", "onnxruntime")
 
 
 def report(
-    stream: SensorStream,
-    predictor: Predictor,
-    recording: Recording,
-    injection: Injection,
-    *,
-    drive: str,
-    rate: float,
+    stream: SensorStream, predictor: Predictor, recording: Recording, injection: Injection, *, drive: str, rate: float
 ) -> dict[str, Any]:
     """Return the content of ``stream.json`` after a replay, without ``outputs``.
 
@@ -74,12 +68,11 @@ def report(
             }
             for fault in injection.faults
         ],
-        "machine": machine(),
+        "machine": _machine(),
     }
 
 
-def machine() -> dict[str, Any]:
-    """Return what the figures were measured on."""
+def _machine() -> dict[str, Any]:
     packages = {"mmkeras": __version__}
     for name in _PACKAGES:
         try:
@@ -125,10 +118,10 @@ def stream_tables(report: Mapping[str, Any]) -> list[Grid]:
 
 
 def summary(report: Mapping[str, Any]) -> list[str]:
-    """Return what the tables leave out, in sentences."""
+    """Return the numbers that the tables leave out, in sentences."""
     kinds = ", ".join(f"{count} {kind}" for kind, count in report["kinds"].items() if count)
     lines = [f"answers: {kinds or 'none'}; jumps of the sensors' clock: {report['clock_jumps']}"]
     share = report["share_beyond_interpreter"]
     if share is not None:
-        lines.append(f"{100 * share:.1f} % of an answer's work is beyond the interpreter's call (median)")
+        lines.append(f"{100 * share:.1f} % of an answer's work is outside the interpreter's call (median)")
     return lines

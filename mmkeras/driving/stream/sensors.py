@@ -1,4 +1,4 @@
-"""Whether a sensor is there: present, late or absent, since when, and what it has sent."""
+"""The state of a sensor (present, late or absent), its history, and counts of its messages."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _LEARN = 64
 class Sensor:
     """One sensor's presence and counts. Times are microseconds of the stream's clock.
 
-    A message makes the sensor present, or late when it was under way for longer than ``late_delay``. Silence makes it
-    late, then absent. It is absent until its first message.
+    A message makes the sensor present, or late if it was delayed by more than ``late_delay``. Without further messages
+    the sensor becomes late, then absent. It is absent until its first message.
 
     Args:
         name: for reports.
-        period: expected time between messages, until it is learnt.
-        late_delay: by how much a message may come later than the most timely one.
+        period: expected time between messages, until it is measured.
+        late_delay: how much more a message may be delayed than the message with the smallest delay.
         since: when the stream started.
     """
 
@@ -48,7 +48,7 @@ class Sensor:
         self._times: list[int] = []
 
     def accept(self, timestamp: int, arrived: int, delay: int) -> None:
-        """Take note of a usable message that came ``delay`` later than the most timely one."""
+        """Register a usable message, delayed by ``delay`` more than the message with the smallest delay."""
         self.update(arrived)
         self.learn(timestamp)
         self.newest = timestamp if self.newest is None else max(self.newest, timestamp)
@@ -56,7 +56,7 @@ class Sensor:
         self._change("late" if delay > self.late_delay else "present", arrived)
 
     def learn(self, timestamp: int) -> None:
-        """Learn the period from a message, be it in order or not."""
+        """Update the period from a message, in order or not."""
         place = bisect.bisect_left(self._times, timestamp)
         if self._times[place : place + 1] == [timestamp]:
             return
@@ -66,7 +66,7 @@ class Sensor:
             self.period = int(statistics.median(b - a for a, b in itertools.pairwise(self._times)))
 
     def update(self, now: int) -> None:
-        """Let silence take effect, at the moment at which it became too long."""
+        """Become late or absent if no message has come, as of the moment that the limit passed."""
         if self.arrived is None:
             return
         late, absent = self.arrived + int(LATE_PERIODS * self.period), self.absent_at
@@ -76,11 +76,11 @@ class Sensor:
             self._change("absent", absent)
 
     def refuse(self, moment: int) -> None:
-        """Mark the sensor absent: what arrived at a moment proved to be of no use."""
+        """Mark the sensor absent since a moment whose message proved to be unusable."""
         self._change("absent", moment)
 
     def forget_times(self) -> None:
-        """Void the timestamps so far: the sensors' clock has jumped."""
+        """Drop the timestamps so far, after a jump of the sensors' clock."""
         self.newest = None
         self._times.clear()
 
@@ -97,13 +97,13 @@ class Sensor:
 
     @property
     def absent_at(self) -> int | None:
-        """When silence makes it absent; None when it is."""
+        """When it becomes absent if no message comes; None if it is absent."""
         if self.arrived is None or self.state == "absent":
             return None
         return self.arrived + int(ABSENT_PERIODS * self.period)
 
     def intervals(self, now: int) -> list[tuple[State, int, int]]:
-        """Return states with their beginning and end, up to a time; together they cover the stream's life."""
+        """Return the states with their beginning and end, without gaps from the stream's start to a time."""
         result: list[tuple[State, int, int]] = []
         for state, begin, end in [*self._history, (self.state, self._since, now)]:
             end = min(end, now)

@@ -1,4 +1,4 @@
-"""How patient a stream is: what counts as a pair, as old, as late."""
+"""The limits of a stream: which sweeps belong to a frame, what is too old, what is late."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ class Settings:
     """Limits of a stream; times in microseconds."""
 
     max_skew: int = MAX_SKEW
-    """A radar belongs to a frame when its newest sweep is at most so far from it in time."""
+    """Largest time between a frame and the newest sweep of a radar that belongs to it."""
     max_age: int = MAX_AGE
-    """A sweep or frame older than this is not used."""
+    """Largest age of a sweep or frame that is used."""
     deadline: int = 100_000
-    """An answer is due so long after its frame has arrived; it bounds the wait for a late radar."""
+    """Time from a frame's arrival to its answer; it limits the wait for a late radar."""
     queue: int = 2
-    """Frames that wait at most; the oldest is skipped."""
+    """Most frames that wait; the oldest is skipped."""
     sweeps: int = 6
-    """Sweeps of each radar that are used at most; `BundleDetector.sweeps` says how many in training."""
+    """Most sweeps of each radar that are used; `BundleDetector.sweeps` is the number in training."""
     frame_period: int = 83_333
-    """Time between frames until it is learnt from them: 12 Hz in nuScenes."""
+    """Time between frames until it is measured: 12 Hz in nuScenes."""
     sweep_period: int = 76_923
-    """Time between a radar's sweeps until it is learnt: 13 Hz in nuScenes."""
+    """Time between a radar's sweeps until it is measured: 13 Hz in nuScenes."""
 
     def __post_init__(self) -> None:
         """Check all values.

@@ -1,7 +1,7 @@
-"""A vehicle's sensor stream: messages in, an answer for every frame out, whatever the sensors do.
+"""A vehicle's sensor stream: messages in, an answer to every frame out, also while sensors fail.
 
-The stream has no thread, no sleep and no clock of its own: its owner pushes the messages, calls `next_due` for the next
-moment with work, and polls. All methods are thread-safe; one thread polls at a time.
+The stream starts no thread and never sleeps: its caller pushes the messages, calls `next_due` for the next moment with
+work, and polls. All methods are thread-safe; one thread polls at a time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["SensorStream", "Statistics"]
 
 
 class Statistics:
-    """Counts every answer and keeps the last ``keep`` latencies per stage, so that memory stays bounded."""
+    """Counts every answer; keeps only the last ``keep`` latencies per stage, so that memory stays bounded."""
 
     def __init__(self, keep: int = 100_000) -> None:
         self.kinds: Counter[str] = Counter()
@@ -50,7 +50,7 @@ class Statistics:
         return sum(self.kinds[kind] for kind in ("both", "camera only", "radar only"))
 
     def latency_ms(self) -> dict[str, dict[str, float]]:
-        """Return p50, p99, mean and max in milliseconds by stage; nothing before the first answer."""
+        """Return p50, p99, mean and max in milliseconds by stage; {} before the first answer."""
         result = {}
         for name, values in self._stages.items():
             if values:
@@ -61,10 +61,7 @@ class Statistics:
         return result
 
     def share_beyond_interpreter(self) -> float | None:
-        """Return the median share of an answer's work outside the engine's call; None before the first answer.
-
-        The work does not include the wait for a late sensor or for its turn.
-        """
+        """Return the median share of an answer's work, without waiting, outside the engine; None before any answer."""
         total, wait, inference = (np.array(self._stages[name]) for name in ("total", "wait", "inference"))
         work = total - wait
         if not len(work) or work.sum() <= 0:
@@ -72,7 +69,7 @@ class Statistics:
         return round(float(np.median(1 - inference / np.maximum(work, 1e-9))), 4)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the counts and latencies as ``stream.json`` holds them."""
+        """Return the counts and latencies of ``stream.json``."""
         return {
             "frames": sum(self.causes.values()),
             "frames_received": self.causes["frame"],
@@ -97,9 +94,9 @@ _UNREAD = 1000
 class SensorStream:
     """Pairs frames with sweeps and answers with the available sensors.
 
-    Every frame pushed gets one answer, except exact repetitions, which are counted. A frame that does not fit into the
-    queue gets the previous detections (``skipped``). While no frames come, ticks at their rate are answered with the
-    radar alone; without any sensor they are ``blind``.
+    Every frame pushed gets one answer, except repeated frames, which are only counted. A frame that does not fit into
+    the queue gets the previous detections (``skipped``). While no frames come, ticks at their rate are answered with
+    the radar alone; without any sensor they are ``blind``.
 
     Example:
         >>> stream = SensorStream(BundleDetector(predictor), RealClock())
@@ -120,10 +117,10 @@ class SensorStream:
         self._skipped: deque[Answer] = deque(maxlen=_UNREAD)
         self._slot: int | None = None
         self._end: int | None = None
-        # A deadline is real time, also where a replay runs faster.
+        # A deadline is real time, also in a faster replay.
         self._deadline = int(self.settings.deadline * clock.rate)
         self._lock = threading.Lock()
-        # Held longer than the other lock: messages are still received while the model runs.
+        # Separate from the other lock, so that messages are received while the model runs.
         self._polls = threading.Lock()
 
     def push(self, message: Message, arrived: int | None = None) -> None:
@@ -132,7 +129,7 @@ class SensorStream:
             arrived = self.clock.now() if arrived is None else arrived
             if self._slot is None:
                 self._slot = arrived + self.settings.frame_period
-            # Frames that arrived while an inference ran need an answer too.
+            # Ticks that became due during an inference are answered, too.
             self._tick(arrived)
             if isinstance(message, Sweep):
                 self.intake.take_sweep(message, arrived)
@@ -145,47 +142,42 @@ class SensorStream:
                 self._skip(job, "order")
                 return
             if reason == "time":
-                # It has no time of its own: it only triggers an answer, at the current time.
+                # Its time cannot be used: it only triggers an answer at the current time.
                 job.timestamp = self.intake.frame_time(arrived)
                 job.ego = None
             self._slot = arrived + self.intake.camera.period
             self._enqueue(job)
 
     def poll(self) -> list[Answer]:
-        """Do the work that is due, at most one inference. Call it again while it returns something.
+        """Do the work that is due, at most one inference. Call it again while it returns answers.
 
         Returns:
             Answers in the order of their frames: those of skipped frames, then at most one other.
         """
         with self._polls:
-            return self._poll()
-
-    def _poll(self) -> list[Answer]:
-        with self._lock:
-            now = self.clock.now()
-            self.intake.update(now)
-            self._tick(now)
-            job = self._next_job(now)
-            answers = list(self._skipped)
-            self._skipped.clear()
-            sweeps = []
-            if job is not None:
+            with self._lock:
+                now = self.clock.now()
+                self.intake.update(now)
+                self._tick(now)
+                job = self._next_job(now)
+                answers = list(self._skipped)
+                self._skipped.clear()
+                if job is None:
+                    return answers
                 sweeps = self.intake.sweeps_for(job.timestamp)
-                # A frame of unknown age is still used.
+                # A frame of unknown age is still used if there are no sweeps.
                 job.usable = job.usable or (job.reason == "time" and not sweeps)
                 if job.ego is None and len(self.intake.ego):
                     job.ego = self.intake.ego.at(job.timestamp)
-        if job is None:
-            return answers
-        answer = self._answerer.answer(job, sweeps, self._deadline)
-        with self._lock:
-            self.statistics.add(answer)
-            if answer.reason in ("image", "frozen"):
-                self.intake.camera.refuse(job.arrived)
-        return [*answers, answer]
+            answer = self._answerer.answer(job, sweeps, self._deadline)
+            with self._lock:
+                self.statistics.add(answer)
+                if answer.reason in ("image", "frozen"):
+                    self.intake.camera.refuse(job.arrived)
+            return [*answers, answer]
 
     def next_due(self) -> int | None:
-        """Return when `poll` next has something to do if no message comes; None for never."""
+        """Return when `poll` next has work if no message comes; None for never."""
         with self._lock:
             if self._slot is None:
                 return None
@@ -200,7 +192,7 @@ class SensorStream:
             return min(moments, default=None)
 
     def finish(self, moment: int) -> None:
-        """Ask for no answer that would be due after a moment, but for frames that come."""
+        """Answer no ticks after a moment; frames are still answered."""
         self._end = moment
 
     def counters(self, now: int | None = None) -> dict[str, Any]:
@@ -218,7 +210,7 @@ class SensorStream:
         return int(_GRACE * self.intake.camera.period)
 
     def _patience(self, job: Job) -> int:
-        """Return until when a job may wait for a late radar, so that it is still answered by its deadline."""
+        """Return until when a job may wait for a late radar and still be answered by its deadline."""
         return job.arrived + self.settings.deadline - int(1.2 * self._answerer.work)
 
     def _tick(self, now: int) -> None:
@@ -240,9 +232,7 @@ class SensorStream:
     def _next_job(self, now: int) -> Job | None:
         while len(self._queue) > 1 and now > self._queue[0].arrived + self._deadline:
             self._skip(self._queue.popleft(), "expired")
-        if not self._queue:
-            return None
-        return None if self._waits(now) else self._queue.popleft()
+        return self._queue.popleft() if self._queue and not self._waits(now) else None
 
     def _waits(self, now: int) -> bool:
         """Return whether the only frame in the queue waits for a late radar."""

@@ -1,4 +1,4 @@
-"""A picture of a replay: which sensor was there when, which messages were lost, and how each frame was answered."""
+"""A picture of a replay: when each sensor was present, which messages were lost, how frames were answered."""
 
 from __future__ import annotations
 
@@ -26,12 +26,7 @@ _LEFT, _RIGHT, _TOP, _ROW, _WIDTH = 150, 24, 64, 30, 1100
 
 
 def timeline(
-    sensors: Sequence[Sensor],
-    answers: Sequence[Answer],
-    faults: Sequence[Fault],
-    start: int,
-    end: int,
-    title: str = "",
+    sensors: Sequence[Sensor], answers: Sequence[Answer], faults: Sequence[Fault], start: int, end: int, title: str = ""
 ) -> np.ndarray:
     """Draw the timeline between two moments of the stream's clock in microseconds, as uint8 (height, 1100, 3)."""
     kinds = [kind for kind in _KINDS if any(answer.kind == kind for answer in answers)]
@@ -70,7 +65,7 @@ def timeline(
             board.line([(column(start + fault.end), y), (column(start + fault.end), bottom)], _GREY, 1.0, dashed=True)
         width = board.text_width(fault.text, 11)
         left = x + 4 if x + 4 + width < _WIDTH else x - 4 - width
-        board.polygon([(left, y - 6), (left + width, y - 6), (left + width, y + 6), (left, y + 6)], "#FFFFFF")
+        _bar(board, left, left + width, y, 6, "#FFFFFF")
         board.text(left, y, fault.text, 11, _GREY)
     _legend(board, bottom + 60)
     return board.array()
@@ -86,10 +81,8 @@ def _axis(board: Canvas, seconds: float, scale: float, top: int, bottom: int) ->
 
 
 def _bar(board: Canvas, left: float, right: float, middle: float, half: float, colour: str) -> None:
-    right = max(right, left + 0.5)
-    board.polygon(
-        [(left, middle - half), (right, middle - half), (right, middle + half), (left, middle + half)], colour
-    )
+    right, top, bottom = max(right, left + 0.5), middle - half, middle + half
+    board.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], colour)
 
 
 def _legend(board: Canvas, y: float) -> None:
@@ -98,11 +91,8 @@ def _legend(board: Canvas, y: float) -> None:
         _bar(board, x, x + 14, y, 6, colour)
         board.text(x + 20, y, name, 11, _INK)
         x += 38 + board.text_width(name, 11)
-    marks = (("message not used", "line"), ("answer after its deadline", "dot"))
-    for name, mark in marks:
-        if mark == "line":
-            board.line([(x + 5, y - 5), (x + 5, y + 5)], _INK, 1.2)
-        else:
-            board.dot(x + 5, y, 2.0, _STATES["absent"])
-        board.text(x + 14, y, name, 11, _INK)
-        x += 34 + board.text_width(name, 11)
+    board.line([(x + 5, y - 5), (x + 5, y + 5)], _INK, 1.2)
+    board.text(x + 14, y, "message not used", 11, _INK)
+    x += 34 + board.text_width("message not used", 11)
+    board.dot(x + 5, y, 2.0, _STATES["absent"])
+    board.text(x + 14, y, "answer after its deadline", 11, _INK)

@@ -1,7 +1,6 @@
 """Maps stored grey values to visible ones: modality rescale, value of interest, inversion (DICOM PS3.3 C.11, C.7.6.16).
 
-numpy only; `mmkeras.modalities.image.dicom_graph` is the equivalent in the graph, and a test compares the two on real
-files.
+`mmkeras.modalities.image.dicom_graph` is the equivalent in the graph.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ __all__ = ["FUNCTIONS", "TIE", "Display", "display", "frame_display"]
 
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 TIE = 2.0**-20
-"""Added before rounding: halves are common, and float errors would round them up here and down in the graph."""
+"""Added before rounding: halves are common, and float errors could round them up here and down in the graph."""
 
 
 @dataclass(frozen=True)
 class Display:
-    """What makes grey values visible."""
+    """How grey values are displayed."""
 
     slope: float = 1.0
     """Measured value = slope * stored value + intercept, for example Hounsfield units."""
@@ -41,11 +40,6 @@ class Display:
     """A data set with a modality lookup table in place of slope and intercept."""
     interest_table: Any = None
     """A data set with a value-of-interest lookup table in place of the window."""
-
-    @property
-    def plain(self) -> bool:
-        """Whether numbers alone say it, and no table."""
-        return self.modality_table is None and self.interest_table is None
 
 
 def display(values: np.ndarray, by: Display) -> np.ndarray:
@@ -94,7 +88,7 @@ def frame_display(dataset: Any, index: int, values: np.ndarray) -> Display:
 
 
 def _places(dataset: Any, index: int) -> Iterator[Any]:
-    """Yield where a frame's own numbers may stand, the nearest first."""
+    """Yield the data sets that may hold a frame's values, in order of precedence."""
     groups = []
     if per_frame := dataset.get("PerFrameFunctionalGroupsSequence"):
         groups += [per_frame[index]] if index < len(per_frame) else []
@@ -106,10 +100,10 @@ def _places(dataset: Any, index: int) -> Iterator[Any]:
 
 
 def _first(places: list[Any], key: str, default: float) -> float:
-    """Return the first value of an element in the nearest place that has it."""
+    """Return the first value of an element in the first place that has it."""
     for place in places:
         value = place.get(key)
-        if isinstance(value, (list, tuple)) or (hasattr(value, "__iter__") and not isinstance(value, str)):
+        if hasattr(value, "__iter__") and not isinstance(value, str):
             value = next(iter(value), None)
         if value not in (None, ""):
             number = float(value)
@@ -122,13 +116,10 @@ def _first(places: list[Any], key: str, default: float) -> float:
 def _own_range(dataset: Any, values: np.ndarray, result: Display) -> Display:
     padding = dataset.get("PixelPaddingValue")
     shown = values if padding in (None, "") else values[values != int(padding)]
-    if result.modality_table is not None:
-        shown = _measured(shown, result)
-        low, high = (float(shown.min()), float(shown.max())) if shown.size else (0.0, 0.0)
-    else:
-        ends = (float(shown.min()), float(shown.max())) if shown.size else (0.0, 0.0)
-        low, high = sorted(result.slope * end + result.intercept for end in ends)
-    # One level alone is black, as the lowest of several would be.
+    padded = result.intercept if result.modality_table is None else 0.0
+    measured = _measured(shown, result) if shown.size else np.array([padded])
+    low, high = float(measured.min()), float(measured.max())
+    # A single value is black, as the lowest of several would be.
     return replace(result, center=(low + high) / 2 if high > low else low + 0.5, width=(high - low) or 1.0)
 
 

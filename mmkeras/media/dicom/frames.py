@@ -1,10 +1,10 @@
 """DICOM files as images: one frame as a picture, without any other information of the file.
 
-pydicom reads the file (extra ``dicom``) and `display` makes its values visible. No personal information goes into a
-message, a record or a log: errors name the file, the transfer syntax and numbers of pixels, and never pass on the text
-of pydicom, which may quote a value.
+pydicom reads the file (extra ``dicom``), and `display` maps its values to grey levels. Messages, records and logs hold
+no personal information: errors name the file, the transfer syntax and numbers of pixels, and leave out pydicom's own
+text, which may quote a value.
 
-A path may end in ``#3``: the third frame of the file, counted from 1 as DICOM does. A file of several frames needs it.
+A path may end in ``#3``: the third frame of the file, counted from 1 as in DICOM. A file of several frames needs it.
 """
 
 from __future__ import annotations
@@ -25,34 +25,36 @@ from mmkeras.core.errors import DataError, require
 from mmkeras.media.dicom.display import Display, display, frame_display
 from mmkeras.media.dicom.header import DEFLATED, check_inflation, check_size, positive, quiet
 
-__all__ = ["Frame", "anonymous", "as_png", "open_frame", "read_dicom", "split_frame"]
+__all__ = ["Frame", "anonymous", "as_png", "open_frame", "split_frame"]
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame as it is stored, and how it is meant to be seen."""
+    """One frame as stored and as displayed."""
 
     values: np.ndarray
     """Grey: stored values (H, W); colour: uint8 (H, W, 3)."""
     display: Display | None
-    """How grey values become visible; ``None`` for a colour image."""
+    """How grey values are displayed; ``None`` for a colour image."""
     bits: int
     """Bits stored of a grey value of whole numbers; 0 for floating point and colour."""
     levels: np.ndarray
     """uint8, grey levels (H, W) or RGB (H, W, 3), as displayed."""
 
     def picture(self) -> Image.Image:
-        """Return the frame in mode RGB."""
+        """Return the frame as displayed, in mode RGB."""
         return Image.fromarray(np.ascontiguousarray(self.levels)).convert("RGB")
+
+    def png(self) -> bytes:
+        """Return the frame as displayed: a PNG of 8 bits, grey or RGB."""
+        return as_png(Image.fromarray(np.ascontiguousarray(self.levels)))
 
 
 def split_frame(value: Any) -> tuple[Any, int | None]:
-    """Return the path without its frame, and the frame's number from 1; a file that has that very name wins."""
+    """Return the path without its frame, and the frame's number from 1; an existing file of the whole name wins."""
     if not isinstance(value, (str, os.PathLike)):
         return value, None
     found = re.fullmatch(r"(.+)#(\d{1,9})", os.fspath(value), re.DOTALL)
@@ -62,8 +64,8 @@ def split_frame(value: Any) -> tuple[Any, int | None]:
     return (found[1], int(found[2])) if found else (value, None)
 
 
-def read_dicom(data: bytes, name: str, frame: int | None = None) -> Image.Image:
-    """Return one frame in mode RGB, as a viewer shows it.
+def open_frame(data: bytes, name: str, frame: int | None = None) -> Frame:
+    """Return one frame.
 
     Args:
         data: the whole file.
@@ -74,40 +76,29 @@ def read_dicom(data: bytes, name: str, frame: int | None = None) -> Image.Image:
         DataError: broken, truncated, too large, without pixels, of a kind that cannot be shown, or of several frames.
         DependencyError: pydicom is not installed.
     """
-    return open_frame(data, name, frame).picture()
-
-
-def open_frame(data: bytes, name: str, frame: int | None = None) -> Frame:
-    """Return one frame; arguments and errors are those of `read_dicom`."""
     require("pydicom", "dicom", "pydicom")
     with quiet():
         try:
-            dataset = _parse(data, name)
-            return _frame(dataset, name, frame)
+            return _frame(_parse(data, name), name, frame)
         except DataError:
             raise
         except MemoryError:
-            raise DataError(f"{name}: this DICOM file needs more memory than there is") from None
+            raise DataError(f"{name}: this DICOM file needs more memory than is available") from None
         except Exception as error:  # pydicom, numpy and decoders raise nearly anything on damaged data
-            raise DataError(f"{name}: broken DICOM file ({type(error).__name__})") from None
+            raise DataError(f"{name}: broken or truncated DICOM file ({type(error).__name__})") from None
 
 
 def _parse(data: bytes, name: str) -> Any:
     import pydicom
     from pydicom import filereader
 
-    try:
-        stream = io.BytesIO(data)
-        stream.seek(132)
-        # As dcmread does first, so that this is the transfer syntax that it will use.
-        meta = filereader._read_file_meta_info(stream)
-        if meta.get("TransferSyntaxUID") == DEFLATED:
-            check_inflation(data[stream.tell() :], name)
-        return pydicom.dcmread(io.BytesIO(data))
-    except DataError:
-        raise
-    except Exception as error:
-        raise DataError(f"{name}: broken or truncated DICOM file ({type(error).__name__})") from None
+    stream = io.BytesIO(data)
+    stream.seek(132)
+    # dcmread does the same first, so this is the transfer syntax that it will use.
+    meta = filereader._read_file_meta_info(stream)
+    if meta.get("TransferSyntaxUID") == DEFLATED:
+        check_inflation(data[stream.tell() :], name)
+    return pydicom.dcmread(io.BytesIO(data))
 
 
 def _frame(dataset: Any, name: str, frame: int | None) -> Frame:
@@ -127,7 +118,7 @@ def _frame(dataset: Any, name: str, frame: int | None) -> Frame:
     try:
         values = pixel_array(dataset, index=index)
     except Exception as error:
-        raise DataError(f"{name}: {_syntax(dataset)} cannot be decoded ({_why(error)})") from None
+        raise DataError(f"{name}: transfer syntax {syntax.name} cannot be decoded ({_why(error)})") from None
     if kind == "PALETTE COLOR":
         values = apply_color_lut(values, _little_endian_tables(dataset))
         colours = _eight_bits(values, 8 * values.dtype.itemsize)
@@ -140,7 +131,7 @@ def _frame(dataset: Any, name: str, frame: int | None) -> Frame:
     if values.ndim != 2 or not np.isfinite(values).all():
         raise DataError(f"{name}: expected finite grey values (H, W), got {values.dtype} {values.shape}")
     bits = 0 if values.dtype.kind == "f" else int(dataset.BitsStored)
-    # Native byte order, so that later code needs no other.
+    # In native byte order.
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
     by = frame_display(dataset, index, values)
     levels = display(values, by)
@@ -153,13 +144,13 @@ def _frame(dataset: Any, name: str, frame: int | None) -> Frame:
 
 
 def _why(error: Exception) -> str:
-    """Say what a decoder said only where it cannot quote the file: what is missing, or the type alone."""
+    """Return the reason of a decoder's error, without its text, which may quote the file."""
     if isinstance(error, NotImplementedError):
         return "an unsupported transfer syntax"
     if isinstance(error, RuntimeError) and "missing dependencies" in str(error):
         return (
-            "no decoder for it is installed: pip install 'mmkeras[dicom]' brings those of JPEG-LS and JPEG 2000, pip "
-            "install python-gdcm that of lossless JPEG, which damaged files can crash; or convert the file"
+            "no decoder for it is installed: pip install 'mmkeras[dicom]' installs those for JPEG-LS and JPEG 2000, "
+            "pip install python-gdcm the one for lossless JPEG, which damaged files can crash; or convert the file"
         )
     return type(error).__name__
 
@@ -168,14 +159,14 @@ def _index(dataset: Any, name: str, frame: int | None) -> int:
     """Return the index of the frame from 0."""
     frames = positive(dataset, "NumberOfFrames", name, 1)
     if frame is None and frames > 1:
-        raise DataError(f"{name}: a DICOM file of {frames} frames; name one of them, the first as {name}#1")
+        raise DataError(f"{name}: a DICOM file of {frames} frames; select one, for example the first: {name}#1")
     if frame is not None and not 1 <= frame <= frames:
         raise DataError(f"{name}: expected a frame from 1 to {frames}, got {frame}")
     return (frame or 1) - 1
 
 
 def _little_endian_tables(dataset: Any) -> Any:
-    """Turn the bytes of palettes around in a big-endian file: pydicom 3.0 reads them as those of this machine."""
+    """Swap the bytes of palettes in a big-endian file: pydicom 3.0 reads them in the byte order of this machine."""
     if not dataset.file_meta.TransferSyntaxUID.is_little_endian:
         for colour in ("Red", "Green", "Blue"):
             table = dataset.get_item(f"{colour}PaletteColorLookupTableData")
@@ -191,49 +182,44 @@ def _eight_bits(values: np.ndarray, bits: int) -> np.ndarray:
     return (values >> max(bits - 8, 0)).astype(np.uint8)
 
 
-def _syntax(dataset: Any) -> str:
-    """Return the transfer syntax by its name in the standard."""
-    return f"transfer syntax {dataset.file_meta.TransferSyntaxUID.name}"
+# === Records ===
 
 
-# === What a record holds ===
-
-
-def as_png(frame: Frame) -> bytes:
-    """Return the frame as people see it: a PNG of 8 bits, grey or RGB."""
+def as_png(image: Image.Image) -> bytes:
+    """Return an image as a PNG for records."""
     stream = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(frame.levels)).save(stream, "PNG", compress_level=1)
+    # Shards are read far more often than kept: a little larger, and written in a quarter of the time.
+    image.save(stream, "PNG", compress_level=1)
     return stream.getvalue()
 
 
 def anonymous(frame: Frame) -> bytes:
-    """Return a grey frame in its full depth as a DICOM file of its own; every other frame as `as_png` does.
+    """Return a grey frame in its full depth as a new DICOM file, and every other frame as a PNG.
 
     The file is uncompressed and holds size, depth and window, the elements that the format requires, and the pixels:
     unsigned, with black below white, the rescale included in the window. The same frame gives the same bytes. Frames
-    with lookup tables, step windows, floating point values, 1 bit or more than 16 become a PNG.
+    with lookup tables, step windows, floating point values, 1 bit or more than 16 bits become a PNG.
     """
     by = frame.display
-    if by is None or not by.plain or not 1 < frame.bits <= 16 or (by.function, by.width) == ("LINEAR", 1.0):
-        return as_png(frame)
+    if by is None or by.modality_table is not None or by.interest_table is not None or not 1 < frame.bits <= 16:
+        return frame.png()
+    if (by.function, by.width) == ("LINEAR", 1.0):
+        return frame.png()
     from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-    from pydicom.uid import UID
+    from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
     offset = 1 << (frame.bits - 1) if frame.values.dtype.kind == "i" else 0
     window = _of_stored_values(by, offset)
     pixels = (frame.values.astype(np.int64) + offset).astype("<u2")
     if window.inverted:
-        # Inverted here: DCMTK, which inverts MONOCHROME1 for the graph, loses a level in the middle.
+        # Inverted here, because the graph's decoder DCMTK loses a level in the middle when it inverts MONOCHROME1.
         top = (1 << frame.bits) - 1
         pixels, window = top - pixels, replace(window, center=top - window.center)
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = UID(SECONDARY_CAPTURE)
     digest = hashlib.sha256(pixels.tobytes()).digest()
-    meta.MediaStorageSOPInstanceUID = UID(f"2.25.{int.from_bytes(digest[:15], 'big')}")
-    meta.TransferSyntaxUID = UID(EXPLICIT_LITTLE_ENDIAN)
-    dataset = Dataset()
-    dataset.SOPClassUID = meta.MediaStorageSOPClassUID
-    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    meta, dataset = FileMetaDataset(), Dataset()
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID = SecondaryCaptureImageStorage
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = UID(f"2.25.{int.from_bytes(digest[:15], 'big')}")
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.SamplesPerPixel = 1
     dataset.PhotometricInterpretation = "MONOCHROME2"
     dataset.Rows, dataset.Columns = pixels.shape

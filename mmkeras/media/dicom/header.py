@@ -1,4 +1,4 @@
-"""What a DICOM file declares, read without its pixels and held to limits and to the bytes that there are."""
+"""The header of DICOM files, read without the pixels and checked against limits and the size of the data."""
 
 from __future__ import annotations
 
@@ -29,38 +29,38 @@ __all__ = [
 ]
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
-"""The transfer syntax of which everything after the file's own header is deflated."""
+"""The transfer syntax that deflates everything after the file's own header."""
 MOST_FRAMES = 1_000_000
 MOST_PIXELS = 89_478_485
-"""Pixels of one frame, as in `pixels`; the largest detectors have a quarter of it."""
+"""Most pixels of one frame, as in `pixels`; the largest detectors have a quarter of it."""
 MOST_INFLATED = 1 << 30
-"""Bytes of a deflated data set after inflation."""
+"""Most bytes of a deflated data set after inflation."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says that is of use to sort it."""
+    """Elements by which a file is sorted into splits and slices."""
 
     frames: int
     group: str
-    """A hash common to the files of one patient (of one study, where no patient is named); empty without either."""
+    """A hash common to the files of a patient, or of a study if there is no patient; empty without either."""
     device: str
-    """Kind of device by its code in the standard: CT, MR, US; empty where there is none."""
+    """Kind of device by its code in the standard: CT, MR, US; empty if unknown."""
 
 
 _QUIET = threading.RLock()
 
 
 def is_dicom(data: bytes) -> bool:
-    """Whether the bytes are a DICOM file: 128 bytes, which may be anything but a JPEG or PNG, then ``DICM``."""
+    """Return whether the bytes are a DICOM file: 128 bytes that are no JPEG or PNG, then ``DICM``."""
     return data[128:132] == b"DICM" and not data.startswith((b"\xff\xd8\xff", b"\x89PNG"))
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep pydicom from quoting the file in warnings and in its log, which may reach the terminal.
+    """Disable pydicom's warnings and log inside, since both may quote the file.
 
-    One thread at a time: this changes the whole process, and restores it afterwards.
+    This changes the whole process until the end, so only one thread at a time can be inside.
     """
     from pydicom import config
 
@@ -111,7 +111,7 @@ def read_header(path: Path, name: str) -> Header:
 
 
 def check_inflation(rest: bytes, name: str) -> None:
-    """Inflate into nothing first: pydicom would inflate a bomb in one go."""
+    """Measure the inflated size first, piece by piece: pydicom would inflate a bomb at once."""
     inflater, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
     while rest and not inflater.eof:
         size += len(inflater.decompress(rest, 1 << 20))
@@ -121,10 +121,10 @@ def check_inflation(rest: bytes, name: str) -> None:
 
 
 def check_size(dataset: Any, name: str, index: int) -> None:
-    """Hold what the header declares to the limit and to the bytes that there are, before anything is allocated."""
+    """Check the declared sizes against the limits and the size of the data, before anything is allocated."""
     rows, columns = (positive(dataset, key, name) for key in ("Rows", "Columns"))
     if rows * columns > MOST_PIXELS:
-        raise DataError(f"{name}: {columns}x{rows} pixels: larger than the {MOST_PIXELS:,} that are read at most")
+        raise DataError(f"{name}: {columns}x{rows} pixels: larger than the {MOST_PIXELS:,} pixels that are accepted")
     samples = positive(dataset, "SamplesPerPixel", name, 1)
     bits = positive(dataset, "BitsAllocated", name)
     if samples not in (1, 3) or bits not in (1, 8, 16, 32, 64):
@@ -133,7 +133,10 @@ def check_size(dataset: Any, name: str, index: int) -> None:
     if not data:
         raise DataError(f"{name}: a DICOM file without pixel data; expected an image")
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        size = declared_size(_fragment(dataset, index))
+        from pydicom.encaps import get_frame
+
+        frames = int(dataset.get("NumberOfFrames", 1) or 1)
+        size = declared_size(bytes(get_frame(dataset.PixelData, index, number_of_frames=frames)))
         if size is not None and size != (rows, columns):
             raise DataError(
                 f"{name}: the header declares {columns}x{rows} pixels, the compressed image {size[1]}x{size[0]}"
@@ -144,13 +147,6 @@ def check_size(dataset: Any, name: str, index: int) -> None:
     needed = (rows * columns * halves * bits * positive(dataset, "NumberOfFrames", name, 1) // 2 + 7) // 8
     if len(data) < needed:
         raise DataError(f"{name}: truncated: expected {needed} bytes of pixels, got {len(data)}")
-
-
-def _fragment(dataset: Any, index: int) -> bytes:
-    from pydicom.encaps import get_frame
-
-    frames = int(dataset.get("NumberOfFrames", 1) or 1)
-    return bytes(get_frame(dataset.PixelData, index, number_of_frames=frames))
 
 
 def positive(dataset: Any, key: str, name: str, default: int = 0) -> int:
@@ -167,18 +163,18 @@ def positive(dataset: Any, key: str, name: str, default: int = 0) -> int:
     return number
 
 
-# === The size that a compressed image declares ===
+# === The size in a compressed image ===
 
-# A decoder allocates by it, whatever the header says. JPEG (ITU-T T.81 B.2.2) and JPEG-LS (T.87 C.1.1) have a frame
-# header, JPEG 2000 (T.800 A.5.1) and High-Throughput JPEG 2000 a SIZ segment. RLE has no size of its own.
+# Decoders allocate by it. JPEG (ITU-T T.81 B.2.2) and JPEG-LS (T.87 C.1.1) have a frame header, JPEG 2000 (T.800 A.5.1)
+# and High-Throughput JPEG 2000 a SIZ segment. RLE has no size of its own.
 START, END_OF_FRAME_HEADERS = b"\xff\xd8", 0xDA
 FRAME_HEADERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC} | {0xF7})
-"""SOF0 to SOF15 without the three codes that mean something else, and SOF55 of JPEG-LS."""
+"""SOF0 to SOF15 without three codes of other meaning, and SOF55 of JPEG-LS."""
 CODESTREAM, BOXES = b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  "
 
 
 def declared_size(data: bytes) -> tuple[int, int] | None:
-    """Return height and width of a compressed image, or ``None`` where it is of another kind or has no header."""
+    """Return height and width of a compressed image; ``None`` for another format or without a header."""
     if data.startswith(START):
         return _jpeg(data)
     # A whole JP2 file instead of its codestream is not allowed, but occurs.

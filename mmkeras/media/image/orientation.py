@@ -34,7 +34,7 @@ _TURNS = {
 
 
 def orientation(data: bytes) -> int:
-    """Return the EXIF orientation of a JPEG or PNG file, 1 to 8; 1 where the file has none that is valid."""
+    """Return the EXIF orientation of a JPEG or PNG file, 1 to 8; 1 without a valid one."""
     head = data[:HEAD]
     if head.startswith(JPEG):
         return _of_tiff(_exif_of_jpeg(head))
@@ -44,13 +44,13 @@ def orientation(data: bytes) -> int:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8, that Pillow keeps with an image; 1 without one that is valid."""
+    """Return the EXIF orientation, 1 to 8, that Pillow keeps with an image; 1 without a valid one."""
     exif = image.info.get("exif")
     return _of_tiff(exif.removeprefix(EXIF)) if isinstance(exif, bytes) else 1
 
 
 def upright(image: Image.Image, turned: int) -> Image.Image:
-    """Return the image as EXIF orientation ``turned`` (1 to 8) says it is to be seen."""
+    """Return the image turned and mirrored as EXIF orientation ``turned`` (1 to 8) requires."""
     if turned not in _TURNS:
         return image
     result = image.transpose(_TURNS[turned])
@@ -59,7 +59,7 @@ def upright(image: Image.Image, turned: int) -> Image.Image:
 
 
 def chunks(head: bytes) -> Iterator[tuple[bytes, int]]:
-    """Yield kind and offset of the content of the chunks of a PNG file before its data."""
+    """Yield the kind of each chunk of a PNG file before its data, and the offset of its content."""
     at = len(PNG)
     while at + 12 <= len(head) and (kind := head[at + 4 : at + 8]) not in (b"IDAT", b"IEND"):
         yield kind, at + 8
@@ -67,7 +67,7 @@ def chunks(head: bytes) -> Iterator[tuple[bytes, int]]:
 
 
 def _exif_of_jpeg(head: bytes) -> bytes:
-    """Return what begins with the first EXIF among the application and comment segments that the file begins with."""
+    """Return the file from its first EXIF on, searched in the application and comment segments at its beginning."""
     at = 2
     while at + 4 <= len(head) and head[at] == 0xFF:
         marker = head[at + 1]

@@ -1,7 +1,4 @@
-"""From a raw image to RGB pixels, on the host (Pillow and numpy); `resizing` scales them to the model's size.
-
-`records.decode` is the equivalent in the graph; a test compares the two on real files.
-"""
+"""Decodes raw images to RGB pixels on the host (Pillow and numpy); `records.decode` is the equivalent in the graph."""
 
 from __future__ import annotations
 
@@ -19,10 +16,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from mmkeras.core.errors import DataError, named
-from mmkeras.media.dicom.frames import read_dicom, split_frame
+from mmkeras.media.dicom.frames import open_frame, split_frame
 from mmkeras.media.dicom.header import is_dicom
 from mmkeras.media.image.colours import to_rgb
-from mmkeras.media.image.orientation import PNG, orientation, orientation_of, upright
+from mmkeras.media.image.orientation import JPEG, PNG, orientation, orientation_of, upright
 
 __all__ = ["RawImage", "Window", "describe", "read_bytes", "read_rgb", "read_size"]
 
@@ -32,17 +29,17 @@ RawImage: TypeAlias = Any
 FORMATS = ("JPEG", "MPO", "PNG")  # MPO is a JPEG followed by further pictures, as some phones write it
 
 MOST_PIXELS = 89_478_485
-"""A larger image is refused before it is decoded: 256 MiB in RGB, and the limit of Pillow's warning."""
+"""Larger images are refused before they are decoded: 256 MiB in RGB, the limit of Pillow's warning."""
 _LOADS = threading.Lock()
 _ACCEPTED = "path, bytes of a JPEG, PNG or DICOM file, Pillow image or uint8 array"
 _BASE64 = ("iVBORw0KGgo", "/9j/")
 """The first characters of a PNG and a JPEG in base64."""
-_TOO_LARGE = f"larger than the {MOST_PIXELS:,} pixels that are read at most. Scale it down first"
+_TOO_LARGE = f"larger than the {MOST_PIXELS:,} pixels that are accepted. Scale it down first"
 
 
 @dataclass(frozen=True)
 class Window:
-    """A part of an image, scaled to a size: how a real camera's image becomes one of the model's camera."""
+    """A part of an image, scaled to a size: it turns a real camera's image into one of the model's camera."""
 
     image: Any
     """A path, bytes, a Pillow image or a uint8 array."""
@@ -66,7 +63,7 @@ class Window:
                 f"{describe(self.image)}: expected a window that overlaps the image of {full[0]}x{full[1]}, "
                 f"got {tuple(round(float(side), 1) for side in self.box)}. Check the camera's matrix"
             )
-        # Cut to whole pixels first: what is outside becomes black, and nothing else has to be scaled.
+        # Crop to whole pixels first: parts outside of the image become black, and only this part is scaled.
         outer = (math.floor(left), math.floor(top), math.ceil(right), math.ceil(bottom))
         part = image.crop(outer)
         box = (left - outer[0], top - outer[1], right - outer[0], bottom - outer[1])
@@ -75,31 +72,25 @@ class Window:
     def _open(self, across: float, down: float) -> tuple[Image.Image, int, tuple[int, int]]:
         """Return the image, the factor by which it is smaller than the file's, and the file's size.
 
-        A JPEG is decoded at a half, a quarter or an eighth of its size where the window needs no more: on a vehicle
-        decoding and scaling are most of the work beside the engine's. ``across`` and ``down`` are pixels of the image
+        A JPEG is decoded at a half, a quarter or an eighth of its size where the window needs no more: on a vehicle,
+        decoding and scaling take most of the time beside the engine. ``across`` and ``down`` are pixels of the image
         per pixel of the result.
         """
         scale = next((scale for scale in (8, 4, 2) if min(across, down) >= scale), 1)
-        if scale == 1 or isinstance(self.image, (np.ndarray, Image.Image)):
+        decoded = scale == 1 or isinstance(self.image, (np.ndarray, Image.Image))
+        data = b"" if decoded else read_bytes(self.image)
+        if not data.startswith(JPEG) or orientation(data) != 1:  # the window is one of the upright image
             image = read_rgb(self.image)
             return image, 1, image.size
-        data = read_bytes(self.image)
         image = _open(data, self.image)
         full = image.size
-        if orientation(data) != 1:  # the window is one of the upright image
-            image = read_rgb(self.image)
-            return image, 1, image.size
-        # None for other files than JPEG; else the mode, and the box that the image fills at the scale that was chosen.
+        # The mode, and the box that the image fills at the chosen scale.
         drafted = image.draft(None, (max(full[0] // scale, 1), max(full[1] // scale, 1)))
-        return (
-            to_rgb(image, describe(self.image), _is_deep(data)),
-            round(full[0] / drafted[1][2]) if drafted else 1,
-            full,
-        )
+        return to_rgb(image, describe(self.image)), round(full[0] / drafted[1][2]) if drafted else 1, full
 
 
 def describe(value: RawImage) -> str:
-    """Return how an error message names this image."""
+    """Return the name of an image in error messages."""
     if isinstance(value, (str, os.PathLike)):
         return named(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -117,8 +108,8 @@ def read_rgb(value: RawImage) -> Image.Image:
     """Return the decoded image in mode RGB, at its own size.
 
     The EXIF orientation of a file, or of a Pillow image, is applied. `colours` has the rules for transparency and more
-    than 8 bits. Of several images in a JPEG file (MPO) the first is read. A DICOM frame is shown by its own window;
-    ``scan.dcm#3`` is the third one. `file_graph` is the equivalent in the graph.
+    than 8 bits. Of several images in a JPEG file (MPO) the first is read. A DICOM frame is displayed by its own window;
+    ``scan.dcm#3`` is the third frame. `file_graph` is the equivalent in the graph.
 
     Raises:
         DataError: not a JPEG, PNG or DICOM, truncated, damaged, animated, empty, or of colours that `colours` refuses.
@@ -127,7 +118,7 @@ def read_rgb(value: RawImage) -> Image.Image:
     if isinstance(value, np.ndarray):
         return _from_array(value)
     if isinstance(value, Image.Image):
-        # Pillow reads a file when its pixels are first needed; of two threads one would find the file half read.
+        # Pillow reads a file when its pixels are first used, which is not safe in two threads at once.
         with _LOADS, contextlib.suppress(Exception):  # the error is raised below
             value.load()
         return upright(to_rgb(value, describe(value)), orientation_of(value))
@@ -135,10 +126,11 @@ def read_rgb(value: RawImage) -> Image.Image:
         return value.read()
     data, frame = read_bytes(value), split_frame(value)[1]
     if is_dicom(data):
-        return read_dicom(data, describe(value), frame)
+        return open_frame(data, describe(value), frame).picture()
     if frame is not None:
         raise DataError(f"{describe(value)}: only a DICOM file has frames to choose from")
-    return upright(to_rgb(_open(data, value), describe(value), _is_deep(data)), orientation(data))
+    deep = data.startswith(PNG) and data[24:25] == b"\x10"  # 16 bits a colour
+    return upright(to_rgb(_open(data, value), describe(value), deep), orientation(data))
 
 
 def read_bytes(value: RawImage) -> bytes:
@@ -175,14 +167,14 @@ def _refuse_encoded(value: str | os.PathLike[str]) -> None:
     """Raise a specific error for a picture given as text (a URL or base64), without quoting it."""
     text = os.fspath(value)
     if text.startswith("data:"):
-        what, cure = "a data URL", "decode what stands behind its comma: base64.b64decode(url.partition(',')[2])"
+        what, advice = "a data URL", "decode the part after its comma: base64.b64decode(url.partition(',')[2])"
     elif text.startswith(("http://", "https://", "ftp://", "s3://", "gs://")):
-        what, cure = "a URL", "URLs are not opened; download it and give its bytes"
+        what, advice = "a URL", "URLs are not opened; download it and give its bytes"
     elif text.startswith(_BASE64):
-        what, cure = "an image in base64", "decode it: base64.b64decode(text)"
+        what, advice = "an image in base64", "decode it: base64.b64decode(text)"
     else:
         return
-    raise DataError(f"Expected an image as {_ACCEPTED}, got {what} of {len(text):,} characters: {cure}")
+    raise DataError(f"Expected an image as {_ACCEPTED}, got {what} of {len(text):,} characters: {advice}")
 
 
 def read_size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -196,15 +188,10 @@ def read_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     return (height, width) if orientation(data) >= 5 else (width, height)
 
 
-def _is_deep(data: bytes) -> bool:
-    """Whether a file is a PNG of 16 bits a colour."""
-    return data.startswith(PNG) and data[24:25] == b"\x10"
-
-
 def _open(data: bytes, value: RawImage) -> Image.Image:
     try:
-        # Pillow warns of a large image before it refuses a larger one; here both are refused. The warning is not turned
-        # off: that would change the filters of every thread.
+        # Pillow only warns of a large image and refuses a still larger one; here both are refused. Turning the warning
+        # off would change the filters of every thread.
         image = Image.open(io.BytesIO(data))
     except UnidentifiedImageError:
         raise DataError(f"{describe(value)}: not an image; expected JPEG, PNG or DICOM") from None
@@ -224,7 +211,7 @@ def _open(data: bytes, value: RawImage) -> Image.Image:
 
 
 def _check_chunks(data: bytes, value: RawImage) -> None:
-    """Walk the chunks of a PNG: Pillow forgives wrong checksums and a missing end, libpng does not."""
+    """Check the chunks of a PNG: Pillow accepts wrong checksums and a missing end, libpng does not."""
     position = 8
     while position + 12 <= len(data):
         length = int.from_bytes(data[position : position + 4], "big")
@@ -243,13 +230,13 @@ def _from_array(value: np.ndarray) -> Image.Image:
     right_shape = value.ndim == 2 or (value.ndim == 3 and value.shape[-1] == 3)
     if value.dtype != np.uint8 or not right_shape or 0 in value.shape:
         raise DataError(
-            f"Expected a uint8 array (H, W, 3), (H, W, 1) or (H, W), got {value.dtype} {value.shape}{_cure(value)}"
+            f"Expected a uint8 array (H, W, 3), (H, W, 1) or (H, W), got {value.dtype} {value.shape}{_advice(value)}"
         )
     return to_rgb(Image.fromarray(np.ascontiguousarray(value)), describe(value))
 
 
-def _cure(value: np.ndarray) -> str:
-    """Return what to do about an array that cannot be used, to be put behind a message."""
+def _advice(value: np.ndarray) -> str:
+    """Return advice on an array that cannot be used, as the end of a message."""
     if value.ndim == 4:
         return ". That is a batch: give one image at a time"
     if value.ndim == 3 and value.shape[0] in (1, 3) and value.shape[-1] not in (1, 3):

@@ -1,4 +1,4 @@
-"""From RGB pixels to the model's size, on the host, equal to what ``tf.image.resize`` does in the graph."""
+"""Resizes RGB pixels to the model's size on the host, equal to ``tf.image.resize`` in the graph."""
 
 from __future__ import annotations
 
@@ -10,27 +10,24 @@ from PIL import Image
 __all__ = ["TIE", "fit", "resize_rgb"]
 
 TIE = 2.0**-10
-"""Added before rounding: halves are common, and float errors would round them up here and down in the graph."""
+"""Added before rounding: halves are common, and float errors could round them up here and down in the graph."""
 
 
 def fit(height: Any, width: Any, inside_height: Any, inside_width: Any) -> tuple[Any, Any]:
     """Return the unclipped largest size with the aspect of (height, width) inside another, rounded half up.
 
-    Integer arithmetic without branches, so that Python and TensorFlow agree to the pixel. Clip the result to
+    Integer arithmetic without branches, so that Python and TensorFlow give the same pixels. Clip the result to
     ``1 .. inside``.
     """
-    return (
-        (2 * height * inside_width + width) // (2 * width),
-        (2 * width * inside_height + height) // (2 * height),
-    )
+    return ((2 * height * inside_width + width) // (2 * width), (2 * width * inside_height + height) // (2 * height))
 
 
 def resize_rgb(image: Image.Image, height: int, width: int, mode: str) -> np.ndarray:
     """Return the image, in mode RGB, as uint8 (height, width, 3).
 
     Bilinear with antialiasing in float, then rounded, which equals
-    ``tf.image.resize(..., "bilinear", antialias=True)`` to one level. ``mode`` is ``stretch``, ``letterbox`` (all of
-    it, black bars) or ``center_crop`` (largest centred window).
+    ``tf.image.resize(..., "bilinear", antialias=True)`` to one level. ``mode`` is ``stretch``, ``letterbox`` (black
+    bars) or ``center_crop`` (largest centred window).
     """
     if mode == "center_crop":
         fitted = fit(height, width, image.height, image.width)

@@ -15,7 +15,7 @@ import numpy as np
 from mmkeras.core.errors import DataError, named, nearest
 from mmkeras.media.points.pcd_header import NO_VIEWPOINT, Header, header_text, read_header
 
-__all__ = ["Cloud", "decompress", "header_length", "read_pcd", "write_pcd"]
+__all__ = ["Cloud", "decompress", "read_pcd", "write_pcd"]
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Cloud:
     columns: dict[str, np.ndarray]
     """Values by field in the dtype of the file: (N,), or (N, COUNT) where COUNT is not 1."""
     width: int
-    """Points in a row of an organised cloud; all of them in any other."""
+    """Points in a row of an organised cloud; otherwise all points."""
     height: int
-    """Rows of an organised cloud; 1 in any other."""
+    """Rows of an organised cloud; otherwise 1."""
     viewpoint: tuple[float, ...] = NO_VIEWPOINT
     """Pose of the sensor: translation x, y, z and quaternion w, x, y, z."""
 
@@ -94,16 +94,11 @@ def write_pcd(points: np.ndarray, fields: Sequence[str]) -> bytes:
     return header_text(len(points), fields) + points.astype("<f4").tobytes()
 
 
-def header_length(fields: Sequence[str]) -> int:
-    """Return the number of bytes before the points in a file of `write_pcd`."""
-    return len(header_text(0, fields))
-
-
 def _read_binary(body: bytes, header: Header, name: str) -> dict[str, np.ndarray]:
     count = header.width * header.height
     if len(body) < count * header.dtype.itemsize:
         raise DataError(
-            f"{name}: truncated: the header promises {count} points of {header.dtype.itemsize} bytes, which is "
+            f"{name}: truncated: the header declares {count} points of {header.dtype.itemsize} bytes, which is "
             f"{count * header.dtype.itemsize}, but {len(body)} bytes follow it"
         )
     records = np.frombuffer(body, header.dtype, count)
@@ -111,14 +106,14 @@ def _read_binary(body: bytes, header: Header, name: str) -> dict[str, np.ndarray
 
 
 def _read_compressed(body: bytes, header: Header, name: str) -> dict[str, np.ndarray]:
-    """Unpack the columns, which stand one after another: the point of compressing them."""
+    """Unpack the data, in which each column is stored as a whole."""
     count = header.width * header.height
     packed, unpacked = (int.from_bytes(body[at : at + 4], "little") for at in (0, 4))
     if len(body) < 8 or len(body) - 8 < packed:
-        raise DataError(f"{name}: truncated: {packed} compressed bytes are promised, {max(len(body) - 8, 0)} follow")
+        raise DataError(f"{name}: truncated: {packed} compressed bytes are declared, {max(len(body) - 8, 0)} follow")
     if unpacked != count * header.dtype.itemsize:
         raise DataError(
-            f"{name}: the header promises {count} points of {header.dtype.itemsize} bytes, the data {unpacked} bytes"
+            f"{name}: the header declares {count} points of {header.dtype.itemsize} bytes, the data {unpacked} bytes"
         )
     try:
         data = decompress(body[8 : 8 + packed], unpacked)
@@ -147,7 +142,7 @@ def _read_ascii(body: bytes, header: Header, name: str) -> dict[str, np.ndarray]
         rows.append(words)
         lines.append(line)
     if len(rows) < count:
-        raise DataError(f"{name}: truncated: the header promises {count} points, got {len(rows)}")
+        raise DataError(f"{name}: truncated: the header declares {count} points, got {len(rows)}")
     columns, start = {}, 0
     for field, size in zip(names, sizes, strict=True):
         one = header.dtype[field]
@@ -176,8 +171,8 @@ def _value(word: str, dtype: np.dtype) -> float | int:
 def decompress(data: bytes, size: int) -> bytes:
     """Return the ``size`` bytes that LZF packed into ``data``.
 
-    A control byte below 32 is followed by that many literal bytes plus one. Any other one repeats earlier output:
-    its upper three bits are the length less 2 (7: the next byte is added), its lower five and the next byte the
+    A control byte below 32 is followed by that many literal bytes plus one. Any other control byte repeats earlier
+    output: its upper three bits are the length less 2 (7: the next byte is added), its lower five and the next byte the
     distance less 1.
 
     Raises:
@@ -206,7 +201,7 @@ def decompress(data: bytes, size: int) -> bytes:
                 start = len(out) - distance
                 if start < 0:
                     raise DataError(f"LZF: byte {position} repeats output {-start} bytes before the beginning")
-                # What is repeated may overlap what is written: a run of one byte has distance 1.
+                # The repeated part may overlap its copy: a run of one byte has distance 1.
                 chunk = bytes(out[start : start + length])
                 out += (chunk * (length // len(chunk) + 1))[:length]
             if len(out) > size:

@@ -22,7 +22,7 @@ NO_VIEWPOINT = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class Header:
-    """What stands before the points."""
+    """The header before the points."""
 
     dtype: np.dtype
     """The packed record of a point."""
@@ -65,9 +65,9 @@ def read_header(data: bytes, name: str) -> Header:
             continue
         key = {"COLUMNS": "FIELDS"}.get(words[0], words[0])
         if key not in KEYS:
-            raise DataError(f"{name}:{line}: {key[:40]!r} is no part of a PCD header; {nearest(key[:40], KEYS)}")
+            raise DataError(f"{name}:{line}: {key[:40]!r} is not a key of a PCD header; {nearest(key[:40], KEYS)}")
         if key in values:
-            raise DataError(f"{name}:{line}: {key} stands already on line {values[key][0]}")
+            raise DataError(f"{name}:{line}: {key} is already on line {values[key][0]}")
         values[key] = (line, words[1:])
     missing = [key for key in ("FIELDS", "SIZE", "TYPE", "WIDTH", "HEIGHT") if key not in values]
     if missing:
@@ -87,7 +87,7 @@ def _dtype(values: dict[str, tuple[int, list[str]]], name: str) -> np.dtype:
     """Return the packed record; padding fields get names that start with ``_`` and their number."""
     fields = values["FIELDS"][1]
     if not fields:
-        raise DataError(f"{name}:{values['FIELDS'][0]}: FIELDS names none")
+        raise DataError(f"{name}:{values['FIELDS'][0]}: FIELDS names no fields")
     counts = values.get("COUNT", (0, ["1"] * len(fields)))
     for key, words in (("SIZE", values["SIZE"]), ("TYPE", values["TYPE"]), ("COUNT", counts)):
         if len(words[1]) != len(fields):
@@ -102,7 +102,7 @@ def _dtype(values: dict[str, tuple[int, list[str]]], name: str) -> np.dtype:
             raise DataError(f"{name}:{counts[0]}: field {field!r}: expected a COUNT from 1 to 65536, got {count!r:.40}")
         unique = f"_{number}" if field == "_" else field
         if unique in (other for other, _, _ in record):
-            raise DataError(f"{name}:{values['FIELDS'][0]}: the field {field!r} stands there twice")
+            raise DataError(f"{name}:{values['FIELDS'][0]}: the field {field!r} occurs twice")
         record.append((unique, DTYPES[kind + size], () if count == "1" else (int(count),)))
     return np.dtype(record)
 

@@ -1,7 +1,7 @@
 """Radar sweeps of nuScenes, and their points in a camera's frame.
 
-The reader of recorded drives and the stream on the vehicle both use `points_in_camera`, so that a model gets the same
-numbers in training and on the road.
+Recorded drives and the stream on a vehicle both use `points_in_camera`, so a model gets the same numbers in training
+and on the road.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MICROSECOND = 1e-6
 
 @dataclass(frozen=True)
 class RadarFilter:
-    """Which clusters of a nuScenes radar are kept, by the states that the sensor gives them; ``None`` keeps all.
+    """The states of the clusters of a nuScenes radar that are kept; ``None`` keeps all.
 
     The defaults are those of nuscenes-devkit 1.2.0 (``RadarPointCloud``), where the states are documented.
     """
@@ -48,34 +48,19 @@ class RadarFilter:
     ambig_states: tuple[int, ...] | None = (3,)
     """State of the velocity's ambiguity; 3 is unambiguous."""
 
-    @classmethod
-    def off(cls) -> RadarFilter:
-        """Return the filter that keeps every cluster."""
-        return cls(None, None, None)
-
     def keep(self, states: dict[str, np.ndarray]) -> np.ndarray:
         """Return bool (N,) for columns ``invalid_state``, ``dyn_prop`` and ``ambig_state``, each (N,).
 
-        A column is looked at only where its filter is on.
-
         Raises:
-            DataError: a column that is needed is missing.
+            DataError: the column of a filter is missing.
         """
-        kept: np.ndarray | None = None
-        wanted = {
-            "invalid_state": self.invalid_states,
-            "dyn_prop": self.dyn_props,
-            "ambig_state": self.ambig_states,
-        }
+        kept = np.ones(len(next(iter(states.values()), ())), bool)
+        wanted = {"invalid_state": self.invalid_states, "dyn_prop": self.dyn_props, "ambig_state": self.ambig_states}
         for name, values in wanted.items():
-            if values is None:
-                continue
-            if name not in states:
+            if values is not None and name not in states:
                 raise DataError(f"no field {name!r}, which the filter of radar states needs; switch that filter off")
-            found = np.isin(states[name], values)
-            kept = found if kept is None else kept & found
-        if kept is None:
-            kept = np.ones(len(next(iter(states.values()), ())), bool)
+            if values is not None:
+                kept &= np.isin(states[name], values)
         return kept
 
 
@@ -85,7 +70,7 @@ NUSCENES_FILTER = RadarFilter()
 
 @dataclass(frozen=True)
 class Sweep:
-    """What one radar saw in one scan."""
+    """The points of one scan of a radar."""
 
     cloud: np.ndarray
     """Points (N, 6): x, y, z (m), rcs (dBsm), vx_comp, vy_comp (m/s, radial, freed of the ego motion), sensor frame."""
@@ -109,8 +94,8 @@ def points_in_camera(sweeps: Iterable[Sweep], camera: Pose, ego: Pose, timestamp
     """Transform sweeps of any radars into a camera's frame at the camera's time, ``timestamp`` in microseconds.
 
     ``camera`` is camera -> ego, ``ego`` is ego -> global at that time; each sweep is transformed by its own poses.
-    Velocities are rotated, too; nuscenes-devkit leaves them in the sensor's frame. Objects are not moved: their lag is
-    in ``dt``.
+    Velocities are rotated, too; nuscenes-devkit leaves them in the sensor's frame. Objects are not moved: ``dt``
+    holds the age of their sweep.
 
     Returns:
         float32 (N, 8), columns `POINT_FIELDS`, in the order of the sweeps.
@@ -118,7 +103,7 @@ def points_in_camera(sweeps: Iterable[Sweep], camera: Pose, ego: Pose, timestamp
     sweeps = list(sweeps)
     if not sweeps:
         return np.empty((0, len(POINT_FIELDS)), np.float32)
-    # All sweeps at once: on a vehicle this adds to the latency of every answer.
+    # All sweeps at once, because on a vehicle this adds to the latency of every prediction.
     clouds = [np.asarray(sweep.cloud).reshape(-1, len(SWEEP_FIELDS)) for sweep in sweeps]
     counts = [len(cloud) for cloud in clouds]
     cloud = np.concatenate(clouds, dtype=np.float64)
@@ -146,7 +131,7 @@ def read_nuscenes_radar(path: str | os.PathLike[str], filter: RadarFilter = NUSC
     name = os.fspath(path)
     cloud = read_pcd(path)
     if not len(cloud):
-        raise DataError(f"{name}: no record at all; nuScenes writes an empty cloud as one record of NaN")
+        raise DataError(f"{name}: no records; nuScenes writes an empty cloud as one record of NaN")
     try:
         table = cloud.table(SWEEP_FIELDS)
         kept = filter.keep({field: values for field, values in cloud.columns.items() if values.ndim == 1})
@@ -162,7 +147,7 @@ def read_nuscenes_radar(path: str | os.PathLike[str], filter: RadarFilter = NUSC
 
 @dataclass(frozen=True)
 class SweepFile:
-    """One sweep of a recorded drive, not read yet."""
+    """The file of one sweep of a recorded drive."""
 
     path: str
     timestamp: int
@@ -173,7 +158,7 @@ class SweepFile:
     channel: str
     """For example ``RADAR_FRONT``."""
     token: str = ""
-    """Of the record in ``sample_data.json``."""
+    """Token of its record in ``sample_data.json``."""
 
     def read(self, filter: RadarFilter = NUSCENES_FILTER) -> Sweep:
         """Read the file."""
@@ -183,7 +168,7 @@ class SweepFile:
 
 @dataclass(frozen=True, eq=False)
 class SweepFiles:
-    """Sweeps as a recipe: which files, from where, for which frame. Small, and read only when asked for points."""
+    """The files of the sweeps of one frame, with their poses; `points` reads them."""
 
     paths: tuple[str, ...]
     """Newest sweep of each radar first."""
@@ -224,5 +209,5 @@ class SweepFiles:
         points = points_in_camera(self.sweeps(), self.camera, self.ego, self.timestamp)
         if not len(points) and not self.allow_empty:
             first = self.paths[0] if self.paths else "no file"
-            raise DataError(f"{first}: no radar point in this and {max(len(self.paths) - 1, 0)} further sweeps")
+            raise DataError(f"{first}: no radar point in this sweep and {max(len(self.paths) - 1, 0)} others")
         return points

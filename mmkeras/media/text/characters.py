@@ -1,12 +1,11 @@
 """Splits text into words: one replacement per character, the same on the device and in the training graph.
 
-BERT's clean-up (drop control characters, separate punctuation and CJK ideographs, and for uncased models
-decompose, strip accents and lowercase) is applied to every character by itself and read from a table,
-characters.txt, that ships with the package. Python, ICU and RE2 have different Unicode versions, so neither side uses
-its own. `make_characters` writes the table and documents the rules.
+BERT's clean-up (drop control characters, separate punctuation and CJK ideographs, and for uncased models decompose,
+strip accents and lowercase) is applied to each character by the table characters.txt in this package: Python, ICU and
+RE2 have different Unicode versions. `make_characters` writes the table and documents the rules.
 
-Thai, Lao, Khmer, Burmese and other languages are written without blanks, so that a sentence would be one unknown word.
-A word of more than `MAX_WORD_BYTES` that is not all ASCII is therefore cut into parts, each a word.
+Thai, Lao, Khmer, Burmese and other languages are written without blanks, so a sentence would be one unknown word. A
+word of more than `MAX_WORD_BYTES` that is not all ASCII is therefore cut into parts, each a word.
 """
 
 from __future__ import annotations
@@ -14,8 +13,11 @@ from __future__ import annotations
 import bisect
 import pkgutil
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+
+from mmkeras.core.errors import DataError
 
 __all__ = [
     "CODE_POINTS",
@@ -25,6 +27,7 @@ __all__ = [
     "PART_BYTES",
     "SLOTS",
     "Replacements",
+    "check_text",
     "pages",
     "replacements",
     "words",
@@ -33,30 +36,30 @@ __all__ = [
 CODE_POINTS = 0x110000
 """Code points are below this."""
 SLOTS = 3
-"""No character is replaced by more characters than this."""
+"""Most characters that replace one."""
 MAX_WORD_BYTES = 100
-"""A longer word (UTF-8) is [UNK]: the limit built into TensorFlow Text, so the host keeps to it too."""
+"""A longer word (UTF-8) is [UNK]: this limit of TensorFlow Text holds on the host too."""
 PART_BYTES = MAX_WORD_BYTES - 3
 """A new part of a long word begins with the first character at or after a multiple of this many bytes; a character has
 up to 4 bytes."""
 NOTHING = -1
 """In `pages`: no character in this slot."""
 KEEP = -2
-"""In `pages`: the character itself stands in this slot."""
+"""In `pages`: the character itself is in this slot."""
 
 _HANGUL = range(0xAC00, 0xD7A4)
 _LEAD, _VOWEL, _TRAIL = 0x1100, 0x1161, 0x11A7
 
 
 class Replacements(dict[int, str]):
-    """Code point -> replacement, for `str.translate`: single folds are stored, ranges are looked up."""
+    """Code point -> replacement, for `str.translate`; single folds are stored, ranges are searched."""
 
     def __init__(self, lowercase: bool) -> None:
         super().__init__()
         self.lowercase = lowercase
         ranges: list[tuple[int, int, str]] = []
         folds: dict[int, list[int]] = {}
-        # Not read by path: mmkeras may run from a packed bundle.
+        # Not by its path: mmkeras may run from a packed bundle.
         table = (pkgutil.get_data(__name__, "characters.txt") or b"").decode("ascii")
         for operation, *values in map(str.split, table.splitlines()[1:]):
             numbers = [int(value, 16) for value in values]
@@ -69,7 +72,7 @@ class Replacements(dict[int, str]):
         common = {code: self[code] for code in range(0x250)}
         self.update(common)
         if lowercase:
-            # The decomposition of a character is clean already, but may be punctuation or an ideograph.
+            # A decomposition is clean already, but may contain punctuation or an ideograph.
             self.update({code: "".join(self[part] for part in folded) for code, folded in folds.items()})
 
     def __missing__(self, code: int) -> str:
@@ -88,6 +91,22 @@ class Replacements(dict[int, str]):
 def replacements(lowercase: bool) -> Replacements:
     """Return the table for uncased (``lowercase``) or cased text."""
     return Replacements(lowercase)
+
+
+def check_text(value: Any) -> None:
+    """Check that a value is a text.
+
+    Raises:
+        DataError: not a `str`, or a `str` with lone surrogates.
+    """
+    if not isinstance(value, str):
+        raise DataError(f"Expected a text (str), got {type(value).__name__}: {value!r:.80}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"Expected valid Unicode, got a lone surrogate at character {error.start}. Decode the text as UTF-8 first."
+        ) from error
 
 
 def words(text: str, lowercase: bool) -> list[str]:

@@ -1,8 +1,7 @@
 """Writes characters.txt, the rules of `characters`, from Python's own Unicode database.
 
-Maintainers run ``python3.13 mmkeras/media/text/make_characters.py >
-mmkeras/media/text/characters.txt``. The interpreter decides the Unicode version. A new table changes
-token ids: bundles made with the old one must be remade.
+Maintainers run ``python3.13 mmkeras/media/text/make_characters.py > mmkeras/media/text/characters.txt``. The Unicode
+version is that of the interpreter. A new table changes token ids, so bundles must be exported again.
 """
 
 from __future__ import annotations
@@ -22,21 +21,19 @@ CJK = (
     (0x2B820, 0x2CEAF),
     (0x2F800, 0x2FA1F),
 )
-"""The blocks whose characters BERT takes as words of their own."""
+"""Blocks in which BERT makes every character a word."""
 HANGUL = range(0xAC00, 0xD7A4)
-"""Syllables; their decomposition is arithmetic and not stored."""
+"""Syllables; their decomposition is computed, not stored."""
 
 
 def rule(character: str) -> tuple[str, str]:
-    """Return what BERT does with one character: an operation and, for ``fold``, the replacement.
+    """Return BERT's operation on a character and, for ``fold``, the replacement.
 
-    Operations: ``drop``, ``space``, ``mark`` (dropped when lowercasing), ``alone`` (a word of its own),
-    ``fold`` (replaced when lowercasing) and ``keep``. What can be folded and is `alone` as well has both in
-    the table.
+    Operations: ``drop``, ``space``, ``mark`` (dropped when lowercasing), ``alone`` (a word of its own), ``fold``
+    (replaced when lowercasing) and ``keep``. A character that is `alone` and can be folded has both in the table.
 
-    Source: ``BasicTokenizer`` of the BERT paper's code, applied to each character by itself. Like Hugging
-    Face's tokenizer it drops private-use characters; like Google's it keeps unassigned ones, so that a
-    newer emoji is still a word.
+    Source: ``BasicTokenizer`` of the BERT paper's code, applied to single characters. Like Hugging Face's tokenizer it
+    drops private-use characters; like Google's it keeps unassigned ones, so that a newer emoji is still a word.
     """
     category = unicodedata.category(character)
     if character in "\t\n\r" or category.startswith("Z"):
@@ -54,7 +51,7 @@ def rule(character: str) -> tuple[str, str]:
 
 
 def alone(character: str) -> bool:
-    """Whether a character is a word of its own: punctuation, an ASCII symbol or a CJK ideograph."""
+    """Return whether a character is a word of its own: punctuation, an ASCII symbol or a CJK ideograph."""
     code = ord(character)
     symbol = 33 <= code <= 126 and not character.isalnum()
     cjk = any(first <= code <= last for first, last in CJK)

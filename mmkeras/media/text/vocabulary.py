@@ -9,7 +9,6 @@ from pathlib import Path
 
 from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.media.text.characters import MAX_WORD_BYTES, words
-from mmkeras.storage.files import write_bytes
 
 __all__ = [
     "CLS",
@@ -24,24 +23,25 @@ __all__ = [
     "read_vocabulary",
     "train_vocabulary",
     "vocabulary_bytes",
-    "write_vocabulary",
 ]
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-"""BERT's special tokens in the order in which a trained vocabulary begins."""
-
-
+"""BERT's special tokens, in the order of a trained vocabulary."""
 LARGEST_FILE = 64 << 20
-"""Bytes of a vocabulary file; the largest in use have a few million."""
+"""Most bytes of a vocabulary file; the largest in use have a few million."""
 CONTINUED = "##"
-"""Marks a piece that goes on with a word."""
+"""Prefix of a piece that continues a word."""
 
 
 def check_vocabulary(vocabulary: Sequence[str]) -> None:
-    """Refuse a vocabulary that the two tokenizers could read differently."""
+    """Check that the host and the graph tokenizer read a vocabulary alike.
+
+    Raises:
+        ConfigError: it is empty, lacks special tokens, or has repeated or broken tokens.
+    """
     if not vocabulary:
         raise ConfigError(
-            "The text vocabulary is not known yet. Give the path of a vocab.txt in `vocabulary`, or let the "
+            "There is no text vocabulary yet. Give the path of a vocab.txt in `vocabulary`, or let the "
             "pipeline train one from its corpus first."
         )
     missing = [token for token in (PAD, UNK, CLS, SEP) if token not in vocabulary]
@@ -49,7 +49,7 @@ def check_vocabulary(vocabulary: Sequence[str]) -> None:
         raise ConfigError(f"The vocabulary lacks {', '.join(missing)}. A BERT vocab.txt has them, one token a line.")
     doubled = [token for token, count in Counter(vocabulary).items() if count > 1][:5]
     if doubled:
-        raise ConfigError(f"The vocabulary holds tokens twice: {doubled}. Keep one line for each.")
+        raise ConfigError(f"The vocabulary has repeated tokens: {doubled}. Keep one line for each.")
     broken = [i + 1 for i, token in enumerate(vocabulary) if not token or set(token) & {"\n", "\r", "\0"}][:5]
     if broken:
         raise ConfigError(f"The vocabulary has empty or broken tokens in lines {broken}. Remove them.")
@@ -82,15 +82,10 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
     return vocabulary
 
 
-def write_vocabulary(path: Path, vocabulary: Sequence[str]) -> None:
-    """Write a vocab.txt, whole or not at all."""
-    write_bytes(path, vocabulary_bytes(vocabulary))
-
-
 def train_vocabulary(texts: Iterable[str], size: int, lowercase: bool = True) -> tuple[str, ...]:
     """Train a WordPiece vocabulary; the same texts, in any order, give the same vocabulary.
 
-    The texts are cleaned up as every later text. A small corpus gives fewer tokens than ``size``, with special ones.
+    The texts are cleaned up like every later text. A small corpus gives fewer than ``size`` tokens.
 
     Returns:
         The tokens by id, beginning with `SPECIAL_TOKENS`.
@@ -109,9 +104,8 @@ def train_vocabulary(texts: Iterable[str], size: int, lowercase: bool = True) ->
     if not counts:
         raise DataError("The corpus holds no words, so no vocabulary can be trained. Check the text column.")
 
-    # The trainer numbers "##x" in the order of a randomly seeded hash map and breaks ties by number.
-    # With the sorted characters as special tokens it is deterministic; a small vocabulary keeps the most
-    # frequent ones.
+    # The trainer numbers "##x" in the order of a randomly seeded hash map and breaks ties by number. With the sorted
+    # characters as special tokens it is deterministic; a small vocabulary keeps the most frequent characters.
     uses: Counter[str] = Counter()
     for word, count in counts.items():
         for place, character in enumerate(word):
@@ -127,10 +121,7 @@ def train_vocabulary(texts: Iterable[str], size: int, lowercase: bool = True) ->
     tokenizer = Tokenizer(models.WordPiece(unk_token=UNK))
     tokenizer.pre_tokenizer = pre_tokenizers.CharDelimiterSplit(" ")
     trainer = trainers.WordPieceTrainer(
-        vocab_size=size,
-        min_frequency=2,
-        show_progress=False,
-        special_tokens=[*SPECIAL_TOKENS, *sorted(kept)],
+        vocab_size=size, min_frequency=2, show_progress=False, special_tokens=[*SPECIAL_TOKENS, *sorted(kept)]
     )
     tokenizer.train_from_iterator(_repeated(known), trainer)
     learnt = tokenizer.get_vocab(with_added_tokens=False)
@@ -138,7 +129,7 @@ def train_vocabulary(texts: Iterable[str], size: int, lowercase: bool = True) ->
 
 
 def _repeated(counts: Mapping[str, int], most: int = 1000) -> Iterator[str]:
-    """Yield every word as often as it was counted, in lines of bounded length: the trainer takes no counts."""
+    """Yield every word as often as counted, in lines of limited length: the trainer takes no counts."""
     for word, count in counts.items():
         full, rest = divmod(count, most)
         yield from itertools.repeat(" ".join([word] * most), full)

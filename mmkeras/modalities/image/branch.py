@@ -27,13 +27,13 @@ _DEVIATION = (0.229, 0.224, 0.225)
 
 
 def scale_as_trained(backbone: keras.Model, path: Path) -> None:
-    """Divide images by the standard deviation where the weights in a file were trained so.
+    """Divide images by the standard deviation if the weights in a file were trained so.
 
-    Keras' ImageNet weights of EfficientNetB0 to B7 hold the standard deviation where the normalization layer takes the
-    variance, so that layer divides by the root of the deviation. Keras divides by the root again in a second rescaling
-    layer, but builds that layer with ``weights="imagenet"`` alone. Here the second division is put into the variance,
-    which is saved with the model. EfficientNetV2 normalizes by constants, alike for all weights. The variance of
-    weights trained without the second rescaling differs; they stay.
+    Keras' ImageNet weights of EfficientNetB0 to B7 hold the standard deviation in place of the variance of the
+    normalization layer, so that layer divides by the root of the deviation. Keras divides by the root again in a second
+    rescaling layer, but only builds that layer with ``weights="imagenet"``. Here the second division goes into the
+    variance, which is saved with the model. Weights trained without the second rescaling have another variance and
+    stay unchanged. EfficientNetV2 normalizes by constants.
 
     Source: https://github.com/tensorflow/tensorflow/issues/49930
     """
@@ -45,7 +45,7 @@ def scale_as_trained(backbone: keras.Model, path: Path) -> None:
 
 
 def _rescalings(path: Path) -> int:
-    """Return the number of rescaling layers in a file; both formats of Keras name layers without weights, too."""
+    """Return the number of rescaling layers in a file; both formats of Keras list layers without weights too."""
     with h5py.File(path, "r") as file:
         layers: Any = file.get("layers", {})
         names = list(file.attrs.get("layer_names", layers))
@@ -63,9 +63,7 @@ class GridPosition(layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create one vector per cell, shape (1, N, D)."""
         self.embedding = self.add_weight(
-            shape=(1, *input_shape[1:]),
-            initializer=keras.initializers.RandomNormal(stddev=0.02),
-            name="embedding",
+            shape=(1, *input_shape[1:]), initializer=keras.initializers.RandomNormal(stddev=0.02), name="embedding"
         )
 
     def call(self, values: Any) -> Any:
@@ -77,27 +75,26 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
     """Build the encoder: pixels -> EfficientNet features at stride ``2**level`` -> tokens in the common width.
 
     Returns:
-        A branch with one input ``<name>`` uint8 (B, H, W, 3) and tokens (B, h*w, D), row by row; with a pyramid they
-        are a map with positions.
+        A branch with one input ``<name>`` uint8 (B, H, W, 3) and tokens (B, h*w, D), row by row; with a pyramid the
+        tokens are a map with positions.
 
     Raises:
-        ConfigError: weights that do not fit, or a level the architecture does not reach.
+        ConfigError: weights that do not fit, or a level that the architecture does not have.
     """
     backbone = _backbone(spec, config)
     _freeze(backbone, config.frozen_stages)
     for layer in backbone.layers:
         if isinstance(layer, layers.BatchNormalization):
-            # Keras' 0.99 lags several epochs behind on small data: validation stays at chance level meanwhile.
+            # Keras' 0.99 lags several epochs behind on small data, with validation at chance level until then.
             layer.momentum = config.batch_norm_momentum
     pixels = keras.Input((spec.height, spec.width, 3), dtype="uint8", name=spec.name)
-    # A cast in the graph: cameras deliver bytes, and a uint8 input is a quarter of the traffic of a float one.
+    # Cast in the graph: cameras deliver bytes, and a uint8 input needs a quarter of the traffic of a float input.
     scaled = ops.cast(pixels, keras.config.floatx())
     if config.pyramid:
         maps = _at_levels(backbone, spec, config, range(config.level, config.level + 3))(scaled)
         features = merge_pyramid(maps, width, config.batch_norm_momentum, spec.name)
     else:
-        (level,) = _at_levels(backbone, spec, config, (config.level,))(scaled)
-        features = level
+        (features,) = _at_levels(backbone, spec, config, (config.level,))(scaled)
     rows, columns = (int(side) for side in features.shape[1:3])
     values = layers.Reshape((rows * columns, features.shape[-1]), name=f"{spec.name}_flatten")(features)
     values = layers.Dense(width, name=f"{spec.name}_projection")(values)
@@ -122,10 +119,7 @@ def _backbone(spec: Spec, config: Config) -> keras.Model:
                 "image.weights: there are no 'imagenet' weights for the edge architecture; use 'none' or a local file"
             )
         backbone = edge_backbone(
-            shape,
-            width_factor=config.width_factor,
-            depth_factor=config.depth_factor,
-            fused_stages=config.fused_stages,
+            shape, width_factor=config.width_factor, depth_factor=config.depth_factor, fused_stages=config.fused_stages
         )
     else:
         if (config.width_factor, config.depth_factor, config.fused_stages) != (1.0, 1.0, 0):
@@ -133,9 +127,7 @@ def _backbone(spec: Spec, config: Config) -> keras.Model:
                 "image.width_factor, image.depth_factor and image.fused_stages change only the edge architecture"
             )
         backbone = getattr(keras.applications, config.architecture)(
-            include_top=False,
-            weights=_download(config) if config.weights == "imagenet" else None,
-            input_shape=shape,
+            include_top=False, weights=_download(config) if config.weights == "imagenet" else None, input_shape=shape
         )
     if config.weights not in ("none", "imagenet"):
         _load(backbone, Path(config.weights))
@@ -143,7 +135,7 @@ def _backbone(spec: Spec, config: Config) -> keras.Model:
 
 
 def _download(config: Config) -> str:
-    """Fetch the ImageNet weights now, so that a machine without network learns it in plain words."""
+    """Fetch the ImageNet weights, with a readable error on a machine without network."""
     try:
         getattr(keras.applications, config.architecture)(include_top=False, weights="imagenet")
     except Exception as error:
@@ -179,9 +171,7 @@ def _freeze(backbone: keras.Model, stages: int) -> None:
         return
     for layer in backbone.layers:
         block = re.match(r"block(\d+)", layer.name)
-        if (block is None and not layer.name.startswith("top")) or (
-            block is not None and int(block.group(1)) <= stages
-        ):
+        if int(block[1]) <= stages if block else not layer.name.startswith("top"):
             layer.trainable = False
 
 
@@ -196,7 +186,7 @@ def _at_levels(backbone: keras.Model, spec: Spec, config: Config, levels: Iterab
         if not matching:
             reached = sorted({tuple(layer.output.shape[1:3]) for layer in ends}, reverse=True)
             raise ConfigError(
-                f"image.level: {level} asks for a {expected[0]}x{expected[1]} feature map; "
+                f"image.level: {level} needs a {expected[0]}x{expected[1]} feature map; "
                 f"{config.architecture} at {spec.height}x{spec.width} has {reached}. Use a level from 1 to 5."
             )
         outputs.append(matching[-1].output)
@@ -206,7 +196,7 @@ def _at_levels(backbone: keras.Model, spec: Spec, config: Config, levels: Iterab
 def merge_pyramid(maps: Sequence[Any], width: int, momentum: float, name: str) -> Any:
     """Merge maps from fine to coarse, each half as large as the one before, into features (B, h, w, width).
 
-    ``momentum`` is of the batch normalisation; ``name`` the prefix of the layers.
+    ``momentum`` is that of the batch normalisation, ``name`` the prefix of the layers.
 
     Source: Lin et al. 2017, Feature Pyramid Networks (arXiv:1612.03144), with separable convolutions for the edge.
     """

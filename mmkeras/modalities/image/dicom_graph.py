@@ -1,4 +1,4 @@
-"""DICOM in the tf.data graph, by tensorflow-io (extra ``tfio``, TensorFlow 2.16); in numpy see `media.dicom`.
+"""DICOM in the graph by tensorflow-io (extra ``tfio``, TensorFlow 2.16); in numpy see `media.dicom`.
 
 tensorflow-io's decoder (DCMTK) returns grey values stretched over the bits that their rescaled range needs, with
 MONOCHROME1 inverted. Both are undone here, so that a file's own window can be applied to measured values.
@@ -6,13 +6,10 @@ MONOCHROME1 inverted. Both are undone here, so that a file's own window can be a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import tensorflow as tf
 
 from mmkeras.core.errors import require
 from mmkeras.media.dicom.display import TIE
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 __all__ = ["decode_dicom"]
 
@@ -20,16 +17,14 @@ __all__ = ["decode_dicom"]
 def decode_dicom(raw: tf.Tensor, frame: int = 0) -> tf.Tensor:
     """Return one frame of a DICOM file, uint8 (H, W, 3), within one level of `Frame.picture`.
 
-    Files in records are read exactly (`mmkeras.media.dicom`). Of other files it reads those with whole
-    numbers of up to 16 bits, a top-level window or none, and no lookup tables.
+    Files in records are read exactly. Other files must have whole numbers of up to 16 bits, a top-level window or none,
+    and no lookup tables.
 
     Raises:
         DependencyError: tensorflow-io is not installed.
         tf.errors.InvalidArgumentError: while it runs, for a file that tensorflow-io cannot decode.
     """
     tfio = require("tensorflow_io", "tfio", "tensorflow-io")
-    import tensorflow as tf
-
     image = tfio.image.decode_dicom_image(raw, color_dim=True, on_error="strict", scale="preserve", dtype=tf.float64)
     image = image[frame]
     tag = tfio.image.dicom_tags
@@ -68,9 +63,7 @@ def decode_dicom(raw: tf.Tensor, frame: int = 0) -> tf.Tensor:
 def _stored(
     image: tf.Tensor, bits: tf.Tensor, signed: tf.Tensor, slope: tf.Tensor, intercept: tf.Tensor, inverted: tf.Tensor
 ) -> tf.Tensor:
-    """Return the stored values from what DCMTK makes of them."""
-    import tensorflow as tf
-
+    """Return the stored values of an image decoded by DCMTK."""
     steps = 2.0**bits - 1.0
     lowest = tf.where(signed, -(2.0 ** (bits - 1.0)), tf.zeros_like(bits))
     ends = tf.stack([slope * lowest + intercept, slope * (lowest + steps) + intercept])
@@ -87,8 +80,6 @@ def _stored(
 
 def _windowed(measured: tf.Tensor, center: tf.Tensor, width: tf.Tensor, function: tf.Tensor) -> tf.Tensor:
     """Return the share of white, unclipped; without a window the smallest and the largest value are black and white."""
-    import tensorflow as tf
-
     linear = (function == "LINEAR") | (function == "")
     low, high = tf.reduce_min(measured), tf.reduce_max(measured)
     narrowest = tf.where(linear, tf.constant(1.0, tf.float64), tf.constant(1e-12, tf.float64))

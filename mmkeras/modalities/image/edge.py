@@ -1,8 +1,8 @@
 """EfficientNet for integer hardware: ReLU6 throughout and no squeeze-and-excite, as in EfficientNet-Lite.
 
-The stages, kernels and expansion ratios are those of EfficientNet (Tan and Le, 2019, arXiv:1905.11946, table 1). Parts
-that quantise badly are replaced: swish becomes ReLU6 and squeeze-and-excite is dropped; stem and head keep their width.
-Layer names follow keras.applications, so that freezing and feature levels work on both alike.
+The stages, kernels and expansion ratios are those of EfficientNet (Tan and Le, 2019, arXiv:1905.11946, table 1). Swish
+becomes ReLU6 and squeeze-and-excite is dropped, because both quantise badly; stem and head keep their width. Layer
+names follow keras.applications, so that freezing and feature levels work alike for both.
 """
 
 from __future__ import annotations
@@ -28,11 +28,7 @@ _STAGES = (
 
 
 def edge_backbone(
-    input_shape: tuple[int, int, int],
-    *,
-    width_factor: float = 1.0,
-    depth_factor: float = 1.0,
-    fused_stages: int = 0,
+    input_shape: tuple[int, int, int], *, width_factor: float = 1.0, depth_factor: float = 1.0, fused_stages: int = 0
 ) -> keras.Model:
     """Build the edge backbone without a classification head.
 
@@ -92,7 +88,7 @@ def _inverted_residual(x: Any, name: str, expansion: int, channels: int, kernel:
 
 
 def _project(x: Any, shortcut: Any, name: str, channels: int, stride: int) -> Any:
-    """End a block: fewer channels, and what came in is added where it still fits."""
+    """End a block: project to fewer channels, and add the block's input if it has the same shape."""
     x = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_project_conv")(x)
     x = layers.BatchNormalization(name=f"{name}_project_bn")(x)
     if stride == 1 and shortcut.shape[-1] == channels:

@@ -1,35 +1,29 @@
 """JPEG and PNG files in the graph, equal to `pixels.read_rgb` on the host, for training and for the SavedModel.
 
 TensorFlow's decoders accept more than a device does (GIF, BMP, CMYK) and ignore EXIF, so the head of the file is
-parsed first. Files that the host refuses fail here too, with `tf.errors.InvalidArgumentError`.
+parsed first.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import tensorflow as tf
 
 from mmkeras.media.image.colours import DARKEST, WHITE
 from mmkeras.media.image.orientation import EXIF, HEAD, JPEG, ORIENTATION_TAG, PNG
 
-if TYPE_CHECKING:
-    import tensorflow as tf
-
 __all__ = ["decode_file", "is_file"]
 
 _START = 48
-"""Bytes that show whether a file is plain."""
+"""Bytes that show whether a file has a plain head."""
 _PADDING = 16
-"""Zeros after the head, so that a number can be read at its very end."""
+"""Zeros after the head, so that a number at its end can be read."""
 _NONE = -1
-"""Offset of EXIF in a file that has none."""
+"""Offset of EXIF in a file without it."""
 
 
 def is_file(raw: tf.Tensor) -> tf.Tensor:
-    """Whether a string () begins as a JPEG or PNG file does."""
-    import tensorflow as tf
-
+    """Return whether a string () begins like a JPEG or PNG file."""
     return (tf.strings.substr(raw, 0, len(JPEG)) == JPEG) | (tf.strings.substr(raw, 0, len(PNG)) == PNG)
 
 
@@ -39,28 +33,22 @@ def decode_file(raw: tf.Tensor) -> tf.Tensor:
     Raises:
         tf.errors.InvalidArgumentError: while it runs, for a file that `pixels.read_rgb` refuses.
     """
-    import tensorflow as tf
-
     start = tf.io.decode_raw(raw, tf.uint8, fixed_length=_START)
 
     def begins(parts: dict[int, bytes]) -> tf.Tensor:
         at = [offset + n for offset, expected in parts.items() for n in range(len(expected))]
         return tf.reduce_all(tf.gather(start, at) == np.frombuffer(b"".join(parts.values()), np.uint8))
 
-    # Most files have one of two kinds of heads, without markers to search; the search takes longer than decoding
-    # a small image.
+    # Most files have one of two plain heads; searching for markers takes longer than decoding a small image.
     plain_png = begins({0: PNG, 37: b"IDAT"}) & tf.reduce_all(tf.gather(start, [24, 25]) < np.array([16, 4], np.uint8))
     plain_jpeg = begins({0: JPEG + b"\xe0\0\x10", 20: b"\xff\xdb"})
     return tf.case(
-        [(plain_png, lambda: tf.io.decode_png(raw, channels=3)), (plain_jpeg, lambda: _jpeg(raw))],
-        lambda: _walk(raw),
+        [(plain_png, lambda: tf.io.decode_png(raw, channels=3)), (plain_jpeg, lambda: _jpeg(raw))], lambda: _walk(raw)
     )
 
 
 def _walk(raw: tf.Tensor) -> tf.Tensor:
-    """Call `_decode_by_head` as a function of its own: inlined, its operations take time even if it is not called."""
-    import tensorflow as tf
-
+    """Call `_decode_by_head` as a separate function: inlined, its operations take time even when not needed."""
     signature = [tf.TensorSpec((), tf.string)]
     return tf.function(
         _decode_by_head, input_signature=signature, autograph=False, experimental_attributes={"_noinline": True}
@@ -68,8 +56,6 @@ def _walk(raw: tf.Tensor) -> tf.Tensor:
 
 
 def _decode_by_head(raw: tf.Tensor) -> tf.Tensor:
-    import tensorflow as tf
-
     code = tf.io.decode_raw(tf.strings.substr(raw, 0, HEAD), tf.uint8)
     code = tf.concat([code, tf.zeros((_PADDING,), tf.uint8)], 0)
     image, exif = tf.cond(_equal(code, 0, JPEG), lambda: (_jpeg(raw), _exif_of_jpeg(code)), lambda: _png(raw, code))
@@ -78,8 +64,6 @@ def _decode_by_head(raw: tf.Tensor) -> tf.Tensor:
 
 
 def _jpeg(raw: tf.Tensor) -> tf.Tensor:
-    import tensorflow as tf
-
     channels = tf.image.extract_jpeg_shape(raw)[2]
     with tf.control_dependencies([_demand((channels == 1) | (channels == 3), "expected a grey or an RGB JPEG file")]):
         # The default method is slightly faster but differs from libjpeg's, which Pillow uses.
@@ -88,7 +72,6 @@ def _jpeg(raw: tf.Tensor) -> tf.Tensor:
 
 def _exif_of_jpeg(code: tf.Tensor) -> tf.Tensor:
     """Return the offset of EXIF's TIFF structure."""
-    import tensorflow as tf
 
     def going(at: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
         start, marker = _number(code, at, 1), _number(code, at + 1, 1)
@@ -107,7 +90,6 @@ def _exif_of_jpeg(code: tf.Tensor) -> tf.Tensor:
 
 def _png(raw: tf.Tensor, code: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return pixels and the offset of EXIF's TIFF structure."""
-    import tensorflow as tf
 
     def going(at: tf.Tensor, *found: tf.Tensor) -> tf.Tensor:
         data = _equal(code, at + 4, b"IDAT") | _equal(code, at + 4, b"IEND")
@@ -125,7 +107,7 @@ def _png(raw: tf.Tensor, code: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     demands = [
         _demand(_equal(code, 0, PNG), "expected a JPEG or PNG file"),
         _demand(~frames, "an animated PNG; expected a still image"),
-        _demand(~key | (kind == 3) | (depth == 8), "a transparent colour is read in a PNG of 8 bits only"),
+        _demand(~key | (kind == 3) | (depth == 8), "a transparent colour is supported in a PNG of 8 bits only"),
     ]
     with tf.control_dependencies(demands):
         image = tf.cond(
@@ -134,13 +116,11 @@ def _png(raw: tf.Tensor, code: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             lambda: tf.io.decode_png(raw, channels=3),
         )
     enough = tf.cond(depth == 16, lambda: ~_flat(image) & (tf.reduce_max(image) >= DARKEST), lambda: True)
-    with tf.control_dependencies([_demand(enough, "16 bits of which too little is left in 8")]):
+    with tf.control_dependencies([_demand(enough, "an image of 16 bits that loses too much in 8")]):
         return tf.identity(image), exif
 
 
 def _blended(image: tf.Tensor) -> tf.Tensor:
-    import tensorflow as tf
-
     values = tf.cast(image, tf.int32)
     colours, alpha = values[..., :3], values[..., 3:]
     blended = tf.cast((colours * alpha + WHITE * (255 - alpha) + 127) // 255, tf.uint8)
@@ -150,16 +130,12 @@ def _blended(image: tf.Tensor) -> tf.Tensor:
 
 
 def _flat(image: tf.Tensor) -> tf.Tensor:
-    """Whether every pixel is the same."""
-    import tensorflow as tf
-
+    """Return whether all pixels are equal."""
     return tf.reduce_all(image == image[:1, :1])
 
 
 def _orientation(code: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     """Return the orientation in the first directory of the TIFF structure at an offset."""
-    import tensorflow as tf
-
     little = _equal(code, start, b"II*\0")
     known = little | _equal(code, start, b"MM\0*")
     order = tf.where(little, [1, 0], [0, 1])
@@ -179,8 +155,6 @@ def _orientation(code: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
 
 
 def _upright(image: tf.Tensor, turned: tf.Tensor) -> tf.Tensor:
-    import tensorflow as tf
-
     image = tf.cond(turned >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
     for axis, turns in ((0, (3, 4, 7, 8)), (1, (2, 3, 6, 7))):
         mirrored = tf.reduce_any(turned == turns)
@@ -190,8 +164,6 @@ def _upright(image: tf.Tensor, turned: tf.Tensor) -> tf.Tensor:
 
 def _number(code: tf.Tensor, at: tf.Tensor, size: int, little: bool = False) -> tf.Tensor:
     """Return the unsigned number of ``size`` bytes at an offset; int64 for 4 bytes, else int32."""
-    import tensorflow as tf
-
     kind = np.int64 if size > 2 else np.int32
     weights = 256 ** np.arange(size - 1, -1, -1).astype(kind)
     bytes_ = tf.slice(code, [tf.minimum(at, tf.size(code) - _PADDING)], [size])
@@ -199,14 +171,10 @@ def _number(code: tf.Tensor, at: tf.Tensor, size: int, little: bool = False) -> 
 
 
 def _equal(code: tf.Tensor, at: tf.Tensor, expected: bytes) -> tf.Tensor:
-    """Whether the bytes at an offset are the expected ones."""
-    import tensorflow as tf
-
+    """Return whether the bytes at an offset are the expected ones."""
     found = tf.slice(code, [tf.minimum(at, tf.size(code) - _PADDING)], [len(expected)])
     return tf.reduce_all(found == np.frombuffer(expected, np.uint8))
 
 
 def _demand(condition: tf.Tensor, words: str) -> tf.Operation:
-    import tensorflow as tf
-
     return tf.debugging.Assert(condition, [f"Image refused: {words}"])

@@ -1,4 +1,4 @@
-"""How an image is shown to people."""
+"""How an image is shown in reports."""
 
 from __future__ import annotations
 

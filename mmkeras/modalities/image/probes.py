@@ -1,4 +1,4 @@
-"""Pictures that show what preprocessing does: colours in their order, edges, sizes that have to grow and to shrink."""
+"""Pictures that exercise the preprocessing: distinct channels, sharp edges, sizes to enlarge and to reduce."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def probe_pictures(height: int, width: int) -> tuple[bytes, ...]:
 
 
 def _pattern(rows: int, columns: int) -> np.ndarray:
-    """Return waves, another in each channel, under a chequered corner and a bright bar, uint8 (rows, columns, 3)."""
+    """Return different waves in each channel, with a chequered corner and a bright bar, uint8 (rows, columns, 3)."""
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float64)
     y, x = y / rows, x / columns
     red = 150 + 100 * np.sin(9 * x + 4 * y)

@@ -1,11 +1,10 @@
 """Images in records and in the tf.data graph: encoded, decoded, augmented.
 
-TensorFlow is imported inside the functions that use it: processes that convert need `encode` alone.
+TensorFlow is imported inside the functions that use it: processes that convert only need `encode`.
 """
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -20,9 +19,6 @@ from mmkeras.media.image.orientation import JPEG, PNG
 from mmkeras.media.image.pixels import RawImage, describe, read_bytes, read_rgb
 from mmkeras.media.image.resizing import TIE, fit
 from mmkeras.modalities._moves import Move
-from mmkeras.modalities.image.dicom_graph import decode_dicom
-from mmkeras.modalities.image.file_graph import decode_file, is_file
-from mmkeras.modalities.image.moving import move_picture
 from mmkeras.modalities.image.spec import Config, Spec
 
 if TYPE_CHECKING:
@@ -38,28 +34,19 @@ def encode(spec: Config | Spec, value: RawImage) -> bytes:
     """Check an image and return the bytes of its record: the file itself, or a PNG of pixels.
 
     A PNG file with a transparent colour becomes its pixels, blended over white. A DICOM file becomes one frame without
-    other elements: a PNG as displayed, or the result of `mmkeras.media.dicom.frames.anonymous`. Records keep the
-    image's own
-        size,
-    so that another one needs no conversion.
-
-    Raises:
-        DataError: the image cannot be used.
+    other elements: a PNG as displayed, or the result of `mmkeras.media.dicom.frames.anonymous`. Records keep the size
+    of the image, so that another input size needs no conversion.
     """
     if isinstance(value, (str, os.PathLike, bytes, bytearray, memoryview)):
         data = read_bytes(value)
         if is_dicom(data):
             frame = open_frame(data, describe(value), split_frame(value)[1])
-            return anonymous(frame) if spec.dicom == "graph" else as_png(frame)
+            return anonymous(frame) if spec.dicom == "graph" else frame.png()
         image = read_rgb(value)
-        # Decoders disagree on a damaged transparent colour, so the record holds its pixels blended already.
-        return _png(image) if _has_colour_key(data) else data
-    return _png(value)
-
-
-def _has_colour_key(data: bytes) -> bool:
-    """Whether a file may be a grey or RGB PNG with a transparent colour."""
-    return data.startswith(PNG) and data[25:26] in (b"\0", b"\2") and b"tRNS" in data
+        # Decoders disagree on a damaged transparent colour in a grey or RGB PNG, so the record holds blended pixels.
+        keyed = data.startswith(PNG) and data[25:26] in (b"\0", b"\2") and b"tRNS" in data
+        return as_png(image) if keyed else data
+    return as_png(read_rgb(value))
 
 
 def proven(spec: Config | Spec, records: Sequence[bytes]) -> list[bytes]:
@@ -83,7 +70,7 @@ def proven(spec: Config | Spec, records: Sequence[bytes]) -> list[bytes]:
             try:
                 read(tf.constant([records[at]]))
             except tf.errors.InvalidArgumentError:
-                records[at] = _png(records[at])
+                records[at] = as_png(read_rgb(records[at]))
     return records
 
 
@@ -91,6 +78,8 @@ def proven(spec: Config | Spec, records: Sequence[bytes]) -> list[bytes]:
 def _reader() -> Callable[[tf.Tensor], tf.Tensor]:
     """Return a function that decodes files, string (B,), and returns their heights."""
     import tensorflow as tf
+
+    from mmkeras.modalities.image.file_graph import decode_file
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string)], autograph=False)
     def heights(raw: tf.Tensor) -> tf.Tensor:
@@ -101,19 +90,8 @@ def _reader() -> Callable[[tf.Tensor], tf.Tensor]:
     return heights
 
 
-def _png(value: RawImage) -> bytes:
-    stream = io.BytesIO()
-    # Shards are read far more often than kept: a little larger, and written in a quarter of the time.
-    read_rgb(value).save(stream, "PNG", compress_level=1)
-    return stream.getvalue()
-
-
 def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Decode and resize in the graph; equals `Spec.preprocess` to one level.
-
-    Args:
-        spec: size and resize mode.
-        raw: string tensor () or (B,), the bytes of JPEG or PNG files, and of DICOM files with ``dicom="graph"``.
+    """Decode and resize the results of `encode`, () or (B,), in the graph; equals `Spec.preprocess` to one level.
 
     Returns:
         uint8 (height, width, 3) or (B, height, width, 3) by tensor name.
@@ -129,6 +107,9 @@ def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
 
 def _decode(spec: Spec, raw: tf.Tensor) -> tf.Tensor:
     import tensorflow as tf
+
+    from mmkeras.modalities.image.dicom_graph import decode_dicom
+    from mmkeras.modalities.image.file_graph import decode_file, is_file
 
     if spec.dicom == "graph":
         image = tf.cond(is_file(raw), lambda: decode_file(raw), lambda: decode_dicom(raw))
@@ -151,7 +132,7 @@ def _decode(spec: Spec, raw: tf.Tensor) -> tf.Tensor:
 
 
 def draw_move(config: Config, count: tf.Tensor, seed: tf.Tensor) -> Move:
-    """Draw how each sample is mirrored and moved, from the same random numbers as `augment`."""
+    """Draw how each sample is mirrored and shifted."""
     draws = _draws(count, seed)
     shifted = bool(config.translate)
     return Move(
@@ -162,27 +143,28 @@ def draw_move(config: Config, count: tf.Tensor, seed: tf.Tensor) -> Move:
 
 
 def _draws(count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Draw five numbers per sample: three for `draw_move`, two for `augment`."""
     return uniform((count, 5), seed, -1.0, 1.0)
 
 
 def move(spec: Spec, inputs: dict[str, tf.Tensor], move: Move) -> dict[str, tf.Tensor]:
     """Move the images of a batch; other inputs are passed through."""
+    from mmkeras.modalities.image.moving import move_picture
+
     return {**inputs, spec.name: move_picture(inputs[spec.name], move)}
 
 
 def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Change brightness and contrast and corrupt, each image of a batch in its own way.
+    """Change brightness and contrast of each image of a batch, and corrupt some images.
 
-    Inputs are uint8 (height, width, 3) or (B, height, width, 3) by tensor name; others are passed through. The same
-    seed, int32 (2,), gives the same result.
+    Inputs are uint8 (B, height, width, 3) by tensor name; others are passed through. The same seed, int32 (2,), gives
+    the same result.
     """
     if not any((config.brightness, config.contrast, config.corruption)):
         return inputs
     import tensorflow as tf
 
-    image = tf.convert_to_tensor(inputs[spec.name])
-    if single := image.shape.rank == 3:
-        image = image[None]
+    image = inputs[spec.name]
     if config.brightness or config.contrast:
         draws = _draws(tf.shape(image)[0], seed)
         # Flattened: broadcasting over one axis takes half the time of broadcasting over three.
@@ -194,11 +176,11 @@ def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.T
         image = tf.reshape(values, (-1, spec.height, spec.width, 3))
     if config.corruption:
         image = _corrupt(config, spec, image, seed + 1)
-    return {**inputs, spec.name: image[0] if single else image}
+    return {**inputs, spec.name: image}
 
 
 def _corrupt(config: Config, spec: Spec, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Let some cameras see badly: in the dark with its noise, through fog, or past something on the lens."""
+    """Simulate bad sight for some images: darkness with noise, fog, or a covered part of the lens."""
     import tensorflow as tf
 
     count = tf.shape(image)[0]
@@ -222,7 +204,7 @@ def _corrupt(config: Config, spec: Spec, image: tf.Tensor, seed: tf.Tensor) -> t
 
 
 def _resize(image: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Bilinear, antialiased, rounded; the image itself where it fits already."""
+    """Resize, bilinear, antialiased and rounded; an image of the right size is returned unchanged."""
     import tensorflow as tf
 
     def scaled() -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""The image modality: what a user chooses, and its tensor and preprocessing on the device."""
+"""The image modality: its options, and its tensor and preprocessing on the device."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from mmkeras.core.errors import ConfigError, nearest, require
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalityConfig, ModalitySpec, TensorSpec
+from mmkeras.modalities._config import out_of_range
 from mmkeras.modalities._moves import MIRROR, MOVES, SHIFT
 
 if TYPE_CHECKING:
@@ -44,11 +45,11 @@ class Config(ModalityConfig):
     size: tuple[int, int] = (224, 224)
     """Height and width that every image is resized to."""
     focal: float = 0.0
-    """Focal length in pixels of that image, for parts that place things in 3D; a larger one sees less and further. 0
-    where it is unknown."""
+    """Focal length in pixels of that image, for parts that locate objects in 3D; 0 where it is unknown. A larger one
+    covers a smaller part of the scene."""
     centre: tuple[float, ...] = ()
-    """Column and row of the optical axis in pixels of that image; a level camera has its horizon there. Empty for the
-    middle."""
+    """Column and row of the optical axis in pixels of that image; empty for the middle. It is the horizon of a level
+    camera."""
     resize: Literal["stretch", "letterbox", "center_crop"] = "stretch"
     """stretch ignores the aspect ratio, letterbox adds black bars, center_crop cuts the longer side."""
     architecture: str = "EfficientNetB0"
@@ -58,18 +59,17 @@ class Config(ModalityConfig):
     level: int = 5
     """Tokens are taken at stride 2**level; small images need a finer one."""
     pyramid: bool = False
-    """Merge the features of this level and the two above (a feature pyramid) and hand them on as a map, as dense tasks
-    want them."""
+    """Merge the features of this level and the next two (a feature pyramid) into a map, as dense tasks need it."""
     width_factor: float = 1.0
     """Channels of the edge architecture, as a factor."""
     depth_factor: float = 1.0
     """Layers of the edge architecture, as a factor."""
     fused_stages: int = 0
-    """So many stages of the edge architecture use whole convolutions, as in EfficientNetV2."""
+    """Number of first stages of the edge architecture with full convolutions, as in EfficientNetV2."""
     frozen_stages: int = 0
-    """So many stages from the input keep their weights; -1 freezes the whole backbone."""
+    """Number of stages from the input that keep their weights; -1 freezes the whole backbone."""
     learning_rate_factor: float = 1.0
-    """Learning rate of the backbone relative to the rest of the model; its new projection learns at the full rate."""
+    """Learning rate of the backbone relative to the rest of the model; its projection is trained at the full rate."""
     batch_norm_momentum: float = 0.9
     """Momentum of the moving statistics; 0.99 lags behind for many epochs on small data."""
     position_embedding: bool = True
@@ -84,17 +84,13 @@ class Config(ModalityConfig):
     translate: float = 0.0
     """Augmentation: the image moves by up to this share of its size, masks with it; the edge pixels fill the gap."""
     corruption: float = 0.0
-    """Augmentation: chance that the camera sees badly: in the dark, through fog, or with part of the lens covered."""
+    """Augmentation: probability of an image in the dark, in fog, or with part of the lens covered."""
     dicom: Literal["picture", "graph"] = "picture"
-    """What records hold of DICOM files: a picture of 8 bits, or every bit of the pixels for tensorflow-io to decode in
-    the graph (TensorFlow 2.16 alone; an exported SavedModel then needs tensorflow-io, too)."""
+    """How records hold DICOM files: as a picture of 8 bits, or with every bit of the pixels for tensorflow-io to decode
+    in the graph (only with TensorFlow 2.16; an exported SavedModel then needs tensorflow-io too)."""
 
     def __post_init__(self) -> None:
-        """Check the values, all at once.
-
-        Raises:
-            ConfigError: values out of range.
-        """
+        """Check all values, with a `ConfigError` that lists the wrong ones."""
         problems = []
         if len(self.size) != 2 or any(side < 8 for side in self.size):
             problems.append(f"size: expected height and width of at least 8, got {self.size}")
@@ -102,31 +98,20 @@ class Config(ModalityConfig):
             problems.append(f"focal: expected pixels, or 0 where it is unknown, got {self.focal}")
         if self.centre and not (self.focal and len(self.centre) == 2 and all(map(math.isfinite, self.centre))):
             problems.append(f"centre: expected column and row in pixels beside a focal length, got {self.centre}")
-        if self.resize not in RESIZES:
-            problems.append(f"resize: {self.resize!r} is unknown; {nearest(self.resize, RESIZES)}")
-        if self.architecture not in ARCHITECTURES:
-            problems.append(
-                f"architecture: {self.architecture!r} is unknown; {nearest(self.architecture, ARCHITECTURES)}"
-            )
-        if self.dicom not in DICOM:
-            problems.append(f"dicom: {self.dicom!r} is unknown; {nearest(self.dicom, DICOM)}")
+        for name, valid in (("resize", RESIZES), ("architecture", ARCHITECTURES), ("dicom", DICOM)):
+            if (value := getattr(self, name)) not in valid:
+                problems.append(f"{name}: {value!r} is unknown; {nearest(value, valid)}")
         highest = 3 if self.pyramid else 5
         if not 1 <= self.level <= highest:
             problems.append(f"level: expected 1 to {highest}, got {self.level}")
         if self.pyramid and any(side % 2 ** (self.level + 2) for side in self.size):
             problems.append(f"size: a pyramid expects multiples of {2 ** (self.level + 2)}, got {self.size}")
-        if self.frozen_stages < -1:
-            problems.append(f"frozen_stages: expected -1 or more, got {self.frozen_stages}")
-        if not 0 <= self.fused_stages <= 7:
-            problems.append(f"fused_stages: expected 0 to 7, got {self.fused_stages}")
-        for name in ("width_factor", "depth_factor"):
-            if getattr(self, name) <= 0:
-                problems.append(f"{name}: expected more than 0, got {getattr(self, name)}")
-        if self.learning_rate_factor < 0:
-            problems.append(f"learning_rate_factor: expected 0 or more, got {self.learning_rate_factor}")
-        for name in ("brightness", "contrast", "translate", "corruption", "batch_norm_momentum"):
-            if not 0 <= getattr(self, name) < 1:
-                problems.append(f"{name}: expected 0 or more and less than 1, got {getattr(self, name)}")
+        problems += out_of_range(self, ("frozen_stages",), "-1 or more", lambda value: value >= -1)
+        problems += out_of_range(self, ("fused_stages",), "0 to 7", lambda value: 0 <= value <= 7)
+        problems += out_of_range(self, ("width_factor", "depth_factor"), "more than 0", lambda value: value > 0)
+        problems += out_of_range(self, ("learning_rate_factor",), "0 or more", lambda value: value >= 0)
+        shares = ("brightness", "contrast", "translate", "corruption", "batch_norm_momentum")
+        problems += out_of_range(self, shares, "0 or more and less than 1", lambda value: 0 <= value < 1)
         if problems:
             raise ConfigError("\n".join(f"image {problem}" for problem in problems))
 
@@ -135,19 +120,18 @@ class Config(ModalityConfig):
         return dataclasses.replace(self, weights="none")
 
     def moves(self) -> dict[str, str]:
-        """Return the moves that are asked for, by the option."""
-        asked = {"flip": (self.flip, MIRROR), "translate": (self.translate, SHIFT)}
-        return {option: move for option, (value, move) in asked.items() if value}
+        """Return the moves that the options turn on, by option."""
+        options = {"flip": (self.flip, MIRROR), "translate": (self.translate, SHIFT)}
+        return {option: move for option, (value, move) in options.items() if value}
 
     def spec(self, name: str, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
-        """Return what the device needs of this configuration; other modalities and facts do not change it."""
+        """Return the spec; other modalities and facts do not change it."""
         del modalities, facts
         height, width = self.size
         camera: tuple[float, ...] = ()
         if self.focal:
             centre = self.centre or (width / 2, height / 2)
             camera = (float(width), float(height), float(self.focal), *map(float, centre))
-        # Rows and columns of the map that the branch gives.
         grid = (height >> self.level, width >> self.level) if self.pyramid else ()
         return Spec(name, height, width, self.resize, self.dicom, camera, grid)
 
@@ -168,11 +152,11 @@ class Spec(ModalitySpec):
     resize: str = "stretch"
     """``stretch``, ``letterbox`` or ``center_crop``; bilinear, antialiased, rounded to whole levels."""
     dicom: str = "picture"
-    """Whether records and the SavedModel's raw endpoint hold DICOM files (``graph``) or none."""
+    """``graph`` if records and the SavedModel's raw endpoint may hold DICOM files, else ``picture``."""
     camera: tuple[float, ...] = ()
     """Width, height, focal length and centre of the camera, in pixels; empty where it is unknown."""
     grid: tuple[int, ...] = ()
-    """Rows and columns of the map that the fusion is given; empty where it is given no map."""
+    """Rows and columns of the feature map; empty without a pyramid."""
 
     @property
     def tensors(self) -> tuple[TensorSpec, ...]:
@@ -180,20 +164,13 @@ class Spec(ModalitySpec):
         return (TensorSpec(self.name, (self.height, self.width, 3), "uint8"),)
 
     def preprocess(self, value: RawImage) -> dict[str, np.ndarray]:
-        """Decode and resize one image.
-
-        Args:
-            value: a path, JPEG, PNG or DICOM bytes, a Pillow image, a uint8 array (H, W, 3), (H, W, 1) or (H, W), or a
-                `Window`; it is not changed.
-
-        Returns:
-            uint8 (height, width, 3) by tensor name.
+        """Decode and resize one image to uint8 (height, width, 3).
 
         Raises:
-            DataError: the image cannot be used; the message names it and says why.
+            DataError: the image cannot be used; names it and the reason.
             DependencyError: Pillow is not installed.
         """
-        # Here and not above: without Pillow a device can still run and test the model on tensors.
+        # Imported here: without Pillow a device can still run and test the model on tensors.
         require("PIL", "", "pillow")
         from mmkeras.media.image.pixels import read_rgb
         from mmkeras.media.image.resizing import resize_rgb
@@ -207,7 +184,7 @@ class Spec(ModalitySpec):
         return probe_pictures(self.height, self.width)
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON object, with what the tensor means spelled out for readers without mmkeras."""
+        """Return a JSON object that also describes the tensor, for readers without mmkeras."""
         return {
             **super().to_json(),
             "channels": "RGB",

@@ -1,4 +1,4 @@
-"""The radar encoder: points as tokens that have seen each other, or drawn as channels of a picture."""
+"""The radar encoder: points as tokens mixed by a transformer, or drawn as channels of a picture."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ __all__ = ["DrawnPoints", "SummaryToken", "build"]
 
 # Divisors of the features, so that the model computes with numbers around 1. Speeds beyond 20 m/s are rare.
 SCALES = np.array([20.0, 40.0, 1.0, 1.0, 20.0, 10.0, 10.0, 0.5, 4.0], np.float32)
-# Measurements that a fusion reads out are centred and scaled, so that small weights turn them into distances and
-# speeds: with the logarithm of the range between 0 and 1, a weight of 4 must be learnt to copy a distance.
+# Measurements for the fusion are centred and scaled, so that small weights turn them into distances and speeds: with
+# the logarithm of the range between 0 and 1, a weight of 4 would have to be learned to copy a distance.
 CENTRES = np.array([0.0, 20.0, 0.5, 0.5, 5.0, 0.0, 0.0, 0.1, 3.0], np.float32)
 UNITS = np.array([5.0, 10.0, 0.25, 0.25, 10.0, 5.0, 5.0, 0.1, 0.5], np.float32)
 BEYOND = 10.0
-"""A scaled logarithm of a distance beyond all points."""
+"""A scaled logarithm of the distance that is larger than that of all points."""
 SPREAD = 0.25
 """Share of the picture's height, divided by the scaled distance, that a point reaches up and down."""
 
 
 @keras.saving.register_keras_serializable("mmkeras")
 class SummaryToken(layers.Layer):
-    """Puts a learned token before the points (B, N, D), so that a sweep without points has one too."""
+    """Puts a learned token before the points (B, N, D), so that a sweep without points has a token too."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the token, shape (1, 1, D)."""
@@ -49,8 +49,8 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
     """Build the encoder.
 
     Returns:
-        A branch with inputs ``<name>_points`` (B, N, 9) and ``<name>_mask`` (B, N). As points: N + 1 tokens with
-        positions and measurements. As channels: a map of ``spec.grid``.
+        A branch with inputs ``<name>_points`` (B, N, 9) and ``<name>_mask`` (B, N). Form ``points``: N + 1 tokens with
+        positions and measurements. Form ``channels``: a map of ``spec.grid``.
 
     Raises:
         ConfigError: heads that do not divide the width, or channels without a grid.
@@ -67,7 +67,7 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
     if config.form == "channels":
         if not spec.grid:
             raise ConfigError(
-                f"radar.grid: the form 'channels' draws the points on a map, and no picture gives the size of one. Set "
+                f"radar.grid: the form 'channels' draws the points on a map, and no picture gives its size. Set "
                 f"model.{spec.name}.grid to its rows and columns"
             )
         return Branch(inputs, _drawn(scaled, mask, spec, width))
@@ -75,9 +75,9 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
 
 
 def _ahead(points: Any, real: Any) -> Any:
-    """Return the logarithm of the metres ahead (B, N, 1), the movement since the sweep included."""
+    """Return the logarithm of the metres ahead (B, N, 1), with the movement since the sweep."""
     z, vz, dt = (points[:, :, i : i + 1] for i in (FEATURES.index("z"), FEATURES.index("vz"), FEATURES.index("dt")))
-    # Subtracted: Keras takes a sum of columns for a bias, in a layout that LiteRT's converter cannot transpose.
+    # Subtracted: Keras treats a sum of columns as a bias, in a layout that LiteRT's converter cannot transpose.
     return ops.log(ops.clip(ops.where(real, z - vz * -dt, 1.0), 1.0, 1000.0))
 
 
@@ -102,7 +102,7 @@ def _points(scaled: Any, measured: Any, ahead: Any, mask: Any, config: Config, w
 
 
 def _drawn(scaled: Any, mask: Any, spec: Spec, width: int) -> Tokens:
-    """Draw the points and let a small convolutional network look at the picture."""
+    """Draw the points and encode the picture with a small convolutional network."""
     name, (rows, columns) = spec.name, spec.grid
     given, valid = keras.Input(scaled.shape[1:]), keras.Input((scaled.shape[1],), dtype="int32")
     x = DrawnPoints(rows, columns, name=f"{name}_drawing")([given, valid])
@@ -120,13 +120,13 @@ def _drawn(scaled: Any, mask: Any, spec: Spec, width: int) -> Tokens:
 class DrawnPoints(layers.Layer):
     """Draws scaled points (B, N, 9) with a mask (B, N) into a picture (B, rows, columns, 10).
 
-    The channels are the features of the nearest point in the cell (the mean of equally near ones), 0 where there is
-    none, and whether there is one.
+    The channels are the features of the nearest point in the cell (the mean of equally near ones; 0 without a point),
+    and 1 in cells with a point.
 
-    Source of the idea: Nobis et al. 2019, A Deep Learning-based Radar and Camera Sensor Fusion Architecture for Object
-    Detection (CRF-Net, arXiv:2005.07431): each point becomes a column of some metres' height above the ground, because
-    a radar does not measure heights, and the nearest point covers those behind it. There is no scattering: static
-    shapes and plain multiplications.
+    Source: Nobis et al. 2019, A Deep Learning-based Radar and Camera Sensor Fusion Architecture for Object Detection
+    (CRF-Net, arXiv:2005.07431): each point becomes a column of some metres' height, because a radar does not measure
+    heights, and the nearest point covers those behind it. Static shapes and multiplications take the place of a scatter
+    operation.
     """
 
     def __init__(self, rows: int, columns: int, **kwargs: Any) -> None:
@@ -148,7 +148,7 @@ class DrawnPoints(layers.Layer):
         half = ops.expand_dims(0.5 / self.rows + SPREAD * ops.exp(-4.0 * (away - 0.5)), 1)
         along = ops.abs(ops.expand_dims(v, 1) - centres_y) <= half
         across = ops.cast(across, points.dtype) * ops.expand_dims(real, 1)
-        # (B, rows, columns, N): 1 where a point covers a cell, and then where it is the nearest one there.
+        # (B, rows, columns, N): 1 where a point covers a cell, and below where it is the nearest point of the cell.
         covers = ops.expand_dims(ops.cast(along, points.dtype), 2) * ops.expand_dims(across, 1)
         covers = ops.reshape(covers, (-1, self.rows * self.columns, points.shape[1]))
         depth = ops.where(covers > 0, ops.expand_dims(away, 1), BEYOND)

@@ -1,4 +1,4 @@
-"""How radar points are shown to people where no camera picture is at hand."""
+"""How radar points are described in reports without a camera picture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["caption"]
 
 
 def caption(value: Any) -> str:
-    """Return what a sweep holds in words."""
+    """Return a description of radar points."""
     points = read_points(value)
     if not len(points):
         return "radar: no points"

@@ -1,6 +1,6 @@
 """Radar points in records and in the tf.data graph: encoded, decoded, disturbed.
 
-TensorFlow is imported inside the functions that use it: processes that convert need `encode` alone.
+TensorFlow is imported inside the functions that use it: processes that convert only need `encode`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import math
 from typing import TYPE_CHECKING
 
 from mmkeras.layers.draws import uniform
-from mmkeras.media.points.pcd import header_length, write_pcd
+from mmkeras.media.points.pcd import write_pcd
+from mmkeras.media.points.pcd_header import header_text
 from mmkeras.media.points.radar_cloud import POINT_FIELDS
 from mmkeras.modalities._moves import Move
 from mmkeras.modalities.radar.spec import MARGIN, NEAREST, Config, RawPoints, Spec, read_points
@@ -21,11 +22,7 @@ __all__ = ["augment", "decode", "encode", "move"]
 
 
 def encode(spec: Config | Spec, value: RawPoints) -> bytes:
-    """Check radar points and return the .pcd file of a record: the model's points, in their order.
-
-    Raises:
-        DataError: the points cannot be used.
-    """
+    """Check radar points and return a .pcd file with the points for the model, in their order."""
     spec = spec.spec("radar") if isinstance(spec, Config) else spec
     return write_pcd(spec.select(read_points(value)), POINT_FIELDS)
 
@@ -42,10 +39,10 @@ def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
     single = raw.shape.rank == 0
     raw = tf.reshape(raw, (-1,))
     width = 4 * len(POINT_FIELDS)
-    start = tf.minimum(header_length(POINT_FIELDS), tf.strings.length(raw))
+    start = tf.minimum(len(header_text(0, POINT_FIELDS)), tf.strings.length(raw))
     body = tf.strings.substr(raw, start, tf.fill(tf.shape(raw), spec.max_points * width))
     count = tf.strings.length(body) // width
-    # Zero-padded to one length for all; at least one value, which an empty string does not have.
+    # Zero-padded to the same length for all.
     values = tf.io.decode_raw(body, tf.float32, fixed_length=spec.max_points * width)
     points = tf.reshape(values, (-1, spec.max_points, len(POINT_FIELDS)))
     mask = tf.sequence_mask(count, spec.max_points, tf.int32)
@@ -76,20 +73,17 @@ def move(spec: Spec, inputs: dict[str, tf.Tensor], move: Move) -> dict[str, tf.T
 
 
 def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Make some of the samples' radars late, turned and thinned, as `mmkeras.modalities.radar.spec` does on the host.
+    """Delay, turn and thin the points of some samples, as `staled`, `rotated` and `thinned` do on the host.
 
-    Inputs are float32 (max_points, 9) or (B, max_points, 9) and the mask by tensor name; others are passed through. The
-    same seed, int32 (2,), gives the same result.
+    Inputs are float32 (B, max_points, 9) and the mask by tensor name; others are passed through. The same seed, int32
+    (2,), gives the same result.
     """
     if not config.disturb:
         return inputs
     import tensorflow as tf
 
-    points, mask = (tf.convert_to_tensor(inputs[f"{spec.name}_{part}"]) for part in ("points", "mask"))
-    if single := points.shape.rank == 2:
-        points, mask = points[None], mask[None]
-    count = tf.shape(points)[0]
-    chosen, late, turn, loss = tf.unstack(uniform((count, 4), seed), axis=1)
+    points, mask = inputs[f"{spec.name}_points"], inputs[f"{spec.name}_mask"]
+    chosen, late, turn, loss = tf.unstack(uniform((tf.shape(points)[0], 4), seed), axis=1)
     disturbed = tf.cast(chosen < config.disturb, tf.float32)[:, None]
     x, z, _, v, rcs, vx, vz, dt, _ = tf.unstack(points, axis=-1)
     before = z
@@ -107,5 +101,4 @@ def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.T
     seen = (mask > 0) & ahead & (u > -MARGIN) & (u < 1.0 + MARGIN) & ~lost
     away = tf.math.log(tf.where(seen, tf.sqrt(x * x + z * z), 1.0))
     features = tf.where(seen[..., None], tf.stack([x, z, u, v, rcs, vx, vz, dt, away], axis=-1), 0.0)
-    result = {f"{spec.name}_points": features, f"{spec.name}_mask": tf.cast(seen, mask.dtype)}
-    return {**inputs, **({name: value[0] for name, value in result.items()} if single else result)}
+    return {**inputs, f"{spec.name}_points": features, f"{spec.name}_mask": tf.cast(seen, mask.dtype)}

@@ -1,4 +1,4 @@
-"""The radar modality: what a user chooses, and its tensors and preprocessing on the device.
+"""The radar modality: its options, and its tensors and preprocessing on the device.
 
 A raw value is a set of radar points in the camera's frame, float32 (N, 8) with the columns ``x y z rcs vx vy vz dt`` of
 `mmkeras.media.points.radar_cloud.POINT_FIELDS`, or a .pcd file with these fields.
@@ -17,16 +17,8 @@ import numpy as np
 from mmkeras.core.errors import ConfigError, DataError, named, nearest
 from mmkeras.media.points.pcd import read_pcd
 from mmkeras.media.points.radar_cloud import POINT_FIELDS
-from mmkeras.modalities import (
-    NO_FACTS,
-    NO_MODALITIES,
-    Facts,
-    ModalityConfig,
-    ModalitySpec,
-    TensorSpec,
-    camera_of,
-    off_centre,
-)
+from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalityConfig, ModalitySpec, TensorSpec, camera_of
+from mmkeras.modalities._config import off_centre, out_of_range
 from mmkeras.modalities._moves import MIRROR
 
 __all__ = ["FEATURES", "Config", "RawPoints", "Spec", "read_points", "rotated", "staled", "thinned"]
@@ -35,14 +27,14 @@ RawPoints: TypeAlias = Any
 """float32 (N, 8), the path or bytes of a .pcd file with the same columns, or an object with a method ``points()``."""
 
 FEATURES = ("x", "z", "u", "v", "rcs", "vx", "vz", "dt", "log_range")
-"""Features of a point: metres to the right and ahead, place in the picture (0 to 1), dBsm, m/s, seconds
-since the sweep, and the logarithm of the distance in metres."""
+"""Features of a point: metres to the right and ahead, position in the picture (0 to 1), dBsm, m/s, seconds since the
+sweep, and the logarithm of the distance in metres."""
 
 FORMS = ("points", "channels")
 NEAREST = 1.0
-"""Metres ahead of the camera within which returns are the car's own."""
+"""Metres ahead of the camera within which points belong to the car itself."""
 MARGIN = 0.1
-"""Points beside the picture are kept up to this share of its width: objects reach over its edge."""
+"""Points beside the picture are kept up to this share of its width: objects extend over its edge."""
 
 
 @dataclass(frozen=True)
@@ -53,43 +45,38 @@ class Config(ModalityConfig):
     kind: Literal["radar"] = field(default="radar", kw_only=True)
     """Kind of the modality."""
     max_points: int = 128
-    """Points a sample holds at most: the newest first, and of one sweep the nearest."""
+    """Most points of a sample: the newest, and of one sweep the nearest."""
     max_range: float = 80.0
     """Metres ahead of the camera beyond which points are left out."""
     sweeps: int = 6
-    """Sweeps of each radar that a sample is made of at most; a vehicle's stream uses as many."""
+    """Most sweeps of each radar in a sample, also in a vehicle's stream."""
     camera: tuple[float, ...] = ()
-    """The model's camera, which projects a point into the picture: width, height, focal length and centre in pixels.
+    """The model's camera, for the position of a point in the picture: width, height, focal length and centre in pixels.
     Empty takes that of the picture."""
     form: Literal["points", "channels"] = "points"
-    """Give the fusion points, or draw them as channels of a picture, as CRF-Net does."""
+    """points gives the fusion a token per point, channels draws them into the channels of a picture, as in CRF-Net."""
     grid: tuple[int, ...] = ()
     """Rows and columns of the drawn picture. Empty takes those of the picture's map."""
     layers: int = 1
-    """Transformer layers in which the points see each other."""
+    """Transformer layers over the points."""
     heads: int = 4
     """Attention heads of these layers."""
     learning_rate_factor: float = 1.0
     """Learning rate of the encoder relative to the rest of the model."""
     disturb: float = 0.0
-    """Augmentation: chance that a sample's radar is disturbed as the three options below say."""
+    """Augmentation: probability that a sample's radar is disturbed by the three options below."""
     stale: float = 0.3
-    """Augmentation: a disturbed radar is late by up to so many seconds."""
+    """Augmentation: a disturbed radar is late by up to this many seconds."""
     misalign: float = 3.0
-    """Augmentation: a disturbed radar is turned by up to so many degrees to either side."""
+    """Augmentation: a disturbed radar is turned by up to this many degrees to either side."""
     lose: float = 0.5
     """Augmentation: a disturbed radar loses up to this share of its points."""
 
     def __post_init__(self) -> None:
-        """Check the values, all at once.
-
-        Raises:
-            ConfigError: values out of range.
-        """
+        """Check all values, with a `ConfigError` that lists the wrong ones."""
         problems = []
-        for name, least in (("max_points", 1), ("sweeps", 1), ("layers", 0), ("heads", 1)):
-            if getattr(self, name) < least:
-                problems.append(f"{name}: expected at least {least}, got {getattr(self, name)}")
+        problems += out_of_range(self, ("max_points", "sweeps", "heads"), "at least 1", lambda value: value >= 1)
+        problems += out_of_range(self, ("layers",), "at least 0", lambda value: value >= 0)
         if self.form not in FORMS:
             problems.append(f"form: {self.form!r} is unknown; {nearest(self.form, FORMS)}")
         if self.max_range <= NEAREST:
@@ -100,34 +87,22 @@ class Config(ModalityConfig):
             problems.append(f"camera: expected width, height, focal length and centre in pixels, got {self.camera}")
         if self.grid and (len(self.grid) != 2 or min(self.grid) < 1):
             problems.append(f"grid: expected rows and columns, got {self.grid}")
-        for name in ("disturb", "lose"):
-            if not 0 <= getattr(self, name) <= 1:
-                problems.append(f"{name}: expected a share from 0 to 1, got {getattr(self, name)}")
-        for name in ("stale", "misalign", "learning_rate_factor"):
-            if getattr(self, name) < 0:
-                problems.append(f"{name}: expected 0 or more, got {getattr(self, name)}")
+        problems += out_of_range(self, ("disturb", "lose"), "a share from 0 to 1", lambda value: 0 <= value <= 1)
+        factors = ("stale", "misalign", "learning_rate_factor")
+        problems += out_of_range(self, factors, "0 or more", lambda value: value >= 0)
         if problems:
             raise ConfigError("\n".join(f"radar {problem}" for problem in problems))
 
     def spec(self, name: str, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
-        """Return what the device needs of this configuration.
-
-        Args:
-            name: of the modality.
-            modalities: the picture among them whose camera is known gives the camera, and the size of its map.
-            facts: not used.
+        """Return the spec; an empty camera or grid is taken from a picture among the modalities.
 
         Raises:
-            ConfigError: no camera, or another one than that of the picture.
+            ConfigError: no camera, or one that differs from that of the picture.
         """
         del facts
         camera = camera_of(modalities, self.camera, f"model.{name}.camera")
-        return Spec(name, self.max_points, self.max_range, camera, self.sweeps, self.grid or _grid(modalities))
-
-
-def _grid(modalities: Mapping[str, ModalitySpec]) -> tuple[int, ...]:
-    """Return rows and columns of the first map among the modalities; empty where there is none."""
-    return next((grid for spec in modalities.values() if (grid := tuple(spec.grid))), ())
+        grid = self.grid or next((tuple(spec.grid) for spec in modalities.values() if spec.grid), ())
+        return Spec(name, self.max_points, self.max_range, camera, self.sweeps, grid)
 
 
 @dataclass(frozen=True)
@@ -140,36 +115,32 @@ class Spec(ModalitySpec):
     shapes_records: ClassVar[tuple[str, ...]] = ("camera", "max_points", "max_range")
 
     max_points: int = 128
-    """Points a sample holds at most."""
+    """Most points of a sample."""
     max_range: float = 80.0
     """Metres ahead of the camera."""
     camera: tuple[float, ...] = (256.0, 96.0, 200.0, 128.0, 48.0)
     """Width, height, focal length and centre of the model's camera, in pixels."""
     sweeps: int = 6
-    """Sweeps of each radar that a sample is made of at most."""
+    """Most sweeps of each radar in a sample."""
     grid: tuple[int, ...] = ()
     """Rows and columns of the drawn picture, for the form ``channels``."""
 
     @property
     def tensors(self) -> tuple[TensorSpec, ...]:
-        """The points' features and which of them are real."""
+        """The features of the points, and the mask of real points."""
         return (
             TensorSpec(f"{self.name}_points", (self.max_points, len(FEATURES)), "float32"),
             TensorSpec(f"{self.name}_mask", (self.max_points,), "int32"),
         )
 
     def cannot_follow(self, move: str) -> str:
-        """Return why the points cannot follow a move: a shift of the picture would change their places in space."""
+        """Return why the points cannot follow a move: a shift of the picture would change their positions in space."""
         if move == MIRROR:
             return off_centre(self.camera)
         return "its points have places in space, not in the picture alone"
 
     def preprocess(self, value: RawPoints) -> dict[str, np.ndarray]:
-        """Select points and compute their features; no point at all is a valid sweep.
-
-        Raises:
-            DataError: no points in the expected form; names the file.
-        """
+        """Select points and compute their features; an empty cloud is valid."""
         points = self.select(read_points(value))
         features = np.zeros((self.max_points, len(FEATURES)), np.float32)
         features[: len(points)] = self.features(points)
@@ -178,7 +149,7 @@ class Spec(ModalitySpec):
         return {f"{self.name}_points": features, f"{self.name}_mask": mask}
 
     def select(self, points: np.ndarray) -> np.ndarray:
-        """Return the points (at most ``max_points``, 8) that the model is shown: the newest, then the nearest first."""
+        """Return the points for the model (at most ``max_points``, 8): the newest first, then the nearest."""
         points = points[np.isfinite(points).all(axis=1)]
         width, _, focal, centre_x, _ = self.camera
         x, z = points[:, 0].astype(np.float64), points[:, 2].astype(np.float64)
@@ -193,13 +164,13 @@ class Spec(ModalitySpec):
         width, height, focal, centre_x, centre_y = (np.float32(value) for value in self.camera)
         x, y, z, rcs, vx, _, vz, dt = np.asarray(points, np.float32).T
         u = (focal * x / z + centre_x) / width
-        # Many radars do not measure elevation: points above or below the picture are put at its edge.
+        # Many radars do not measure elevation: points above or below the picture move to its edge.
         v = np.clip((focal * y / z + centre_y) / height, np.float32(0), np.float32(1))
         away = np.log(np.sqrt(x * x + z * z))
         return np.stack([x, z, u, v, rcs, vx, vz, dt, away], axis=1).astype(np.float32)
 
     def scenarios(self) -> dict[str, Callable[[Any], Any]]:
-        """Return what an export is verified on besides absence: late, misaligned, thinned and empty sweeps."""
+        """Return late, misaligned, thinned and empty points, on which exports are verified too."""
         return {
             "stale": lambda value: staled(read_points(value), 0.2),
             "misaligned_1": lambda value: rotated(read_points(value), 1.0),
@@ -209,7 +180,7 @@ class Spec(ModalitySpec):
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return a JSON object, with what the tensors mean spelled out for readers without mmkeras."""
+        """Return a JSON object that also describes the tensors, for readers without mmkeras."""
         return {**super().to_json(), "features": list(FEATURES), "units": "m, m, share, share, dBsm, m/s, m/s, s, ln m"}
 
 
@@ -217,7 +188,7 @@ def read_points(value: RawPoints) -> np.ndarray:
     """Return radar points float32 (N, 8) from any raw form.
 
     Raises:
-        DataError: not such points, or a file that cannot be read; names it.
+        DataError: not radar points, or a file that cannot be read; names the file.
     """
     if hasattr(value, "points"):
         value = value.points()
@@ -243,7 +214,7 @@ def read_points(value: RawPoints) -> np.ndarray:
 
 
 def staled(points: np.ndarray, seconds: float) -> np.ndarray:
-    """Return the points as an older sweep: everything that moves radially was elsewhere, and the age is known."""
+    """Return the points as an older sweep: moved back by their velocities, with ``dt`` increased."""
     moved = points.copy()
     moved[:, :3] -= np.float32(seconds) * points[:, 4:7]
     moved[:, 7] += np.float32(seconds)
@@ -251,7 +222,7 @@ def staled(points: np.ndarray, seconds: float) -> np.ndarray:
 
 
 def rotated(points: np.ndarray, degrees: float) -> np.ndarray:
-    """Return the points as a radar sees them whose mounting is turned to the right by so many degrees."""
+    """Return the points of a radar whose mounting is turned to the right."""
     angle = math.radians(degrees)
     c, s = np.float32(math.cos(angle)), np.float32(math.sin(angle))
     turned = points.copy()
@@ -262,6 +233,6 @@ def rotated(points: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def thinned(points: np.ndarray, share: float) -> np.ndarray:
-    """Return the points without a share of them, drawn at random but always alike for the same points."""
+    """Return the points without a random share of them, which is always the same for the same points."""
     seed = np.frombuffer(np.ascontiguousarray(points[:, :3]).tobytes(), np.uint8).astype(np.uint64).sum()
     return points[np.random.default_rng(int(seed)).random(len(points)) >= share]

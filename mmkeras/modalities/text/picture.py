@@ -1,4 +1,4 @@
-"""How a text is shown to people."""
+"""How a text is shown in reports."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ __all__ = ["caption"]
 
 
 def caption(value: Any) -> str:
-    """Return the text itself, in quotation marks where it would not be seen."""
+    """Return the text, in quotation marks if it is blank."""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     return text if text.strip() else f'"{text}"'

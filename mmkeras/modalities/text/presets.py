@@ -1,4 +1,4 @@
-"""Where a text model's vocabulary comes from: a file, a pretrained preset, or the corpus."""
+"""The vocabulary of a text model: from a file, a pretrained preset, or the corpus."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from typing import Any
 
 from mmkeras.core.errors import ConfigError, require
 from mmkeras.core.typed import read_json
-from mmkeras.media.text.vocabulary import check_vocabulary, read_vocabulary, train_vocabulary, write_vocabulary
+from mmkeras.media.text.vocabulary import check_vocabulary, read_vocabulary, train_vocabulary, vocabulary_bytes
 from mmkeras.modalities.text.spec import Config
+from mmkeras.storage.files import write_bytes
 
-__all__ = ["preset_path", "preset_tokenizer", "resolve"]
+__all__ = ["from_preset", "preset_path", "preset_tokenizer", "resolve"]
 
 
 def resolve(config: Config, texts: Iterable[str], folder: Path) -> Config:
     """Return the configuration with a ``vocabulary`` that `Config.spec` can read.
 
-    A path given by the user stays; else the preset's vocabulary is written to ``folder/vocabulary.txt``;
-    else one is trained there from the texts, which are read only then.
+    A path given by the user stays. Otherwise ``folder/vocabulary.txt`` is written: the preset's vocabulary, or without
+    a preset one trained from the texts, which are read only then.
 
     Raises:
-        ConfigError: no such file or preset, or the preset's case isn't the configuration's.
+        ConfigError: no such file or preset, or ``lowercase`` differs from the preset's.
         DataError: the corpus holds no words.
     """
     vocabulary: tuple[str, ...] = ()
@@ -39,7 +40,7 @@ def resolve(config: Config, texts: Iterable[str], folder: Path) -> Config:
     if not vocabulary:
         vocabulary = train_vocabulary(texts, config.vocabulary_size, config.lowercase)
     path = folder / "vocabulary.txt"
-    write_vocabulary(path, vocabulary)
+    write_bytes(path, vocabulary_bytes(vocabulary))
     return dataclasses.replace(config, vocabulary=str(path))
 
 
@@ -60,15 +61,25 @@ def preset_tokenizer(preset: str) -> tuple[tuple[str, ...], bool | None]:
     folder = Path(preset_path(preset))
     if folder.is_dir():
         return _local_tokenizer(folder)
+    tokenizer = from_preset("BertTokenizer", preset)
+    return tuple(tokenizer.get_vocabulary()), bool(tokenizer.lowercase)
+
+
+def from_preset(kind: str, preset: str, **options: Any) -> Any:
+    """Return an object of a class of `keras_nlp.models`, made from a preset name or an absolute folder.
+
+    Raises:
+        ConfigError: the preset can't be loaded.
+    """
     keras_nlp = require("keras_nlp", "train")
     try:
-        tokenizer = keras_nlp.models.BertTokenizer.from_preset(preset)
+        return getattr(keras_nlp.models, kind).from_preset(preset, **options)
     except Exception as error:  # keras_nlp raises whatever its downloaders and parsers raise.
         raise ConfigError(
-            f"The text preset {preset!r} can't be loaded: {error}. Expected a BERT preset name of keras_nlp "
-            "(with access to its hub), or a local folder in Keras or Hugging Face layout."
+            f"The text preset {preset!r} can't be loaded: {error}. Expected a BERT preset name of keras_nlp (with "
+            "access to its hub), or a local folder with config.json and weights in Keras or Hugging Face layout (which "
+            "also needs the safetensors package)."
         ) from error
-    return tuple(tokenizer.get_vocabulary()), bool(tokenizer.lowercase)
 
 
 def _local_tokenizer(folder: Path) -> tuple[tuple[str, ...], bool | None]:
@@ -85,7 +96,7 @@ def _local_tokenizer(folder: Path) -> tuple[tuple[str, ...], bool | None]:
     if model.get("type") == "WordPiece":
         vocabulary = _part(model, "vocab")
         if sorted(map(str, vocabulary.values())) != sorted(map(str, range(len(vocabulary)))):
-            raise ConfigError(f"{folder / 'tokenizer.json'}: model.vocab: expected the numbers from 0 on, each once.")
+            raise ConfigError(f"{folder / 'tokenizer.json'}: model.vocab: expected each number from 0 once.")
         tokens = tuple(sorted(vocabulary, key=lambda token: int(vocabulary[token])))
         check_vocabulary(tokens)
         return tokens, lowercase
@@ -103,12 +114,12 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _part(value: dict[str, Any], key: str) -> dict[str, Any]:
-    """Return an object inside another; empty where there is no such object."""
+    """Return an object inside another; empty if there is none."""
     part = value.get(key)
     return part if isinstance(part, dict) else {}
 
 
 def _bool(value: dict[str, Any], key: str, default: bool | None = None) -> bool | None:
-    """Return what an object says, as far as it says true or false."""
-    said = value.get(key, default)
-    return said if isinstance(said, bool) else None
+    """Return a value that is true or false; ``None`` for any other."""
+    found = value.get(key, default)
+    return found if isinstance(found, bool) else None

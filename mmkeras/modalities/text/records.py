@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from mmkeras.core.errors import ConfigError, DataError, require
 from mmkeras.layers.draws import uniform
-from mmkeras.media.text.characters import KEEP, MAX_WORD_BYTES, NOTHING, PART_BYTES, SLOTS, pages, words
+from mmkeras.media.text.characters import KEEP, MAX_WORD_BYTES, NOTHING, PART_BYTES, SLOTS, check_text, pages, words
 from mmkeras.media.text.vocabulary import CLS, MASK, PAD, SEP, UNK
-from mmkeras.modalities.text.spec import Config, Spec, check_text
+from mmkeras.modalities.text.spec import Config, Spec
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -18,11 +18,7 @@ __all__ = ["augment", "decode", "encode", "raw"]
 
 
 def encode(config: Config | Spec, value: Any) -> bytes:
-    """Check a raw text and return its UTF-8 bytes, unchanged.
-
-    Raises:
-        DataError: not a `str`, not valid Unicode, or without words, such as white space.
-    """
+    """Check that a raw text has words, and return its UTF-8 bytes."""
     check_text(value)
     if not words(value, config.lowercase):
         raise DataError(f"Expected a text with words, got {value!r:.80}.")
@@ -30,7 +26,7 @@ def encode(config: Config | Spec, value: Any) -> bytes:
 
 
 def raw(record: bytes) -> str:
-    """Return the text that a record holds, as `Spec.preprocess` takes it."""
+    """Return the text of a record."""
     return record.decode()
 
 
@@ -44,7 +40,7 @@ def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
 
     longest = spec.max_length - 2
     batch = tf.reshape(raw, [-1])
-    # Every word is at least one token, so no more words than that are looked up.
+    # A word has at least one token, so no more words are needed.
     split = _words(batch, spec.lowercase)[:, :longest]
     pieces = _wordpiece(spec.vocabulary).tokenize(split).merge_dims(-2, -1)[:, :longest]
     rows = tf.shape(batch)[0]
@@ -61,10 +57,9 @@ def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Replace a share ``mask_rate`` of the tokens, never [CLS], [SEP] or [PAD], by [MASK].
+    """Replace a share ``mask_rate`` of the tokens, except [CLS], [SEP] and [PAD], by [MASK].
 
-    Inputs are the tensors of `decode`, of one sample or a batch; others are passed through. The same seed, int32 (2,),
-    masks the same places.
+    Inputs are the tensors of `decode`; others are passed through. The same seed, int32 (2,), masks the same positions.
 
     Raises:
         ConfigError: the vocabulary has no [MASK].
@@ -99,7 +94,7 @@ def _words(batch: tf.Tensor, lowercase: bool) -> tf.RaggedTensor:
 
 
 def _cut(texts: tf.RaggedTensor) -> tf.RaggedTensor:
-    """Put a blank before each further part of a long word, in code points (B, None), as `characters.words` does."""
+    """Put a blank before each further part of a long word, in code points (B, None), like `characters.words`."""
     import tensorflow as tf
 
     code, rows = texts.flat_values, texts.value_rowids()
@@ -120,11 +115,11 @@ def _cut(texts: tf.RaggedTensor) -> tf.RaggedTensor:
 
 @lru_cache(maxsize=8)
 def _wordpiece(vocabulary: tuple[str, ...]) -> Any:
-    """Return the WordPiece op beneath keras_nlp's BertTokenizer, for words that are split already."""
+    """Return the WordPiece operation of keras_nlp's BertTokenizer, for words that are split already."""
     import tensorflow as tf
 
     text = require("tensorflow_text", "train")
-    # Inside tf.data the first call comes from a graph under construction, which the tokenizer must outlive.
+    # Inside tf.data the first call is made while a graph is built; the tokenizer must not belong to that graph.
     with tf.init_scope():
         return text.FastWordpieceTokenizer(
             list(vocabulary), token_out_type=tf.int32, unknown_token=UNK, no_pretokenization=True

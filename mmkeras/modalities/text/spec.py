@@ -1,7 +1,7 @@
 """Text as WordPiece ids: [CLS] words [SEP], cut and padded to a fixed length. Runs on the device.
 
-The host tokenizer here and the graph tokenizer in `records` give the same ids for every string: both read the
-table of `characters` and keep to the same limit on a word's bytes.
+The host tokenizer here and the graph tokenizer in `records` give the same ids for every string: both use the table of
+`characters` and the same limit on a word's bytes.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from mmkeras.core.errors import BundleError, ConfigError, DataError
-from mmkeras.media.text.characters import MAX_WORD_BYTES, words
+from mmkeras.core.errors import BundleError, ConfigError
+from mmkeras.media.text.characters import MAX_WORD_BYTES, check_text, words
 from mmkeras.media.text.vocabulary import (
     CLS,
     PAD,
@@ -29,13 +29,14 @@ from mmkeras.media.text.vocabulary import (
     pieces,
     read_vocabulary,
     vocabulary_bytes,
-    write_vocabulary,
 )
-from mmkeras.modalities._config import NO_FACTS, NO_MODALITIES, Facts, ModalityConfig
-from mmkeras.modalities._contract import ModalitySpec, TensorSpec
+from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalityConfig, ModalitySpec, TensorSpec
+from mmkeras.modalities._config import out_of_range
 from mmkeras.modalities._moves import MOVES
+from mmkeras.modalities.text.probes import probe_texts
+from mmkeras.storage.files import write_bytes
 
-__all__ = ["Config", "Spec", "check_text"]
+__all__ = ["Config", "Spec"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Config(ModalityConfig):
     preset: str = ""
     """Pretrained BERT: keras_nlp preset name or local folder (Keras or Hugging Face). Empty: from scratch."""
     layers: int = 2
-    """Transformer layers, from scratch; a preset brings its own sizes."""
+    """Transformer layers, from scratch; a preset has its own sizes."""
     heads: int = 4
     """Attention heads, from scratch."""
     hidden: int = 128
@@ -68,59 +69,43 @@ class Config(ModalityConfig):
     """Lowercase and strip accents, as uncased BERT does; must be as the preset was trained. Set false for Thai, Hindi
     and other scripts whose vowel signs would go with the accents."""
     learning_rate_factor: float = 1.0
-    """Learning rate of the encoder relative to the rest of the model; its new projection learns at the full rate."""
+    """Learning rate of the encoder relative to the rest of the model; its projection is trained at the full rate."""
     frozen: bool = False
-    """Keep the encoder as it is and train only its projection."""
+    """Train only the projection behind the encoder."""
     mask_rate: float = 0.0
     """Share of the tokens replaced by [MASK] in training."""
 
     def __post_init__(self) -> None:
-        problems = [
-            f"{name} must be at least {least}, got {getattr(self, name)}"
-            for name, least in (
-                ("max_length", 3),
-                ("layers", 1),
-                ("heads", 1),
-                ("hidden", 1),
-                ("intermediate", 1),
-            )
-            if getattr(self, name) < least
-        ]
-        problems += [
-            f"{name} must be at least 0 and below 1, got {getattr(self, name)}"
-            for name in ("dropout", "mask_rate")
-            if not 0 <= getattr(self, name) < 1
-        ]
+        sizes = ("layers", "heads", "hidden", "intermediate")
+        problems = out_of_range(self, ("max_length",), "at least 3", lambda value: value >= 3)
+        problems += out_of_range(self, sizes, "at least 1", lambda value: value >= 1)
+        problems += out_of_range(
+            self, ("dropout", "mask_rate"), "0 or more and less than 1", lambda value: 0 <= value < 1
+        )
         if not problems and self.hidden % self.heads:
-            problems.append(f"hidden must be a multiple of heads, got {self.hidden} and {self.heads}")
-        if self.learning_rate_factor < 0:
-            problems.append(f"learning_rate_factor must not be negative, got {self.learning_rate_factor}")
+            problems.append(f"hidden: expected a multiple of the {self.heads} heads, got {self.hidden}")
+        problems += out_of_range(self, ("learning_rate_factor",), "0 or more", lambda value: value >= 0)
         if problems:
-            raise ConfigError("text: " + "; ".join(problems) + ".")
+            raise ConfigError("\n".join(f"text {problem}" for problem in problems))
 
     def recorded(self, spec: Spec, folder: Path) -> Config:
-        """Return the configuration with the vocabulary in the run's folder: the path starts from where it was made."""
+        """Return the configuration with the vocabulary of the run's folder: the original file may be gone."""
         return dataclasses.replace(self, vocabulary=str(folder / spec.vocabulary_file))
 
     def spec_before_data(self, name: str, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES) -> Spec:
-        """Return the spec with a vocabulary of special tokens alone, for what does not depend on its words."""
+        """Return the spec with a vocabulary of special tokens only."""
         del modalities
         return Spec(name=name, max_length=self.max_length, vocabulary=SPECIAL_TOKENS, lowercase=self.lowercase)
 
     def spec(self, name: str, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
-        """Return the modality's spec; reads the vocabulary file. Other modalities and facts do not change it.
+        """Return the spec with the vocabulary of the file; other modalities and facts do not change it.
 
         Raises:
-            ConfigError: ``vocabulary`` is empty (`mmkeras.modalities.text.presets.resolve` fills it) or no
-            vocabulary.
+            ConfigError: ``vocabulary`` is empty (`mmkeras.modalities.text.presets.resolve` sets it), or wrong.
         """
         del modalities, facts
         vocabulary = read_vocabulary(Path(self.vocabulary)) if self.vocabulary else ()
         return Spec(name=name, max_length=self.max_length, vocabulary=vocabulary, lowercase=self.lowercase)
-
-
-_PROBES = 4
-"""Texts over the vocabulary among the probes."""
 
 
 @dataclass(frozen=True)
@@ -157,20 +142,14 @@ class Spec(ModalitySpec):
         return {token: i for i, token in enumerate(self.vocabulary)}
 
     def preprocess(self, value: Any) -> dict[str, np.ndarray]:
-        """Tokenize one text.
-
-        Args:
-            value: a `str`; the empty string is [CLS] [SEP]. Special tokens written out in it are plain text.
+        """Tokenize one text, a `str`: an empty one gives [CLS] [SEP], and names of special tokens in it are plain text.
 
         Returns:
             Token ids and padding mask (1 where a token is real), int32 (max_length,) each.
-
-        Raises:
-            DataError: not a `str`, or not valid Unicode.
         """
         check_text(value)
         room = self.max_length - 2
-        # Every word is at least one token, so no more words than that are looked up.
+        # A word has at least one token, so no more words are needed.
         found = map(self._pieces, itertools.islice(words(value, self.lowercase), room))
         inner = list(itertools.islice(itertools.chain.from_iterable(found), room))
         tokens = [self.ids[CLS], *inner, self.ids[SEP]]
@@ -185,15 +164,7 @@ class Spec(ModalitySpec):
         return pieces(word, self.ids, self.ids[UNK])
 
     def coverage(self, values: Iterable[Any]) -> dict[str, float]:
-        """Return how much of texts the model does not see.
-
-        Args:
-            values: texts; ``None`` is passed over.
-
-        Returns:
-            ``unknown``: the share of tokens that are [UNK]; ``cut``: the share beyond ``max_length``. Both are shares
-            of the tokens that the whole texts have, without [CLS] and [SEP].
-        """
+        """Return the shares of tokens that are ``unknown`` ([UNK]) or ``cut`` (beyond ``max_length``)."""
         total = unknown = cut = 0
         for value in values:
             if value is None:
@@ -214,22 +185,16 @@ class Spec(ModalitySpec):
         return {"empty": lambda value: "", "longest": longest}
 
     def probes(self) -> tuple[str, ...]:
-        """Return texts from all over the vocabulary, in capitals too, longer than the model reads, with accents."""
-        whole = [token for token in self.vocabulary if token.isalpha() and token.isascii()] or ["text"]
-        room = max(self.max_length - 2, 1)
-        starts = range(0, min(len(whole), _PROBES * room), room)
-        step = max(1, len(whole) // (len(starts) * room))
-        texts = [" ".join(whole[start * step : (start + room) * step : step]) for start in starts]
-        longer = " ".join(itertools.islice(itertools.cycle(whole), 2 * room + 1))
-        return (*texts, texts[0].title(), texts[-1].upper(), longer, "Ça va? naïve—Straße, x_1 & 你好!")
+        """Return texts of words from the whole vocabulary, some in capitals, with accents or too long."""
+        return probe_texts(self.vocabulary, max(self.max_length - 2, 1))
 
     def save_files(self, folder: Path) -> tuple[str, ...]:
         """Write ``<name>_vocabulary.txt``."""
-        write_vocabulary(folder / self.vocabulary_file, self.vocabulary)
+        write_bytes(folder / self.vocabulary_file, vocabulary_bytes(self.vocabulary))
         return (self.vocabulary_file,)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the spec with the vocabulary's file name and sha256 in place of the tokens."""
+        """Return the spec with file name and sha256 of the vocabulary in place of the tokens."""
         return {
             "kind": self.kind,
             "name": self.name,
@@ -243,7 +208,7 @@ class Spec(ModalitySpec):
         """Rebuild the spec with the vocabulary file in ``folder``.
 
         Raises:
-            BundleError: the vocabulary file is missing or is not the one the model was trained with.
+            BundleError: the vocabulary file is missing or was altered.
         """
         given = value["vocabulary"]
         if not isinstance(given["file"], str) or Path(given["file"]).name != (given["file"] or None):
@@ -271,19 +236,3 @@ class Spec(ModalitySpec):
     @property
     def _sha256(self) -> str:
         return hashlib.sha256(vocabulary_bytes(self.vocabulary)).hexdigest()
-
-
-def check_text(value: Any) -> None:
-    """Refuse what is not a text.
-
-    Raises:
-        DataError: not a `str`, or a `str` with lone surrogates.
-    """
-    if not isinstance(value, str):
-        raise DataError(f"Expected a text (str), got {type(value).__name__}: {value!r:.80}.")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"Expected valid Unicode, got a lone surrogate at character {error.start}. Decode the text as UTF-8 first."
-        ) from error

@@ -1,1 +1,1 @@
-"""One training on many devices and machines: who takes part, how they join, and what makes their results equal."""
+"""Training on several devices and machines, with the results of one device."""

@@ -1,4 +1,4 @@
-"""How a batch is divided between replicas, and the resulting batch size and learning rate."""
+"""Divides a batch between replicas, and computes the resulting batch size and learning rate."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ __all__ = ["BatchPlan", "plan_batch"]
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """The batch size and learning rate that are used."""
+    """The batch size and learning rate of a training."""
 
     kind: str
+    """Description of the devices."""
     replicas: int
-    """Devices that share a batch."""
+    """Number of devices."""
     per_replica: int
     """Samples of a batch on each device."""
     accumulate: int
     """Batches per update of the weights."""
     learning_rate: float
     given_rate: float
+    """Learning rate of the configuration, before it is scaled."""
 
     @property
     def batch(self) -> int:
@@ -37,7 +39,7 @@ class BatchPlan:
         return dataclasses.replace(config, batch_size=self.batch, learning_rate=self.learning_rate)
 
     def explain(self) -> str:
-        """Return one line with the numbers and their derivation."""
+        """Return a line with the numbers and their derivation."""
         batch = f"batch {self.batch}"
         if self.replicas > 1:
             batch += f" = {self.replicas} x {self.per_replica}"
@@ -50,21 +52,23 @@ class BatchPlan:
 
 
 def plan_batch(config: RunConfig, cluster: Cluster) -> BatchPlan:
-    """Divide the batch."""
+    """Divide the batch.
+
+    Raises:
+        ConfigError: the batch cannot be divided evenly, or the settings exclude each other.
+    """
     train, replicas = config.train, cluster.replicas
     if train.accumulate < 1:
         raise ConfigError(f"train.accumulate: expected 1 or more, got {train.accumulate}")
     if config.cluster.batch == "per_replica":
-        per_replica = train.batch_size
-        grown = float(replicas)
+        per_replica, grown = train.batch_size, float(replicas)
     else:
-        per_replica, left = divmod(train.batch_size, replicas)
-        grown = 1.0
+        (per_replica, left), grown = divmod(train.batch_size, replicas), 1.0
         if left or not per_replica:
             near = [size for size in (per_replica * replicas, (per_replica + 1) * replicas) if size]
             raise ConfigError(
-                f"train.batch_size: {train.batch_size} samples cannot be shared evenly by {replicas} devices; use "
-                f"{' or '.join(str(size) for size in near)}, or cluster.batch = per_replica"
+                f"train.batch_size: {train.batch_size} samples cannot be divided evenly between {replicas} devices; "
+                f"use {' or '.join(str(size) for size in near)}, or cluster.batch = per_replica"
             )
     scaling = config.cluster.scale_learning_rate
     if scaling != "none" and config.cluster.batch == "global":

@@ -1,4 +1,4 @@
-"""Joins the workers of a training, and gives them barriers and shared values."""
+"""Joins the workers of a training, with barriers and shared values."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ class Cluster:
         return f"{self.workers} workers from {self.members.origin}, {self.replicas_here} device(s) each"
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Return the context in which a model and its optimizer are made."""
+        """Return the context in which to build a model and its optimizer."""
         return self.strategy.scope() if self.strategy else contextlib.nullcontext()
 
     # === Between workers ===
 
     def barrier(self, name: str) -> None:
-        """Wait until every worker has reached this point; a name serves once.
+        """Wait until every worker has reached this point; each name can be used once.
 
         Raises:
             PeerLostError: a worker has died.
@@ -101,12 +101,12 @@ class Cluster:
         with self.watched():
             if self.chief:
                 context.context().set_config_key_value(f"mmkeras/{key}", value)
-            # Waiting for a key never ends; the barrier notices a chief that dies before it has set the value.
+            # The wait for a key has no limit; the barrier fails if the chief dies before it has set the value.
             self.barrier(f"from_chief/{key}")
             return str(context.context().get_config_key_value(f"mmkeras/{key}"))
 
     def watched(self) -> contextlib.AbstractContextManager[None]:
-        """Return the context in which the death of another worker is one error that names it."""
+        """Return the context that raises `PeerLostError` when another worker dies."""
         return watched(self.members) if self.members else contextlib.nullcontext()
 
 
@@ -115,11 +115,13 @@ ALONE = Cluster()
 
 
 def connect(config: ClusterConfig, environment: Mapping[str, str] = os.environ) -> Cluster:
-    """Join the cluster of configuration and environment, and wait for all workers; before any TensorFlow operation.
+    """Join the cluster of configuration and environment, and wait for all workers.
+
+    Call it before any TensorFlow operation.
 
     Raises:
         ConfigError: the environment describes an incomplete cluster, or devices that this machine does not have.
-        TrainingError: TensorFlow has been used already, or a worker did not join in time.
+        TrainingError: TensorFlow is already in use, or a worker did not join in time.
     """
     for name in ("workers", "devices", "wait_seconds", "heartbeat_seconds"):
         if (value := getattr(config, name)) is not None and value < 1:
@@ -136,7 +138,7 @@ def connect(config: ClusterConfig, environment: Mapping[str, str] = os.environ) 
     if config.strategy == "multi_worker" and members is None:
         raise ConfigError(
             "cluster.strategy: multi_worker, but no TF_CONFIG, MMKERAS_HOSTS or Slurm step describes other workers. "
-            "Use --cluster.workers N to start some on this machine"
+            "Use --cluster.workers N to start workers on this machine"
         )
     if members is not None:
         return _join(members, config)
@@ -150,21 +152,21 @@ def connect(config: ClusterConfig, environment: Mapping[str, str] = os.environ) 
 
 
 def _say(line: str) -> None:
-    """Print before a wait: while TensorFlow waits for other workers, no thread of this process can."""
+    """Print before a wait: no thread of this process can print while TensorFlow waits for other workers."""
     say(line, to=sys.stderr, flush=True)
 
 
 def _belong_to_parent(cores: str) -> None:
-    """Use the cores that `mmkeras.training.cluster.launch` gave, and end when it is killed."""
+    """Use the cores from `mmkeras.training.cluster.launch`, and end when it is killed."""
     if cores:
         os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
     with contextlib.suppress(OSError, AttributeError):
-        # Linux alone: prctl(PR_SET_PDEATHSIG).
+        # prctl(PR_SET_PDEATHSIG), on Linux only.
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def _local_devices(wanted: int) -> list[str]:
-    """Return names of this machine's devices; a CPU is divided into as many as wanted."""
+    """Return names of this machine's GPUs or, without a GPU, of logical devices of the CPU."""
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
@@ -192,16 +194,16 @@ def _join(members: Members, config: ClusterConfig) -> Cluster:
         own = config.devices or max(1, len(gpus) // members.local_count)
         first = members.local_rank * own
         if first + own > len(gpus):
-            # A scheduler that gives each task its own GPUs shows them alone.
+            # The scheduler lets each task see only its own GPUs.
             first = 0
         if own > len(gpus):
             raise ConfigError(f"cluster.devices: {own} for each worker, but this machine has {len(gpus)} GPU(s)")
         tf.config.set_visible_devices(gpus[first : first + own], "GPU")
     elif (config.devices or 1) > 1:
         raise ConfigError(
-            "cluster.devices: a worker of several has one CPU device; use more workers, or one with devices"
+            "cluster.devices: in a cluster each worker has one CPU device; use more workers, or one with devices"
         )
-    # A machine that stops with its connections open sends no heartbeat; then the service ends all waits.
+    # A machine that stops with open connections sends no heartbeat, and the service then ends all waits.
     context.context().configure_coordination_service(
         service_type="standalone",
         service_leader="/job:worker/replica:0/task:0",
@@ -226,7 +228,7 @@ def _join(members: Members, config: ClusterConfig) -> Cluster:
     except tf.errors.OpError as error:
         raise TrainingError(
             f"Worker {members.rank} ({members.hosts[members.rank]}) of {len(members.hosts)} could not join the others "
-            f"within cluster.wait_seconds = {config.wait_seconds}: {error.message.splitlines()[0]}. Look whether "
+            f"within cluster.wait_seconds = {config.wait_seconds}: {error.message.splitlines()[0]}. Check that "
             f"all of {', '.join(members.hosts)} run and can be reached."
         ) from None
     return Cluster(strategy, members)

@@ -1,12 +1,10 @@
-"""Makes training on many replicas equal to training on one: operations on a batch use the whole one.
+"""Makes training on several replicas equal to training on one: operations use the whole batch of all replicas.
 
-- Batch normalization takes its moments over all replicas.
-- Random numbers (dropout) are those of a sample in the whole batch on one device.
-- Losses that count something in the batch count it in the whole, and those that compare samples compare all of them
-  (`mmkeras.layers.batch`).
+- Batch normalization computes its moments over all replicas.
+- Random numbers (dropout) are those of the same sample on one device.
+- Losses that count or compare samples use the samples of all replicas (`mmkeras.layers.batch`).
 
-The sums of gradients over replicas are in `mmkeras.training.optimizer`. The only difference left is the order of
-floating-point sums.
+`mmkeras.training.optimizer` sums the gradients. The only difference is the order of floating-point sums.
 """
 
 from __future__ import annotations
@@ -26,9 +24,9 @@ __all__ = ["whole_batches"]
 
 @contextlib.contextmanager
 def whole_batches(model: keras.Model, per_replica: int) -> Iterator[None]:
-    """Let the training of a model inside use whole batches.
+    """Use whole batches in the training of a model within the context.
 
-    ``per_replica`` is the number of samples of a training batch on each replica, the same on all.
+    ``per_replica`` is the number of samples of a training batch on each replica.
     """
     layers = [each for each in model._flatten_layers() if isinstance(each, keras.layers.BatchNormalization)]
     for layer in layers:
@@ -48,7 +46,7 @@ def _replicas() -> tf.distribute.ReplicaContext | None:
 
 
 class _Replicas:
-    """The replicas of a strategy, for `mmkeras.layers.batch`; outside of them, one device with the whole batch."""
+    """The replicas of a strategy for `mmkeras.layers.batch`; outside of replicas, one device with the whole batch."""
 
     def mean(self, values: tf.Tensor) -> tf.Tensor:
         context = _replicas()
@@ -65,8 +63,8 @@ class _Replicas:
             return values
         if values.dtype == tf.bool:
             return tf.cast(self.rows(tf.cast(values, tf.int32)), tf.bool)
-        # A sum in which each replica has its own rows, since the gradient of a sum reaches all of them. `all_gather`
-        # would ask for the sizes first.
+        # A sum in which each replica fills its own rows: its gradient reaches all replicas, and unlike `all_gather` it
+        # does not exchange the sizes first.
         count, replicas = tf.shape(values)[0], context.num_replicas_in_sync
         before = self.first(count)
         rows = [[before, replicas * count - count - before], *([0, 0] for _ in values.shape[1:])]
@@ -83,10 +81,10 @@ class _Replicas:
 
 
 def _moments_of(layer: keras.layers.BatchNormalization, local: Callable[..., Any]) -> Callable[..., Any]:
-    """Return moments (C,) over the batches of all replicas, which must be of one size.
+    """Return moments (C,) over the batches of all replicas, which must have the same size.
 
-    Keras' own ``synchronized`` subtracts the square of the mean from the mean of squares, which loses digits that one
-    process keeps, and communicates three times. Here each replica puts its moments into a row of its own.
+    Keras' own ``synchronized`` subtracts the square of the mean from the mean of squares, which is less exact than one
+    process, and communicates three times. Here each replica writes its moments into a row of its own.
     """
 
     def moments(inputs: tf.Tensor, mask: Any) -> tuple[tf.Tensor, tf.Tensor]:
@@ -109,10 +107,10 @@ def _moments_of(layer: keras.layers.BatchNormalization, local: Callable[..., Any
 
 @contextlib.contextmanager
 def _random_numbers(per_replica: int) -> Iterator[None]:
-    """Let Keras' random operations draw the numbers of a replica's samples in the whole batch.
+    """Let Keras' random operations draw the numbers that the samples of a replica have in the whole batch.
 
-    Where the first dimension is not a multiple of a replica's batch, the numbers do not belong to samples, and are the
-    same on all replicas.
+    If the first dimension is not a multiple of a replica's batch, the numbers do not belong to samples and are the same
+    on all replicas.
     """
     random = keras.src.backend.random
     names = ("dropout", "uniform", "normal")

@@ -1,10 +1,10 @@
 """Fixes two faults of Keras 3 on MultiWorkerMirroredStrategy; both need several workers.
 
-1. ``fit`` reduces its first batch, values of several replicas, outside of them: "Attempt to convert a value (PerReplica
-   ...) to a Tensor".
-2. It takes the mean of each scalar of a step's logs over replicas along axis 0: "Invalid reduction dimension 0".
+1. ``fit`` reduces its first batch, a value for each replica, outside of the replicas: "Attempt to convert a value
+   (PerReplica ...) to a Tensor".
+2. ``fit`` reduces each scalar of a step's logs over replicas along axis 0: "Invalid reduction dimension 0".
 
-A strategy that only records calls tests whether Keras still has them (seen in 3.15); otherwise Keras is not changed.
+Keras 3.15 has both. A strategy that only records calls tests for them; a Keras without them is not changed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["faults_fixed", "reduces_scalars_by_axis", "reduces_the_first_batch",
 
 
 class _Recorder(tf.distribute.MultiWorkerMirroredStrategy):
-    """Records the axes of its reductions; joins no cluster."""
+    """A strategy that records the axes of its reductions and does not join a cluster."""
 
     def __init__(self) -> None:
         self.axes: list[int | None] = []
@@ -67,9 +67,9 @@ def reduces_scalars_by_axis() -> bool:
 
 @contextlib.contextmanager
 def faults_fixed(model: keras.Model, element: Any) -> Iterator[None]:
-    """Let ``fit`` and ``evaluate`` of a compiled model inside train on several workers.
+    """Fix ``fit`` and ``evaluate`` of a compiled model within the context.
 
-    ``element`` are the specs (`tf.TensorSpec`) of a replica's batch: inputs, targets, weights.
+    ``element`` has the specs (`tf.TensorSpec`) of a replica's batch: inputs, targets, weights.
     """
     strategy = model.distribute_strategy
     replaced: dict[str, Any] = {}
@@ -89,7 +89,7 @@ def faults_fixed(model: keras.Model, element: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replaced_methods(model: keras.Model, methods: dict[str, Any]) -> Iterator[None]:
-    """Replace methods of one model, and trace its steps anew before and after."""
+    """Replace methods of one model within the context, and retrace its steps before and after."""
     before = {name: vars(model)[name] for name in methods if name in vars(model)}
     vars(model).update(methods)
     model.train_function = model.test_function = None

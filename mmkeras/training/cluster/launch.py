@@ -1,4 +1,4 @@
-"""Starts the workers of a cluster as processes of this machine, for trials and tests, and watches them."""
+"""Starts and monitors the workers of a cluster as processes of this machine, for trials and tests."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ from typing import Any
 from mmkeras.core.config import ClusterConfig
 from mmkeras.core.console import Console
 from mmkeras.core.errors import ConfigError
-from mmkeras.training.signals import give_back, take_over
+from mmkeras.training.signals import handled
 
 __all__ = ["LAUNCHED", "PEER_LOST", "launch"]
 
 PEER_LOST = 75
-"""Exit status of a worker that stopped because another died: start all of them again."""
+"""Exit status of a worker that stopped because another died: start all workers again."""
 LAUNCHED = "MMKERAS_LAUNCHED"
-"""The rank, set in workers that were started here."""
+"""Environment variable with the rank of a worker that was started here."""
 _LAST_LINES = 15
 
 
 def launch(command: Sequence[str], config: ClusterConfig, console: Console, grace: float = 20.0) -> int:
-    """Run a command once per worker and return the exit status when all have ended.
+    """Run a command once per worker until all have ended.
 
-    The first worker prints here. When one fails, the others notice; those that do not stop within ``grace`` seconds
-    beyond the time without a heartbeat are killed. Ctrl-C and SIGTERM go to all of them, a second one kills them.
+    The output of the first worker appears here. If a worker fails, the others stop by themselves, or are killed
+    ``grace`` seconds after the time without a heartbeat. Ctrl-C and SIGTERM are sent to all workers.
 
     Returns:
-        0; or the status of the first worker that failed by itself, 1 where a signal killed it.
+        Exit status: 0, or that of the first worker that failed by itself (1 if a signal killed it), or 130 after Ctrl-C
+        or SIGTERM.
 
     Raises:
-        ConfigError: more pinned workers than cores.
+        ConfigError: ``pin`` with more workers than cores.
     """
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
     if config.pin and config.workers > len(cores):
@@ -47,7 +48,7 @@ def launch(command: Sequence[str], config: ClusterConfig, console: Console, grac
     share = max(1, len(cores) // config.workers)
     hosts = [f"127.0.0.1:{port}" for port in _free_ports(config.workers)]
     workers: list[subprocess.Popen[bytes]] = []
-    console.print(f"Starting {config.workers} workers on this machine; this is what the first of them prints.")
+    console.print(f"Starting {config.workers} workers on this machine; the output of the first one follows.")
     with ExitStack() as stack:
         outputs = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         logs = [stack.enter_context((outputs / f"{rank}.log").open("wb")) for rank in range(config.workers)]
@@ -59,7 +60,7 @@ def launch(command: Sequence[str], config: ClusterConfig, console: Console, grac
             if config.pin:
                 environment["MMKERAS_CORES"] = ",".join(map(str, cores[rank * share : (rank + 1) * share]))
             streams: dict[str, Any] = {} if rank == 0 else {"stdout": logs[rank], "stderr": subprocess.STDOUT}
-            # A session of its own, or a signal from the terminal would arrive twice.
+            # In a new session, because a signal from the terminal would arrive twice.
             workers.append(subprocess.Popen(command, env=environment, start_new_session=True, **streams))
         stack.callback(_end, workers)
         with _passed_on(workers) as signals:
@@ -74,7 +75,7 @@ def launch(command: Sequence[str], config: ClusterConfig, console: Console, grac
 
 
 def _watch(workers: Sequence[subprocess.Popen[bytes]], grace: float) -> int | None:
-    """Wait for all and return which failed first; of several at once, one that did not stop because of another."""
+    """Wait for all, and return the first that failed, if possible one that did not stop because of another."""
     failed: dict[int, float] = {}
     while any(worker.poll() is None for worker in workers):
         for rank, worker in enumerate(workers):
@@ -98,12 +99,12 @@ def _report(workers: Sequence[subprocess.Popen[bytes]], failed: int, output: byt
     ending = f"Worker {failed} {how}; all workers have stopped."
     console.print(ending, style="bold red", highlight=False, soft_wrap=True)
     if status < 0 or status == PEER_LOST:
-        console.print("Go on from the last checkpoint with the same command and --resume alone.", highlight=False)
+        console.print("Continue from the last checkpoint with the same command and only --resume.", highlight=False)
 
 
 @contextmanager
 def _passed_on(workers: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
-    """Pass SIGINT and SIGTERM on to all workers."""
+    """Pass SIGINT and SIGTERM on to all workers; send SIGKILL from the third signal on."""
     signals: list[int] = []
 
     def pass_on(number: int, frame: FrameType | None) -> None:
@@ -112,11 +113,8 @@ def _passed_on(workers: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]
             if worker.poll() is None:
                 worker.send_signal(signal.SIGKILL if len(signals) > 2 else number)
 
-    previous = take_over(pass_on)
-    try:
+    with handled(pass_on):
         yield signals
-    finally:
-        give_back(previous)
 
 
 def _end(workers: Sequence[subprocess.Popen[bytes]]) -> None:
@@ -134,7 +132,7 @@ def _end(workers: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Return ports that nothing listens on now."""
+    """Return ports that are free now."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:

@@ -1,4 +1,4 @@
-"""Keeps a worker's output in the run's folder, and shows it as before."""
+"""Copies a worker's output to a log file in the run's folder."""
 
 from __future__ import annotations
 
@@ -20,27 +20,29 @@ _listeners: list[subprocess.Popen[bytes]] = []
 
 
 def keep_log(path: Path, console: Console) -> Console:
-    """Write everything that this process prints from now on also to a file, including C++ output and tracebacks.
+    """Append all further output of this process to a file, including C++ output and tracebacks.
 
-    The file is appended to, because a resumed run continues it. A terminal stays one, for its progress bars: there only
-    the output of the returned console, which replaces the given one, is kept.
+    On a terminal, only the output of the returned console is written to the file, so that progress bars still work.
+
+    Returns:
+        The console to use from now on.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if console.is_terminal:
         return _Kept(path)
     tee = shutil.which("tee")
     if tee is None:
-        console.print(f"No log is kept in {path}: this machine has no tee", soft_wrap=True)
+        console.print(f"{path}: no log is written, because this machine has no tee", soft_wrap=True)
         return console
     for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
         stream.flush()
-        # A process of its own, in a session of its own: it outlives a crash and is not reached by Ctrl-C.
+        # A process in a session of its own outlives a crash and does not receive Ctrl-C.
         command = [tee, "-a", str(path)]
         listener = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=number, start_new_session=True)
         assert listener.stdin is not None
         os.dup2(listener.stdin.fileno(), number)
         listener.stdin.close()
-        # Never waited for: it ends when this process does.
+        # Kept, because Python would warn about a running process that is deleted. It ends with this process.
         _listeners.append(listener)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     return console
@@ -55,6 +57,6 @@ class _Kept(Console):
 
     def print(self, *objects: Any, **options: Any) -> None:
         super().print(*objects, **options)
-        # A bar that moves prints control codes, one that ends an empty line.
+        # A moving bar prints control codes, and an empty line at its end.
         if objects and not any(isinstance(each, Control | NewLine) for each in objects):
             self._copy.print(*objects, **options)

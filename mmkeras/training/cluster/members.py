@@ -6,8 +6,8 @@
 | Kubernetes indexed Job, JobSet | ``MMKERAS_WORKERS``, ``MMKERAS_HOSTS``, ``JOB_COMPLETION_INDEX`` |
 | Slurm | ``SLURM_STEP_NODELIST`` and others of ``srun`` |
 
-The first that names workers counts. An empty variable, a ``TF_CONFIG`` without workers and a list of one are not a
-cluster.
+The first source that names workers is used. An empty variable, a ``TF_CONFIG`` without workers and a list of one
+worker are not a cluster.
 """
 
 from __future__ import annotations
@@ -28,22 +28,24 @@ PORT = 12355
 
 @dataclass(frozen=True)
 class Members:
-    """The workers of a training, and which of them this process is."""
+    """The workers of a training, and the number of this one."""
 
     hosts: tuple[str, ...]
     """``host:port`` of every worker; the first is the chief."""
     rank: int
+    """Number of this worker."""
     origin: str
-    """Its source, for messages."""
+    """Source of this information, for messages."""
     local_rank: int = 0
+    """Number of this worker among those of its machine."""
     local_count: int = 1
-    """Workers on its machine."""
+    """Workers of its machine."""
 
 
 def find_members(environment: Mapping[str, str], port: int | None = None) -> Members | None:
-    """Return the workers that the environment describes, or None where it describes no cluster.
+    """Return the workers in the environment, or None if it describes no cluster.
 
-    ``port`` is used where the environment names hosts only.
+    ``port`` is the port of hosts without one.
 
     Raises:
         ConfigError: the environment describes an incomplete cluster.
@@ -63,14 +65,12 @@ def find_members(environment: Mapping[str, str], port: int | None = None) -> Mem
             f"{len(members.hosts) - 1}"
         )
     if twice := {host for host in members.hosts if members.hosts.count(host) > 1}:
-        raise ConfigError(
-            f"{members.origin}: {sorted(twice)} stand there twice; every worker needs an address of its own"
-        )
+        raise ConfigError(f"{members.origin}: {sorted(twice)} occur twice; every worker needs an address of its own")
     return members if len(members.hosts) > 1 else None
 
 
 def _from_tf_config(text: str) -> Members | None:
-    """Return the workers of ``TF_CONFIG``; None where it names none, as platforms write it for a single machine."""
+    """Return the workers of ``TF_CONFIG``, or None if it has none: platforms write that for a single machine."""
     if not text.strip():
         return None
     expected = 'expected {"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", "index": 0}}'
@@ -87,8 +87,8 @@ def _from_tf_config(text: str) -> Members | None:
     order = [name for name in ("master", "chief", "worker") if name in hosts]
     if others := sorted(set(hosts) - {*order, "evaluator"}):
         raise ConfigError(
-            f"TF_CONFIG: the jobs {others} are not used here: training is synchronous, without parameter servers. "
-            "Name chief and worker alone"
+            f"TF_CONFIG: the jobs {others} are not supported: training is synchronous, without parameter servers. "
+            "Use only chief and worker"
         )
     if kind not in order:
         raise ConfigError(f"TF_CONFIG: this task is a {kind!r}, the cluster has {order}; {expected}")
@@ -122,7 +122,7 @@ def _from_hosts(environment: Mapping[str, str], port: int | None) -> Members:
         raise ConfigError(f"MMKERAS_WORKERS and MMKERAS_RANK: expected whole numbers ({error})") from None
     if "{index}" in hosts:
         if count is None:
-            raise ConfigError(f"MMKERAS_HOSTS is {hosts!r}: MMKERAS_WORKERS must say how many there are")
+            raise ConfigError(f"MMKERAS_HOSTS is {hosts!r}: set MMKERAS_WORKERS to the number of workers")
         if not 0 < count <= slurm.MOST_TASKS:
             raise ConfigError(f"MMKERAS_WORKERS: expected 1 to {slurm.MOST_TASKS}, got {count}")
         names = [hosts.replace("{index}", str(number)) for number in range(count)]
@@ -136,7 +136,7 @@ def _from_hosts(environment: Mapping[str, str], port: int | None) -> Members:
 
 def _from_slurm(environment: Mapping[str, str], port: int | None) -> Members:
     tasks = slurm.read_step(environment)
-    # Steps on one machine must not share a port: it is shifted by the job's number.
+    # The port depends on the job's number, because steps on one machine cannot share a port.
     base = port or PORT + 16 * (tasks.job % 2048)
     seen: dict[str, int] = {}
     hosts, local = [], []

@@ -13,23 +13,23 @@ __all__ = ["PeerLostError", "watched"]
 
 _TASK = re.compile(r"/task:(\d+)")
 _WORDS = ("ollective", "oordination", "heartbeat", "task:", "arrier", "recvmsg", "socket")
-"""One of these occurs in TensorFlow's errors about other workers."""
+"""TensorFlow's errors about other workers contain one of these."""
 _SILENT = ("heartbeat", "Deadline", "DEADLINE")
 
 
 class PeerLostError(TrainingError):
-    """Another worker has died or cannot be reached any more."""
+    """Another worker has died or can no longer be reached."""
 
 
 @contextlib.contextmanager
 def watched(members: Members) -> Iterator[None]:
-    """Turn TensorFlow's different errors about a lost worker into one.
+    """Turn TensorFlow's errors about a lost worker into `PeerLostError`.
 
-    A killed process is noticed by its closed connections, at once; a silent one by its heartbeat, which
-    `mmkeras.training.cluster.connect` sets. Either ends every operation that waits for other workers.
+    TensorFlow detects a killed process at once by its closed connections, and a silent one by its heartbeat
+    (`mmkeras.training.cluster.connect`). Both end every operation that waits for other workers.
 
     Raises:
-        PeerLostError: TensorFlow gave up waiting for another worker.
+        PeerLostError: TensorFlow has lost another worker.
     """
     import tensorflow as tf
 
@@ -58,6 +58,6 @@ def _describe(text: str, members: Members) -> str:
     silent = any(word in text for word in _SILENT)
     why = "is silent: it hangs, or its machine or network is gone" if silent else "has ended"
     return (
-        f"{who} of {len(members.hosts)} {why}; worker {members.rank} stops. Nothing since the last checkpoint is kept. "
+        f"{who} of {len(members.hosts)} {why}; worker {members.rank} stops. Steps since the last checkpoint are lost. "
         "Start all workers again with --resume."
     )

@@ -6,6 +6,7 @@ Source: https://slurm.schedmd.com/srun.html, section "output environment variabl
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ from mmkeras.core.errors import ConfigError
 __all__ = ["MOST_NODES", "Step", "expand_nodes", "expand_tasks", "read_step", "tasks_of"]
 
 MOST_NODES = 65536
-"""Most nodes in a list; more than Slurm allows in a job is a mistake, and would fill the memory."""
-MOST_TASKS = 65_536
+"""Most nodes in a list. Slurm does not allow more; a larger number is a mistake and would fill the memory."""
+MOST_TASKS = 65536
 
 _PART = re.compile(r"\[([^\[\]]*)\]|([^\[\],\s]+)")
+_COMMA = re.compile(r",(?![^\[]*\])")
+"""A comma outside of brackets."""
 _TASKS = re.compile(r"(\d+)(?:\(x(\d+)\))?")
 
 
@@ -54,13 +57,14 @@ def tasks_of(environment: Mapping[str, str]) -> int:
 def expand_nodes(text: str) -> list[str]:
     """Return the names in a list such as ``login,gpu[01-03,7]-rack[1-2]``, in its order.
 
-    Numbers keep their leading zeros; of several brackets the last counts fastest, as in ``scontrol show hostnames``.
+    Numbers keep their leading zeros. With several brackets the last one varies fastest, as in ``scontrol show
+    hostnames``.
 
     Raises:
-        ConfigError: brackets that do not close, a range whose end comes before its start, or more than `MOST_NODES`.
+        ConfigError: an unclosed bracket, a range that ends before its start, or more than `MOST_NODES` nodes.
     """
     names: list[str] = []
-    for entry in _split(text):
+    for entry in _COMMA.split(text.strip()):
         parts: list[list[str]] = []
         end = 0
         for match in _PART.finditer(entry):
@@ -70,10 +74,7 @@ def expand_nodes(text: str) -> list[str]:
             parts.append([match[2]] if match[1] is None else _ranges(match[1], text))
         if not entry or end != len(entry):
             raise ConfigError(f"Expected a Slurm node list such as node[01-04,7],login, got {text!r}")
-        total = 1
-        for part in parts:
-            total *= len(part)
-        if len(names) + total > MOST_NODES:
+        if len(names) + math.prod(map(len, parts)) > MOST_NODES:
             raise ConfigError(f"A Slurm node list of more than {MOST_NODES} nodes: {text!r:.200}")
         names += ["".join(choice) for choice in itertools.product(*parts)]
     return names
@@ -90,18 +91,6 @@ def expand_tasks(text: str) -> list[int]:
     if sum(counts) > MOST_TASKS:
         raise ConfigError(f"SLURM_STEP_TASKS_PER_NODE: more than {MOST_TASKS} tasks: {text!r:.200}")
     return counts
-
-
-def _split(text: str) -> list[str]:
-    """Split at commas outside brackets."""
-    entries, depth = [""], 0
-    for character in text.strip():
-        depth += {"[": 1, "]": -1}.get(character, 0)
-        if character == "," and depth == 0:
-            entries.append("")
-        else:
-            entries[-1] += character
-    return entries
 
 
 def _ranges(text: str, whole: str) -> list[str]:

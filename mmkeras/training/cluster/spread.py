@@ -1,30 +1,63 @@
-"""Distributes a model's training over the replicas of a cluster: its data, its steps, and fixes for Keras."""
+"""Distributes a model's training over the replicas of a cluster, and stops all workers after the same step."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from mmkeras.training.cluster.agreement import Agreement
 from mmkeras.training.cluster.connect import Cluster
 from mmkeras.training.cluster.global_batch import whole_batches
 from mmkeras.training.cluster.keras_faults import faults_fixed, replaced_methods
 
-__all__ = ["distributed", "spread"]
+__all__ = ["Agreement", "distributed", "spread"]
+
+
+class Agreement:
+    """A stop request that all workers receive in the same step: if one stopped earlier, the others would wait for it.
+
+    Each step sums the requests of all replicas in an all-reduce of one number. The sum is read only every ``every``
+    steps, because reading waits for the device.
+    """
+
+    def __init__(self, every: int = 1) -> None:
+        with tf.device("CPU:0"):
+            self._request = tf.Variable(0.0, trainable=False, name="stop_requested")
+            self._sum = tf.Variable(0.0, trainable=False, name="stop_requests")
+        self._every = every
+        self._steps = 0
+
+    def request(self) -> None:
+        """Request a stop; call it between two steps."""
+        self._request.assign(1.0)
+
+    def counting(self, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Return a training step that also sums the requests."""
+
+        def counted(data: Any) -> Any:
+            context = tf.distribute.get_replica_context()
+            self._sum.assign(context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(self._request)))
+            return step(data)
+
+        return counted
+
+    def reached(self) -> bool:
+        """Return whether to stop now, the same on all workers; call it after each step."""
+        self._steps += 1
+        return self._steps % self._every == 0 and float(self._sum.numpy()) > 0
 
 
 @contextlib.contextmanager
 def spread(
     model: keras.Model, cluster: Cluster, per_replica: int, element: Any, agreement: Agreement | None
 ) -> Iterator[None]:
-    """Let ``fit`` of a model inside train on all replicas as on one device with the whole batch.
+    """Let ``fit`` train a model within the context on all replicas, as on one device with the whole batch.
 
-    The model is built and compiled in the cluster's scope. ``element`` are the specs (`tf.TensorSpec`) of a replica's
-    batch of ``per_replica`` samples; ``agreement`` lets workers agree to stop, None for a single worker.
+    Build and compile the model in the cluster's scope. ``element`` has the specs (`tf.TensorSpec`) of a replica's batch
+    of ``per_replica`` samples. ``agreement`` stops all workers after the same step; None for a single worker.
     """
     if cluster.strategy is None:
         yield
@@ -40,10 +73,10 @@ def spread(
 
 
 def distributed(cluster: Cluster, dataset: tf.data.Dataset) -> Any:
-    """Return the argument of ``fit`` for a dataset of the batches of this worker's replicas, one by one.
+    """Return the argument of ``fit`` for a dataset whose elements are the batches of this worker's replicas.
 
-    Without a strategy it is the dataset itself. An endless dataset needs an infinite cardinality, or every step asks
-    all workers for more.
+    Without a strategy it is the dataset itself. Set the cardinality of an endless dataset to infinite; otherwise the
+    workers communicate in every step to find out whether there is a next batch.
     """
     if cluster.strategy is None:
         return dataset

@@ -1,4 +1,4 @@
-"""What a training method decides about a stage, with the default of each decision."""
+"""The interface of a training method, with its defaults."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Tensors = dict[str, Any]
 
 @dataclass(frozen=True)
 class StageContext:
-    """What a method may know of the run."""
+    """The data of a run for a training method."""
 
     config: RunConfig
-    """The resolved configuration; ``train`` is that of the stage."""
+    """The resolved configuration with the stage's own ``train``."""
     specs: Mapping[str, ModalitySpec]
     """Modality specs by name."""
     task: TaskSpec
@@ -37,57 +37,48 @@ class StageContext:
 
 @dataclass(frozen=True)
 class TrainingMethod(ABC):
-    """How a stage trains. It holds its options and no state, so that a stage can be resumed at any step."""
+    """The training of a stage. It has options but no state, so that a stage can be resumed at any step."""
 
-    answers: ClassVar[bool] = False
-    """Whether the trained model has the outputs of the task. Pictures and the task's metrics need
-    them, and so does the last stage of a run, whose model is exported."""
+    has_task_outputs: ClassVar[bool] = False
+    """Whether the trained model has the outputs of the task. Pictures and the task's metrics need them, and so does the
+    last stage of a run, whose model is exported."""
 
     def model(self, built: keras.Model, context: StageContext) -> keras.Model:
-        """Return the functional model to train; here the run's model itself.
+        """Return the functional model to train; by default the run's model itself.
 
-        Another model is made of layers of ``built``, which the next stage goes on with, and of new layers, which are
-        dropped after the stage. New layers need names of their own, and classes of their own must be registered.
-
-        Args:
-            built: the run's model, with the weights of the stages before.
-            context: of the stage.
+        Another model consists of layers of ``built``, which the next stage continues to train, and of new layers, which
+        are dropped after the stage. New layers need unique names, and new classes must be registered. ``built`` has the
+        weights of the earlier stages.
         """
-        del context
         return built
 
     @abstractmethod
     def losses(self, context: StageContext) -> Losses:
-        """Return a Keras loss by output, or a `mmkeras.layers.batch.LossHook`, which may see the whole batch."""
+        """Return a Keras loss by output, or a `mmkeras.layers.batch.LossHook` for the whole batch."""
 
     def extra_outputs(self, graph: keras.Model, context: StageContext) -> ExtraOutputs | None:
-        """Return a function from inputs to the outputs in training and further ones; here there are no further ones.
+        """Return a function from inputs to the outputs in training and extra outputs; by default None.
 
-        Args:
-            graph: the functional model that is trained.
-            context: of the stage.
+        ``graph`` is the functional model that is trained.
         """
-        del graph, context
         return None
 
     def monitor(self, context: StageContext) -> tuple[str, int]:
-        """Return the log that picks the best epoch, and 1 where higher is better, else -1; here the validation loss."""
-        del context
+        """Return the log that selects the best epoch, and 1 if higher is better, else -1; by default ``val_loss``."""
         return "val_loss", -1
 
     def batch(self, inputs: Tensors, targets: Tensors, weights: Any, context: StageContext, seed: Any) -> Any:
-        """Return inputs, targets and weights of a batch, in tf.data; here they stay as they are.
+        """Return inputs, targets and weights of a batch, in tf.data; by default unchanged.
 
-        A loss hook gets what is added to the targets; bool tensors become int32. Random numbers come from
-        `mmkeras.layers.draws` alone: a resumed stage and the workers of a cluster then draw the same. In validation
-        every epoch draws the same numbers.
+        Tensors that are added to the targets are passed to a loss hook; bool tensors become int32. Draw random numbers
+        with `mmkeras.layers.draws` alone, so that a resumed stage and the workers of a cluster draw the same numbers.
+        In validation, every epoch draws the same numbers.
 
         Args:
-            inputs: tensors (B, ...) by name, augmented, with modalities dropped.
+            inputs: tensors (B, ...) by name, after augmentation and modality dropout.
             targets: (B, ...) by output of the task.
             weights: float (B,).
-            context: of the stage.
-            seed: int32 (2,), of this batch.
+            context: the stage's context.
+            seed: int32 (2,), the seed of this batch.
         """
-        del context, seed
         return inputs, targets, weights

@@ -1,4 +1,4 @@
-"""Supervised training: the run's model learns the targets with the losses of its head."""
+"""Supervised training of the run's model on the targets, with the losses of its head."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Method"]
 class Method(TrainingMethod):
     """Train on the task's targets; the task's metric picks the best epoch."""
 
-    answers: ClassVar[bool] = True
+    has_task_outputs: ClassVar[bool] = True
 
     def losses(self, context: StageContext) -> Losses:
         """Return the losses of the task's head."""
@@ -29,7 +29,7 @@ class Method(TrainingMethod):
         return head_of(context.task.kind).losses(context.task, config, context.class_counts)
 
     def extra_outputs(self, graph: keras.Model, context: StageContext) -> ExtraOutputs | None:
-        """Return those of the fusion."""
+        """Return the extra outputs of the fusion."""
         return fusion_of(context.config.model.fusion.name).extra_outputs(graph)
 
     def monitor(self, context: StageContext) -> tuple[str, int]:

@@ -1,1 +1,1 @@
-"""Quantisation-aware fine-tuning: a trained model learns to answer on the int8 grid that its exports will use."""
+"""Quantization-aware fine-tuning: trains a finished model on the int8 grid of its exports."""

@@ -1,22 +1,21 @@
-"""Fine-tunes a finished run on the int8 grid, into a run folder of its own."""
+"""Fine-tunes a finished run on the int8 grid, into a new run folder."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import tomlkit
 from rich.progress import track
 
 from mmkeras.core.command_line import read_toml
-from mmkeras.core.config import RunConfig, modality_configs
+from mmkeras.core.config import RunConfig
 from mmkeras.core.console import Console
 from mmkeras.core.errors import ConfigError, TrainingError, nearest
+from mmkeras.core.modalities import modality_configs
 from mmkeras.data.dataset import train_dataset
 from mmkeras.storage.files import write_json, write_text
 from mmkeras.training.environment import prepare
@@ -36,16 +35,16 @@ _KEY = "fine_tuning"
 
 @dataclass(frozen=True)
 class FineTuning:
-    """How a run is fine-tuned for int8."""
+    """The options of a fine-tuning for int8."""
 
     parent: str
-    """Folder of the run that it starts from, relative to its own."""
+    """Folder of the run to fine-tune, relative to the new run's folder."""
     format: str = "tflite"
-    """Format whose int8 grid is learnt, one of `GRIDS`."""
+    """Format whose int8 grid is used, one of `GRIDS`."""
     steps: int = 600
     """Training steps."""
     rounds: int = 4
-    """Validations in between; the best round is kept."""
+    """Rounds into which the steps are divided, each with a validation; the best round is kept."""
     learning_rate: float | None = None
     """Peak learning rate; a tenth of the run's own when not given."""
     keep: tuple[str, ...] = ()
@@ -55,7 +54,7 @@ class FineTuning:
         """Check the values.
 
         Raises:
-            ConfigError: one that cannot be used; all of them are named.
+            ConfigError: all invalid values.
         """
         problems = []
         if self.format not in GRIDS:
@@ -71,32 +70,33 @@ class FineTuning:
 
 
 def create_run(parent: Run, folder: Path, options: FineTuning) -> Run:
-    """Write the description of the fine-tuned run into its folder; the parent's folder is only read.
+    """Write the description of the fine-tuned run into its folder.
 
     Args:
         parent: a finished run.
-        folder: empty or missing.
-        options: kept in ``run.json``.
+        folder: an empty or missing folder.
+        options: written to ``run.json``.
 
     Raises:
-        TrainingError: the parent has no model, or the folder holds something.
-        ConfigError: the parent's configuration cannot be read, or ``keep`` fits no layer, or all of them.
-        DataError: the data that the parent was trained on is gone or has changed.
+        TrainingError: the parent has no model, or the folder is not empty.
+        ConfigError: the parent's configuration cannot be read, or ``keep`` fits no layer or all layers.
+        DataError: the parent's data is missing or has changed.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise TrainingError(
-            f"{os.path.relpath(folder)}: holds something already. Give another folder, or go on with what was stopped "
-            f"there: --resume {os.path.relpath(folder)}"
+            f"{os.path.relpath(folder)}: is not empty. Use another folder, or resume the fine-tuning in it: "
+            f"--resume {os.path.relpath(folder)}"
         )
     config = _tuned(read_config(parent), options)
-    # Before anything is written: a pattern that fits nothing is a typing error.
+    # Checks the patterns before anything is written.
     find_places(parent.model(), options.keep)
     folder.mkdir(parents=True, exist_ok=True)
     decided = prepare(config.train)
     run = Run.create(folder, config, parent.specs, parent.task, parent.index, decided, latest=False)
-    # The pipeline's own sections and whatever else the parent says stay as they are.
-    content = {**read_toml(parent.folder / "config.toml"), "train": _plain(config.train), "stages": []}
-    write_text(folder / "config.toml", tomlkit.dumps(content))
+    # The pipeline's own sections stay as they are in the parent.
+    path = folder / "config.toml"
+    content = {**read_toml(parent.folder / "config.toml"), "train": read_toml(path)["train"], "stages": []}
+    write_text(path, tomlkit.dumps(content))
     keep_place(folder, Moved.of(parent.folder).starts)
     options = dataclasses.replace(options, parent=relative(parent.folder, folder))
     description = {key: value for key, value in dataclasses.asdict(options).items() if value is not None}
@@ -106,28 +106,28 @@ def create_run(parent: Run, folder: Path, options: FineTuning) -> Run:
 
 
 def read_fine_tuning(run: Run) -> FineTuning:
-    """Return how a run is fine-tuned.
+    """Return the options of a fine-tuned run.
 
     Raises:
-        TrainingError: it was trained from the start, or its description is damaged.
+        TrainingError: the run is not a fine-tuned one, or its description is damaged.
     """
     found = run.provenance.get(_KEY)
     if found is None:
         raise TrainingError(
-            f"{os.path.relpath(run.folder)}: is no fine-tuned run, so there is nothing to resume. Start one with: "
+            f"{os.path.relpath(run.folder)}: is not a fine-tuned run, so there is nothing to resume. Start one with: "
             f"python -m export fine-tune {os.path.relpath(run.folder)}"
         )
     try:
         return FineTuning(**{**found, "keep": tuple(found.get("keep", ()))})
     except TypeError as error:
-        raise TrainingError(f"{run.folder / 'run.json'}: {_KEY} cannot be read ({error}). Start anew.") from error
+        raise TrainingError(f"{run.folder / 'run.json'}: {_KEY} cannot be read ({error}). Start a new run.") from error
 
 
 def open_parent(run: Run) -> Run:
-    """Open the run that a fine-tuned one starts from, wherever both are now.
+    """Open the parent of a fine-tuned run, also after both were moved.
 
     Raises:
-        TrainingError: it is gone, or damaged.
+        TrainingError: the parent is missing or damaged.
     """
     recorded = read_fine_tuning(run).parent
     places = list(Moved.of(run.folder).candidates(recorded))
@@ -135,23 +135,23 @@ def open_parent(run: Run) -> Run:
 
 
 def fine_tune(run: Run, *, console: Console, resume: bool = False) -> Fitted:
-    """Train on the int8 grid; the run's ``best.keras`` is a plain float model afterwards.
+    """Train on the int8 grid; the run's ``best.keras`` is a float model.
 
     Args:
         run: from `create_run`.
-        console: where progress is shown.
-        resume: go on from the newest checkpoint.
+        console: shows the progress.
+        resume: continue from the newest checkpoint.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; the state is saved.
-        TrainingError: the parent is gone, or the loss is not finite.
+        TrainingError: the parent is missing, or the loss is not finite.
     """
     options = read_fine_tuning(run)
     config = read_config(run)
     prepare(config.train)
     index = run.index
     model = QuantizationAware(open_parent(run).model(), GRIDS[options.format], options.keep)
-    console.print(f"{len(model.places)} layers learn the int8 grid of {options.format}.")
+    console.print(f"{len(model.places)} layers are trained on the int8 grid of {options.format}.")
     batches = train_dataset(
         index,
         run.specs,
@@ -170,13 +170,13 @@ def fine_tune(run: Run, *, console: Console, resume: bool = False) -> Fitted:
 
 
 def _tuned(config: RunConfig, options: FineTuning) -> RunConfig:
-    """Return the configuration with the training that fine-tunes."""
+    """Return the configuration with the training settings of the fine-tuning."""
     train = dataclasses.replace(
         config.train,
         epochs=options.rounds,
         steps_per_epoch=options.steps // options.rounds,
         learning_rate=options.learning_rate or config.train.learning_rate / 10,
-        # What needs two modalities has been learnt.
+        # Relations between modalities have been learned.
         modality_dropout_start=0.0,
         # The rounding of an averaged weight is not the average of rounded ones.
         ema=None,
@@ -185,8 +185,3 @@ def _tuned(config: RunConfig, options: FineTuning) -> RunConfig:
         xla="off",
     )
     return dataclasses.replace(config, train=train, stages=())
-
-
-def _plain(section: Any) -> dict[str, Any]:
-    fields: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(section)))
-    return {key: value for key, value in fields.items() if value is not None}

@@ -1,7 +1,7 @@
-"""The int8 grid of weights and activations in float arithmetic, with gradients that pass straight through.
+"""Rounds weights and activations to the int8 grid in float arithmetic, with straight-through gradients.
 
-As in Jacob et al. 2018 (arXiv:1712.05877): values are rounded to the grid in the forward pass; the backward pass treats
-the rounding as the identity within the range and gives nothing outside it.
+As in Jacob et al. 2018 (arXiv:1712.05877): the forward pass rounds values to the grid; in the backward pass the
+rounding has gradient 1 within the range and 0 outside.
 """
 
 from __future__ import annotations
@@ -16,41 +16,41 @@ from keras import ops
 __all__ = ["GRIDS", "ActivationRange", "Grid", "rounded_kernel"]
 
 _SMALLEST = 1e-6
-"""A range narrower than this would divide by zero; nothing that a network computes with is so small throughout."""
+"""Lower limit of a range, against a division by zero; activations of a network do not have smaller ranges."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """How a format writes int8."""
+    """The int8 grid of a format."""
 
     symmetric: bool
-    """Activations reach as far on either side of 0, and their zero point is 0; else it moves with the range."""
+    """Whether ranges of activations are symmetric with zero point 0; else the zero point depends on the range."""
     dense_per_channel: bool
-    """Dense layers have a scale for each output channel, as convolutions always do; else one scale."""
+    """Whether dense layers have a scale for each output channel, as convolutions always have; else one scale."""
     outputs: bool
-    """A layer's output is rounded as well as its input."""
+    """Whether a layer's output is rounded as well as its input."""
 
 
 GRIDS = {
     "tflite": Grid(symmetric=False, dense_per_channel=False, outputs=True),
     "onnx": Grid(symmetric=True, dense_per_channel=True, outputs=False),
 }
-"""Grids by the format whose int8 files use them; an ONNX file's is that of TensorRT."""
+"""Grids by format; ONNX files have the grid of TensorRT."""
 
 
 def rounded_kernel(kernel: Any, summed: tuple[int, ...], *, per_channel: bool = True) -> Any:
-    """Round a kernel to int8, symmetric, with one scale for each output channel or one in all.
+    """Round a kernel to symmetric int8, with a scale for each output channel or one scale.
 
-    A batch normalisation behind the layer multiplies every channel by a number of its own, and the channel's scale with
-    it, so that the rounding is the same before and after the exporters fold one into the other.
+    A batch normalization after the layer multiplies every channel and its scale by the same number. The rounding is
+    therefore the same before and after the exporters fold it.
 
     Args:
         kernel: float, any shape.
-        summed: axes that the layer sums over; the others make up its output channels.
-        per_channel: give each output channel a scale of its own.
+        summed: axes that the layer sums over; the others are its output channels.
+        per_channel: whether each output channel has its own scale.
 
     Returns:
-        float of the same shape; values of one scale are at most 255 different ones.
+        float of the same shape, with at most 255 different values for each scale.
     """
     if not per_channel:
         reach = ops.maximum(ops.max(ops.abs(kernel)), _SMALLEST)
@@ -70,16 +70,16 @@ def rounded_kernel(kernel: Any, summed: tuple[int, ...], *, per_channel: bool = 
 
 @keras.saving.register_keras_serializable("mmkeras")
 class ActivationRange(keras.layers.Layer):
-    """Rounds an activation to int8 within a range that follows the data.
+    """Rounds an activation to int8 within a quantization range that follows the data.
 
-    An exported file's range is the smallest and largest value of all calibration samples. So this one widens at once
-    to what a training batch reaches, and narrows slowly when batches reach less: a moving average would teach a finer
-    grid than the file has, one that cuts off the largest values. The range always holds 0, which int8 must be able to
-    say exactly. Input and output: float, any shape.
+    The range of an exported file has the smallest and largest value of all calibration samples. This range therefore
+    widens at once to the values of a training batch, and narrows slowly. A moving average would be narrower than the
+    file's range, and cut off the largest values. The range always includes 0, which int8 must represent exactly.
+    Input and output: float, any shape.
 
     Args:
-        symmetric: the range is as long on either side of 0, as TensorRT wants it; else its zero point moves.
-        momentum: share of the old range that a training batch leaves when it reaches less far.
+        symmetric: whether the range is symmetric, as in TensorRT.
+        momentum: share of the old range that remains after a batch with a narrower range.
     """
 
     def __init__(self, symmetric: bool = False, momentum: float = 0.995, **kwargs: Any) -> None:
@@ -89,7 +89,6 @@ class ActivationRange(keras.layers.Layer):
 
     def build(self, input_shape: Any = None) -> None:
         """Create the two ends of the range."""
-        del input_shape
         self.minimum = self.add_weight(shape=(), initializer="zeros", trainable=False, name="minimum")
         self.maximum = self.add_weight(shape=(), initializer="ones", trainable=False, name="maximum")
 
@@ -99,11 +98,11 @@ class ActivationRange(keras.layers.Layer):
         self.maximum.assign(maximum)
 
     def call(self, values: Any, training: bool | None = None) -> Any:
-        """Round; in training, follow the batch first."""
+        """Round the values; in training, update the range first."""
         if training:
             ends = ((self.minimum, ops.min, ops.minimum), (self.maximum, ops.max, ops.maximum))
             for end, reached, further in ends:
-                # The range is measured, not learnt: no gradient.
+                # The range is measured, not trained.
                 found = ops.stop_gradient(reached(values))
                 end.assign(further(found, self.momentum * end + (1 - self.momentum) * found))
         low = ops.minimum(ops.convert_to_tensor(self.minimum), 0.0)

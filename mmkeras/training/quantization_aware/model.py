@@ -1,4 +1,4 @@
-"""A model that answers as its int8 export will, and whose weights are those of the float model."""
+"""A model that predicts like its int8 export and trains the weights of the float model."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ __all__ = ["QuantizationAware"]
 class QuantizationAware(keras.Model):
     """Trains a float model on the int8 grid.
 
-    While it is called, every layer that becomes int8 has its input, its kernel and, where the grid says so, its output
-    rounded; batch normalisation uses its moving statistics, which the exporters fold. Between calls the float model is
-    what it was, with better weights: `save` writes that one alone, so that everything that reads a run or exports it
-    works on.
+    A call rounds the input, the kernel and, depending on the grid, the output of every layer that becomes int8. Batch
+    normalization uses its moving statistics, which the exporters fold. Only the weights of the float model change:
+    `save` writes the float model, which can be loaded and exported as usual.
 
     Args:
-        model: a built functional model. Its weights are trained in place.
-        grid: the format's, one of `GRIDS`.
+        model: a built functional model, whose weights are trained.
+        grid: one of `GRIDS`.
         keep: patterns of the paths of layers that stay in float, such as ``head_*``.
 
     Raises:
@@ -48,37 +47,37 @@ class QuantizationAware(keras.Model):
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Answer as the int8 export does; in training, the ranges follow the data."""
+        """Return the outputs of the int8 export; in training, update the ranges."""
 
         def rounded(place: int, output: bool, values: Any) -> Any:
             return self.ranges[place][output](values, training=training)
 
         kernels = [(place.layer.kernel, self._rounded_kernel(place)) for place in self.places]
-        # Within the scope a kernel reads as its rounded value; gradients still reach the kernel itself.
+        # Within the scope a kernel has its rounded value; gradients still reach the kernel itself.
         with (
             keras.StatelessScope(state_mapping=kernels) as scope,
             watched(self.float_model, self.places, rounded, outputs=self.grid.outputs),
         ):
             outputs = self.float_model(inputs, training=training)
         for variable in self.non_trainable_variables:
-            # What layers assigned within the scope (ranges, the state of dropout) was only noted by it.
+            # The scope only records what layers assign within it: ranges, the state of dropout.
             if (value := scope.get_current_value(variable)) is not None:
                 variable.assign(value)
         return outputs
 
     def calibrate(self, batches: Iterable[Any]) -> None:
-        """Start each range with what the float model's activations reach in the batches.
+        """Initialize each range with the smallest and largest activation of the float model.
 
         Args:
             batches: model inputs, a few batches of training data.
         """
         found: dict[tuple[int, bool], list[tuple[float, float]]] = {}
 
-        def noted(place: int, output: bool, values: Any) -> Any:
+        def recorded(place: int, output: bool, values: Any) -> Any:
             found.setdefault((place, output), []).append((float(ops.min(values)), float(ops.max(values))))
             return values
 
-        with watched(self.float_model, self.places, noted, outputs=self.grid.outputs):
+        with watched(self.float_model, self.places, recorded, outputs=self.grid.outputs):
             for inputs in batches:
                 self.float_model(inputs, training=False)
         for (place, output), ends in found.items():

@@ -1,6 +1,6 @@
-"""Finds what an exporter writes in int8: the layers with a kernel, and where the output of each one ends.
+"""Finds the layers that an exporter writes in int8: those with a kernel.
 
-LiteRT and TensorRT fold a batch normalisation and a ReLU behind a layer into it, so that its int8 output is theirs.
+LiteRT and TensorRT fold a batch normalization and a ReLU after a layer into it; the int8 output is then theirs.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from mmkeras.core.errors import ConfigError, nearest
 __all__ = ["Place", "find_places"]
 
 _FOLDED_ACTIVATIONS = (None, keras.activations.linear, keras.activations.relu, keras.activations.relu6)
-"""Activation functions that are part of the int8 operation; others get its rounded output."""
+"""Activation functions that are part of the int8 operation; others receive its rounded output."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """One layer that becomes int8."""
+    """A layer that becomes int8."""
 
     path: str
-    """Path of the layer from the model on, such as ``image_branch/edge/stem_conv``; exported files name it so too."""
+    """Path of the layer in the model, such as ``image_branch/edge/stem_conv``, as in exported files."""
     layer: Any
     """The Keras layer."""
     summed: tuple[int, ...]
     """Axes of its kernel that it sums over."""
     end: Any
-    """The layer whose output is the int8 one: itself, or what is folded into it."""
+    """The layer with the int8 output: the layer itself, or the last one that is folded into it."""
 
     @property
     def dense(self) -> bool:
@@ -41,19 +41,19 @@ class Place:
 
     @property
     def activation_within(self) -> bool:
-        """Whether its own activation function works on the rounded output."""
+        """Whether the layer's own activation function receives the rounded output."""
         return getattr(self.layer, "activation", None) not in _FOLDED_ACTIVATIONS
 
 
 def find_places(model: keras.Model, keep: Sequence[str] = ()) -> tuple[Place, ...]:
-    """Return the layers of a built model that become int8, those in nested models and layers included.
+    """Return the layers of a built model that become int8, including those in nested models and layers.
 
     Args:
         model: a built model.
-        keep: patterns of paths, such as ``*/head_*``, of the layers that stay in float.
+        keep: patterns of the paths of layers that stay in float, such as ``*/head_*``.
 
     Raises:
-        ConfigError: a pattern that fits no layer, or nothing is left to become int8.
+        ConfigError: a pattern fits no layer, or no layer becomes int8.
     """
     found = [
         Place(path, layer, summed, _end(layer))
@@ -68,7 +68,7 @@ def find_places(model: keras.Model, keep: Sequence[str] = ()) -> tuple[Place, ..
     if not places:
         raise ConfigError(
             f"{model.name}: expected layers with a kernel (convolutions, Dense), got {len(found)} of them, all kept "
-            "in float. There is nothing to tune for int8."
+            "in float. There is nothing to fine-tune for int8."
         )
     return places
 
@@ -87,12 +87,13 @@ def _walk(model: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _summed(layer: Any) -> tuple[int, ...] | None:
-    """Return the kernel's axes that a layer sums over, or None where it has no kernel that becomes int8."""
+    """Return the kernel's axes that a layer sums over, or None if the layer does not become int8."""
     if not layer.built:
         return None
     if isinstance(layer, layers.DepthwiseConv1D | layers.DepthwiseConv2D):
         return tuple(range(len(layer.kernel.shape) - 2))
-    if isinstance(layer, layers.Conv1D | layers.Conv2D | layers.Dense) and not _transposed(layer):
+    transposed = isinstance(layer, layers.Conv1DTranspose | layers.Conv2DTranspose)
+    if isinstance(layer, layers.Conv1D | layers.Conv2D | layers.Dense) and not transposed:
         return tuple(range(len(layer.kernel.shape) - 1))
     if isinstance(layer, layers.EinsumDense):
         kernel, result = layer.equation.split(",")[1].split("->")
@@ -100,12 +101,8 @@ def _summed(layer: Any) -> tuple[int, ...] | None:
     return None
 
 
-def _transposed(layer: Any) -> bool:
-    return isinstance(layer, layers.Conv1DTranspose | layers.Conv2DTranspose)
-
-
 def _end(layer: Any) -> Any:
-    """Follow the graph through what the exporters fold."""
+    """Return the last layer that the exporters fold into a layer, or the layer itself."""
     end = layer
     if getattr(layer, "activation", None) not in (None, keras.activations.linear):
         return end

@@ -1,78 +1,59 @@
-"""Lets activations pass through a function while a model runs, without changing the model."""
+"""Changes inputs and outputs of layers while a model runs, without changing the model."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from keras import layers
 
 from mmkeras.training.quantization_aware.places import Place
 
-__all__ = ["Seen", "watched"]
+__all__ = ["Change", "watched"]
 
-_MISSING = object()
-
-
-class Seen(Protocol):
-    """What an activation passes through."""
-
-    def __call__(self, place: int, output: bool, values: Any) -> Any:
-        """Return the values to go on with.
-
-        Args:
-            place: number of the place.
-            output: whether they are the layer's output, not its input.
-            values: float, any shape.
-        """
+Change = Callable[[int, bool, Any], Any]
+"""Called with the number of a place, whether the values are its output (else its input), and the values, float of any
+shape. Returns the values to use."""
 
 
 @contextmanager
-def watched(model: Any, places: Sequence[Place], seen: Seen, *, outputs: bool) -> Iterator[None]:
-    """Within the context, let inputs and outputs of places pass through ``seen``; batch statistics stand still.
+def watched(model: Any, places: Sequence[Place], change: Change, *, outputs: bool) -> Iterator[None]:
+    """Within the context, change the inputs and, if wanted, the outputs of a model's places with a function.
 
-    Batch normalisation uses its moving statistics, in training too: those are what an exporter folds.
-
-    Args:
-        model: the model that the places are in.
-        places: of `find_places`.
-        seen: the function.
-        outputs: whether outputs pass through it as well as inputs.
+    Batch normalization uses its moving statistics, in training too: the exporters fold those.
     """
-    changed: list[tuple[dict[str, Any], str, Any]] = []
+    with ExitStack() as stack:
 
-    def replace(owner: Any, name: str, changed_call: Callable[..., Any]) -> None:
-        # In the instance's own dictionary: Keras would track an attribute that is set.
-        own = vars(owner)
-        changed.append((own, name, own.get(name, _MISSING)))
-        own[name] = functools.partial(changed_call, getattr(owner, name))
+        def replace(owner: Any, name: str, changed: Callable[..., Any], *arguments: Any) -> None:
+            stack.enter_context(_replaced(owner, name, functools.partial(changed, *arguments, getattr(owner, name))))
 
-    try:
-        for layer in _normalizations(model._flatten_layers()):
-            replace(layer, "call", _with_moving_statistics)
+        for layer in model._flatten_layers():
+            if isinstance(layer, layers.BatchNormalization):
+                replace(layer, "call", _with_moving_statistics)
         for number, place in enumerate(places):
-            replace(place.layer, "call", functools.partial(_changed_input, functools.partial(seen, number, False)))
-            if not outputs:
-                continue
-            change = functools.partial(seen, number, True)
-            if place.activation_within:
-                replace(place.layer, "activation", functools.partial(_changed_input, change))
-            else:
-                replace(place.end, "call", functools.partial(_changed_output, change))
+            replace(place.layer, "call", _changed_input, functools.partial(change, number, False))
+            if outputs and place.activation_within:
+                replace(place.layer, "activation", _changed_input, functools.partial(change, number, True))
+            elif outputs:
+                replace(place.end, "call", _changed_output, functools.partial(change, number, True))
+        yield
+
+
+@contextmanager
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    # In the instance's own dictionary: Keras would track an attribute that is set.
+    own = vars(owner)
+    before = {name: own[name]} if name in own else {}
+    own[name] = value
+    try:
         yield
     finally:
-        for own, name, value in reversed(changed):
-            if value is _MISSING:
-                del own[name]
-            else:
-                own[name] = value
-
-
-def _normalizations(every: Iterable[Any]) -> list[Any]:
-    found = {id(layer): layer for layer in every if isinstance(layer, layers.BatchNormalization)}
-    return list(found.values())
+        if before:
+            own.update(before)
+        else:
+            del own[name]
 
 
 def _changed_input(change: Callable[[Any], Any], call: Callable[..., Any], values: Any, *args: Any, **kw: Any) -> Any:
@@ -84,5 +65,4 @@ def _changed_output(change: Callable[[Any], Any], call: Callable[..., Any], *arg
 
 
 def _with_moving_statistics(call: Callable[..., Any], values: Any, training: Any = None, mask: Any = None) -> Any:
-    del training
     return call(values, training=False, mask=mask)

@@ -127,7 +127,7 @@ def test_nothing_to_inspect_and_no_picture(tmp_path: Path):
     with pytest.raises(DataError, match="at least one picture"):
         check([])
     (snapshot,) = _snapshots(tmp_path, 1)
-    with pytest.raises(DataError, match=r"lost\.png: cannot be opened as a picture"):
+    with pytest.raises(DataError, match=r"lost\.png"):
         check([dataclasses.replace(snapshot, path=str(tmp_path / "lost.png"))])
 
 

@@ -102,7 +102,7 @@ def _scene(time_of_day: str, weather: str, index: int = 3):
     position, heading, _ = world.tracks.at(1.0)
     foot = world.ground.lift(position[0])
     view = _view(Pose.flat(foot[0], foot[1], float(heading[0]), foot[2]))
-    canvas, numbers = Painter(world, air.shading, air.lamps_on).paint(view, 1.0)
+    canvas, numbers = Painter(world, air).paint(view, 1.0)
     return canvas, expose(canvas, air, rng).astype(float), numbers
 
 

@@ -75,7 +75,7 @@ def test_json_without_pictures(run: Run, tmp_path: Path):
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     status, _, err = run("--rate", 0, out=tmp_path / "mine")
     assert status == 2
-    assert "no output of mmkeras stream" in err
+    assert "not an output of mmkeras stream" in err
     assert (tmp_path / "mine" / "thesis.txt").exists()
 
 
@@ -151,13 +151,14 @@ def test_a_packed_bundle_finds_the_command_by_its_name(detector_bundle: Path, tm
 
 
 @pytest.mark.parametrize("mp4", [True, False])
-def test_videos_can_be_played(tmp_path: Path, mp4: bool):
-    from mmkeras.driving.stream.drawing import write_video
+def test_videos_can_be_played(tmp_path: Path, mp4: bool, monkeypatch):
+    from mmkeras.driving.stream import drawing
 
     if mp4:
         pytest.importorskip("av")
+    monkeypatch.setattr(drawing, "has_mp4", lambda: mp4)
     pictures = [np.full((51, 101, 3), level, np.uint8) for level in (0, 80, 160, 240)]
-    path = write_video(tmp_path / "video", iter(pictures), 10.0, mp4=mp4)
+    path = drawing.write_video(tmp_path / "video", iter(pictures), 10.0)
     if mp4:
         import av
 

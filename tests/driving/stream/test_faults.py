@@ -44,7 +44,7 @@ def test_lines(text: str, expected: Fault):
         ("kill radar at 3", "expected a time such as 3 s, got '3'"),
         ("kill radar at -3 s", "expected a time such as 3 s, not negative, got '-3 s'"),
         ("delay camera from 2 s", "expected a duration such as 150 ms, got 'from 2 s'"),
-        ("delay camera 150 ms from 5 s to 2 s", "expected it to end after it begins"),
+        ("delay camera 150 ms from 5 s to 2 s", "expected an end after the beginning"),
         ("drop half radar", "expected a share such as 50 %, got 'half radar'"),
         ("drop 150 % radar", "expected 0 % to 100 %, got '150 % radar'"),
         ("freeze camera soon", "expected the end of the line, got 'soon'"),

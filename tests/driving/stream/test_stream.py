@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mmkeras.core.errors import ConfigError
-from mmkeras.driving.stream import FakeClock, SensorStream, Settings
-from tests.driving.stream.vehicle import CHANNELS, FRAME, START, Trip, WallDetector, drive, frame, sweep
+from mmkeras.driving.stream import SensorStream, Settings
+from tests.driving.stream.vehicle import CHANNELS, FRAME, START, FakeClock, Trip, WallDetector, drive, frame, sweep
 
 
 def test_every_frame_is_answered_on_both():

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.driving.stream import Answer, FakeClock, Frame, SensorStream, Settings, Sweep
+from mmkeras.driving.stream import Answer, Frame, SensorStream, Settings, Sweep
+from mmkeras.driving.stream.clock import SteppedClock
 from mmkeras.driving.stream.faults import parse_fault
 from mmkeras.driving.stream.injection import Arrival, Injection
 from mmkeras.driving.stream.replay import play
@@ -51,6 +52,16 @@ def drive(seconds: float = 4.0, *, rate: float = 1.0, camera: bool = True, radar
     for timestamp in range(START, end, round(SWEEP / rate)) if radar else ():
         arrivals += [Arrival(timestamp + 10_000, sweep(timestamp, channel)) for channel in CHANNELS]
     return sorted(arrivals, key=lambda arrival: arrival.moment)
+
+
+class FakeClock(SteppedClock):
+    """A stepped clock on which work takes as long as a test says."""
+
+    def pass_time(self, microseconds: int) -> None:
+        self._now += microseconds
+
+    def stopwatch(self) -> float:
+        return float(self._now)
 
 
 class WallDetector:

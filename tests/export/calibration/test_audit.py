@@ -26,7 +26,7 @@ def test_noise_in_a_file_is_refused_and_says_why(source, tmp_path):
     path = save_calibration(dataclasses.replace(chosen, inputs=noise), tmp_path / "noise.npz")
     with pytest.raises(ExportError, match=r"(?s)noise\.npz: these samples do not look.*image: share of pictures whose"):
         prepare_calibration(source, config(path))
-    # Without training data the test samples tell as much.
+    # Without training data, samples are compared with the test samples.
     with pytest.raises(ExportError, match="do not look like the data"):
         prepare_calibration(dataclasses.replace(source, training=()), config(path))
 
@@ -48,7 +48,7 @@ def test_test_samples_are_recognised(data):
     assert overlap_warnings(mixed, (), specs) == []
 
 
-def test_what_is_not_covered_is_said(data):
+def test_missing_coverage_is_reported(data):
     index, specs = data
     few = coverage_warnings(of_samples(read_samples(index, "train", 4), specs), specs)
     assert few[0].startswith("4 samples are few")
@@ -56,17 +56,17 @@ def test_what_is_not_covered_is_said(data):
     whole = of_samples([records[0]] * 100, specs)
     assert coverage_warnings(whole, specs) == [
         "Only 1 of the 100 samples differ from each other.",
-        "No sample lacks image, so the ranges without it are not known.",
-        "No sample lacks text, so the ranges without it are not known.",
+        "Every sample has image: the ranges without it are not measured.",
+        "Every sample has text: the ranges without it are not measured.",
     ]
     blind = of_samples([dataclasses.replace(r, values={**r.values, "image": None}) for r in records], specs)
     blind = dataclasses.replace(blind, strata={"class": {"a": 1, **{f"rare {n}": 0 for n in range(7)}}})
     found = coverage_warnings(blind, specs)
     assert "No sample has the class rare 0, rare 1, rare 2, rare 3, rare 4 and 2 more." in found
-    assert "No sample has image: the ranges of its branch are those of a missing one." in found
+    assert "No sample has image: the ranges of its branch are those of a missing input." in found
     silent = dict(whole.inputs) | {"text_padding_mask": np.zeros_like(whole.inputs["text_padding_mask"])}
     assert any(
-        "No sample has anything in text" in line
+        line.startswith("text is empty in every sample")
         for line in coverage_warnings(dataclasses.replace(whole, inputs=silent), specs)
     )
 

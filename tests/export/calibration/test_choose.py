@@ -70,7 +70,7 @@ def test_a_small_split_is_taken_whole_and_an_impossible_count_is_refused(data):
         choose_calibration(index, specs, task, 0)
     splits = {name: split for name, split in index.splits.items() if name != "train"}
     with pytest.raises(ExportError, match=r"no training samples.*--calibration FILE\.npz"):
-        choose_calibration(dataclasses.replace(index, splits=splits), specs, task)
+        choose_calibration(dataclasses.replace(index, splits=splits), specs, task, 40)
 
 
 def test_the_split_is_read_one_sample_at_a_time(data):

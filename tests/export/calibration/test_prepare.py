@@ -1,16 +1,16 @@
 from __future__ import annotations
 
 import dataclasses
-from types import SimpleNamespace
 
 import pytest
 
 from export.calibration import prepare_calibration, save_calibration
+from mmkeras.core.config import ExportConfig
 from mmkeras.core.errors import ExportError
 
 
-def config(path: object = "", samples: int = 32) -> SimpleNamespace:
-    return SimpleNamespace(calibration=str(path), calibration_samples=samples)
+def config(path: object = "", samples: int = 32) -> ExportConfig:
+    return ExportConfig(calibration=str(path), calibration_samples=samples)
 
 
 def test_samples_in_memory_or_from_a_file(source, tmp_path):

@@ -1,4 +1,4 @@
-"""Ranges of a real LiteRT file: as the quantiser measures them, held on other samples and between halves."""
+"""Ranges of a real LiteRT file: compared with the quantiser's, with other samples and between two halves."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 
 from export.calibration import prepare_calibration
 from export.calibration.calibration import Calibration
+from export.calibration.choose import choose_samples
 from export.calibration.ranges import (
     activation_values,
     activations,
     agreement,
     audit_ranges,
     extremes,
-    fresh_inputs,
     measure_ranges,
     saturation,
 )
@@ -53,8 +53,7 @@ def test_activations_carry_their_keras_layers(float32):
 
 
 def test_good_ranges_hold_and_narrow_ones_name_the_layers(float32, calibration, source):
-    fresh = fresh_inputs(source, 32)
-    assert len(fresh["image"]) == 32
+    fresh = choose_samples(lambda: source.training, source.specs, source.task, 32, seed=1).inputs
     ranges = measure_ranges(float32, calibration.inputs)
     assert not [line for line in audit_ranges(float32, calibration, calibration.inputs, ranges) if "Saturation" in line]
     logits = next(each for each in activations(float32) if each.layer.layer == "head_logits" and each.written)
@@ -71,12 +70,13 @@ def test_few_samples_disagree_and_many_agree(float32, calibration):
     order = np.random.default_rng(0).permutation(48)
     for name in ("image", "image_present", "text_present", "text_padding_mask", "text_token_ids"):
         dark[name][order[:24]] = 0
-    halves = audit_ranges(float32, dataclasses.replace(calibration, inputs=dark), {})
+    ranges = measure_ranges(float32, dark)
+    halves = audit_ranges(float32, dataclasses.replace(calibration, inputs=dark), {}, ranges)
     assert len(halves) == 1
     assert halves[0].startswith("Two halves of the 48 calibration samples disagree on the range of ")
     assert "% in common)" in halves[0]
-    one = Calibration(calibration.take([0]), ("a",), "train")
-    assert audit_ranges(float32, one, {}) == []
+    one = Calibration(next(calibration.batches()), ("a",), "train")
+    assert audit_ranges(float32, one, {}, ranges) == []
 
 
 def test_agreement_and_saturation_are_shares(float32, calibration):
@@ -93,7 +93,6 @@ def test_agreement_and_saturation_are_shares(float32, calibration):
     assert (nothing > 0.5).any()
 
 
-def test_without_samples_there_are_no_ranges(float32, calibration, source):
+def test_without_samples_there_are_no_ranges(float32):
     with pytest.raises(ExportError, match="got none"):
         measure_ranges(float32, {})
-    assert fresh_inputs(dataclasses.replace(source, training=())) == {}

@@ -9,7 +9,7 @@ import pytest
 
 from export.card.model_card import main, model_card, write_card
 from export.card.sections import SECTIONS
-from export.verification.results import Report
+from export.verification.report import Report
 from mmkeras.bundle import Bundle
 from mmkeras.core.errors import DataError
 from mmkeras.storage.files import write_json
@@ -123,7 +123,7 @@ def test_damaged_reports_are_named(folder: Path, content: str):
 
 def test_reports_of_another_form_are_refused(folder: Path):
     write_json(folder / "metrics.json", {**METRICS, "intervals": {"confidence": "high"}})
-    with pytest.raises(DataError, match="not what an export and an evaluation write"):
+    with pytest.raises(DataError, match="has not the form that an export"):
         model_card(folder)
 
 

@@ -12,7 +12,7 @@ COSTS = Costs(
     scenarios=("all",),
     whole=2.5,
     branches={"camera": 1.4, "head": 1.7},
-    layers=(LayerCost("head_heatmap", "head", 1.71, 0.1, True), LayerCost("head_size", "head", 0.01, 0.0)),
+    layers=(LayerCost("head_heatmap", "head", 1.71, True), LayerCost("head_size", "head", 0.01)),
     final=0.1,
     quantized=59,
     total=60,
@@ -37,5 +37,5 @@ def test_the_card_says_what_ranges_rest_on_and_what_stays_in_float() -> None:
 
 
 def test_a_file_without_a_search_and_a_bundle_without_static_int8_say_so() -> None:
-    assert "Nothing had to stay in float" in card(Costs("mAP", 1, "train", ("all",), 0.1, {}, (), 0.1, 60, 60))
+    assert "No layer stays in float" in card(Costs("mAP", 1, "train", ("all",), 0.1, {}, (), 0.1, 60, 60))
     assert "No file of this bundle is static int8" in quantization({"files": []})

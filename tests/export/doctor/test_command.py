@@ -23,11 +23,12 @@ import mmkeras
 from export.__main__ import main
 from export.doctor.subject import Subject, open_subject
 from export.doctor.untrained import model_of_run
-from export.verification.results import Report
+from export.verification.report import Report
 from mmkeras.core.command_line import to_toml
 from mmkeras.core.components import Choice
-from mmkeras.core.config import DataConfig, RunConfig, modality_configs
+from mmkeras.core.config import DataConfig, RunConfig
 from mmkeras.core.errors import ExportError
+from mmkeras.core.modalities import modality_configs
 from mmkeras.data.convert import convert
 from mmkeras.model import build_model, modality_specs, task_config, task_spec
 from mmkeras.training.run import Run
@@ -214,14 +215,14 @@ def test_layers_of_a_users_own_are_imported(
         (["vqaa"], "did you mean 'vqa'"),
         (["nothing/here"], "expected a run such as"),
         (["FOLDER"], "a folder without run.json"),
-        (["gone.keras"], "is not there"),
+        (["gone.keras"], "There is no file"),
         (["vqa", "--target", "onx"], "did you mean 'onnx'"),
         (["vqa", "--tensorrt", "9"], "'9' is unknown"),
         (["vqa", "--target", "onnx", "--out", "FOLDER"], "is a folder"),
         (["vqa", "--model.widht", "3"], "did you mean 'model.width'"),
         (["vqa", "--config", "gone.toml"], "gone.toml: cannot be read"),
         (["--target", "onnx", "vqa"], "expected RUN first"),
-        (["RUN", "--model.width", "32"], "has its configuration"),
+        (["RUN", "--model.width", "32"], "with its own configuration"),
         (["RUN", "--import", "no_such_module"], "--import no_such_module"),
         (["CUT"], "config.toml: is not valid TOML"),
         (["EMPTY"], "expected a table [model]"),

@@ -20,7 +20,8 @@ from export.formats import Job, formats
 from export.source import load_source
 from mmkeras.core.command_line import read_toml
 from mmkeras.core.components import Choice
-from mmkeras.core.config import DataConfig, EvaluateConfig, RunConfig, TrainConfig, modality_configs
+from mmkeras.core.config import DataConfig, EvaluateConfig, RunConfig, TrainConfig
+from mmkeras.core.modalities import modality_configs
 from mmkeras.data.convert import convert
 from mmkeras.model import build_model, modality_specs, task_config, task_spec
 from mmkeras.training.quantization_aware.configuration import read_config
@@ -81,7 +82,7 @@ def test_a_run_is_tuned_into_a_run_of_its_own_that_every_exporter_takes(
     printed = capsys.readouterr().out
     tuned = Path(f"{PARENT}-int8")
     assert str(tuned) in printed
-    assert "29 layers learn the int8 grid of tflite" in printed
+    assert "29 layers are trained on the int8 grid of tflite" in printed
     assert "Next: python -m export" in printed
     assert hashes(Path(PARENT)) == before
     assert Path("runs/tiny/latest").resolve() == latest
@@ -125,7 +126,7 @@ def test_a_run_is_tuned_into_a_run_of_its_own_that_every_exporter_takes(
     [
         (["nowhere"], "nowhere: is not a complete run"),
         (["."], "is not a complete run"),
-        ([PARENT, "--resume"], "is no fine-tuned run"),
+        ([PARENT, "--resume"], "is not a fine-tuned run"),
         ([PARENT, "--resume", "--steps", "5", "--keep", "a"], "cannot be combined with --steps, --keep"),
         ([PARENT, "--resume", "--out", "x"], "cannot be combined with --out"),
         ([PARENT, "--format", "tflight"], "'tflight' has no int8 grid; did you mean 'tflite'?"),
@@ -136,7 +137,7 @@ def test_a_run_is_tuned_into_a_run_of_its_own_that_every_exporter_takes(
         ([PARENT, "--keep", "*"], "all kept in float"),
         ([PARENT, "--samples", "0"], "--samples: expected at least 1, got 0"),
         ([PARENT, "--calibration-samples", "0"], "--calibration-samples: expected at least 1"),
-        ([PARENT, "--out", "table.csv"], "table.csv: holds something already"),
+        ([PARENT, "--out", "table.csv"], "table.csv: is not empty"),
     ],
 )
 def test_mistakes_are_answered_in_one_message_and_leave_nothing(

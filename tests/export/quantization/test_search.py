@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from export.quantization.search import Search
@@ -26,8 +25,9 @@ class Spoiled:
         self.layers = inner.layers
         self._inner = inner
         name = next(layer.name for layer in inner.layers if layer.layer == spoiled)
-        # What a saturated layer looks like: its output's range is a hundredth of the real one.
-        inner._ranges[name] = {end: value / np.float32(100) for end, value in inner._ranges[name].items()}
+        # As in a saturated layer: its output's range is a hundredth of the real one.
+        low, high = inner.ranges[name]
+        inner.ranges[name] = (low / 100, high / 100)
         self.written: list[int] = []
 
     def write(self, path: Path, keep: Iterable[str] = ()) -> None:
@@ -40,7 +40,7 @@ class Spoiled:
 def trial(source: Source) -> Trial:
     """The tiny model on its own samples; a tenth of the decisions may go."""
     gates = {"int8": Gate(metric_drop=0.1)}
-    return Trial(Reference(source), source.task, "train", "tflite", "int8", gates)
+    return Trial(Reference(source), "train", "tflite", "int8", gates)
 
 
 def test_a_spoiled_layer_is_found_and_stays_in_float(trial: Trial, float32: Path) -> None:

@@ -82,7 +82,7 @@ def test_nothing_to_quantise_unknown_names_and_no_samples_are_refused(
 ) -> None:
     with pytest.raises(ExportError, match="No layer is called"):
         quantizer.write(tmp_path / "x.tflite", ["nonsense"])
-    with pytest.raises(ExportError, match="the float32 one"):
+    with pytest.raises(ExportError, match="the float32 file"):
         quantizer.write(tmp_path / "x.tflite", [layer.name for layer in quantizer.layers])
     assert not list(tmp_path.iterdir())
     for none in ({}, {name: value[:0] for name, value in inputs.items()}):
@@ -109,7 +109,7 @@ def test_a_compact_file_computes_the_same_to_the_bit_and_keeps_the_parts_of_the_
     before, after = read_contents(float32, "tflite"), read_contents(path, "tflite")
     assert before is not None
     assert after is not None
-    # The masks of the text's self-attention are no longer widened by a constant of nothing but true.
+    # The masks of the text's self-attention are no longer broadcast by a constant of trues.
     assert before.operators - after.operators == {"LOGICAL_AND": before.operators["LOGICAL_AND"]}
     assert not after.operators - before.operators
     assert before.types - after.types == {"bool": before.types["bool"]}

@@ -18,7 +18,8 @@ from keras import layers, ops
 from export.source import Source
 from export.to_litert.litert_from_saved_model import FORMAT, convert_saved_model
 from export.verification.judge import judge
-from export.verification.results import Report, ScenarioResult
+from export.verification.report import Report
+from export.verification.results import ScenarioResult
 from export.verification.runners import opened
 from export.verification.verify import Reference
 from mmkeras.core.errors import ExportError

@@ -172,12 +172,6 @@ def test_samples_that_do_not_fit_are_refused(
     assert not list(tmp_path.iterdir()), "the temporary copy is gone"
 
 
-def test_progress_is_told(float32: Path, tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
-    OnnxQuantizer(float32, SAMPLES, tmp_path, lambda done, total: told.append((done, total)))
-    assert told == [(8, 20), (16, 20), (20, 20)]
-
-
 def test_weights_alone_take_a_quarter_and_change_little(model: keras.Model, float32: Path, tmp_path: Path) -> None:
     weights_only(float32, tmp_path / "weights.onnx")
     proto = onnx.load(tmp_path / "weights.onnx")

@@ -16,7 +16,7 @@ from keras import layers
 
 from export.source import Source
 from export.to_onnx.onnx_from_keras import WRITERS, check, erfc_handler, float32_graph
-from export.verification.results import Report
+from export.verification.report import Report
 from mmkeras.core.errors import ExportError
 from mmkeras.runtime.runner import runners
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from export.source import Source
 from export.to_saved_model.endpoints import decode_batch
-from export.verification.results import Report
+from export.verification.report import Report
 from mmkeras.bundle import Bundle
 from mmkeras.modalities.image.spec import Spec as ImageSpec
 from tests.media.image.pictures import bad_files, good_files

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from export.to_tensorrt.benchmark import main
-from export.verification.results import Report
+from export.verification.report import Report
 from tests.runtime.tensorrt.conftest import needs_gpu, needs_no_gpu, needs_rtx
 
 

@@ -18,7 +18,7 @@ from export.to_onnx.float16 import Float16Quantizer
 from export.to_onnx.int8 import OnnxQuantizer, weights_only
 from export.to_onnx.onnx_from_keras import convert
 from export.to_tensorrt.lint import lint_file
-from export.verification.results import Report
+from export.verification.report import Report
 from mmkeras.bundle import Bundle
 from mmkeras.core.components import names
 from mmkeras.core.config import ModelConfig

@@ -51,7 +51,7 @@ def test_a_plain_model_has_no_findings():
 @pytest.mark.parametrize(
     ("proto", "in_8", "in_10"),
     [
-        (model(node("Relu", "x"), opset=18), "opset 18, it takes 9 to 17", ""),
+        (model(node("Relu", "x"), opset=18), "opset 18; accepted are 9 to 17", ""),
         (model(node("Relu", "x"), opset=22), "opset 22", "opset 22"),
         (model(node("DynamicQuantizeLinear", "x")), "DynamicQuantizeLinear is not supported", "DynamicQuantizeLinear"),
         (model(node("Hardmax", "x")), "Hardmax is not supported", ""),
@@ -108,7 +108,7 @@ def test_what_the_parser_refuses(proto: Any, in_8: str, in_10: str):
                 node("Add", "x", "d"),
                 constants={"w": np.array([1], "int8"), "s": np.float32(1)},
             ),
-            "int8 weights stand in the file",
+            "weights are stored as int8",
             "",
         ),
         # Shapes are worked out on the host, whatever the operator.

@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from export.verification.content import content_problem
-from export.verification.results import Report
+from export.verification.report import Report
 from mmkeras.bundle import Bundle
 
 

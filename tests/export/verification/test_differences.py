@@ -17,7 +17,7 @@ def test_relative_differences_are_to_the_value_and_its_channel_not_to_the_larges
         difference.add(reference[row : row + 1], {"y": got[row : row + 1]})
     found = difference.result
     assert difference.not_finite == 0
-    assert found.max_abs == pytest.approx(0.005)
+    assert found.max_abs_diff == pytest.approx(0.005)
     # The second channel is small: its 2e-5 counts more than 0.005 of 1000.
     assert found.relative == pytest.approx(1e-5, rel=1e-3)
     assert found.noise == pytest.approx(0.005 / 5 / np.sqrt(2), rel=1e-3)
@@ -34,7 +34,7 @@ def test_batches_give_what_the_whole_gives(shape: tuple[int, ...]) -> None:
     for start in range(0, 30, 7):
         parts.add(reference[start : start + 7], {"y": got[start : start + 7]})
     apart = np.abs(np.float64(got) - np.float64(reference))
-    assert whole.result.max_abs == parts.result.max_abs == apart.max()
+    assert whole.result.max_abs_diff == parts.result.max_abs_diff == apart.max()
     assert whole.mean == pytest.approx(apart.mean(), rel=1e-12)
     assert parts.mean == pytest.approx(whole.mean, rel=1e-12)
     assert parts.result.relative == whole.result.relative

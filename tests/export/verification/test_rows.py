@@ -31,5 +31,5 @@ def test_rows_of_a_file_are_those_of_an_array(monkeypatch: pytest.MonkeyPatch, d
 
 def test_a_disk_without_room_is_named_before_anything_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10**9))
-    with pytest.raises(ExportError, match=r"keeps 4\.1 GB .* has 1\.0 GB left.*TMPDIR"):
+    with pytest.raises(ExportError, match=r"keeps 4\.1 GB .* has 1\.0 GB free.*TMPDIR"):
         FileRows(500, (360, 480, 12), np.dtype("float32"))

@@ -15,8 +15,9 @@ from export.quantization.trial import tuning_samples
 from export.source import Source
 from export.verification.samples import Sample, draw, groups_of, spread_rows, stratum
 from mmkeras.core.components import Choice
-from mmkeras.core.config import DataConfig, modality_configs
+from mmkeras.core.config import DataConfig
 from mmkeras.core.errors import ExportError
+from mmkeras.core.modalities import modality_configs
 from mmkeras.data.convert import convert
 from mmkeras.data.index import Index
 from mmkeras.model import task_config

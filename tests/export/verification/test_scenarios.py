@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from export.source import Source
-from export.verification.proof.faults import planted
+from export.verification.proof.faults import faults_of
 from export.verification.scenarios import ALL, ScenarioInputs, scenarios
 
 
@@ -17,7 +17,7 @@ def test_every_modality_is_taken_away_and_every_difficult_case_is_there(source: 
 def test_the_only_modality_is_never_taken_away(source: Source) -> None:
     specs = {"text": source.specs["text"]}
     assert [scenario.name for scenario in scenarios(specs)] == [ALL, "empty_text", "longest_text"]
-    assert not [fault for fault in planted(specs, source.task) if fault.scenario.startswith("without_")]
+    assert not [fault for fault in faults_of(specs, source.task) if fault.scenario.startswith("without_")]
 
 
 def test_inputs_are_what_the_device_would_preprocess(source: Source) -> None:

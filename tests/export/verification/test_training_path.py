@@ -56,7 +56,7 @@ def test_the_reference_is_held_to_its_evaluation(
     metrics = {"samples": samples or len(source.samples), "test": {"accuracy": {"value": value}}}
     exported = dataclasses.replace(source, metrics=metrics)
     if fails:
-        with pytest.raises(ExportError, match=r"does not give what its evaluation says: accuracy is 0\.\d+ on 48"):
+        with pytest.raises(ExportError, match=r"does not reproduce its evaluation: accuracy is 0\.\d+ on 48"):
             hold_to_evaluation(exported, reference)
     else:
         hold_to_evaluation(exported, reference)

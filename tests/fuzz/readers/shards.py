@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 from mmkeras.core.components import Choice
@@ -13,7 +14,7 @@ from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.image.spec import Spec as ImageSpec
 from mmkeras.modalities.text.spec import Config as TextConfig
 from mmkeras.modalities.text.spec import Spec as TextSpec
-from mmkeras.storage.files import write_text
+from mmkeras.storage.files import write_json, write_text
 from mmkeras.tasks.classification.spec import Config as TaskConfig
 from tests.fuzz.reader import Reader
 
@@ -75,7 +76,7 @@ def _salvage(folder: Path) -> object:
 def _write_report(folder: Path) -> None:
     work = ShardWork(folder, "train-00000.tfrecord", "train", [])
     (folder / work.file).write_bytes(bytes(16))
-    ShardReport(work.file, 1, 16, {"yes": 1}, []).save(work.report)
+    write_json(work.report, asdict(ShardReport(work.file, 1, 16, {"yes": 1}, [])))
 
 
 def _read_report(folder: Path) -> object:

@@ -49,7 +49,7 @@ def _write(folder: Path, suffix: str) -> None:
 
 
 def _read(path: Path) -> object:
-    columns = {"image": "picture", "text": "question"}
+    columns: dict[str, str | tuple[str, ...]] = {"image": "picture", "text": "question"}
     source = Source(str(path), columns=columns, target="answer", weight="weight", files=("image",))
     source.fingerprint_inputs()
     modalities = {"image": ImageConfig(size=(8, 8)), "text": TextConfig()}

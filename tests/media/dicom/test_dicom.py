@@ -14,9 +14,9 @@ from PIL import Image  # noqa: E402
 
 from mmkeras.core.errors import DataError  # noqa: E402
 from mmkeras.media.dicom import header as dicom_header  # noqa: E402
-from mmkeras.media.dicom.frames import anonymous, open_frame, read_dicom  # noqa: E402
+from mmkeras.media.dicom.frames import anonymous, open_frame  # noqa: E402
 from mmkeras.media.dicom.header import declared_size, is_dicom  # noqa: E402
-from mmkeras.media.image.pixels import read_rgb  # noqa: E402
+from mmkeras.media.image.pixels import Window, read_rgb  # noqa: E402
 from mmkeras.modalities.image import records  # noqa: E402
 from mmkeras.modalities.image.spec import Config, Spec  # noqa: E402
 from tests.media.dicom.dicoms import DEFLATED, EXPLICIT, IMPLICIT, dicom_file, ramp, sequence  # noqa: E402
@@ -34,7 +34,7 @@ QUARANTINED = {
 
 
 def grey(data: bytes, frame: int | None = None) -> np.ndarray:
-    return np.asarray(read_dicom(data, "a.dcm", frame))[..., 0].astype(int)
+    return open_frame(data, "a.dcm", frame).levels.astype(int)
 
 
 @pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT, DEFLATED])
@@ -88,7 +88,7 @@ def test_frames_of_an_enhanced_file_have_their_own_window():
     groups = [sequence(FrameVOILUTSequence=each)[0] for each in own]
     data = dicom_file(values, PerFrameFunctionalGroupsSequence=groups)
     assert [int((grey(data, n) > 127).sum()) for n in (1, 2, 3)] == [(ramp() >= c).sum() for c in (100, 500, 900)]
-    with pytest.raises(DataError, match=r"3 frames; name one of them, the first as a\.dcm#1"):
+    with pytest.raises(DataError, match=r"3 frames; select one, for example the first: a\.dcm#1"):
         grey(data)
     with pytest.raises(DataError, match="from 1 to 3, got 4"):
         grey(data, 4)
@@ -96,9 +96,9 @@ def test_frames_of_an_enhanced_file_have_their_own_window():
 
 def test_colours_and_depths():
     colours = np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype("uint8")
-    np.testing.assert_array_equal(np.asarray(read_dicom(dicom_file(colours), "a")), colours)
+    np.testing.assert_array_equal(open_frame(dicom_file(colours), "a").levels, colours)
     deep = dicom_file(colours.astype("uint16") * 257)
-    np.testing.assert_array_equal(np.asarray(read_dicom(deep, "a")), colours)
+    np.testing.assert_array_equal(open_frame(deep, "a").levels, colours)
 
 
 def test_paths_bytes_and_frames(tmp_path):
@@ -114,6 +114,12 @@ def test_paths_bytes_and_frames(tmp_path):
     Image.new("RGB", (4, 4)).save(picture)
     with pytest.raises(DataError, match="only a DICOM file has frames"):
         read_rgb(f"{picture}#1")
+
+
+def test_a_small_window_of_a_frame():
+    data = dicom_file(ramp())
+    whole = Window(read_rgb(data), (0, 0, 20, 12), (3, 5)).read()
+    np.testing.assert_array_equal(np.asarray(Window(data, (0, 0, 20, 12), (3, 5)).read()), np.asarray(whole))
 
 
 def test_a_record_holds_nothing_of_the_patient(tmp_path):

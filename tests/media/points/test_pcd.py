@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from mmkeras.core.errors import DataError
-from mmkeras.media.points.pcd import decompress, header_length, read_pcd, write_pcd
+from mmkeras.media.points.pcd import decompress, read_pcd, write_pcd
+from mmkeras.media.points.pcd_header import header_text
 
 FIXTURES = "radar/pypcd4_fixtures_BSD3/tests/pcd"
 HEADER = {
@@ -112,7 +113,7 @@ def test_fields_as_a_table():
         ({"DATA": None}, "without a DATA line"),
         ({"DATA": "binry"}, ":10: DATA 'binry'; did you mean 'binary'"),
         ({"FIELDS": None}, "the header has no FIELDS"),
-        ({"FIELDS": "x _ label label"}, ":2: expected 4|:2: the field 'label' stands there twice"),
+        ({"FIELDS": "x _ label label"}, ":2: expected 4|:2: the field 'label' occurs twice"),
         ({"SIZE": "4 1 8"}, ":3: expected 4 words after SIZE, got 3"),
         ({"TYPE": "F U I X"}, ":4: field 'rgb' has TYPE X and SIZE 2"),
         ({"SIZE": "3 1 8 2"}, "field 'x' has TYPE F and SIZE 3"),
@@ -121,7 +122,7 @@ def test_fields_as_a_table():
         ({"WIDTH": "-3"}, "expected a whole number"),
         ({"POINTS": "4"}, ":9: POINTS 4 is not WIDTH 3 times HEIGHT 1"),
         ({"VIEWPOINT": "0 0 0"}, ":8: expected seven numbers"),
-        ({"WIDTH": "4", "POINTS": None}, "truncated: the header promises 4 points of 19 bytes, which is 76, but 57"),
+        ({"WIDTH": "4", "POINTS": None}, "truncated: the header declares 4 points of 19 bytes, which is 76, but 57"),
         ({"VERSION": "0.7\nSIZES 4"}, ":2: .*did you mean 'SIZE'"),
     ],
 )
@@ -147,7 +148,7 @@ def test_missing_and_foreign_files(tmp_path):
         read_pcd(tmp_path)
     with pytest.raises(DataError, match="is empty"):
         read_pcd(b"")
-    with pytest.raises(DataError, match="no part of a PCD header"):
+    with pytest.raises(DataError, match="not a key of a PCD header"):
         read_pcd(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 300)
 
 
@@ -188,7 +189,7 @@ def test_broken_lzf(data):
 @given(arrays.arrays(np.float32, st.tuples(st.integers(0, 40), st.just(3))))
 def test_written_points_come_back(points):
     data = write_pcd(points, ("x", "y", "dt"))
-    assert len(data) == header_length(("x", "y", "dt")) + points.size * 4
+    assert len(data) == len(header_text(0, ("x", "y", "dt"))) + points.size * 4
     np.testing.assert_array_equal(read_pcd(data).table(("x", "y", "dt")), points)
 
 
@@ -196,7 +197,7 @@ def test_what_cannot_be_written():
     with pytest.raises(DataError, match=re.escape("expected points (N, 2) for x, y, got (3,)")):
         write_pcd(np.zeros(3), ("x", "y"))
     with pytest.raises(DataError, match="distinct names"):
-        header_length(("x", "a b"))
+        header_text(0, ("x", "a b"))
 
 
 def test_real_files_of_the_point_cloud_library(shared_data):

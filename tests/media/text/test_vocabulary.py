@@ -17,9 +17,10 @@ from mmkeras.media.text.vocabulary import (
     check_vocabulary,
     read_vocabulary,
     train_vocabulary,
-    write_vocabulary,
+    vocabulary_bytes,
 )
 from mmkeras.modalities.text.spec import Spec
+from mmkeras.storage.files import write_bytes
 from tests.media.text.strings import FRAGMENTS, TEXTS
 
 QUESTIONS = [
@@ -98,6 +99,6 @@ def test_what_would_never_end_or_fill_the_memory_is_not_read(tmp_path: Path) -> 
 
 def test_files_round_trip(tmp_path: Path) -> None:
     tokens = (*SPECIAL_TOKENS, "\u2028", "\x85", "\u3000", "##é")
-    write_vocabulary(tmp_path / "new" / "vocab.txt", tokens)
+    write_bytes(tmp_path / "new" / "vocab.txt", vocabulary_bytes(tokens))
     assert read_vocabulary(tmp_path / "new" / "vocab.txt") == tokens
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["vocab.txt"]

@@ -145,11 +145,10 @@ def test_augmentation_is_a_function_of_the_seed():
 
 def test_augmentation_is_the_same_eagerly_and_in_tf_data():
     inputs, spec = batch(1), ALL.spec("image")
-    one = {"image": inputs["image"][0]}
-    dataset = tf.data.Dataset.from_tensors(one).map(lambda x: records.augment(ALL, spec, x, [7, 8]))
+    dataset = tf.data.Dataset.from_tensors(inputs).map(lambda x: records.augment(ALL, spec, x, [7, 8]))
     mapped = next(dataset.as_numpy_iterator())["image"]
-    np.testing.assert_array_equal(mapped, records.augment(ALL, spec, one, [7, 8])["image"])
-    assert dataset.element_spec["image"].shape == (24, 20, 3)
+    np.testing.assert_array_equal(mapped, records.augment(ALL, spec, inputs, [7, 8])["image"])
+    assert dataset.element_spec["image"].shape[1:] == (24, 20, 3)
 
 
 def test_nothing_configured_changes_nothing():

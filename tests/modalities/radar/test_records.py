@@ -37,8 +37,8 @@ def test_a_batch_of_records_of_any_length_and_a_missing_one():
 
 
 def _disturbed(config: Config, points: np.ndarray, seed: int = 0) -> dict[str, np.ndarray]:
-    inputs = {name: tf.constant(value) for name, value in SPEC.preprocess(points).items()}
-    return {name: value.numpy() for name, value in augment(config, SPEC, inputs, tf.constant([seed, 1])).items()}
+    inputs = {name: tf.constant(value[None]) for name, value in SPEC.preprocess(points).items()}
+    return {name: value[0].numpy() for name, value in augment(config, SPEC, inputs, tf.constant([seed, 1])).items()}
 
 
 def test_nothing_configured_changes_nothing():

@@ -13,10 +13,11 @@ import tensorflow as tf
 from tokenizers import Tokenizer
 
 from mmkeras.core.errors import ConfigError
-from mmkeras.media.text.vocabulary import SPECIAL_TOKENS, read_vocabulary, write_vocabulary
+from mmkeras.media.text.vocabulary import SPECIAL_TOKENS, read_vocabulary, vocabulary_bytes
 from mmkeras.modalities.text import branch, records
 from mmkeras.modalities.text.presets import preset_tokenizer, resolve
 from mmkeras.modalities.text.spec import Config, Spec
+from mmkeras.storage.files import write_bytes
 
 pytestmark = pytest.mark.tfio
 
@@ -54,7 +55,7 @@ def test_without_a_preset_the_vocabulary_is_trained(tmp_path: Path) -> None:
 
 
 def test_a_given_path_stays(tmp_path: Path) -> None:
-    write_vocabulary(tmp_path / "mine.txt", TOKENS)
+    write_bytes(tmp_path / "mine.txt", vocabulary_bytes(TOKENS))
     config = Config(vocabulary=str(tmp_path / "mine.txt"))
     assert resolve(config, no_texts(), tmp_path / "run") == config
     with pytest.raises(ConfigError, match="no vocabulary file"):
@@ -79,7 +80,7 @@ def test_what_does_not_fit_the_preset_is_refused(keras_folder: Path, tmp_path: P
         resolve(Config(preset=preset), no_texts(), tmp_path)
     with pytest.raises(ConfigError, match="at most 12"):
         branch.build(Spec("text", 13, TOKENS), Config(preset=preset), 4)
-    with pytest.raises(ConfigError, match="embeds 8"):
+    with pytest.raises(ConfigError, match="has 8"):
         branch.build(Spec("text", 12, (*TOKENS, "more")), Config(preset=preset), 4)
 
 

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mmkeras.core.errors import BundleError, ConfigError, DataError
-from mmkeras.media.text.vocabulary import SPECIAL_TOKENS, train_vocabulary, write_vocabulary
+from mmkeras.media.text.vocabulary import SPECIAL_TOKENS, train_vocabulary, vocabulary_bytes
 from mmkeras.modalities import spec_from_json
 from mmkeras.modalities.text.spec import Config, Spec
+from mmkeras.storage.files import write_bytes
 from tests.media.text.strings import LONG, TEXTS
 
 TOKENS = (*SPECIAL_TOKENS, "what", "is", "it", "?", "tri", "##angle", "中")
@@ -118,7 +119,7 @@ def test_altered_or_missing_vocabulary_is_refused(tmp_path: Path) -> None:
     value = SPEC.to_json()
     with pytest.raises(BundleError, match="no vocabulary file"):
         spec_from_json(value, tmp_path)
-    write_vocabulary(tmp_path / "text_vocabulary.txt", [*TOKENS, "more"])
+    write_bytes(tmp_path / "text_vocabulary.txt", vocabulary_bytes([*TOKENS, "more"]))
     with pytest.raises(BundleError, match="altered"):
         spec_from_json(value, tmp_path)
 
@@ -133,9 +134,9 @@ def test_pickles_after_use() -> None:
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        ((), "not known yet"),
+        ((), "no text vocabulary yet"),
         (("[PAD]", "[UNK]", "a"), r"lacks \[CLS\], \[SEP\]"),
-        ((*TOKENS, "it"), "twice"),
+        ((*TOKENS, "it"), "repeated"),
         ((*TOKENS, ""), "empty"),
         ((*TOKENS, "a\nb"), "broken"),
         ((*TOKENS, "a\0"), "broken"),
@@ -152,10 +153,10 @@ def test_lowercase_is_true_or_false() -> None:
 
 
 def test_config_gives_the_spec(tmp_path: Path) -> None:
-    write_vocabulary(tmp_path / "vocab.txt", TOKENS)
+    write_bytes(tmp_path / "vocab.txt", vocabulary_bytes(TOKENS))
     config = Config(max_length=8, vocabulary=str(tmp_path / "vocab.txt"))
     assert config.spec("text") == SPEC
-    with pytest.raises(ConfigError, match="not known yet"):
+    with pytest.raises(ConfigError, match="no text vocabulary yet"):
         Config().spec("text")
     with pytest.raises(ConfigError, match="no vocabulary file"):
         Config(vocabulary=str(tmp_path / "none.txt")).spec("text")

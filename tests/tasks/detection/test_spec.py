@@ -51,7 +51,7 @@ def test_outputs_follow_camera_and_stride():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"camera": []}, "camera: expected one camera .* no picture knows its camera. Set focal"),
+        ({"camera": []}, "camera: expected one camera .* no picture has one. Set focal"),
         ({"camera": [1, 2, 3]}, "camera: expected width"),
         ({"camera": [256, 96, 0, 1, 1]}, "camera: expected width"),
         ({"camera_pose": [0] * 7}, "camera_pose: Expected a pose.*unit quaternion"),

@@ -54,8 +54,8 @@ def test_a_batch_per_replica_grows(scale, rate):
 @pytest.mark.parametrize(
     ("config", "replicas", "message"),
     [
-        (_config(), 3, "64 samples cannot be shared evenly by 3 devices; use 63 or 66"),
-        (_config(), 100, "cannot be shared evenly by 100 devices; use 100,"),
+        (_config(), 3, "64 samples cannot be divided evenly between 3 devices; use 63 or 66"),
+        (_config(), 100, "cannot be divided evenly between 100 devices; use 100,"),
         (_config("global", "linear"), 2, "there is nothing to scale"),
         (_config(accumulate=0), 1, "train.accumulate: expected 1 or more"),
     ],

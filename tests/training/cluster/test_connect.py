@@ -26,7 +26,7 @@ def test_one_machine_without_a_gpu_is_one_device():
     [
         (ClusterConfig(strategy="one_device"), TWO, "TF_CONFIG describes 2 workers; use auto"),
         (ClusterConfig(strategy="multi_worker"), {}, "Use --cluster.workers N"),
-        (ClusterConfig(devices=2), TWO, "a worker of several has one CPU device"),
+        (ClusterConfig(devices=2), TWO, "in a cluster each worker has one CPU device"),
         (ClusterConfig(devices=0), {}, "cluster.devices: expected 1 or more, got 0"),
         (ClusterConfig(workers=-1), {}, "cluster.workers: expected 1 or more, got -1"),
         (ClusterConfig(heartbeat_seconds=0), TWO, "cluster.heartbeat_seconds: expected 1 or more, got 0"),

@@ -49,7 +49,7 @@ def test_a_killed_worker_is_named_and_those_that_hang_are_ended():
     began = time.monotonic()
     status, text = _launch(_worker("if rank == 2: os.kill(os.getpid(), 9)", "time.sleep(600)"), grace=0.0)
     assert status == 1
-    assert "Worker 2 was ended by SIGKILL; all workers have stopped. Go on from the last checkpoint" in text
+    assert "Worker 2 was ended by SIGKILL; all workers have stopped. Continue from the last checkpoint" in text
     assert time.monotonic() - began < 60
 
 

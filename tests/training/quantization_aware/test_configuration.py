@@ -10,8 +10,9 @@ import tomlkit
 
 from mmkeras.core.command_line import read_toml, to_toml
 from mmkeras.core.components import Choice
-from mmkeras.core.config import RunConfig, TrainConfig, modality_configs
+from mmkeras.core.config import RunConfig, TrainConfig
 from mmkeras.core.errors import ConfigError
+from mmkeras.core.modalities import modality_configs
 from mmkeras.model import modality_specs, task_spec
 from mmkeras.training.quantization_aware.configuration import read_config
 from mmkeras.training.run import Run

@@ -70,7 +70,7 @@ def test_a_digit_of_float16_may_be_lost_and_no_more() -> None:
     half = KERNEL.astype(np.float16)
     half[0, 0] = np.nextafter(np.nextafter(half[0, 0], np.float16(9)), np.float16(9))
     problem = constants_problem([float16_constant("h", half), float32("b", BIAS)], FILE)
-    assert "1 of 128 numbers are further away than rounding explains" in problem
+    assert "1 of 128 values differ by more than rounding" in problem
 
 
 def test_what_float16_cannot_hold_becomes_its_largest_number() -> None:
@@ -84,7 +84,7 @@ def test_two_layers_with_each_others_numbers_are_named(name: str) -> None:
     honest = [float32("m_1/cross_1/key_1/MatMul", key), float32("m_1/cross_1/value_1/MatMul", value)]
     assert constants_problem([float32(name.format("key"), key), float32(name.format("value"), value)], honest) == ""
     problem = constants_problem([float32(name.format("key"), value), float32(name.format("value"), key)], honest)
-    assert problem.endswith("holds the numbers of m_1/cross_1/value_1/MatMul (1 more constants alike)")
+    assert problem.endswith("holds the values of m_1/cross_1/value_1/MatMul (and 1 more constants)")
 
 
 def test_a_bias_of_zeros_is_not_excused_by_another_layer_of_zeros() -> None:
@@ -95,7 +95,7 @@ def test_a_bias_of_zeros_is_not_excused_by_another_layer_of_zeros() -> None:
 
 def test_a_constant_of_another_size_is_named() -> None:
     more = float32("extra", np.ones(5, np.float32))
-    assert "holds a constant extra of 5 numbers" in constants_problem([*FILE, more], FILE)
+    assert "holds a constant extra of 5 values" in constants_problem([*FILE, more], FILE)
 
 
 def test_not_a_number_is_never_close() -> None:

@@ -15,7 +15,7 @@ from export.to_onnx import int8 as onnx_int8
 from export.verification.constants.compare import constants_problem
 from export.verification.constants.litert_constants import litert_constants
 from export.verification.constants.onnx_constants import onnx_constants
-from export.verification.results import Report
+from export.verification.report import Report
 
 Files = dict[tuple[str, str], Path]
 SMALL = ("float16", "int8-dynamic", "int8-weights", "int8")

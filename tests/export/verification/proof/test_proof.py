@@ -13,11 +13,12 @@ import pytest
 from export.source import Source
 from export.verification.proof.candidates import Candidates
 from export.verification.proof.choose import choose_rows, tolerances
-from export.verification.proof.faults import Fault, planted
+from export.verification.proof.faults import Fault, faults_of
 from export.verification.proof.probes import PROBES
-from export.verification.proof.trial import FileTrial
-from export.verification.results import Report
-from export.verification.scenarios import ALL
+from export.verification.proof.trial import FileTrial, try_file
+from export.verification.report import Report
+from export.verification.runners import Opened
+from export.verification.scenarios import ALL, Scenario
 from mmkeras.bundle import Bundle
 from mmkeras.runtime import selftest as module
 from mmkeras.runtime.replay import replay
@@ -39,6 +40,16 @@ def trial(expected: np.ndarray, noise: np.ndarray, floor: float = 0.01) -> FileT
     )
 
 
+def test_an_output_of_one_number_has_one_channel() -> None:
+    outputs = {"score": np.arange(3.0)}
+    case: Any = SimpleNamespace(scenario=Scenario(ALL), inputs={"x": np.zeros(3)}, outputs=outputs)
+    task = SimpleNamespace(flips=lambda expected, got: np.zeros(3, bool))
+    reference: Any = SimpleNamespace(parts=lambda rows: [rows], task=task)
+    file = Opened(lambda inputs: {"score": np.arange(3.0) + 0.5}, 3, batched=False)
+    found = try_file(file, [case], Candidates({ALL: np.arange(3)}, {}), [], reference, {})
+    np.testing.assert_array_equal(found.differences[ALL]["score"], [[0.5]] * 3)
+
+
 def test_rows_on_which_a_file_is_far_from_keras_do_not_widen_its_tolerance() -> None:
     expected = np.eye(3)[np.arange(24) % 3] * 0.9 + 0.03
     noise = np.full(24, 0.01)
@@ -46,8 +57,8 @@ def test_rows_on_which_a_file_is_far_from_keras_do_not_widen_its_tolerance() -> 
     file = trial(expected, noise)
     candidates = Candidates({ALL: np.arange(24)}, {ROLLED.name: True})
     chosen = choose_rows([file], candidates, [ROLLED], {"probabilities": np.array(0.3)})
-    assert not set(chosen.places[ALL]) & {3, 7, 11}
-    assert len(chosen.places[ALL]) == 8
+    assert not set(chosen[ALL]) & {3, 7, 11}
+    assert len(chosen[ALL]) == 8
     np.testing.assert_allclose(tolerances(file, chosen)[ALL]["probabilities"], [0.03])
 
 
@@ -58,7 +69,7 @@ def test_samples_whose_decision_a_file_changes_become_golden_only_where_there_ar
     assert file.flipped[ALL].any()
     candidates = Candidates({ALL: np.arange(6)}, {ROLLED.name: False})
     chosen = choose_rows([file], candidates, [ROLLED], {"probabilities": np.array(0.3)})
-    assert not file.flipped[ALL][chosen.places[ALL]].any()
+    assert not file.flipped[ALL][chosen[ALL]].any()
 
 
 def test_every_planted_fault_fails_the_self_test_of_every_precision(
@@ -69,7 +80,7 @@ def test_every_planted_fault_fails_the_self_test_of_every_precision(
     assert selftest(bundle).passed
     tried = [file for file in bundle.files if file.accepted and file.format != "saved_model"]
     assert {file.precision for file in tried} >= {"float32", "float16", "int8", "int8-dynamic"}
-    faults = [f for f in planted(source.specs, source.task) if report.faults[f.name] == "caught"]
+    faults = [f for f in faults_of(source.specs, source.task) if report.faults[f.name] == "caught"]
     assert {f.name for f in faults} >= {"labels rolled by one", "text dead"}
     real = module.open_runner
     for fault in faults:
@@ -89,7 +100,7 @@ def test_a_file_whose_self_test_would_let_a_fault_pass_is_rejected(source: Sourc
     from export.attempt import Tried
     from export.formats import formats
     from export.verification.proof import proof
-    from export.verification.results import FileResult
+    from export.verification.report import FileResult
     from export.verification.verify import Reference
 
     few = dataclasses.replace(source, samples=source.samples[:8])
@@ -115,7 +126,7 @@ def test_a_file_whose_self_test_would_let_a_fault_pass_is_rejected(source: Sourc
         patch.setattr(proof, "opened", lambda *_: Blunt())
         judged = proof.prove(few, reference, [tried]).tried[0].result
     assert not judged.accepted
-    assert "its self-test on a device would not notice: " in judged.reason
+    assert "its self-test on a device would not detect: " in judged.reason
     assert "text dead" in judged.reason
 
 
@@ -134,8 +145,8 @@ def test_probes_reach_the_bundle_with_the_tensors_of_training(report: Report, so
 
 def test_a_model_of_one_label_column_has_no_labels_to_roll() -> None:
     one = cast(Any, SimpleNamespace(outputs=(SimpleNamespace(name="value", shape=(1,)),)))
-    assert planted({}, one) == ()
-    assert [f.name for f in planted({}, Classification(labels=("a", "b")))] == [ROLLED.name]
+    assert faults_of({}, one) == ()
+    assert [f.name for f in faults_of({}, Classification(labels=("a", "b")))] == [ROLLED.name]
 
 
 def test_replay_names_what_is_furthest_beyond_its_limit() -> None:

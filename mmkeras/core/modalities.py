@@ -1,4 +1,9 @@
-"""Modalities that share the weights of one branch, such as two pictures: ``shares_weights_with = "left"``."""
+"""The modalities of a model's configuration, and which of them share the weights of one branch.
+
+A modality is a field of the `ModelConfig` whose type is the ``Config`` of a package in ``mmkeras.modalities``. The
+field's name is the modality's name. Modalities of one kind, such as two pictures, can share the weights of a branch:
+``shares_weights_with = "left"``.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +11,52 @@ import dataclasses
 from collections.abc import Collection
 from typing import Any
 
-from mmkeras.core.config import ModelConfig, declared_modalities, modality_configs
+from mmkeras.core.config import ModelConfig
 from mmkeras.core.errors import ConfigError, nearest
 
-__all__ = ["branches", "check_sharing", "follow", "take_over", "taken_over"]
+__all__ = [
+    "branches",
+    "check_sharing",
+    "declared_modalities",
+    "follow",
+    "modality_configs",
+    "take_over",
+    "taken_over",
+]
 
-OPTION = "shares_weights_with"
+_OPTION = "shares_weights_with"
+
+
+def declared_modalities(model: ModelConfig) -> dict[str, Any]:
+    """Return all modality configurations of a model by name, also those in ``without``."""
+    return {
+        f.name: value
+        for f in dataclasses.fields(model)
+        if type(value := getattr(model, f.name)).__module__.startswith("mmkeras.modalities.")
+    }
+
+
+def modality_configs(model: ModelConfig) -> dict[str, Any]:
+    """Return the configurations of the modalities that a model is built with, by name, in the order of its fields.
+
+    Raises:
+        ConfigError: ``without`` names something that is no modality of the model.
+    """
+    every = declared_modalities(model)
+    for name in model.without:
+        if name not in every:
+            raise ConfigError(f"model.without: no modality is called {name!r}; {nearest(name, every)}")
+    return {name: value for name, value in every.items() if name not in model.without}
 
 
 def branches(model: ModelConfig) -> dict[str, tuple[str, ...]]:
-    """Return the modalities that read each branch of a model, by the modality whose name the branch has.
+    """Return the modalities of each branch of a model, by the modality that gives the branch its name.
 
-    It is the modality that the others name, or the first of them where the model is built without it. Among those that
-    read a branch are modalities that the model is built without.
+    That is the modality that the others name, or the first other one if the model is built without it. The modalities
+    of a branch include those that the model is built without.
 
     Raises:
-        ConfigError: modalities that cannot share a branch.
+        ConfigError: see `check_sharing`.
     """
     check_sharing(model)
     built = modality_configs(model)
@@ -37,19 +72,19 @@ def branches(model: ModelConfig) -> dict[str, tuple[str, ...]]:
 
 
 def follow(config: Any, other: Any) -> Any:
-    """Return a modality's configuration with those options of another that a shared branch depends on."""
+    """Return a modality's configuration with the branch options of another modality."""
     return dataclasses.replace(config, **{name: getattr(other, name) for name in _branch_options(config)})
 
 
 def take_over(model: ModelConfig, given: Collection[str]) -> ModelConfig:
-    """Give modalities that share weights the options of the shared branch that their sources leave out.
+    """Copy the options of a shared branch to the modalities that share it, where the user did not set them.
 
     Args:
         model: as it was parsed.
         given: dotted keys below the model that a file or the command line sets, such as ``right.size``.
 
     Raises:
-        ConfigError: an option that is set differs from that of the shared branch, or the branch cannot be shared.
+        ConfigError: see `check_sharing`.
     """
     every = declared_modalities(model)
     changes = {}
@@ -64,7 +99,7 @@ def take_over(model: ModelConfig, given: Collection[str]) -> ModelConfig:
 
 
 def taken_over(before: ModelConfig, after: ModelConfig) -> dict[str, Any]:
-    """Return the options that `take_over` has changed, by dotted key below the model."""
+    """Return the options that `take_over` changed, by dotted key below the model."""
     old, new = declared_modalities(before), declared_modalities(after)
     return {
         f"{name}.{field.name}": value
@@ -75,17 +110,18 @@ def taken_over(before: ModelConfig, after: ModelConfig) -> dict[str, Any]:
 
 
 def check_sharing(model: ModelConfig) -> None:
-    """Check that modalities that share weights can do so.
+    """Check the modalities that share weights.
 
     Raises:
-        ConfigError: no such modality, one that shares weights itself, another kind, or options that differ.
+        ConfigError: ``shares_weights_with`` names no other modality, one that shares weights itself or one of another
+            kind, or the options of the branch differ.
     """
     every = declared_modalities(model)
     problems = []
     for name, config in every.items():
         if not (other := _shared(config)):
             continue
-        key, owner = f"model.{name}.{OPTION}", every.get(other)
+        key, owner = f"model.{name}.{_OPTION}", every.get(other)
         if owner is None or other == name:
             valid = [each for each in every if each != name]
             problems.append(f"{key}: expected another modality, got {other!r}; {nearest(other, valid)}")
@@ -105,10 +141,10 @@ def check_sharing(model: ModelConfig) -> None:
 
 
 def _shared(config: Any) -> str:
-    return str(getattr(config, OPTION, ""))
+    return str(getattr(config, _OPTION, ""))
 
 
 def _branch_options(config: Any) -> list[str]:
-    """Return the options that a branch depends on, so that they cannot differ where it is shared."""
-    apart = {"kind", OPTION, *config.apart}
+    """Return the options that a branch depends on: they must be equal where it is shared."""
+    apart = {"kind", _OPTION, *config.apart}
     return [field.name for field in dataclasses.fields(config) if field.name not in apart]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from mmkeras.core.command_line import parse, to_toml
-from mmkeras.core.config import ModelConfig, RunConfig, modality_configs
+from mmkeras.core.config import ModelConfig, RunConfig
 from mmkeras.core.errors import ConfigError
-from mmkeras.core.sharing import branches, check_sharing
+from mmkeras.core.modalities import branches, check_sharing, modality_configs
 
 PAIR = """
 [model.left]

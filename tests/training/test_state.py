@@ -12,7 +12,7 @@ import pytest
 
 from mmkeras.core.errors import DataError
 from mmkeras.layers.keras_files import load_weights
-from mmkeras.training.weights_file import save_weights
+from mmkeras.training.state import save_weights
 
 
 def _model() -> keras.Model:
@@ -40,7 +40,7 @@ def test_weights_and_optimizer_are_those_of_keras(tmp_path):
 def test_a_full_disk_ends_in_an_error_and_not_in_a_crash(tmp_path):
     """A limit of a file's size is met as a full disk is; HDF5 itself would die of it when the process ends."""
     code = (
-        "import resource, sys; from pathlib import Path; import tests.training.test_weights_file as t\n"
+        "import resource, sys; from pathlib import Path; import tests.training.test_state as t\n"
         "model = t._model()\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
         "try: t.save_weights(model, Path(sys.argv[1]))\n"
