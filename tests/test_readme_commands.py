@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from mmkeras.runtime.cli import COMMANDS
+from mmkeras.runtime.training_commands import TRAINING
 from tests.conftest import REPOSITORY
 from tests.results.__main__ import BEGIN, END
 
@@ -39,7 +40,7 @@ def _exists(program: str, name: str) -> bool:
     if program == "make":
         return name in TARGETS
     if program == "mmkeras":
-        return name in COMMANDS
+        return name in (*COMMANDS, *TRAINING)
     try:
         spec = importlib.util.find_spec(name)
     except ModuleNotFoundError:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmkeras import __version__
-from mmkeras.core.errors import ConfigError, MmkerasError, nearest
+from mmkeras.core.errors import ConfigError, MmkerasError, install_hint, nearest
 from mmkeras.core.terminal import program, say
 from mmkeras.runtime.options import EPILOG, Parser, build_parser
+from mmkeras.runtime.training_commands import TRAINING, run_training
 
 if TYPE_CHECKING:
     from mmkeras.bundle import Bundle
@@ -80,8 +81,11 @@ def _run(arguments: list[str], program: str) -> int:
         say(f"mmkeras {__version__}")
         return EXIT_OK
     command, rest = arguments[0], arguments[1:]
+    if command in TRAINING and program == "mmkeras":
+        return run_training(command, rest)
     if command not in COMMANDS:
-        raise ConfigError(f"There is no command {command!r}; {nearest(command, COMMANDS)}")
+        known = {**COMMANDS, **TRAINING} if program == "mmkeras" else COMMANDS
+        raise ConfigError(f"There is no command {command!r}; {nearest(command, known)}")
     bundle = _bundle(rest)
     if bundle is None and not {"-h", "--help"} & set(rest):
         raise ConfigError(f"mmkeras {command} needs a bundle first, for example: mmkeras {command} saved_models/vqa/1")
@@ -129,7 +133,12 @@ def _key(rest: list[str]) -> str | None:
 def _overview(program: str) -> str:
     bundle = " BUNDLE" if program == "mmkeras" else ""
     example = " saved_models/vqa/1" if bundle else ""
-    lines = [f"usage: {program} COMMAND{bundle} [options]", "", "Runs and verifies exported models.", "", "commands:"]
+    lines = [f"usage: {program} COMMAND{bundle} [options]", "", "Runs and verifies exported models.", ""]
+    if bundle:
+        lines += [f"training ({install_hint('train,export')}):"]
+        lines += [*(f"  {name:<12} {text}" for name, text in TRAINING.items()), "", "on any device:"]
+    else:
+        lines += ["commands:"]
     # A packed bundle cannot be packed again.
     lines += [f"  {name:<12} {text}" for name, text in COMMANDS.items() if bundle or name != "pack"]
     lines += [

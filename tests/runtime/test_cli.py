@@ -15,6 +15,7 @@ from mmkeras import __version__
 from mmkeras.bundle import Bundle
 from mmkeras.runtime.cli import COMMANDS, main
 from mmkeras.runtime.options import OPTIONS, build_parser
+from mmkeras.runtime.training_commands import TRAINING
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]
 def test_help_names_every_command(run: Callable[..., tuple[int, str, str]]):
     status, out, _ = run("--help")
     assert status == 0
-    assert all(name in out for name in COMMANDS)
+    assert all(f"  {name}" in out for name in (*TRAINING, *COMMANDS))
     assert "exit status" in out
     assert run("--version")[1] == f"mmkeras {__version__}\n"
     assert run()[0] == 2

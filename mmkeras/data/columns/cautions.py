@@ -16,6 +16,7 @@ __all__ = ["cautions"]
 FEWEST = 10
 """Rows of a class that three splits need: below, one of them may have none."""
 _ENOUGH_ROWS = 20
+_READ = (".png", ".jpg", ".jpeg")
 
 
 def cautions(
@@ -52,12 +53,22 @@ def cautions(
                 f"column {name!r}: {copied}. If it is not known before the answer is, the model will fail in use: "
                 f"leave it out with --ignore {name!r}"
             )
+        if role.name == "input" and kinds[name].name == "picture" and (other := _not_read(columns[name])):
+            found.append(
+                f"column {name!r}: {other} pictures are neither PNG nor JPEG, which are read; convert them, for "
+                "example with: mogrify -format png FILES"
+            )
         if kinds[name].name == "constant":
             found.append(f"column {name!r}: {kinds[name].reason}; it is left out")
         missing = sum(map(is_empty, columns[name]))
         if role.name == "input" and missing > 0.5 * len(columns[name]):
             found.append(f"column {name!r}: {missing} of {len(columns[name])} cells are empty")
     return found
+
+
+def _not_read(cells: Sequence[Any]) -> int:
+    """Return how many files of pictures have another suffix than those that the modality reads."""
+    return sum(not is_empty(cell) and not str(cell).lower().endswith(_READ) for cell in cells)
 
 
 def _copied(cells: Sequence[Any], columns: Mapping[str, Sequence[Any]], targets: Mapping[str, Target]) -> str:

@@ -66,10 +66,12 @@ def test_a_column_that_gives_the_target_away_is_warned_of(tmp_path: Path) -> Non
     assert "column 'net': it follows the target 'price' on a straight line" in said
 
 
-def test_classes_with_few_rows_and_constants_are_warned_of(tmp_path: Path) -> None:
+def test_few_rows_constants_and_other_pictures_are_warned_of(tmp_path: Path) -> None:
     answers = ["a"] * 50 + ["b"] * 47 + ["c"] * 3
-    columns = {"always": ["x"] * 100, "holes": [""] * 60 + ["1.5", "2.5"] * 20, "y": answers}
+    pictures = [f"{row}.{'webp' if row < 7 else 'png'}" for row in range(100)]
+    columns = {"scan": pictures, "always": ["x"] * 100, "holes": [""] * 60 + ["1.5", "2.5"] * 20, "y": answers}
     said = _cautions({name: [*cells] for name, cells in columns.items()}, "y", tmp_path)
     assert "'c' (3) have fewer than 10 rows" in said
     assert "column 'always'" in said
+    assert "column 'scan': 7 pictures are neither PNG nor JPEG" in said
     assert "60 of 100 cells are empty" in said

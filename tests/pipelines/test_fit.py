@@ -1,0 +1,165 @@
+"""From a table to a configuration, and to a verified bundle."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mmkeras.bundle import Bundle
+from mmkeras.core.command_line import read_toml
+from mmkeras.runtime.predictor import Predictor
+from mmkeras.runtime.selftest import selftest
+from pipelines.fit import main as fit
+from pipelines.train import main as train
+from tests.toys.tables import picture
+
+HEADER = ["id", "scan", "note", "age", "ward", "seen", "came", "sick"]
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A table with pictures, notes, numbers, categories and dates written in two ways, in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    (tmp_path / "pics").mkdir()
+    words = ["cough", "fever", "pain", "since", "monday", "night", "left", "arm", "no", "better"]
+    rows = []
+    for row in range(80):
+        colour, age = str(rng.choice(["red", "blue"])), int(rng.integers(20, 80))
+        name = picture(tmp_path / "pics" / f"{row}.png", colour, row)
+        sick = "yes" if colour == "red" else "no"
+        ward, day = rng.choice(["A", "B", "7"]), f"2024-0{1 + row % 9}-1{row % 10}"
+        note = " ".join(rng.choice(words, 7))
+        rows.append(
+            [row, f"pics/{name}", note, age if rng.random() > 0.1 else "", ward, day, f"1{row % 10}.03.2024", sick]
+        )
+    return _written(tmp_path / "samples.csv", HEADER, rows)
+
+
+def _written(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([header, *rows])
+    return path
+
+
+def _dry(*arguments: str) -> dict[str, Any]:
+    assert fit([*arguments, "--dry-run"]) == 0
+    return read_toml(Path("samples.toml"))
+
+
+def test_columns_become_modalities(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = _dry(str(table), "--target", "sick")
+    said = capsys.readouterr().out
+    assert all(name in said for name in (*HEADER, "identifier", "whole numbers from", "mmkeras train samples.toml"))
+    model = config["model"]
+    assert {name: each["kind"] for name, each in model.items() if isinstance(each, dict) and "kind" in each} == {
+        "image": "image",
+        "text": "text",
+        "row": "tabular",
+        "row_2": "tabular",
+    }
+    assert (model["row"]["numbers"], model["row"]["categories"], model["row"]["dates"]) == (["age"], ["ward"], ["seen"])
+    assert (model["row_2"]["dates"], model["row_2"]["date_format"]) == (["came"], "%d.%m.%Y")
+    source = config["data"]["source"]["options"]
+    assert source["columns"] == {"image": "scan", "text": "note"}
+    assert (source["target"], source["key"], source["missing"]) == ("sick", "id", "absent")
+
+
+def test_the_user_may_correct_what_was_inferred(table: Path) -> None:
+    arguments = ["--ignore", "scan", "note", "came", "--kind", "age=category", "--role", "ward=group", "id=unused"]
+    config = _dry(str(table), "--target", "sick", *arguments, "--quality", "best")
+    assert config["model"]["row"]["categories"] == ["age"]
+    assert "image" not in config["model"]
+    source = config["data"]["source"]["options"]
+    assert source["group"] == "ward"
+    assert "key" not in source
+    assert config["data"]["split_by_group"]
+    assert config["model"]["row"]["layers"] == 3
+
+
+def test_a_configuration_that_was_changed_is_kept(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _dry(str(table), "--target", "sick")
+    own = Path("samples.toml").read_text("utf-8") + "# mine\n"
+    Path("samples.toml").write_text(own, "utf-8")
+    _dry(str(table), "--target", "sick")
+    assert "was different; it is kept as samples.toml.before" in " ".join(capsys.readouterr().out.split())
+    assert Path("samples.toml.before").read_text("utf-8") == own
+
+
+def test_several_numbers_may_be_predicted_together_and_other_targets_not(table: Path) -> None:
+    rows = [[row * 1.5, 7 - row * 0.25, "ab"[row % 2], (row * 7) % 13] for row in range(40)]
+    _written(table, ["x", "y", "class", "size"], rows)
+    config = _dry(str(table), "--target", "x", "y")
+    assert config["model"]["task"]["name"] == "regression"
+    assert config["data"]["source"]["options"]["target"] == ["x", "y"]
+    assert fit([str(table), "--target", "x", "class", "--dry-run"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing.csv", "--target", "sick"], "no such file"),
+        (["samples.csv"], "--target: name the column to predict"),
+        (["samples.csv", "--target", "sikc"], "no column 'sikc' to predict; did you mean 'sick'"),
+        (["samples.csv", "--target", "note"], "80 different texts"),
+        (["samples.csv", "--target", "sick", "--kind", "age=nubmer"], "did you mean 'number'"),
+        (["samples.csv", "--target", "sick", "--role", "aeg=key"], "no column 'aeg'"),
+        (["samples.csv", "--target", "sick", "--role", "sick=input"], "this column is the target"),
+        (["samples.csv", "--target", "sick", "--ignore", *HEADER[:-1]], "no column is left to learn from"),
+        (["pics"], "in one folder for each class"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    arguments: list[str], message: str, table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit([*arguments, "--dry-run"]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not Path("samples.toml").exists()
+
+
+def test_a_folder_of_class_folders_is_a_table(table: Path) -> None:
+    for place in ("train/cat", "train/dog", "val/cat", "val/dog"):
+        folder = Path("animals", place)
+        folder.mkdir(parents=True)
+        for row in range(6):
+            picture(folder / f"{row}.png", "red", row)
+    assert fit(["animals", "--dry-run"]) == 0
+    source = read_toml(Path("animals.toml"))["data"]["source"]["options"]
+    assert (source["columns"], source["target"], source["split"]) == ({"image": "image"}, "label", "split")
+    with Path("animals.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 24
+    assert Path(rows[0]["image"]).is_file()
+
+
+def test_a_table_becomes_a_bundle_that_proves_itself_and_its_configuration_gives_it_again(
+    table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ["--train.epochs", "1", "--train.deterministic", "true", "--export.formats", "['tflite']"]
+    small += ["--export.precisions", "['float32']", "--model.image.size", "[32,32]", "--evaluate.pictures", "2"]
+    assert fit([str(table), "--target", "sick", *small]) == 0
+    folder = Path("saved_models/samples/1")
+    with Bundle.open(folder) as bundle:
+        assert selftest(bundle).passed
+    values: dict[str, Any] = {"image": "pics/3.png", "text": "cough since monday", "row": {"age": 40, "ward": "A"}}
+    with Predictor(folder) as predictor:
+        assert predictor.predict(**values)["label"] in ("yes", "no")
+    assert train(["samples.toml", *small]) == 0
+    first, second = (
+        json.loads(Path(f"saved_models/samples/{version}/export.json").read_text("utf-8")) for version in (1, 2)
+    )
+    assert first["reference"] == second["reference"]
+    assert "samples" in capsys.readouterr().out
+
+
+def test_train_names_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(["vaq"]) == 2
+    assert "did you mean 'vqa'" in capsys.readouterr().err
+    assert train(["--help"]) == 0
+    assert "camera_radar, table, vqa" in capsys.readouterr().out
