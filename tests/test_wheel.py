@@ -11,9 +11,11 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.runtime import conftest as bundles
+from tests.toys.tables import picture
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -154,6 +156,10 @@ def test_without_an_engine_it_says_what_to_install(device: Path, exported: Path)
     assert "No file could be run" in done.stdout
     done = _run([mmkeras, "inspect", exported], device.parent)
     assert done.returncode == 0, done.stderr
+    done = _run([mmkeras, "fit", "t.csv", "--target", "y"], device.parent)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'mmkeras[train,export]'" in done.stderr
 
 
 @pytest.mark.slow
@@ -167,4 +173,32 @@ def test_the_engines_prove_the_bundle_there(device: Path, exported: Path):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["label"] in ("circle", "red", "square")
     done = _run([mmkeras, "benchmark", exported, "--runs", "5"], device.parent)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_with_its_extras_it_fits_exports_and_predicts_away_from_the_checkout(tmp_path: Path, wheel: Path):
+    done = _run([sys.executable, "-m", "venv", tmp_path / "venv"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    python = tmp_path / "venv" / "bin" / "python"
+    _install(python, "--constraint", ROOT / "constraints.txt", f"{wheel}[train,export]")
+    rng = np.random.default_rng(0)
+    lines = ["scan,note,age,sick"]
+    for row in range(120):
+        colour = str(rng.choice(["red", "blue"]))
+        words = " ".join(rng.choice(["cough", "fever", "pain", "night", "left", "arm", "since"], 6))
+        name = picture(tmp_path / f"{row}.png", colour, row)
+        lines.append(f"{name},{words},{rng.integers(20, 80)},{'yes' if colour == 'red' else 'no'}")
+    (tmp_path / "samples.csv").write_text("\n".join(lines), encoding="utf-8")
+    mmkeras = python.parent / "mmkeras"
+    done = _run([mmkeras, "fit", "samples.csv", "--target", "sick", "--train.epochs", "2"], tmp_path)
+    assert (tmp_path / "saved_models" / "samples" / "1" / "manifest.json").is_file(), done.stdout + done.stderr
+    cells = ["--text", "cough since night", "--row", '{"age": 40}']
+    done = _run([mmkeras, "predict", "saved_models/samples/1", "--image", "3.png", *cells, "--json"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["label"] in ("yes", "no")
+    export = ["--formats", "tflite", "--precisions", "float32"]
+    done = _run([mmkeras, "export", "runs/samples/latest", *export], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = _run([mmkeras, "train", "vqa", "--print_config"], tmp_path)
     assert done.returncode == 0, done.stderr

@@ -118,6 +118,7 @@ def propose(
             "epochs": max(fewest, min(most, round(chosen.updates / steps))),
             "batch_size": batch,
             "learning_rate": 1e-3,
+            "early_stopping": 5,
         },
     }
 
