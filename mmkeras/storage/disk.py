@@ -17,6 +17,8 @@ _KINDS = {
     errno.EROFS: ("the file system is read-only", ("Read-only file system", "errno = 30")),
     errno.EACCES: ("this user may not write there", ("Permission denied", "errno = 13")),
 }
+# TensorFlow names the device before the file: {{function_node ..._device_/job:localhost/replica:0/...}} a/b; No space.
+_DEVICE = re.compile(r"\{\{[^}]*\}\}|/job:\S*")
 _ADVICE = {errno.ENOSPC: "Make room", errno.EDQUOT: "Make room", errno.EFBIG: "Raise the limit"}
 
 
@@ -48,6 +50,7 @@ def _place(error: BaseException, text: str) -> Path | None:
     name = getattr(error, "filename", None)
     if isinstance(name, str | bytes):
         return Path(os.fsdecode(name))
+    text = _DEVICE.sub("", text)
     found = re.search(r"name = '([^']+)'|((?:/|\.\.?/)[^\s;:,'\"]+)|^([\w.\-]+/[^\s;:,'\"]+)", text)
     return Path(next(group for group in found.groups() if group)) if found else None
 

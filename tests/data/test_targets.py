@@ -174,7 +174,7 @@ def test_data_with_targets_in_another_encoding_is_refused(masks: Converted):
     other = replace(masks.index, targets={"mask": "uint8 [16, 24] raw"})
     with pytest.raises(DataError, match=r"hold the targets .*raw.*, the task masks has .*png.*Convert again"):
         train_dataset(other, masks.specs, masks.configs, masks.task, batch_size=2, seed=0)
-    with pytest.raises(DataError, match="the index names the targets"):
+    with pytest.raises(DataError, match="its index names the targets"):
         read_samples(other, "train")
 
 

@@ -16,12 +16,16 @@ from mmkeras.storage.disk import explain
 pytestmark = pytest.mark.tfio
 
 _TENSORFLOW = "{path}; No space left on device\n\t [[{{node IteratorGetNext}}]]"
+_SAVING = (
+    "{{{{function_node __wrapped__SaveV2_dtypes_1_device_/job:localhost/replica:0/task:0/device:CPU:0}}}} {path}; "
+    "No space left on device [Op:SaveV2]"
+)
 _HDF5 = (
     "[Errno 28] Can't synchronously write data (file write failed: time = 1, filename = '{path}', errno = 28, error)"
 )
 
 
-@pytest.mark.parametrize("text", [_TENSORFLOW, _HDF5])
+@pytest.mark.parametrize("text", [_TENSORFLOW, _SAVING, _HDF5])
 def test_the_words_of_libraries_are_understood(tmp_path, text):
     said = explain(RuntimeError(text.format(path=tmp_path / "a.h5")))
     assert said.startswith(f"{tmp_path / 'a.h5'} cannot be written: the disk is full (")

@@ -91,7 +91,7 @@ def test_the_program_around_an_onnx_file(tmp_path: Path, capsys: pytest.CaptureF
     assert {"tiny.plan", "tiny.plan.json", "timing.cache"} <= {item.name for item in tmp_path.iterdir()}
     assert main([str(path), "--batch", "4:2:1"]) == 2
     assert main([str(tmp_path / "none.onnx"), "--library", "tensorrt-rtx"]) == 1
-    assert "not there" in capsys.readouterr().err
+    assert "does not exist" in capsys.readouterr().err
 
 
 def test_the_program_needs_no_tensorflow():
