@@ -50,7 +50,7 @@ def _place(error: BaseException, text: str) -> Path | None:
     name = getattr(error, "filename", None)
     if isinstance(name, str | bytes):
         return Path(os.fsdecode(name))
-    text = _DEVICE.sub("", text)
+    text = _DEVICE.sub("", text).strip()
     found = re.search(r"name = '([^']+)'|((?:/|\.\.?/)[^\s;:,'\"]+)|^([\w.\-]+/[^\s;:,'\"]+)", text)
     return Path(next(group for group in found.groups() if group)) if found else None
 

@@ -59,7 +59,7 @@ def _two_resume(bench: Bench) -> str:
     try:
         while process.poll() is None and not list(bench.folder.glob("runs/tiny/*/checkpoints/step-*")):
             time.sleep(0.05)
-        said = bench.refused(again, "is at work in this run")
+        said = bench.refused(again, "uses this run")
         check(process.poll() is None, "the first one has ended")
     finally:
         process.kill()

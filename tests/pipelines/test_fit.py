@@ -141,8 +141,8 @@ def test_a_folder_of_class_folders_is_a_table(table: Path) -> None:
 def test_a_table_becomes_a_bundle_that_proves_itself_and_its_configuration_gives_it_again(
     table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small = ["--train.epochs", "1", "--train.deterministic", "true", "--export.formats", "['tflite']"]
-    small += ["--export.precisions", "['float32']", "--model.image.size", "[32,32]", "--evaluate.pictures", "2"]
+    small = ["--train.epochs", "1", "--train.deterministic", "true", "--export.formats", '["tflite"]']
+    small += ["--export.precisions", '["float32"]', "--model.image.size", "[32,32]", "--evaluate.pictures", "2"]
     assert fit([str(table), "--target", "sick", *small]) == 0
     folder = Path("saved_models/samples/1")
     with Bundle.open(folder) as bundle:

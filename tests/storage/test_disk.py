@@ -31,6 +31,7 @@ def test_the_words_of_libraries_are_understood(tmp_path, text):
     assert said.startswith(f"{tmp_path / 'a.h5'} cannot be written: the disk is full (")
     assert "MiB of" in said
     assert "Make room" in said
+    assert explain(RuntimeError(text.format(path="saved_models/a/b.h5"))).startswith("saved_models/a/b.h5 cannot be")
 
 
 @pytest.mark.parametrize(
