@@ -124,6 +124,12 @@ def _inferred(
         if role in ("split", "group", "weight", "key"):
             roles = {n: Role("unused", "another column is") if r.name == role else r for n, r in roles.items()}
         roles[name] = Role(role, "you said so")
+    for name, found in roles.items():
+        if found.name == "input" and kinds[name].lost:
+            raise DataError(
+                f"column {name!r}: {kinds[name].reason}. Paths start from {columns.path.parent.resolve()}: correct "
+                f"them, or leave the column out with --ignore {name!r}"
+            )
     return kinds, roles
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -112,12 +113,18 @@ def test_several_numbers_may_be_predicted_together_and_other_targets_not(table: 
         (["samples.csv", "--target", "sick", "--role", "aeg=key"], "no column 'aeg'"),
         (["samples.csv", "--target", "sick", "--role", "sick=input"], "this column is the target"),
         (["samples.csv", "--target", "sick", "--ignore", *HEADER[:-1]], "no column is left to learn from"),
+        (
+            ["elsewhere/samples.csv", "--target", "sick"],
+            "0 of the 27 files looked at exist. Paths start from",
+        ),
         (["pics"], "in one folder for each class"),
     ],
 )
 def test_what_cannot_be_is_refused(
     arguments: list[str], message: str, table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    Path("elsewhere").mkdir()
+    shutil.copy(table, "elsewhere")
     assert fit([*arguments, "--dry-run"]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert not Path("samples.toml").exists()

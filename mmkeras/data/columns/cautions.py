@@ -60,9 +60,11 @@ def cautions(
             )
         if kinds[name].name == "constant":
             found.append(f"column {name!r}: {kinds[name].reason}; it is left out")
-        missing = sum(map(is_empty, columns[name]))
-        if role.name == "input" and missing > 0.5 * len(columns[name]):
-            found.append(f"column {name!r}: {missing} of {len(columns[name])} cells are empty")
+    holes = {name: sum(map(is_empty, columns[name])) for name, role in roles.items() if role.name == "input"}
+    many = [f"{name!r} ({count})" for name, count in holes.items() if count > 0.5 * len(columns[name])]
+    if many:
+        rows = len(next(iter(columns.values())))
+        found.append(f"more than half of {rows} cells are empty in {', '.join(many)}: the model can rarely use them")
     return found
 
 

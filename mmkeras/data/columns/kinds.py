@@ -55,6 +55,7 @@ _COUNTER = re.compile(r"(^|[\s_.-])(index|row|nr|no|number|filename)$")
 _CODE = re.compile(
     r"(^|p|[\s_.-])(code|type|class|grade|zip|zipcode|postcode|plz|stage|level|cluster|kind|icd|district|ward)\d*$"
 )
+_ADDRESS = re.compile(r"(https?://|www\.|10\.\d{4,}/)\S+$")
 _HEX = re.compile(r"[0-9a-f]{8,}(-[0-9a-f]{4,}){0,4}", re.IGNORECASE)
 
 
@@ -70,6 +71,8 @@ class Kind:
     """How its dates are written; empty for ISO 8601."""
     separator: str = ""
     """What stands between the parts of a cell with several pictures."""
+    lost: bool = False
+    """Whether its cells name files, and none of those looked at exists."""
 
 
 def kind_of_column(name: str, cells: Sequence[Any], folder: Path) -> Kind:
@@ -92,7 +95,7 @@ def kind_of_column(name: str, cells: Sequence[Any], folder: Path) -> Kind:
     distinct = set(texts)
     if len(distinct) <= 1:
         same = f"every filled cell is {texts[0]!r:.40}" if texts else "every cell stands for nothing"
-        return Kind("constant" if len(filled) > 1 else "category", same)
+        return Kind("constant", same)
     if {text.casefold() for text in distinct} in _PAIRS:
         return Kind("yes_no", f"all cells are {' or '.join(sorted(distinct))}")
     if date := _dates(name, filled):
@@ -152,7 +155,8 @@ def _files(filled: list[Any], folder: Path) -> Kind | None:
         found = sum((folder / part.replace("\\", "/").split("#")[0]).exists() for part in parts)
         if separator and kind == "picture":
             return Kind("pictures", f"cells name several pictures; {found} of {len(parts)} files exist", "", separator)
-        return Kind(kind, f"cells end in {_suffix(named)}; {found} of the {len(parts)} files looked at exist")
+        reason = f"cells end in {_suffix(named)}; {found} of the {len(parts)} files looked at exist"
+        return Kind(kind, reason, lost=found == 0)
     return None
 
 
@@ -191,6 +195,8 @@ def _words(name: str, texts: list[str], rows: int) -> Kind:
     distinct = len(set(texts))
     words = statistics.median(len(text.split()) for text in texts)
     alone = distinct >= 0.98 * len(texts) and len(texts) > 5
+    if sum(bool(_ADDRESS.match(text)) for text in texts) >= _MOST * len(texts):
+        return Kind("identifier", "web addresses or DOIs")
     lower = tidy(name).casefold()
     if alone and words <= 1 and (_COUNTER.search(lower) or _looks_made(texts)):
         return Kind("identifier", "one word, another one in each row")

@@ -14,7 +14,6 @@ from mmkeras.media.cells import is_empty, name_of, tidy
 
 __all__ = ["Role", "Target", "roles_of", "target_of"]
 
-_SPLIT_NAME = re.compile(r"^(split|set|subset|partition|usage|side|dataset|train_?test)$|_split$")
 _SPLITS = {"train", "training", "test", "testing", "validation", "val", "valid", "dev"}
 _WEIGHT_NAME = re.compile(r"^(sample[_ ]?)?weights?$")
 _GROUP_NAME = re.compile(
@@ -100,8 +99,11 @@ def roles_of(kinds: Mapping[str, Kind], columns: Mapping[str, Sequence[Any]], ta
     found: dict[str, Role] = {name: Role("target", "you named it") for name in target}
     if group := _group({name: cells for name, cells in columns.items() if name not in found}, kinds):
         found[group[0]] = Role("group", group[1])
+    there = [name for name, kind in kinds.items() if kind.name == "picture" and not kind.lost]
     for name, cells in columns.items():
-        if name not in found:
+        if name not in found and kinds[name].lost and there:
+            found[name] = Role("unused", f"{kinds[name].reason}; those of {there[0]!r} do")
+        elif name not in found:
             found[name] = _role(name, kinds[name], cells, {role.name for role in found.values()})
     return {name: found[name] for name in columns}
 
@@ -123,7 +125,7 @@ def _role(name: str, kind: Kind, cells: Sequence[Any], taken: set[str]) -> Role:
     texts = [name_of(cell) or str(cell) for cell in cells if not is_empty(cell)]
     distinct = set(texts)
     splits = {text.casefold() for text in distinct}
-    if "split" not in taken and splits and splits <= _SPLITS and (len(splits) > 1 or _SPLIT_NAME.search(lower)):
+    if "split" not in taken and len(splits) > 1 and splits <= _SPLITS:
         return Role("split", f"its cells are {', '.join(sorted(distinct))}")
     named = [as_number(text) for text in texts] if _WEIGHT_NAME.search(lower) and "weight" not in taken else [None]
     if all(number is not None and number >= 0 for number in named):

@@ -89,7 +89,8 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
         table = layers.Embedding(int(spec.offsets[-1]), width, name=f"{spec.name}_category_tokens")
         parts.append(table(given[f"{spec.name}_categories"]))
     x = parts[0] if len(parts) == 1 else ops.concatenate(parts, axis=1)
-    for number in range(1, config.layers + 1):
+    # One column has nothing to attend to but itself.
+    for number in range(1, config.layers + 1 if len(spec.columns) > 1 else 1):
         x = mix(x, None, config.heads, width, f"{spec.name}_{number}", dropout)
     x = layers.LayerNormalization(name=f"{spec.name}_norm")(x)
     encoder = keras.Model(given, x, name=f"{spec.name}_branch")

@@ -28,6 +28,27 @@ def test_how_dates_are_written_is_found_and_doubt_is_said(tmp_path: Path) -> Non
     assert kind_of_column("value", ["20240531", "20240601"], tmp_path).name == "number"
 
 
+def test_what_real_tables_have_beside_their_features_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    columns: dict[str, list[object]] = {
+        "url": [f"https://example.org/{row % 9}" for row in range(40)],
+        "doi": [f"10.1016/j.x.{row % 9}" for row in range(40)],
+        "count": ["2.85", *[""] * 39],
+        "split": [*["train"] * 40],
+        "lost": [f"{row}.png" for row in range(40)],
+        "found": [*["a.png"] * 20, *["./a.png"] * 20],
+        "y": [*["a", "b"] * 20],
+    }
+    kinds = {name: kind_of_column(name, cells, tmp_path) for name, cells in columns.items()}
+    roles = roles_of(kinds, columns, ["y"])
+    assert {name: role.name for name, role in roles.items()} == {
+        **dict.fromkeys(("url", "doi", "count", "split", "lost"), "unused"),
+        "found": "input",
+        "y": "target",
+    }
+    assert "those of 'found' do" in roles["lost"].reason
+
+
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
@@ -74,4 +95,4 @@ def test_few_rows_constants_and_other_pictures_are_warned_of(tmp_path: Path) -> 
     assert "'c' (3) have fewer than 10 rows" in said
     assert "column 'always'" in said
     assert "column 'scan': 7 pictures are neither PNG nor JPEG" in said
-    assert "60 of 100 cells are empty" in said
+    assert "more than half of 100 cells are empty in 'holes' (60)" in said

@@ -40,6 +40,15 @@ def test_layers_mix_the_columns() -> None:
     assert (np.abs(after - before).max(axis=1) > 1e-6).all()
 
 
+def test_one_column_has_no_attention() -> None:
+    config = Config(numbers=("age",))
+    branch = build(config.spec("patient"), config, 8)
+    model = keras.Model(branch.inputs, branch.tokens.values)
+    inputs = {name: value[None] for name, value in config.spec("patient").preprocess({"age": 3}).items()}
+    assert model.predict(inputs, verbose=0).shape == (1, 1, 8)
+    assert not [layer for layer in model.get_layer("patient_branch").layers if "attention" in layer.name]
+
+
 def test_a_mean_number_is_not_a_missing_one() -> None:
     model = _model(dataclasses.replace(CONFIG, layers=0))
     mean = spec().means[0]
