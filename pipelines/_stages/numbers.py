@@ -73,6 +73,10 @@ NUMBERS: dict[str, Number] = {
         "95 % intervals on simulated groups: metrics and settings whose coverage is compatible with 93 to 97 %",
         "%", "higher", 100, 100, "python -m tests.coverage --record",
     ),
+    "fit.kinds": Number(
+        "columns of 30 table layouts, written with the rules, whose kind and role mmkeras fit infers rightly",
+        "%", "higher", 95, 100, "python -m tests.data.columns.layouts --record",
+    ),
 }  # fmt: skip
 
 

@@ -1,24 +1,32 @@
 """Thirty tables as people have them: names, kinds and quirks of columns, with what they should be taken for.
 
     python -m tests.data.columns.layouts             # how many columns are inferred rightly
+    python -m tests.data.columns.layouts --record    # and write fit.kinds into docs/results.json
 
 The layouts follow public tables (Titanic, Adult, PetFinder, MIMIC-CXR and others); every cell is generated.
 """
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import string
+import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-__all__ = ["LAYOUTS", "Layout", "score"]
+from mmkeras.data.columns import kind_of_column
+from mmkeras.data.columns.roles import roles_of, target_of
+from pipelines._stages.numbers import number
+from pipelines._stages.results import record
+
+__all__ = ["LAYOUTS", "Layout", "main", "score"]
 
 ROWS = 200
 Make = Callable[[np.random.Generator, Path], list[Any]]
@@ -469,9 +477,6 @@ LAYOUTS = (
 
 def score(layout: Layout) -> Iterator[tuple[str, str, str]]:
     """Infer a table's columns and yield each one's name, what was expected and what was found."""
-    from mmkeras.data.columns import kind_of_column
-    from mmkeras.data.columns.roles import roles_of, target_of
-
     rng = np.random.default_rng(len(layout.name))
     with tempfile.TemporaryDirectory() as folder:
         cells = {name: make(rng, Path(folder)) for name, (make, _, _) in layout.columns.items()}
@@ -484,12 +489,22 @@ def score(layout: Layout) -> Iterator[tuple[str, str, str]]:
             yield name, f"{kind}, {role}", f"{kinds[name].name}, {roles[name].name}"
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print what is inferred wrongly and the share that is right; return 0, 1 below the bar."""
+    parser = argparse.ArgumentParser("python -m tests.data.columns.layouts", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--record", action="store_true", help="write fit.kinds into docs/results.json")
+    given = parser.parse_args(arguments)
+    found = [(layout.name, *each) for layout in LAYOUTS for each in score(layout)]
+    right = sum(expected == got for _, _, expected, got in found)
+    for table, name, expected, got in found:
+        if expected != got:
+            print(f"{table}: {name}: expected {expected}, got {got}")
+    share = 100 * right / len(found)
+    print(f"{right} of {len(found)} columns of {len(LAYOUTS)} tables: {share:.1f} %")
+    if given.record:
+        record("fit.kinds", share)
+    return 0 if share >= number("fit.kinds").bar else 1
+
+
 if __name__ == "__main__":
-    wrong = right = 0
-    for each in LAYOUTS:
-        for name, expected, found in score(each):
-            right += expected == found
-            if expected != found:
-                wrong += 1
-                print(f"{each.name}: {name}: expected {expected}, got {found}")
-    print(f"{right} of {right + wrong} columns of {len(LAYOUTS)} tables: {100 * right / (right + wrong):.1f} %")
+    sys.exit(main())
