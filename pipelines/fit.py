@@ -7,6 +7,7 @@ can be corrected, and run: ``mmkeras train FILE`` gives the same result again.
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 import shlex
 import sys
@@ -64,9 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--ignore", nargs="+", default=[], metavar="COLUMN", help="columns to leave out")
     parser.add_argument("--kind", nargs="+", default=[], metavar="COLUMN=KIND", help=f"kinds: {', '.join(KINDS)}")
-    parser.add_argument(
-        "--role", nargs="+", default=[], metavar="COLUMN=ROLE", help="input, split, group, weight, key, unused"
-    )
+    parser.add_argument("--role", nargs="+", default=[], metavar="COLUMN=ROLE", help=f"roles: {', '.join(_ROLES)}")
     parser.add_argument("--name", help="of the run and the bundle; the table's name when not given")
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration to write; NAME.toml when not given")
     parser.add_argument("--dry-run", action="store_true", help="show and write the configuration, and end")
@@ -92,9 +91,10 @@ def _write(given: argparse.Namespace, console: Console) -> Path:
         console.print(Text.assemble(("warning: ", "bold yellow"), warning))
     proposed = propose(columns, kinds, roles, targets, name=name, quality=given.quality)
     text = _HEAD.format(path=table, file=file) + tomlkit.dumps(proposed)
-    if file.exists() and file.read_text("utf-8") != text:
-        kept = file.with_suffix(".toml.before")
-        write_text(kept, file.read_text("utf-8"))
+    if file.exists() and (before := file.read_text("utf-8")) != text:
+        numbers = itertools.count(1)
+        kept = next(each for number in numbers if not (each := Path(f"{file}.before-{number}")).exists())
+        write_text(kept, before)
         console.print(f"{file} was different; it is kept as {kept}", style="yellow")
     write_text(file, text)
     console.print(f"configuration: {file}")
@@ -112,13 +112,10 @@ def _inferred(
             raise ConfigError(f"--kind {name}={kind}: {nearest(kind, KINDS)}")
         kinds[name] = replace(kinds[name], name=kind, reason="you said so")
     roles = roles_of(kinds, cells, target)
-    wanted = [
-        *_pairs(given.role, "--role", cells),
-        *_pairs([f"{name}=unused" for name in given.ignore], "--ignore", cells),
-    ]
-    for name, role in wanted:
-        if role not in ("input", "split", "group", "weight", "key", "unused"):
-            raise ConfigError(f"--role {name}={role}: expected input, split, group, weight, key or unused")
+    ignored = [f"{name}=unused" for name in given.ignore]
+    for name, role in [*_pairs(given.role, "--role", cells), *_pairs(ignored, "--ignore", cells)]:
+        if role not in _ROLES:
+            raise ConfigError(f"--role {name}={role}: {nearest(role, _ROLES)}")
         if name in target:
             raise ConfigError(f"--role {name}={role}: this column is the target")
         if role in ("split", "group", "weight", "key"):

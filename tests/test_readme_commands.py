@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from mmkeras.runtime.cli import COMMANDS
-from mmkeras.runtime.training_commands import TRAINING
+from mmkeras.runtime.verbs import TRAINING
 from tests.conftest import REPOSITORY
 from tests.results.__main__ import BEGIN, END
 

@@ -13,6 +13,7 @@ from mmkeras.core.components import Choice
 from mmkeras.core.config import ModelConfig
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.radar.spec import Config as RadarConfig
+from mmkeras.modalities.tabular.spec import Config as TabularConfig
 from mmkeras.modalities.text.spec import Config as TextConfig
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "?", "what", "shape", "color", "is", "the", "red", "blue")
@@ -93,6 +94,43 @@ def tiny_drive_inputs(config: TinyDrive, seed: int = 0) -> dict[str, np.ndarray]
         **{name: np.stack([sweep[name] for sweep in sweeps]) for name in sweeps[0]},
         "camera_present": np.ones(3, "float32"),
         "radar_present": np.ones(3, "float32"),
+    }
+
+
+ROW = TabularConfig(
+    numbers=("age", "weight"),
+    dates=("seen",),
+    categories=("sex", "ward"),
+    means={"age": 50.0, "weight": 70.0, "seen": 19000.0},
+    deviations={"age": 20.0, "weight": 15.0, "seen": 300.0},
+    known={"sex": ("F", "M"), "ward": ("A", "B", "7")},
+    layers=1,
+    heads=2,
+    dropout=0.0,
+)
+
+
+@dataclass(frozen=True)
+class TinyTable(ModelConfig):
+    """A picture and a row of cells in width 16."""
+
+    width: int = 16
+    fusion: Choice = field(default_factory=lambda: Choice("attention_pooling", {"heads": 2}))
+    task: Choice = field(default_factory=lambda: Choice("classification", {"labels": list(LABELS)}))
+    image: ImageConfig = IMAGE
+    row: TabularConfig = ROW
+
+
+def tiny_table_inputs() -> dict[str, np.ndarray]:
+    """Return a batch of model inputs: random pixels; the probes of the row."""
+    spec = ROW.spec("row")
+    rows = [spec.preprocess(probe) for probe in spec.probes()]
+    pixels = np.random.default_rng(0).integers(0, 256, (len(rows), 32, 32, 3)).astype("uint8")
+    return {
+        "image": pixels,
+        "image_present": np.ones(len(rows), "float32"),
+        **{name: np.stack([row[name] for row in rows]) for name in rows[0]},
+        "row_present": np.ones(len(rows), "float32"),
     }
 
 

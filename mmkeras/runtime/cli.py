@@ -18,7 +18,7 @@ from mmkeras import __version__
 from mmkeras.core.errors import ConfigError, MmkerasError, install_hint, nearest
 from mmkeras.core.terminal import program, say
 from mmkeras.runtime.options import EPILOG, Parser, build_parser
-from mmkeras.runtime.training_commands import TRAINING, run_training
+from mmkeras.runtime.verbs import TRAINING, run_training
 
 if TYPE_CHECKING:
     from mmkeras.bundle import Bundle

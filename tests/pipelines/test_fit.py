@@ -89,8 +89,12 @@ def test_a_configuration_that_was_changed_is_kept(table: Path, capsys: pytest.Ca
     own = Path("samples.toml").read_text("utf-8") + "# mine\n"
     Path("samples.toml").write_text(own, "utf-8")
     _dry(str(table), "--target", "sick")
-    assert "was different; it is kept as samples.toml.before" in " ".join(capsys.readouterr().out.split())
-    assert Path("samples.toml.before").read_text("utf-8") == own
+    assert "was different; it is kept as samples.toml.before-1" in " ".join(capsys.readouterr().out.split())
+    assert Path("samples.toml.before-1").read_text("utf-8") == own
+    Path("samples.toml").write_text("# another\n", "utf-8")
+    _dry(str(table), "--target", "sick")
+    assert Path("samples.toml.before-1").read_text("utf-8") == own
+    assert Path("samples.toml.before-2").read_text("utf-8") == "# another\n"
 
 
 def test_several_numbers_may_be_predicted_together_and_other_targets_not(table: Path) -> None:
@@ -111,6 +115,7 @@ def test_several_numbers_may_be_predicted_together_and_other_targets_not(table: 
         (["samples.csv", "--target", "note"], "80 different texts"),
         (["samples.csv", "--target", "sick", "--kind", "age=nubmer"], "did you mean 'number'"),
         (["samples.csv", "--target", "sick", "--role", "aeg=key"], "no column 'aeg'"),
+        (["samples.csv", "--target", "sick", "--role", "age=inptu"], "did you mean 'input'"),
         (["samples.csv", "--target", "sick", "--role", "sick=input"], "this column is the target"),
         (["samples.csv", "--target", "sick", "--ignore", *HEADER[:-1]], "no column is left to learn from"),
         (

@@ -15,7 +15,7 @@ from mmkeras import __version__
 from mmkeras.bundle import Bundle
 from mmkeras.runtime.cli import COMMANDS, main
 from mmkeras.runtime.options import OPTIONS, build_parser
-from mmkeras.runtime.training_commands import TRAINING
+from mmkeras.runtime.verbs import TRAINING
 
 
 @pytest.fixture

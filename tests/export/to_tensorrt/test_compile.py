@@ -30,7 +30,15 @@ from mmkeras.runtime.tensorrt.compiling import Job as BuildJob
 from mmkeras.runtime.tensorrt.compiling import compile_engine
 from mmkeras.runtime.tensorrt.sidecar import BatchRange
 from tests.runtime.tensorrt.conftest import RTX, needs_rtx
-from tests.tiny import TinyDrive, tiny_drive_config, tiny_drive_inputs, tiny_inputs, tiny_model_config
+from tests.tiny import (
+    TinyDrive,
+    TinyTable,
+    tiny_drive_config,
+    tiny_drive_inputs,
+    tiny_inputs,
+    tiny_model_config,
+    tiny_table_inputs,
+)
 
 pytestmark = needs_rtx
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +46,7 @@ OPTIONS = BuildOptions(BatchRange(1, 1, 8), workspace_mib=1024)
 TINY: dict[str, Callable[[Path], ModelConfig]] = {
     "vqa": tiny_model_config,
     "camera_radar": lambda folder: tiny_drive_config(),
+    "table": lambda folder: TinyTable(),
 }
 """The smallest model of each pipeline."""
 
@@ -104,7 +113,10 @@ def test_both_int8_forms_and_float16_with_islands_compile(
     pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     config = TINY[pipeline](tmp_path)
-    inputs = tiny_drive_inputs(config) if isinstance(config, TinyDrive) else tiny_inputs()
+    if isinstance(config, TinyDrive):
+        inputs = tiny_drive_inputs(config)
+    else:
+        inputs = tiny_table_inputs() if isinstance(config, TinyTable) else tiny_inputs()
     base = tmp_path / "tiny.float32.onnx"
     convert(tiny_job(config, tmp_path), "float32", base)
     OnnxQuantizer(base, inputs, tmp_path).write(tmp_path / "tiny.int8.onnx")
