@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mmkeras.bundle import Bundle
+from mmkeras.modalities.tabular.spec import UNKNOWN, Spec
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.runtime.selftest import selftest
 from tests.toys.chain import PICTURE, Chain, command, run_chain
@@ -64,3 +67,41 @@ def test_cells_alone_make_a_model(tmp_path):
     chain = run_chain(tmp_path, write_patients(tmp_path), {}, PATIENT, ("tflite",))
     assert chain.report.accepted
     assert not any("without" in name for file in chain.report.files for name in file.scenarios)
+
+
+def _more(spec: Spec, made: dict[str, np.ndarray]) -> None:
+    made["patient_numbers"] *= np.float32(1.001)
+
+
+def _cut_earlier(spec: Spec, made: dict[str, np.ndarray]) -> None:
+    np.clip(made["patient_numbers"], -3.0, 3.0, out=made["patient_numbers"])
+
+
+def _never_missing(spec: Spec, made: dict[str, np.ndarray]) -> None:
+    made["patient_missing"][:] = 0.0
+
+
+def _week_reversed(spec: Spec, made: dict[str, np.ndarray]) -> None:
+    made["patient_numbers"][-2:] = made["patient_numbers"][-2:][::-1].copy()
+
+
+def _unknown_is_the_first(spec: Spec, made: dict[str, np.ndarray]) -> None:
+    base = spec.offsets[:-1]
+    indices = made["patient_categories"]
+    indices[indices == base + UNKNOWN] += 1
+
+
+@pytest.mark.parametrize("fault", [_more, _cut_earlier, _never_missing, _week_reversed, _unknown_is_the_first])
+def test_a_device_that_reads_rows_otherwise_fails_its_self_test(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch, fault: Callable[[Spec, dict[str, np.ndarray]], None]
+):
+    honest = Spec.preprocess
+
+    def preprocess(self: Spec, value: Any) -> dict[str, np.ndarray]:
+        made = honest(self, value)
+        fault(self, made)
+        return made
+
+    monkeypatch.setattr(Spec, "preprocess", preprocess)
+    with Bundle.open(chain.packed()) as bundle:
+        assert not selftest(bundle).passed

@@ -30,9 +30,14 @@ KNOWN = {
     # Keras' MultiHeadAttention masks with -1e9 and less.
     (Verdict.WIDE, "BATCH_MATMUL, TRANSPOSE, SELECT_V2"),
     (Verdict.WIDE, "BATCH_MATMUL, SELECT_V2"),
+    (Verdict.WIDE, "BATCH_MATMUL, RESHAPE, SELECT_V2"),
     (Verdict.WIDE, "MUL, SELECT_V2"),
 }
-PARTS = {"vqa": {"image", "text", "fusion", "head"}, "camera_radar": {"camera", "radar", "fusion", "head"}}
+PARTS = {
+    "vqa": {"image", "text", "fusion", "head"},
+    "camera_radar": {"camera", "radar", "fusion", "head"},
+    "table": {"image", "row", "fusion", "head"},
+}
 
 
 @pytest.mark.parametrize("pipeline", sorted(TINY))
