@@ -12,9 +12,9 @@ from export.verification.results import OutputDifference
 from mmkeras.core.errors import ExportError
 from mmkeras.tasks._moments import Moments
 
-__all__ = ["FEW", "Difference", "Reduced", "channels"]
+__all__ = ["LEFT_OUT", "Difference", "Reduced", "channels"]
 
-FEW = 1e-5
+LEFT_OUT = 1e-5
 """Share of an output's values that `OutputDifference.relative_most` leaves out."""
 
 
@@ -53,7 +53,7 @@ class Difference:
         self._least = np.maximum(4 * np.sqrt(moments.mean_square), 1.0)
         self._count, self._total, self._squares = 0, 0.0, np.zeros_like(moments.mean)
         self._largest = 0.0
-        self._most_relative = np.zeros(1 + int(FEW * moments.count * moments.mean.size))
+        self._most_relative = np.zeros(1 + int(LEFT_OUT * moments.count * moments.mean.size))
         """The largest relative differences, unordered: those that ``relative_most`` leaves out, and one more."""
         self.not_finite = 0
         """Values that are NaN or infinite."""

@@ -47,14 +47,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from export.verification.differences import FEW
+from export.verification.differences import LEFT_OUT
 from export.verification.verify import CLOSE
 from mmkeras.core.errors import ConfigError
 from mmkeras.tasks import TaskSpec
 
 __all__ = [
     "CHANCE",
-    "FEW_TIMES",
+    "LEFT_OUT_FACTOR",
     "GATES",
     "RARE",
     "RULES",
@@ -73,7 +73,7 @@ SLICE_CHANCE = 0.10
 """The same in a slice."""
 RARE = 1e-4
 """Share of the slices of a file at its limit in which more decisions may change than are allowed."""
-FEW_TIMES = 10
+LEFT_OUT_FACTOR = 10
 """One value in 100,000 of a float32 output may differ by this many times the tolerance."""
 FEW_FLIPS = 2
 """Changed decisions that int8 may always have, however few the samples."""
@@ -121,8 +121,8 @@ RULES = {
     "slice_standard_errors": 3,
     "slice_flips_quantile": 1 - RARE,
     "constants_rounding_steps": 0.5,
-    "float32_share_of_values": FEW,
-    "float32_share_of_values_times": FEW_TIMES,
+    "float32_share_of_values": LEFT_OUT,
+    "float32_share_of_values_times": LEFT_OUT_FACTOR,
 }
 """How limits are applied, for ``export.json``."""
 

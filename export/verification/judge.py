@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from functools import lru_cache
 
-from export.verification.gates import CHANCE, FEW_TIMES, GATES, RARE, SLICE_CHANCE, WHOLE_CHANCE, Gate
+from export.verification.gates import CHANCE, GATES, LEFT_OUT_FACTOR, RARE, SLICE_CHANCE, WHOLE_CHANCE, Gate
 from export.verification.results import OutputDifference, ScenarioResult
 from export.verification.scenarios import ALL
 
@@ -52,7 +52,7 @@ def _problems(
         return [f"{result.not_finite} output values are NaN or infinite"]
     problems = [] if result.outputs else ["no output was compared"]
     for output, found in result.outputs.items():
-        if gate.exact and not (found.relative_most <= tolerance and found.relative <= FEW_TIMES * tolerance):
+        if gate.exact and not (found.relative_most <= tolerance and found.relative <= LEFT_OUT_FACTOR * tolerance):
             problems.append(_difference_problem(output, found, tolerance))
         if gate.noise is not None and not found.noise <= gate.noise:
             problems.append(f"{output}: noise {found.noise:.2g} of its spread, allowed {gate.noise:.2g}")
@@ -78,7 +78,7 @@ def _difference_problem(output: str, found: OutputDifference, tolerance: float) 
     problem = f"{output} differs by {found.max_abs_diff:.2g}, relative {found.relative:.2g}, allowed {tolerance:.2g}"
     if found.relative_most == found.relative:
         return problem
-    most = f"relative {found.relative_most:.2g}; {FEW_TIMES} times as much is allowed for that value"
+    most = f"relative {found.relative_most:.2g}; {LEFT_OUT_FACTOR} times as much is allowed for that value"
     return f"{problem} (without one value in 100,000: {most})"
 
 
