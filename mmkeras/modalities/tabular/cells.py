@@ -7,42 +7,21 @@ import datetime
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from mmkeras.core.errors import DataError, nearest
 from mmkeras.media.cells import is_empty, name_of, stands_for_nothing, tidy
+from mmkeras.modalities.tabular.columns import DATE_FEATURES, Columns
 
-__all__ = ["DATE_FEATURES", "WEEK", "YEAR", "Cells", "Columns", "read_cells"]
+__all__ = ["WEEK", "YEAR", "Cells", "parse_date", "read_cells", "write_line"]
 
-DATE_FEATURES = 5
-"""Numbers that a date becomes: days since 1970, and sine and cosine of the day in its year and in its week."""
 _EPOCH = datetime.datetime(1970, 1, 1)
 YEAR, WEEK = 365.2425, 7.0
 """Days in a period."""
-
-
-class Columns(Protocol):
-    """What names the columns: a configuration or a spec."""
-
-    @property
-    def numbers(self) -> tuple[str, ...]:
-        """Columns with numbers."""
-
-    @property
-    def dates(self) -> tuple[str, ...]:
-        """Columns with dates."""
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        """Columns with categories."""
-
-    @property
-    def date_format(self) -> str:
-        """How dates are written, as `datetime.strptime` has it; empty for ISO 8601."""
 
 
 @dataclass(frozen=True)
@@ -69,41 +48,43 @@ def read_cells(columns: Columns, value: Any) -> Cells:
     Raises:
         DataError: no row, a column that the model does not have, or a cell that is no number or no date.
     """
-    known = (*columns.numbers, *columns.dates, *columns.categories)
-    given, date_format = _row(value, known, columns.date_format)
-    unknown = sorted(str(name) for name in given if name not in known)
+    given, date_format = _row(value, columns)
+    unknown = sorted(str(name) for name in given if name not in columns.columns)
     if unknown:
-        raise DataError(f"the model has no column {unknown[0]!r}; {nearest(unknown[0], known)}")
+        raise DataError(f"the model has no column {unknown[0]!r}; {nearest(unknown[0], columns.columns)}")
     numbers = [_number(name, given.get(name)) for name in columns.numbers]
     dates = [_date(name, given.get(name), date_format) for name in columns.dates]
     names = [_category(name, given.get(name)) for name in columns.categories]
     features = [*numbers, *(feature for date in dates for feature in _date_features(date))]
-    line = io.StringIO()
     written = ["" if math.isnan(number) else repr(number) for number in numbers]
-    csv.writer(line, lineterminator="").writerow(
-        [*written, *(date.isoformat() if date else "" for date in dates), *names]
-    )
-    return Cells(np.array(features, np.float64), tuple(names), line.getvalue())
+    written += ["" if date is None else date.isoformat() for date in dates]
+    return Cells(np.array(features, np.float64), tuple(names), write_line([*written, *names]))
 
 
-def _row(value: Any, columns: tuple[str, ...], date_format: str) -> tuple[Mapping[Any, Any], str]:
+def write_line(cells: Iterable[str]) -> str:
+    """Return cells as a line of CSV."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(cells)
+    return line.getvalue()
+
+
+def _row(value: Any, columns: Columns) -> tuple[Mapping[Any, Any], str]:
     """Return cells by column, and how their dates are written: in ISO 8601 where they come from a line of CSV."""
     if isinstance(value, Mapping):
-        return value, date_format
+        return value, columns.date_format
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
     if not isinstance(text, str):
         raise DataError(f"expected the cells of a row by column, got {type(value).__name__}: {value!r:.80}")
     try:
         if text.lstrip().startswith("{"):
-            return dict(json.loads(text)), date_format
+            return dict(json.loads(text)), columns.date_format
         cells = next(csv.reader([text], strict=True), [""])
     except (ValueError, csv.Error) as error:
         raise DataError(f'expected a row such as {{"age": 63, "sex": "F"}}, got {text!r:.80}: {error}') from None
-    if len(cells) != len(columns):
-        raise DataError(
-            f"expected a JSON object or a line of CSV with the cells {', '.join(columns)}, got {text!r:.80}"
-        )
-    return dict(zip(columns, cells, strict=True)), ""
+    if len(cells) != len(columns.columns):
+        wanted = ", ".join(columns.columns)
+        raise DataError(f"expected a JSON object or a line of CSV with the cells {wanted}, got {text!r:.80}")
+    return dict(zip(columns.columns, cells, strict=True)), ""
 
 
 def _number(name: str, cell: Any) -> float:
@@ -143,7 +124,7 @@ def _date(name: str, cell: Any, date_format: str) -> datetime.datetime | None:
     elif isinstance(cell, datetime.date):
         moment = datetime.datetime(cell.year, cell.month, cell.day)
     elif isinstance(cell, str):
-        moment = _parsed(tidy(cell), date_format)
+        moment = parse_date(tidy(cell), date_format)
     if moment is None:
         wanted = f"as {date_format!r}" if date_format else "such as 2024-05-31 or 2024-05-31T12:00:00"
         raise DataError(f"column {name!r}: expected a date {wanted}, got {cell!r:.60}. Set date_format")
@@ -152,7 +133,13 @@ def _date(name: str, cell: Any, date_format: str) -> datetime.datetime | None:
     return moment
 
 
-def _parsed(text: str, date_format: str) -> datetime.datetime | None:
+def parse_date(text: str, date_format: str) -> datetime.datetime | None:
+    """Return the moment that a text says; None where it says none.
+
+    Args:
+        text: without blanks around it.
+        date_format: as `datetime.strptime` has it; empty for ISO 8601.
+    """
     try:
         if date_format:
             return datetime.datetime.strptime(text, date_format)

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+
+import tensorflow as tf
 
 from mmkeras.modalities.tabular.cells import WEEK, YEAR
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 __all__ = ["date_features", "number"]
 
 
 def number(cells: tf.Tensor) -> tf.Tensor:
     """Return the numbers, float64 (B,), of cells, string (B,); NaN where one is empty."""
-    import tensorflow as tf
-
     return tf.strings.to_number(tf.where(cells == "", "nan", cells), tf.float64)
 
 
@@ -25,12 +21,9 @@ def date_features(cells: tf.Tensor) -> tf.Tensor:
 
     The time of the day may be left out.
     """
-    import tensorflow as tf
-
     empty = cells == ""
-    whole = tf.strings.join(
-        [tf.where(empty, "1970-01-01", cells), tf.where(tf.strings.length(cells) > 10, "", "T00:00:00")]
-    )
+    time = tf.where(tf.strings.length(cells) > len("2024-05-31"), "", "T00:00:00")
+    whole = tf.strings.join([tf.where(empty, "1970-01-01", cells), time])
 
     def part(start: int, length: int) -> tf.Tensor:
         return tf.strings.to_number(tf.strings.substr(whole, start, length), tf.float64)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-import io
 import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from mmkeras.modalities.tabular.cells import Columns, read_cells
+from mmkeras.modalities.tabular.cells import read_cells, write_line
+from mmkeras.modalities.tabular.columns import Columns
 
 __all__ = ["one_missing", "rows", "unknown_categories"]
 
@@ -25,15 +25,14 @@ def one_missing(columns: Columns, value: Any) -> str:
     filled = [name for name, cell in row.items() if cell]
     if filled:
         row[filled[zlib.crc32(line.encode()) % len(filled)]] = ""
-    return _line(columns, row)
+    return write_line(row.values())
 
 
 def unknown_categories(columns: Columns, value: Any) -> str:
     """Return a row whose categories training has not seen."""
     row = _by_column(columns, read_cells(columns, value).line)
-    return _line(
-        columns, {name: f"not {cell}" if name in columns.categories and cell else cell for name, cell in row.items()}
-    )
+    changed = {name: f"not {row[name]}" for name in columns.categories if row[name]}
+    return write_line((row | changed).values())
 
 
 def rows(
@@ -64,10 +63,4 @@ def rows(
 
 def _by_column(columns: Columns, line: str) -> dict[str, str]:
     cells = next(csv.reader([line]), [""])
-    return dict(zip((*columns.numbers, *columns.dates, *columns.categories), cells, strict=True))
-
-
-def _line(columns: Columns, row: Mapping[str, str]) -> str:
-    written = io.StringIO()
-    csv.writer(written, lineterminator="").writerow(row.values())
-    return read_cells(columns, written.getvalue()).line
+    return dict(zip(columns.columns, cells, strict=True))

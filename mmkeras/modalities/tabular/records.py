@@ -1,4 +1,4 @@
-"""Rows in records and in the tf.data graph: features and names, standardised and looked up as on the host."""
+"""Rows in records and in the tf.data graph: lines of CSV, standardised and looked up as on the host."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from mmkeras.layers.draws import uniform
 from mmkeras.modalities.tabular.cells import read_cells
-from mmkeras.modalities.tabular.cells_graph import date_features, number
 from mmkeras.modalities.tabular.spec import FURTHEST, MISSING, UNKNOWN, Config, Spec
 
 if TYPE_CHECKING:
@@ -32,6 +31,8 @@ def raw(record: bytes) -> str:
 def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
     """Return the tensors of lines of CSV, () or (B,), in the graph; equals `Spec.preprocess`."""
     import tensorflow as tf
+
+    from mmkeras.modalities.tabular.cells_graph import date_features, number
 
     raw = tf.convert_to_tensor(raw)
     single = raw.shape.rank == 0
@@ -67,9 +68,9 @@ def _indices(names: tf.Tensor, known: tuple[str, ...]) -> tf.Tensor:
 
 
 def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Empty a share ``mask_rate`` of the cells of a sample or a batch; every second category becomes unknown instead.
+    """Change a share ``mask_rate`` of the cells of a sample or a batch, see `Config.mask_rate`.
 
-    Other inputs are passed through. The same seed, int32 (2,), empties the same cells.
+    Other inputs are passed through. The same seed, int32 (2,), changes the same cells.
     """
     if config.mask_rate == 0:
         return inputs

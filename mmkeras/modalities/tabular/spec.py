@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 
 from mmkeras.core.errors import ConfigError
-from mmkeras.modalities._config import NO_FACTS, NO_MODALITIES, Facts, ModalityConfig
+from mmkeras.modalities._config import NO_FACTS, NO_MODALITIES, Facts, ModalityConfig, out_of_range
 from mmkeras.modalities._contract import ModalitySpec, TensorSpec
 from mmkeras.modalities._moves import MOVES
-from mmkeras.modalities.tabular.cells import DATE_FEATURES, Cells, read_cells
+from mmkeras.modalities.tabular.cells import Cells, read_cells
+from mmkeras.modalities.tabular.columns import Columns
 from mmkeras.modalities.tabular.probes import one_missing, rows, unknown_categories
 
 __all__ = ["FURTHEST", "MISSING", "UNKNOWN", "Config", "Spec"]
@@ -27,7 +28,7 @@ MISSING, UNKNOWN = 0, 1
 
 
 @dataclass(frozen=True)
-class Config(ModalityConfig):
+class Config(Columns, ModalityConfig):
     """Columns of a table, one token each, read by transformer layers (FT-Transformer)."""
 
     apart: ClassVar[tuple[str, ...]] = ("mask_rate",)
@@ -52,8 +53,8 @@ class Config(ModalityConfig):
     dropout: float = 0.1
     """Dropout in the transformer layers."""
     mask_rate: float = 0.1
-    """Share of the cells that are emptied in training, or, half of the categories, made unknown: the model learns to do
-    without a column."""
+    """Share of the cells that are changed in training, so that the model learns to do without a column: numbers and
+    dates are emptied; of the categories half are emptied and half become unknown."""
     learning_rate_factor: float = 1.0
     """Learning rate of the branch relative to the rest of the model."""
     frozen: bool = False
@@ -71,33 +72,19 @@ class Config(ModalityConfig):
         Raises:
             ConfigError: a column that is given twice, or a value out of its range.
         """
-        columns = (*self.numbers, *self.dates, *self.categories)
-        twice = sorted({name for name in columns if columns.count(name) > 1})
+        twice = sorted({name for name in self.columns if self.columns.count(name) > 1})
         problems = [f"the column {name!r} is given twice" for name in twice]
-        problems += [
-            f"{name} must be at least {least}, got {getattr(self, name)}"
-            for name, least in (("most_categories", 1), ("rarest", 1), ("layers", 0), ("heads", 1))
-            if getattr(self, name) < least
-        ]
-        problems += [
-            f"{name} must be at least 0 and below 1, got {getattr(self, name)}"
-            for name in ("dropout", "mask_rate")
-            if not 0 <= getattr(self, name) < 1
-        ]
-        if self.learning_rate_factor < 0:
-            problems.append(f"learning_rate_factor must not be negative, got {self.learning_rate_factor}")
-        for option, names in (("means", self._scaled), ("deviations", self._scaled), ("known", self.categories)):
-            problems += [
-                f"{option} names {name!r}, which is no such column"
-                for name in getattr(self, option)
-                if name not in names
-            ]
+        for names, expected, fits in (
+            (("most_categories", "rarest", "heads"), "at least 1", lambda value: value >= 1),
+            (("layers", "learning_rate_factor"), "0 or more", lambda value: value >= 0),
+            (("dropout", "mask_rate"), "at least 0 and below 1", lambda value: 0 <= value < 1),
+        ):
+            problems += out_of_range(self, names, expected, fits)
+        for option, allowed in (("means", self.scaled), ("deviations", self.scaled), ("known", self.categories)):
+            others = [name for name in getattr(self, option) if name not in allowed]
+            problems += [f"{option} names {name!r}, which is no such column" for name in others]
         if problems:
             raise ConfigError("tabular: " + "; ".join(problems) + ".")
-
-    @property
-    def _scaled(self) -> tuple[str, ...]:
-        return (*self.numbers, *self.dates)
 
     def spec(self, name: str, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
         """Return the modality's spec. Other modalities and facts do not change it.
@@ -106,22 +93,22 @@ class Config(ModalityConfig):
             ConfigError: there is no column.
         """
         del modalities, facts
-        if not (self.numbers or self.dates or self.categories):
+        if not self.columns:
             raise ConfigError(f"tabular: {name}: numbers, categories and dates are all empty. Name the columns to read")
         return Spec(
             name,
             self.numbers,
             self.dates,
             self.categories,
-            tuple(float(self.means.get(column, 0.0)) for column in self._scaled),
-            tuple(float(self.deviations.get(column, 1.0)) for column in self._scaled),
+            tuple(float(self.means.get(column, 0.0)) for column in self.scaled),
+            tuple(float(self.deviations.get(column, 1.0)) for column in self.scaled),
             tuple(tuple(self.known.get(column, ())) for column in self.categories),
             self.date_format,
         )
 
 
 @dataclass(frozen=True)
-class Spec(ModalitySpec):
+class Spec(Columns, ModalitySpec):
     """One row as tensors."""
 
     kind: ClassVar[str] = "tabular"
@@ -152,7 +139,7 @@ class Spec(ModalitySpec):
         lists = (self.numbers, self.dates, self.categories, self.means, self.deviations, self.known, *self.known)
         names = (*self.columns, *(name for each in self.known for name in each), self.date_format)
         numbers = (*self.means, *self.deviations)
-        scaled = len(self.numbers) + len(self.dates)
+        scaled = len(self.scaled)
         if not (
             all(isinstance(each, tuple) for each in lists)
             and self.columns
@@ -168,27 +155,6 @@ class Spec(ModalitySpec):
                 f"each of the {scaled} with numbers or dates, and a list of categories for each of the "
                 f"{len(self.categories)} others."
             )
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Every column, in the order of the branch's tokens."""
-        return (*self.numbers, *self.dates, *self.categories)
-
-    @property
-    def features(self) -> int:
-        """Numbers that the columns of numbers and dates become."""
-        return len(self.numbers) + DATE_FEATURES * len(self.dates)
-
-    @property
-    def owners(self) -> np.ndarray:
-        """int64 (features,): which column of ``numbers`` and ``dates`` a feature is of."""
-        dates = np.repeat(np.arange(len(self.dates)), DATE_FEATURES) + len(self.numbers)
-        return np.concatenate([np.arange(len(self.numbers)), dates])
-
-    @property
-    def firsts(self) -> np.ndarray:
-        """int64 (numbers + dates,): the first feature of each of these columns."""
-        return np.searchsorted(self.owners, np.arange(len(self.means)))
 
     @cached_property
     def scaling(self) -> tuple[np.ndarray, np.ndarray]:
@@ -208,10 +174,9 @@ class Spec(ModalitySpec):
 
         The first two are left out where there are neither numbers nor dates, the last without categories.
         """
-        scaled = len(self.numbers) + len(self.dates)
         tensors = [
             TensorSpec(f"{self.name}_numbers", (self.features,), "float32"),
-            TensorSpec(f"{self.name}_missing", (scaled,), "float32"),
+            TensorSpec(f"{self.name}_missing", (len(self.scaled),), "float32"),
             TensorSpec(f"{self.name}_categories", (len(self.categories),), "int32"),
         ]
         return tuple(tensor for tensor in tensors if tensor.shape != (0,))
@@ -270,18 +235,13 @@ class Spec(ModalitySpec):
 
     def probes(self) -> tuple[Any, ...]:
         """Return rows with all categories, numbers from far below to far above the mean, no cell and odd spellings."""
-        scale = dict(zip((*self.numbers, *self.dates), zip(self.means, self.deviations, strict=True), strict=True))
+        scale = dict(zip(self.scaled, zip(self.means, self.deviations, strict=True), strict=True))
         return rows(self, scale, dict(zip(self.categories, self.known, strict=True)))
 
     @classmethod
     def from_json(cls, value: dict[str, Any], folder: Path) -> Spec:
         """Rebuild the spec."""
         known = value.get("known")
-        nested = (
-            tuple(tuple(each) if isinstance(each, list) else each for each in known)
-            if isinstance(known, list)
-            else known
-        )
-        spec = super().from_json({**value, "known": nested}, folder)
-        assert isinstance(spec, Spec)
-        return spec
+        if isinstance(known, list):
+            value = {**value, "known": tuple(tuple(each) if isinstance(each, list) else each for each in known)}
+        return cast(Spec, super().from_json(value, folder))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.modalities.tabular.cells import DATE_FEATURES, read_cells
+from mmkeras.modalities.tabular.cells import read_cells
 from mmkeras.modalities.tabular.spec import Config
 
 __all__ = ["resolve"]
@@ -27,14 +27,13 @@ def resolve(config: Config, values: Iterable[Any], folder: Path) -> Config:
         folder: nothing is written there.
     """
     del folder
-    scaled = (*config.numbers, *config.dates)
+    scaled, firsts = config.scaled, config.firsts
     # Welford's recurrence: days since 1970 squared would lose digits in a plain sum of squares.
     count, mean, squares = (np.zeros(len(scaled)) for _ in range(3))
     names = [Counter[str]() for _ in config.categories]
-    at = [*range(len(config.numbers)), *(len(config.numbers) + DATE_FEATURES * i for i in range(len(config.dates)))]
     for value in values:
         cells = read_cells(config, value)
-        numbers = cells.features[at]
+        numbers = cells.features[firsts]
         there = ~np.isnan(numbers)
         count += there
         away = np.where(there, numbers - mean, 0.0)
