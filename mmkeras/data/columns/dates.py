@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from mmkeras.modalities.tabular.cells import parse_date
 
 __all__ = ["DateFormat", "date_format_of"]
 
@@ -43,28 +44,17 @@ def date_format_of(name: str, texts: Sequence[str], most: float) -> DateFormat |
     for date_format in _FORMATS:
         if date_format == "%Y%m%d" and not _DATE_NAME.search(name.casefold()):
             continue
-        if _share(texts, date_format) >= most:
-            other = _AMBIGUOUS.get(date_format)
-            if other and _share(texts, other) > _share(texts, date_format):
-                date_format, other = other, None
-            unsure = f"; {other} fits as well, so check it" if other and _share(texts, other) >= most else ""
-            return DateFormat(date_format, f"dates such as {texts[0]}, read as {date_format}{unsure}")
+        share = _share(texts, date_format)
+        if share < most:
+            continue
+        other = _AMBIGUOUS.get(date_format, "")
+        share_of_other = _share(texts, other) if other else 0.0
+        if share_of_other > share:
+            return DateFormat(other, f"dates such as {texts[0]}, read as {other}")
+        unsure = f"; {other} fits as well, so check it" if share_of_other >= most else ""
+        return DateFormat(date_format, f"dates such as {texts[0]}, read as {date_format}{unsure}")
     return None
 
 
 def _share(texts: Sequence[str], date_format: str) -> float:
-    return sum(_is_date(text, date_format) for text in texts) / len(texts)
-
-
-def _is_date(text: str, date_format: str) -> bool:
-    try:
-        if date_format:
-            datetime.datetime.strptime(text, date_format)
-        else:
-            # Python 3.11 reads eight digits alone as a date, which a number may be too.
-            if len(text) < len("2024-05-31"):
-                return False
-            datetime.datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text)
-    except ValueError:
-        return False
-    return True
+    return sum(parse_date(text, date_format) is not None for text in texts) / len(texts)

@@ -7,6 +7,7 @@ import datetime
 import io
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from mmkeras.modalities.tabular.columns import DATE_FEATURES, Columns
 __all__ = ["WEEK", "YEAR", "Cells", "parse_date", "read_cells", "write_line"]
 
 _EPOCH = datetime.datetime(1970, 1, 1)
+# What Python 3.10 reads, and Z. Later versions read more; a device with 3.10 would refuse what training has read.
+_ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{3}(\d{3})?)?)?)?([+-]\d\d:\d\d|[Zz])?)?", re.ASCII)
 YEAR, WEEK = 365.2425, 7.0
 """Days in a period."""
 
@@ -143,6 +146,8 @@ def parse_date(text: str, date_format: str) -> datetime.datetime | None:
     try:
         if date_format:
             return datetime.datetime.strptime(text, date_format)
+        if not _ISO.fullmatch(text):
+            return None
         return datetime.datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text)
     except (ValueError, OverflowError):
         return None
