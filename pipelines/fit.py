@@ -32,6 +32,7 @@ from pipelines._table.reading import Columns, class_folders, read_columns
 __all__ = ["main"]
 
 _ROLES = ("input", "split", "group", "weight", "key", "unused")
+_KINDS = ", ".join(f"{name} ({what})" for name, what in KINDS.items())
 _HEAD = """# Written by mmkeras fit from {path}. Correct it, and run it again with: mmkeras train {file}
 # Every key and its help: python -m pipelines.table --config {file} --help
 
@@ -64,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         "--quality", choices=tuple(QUALITIES), default="fast", help="size of the model and of its training"
     )
     parser.add_argument("--ignore", nargs="+", default=[], metavar="COLUMN", help="columns to leave out")
-    parser.add_argument("--kind", nargs="+", default=[], metavar="COLUMN=KIND", help=f"kinds: {', '.join(KINDS)}")
+    parser.add_argument("--kind", nargs="+", default=[], metavar="COLUMN=KIND", help=f"kinds: {_KINDS}")
     parser.add_argument("--role", nargs="+", default=[], metavar="COLUMN=ROLE", help=f"roles: {', '.join(_ROLES)}")
     parser.add_argument("--name", help="of the run and the bundle; the table's name when not given")
     parser.add_argument("--config", type=Path, metavar="FILE", help="configuration to write; NAME.toml when not given")

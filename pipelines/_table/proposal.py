@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import statistics
@@ -12,6 +13,7 @@ from typing import Any
 from mmkeras.core.errors import DataError
 from mmkeras.data.columns.kinds import Kind
 from mmkeras.data.columns.roles import Role, Target
+from mmkeras.data.sources._contract import split_called
 from mmkeras.media.cells import is_empty
 from pipelines._table.reading import Columns
 
@@ -90,18 +92,18 @@ def propose(
     chosen = QUALITIES[quality]
     modalities, read = _modalities(columns, kinds, roles, chosen)
     if not modalities:
-        raise DataError(f"{columns.path}: no column is left to learn from. Name one with --input")
+        raise DataError(f"{columns.path}: no column is left to learn from. Name one: --role COLUMN=input")
     source: dict[str, Any] = {"path": str(columns.path), "columns": read, "missing": "absent"}
     source |= {role.name: name for name, role in roles.items() if role.name in ("split", "group", "weight", "key")}
     task = _task(targets)
     source["target"] = next(iter(targets)) if len(targets) == 1 else list(targets)
     if separator := next(iter(targets.values())).separator:
         source["separator"] = separator
-    split = [str(cell).casefold() for cell in columns.cells[source["split"]]] if "split" in source else []
     data: dict[str, Any] = {"source": {"name": "table", "options": source}, "max_bad_share": 0.05}
     if "group" in source and not any(map(is_empty, columns.cells[source["group"]])):
         data["split_by_group"] = True
-    training = sum(cell in ("train", "training") for cell in split) or round(0.8 * columns.rows)
+    splits = [split_called(str(cell)) for cell in columns.cells[source["split"]]] if "split" in source else []
+    training = splits.count("train") or round(0.8 * columns.rows)
     batch = 16 if training < 400 else 32 if training < 4000 else 64
     steps = max(1, math.ceil(training / batch))
     fewest, most = chosen.epochs
@@ -132,11 +134,12 @@ def _modalities(
     texts = [name for name in inputs if kinds[name].name == "text"]
     modalities: dict[str, Any] = {}
     read: dict[str, str] = {}
-    for names, usual, options in ((pictures, "image", _of_picture), (texts, "text", _of_text)):
-        for column in names:
-            name = _named(usual if len(names) == 1 else column, modalities)
-            modalities[name] = options(columns.cells[column], quality)
-            read[name] = column
+    picture = {"kind": "image", "size": [quality.size, quality.size], **quality.picture}
+    for column in (*pictures, *texts):
+        kind, alike = ("image", pictures) if column in pictures else ("text", texts)
+        name = _named(kind if len(alike) == 1 else column, modalities)
+        modalities[name] = picture if kind == "image" else _of_text(columns.cells[column], quality)
+        read[name] = column
     cells = {
         "numbers": [name for name in inputs if kinds[name].name == "number"],
         "categories": [name for name in inputs if kinds[name].name in ("category", "yes_no")],
@@ -152,11 +155,6 @@ def _modalities(
     return modalities, read
 
 
-def _of_picture(cells: Sequence[Any], quality: Quality) -> dict[str, Any]:
-    del cells
-    return {"kind": "image", "size": [quality.size, quality.size], **quality.picture}
-
-
 def _of_text(cells: Sequence[Any], quality: Quality) -> dict[str, Any]:
     lengths = [len(re.findall(r"\w+|[^\w\s]", str(cell))) for cell in cells if not is_empty(cell)]
     usual = statistics.quantiles(lengths, n=20)[-1] if len(lengths) > 1 else 16
@@ -169,10 +167,8 @@ def _named(wanted: str, taken: Mapping[str, Any]) -> str:
     """Return a name that the configuration takes: letters, digits and _, not one of its own."""
     name = re.sub(r"\W+", "_", wanted, flags=re.ASCII).strip("_").lower() or "input"
     name = f"input_{name}" if name[0].isdigit() or name in _FIXED else name
-    number = 2
-    while (name if number == 2 else f"{name}_{number}") in taken:
-        number += 1
-    return name if number == 2 else f"{name}_{number}"
+    others = (f"{name}_{number}" for number in itertools.count(2))
+    return next(each for each in itertools.chain([name], others) if each not in taken)
 
 
 def _task(targets: Mapping[str, Target]) -> str:

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from mmkeras.core.errors import DataError
+from mmkeras.data.columns.kinds import SUFFIXES
+from mmkeras.data.sources._contract import split_called
+from mmkeras.data.sources._rows import read_table
 from mmkeras.storage.files import write_text
 
 __all__ = ["Columns", "class_folders", "read_columns"]
 
-_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".gif", ".dcm")
-_SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev"}
+_PICTURES = (*SUFFIXES["picture"], *SUFFIXES["dicom"])
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,6 @@ def read_columns(path: Path) -> Columns:
     Raises:
         DataError: the table cannot be read.
     """
-    from mmkeras.data.sources._rows import read_table
-
     table = read_table(path)
     cells = {name: [row.cells.get(name) for row in table.rows] for name in table.columns}
     return Columns(path, cells, sum(bool(row.problem) for row in table.rows))
@@ -57,19 +57,18 @@ def class_folders(folder: Path, to: Path) -> Path:
     rows = []
     for path in names:
         parts = path.relative_to(folder).parts[:-1]
-        split = parts[0] if parts and parts[0].casefold() in _SPLITS else ""
+        split = parts[0] if parts and split_called(parts[0]) else ""
         label = parts[1:2] if split else parts[:1]
         if label:
             rows.append([str(path.resolve()), label[0], split])
-    if len({row[1] for row in rows}) < 2:
+    classes = {row[1] for row in rows}
+    if len(classes) < 2:
         raise DataError(
             f"{folder}: expected a table, or pictures in one folder for each class such as {folder.name}/cat/1.png; "
-            f"found {len(names)} pictures in folders of {len({row[1] for row in rows})} classes"
+            f"found {len(names)} pictures in folders of {len(classes)} classes"
         )
-    with_split = any(row[2] for row in rows)
+    columns = 3 if any(row[2] for row in rows) else 2
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "label", "split"][: 3 if with_split else 2])
-    writer.writerows(row[: 3 if with_split else 2] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows(row[:columns] for row in (["image", "label", "split"], *rows))
     write_text(to, text.getvalue())
     return to

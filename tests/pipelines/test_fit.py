@@ -117,7 +117,10 @@ def test_several_numbers_may_be_predicted_together_and_other_targets_not(table: 
         (["samples.csv", "--target", "sick", "--role", "aeg=key"], "no column 'aeg'"),
         (["samples.csv", "--target", "sick", "--role", "age=inptu"], "did you mean 'input'"),
         (["samples.csv", "--target", "sick", "--role", "sick=input"], "this column is the target"),
-        (["samples.csv", "--target", "sick", "--ignore", *HEADER[:-1]], "no column is left to learn from"),
+        (
+            ["samples.csv", "--target", "sick", "--ignore", *HEADER[:-1]],
+            "no column is left to learn from. Name one: --role COLUMN=input",
+        ),
         (
             ["elsewhere/samples.csv", "--target", "sick"],
             "0 of the 27 files looked at exist. Paths start from",

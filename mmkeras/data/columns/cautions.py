@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.data.columns.kinds import Kind, as_number
+from mmkeras.data.columns.kinds import Kind, as_number, name_or_text
 from mmkeras.data.columns.roles import Role, Target
-from mmkeras.media.cells import is_empty, name_of
+from mmkeras.media.cells import is_empty
 
 __all__ = ["cautions"]
 
@@ -44,9 +44,7 @@ def cautions(
             )
         empty = sum(map(is_empty, columns[name]))
         if empty:
-            found.append(
-                f"target {name!r}: {empty} rows are empty and cannot be used; they are listed by the conversion"
-            )
+            found.append(f"target {name!r}: {empty} rows are empty and cannot be used; the conversion lists them")
     for name, role in roles.items():
         if role.name == "input" and (copied := _copied(columns[name], columns, targets)):
             found.append(
@@ -77,7 +75,7 @@ def _copied(cells: Sequence[Any], columns: Mapping[str, Sequence[Any]], targets:
     """Return how a column gives a target away; empty where it does not."""
     for name, target in targets.items():
         pairs = [
-            (name_of(cell) or str(cell), name_of(wanted) or str(wanted))
+            (name_or_text(cell), name_or_text(wanted))
             for cell, wanted in zip(cells, columns[name], strict=True)
             if not is_empty(cell) and not is_empty(wanted)
         ]

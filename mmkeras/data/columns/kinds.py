@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from mmkeras.data.columns.dates import date_format_of
-from mmkeras.media.cells import is_empty, stands_for_nothing, tidy
+from mmkeras.data.sources._files import Folder
+from mmkeras.media.cells import is_empty, name_of, stands_for_nothing, tidy
 
-__all__ = ["KINDS", "Kind", "as_number", "kind_of_column"]
+__all__ = ["KINDS", "SUFFIXES", "Kind", "as_number", "kind_of_column", "name_or_text"]
 
 KINDS = {
     "picture": "a file of a picture",
@@ -34,12 +35,13 @@ KINDS = {
 }
 """Kinds of columns, and what a cell holds."""
 
-_SUFFIXES = {
+SUFFIXES = {
     "picture": (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".gif"),
     "dicom": (".dcm", ".dicom"),
     "series": (".npy",),
     "clip": (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"),
 }
+"""Endings of the names of files, by kind."""
 _PAIRS = [{"yes", "no"}, {"y", "n"}, {"true", "false"}, {"t", "f"}, {"0", "1"}, {"ja", "nein"}, {"oui", "non"}]
 _PAIRS += [{"si", "no"}, {"sí", "no"}, {"是", "否"}, {"positive", "negative"}, {"present", "absent"}]
 _LOOKED_AT = 2000
@@ -69,8 +71,6 @@ class Kind:
     """Why, in words for the user."""
     date_format: str = ""
     """How its dates are written; empty for ISO 8601."""
-    separator: str = ""
-    """What stands between the parts of a cell with several pictures."""
     lost: bool = False
     """Whether its cells name files, and none of those looked at exists."""
 
@@ -115,6 +115,11 @@ def as_number(text: str) -> float | None:
     return None if re.match(r"[+-]?0\d", text) or not np.isfinite(number) else number
 
 
+def name_or_text(cell: Any) -> str:
+    """Return what a filled cell says: its name, the same for 1, 1.0 and "1"; of another type its text."""
+    return name_of(cell) or str(cell)
+
+
 def _spread(cells: Sequence[Any], most: int) -> list[Any]:
     return list(cells[:: max(1, -(-len(cells) // most))])
 
@@ -130,7 +135,7 @@ def _listed(filled: list[Any]) -> Kind | None:
         parts = [part for each in lists for part in each]
         if all(isinstance(part, int | float | np.number) and not isinstance(part, bool) for part in parts):
             return Kind("series", f"cells are lists of {statistics.median(map(len, lists)):.0f} numbers")
-        if parts and all(isinstance(part, str) and part.lower().endswith(_SUFFIXES["picture"]) for part in parts):
+        if parts and all(isinstance(part, str) and part.lower().endswith(SUFFIXES["picture"]) for part in parts):
             return Kind("pictures", "cells are lists of files of pictures")
         return None
     split = [re.split(r"[\s,;]+", cell.strip("[]() \t")) for cell in filled if isinstance(cell, str)]
@@ -145,16 +150,17 @@ def _files(filled: list[Any], folder: Path) -> Kind | None:
     texts = [cell.strip() for cell in filled if isinstance(cell, str)]
     if len(texts) < _MOST * len(filled):
         return None
-    for kind, suffixes in _SUFFIXES.items():
+    for kind, suffixes in SUFFIXES.items():
         named = [text for text in texts if text.lower().split("#")[0].endswith(suffixes)]
         if len(named) < _MOST * len(texts):
             continue
         separator = next((mark for mark in ";|," if sum(mark in text for text in named) > 0.5 * len(named)), "")
         looked_at = _spread(named, _FILES_LOOKED_AT)
         parts = [part.strip() for text in looked_at for part in (text.split(separator) if separator else [text])]
-        found = sum((folder / part.replace("\\", "/").split("#")[0]).exists() for part in parts)
+        place = Folder(folder)
+        found = sum(map(place.holds, parts))
         if separator and kind == "picture":
-            return Kind("pictures", f"cells name several pictures; {found} of {len(parts)} files exist", "", separator)
+            return Kind("pictures", f"cells name several pictures; {found} of {len(parts)} files exist")
         reason = f"cells end in {_suffix(named)}; {found} of the {len(parts)} files looked at exist"
         return Kind(kind, reason, lost=found == 0)
     return None

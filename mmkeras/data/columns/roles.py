@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmkeras.core.errors import DataError, nearest
-from mmkeras.data.columns.kinds import Kind, as_number
-from mmkeras.media.cells import is_empty, name_of, tidy
+from mmkeras.data.columns.kinds import Kind, as_number, name_or_text
+from mmkeras.data.sources._contract import split_called
+from mmkeras.media.cells import is_empty, tidy
 
 __all__ = ["Role", "Target", "roles_of", "target_of"]
 
-_SPLITS = {"train", "training", "test", "testing", "validation", "val", "valid", "dev"}
 _WEIGHT_NAME = re.compile(r"^(sample[_ ]?)?weights?$")
 _GROUP_NAME = re.compile(
     r"^(patient|subject|participant|person|user|customer|client|scene|video|source|source_video|recording|session|case|track|"
@@ -62,7 +62,7 @@ def target_of(name: str, cells: Sequence[Any]) -> Target:
     if all(isinstance(cell, list | tuple) for cell in filled):
         counts = Counter(str(label) for cell in filled for label in cell)
         return Target("multilabel", f"lists of {len(counts)} labels", "", _ranked(counts))
-    texts = [name_of(cell) or str(cell) for cell in filled]
+    texts = [name_or_text(cell) for cell in filled]
     counts = Counter(texts)
     numbers = [as_number(text) for text in texts]
     if all(number is not None for number in numbers):
@@ -112,7 +112,7 @@ def _group(columns: Mapping[str, Sequence[Any]], kinds: Mapping[str, Kind]) -> t
     """Return the column that groups rows, of several the one with the fewest groups, and the reason."""
     found = []
     for name, cells in columns.items():
-        texts = [name_of(cell) or str(cell) for cell in cells if not is_empty(cell)]
+        texts = [name_or_text(cell) for cell in cells if not is_empty(cell)]
         groups = len(set(texts))
         several = groups > 10 or (groups > 1 and kinds[name].name == "identifier")
         if several and groups < len(texts) and kinds[name].name in _NAMES and _GROUP_NAME.search(tidy(name).casefold()):
@@ -122,13 +122,12 @@ def _group(columns: Mapping[str, Sequence[Any]], kinds: Mapping[str, Kind]) -> t
 
 def _role(name: str, kind: Kind, cells: Sequence[Any], taken: set[str]) -> Role:
     lower = tidy(name).casefold()
-    texts = [name_of(cell) or str(cell) for cell in cells if not is_empty(cell)]
+    texts = [name_or_text(cell) for cell in cells if not is_empty(cell)]
     distinct = set(texts)
-    splits = {text.casefold() for text in distinct}
-    if "split" not in taken and len(splits) > 1 and splits <= _SPLITS:
+    splits = {split_called(text) for text in distinct}
+    if "split" not in taken and len(splits) > 1 and None not in splits:
         return Role("split", f"its cells are {', '.join(sorted(distinct))}")
-    named = [as_number(text) for text in texts] if _WEIGHT_NAME.search(lower) and "weight" not in taken else [None]
-    if all(number is not None and number >= 0 for number in named):
+    if "weight" not in taken and _WEIGHT_NAME.search(lower) and texts and all(map(_is_weight, texts)):
         return Role("weight", "its name, and numbers that are not negative")
     if kind.name == "identifier":
         if "key" not in taken and len(distinct) == len(cells):
@@ -138,6 +137,11 @@ def _role(name: str, kind: Kind, cells: Sequence[Any], taken: set[str]) -> Role:
         return Role("input", kind.reason)
     later = "; no modality of this version reads that" if kind.name in _NOT_READ else ""
     return Role("unused", f"{kind.reason}{later}")
+
+
+def _is_weight(text: str) -> bool:
+    number = as_number(text)
+    return number is not None and number >= 0
 
 
 def _separator(texts: list[str]) -> str:

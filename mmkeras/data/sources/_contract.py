@@ -9,9 +9,16 @@ from typing import Any, ClassVar
 
 from mmkeras.modalities import ModalitySpec
 
-__all__ = ["SPLITS", "Sample", "SourceBase"]
+__all__ = ["SPLITS", "Sample", "SourceBase", "split_called"]
 
 SPLITS = ("train", "validation", "test")
+_ALSO = {"training": "train", "testing": "test", "val": "validation", "valid": "validation", "dev": "validation"}
+
+
+def split_called(name: str) -> str | None:
+    """Return the split that a name stands for, in any case: train, validation or test; None where it is none."""
+    split = _ALSO.get(name.casefold(), name.casefold())
+    return split if split in SPLITS else None
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,13 @@ class Folder:
             self._found[name] = self._find(name)
         return self._found[name]
 
+    def holds(self, name: str) -> bool:
+        """Return whether `find` finds a file."""
+        try:
+            return _exists(self.find(name)[0])
+        except DataError:
+            return False
+
     def _find(self, name: str) -> tuple[str, str]:
         exact = str(self._root / name)
         if len(exact) > _LONGEST or "\0" in name or _exists(exact):

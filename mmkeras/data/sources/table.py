@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from mmkeras.core.errors import ConfigError, DataError, nearest
-from mmkeras.data.sources._contract import SPLITS, Sample, SourceBase
+from mmkeras.data.sources._contract import SPLITS, Sample, SourceBase, split_called
 from mmkeras.data.sources._files import Folder, look_into
 from mmkeras.data.sources._rows import Row, Table, read_table
 from mmkeras.media.cells import is_empty, name_of, tidy
@@ -23,9 +23,6 @@ from mmkeras.media.dicom.frames import split_frame
 from mmkeras.modalities import ModalitySpec
 
 __all__ = ["Source"]
-
-_ALSO = {"training": "train", "testing": "test", "val": "validation", "valid": "validation", "dev": "validation"}
-"""Other names of splits."""
 
 
 @dataclass(frozen=True)
@@ -140,9 +137,10 @@ class Source(SourceBase):
     def _sample(self, row: Row, further: list[str], folder: Folder, origin: str) -> Sample:
         if row.problem:
             raise DataError(row.problem)
-        split = _name(row, self.split)
-        if split is not None and (split := _ALSO.get(split.casefold(), split.casefold())) not in SPLITS:
-            raise DataError(f"column {self.split!r}: {split!r} is not a split; {nearest(split, SPLITS)}")
+        given = _name(row, self.split)
+        split = None if given is None else split_called(given)
+        if given is not None and split is None:
+            raise DataError(f"column {self.split!r}: {given!r} is not a split; {nearest(given, SPLITS)}")
         values, remarks = {}, [row.remark] if row.remark else []
         for modality, column in self.columns.items():
             value = _value(row, column)

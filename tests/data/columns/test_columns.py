@@ -49,6 +49,18 @@ def test_what_real_tables_have_beside_their_features_is_left_out(tmp_path: Path)
     assert "those of 'found' do" in roles["lost"].reason
 
 
+def test_files_are_looked_for_as_the_conversion_does(tmp_path: Path) -> None:
+    (tmp_path / "caf\u00e9.png").touch()
+    found = kind_of_column("scan", ["cafe\u0301.png", "pics\\..\\caf\u00e9.png", "x" * 300 + ".png"], tmp_path)
+    assert (found.name, found.reason) == ("picture", "cells end in .png; 1 of the 3 files looked at exist")
+
+
+def test_an_empty_column_is_no_weight(tmp_path: Path) -> None:
+    columns: dict[str, list[object]] = {"weight": ["", ""], "y": ["a", "b"]}
+    kinds = {name: kind_of_column(name, cells, tmp_path) for name, cells in columns.items()}
+    assert roles_of(kinds, columns, ["y"])["weight"].name == "unused"
+
+
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
