@@ -117,6 +117,7 @@ def write_description(
         task=source.task.to_json(),
         files=written,
         golden=_write_golden(folder, source, proof),
+        columns=_columns(source),
         documents={notes: digest(folder, notes)} if notes else {},
         provenance=_provenance(source, calibration, folder.parent / str(version)),
     )
@@ -151,6 +152,15 @@ def _provenance(source: Source, calibration: dict[str, Any], place: Path) -> dic
     if source.index is not None:
         kept["data_folder"] = Path(os.path.relpath(source.index.folder.resolve(), place.resolve())).as_posix()
     return {**kept, **({"calibration": calibration} if calibration else {}), "exported_with": _packages()}
+
+
+def _columns(source: Source) -> dict[str, Any]:
+    """Return the columns of the table that the model was trained on, by modality; empty for other data."""
+    chosen = source.provenance.get("config", {}).get("data", {}).get("source", {})
+    if chosen.get("name") != "table":
+        return {}
+    own = {name: spec.columns for name, spec in source.specs.items() if spec.columns}
+    return own | {name: each for name, each in chosen["options"].get("columns", {}).items() if name in source.specs}
 
 
 def _packages() -> dict[str, str]:

@@ -102,6 +102,9 @@ class Manifest:
     provenance: dict[str, Any] = field(default_factory=dict)
     """``config``, ``data_fingerprint``, ``code_revision``, ``packages`` and ``metrics``."""
     schema_version: int = SCHEMA_VERSION
+    columns: dict[str, Any] = field(default_factory=dict)
+    """Columns of the table that the model was trained on, by modality: a name, or a list of names; empty for other
+    data. With them the bundle predicts for the rows of another table."""
     documents: dict[str, str] = field(default_factory=dict)
     """sha256 by path of documents about the files: ``edge/tensorrt.md``."""
 

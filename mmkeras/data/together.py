@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mmkeras.data.sources import Sample
-from mmkeras.media.dicom.frames import split_frame
+from mmkeras.media.dicom.paths import split_frame
 
 __all__ = ["contents_of", "grouped", "on_both_sides"]
 

@@ -14,6 +14,7 @@ from typing import Any
 from mmkeras.bundle import Bundle
 from mmkeras.core.errors import ConfigError, DataError, MmkerasError
 from mmkeras.core.terminal import say, say_json, show_progress
+from mmkeras.runtime.predict_table import predict_table
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.storage.privacy import Redaction, recorded
 from mmkeras.storage.text_lines import JsonLine, json_lines
@@ -22,19 +23,23 @@ __all__ = ["inspect", "predict", "rebuild_engines", "selftest"]
 
 
 def predict(bundle: Bundle, options: argparse.Namespace) -> int:
-    """Predict for one sample from the options, or for every line of a JSONL file."""
+    """Predict for one sample from the options, or for every line of a JSONL file, or every row of a table."""
     given = {name: value for name in bundle.specs if (value := getattr(options, f"modality:{name}")) is not None}
     given |= {name: _typed(value) for name, value in given.items() if bundle.specs[name].kind == "text"}
-    if bool(given) == (options.jsonl is not None):
+    if sum((bool(given), options.jsonl is not None, options.table is not None)) != 1:
         names = ", ".join(f"--{name}" for name in bundle.specs)
-        what = "give the modalities or --jsonl, not both" if given else f"give at least one of {names}, or --jsonl"
-        raise ConfigError(f"predict: {what}")
+        raise ConfigError(f"predict: give one of these: modalities ({names}), --jsonl, or --table with --out")
+    for option in ("out", "root", "map", "missing") if options.table is None else ():
+        if getattr(options, option):
+            raise ConfigError(f"predict: --{option} belongs to --table, which is not given")
     rebuild_engines(bundle, options)
     chosen = bundle, options.format, options.precision
     with Predictor(*chosen, threads=options.threads, device=options.device) as predictor:
         say(predictor.description, to=sys.stderr)
         if options.jsonl is not None:
             return _predict_lines(predictor, options.jsonl)
+        if options.table is not None:
+            return predict_table(predictor, options, _redaction(bundle))
         try:
             answer = predictor.predict(**given)
         except DataError as error:

@@ -87,7 +87,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 
 _FILE = ("--format", "--precision", "--device")
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "predict": ("--json", "--threads", "--rebuild", *_FILE, "--jsonl"),
+    "predict": ("--json", "--threads", "--rebuild", *_FILE, "--jsonl", "mmkeras.runtime.predict_table:add_options"),
     "selftest": ("--json", "--threads", "--rebuild", "--strict"),
     "benchmark": ("--json", "--threads", "--rebuild", *_FILE, "mmkeras.runtime.benchmark_command:add_options"),
     "inspect": ("--json",),

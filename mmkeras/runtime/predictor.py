@@ -10,6 +10,7 @@ import numpy as np
 
 from mmkeras.bundle import Bundle, ExportedFile
 from mmkeras.core.errors import BundleError, ConfigError, DataError, DependencyError, nearest
+from mmkeras.runtime.rows import Reader, answers_for
 from mmkeras.runtime.runner import RunnerBase, runners
 from mmkeras.runtime.tensorrt.engines import EngineFile, engine_files
 
@@ -177,16 +178,28 @@ class Predictor:
             for name, array in spec.inputs(values.get(spec.name)).items()
         }
 
-    def predict(self, **values: Any) -> dict[str, Any]:
-        """Predict for one sample; arguments and errors as for `preprocess`.
+    def predict(self, rows: Any = None, /, **values: Any) -> Any:
+        """Predict for one sample, or for the rows of a table.
 
         Args:
-            **values: raw value by modality, for example ``image="a.png", text="what shape is it?"``.
+            rows: a row of the table that the model was trained on (cells by column; a column that it lacks is empty),
+                a list of rows, or a DataFrame. Cells that hold paths start from the working folder.
+            **values: in place of rows, raw value by modality, such as ``image="a.png", text="what shape is it?"``: a
+                path, bytes, a Pillow image, an array, a text, cells by column, as the modality takes them.
 
         Returns:
-            The task's answer, ready for JSON; for classification ``{"label", "confidence", "top"}``.
+            The task's answer, ready for JSON; for classification ``{"label", "confidence", "top"}``. For a list, a list
+            of answers; for a DataFrame, a DataFrame of answers with the same index.
+
+        Raises:
+            ConfigError, DataError: as for `preprocess`; the message names the row.
         """
-        return self.bundle.task.decode(self.runner.infer(self.preprocess(values)))[0]
+        if rows is None:
+            return self.bundle.task.decode(self.runner.infer(self.preprocess(values)))[0]
+        if values:
+            raise ConfigError(f"predict: expected rows or values by modality, got rows and {', '.join(values)}")
+        reader = Reader(self.bundle.specs, self.bundle.manifest.columns)
+        return answers_for(rows, lambda row: self.preprocess(reader.row(row)), self.answers)
 
     def predict_batch(self, samples: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Predict for several samples in one call; each holds raw values by modality.
@@ -205,6 +218,10 @@ class Predictor:
                 inputs.append(self.preprocess(sample))
             except (ConfigError, DataError) as error:
                 raise type(error)(f"Sample {index}: {error}") from error
+        return self.answers(inputs)
+
+    def answers(self, inputs: Sequence[Mapping[str, np.ndarray]]) -> list[dict[str, Any]]:
+        """Return the answers to several samples, each from `preprocess`, in one call of the engine."""
         if not inputs:
             return []
         batch = {name: np.concatenate([item[name] for item in inputs]) for name in inputs[0]}

@@ -11,7 +11,7 @@ from typing import Any
 from mmkeras.core.errors import DataError
 from mmkeras.data.columns.kinds import SUFFIXES
 from mmkeras.data.sources._contract import split_called
-from mmkeras.data.sources._rows import read_table
+from mmkeras.media.table.rows import read_table
 from mmkeras.storage.files import write_text
 
 __all__ = ["Columns", "class_folders", "read_columns"]

@@ -16,7 +16,8 @@ from mmkeras.core.components import Choice, names
 from mmkeras.core.config import DataConfig
 from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.data.fingerprint import fingerprint, shaped_by
-from mmkeras.data.sources import _rows, easy_vqa, table
+from mmkeras.data.sources import easy_vqa, table
+from mmkeras.media.table.rows import read_table
 from mmkeras.modalities import specs_of
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.tabular.spec import Config as TabularConfig
@@ -142,7 +143,7 @@ def test_bad_json_lines_are_bad_rows(tmp_path):
 def test_any_text_comes_back_from_csv(tmp_path, cells):
     rows = [{"question": text, "label": str(label)} for text, label in cells]
     path = write_csv(tmp_path / "any.csv", rows)
-    read = _rows.read_table(path)
+    read = read_table(path)
     assert [row.cells for row in read.rows] == rows
     lines = path.read_bytes().decode()
     for row in read.rows[1:]:
@@ -268,7 +269,7 @@ def test_easy_vqa_question_types(text, columns):
     assert tuple(easy_vqa.describe_question(text).values()) == columns
 
 
-def test_rows_are_not_a_source():
+def test_private_modules_are_not_sources():
     assert {"easy_vqa", "table"} <= set(names("data.sources"))
     assert not [name for name in names("data.sources") if name.startswith("_")]
 

@@ -82,6 +82,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory, images: list[Path]) -> Pa
         task=TASK.to_json(),
         files=(*files, rejected),
         golden=golden_files,
+        columns={"image": "photo", "text": "question"},
         provenance={"code_revision": "none", "metrics": {"accuracy": 0.5}},
     )
     write_manifest(folder, manifest)

@@ -125,8 +125,8 @@ def test_what_the_run_was_told_to_hide_stays_hidden(
     [
         (("predict", "--imge", "x"), "did you mean '--image'"),
         (("predict", "--text", "a", "--pre", "float32"), "--precision"),
-        (("predict",), "give at least one of --image, --text"),
-        (("predict", "--text", "a", "--jsonl", "-"), "not both"),
+        (("predict",), "give one of these: modalities (--image, --text), --jsonl, or --table with --out"),
+        (("predict", "--text", "a", "--jsonl", "-"), "give one of these"),
         (("predict", "--text"), "expected one argument"),
         (("predict", "--text", "a", "--threads", "x"), "invalid int value"),
         (("predict", "--text", "a", "--threads", "0"), "at least 1"),

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from mmkeras.data.columns.dates import date_format_of
-from mmkeras.data.sources._files import Folder
 from mmkeras.media.cells import is_empty, name_of, stands_for_nothing, tidy
+from mmkeras.media.table.files import Folder
 
 __all__ = ["KINDS", "SUFFIXES", "Kind", "as_number", "kind_of_column", "name_or_text"]
 

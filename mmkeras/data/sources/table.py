@@ -16,10 +16,12 @@ from typing import Any, ClassVar, Literal
 
 from mmkeras.core.errors import ConfigError, DataError, nearest
 from mmkeras.data.sources._contract import SPLITS, Sample, SourceBase, split_called
-from mmkeras.data.sources._files import Folder, look_into
-from mmkeras.data.sources._rows import Row, Table, read_table
+from mmkeras.data.sources._files import look_into
 from mmkeras.media.cells import is_empty, name_of, tidy
-from mmkeras.media.dicom.frames import split_frame
+from mmkeras.media.dicom.paths import split_frame
+from mmkeras.media.table.files import Folder
+from mmkeras.media.table.inputs import called, cell_of, names_of, raw_value
+from mmkeras.media.table.rows import Row, Table, read_table
 from mmkeras.modalities import ModalitySpec
 
 __all__ = ["Source"]
@@ -108,7 +110,7 @@ class Source(SourceBase):
 
     @property
     def _targets(self) -> tuple[str, ...]:
-        return (self.target,) if isinstance(self.target, str) else tuple(self.target)
+        return names_of(self.target)
 
     @property
     def _roles(self) -> dict[str, str]:
@@ -143,12 +145,10 @@ class Source(SourceBase):
             raise DataError(f"column {self.split!r}: {given!r} is not a split; {nearest(given, SPLITS)}")
         values, remarks = {}, [row.remark] if row.remark else []
         for modality, column in self.columns.items():
-            value = _value(row, column)
+            value, remark = raw_value(row.cells, column, folder if modality in (self.files or ()) else None)
             if value is None and self.missing != "absent":
-                raise DataError(f'{_called(column)} empty; the option missing = "absent" accepts that')
-            if modality in (self.files or ()) and isinstance(value, str):
-                value, remark = folder.find(value)
-                remarks += [remark] if remark else []
+                raise DataError(f'{called(column)} empty; the option missing = "absent" accepts that')
+            remarks += [remark] if remark else []
             values[modality] = value
         return Sample(
             key=_name(row, self.key) or origin,
@@ -156,7 +156,7 @@ class Source(SourceBase):
             target=self._target(row),
             split=split,
             group=_name(row, self.group),
-            weight=1.0 if self.weight is None or is_empty(_cell(row, self.weight)) else _number(row, self.weight),
+            weight=_weight(row, self.weight),
             columns={name: _shown(row.cells.get(name)) for name in further},
             origin=origin,
             remarks=tuple(remarks),
@@ -164,11 +164,11 @@ class Source(SourceBase):
 
     def _target(self, row: Row) -> Any:
         for column in self._targets:
-            if is_empty(_cell(row, column)):
+            if is_empty(cell_of(row.cells, column)):
                 raise DataError(f"column {column!r}: the target is empty")
         if not isinstance(self.target, str):
-            return [_cell(row, column) for column in self._targets]
-        cell = _cell(row, self.target)
+            return [cell_of(row.cells, column) for column in self._targets]
+        cell = cell_of(row.cells, self.target)
         if self.separator and isinstance(cell, str):
             return [label for part in cell.split(self.separator) if (label := part.strip())]
         return cell
@@ -176,33 +176,13 @@ class Source(SourceBase):
 
 def _named(option: str, given: str | tuple[str, ...]) -> list[tuple[str, str]]:
     """Return the columns of an option, each with a name for messages."""
-    if isinstance(given, str):
-        return [(option, given)]
-    return [(f"{option}[{place}]", column) for place, column in enumerate(given)]
-
-
-def _value(row: Row, column: str | tuple[str, ...]) -> Any:
-    """Return a cell, or several by column; None where all are empty."""
-    if isinstance(column, str):
-        cell = _cell(row, column)
-        return None if is_empty(cell) else cell
-    cells = {each: _cell(row, each) for each in column}
-    return None if all(map(is_empty, cells.values())) else cells
-
-
-def _called(column: str | tuple[str, ...]) -> str:
-    if isinstance(column, str):
-        return f"column {column!r} is"
-    return f"the columns {', '.join(map(repr, column))} are all"
-
-
-def _cell(row: Row, column: str) -> Any:
-    return row.cells.get(tidy(column))
+    names = names_of(given)
+    return [(option if isinstance(given, str) else f"{option}[{place}]", name) for place, name in enumerate(names)]
 
 
 def _name(row: Row, column: str | None) -> str | None:
     """Return the name in a cell; ``None`` if it is empty or no column is given."""
-    if column is None or is_empty(cell := _cell(row, column)):
+    if column is None or is_empty(cell := cell_of(row.cells, column)):
         return None
     name = name_of(cell)
     if name is None and not isinstance(cell, str):
@@ -218,8 +198,10 @@ def _shown(cell: Any) -> str:
     return str(cell) if name is None and not isinstance(cell, str) else name or ""
 
 
-def _number(row: Row, column: str) -> float:
-    cell = _cell(row, column)
+def _weight(row: Row, column: str | None) -> float:
+    """Return the weight in a cell; 1 if it is empty or no column is given."""
+    if column is None or is_empty(cell := cell_of(row.cells, column)):
+        return 1.0
     try:
         value = float(cell)
     except (TypeError, ValueError, OverflowError):

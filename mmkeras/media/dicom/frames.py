@@ -3,19 +3,14 @@
 pydicom reads the file (extra ``dicom``), and `display` maps its values to grey levels. Messages, records and logs hold
 no personal information: errors name the file, the transfer syntax and numbers of pixels, and leave out pydicom's own
 text, which may quote a value.
-
-A path may end in ``#3``: the third frame of the file, counted from 1 as in DICOM. A file of several frames needs it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
-import os
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +20,7 @@ from mmkeras.core.errors import DataError, require
 from mmkeras.media.dicom.display import Display, display, frame_display
 from mmkeras.media.dicom.header import DEFLATED, check_inflation, check_size, positive, quiet
 
-__all__ = ["Frame", "anonymous", "as_png", "open_frame", "split_frame"]
+__all__ = ["Frame", "anonymous", "as_png", "open_frame"]
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
@@ -51,17 +46,6 @@ class Frame:
     def png(self) -> bytes:
         """Return the frame as displayed: a PNG of 8 bits, grey or RGB."""
         return as_png(Image.fromarray(np.ascontiguousarray(self.levels)))
-
-
-def split_frame(value: Any) -> tuple[Any, int | None]:
-    """Return the path without its frame, and the frame's number from 1; an existing file of the whole name wins."""
-    if not isinstance(value, (str, os.PathLike)):
-        return value, None
-    found = re.fullmatch(r"(.+)#(\d{1,9})", os.fspath(value), re.DOTALL)
-    with contextlib.suppress(OSError):  # a name too long to exist
-        if found is None or Path(value).exists():
-            return value, None
-    return (found[1], int(found[2])) if found else (value, None)
 
 
 def open_frame(data: bytes, name: str, frame: int | None = None) -> Frame:

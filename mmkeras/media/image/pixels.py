@@ -16,8 +16,9 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from mmkeras.core.errors import DataError, named
-from mmkeras.media.dicom.frames import open_frame, split_frame
+from mmkeras.media.dicom.frames import open_frame
 from mmkeras.media.dicom.header import is_dicom
+from mmkeras.media.dicom.paths import split_frame
 from mmkeras.media.image.colours import to_rgb
 from mmkeras.media.image.orientation import JPEG, PNG, orientation, orientation_of, upright
 

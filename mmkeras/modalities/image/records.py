@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmkeras.layers.draws import normal, uniform
-from mmkeras.media.dicom.frames import anonymous, as_png, open_frame, split_frame
+from mmkeras.media.dicom.frames import anonymous, as_png, open_frame
 from mmkeras.media.dicom.header import is_dicom
+from mmkeras.media.dicom.paths import split_frame
 from mmkeras.media.image.orientation import JPEG, PNG
 from mmkeras.media.image.pixels import RawImage, describe, read_bytes, read_rgb
 from mmkeras.media.image.resizing import TIE, fit

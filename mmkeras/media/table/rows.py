@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mmkeras.core.errors import DataError, nearest, require
-from mmkeras.data.sources._csv import read_records
 from mmkeras.media.cells import tidy
+from mmkeras.media.table.csv_rows import read_records
 from mmkeras.storage.text_lines import json_lines, text_lines, undecodable
 
 __all__ = ["Row", "Table", "read_table"]

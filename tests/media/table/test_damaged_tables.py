@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from mmkeras.core.errors import DataError
 from mmkeras.data.sources import table
-from mmkeras.data.sources._csv import read_records
-from mmkeras.data.sources._rows import Row, read_table
+from mmkeras.media.table.csv_rows import read_records
+from mmkeras.media.table.rows import Row, read_table
 
 HEADER = ("file", "question", "answer")
 ROWS = [(f"{n % 7}.png", f"what is number {n % 9}?", "yes" if n % 2 else "no") for n in range(40)]
