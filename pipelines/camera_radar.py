@@ -38,7 +38,8 @@ from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.radar.spec import Config as RadarConfig
 from pipelines._stages.contract import Evaluated, Story
 from pipelines._stages.results import Figure
-from pipelines._stages.story import run_story, stage
+from pipelines._stages.stages import stage
+from pipelines._stages.story import run_story
 
 __all__ = ["CameraRadarConfig", "CameraRadarModel", "CameraRadarStory", "CompareConfig", "main"]
 

@@ -15,7 +15,10 @@ from mmkeras.core.config import RunConfig
 from mmkeras.core.terminal import utf8_program
 from pipelines._stages.story import run_story
 
-__all__ = ["TableConfig", "main"]
+__all__ = ["DEFAULTS", "TableConfig", "main"]
+
+DEFAULTS = Path(__file__).parent / "configs" / "table.toml"
+"""The defaults of every table."""
 
 
 @dataclass(frozen=True)

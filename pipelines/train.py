@@ -18,7 +18,7 @@ from mmkeras.core.terminal import say, utf8_program
 
 __all__ = ["main"]
 
-_PROGRAMS = ("fit", "train")
+_PROGRAMS = ("evaluate", "fit", "train")
 
 
 @utf8_program

@@ -1,18 +1,12 @@
-"""The stages that every pipeline runs: data, training, evaluation, export, an answer from the exported file."""
+"""A pipeline's command line, in front of the stages that all pipelines share."""
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-
-from rich.text import Text
 
 from mmkeras.core.command_line import Flag, parse
 from mmkeras.core.console import Console
@@ -23,14 +17,12 @@ from mmkeras.training.cluster.launch import PEER_LOST, launch
 from mmkeras.training.cluster.members import find_members
 from mmkeras.training.cluster.peers import PeerLostError
 from mmkeras.training.environment import check_python
-from mmkeras.training.run import FINISHED
 from mmkeras.training.run_folders import release_runs
-from pipelines._stages.answer import show_answer
-from pipelines._stages.cluster import join, with_cluster
-from pipelines._stages.contract import ConfigT, Evaluated, Story, check_record, record_run
-from pipelines._stages.training import train_model
+from pipelines._stages.cluster import with_cluster
+from pipelines._stages.contract import ConfigT, Story, check_record, record_run
+from pipelines._stages.stages import Plan, run_stages
 
-__all__ = ["run_story", "stage"]
+__all__ = ["run_story"]
 
 _FLAGS = (
     Flag("resume", "Continue a run that was stopped: its folder, or the latest run.", value=True),
@@ -98,8 +90,8 @@ def run_story(
             return launch([sys.executable, "-m", f"pipelines.{program.stem}", *arguments], config.cluster, console)
         with redacting(config.privacy.redact) as hidden:
             command = shlex.join(["python", "-m", f"pipelines.{program.stem}", *arguments])
-            plan = _Plan(program.stem, command, export=not flags["skip_export"], record=bool(flags["record"]))
-            return _run(config, folder, plan, console, story)
+            plan = Plan(program.stem, command, export=not flags["skip_export"], record=bool(flags["record"]))
+            return run_stages(config, folder, plan, console, story).status
     except PeerLostError as error:
         _print_error(f"Stopped: {error}")
         return PEER_LOST
@@ -132,106 +124,3 @@ def _record_finished(
     check_record(with_cluster(config_class, folder, ()), story)
     record_run(folder, story, console)
     return 0
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """The settings of the command line besides the configuration."""
-
-    program: str
-    command: str
-    export: bool
-    record: bool
-
-
-def _run(config: ConfigT, resumed: Path | None, plan: _Plan, console: Console, story: Story[ConfigT]) -> int:
-    began = time.monotonic()
-    joined = join(config, resumed, console)
-    cluster, config = joined.cluster, joined.config
-    if joined.nothing_left:
-        return 0
-    from mmkeras.model import check_model
-    from mmkeras.training.stages import check_stages
-
-    check_stages(config)
-    check_model(config.model)
-    with stage(console, "Data"), joined.chief_first("data"):
-        config = story.prepare(config, console)
-        from mmkeras.data.convert import convert
-        from mmkeras.data.salvage import usable
-        from mmkeras.model import specs_before_data, task_config
-
-        index = joined.converted()
-        if index is None:
-            index = convert(config.data, specs_before_data(config.model), task_config(config.model), console)
-        index = usable(index, config.data.max_bad_records, console)
-
-    with stage(console, "Model"):
-        from mmkeras.training.summary import summary_table
-
-        run, config, console = joined.open_run(config, index, console, plan.command)
-        model, copy = joined.build(config)
-        console.print(summary_table(copy or model))
-
-    query = str(config.model.fusion.options.get("query", ""))
-    if not joined.trained:
-        with stage(console, "Training"):
-            status = train_model(joined, run, config, index, (model, copy), plan.program, query, console)
-        if status is not None:
-            return status
-    if not cluster.chief:
-        console.print("Training is done; the first worker evaluates and exports.")
-        return 0
-    if cluster.members is not None:
-        console.print("The other workers end now; messages about missed heartbeats are harmless.", style="dim")
-
-    with stage(console, "Evaluation"):
-        from mmkeras.evaluation import evaluate
-        from mmkeras.evaluation.attention import attention_figures
-        from mmkeras.evaluation.samples import read
-
-        model = run.model()
-        samples = read(index, "test", run.specs, run.task, batch_size=config.evaluate.batch_size)
-        attention = attention_figures(model, samples, run.specs, run.task, list(range(min(4, len(samples)))), query)
-        evaluate(
-            model,
-            samples,
-            run.specs,
-            run.task,
-            config.evaluate,
-            run.folder,
-            provenance={**run.provenance, **story.provenance(config)},
-            extra_pictures=attention,
-            seed=config.train.seed,
-            console=console,
-        )
-        done = Evaluated(run, config, model, samples, console)
-    story.after_evaluation(done)
-    if plan.record:
-        check_record(config, story)  # a cluster may have continued an unfinished run of another configuration
-        record_run(run.folder, story, console)
-    if not plan.export:
-        run.note(FINISHED)
-        return 0
-
-    with stage(console, "Export"):
-        from export.run import export_run
-        from mmkeras.evaluation import write_report
-
-        report = export_run(run, config.export, console=console)
-        write_report(run.folder, export=json.loads((report.folder / "export.json").read_text("utf-8")))
-        story.after_export(done, report.folder)
-    run.note(FINISHED)
-    minutes, seconds = divmod(round(time.monotonic() - began), 60)
-    console.print(Text.assemble("\nFrom data to verified exports: ", (f"{minutes} min {seconds} s", "bold")))
-    show_answer(report.folder, console)
-    return 0 if report.accepted else 1
-
-
-@contextmanager
-def stage(console: Console, name: str) -> Iterator[None]:
-    """Print the heading of a stage and, at its end, how long it took."""
-    began = time.monotonic()
-    console.rule(Text(name, style="bold"), align="left")
-    yield
-    console.print(f"{name.lower()}: {time.monotonic() - began:.0f} s", style="dim")

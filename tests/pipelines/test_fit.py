@@ -157,6 +157,7 @@ SMALL = ["--train.epochs", "1", "--train.deterministic", "true", "--model.image.
 SMALL += ["--export.formats", '["tflite"]', "--export.precisions", '["float32"]', "--evaluate.pictures", "2"]
 
 
+@pytest.mark.slow
 def test_a_table_becomes_a_bundle_that_proves_itself(table: Path) -> None:
     assert fit([str(table), "--target", "sick", *SMALL]) == 0
     folder = Path("saved_models/samples/1")

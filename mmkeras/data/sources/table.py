@@ -52,6 +52,8 @@ class Source(SourceBase):
     """Folder that relative paths start from; the table's own folder when empty."""
     split: str | None = None
     """Column with train, validation (also val, valid, dev) or test; rows with an empty cell are split by the shares."""
+    whole: str | None = None
+    """Split of every row, in place of a column: "test" to evaluate a model on new data."""
     group: str | None = None
     """Column of the group, for example a patient: rows with the same value are in one split."""
     weight: str | None = None
@@ -65,6 +67,12 @@ class Source(SourceBase):
         """Check the options, with a `ConfigError` for a wrong one."""
         if self.missing not in ("quarantine", "absent"):
             raise ConfigError(f"table: missing: {self.missing!r}; {nearest(self.missing, ('quarantine', 'absent'))}")
+        if self.whole not in (None, *SPLITS):
+            raise ConfigError(f"table: whole: {self.whole!r}; {nearest(str(self.whole), SPLITS)}")
+        if self.whole and self.split:
+            raise ConfigError(
+                f"table: whole {self.whole!r} and the column {self.split!r} both give the split. Leave out one"
+            )
 
     def derived(self, modalities: Mapping[str, ModalitySpec]) -> Source:
         """Return the source with the columns of modalities that read several, and with ``files``, those of files."""
@@ -140,7 +148,7 @@ class Source(SourceBase):
         if row.problem:
             raise DataError(row.problem)
         given = _name(row, self.split)
-        split = None if given is None else split_called(given)
+        split = self.whole if given is None else split_called(given)
         if given is not None and split is None:
             raise DataError(f"column {self.split!r}: {given!r} is not a split; {nearest(given, SPLITS)}")
         values, remarks = {}, [row.remark] if row.remark else []

@@ -1,0 +1,143 @@
+"""What `mmkeras fit` is asked for, and the configuration that it writes."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import tomlkit
+from rich.table import Table
+from rich.text import Text
+
+from mmkeras.core.console import Console
+from mmkeras.core.errors import ConfigError, DataError, nearest
+from mmkeras.data.columns.cautions import cautions
+from mmkeras.data.columns.kinds import KINDS, Kind, kind_of_column
+from mmkeras.data.columns.roles import Role, Target, roles_of, target_of
+from mmkeras.storage.files import write_text
+from pipelines._table.proposal import QUALITIES, propose
+from pipelines._table.reading import Columns, class_folders, read_columns
+
+__all__ = ["ROLES", "Request", "write_configuration"]
+
+ROLES = ("input", "split", "group", "weight", "key", "unused")
+"""What a column that is not the target may be used as."""
+_HEAD = """# Written by mmkeras fit from {path}. Correct it, and run it again with: mmkeras train {file}
+# Every key and its help: python -m pipelines.table --config {file} --help
+
+"""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A table, its target, and corrections of what is inferred."""
+
+    table: Path
+    """A .csv, .tsv, .jsonl or .parquet file, or a folder of class folders."""
+    target: tuple[str, ...] = ()
+    """Columns to predict; several must all be numbers. A folder of class folders needs none."""
+    quality: str = "fast"
+    """One of `pipelines._table.proposal.QUALITIES`."""
+    ignored: tuple[str, ...] = ()
+    """Columns to leave out."""
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """Kinds by column, in place of the inferred ones."""
+    roles: Mapping[str, str] = field(default_factory=dict)
+    """Roles by column, in place of the inferred ones."""
+    name: str = ""
+    """Name of the run and of the bundle; that of the table when empty."""
+    config: Path | None = None
+    """The configuration to write; ``<name>.toml`` when not given."""
+
+    def __post_init__(self) -> None:
+        """Check the quality, with a `ConfigError` for a wrong one."""
+        if self.quality not in QUALITIES:
+            raise ConfigError(f"quality: {self.quality!r}; {nearest(self.quality, QUALITIES)}")
+
+
+def write_configuration(request: Request, console: Console) -> Path:
+    """Infer the columns, show them with the reasons, write the configuration, and return its path.
+
+    A different configuration of the same name is kept beside it.
+
+    Raises:
+        ConfigError, DataError: the table cannot be read, or the request does not fit it; nothing is written.
+    """
+    name = request.name or re.sub(r"[^\w-]+", "_", request.table.resolve().stem).strip("_") or "table"
+    file = request.config or Path(f"{name}.toml")
+    table, target = request.table, request.target
+    if table.is_dir():
+        table, target = class_folders(table, file.with_suffix(".csv")), target or ("label",)
+    if not target:
+        raise ConfigError("--target: name the column to predict, for example --target answer")
+    columns = read_columns(table)
+    kinds, roles = _inferred(columns, target, request)
+    targets = {each: target_of(each, columns.cells[each]) for each in target}
+    console.print(_shown(columns, kinds, roles, targets))
+    if columns.damaged:
+        console.print(f"{columns.damaged} rows cannot be parsed; the conversion lists them", style="yellow")
+    for warning in cautions(columns.cells, kinds, roles, targets):
+        console.print(Text.assemble(("warning: ", "bold yellow"), warning))
+    proposed = propose(columns, kinds, roles, targets, name=name, quality=request.quality)
+    text = _HEAD.format(path=table, file=file) + tomlkit.dumps(proposed)
+    if file.exists() and (before := file.read_text("utf-8")) != text:
+        numbers = itertools.count(1)
+        kept = next(each for number in numbers if not (each := Path(f"{file}.before-{number}")).exists())
+        write_text(kept, before)
+        console.print(f"{file} was different; it is kept as {kept}", style="yellow")
+    write_text(file, text)
+    console.print(f"configuration: {file}")
+    return file
+
+
+def _inferred(columns: Columns, target: Sequence[str], request: Request) -> tuple[dict[str, Kind], dict[str, Role]]:
+    """Return kinds and roles, those that the user gave before those that were found."""
+    cells = columns.cells
+    kinds = {name: kind_of_column(name, each, columns.path.parent) for name, each in cells.items()}
+    for name, kind in request.kinds.items():
+        _check_column(name, f"--kind {name}={kind}", cells)
+        if kind not in KINDS:
+            raise ConfigError(f"--kind {name}={kind}: {nearest(kind, KINDS)}")
+        kinds[name] = replace(kinds[name], name=kind, reason="you said so")
+    roles = roles_of(kinds, cells, target)
+    chosen = [("--role", name, role) for name, role in request.roles.items()]
+    for option, name, role in [*chosen, *(("--ignore", name, "unused") for name in request.ignored)]:
+        _check_column(name, f"{option} {name}" + (f"={role}" if option == "--role" else ""), cells)
+        if role not in ROLES:
+            raise ConfigError(f"--role {name}={role}: {nearest(role, ROLES)}")
+        if name in target:
+            raise ConfigError(f"{option} {name}: this column is the target")
+        if role in ("split", "group", "weight", "key"):
+            roles = {n: Role("unused", "another column is") if r.name == role else r for n, r in roles.items()}
+        roles[name] = Role(role, "you said so")
+    for name, found in roles.items():
+        if found.name == "input" and kinds[name].lost:
+            raise DataError(
+                f"column {name!r}: {kinds[name].reason}. Paths start from {columns.path.parent.resolve()}: correct "
+                f"them, or leave the column out with --ignore {name!r}"
+            )
+    return kinds, roles
+
+
+def _check_column(name: str, option: str, columns: Mapping[str, object]) -> None:
+    if name not in columns:
+        raise DataError(f"{option}: the table has no column {name!r}; {nearest(name, columns)}")
+
+
+def _shown(
+    columns: Columns, kinds: Mapping[str, Kind], roles: Mapping[str, Role], targets: Mapping[str, Target]
+) -> Table:
+    table = Table(
+        title=f"{columns.path.name}: {columns.rows} rows", title_justify="left", box=None, header_style="bold"
+    )
+    for heading in ("column", "kind", "used as", "because"):
+        table.add_column(heading, overflow="fold")
+    for name, role in roles.items():
+        known = targets.get(name)
+        kind, why = (known.task, known.reason) if known else (kinds[name].name, role.reason)
+        style = {"unused": "dim", "target": "bold green"}.get(role.name, "")
+        table.add_row(Text(name), kind, role.name, Text(why), style=style)
+    return table
