@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mmkeras.core.terminal import utf8_program
 from mmkeras.data.columns.kinds import KINDS
 from pipelines._table.proposal import QUALITIES
 from pipelines._table.request import ROLES, Request, write_configuration
+from pipelines._table.time_plan import seconds_of, shown
 
 __all__ = ["main"]
 
@@ -28,7 +30,7 @@ _KINDS = ", ".join(f"{name} ({what})" for name, what in KINDS.items())
 def main(arguments: Sequence[str] | None = None) -> int:
     """Infer the columns, write the configuration and run it; return the exit status."""
     given, further = _parser().parse_known_args(sys.argv[1:] if arguments is None else list(arguments))
-    console = Console()
+    console, began = Console(), time.monotonic()
     try:
         request = Request(
             given.table,
@@ -39,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             dict(_pair(text, "--role", "ROLE") for text in given.role),
             given.name,
             given.config,
+            seconds_of(given.time_limit) if given.time_limit else None,
         )
         file = write_configuration(request, console)
     except MmkerasError as error:
@@ -49,7 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     from pipelines.table import main as run
 
-    return run(["--config", str(file), *further])
+    status = run(["--config", str(file), *further])
+    if request.seconds is not None and status in (0, 1):
+        used = time.monotonic() - began
+        console.print(f"time limit {shown(request.seconds)}: {shown(used)} used", highlight=False)
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,7 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("table", type=Path, help="a .csv, .tsv, .jsonl or .parquet file, or a folder of class folders")
     parser.add_argument("--target", nargs="+", default=[], metavar="COLUMN", help="to predict; several of numbers")
     parser.add_argument(
-        "--quality", choices=tuple(QUALITIES), default="fast", help="size of the model and of its training"
+        "--quality",
+        choices=tuple(QUALITIES),
+        default="",
+        help="size of the model and of its training; fast by default, with --time-limit the largest that fits",
+    )
+    parser.add_argument(
+        "--time-limit", metavar="TIME", help="of everything, such as 10m: measures a step and chooses size and epochs"
     )
     parser.add_argument("--ignore", nargs="+", default=[], metavar="COLUMN", help="columns to leave out")
     parser.add_argument("--kind", nargs="+", default=[], metavar="COLUMN=KIND", help=f"kinds: {_KINDS}")

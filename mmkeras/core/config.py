@@ -113,6 +113,8 @@ class TrainConfig:
     """Share of all steps before modalities are dropped, so that relations between modalities are learned first."""
     early_stopping: int | None = None
     """Epochs without a better validation score after which training stops."""
+    max_minutes: float | None = None
+    """Minutes of training: it ends after the last epoch that fits. Not with several workers."""
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16", "float64"] = "auto"
     """Computation dtype; auto is mixed_bfloat16 on a GPU that has it, else float32. float64 shows whether a difference
     is rounding error."""

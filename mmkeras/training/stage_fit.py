@@ -31,6 +31,7 @@ from mmkeras.training.progress import TerminalProgress
 from mmkeras.training.stage_plan import Fitted, StagePlan
 from mmkeras.training.state import State
 from mmkeras.training.tensorboard import InputWait, Monitor
+from mmkeras.training.time_limit import TimeLimit
 
 __all__ = ["StageFit"]
 
@@ -124,6 +125,7 @@ class StageFit:
                 *self._watching,
                 self._checkpoints,
                 TerminalProgress(self._console, train.epochs, self._plan.steps_per_epoch, stage.label),
+                *([TimeLimit(train.max_minutes, self._console)] if train.max_minutes else []),
                 interrupts,
             ]
             try:

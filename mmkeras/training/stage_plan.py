@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.core.errors import TrainingError
+from mmkeras.core.errors import ConfigError, TrainingError
 from mmkeras.data.index import Index
 from mmkeras.training.cluster.batch_plan import BatchPlan, plan_batch
 from mmkeras.training.cluster.connect import Cluster
@@ -59,9 +59,11 @@ def plan_stage(stage: Stage, index: Index, cluster: Cluster) -> StagePlan:
     """Divide the batch of a stage.
 
     Raises:
-        ConfigError: the batch cannot be divided evenly.
+        ConfigError: the batch cannot be divided evenly, or several workers have a time limit.
         TrainingError: the training split is smaller than a batch.
     """
+    if stage.config.train.max_minutes and cluster.members is not None:
+        raise ConfigError("train.max_minutes: workers would end after different epochs. Set train.epochs instead")
     batch = plan_batch(stage.config, cluster)
     train, samples = batch.train(stage.config.train), index.splits["train"].samples
     if samples < train.batch_size:

@@ -1,7 +1,6 @@
 """``mmkeras.fit`` in Python: a table becomes a trained run, and the run a bundle that predicts.
 
 run = mmkeras.fit("samples.csv", target="answer")
-run.metrics["accuracy"]; run.report
 bundle = run.export("tflite", precision="int8")
 bundle.predict(image="a.png", text="what shape is it?")
 """
@@ -18,11 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmkeras.core.command_line import parse
+from mmkeras.core.command_line import parse, read_toml
+from mmkeras.core.components import check_options
 from mmkeras.core.config import ExportConfig
 from mmkeras.core.console import Console
 from mmkeras.core.errors import DataError, ExportError, TrainingError
 from mmkeras.core.typed import read_json
+from mmkeras.media.table.inputs import names_of
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.storage.privacy import redacting
 from mmkeras.training.environment import check_python
@@ -33,6 +34,7 @@ from pipelines._stages.stages import Plan, run_stages
 from pipelines._table.frames import write_frame
 from pipelines._table.new_data import NewData, evaluate_on, open_subject
 from pipelines._table.request import Request, write_configuration
+from pipelines._table.time_plan import seconds_of
 
 if TYPE_CHECKING:
     from export.verification.report import Report
@@ -62,13 +64,13 @@ class FittedRun:
     """A finished training on a table."""
 
     folder: Path
-    """The run's folder: configuration, best model, metrics, report, TensorBoard events."""
+    """The run's folder."""
     config: Path
     """The configuration that was written; ``mmkeras train`` runs it again."""
 
     @property
     def details(self) -> dict[str, Any]:
-        """The content of ``metrics.json``: intervals, ablation, slices, errors; see its schema."""
+        """The content of ``metrics.json``."""
         return read_json(self.folder / "metrics.json", DataError, "Evaluate the run again.")
 
     @property
@@ -106,7 +108,6 @@ class FittedRun:
             ConfigError: an unknown format, precision or option.
         """
         from export.run import export_run
-        from mmkeras.core.components import check_options
         from mmkeras.evaluation import write_report
 
         if formats:
@@ -143,7 +144,7 @@ class FittedRun:
         path = write_frame(data, out / "table") if _is_frame(data) else Path(data)
         with _ONE, ExitStack() as stack:
             subject = open_subject(self.folder, stack)
-            return evaluate_on(subject, NewData(path, _names(target)), out, Console(quiet=quiet))
+            return evaluate_on(subject, NewData(path, names_of(target)), out, Console(quiet=quiet))
 
     def __repr__(self) -> str:
         """Return the folder and the metrics."""
@@ -155,7 +156,8 @@ def fit(
     table: Any,
     target: str | Sequence[str] = (),
     *,
-    quality: str = "fast",
+    quality: str = "",
+    time_limit: str | float | None = None,
     ignore: Sequence[str] = (),
     kinds: Mapping[str, str] | None = None,
     roles: Mapping[str, str] | None = None,
@@ -174,7 +176,9 @@ def fit(
             pictures (Pillow images, uint8 arrays, bytes). Relative paths start from the file's folder; those of a
             DataFrame from the working folder.
         target: the column to predict; several columns must all be numbers.
-        quality: ``fast``, ``balanced`` or ``best``: the size of the model and of its training.
+        quality: ``fast``, ``balanced`` or ``best``: the size of the model and of its training; ``fast`` when empty, or
+            with a time limit the largest that fits.
+        time_limit: of training and evaluation: ``10m``, ``90s``, or seconds. A training step is measured first.
         ignore: columns to leave out.
         kinds: kinds by column, in place of the inferred ones.
         roles: roles by column (input, split, group, weight, key, unused), in place of the inferred ones.
@@ -200,16 +204,17 @@ def fit(
         table = write_frame(table, Path(f"{name}_table"))
     request = Request(
         Path(table),
-        _names(target),
+        names_of(target),
         quality,
         tuple(ignore),
         kinds or {},
         roles or {},
         name,
         None if config is None else Path(config),
+        None if time_limit is None else seconds_of(time_limit),
     )
     with _ONE:
-        file = write_configuration(request, console)
+        file = write_configuration(request, console, exports=False)
         arguments = ["--config", str(file)]
         for key, value in (options or {}).items():
             arguments += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
@@ -230,13 +235,7 @@ def _is_frame(table: Any) -> bool:
     return hasattr(table, "columns") and hasattr(table, "notna")
 
 
-def _names(target: str | Sequence[str]) -> tuple[str, ...]:
-    return (target,) if isinstance(target, str) else tuple(target)
-
-
 def _redact(folder: Path) -> Any:
-    from mmkeras.core.command_line import read_toml
-
     return read_toml(folder / "config.toml").get("privacy", {}).get("redact", "none")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,10 +17,12 @@ from mmkeras.core.console import Console
 from mmkeras.core.errors import ConfigError, DataError, nearest
 from mmkeras.data.columns.cautions import cautions
 from mmkeras.data.columns.kinds import KINDS, Kind, kind_of_column
+from mmkeras.data.columns.leaks import leaks
 from mmkeras.data.columns.roles import Role, Target, roles_of, target_of
 from mmkeras.storage.files import write_text
 from pipelines._table.proposal import QUALITIES, propose
 from pipelines._table.reading import Columns, class_folders, read_columns
+from pipelines._table.time_plan import plan_time, shown
 
 __all__ = ["ROLES", "Request", "write_configuration"]
 
@@ -39,8 +42,8 @@ class Request:
     """A .csv, .tsv, .jsonl or .parquet file, or a folder of class folders."""
     target: tuple[str, ...] = ()
     """Columns to predict; several must all be numbers. A folder of class folders needs none."""
-    quality: str = "fast"
-    """One of `pipelines._table.proposal.QUALITIES`."""
+    quality: str = ""
+    """One of `pipelines._table.proposal.QUALITIES`; when empty ``fast``, or with a time limit the largest that fits."""
     ignored: tuple[str, ...] = ()
     """Columns to leave out."""
     kinds: Mapping[str, str] = field(default_factory=dict)
@@ -51,21 +54,25 @@ class Request:
     """Name of the run and of the bundle; that of the table when empty."""
     config: Path | None = None
     """The configuration to write; ``<name>.toml`` when not given."""
+    seconds: float | None = None
+    """Time limit of the whole run."""
 
     def __post_init__(self) -> None:
         """Check the quality, with a `ConfigError` for a wrong one."""
-        if self.quality not in QUALITIES:
+        if self.quality and self.quality not in QUALITIES:
             raise ConfigError(f"quality: {self.quality!r}; {nearest(self.quality, QUALITIES)}")
 
 
-def write_configuration(request: Request, console: Console) -> Path:
+def write_configuration(request: Request, console: Console, *, exports: bool = True) -> Path:
     """Infer the columns, show them with the reasons, write the configuration, and return its path.
 
-    A different configuration of the same name is kept beside it.
+    A different configuration of the same name is kept beside it. With a time limit, a training step is measured first,
+    for which the data is converted; ``exports`` says whether an export belongs to the time.
 
     Raises:
         ConfigError, DataError: the table cannot be read, or the request does not fit it; nothing is written.
     """
+    began = time.monotonic()
     name = request.name or re.sub(r"[^\w-]+", "_", request.table.resolve().stem).strip("_") or "table"
     file = request.config or Path(f"{name}.toml")
     table, target = request.table, request.target
@@ -79,9 +86,23 @@ def write_configuration(request: Request, console: Console) -> Path:
     console.print(_shown(columns, kinds, roles, targets))
     if columns.damaged:
         console.print(f"{columns.damaged} rows cannot be parsed; the conversion lists them", style="yellow")
-    for warning in cautions(columns.cells, kinds, roles, targets):
+    warnings = cautions(columns.cells, kinds, roles, targets)
+    for warning in (*warnings, *leaks(columns.cells, kinds, roles, columns.path.parent)):
         console.print(Text.assemble(("warning: ", "bold yellow"), warning))
-    proposed = propose(columns, kinds, roles, targets, name=name, quality=request.quality)
+    limited = tuple(QUALITIES) if request.seconds is not None else ("fast",)
+    qualities = (request.quality,) if request.quality else limited
+    proposals = {each: propose(columns, kinds, roles, targets, name=name, quality=each) for each in qualities}
+    if request.seconds is None:
+        proposed = proposals[qualities[0]]
+    else:
+        plan = plan_time(proposals, request.seconds, began=began, exports=exports, console=console)
+        proposed = plan.proposed
+        epochs, used = proposed["train"]["epochs"], time.monotonic() - began
+        console.print(
+            f"time limit {shown(request.seconds)}: quality {plan.quality!r}, at most {epochs} epochs; "
+            f"expected to take up to {shown(used + plan.expected)} in all",
+            highlight=False,
+        )
     text = _HEAD.format(path=table, file=file) + tomlkit.dumps(proposed)
     if file.exists() and (before := file.read_text("utf-8")) != text:
         numbers = itertools.count(1)
