@@ -133,10 +133,15 @@ def _key(rest: list[str]) -> str | None:
 def _overview(program: str) -> str:
     bundle = " BUNDLE" if program == "mmkeras" else ""
     example = " saved_models/vqa/1" if bundle else ""
-    lines = [f"usage: {program} COMMAND{bundle} [options]", "", "Runs and verifies exported models.", ""]
+    about = "Trains, exports, runs and verifies models." if bundle else "Runs and verifies an exported model."
+    lines = [f"usage: {program} COMMAND {'...' if bundle else '[options]'}", "", about, ""]
     if bundle:
         lines += [f"training ({install_hint('train,export')}):"]
-        lines += [*(f"  {name:<12} {text}" for name, text in TRAINING.items()), "", "on any device:"]
+        lines += [
+            *(f"  {name:<12} {text}" for name, text in TRAINING.items()),
+            "",
+            "on any device (COMMAND BUNDLE [options]):",
+        ]
     else:
         lines += ["commands:"]
     # A packed bundle cannot be packed again.
