@@ -185,7 +185,7 @@ def test_with_its_extras_it_fits_exports_and_predicts_away_from_the_checkout(tmp
         [mmkeras, "predict", "saved_models/samples", "--table", "new.csv", "--out", "answers.csv"], tmp_path
     )
     assert "8 of 8 rows answered" in done.stdout, done.stderr
-    done = run_outside([mmkeras, "evaluate", bundle, "--data", "samples.csv"], tmp_path)
+    done = run_outside([mmkeras, "evaluate", "saved_models/samples", "--data", "samples.csv"], tmp_path)
     assert (tmp_path / "evaluation-samples-samples" / "report.html").is_file(), done.stdout + done.stderr
     program = (
         'import mmkeras; run = mmkeras.fit("samples.csv", "sick", name="again", options={"train.epochs": 1}); '
