@@ -10,7 +10,7 @@ from export.verification.gates import CHANCE, GATES, LEFT_OUT_FACTOR, RARE, SLIC
 from export.verification.results import OutputDifference, ScenarioResult
 from export.verification.scenarios import ALL
 
-__all__ = ["allowed_drop", "judge"]
+__all__ = ["allowed_drop", "judge", "scenario_problems"]
 
 
 def judge(
@@ -38,14 +38,22 @@ def judge(
     gate = gates[precision]
     problems = [] if results.get(ALL) else [f"not verified in the scenario {ALL!r}"]
     for name, result in results.items():
-        for problem in _problems(gate, tolerance, name, result, metric, sign, searching):
+        for problem in scenario_problems(gate, tolerance, name, result, metric, sign, searching=searching):
             problems.append(f"{name}: {problem}")
     return "; ".join(problems)
 
 
-def _problems(
-    gate: Gate, tolerance: float, name: str, result: ScenarioResult, metric: str, sign: int, searching: bool
+def scenario_problems(
+    gate: Gate,
+    tolerance: float,
+    name: str,
+    result: ScenarioResult,
+    metric: str,
+    sign: int,
+    *,
+    searching: bool = False,
 ) -> list[str]:
+    """Return what is beyond the limits of a gate in one scenario; see `judge` for the arguments."""
     if result.samples == 0:
         return ["no samples"]
     if result.not_finite:

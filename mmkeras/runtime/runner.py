@@ -67,6 +67,10 @@ class RunnerBase(ABC):
         """Names of the outputs."""
         self.batch: int | None = None
         """Static batch size of the file, ``None`` if it takes any size."""
+        self.quantized_inputs: dict[str, tuple[float, int]] = {}
+        """Scale and zero point of each input in integers: the real value is ``scale * (integer - zero_point)``."""
+        self.quantized_outputs: dict[str, tuple[float, int]] = {}
+        """The same of each output in integers."""
         self._expected: tuple[tuple[TensorSpec, np.dtype], ...] = ()
         self._lock = threading.RLock()
         _ALL.add(self)
@@ -105,7 +109,7 @@ class RunnerBase(ABC):
                 self._load()
                 # Built once: a comparison with a dtype's name would build a dtype each time.
                 self._expected = tuple((tensor, np.dtype(tensor.dtype)) for tensor in self.inputs)
-            except (RuntimeError, ValueError, TypeError, OSError) as error:
+            except (RuntimeError, ValueError, TypeError, IndexError, OSError) as error:
                 self.deactivate()
                 raise BundleError(
                     f"{self.engine} cannot load {self.path}: {str(error).strip()}. {self._needs()}"
@@ -117,6 +121,7 @@ class RunnerBase(ABC):
         with self._lock:
             self._unload()
             self.inputs, self.outputs, self.batch, self._expected = (), (), None, ()
+            self.quantized_inputs, self.quantized_outputs = {}, {}
 
     def infer(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run a batch; a file with a static batch size is run several times. Several threads may call this.
@@ -195,7 +200,7 @@ class RunnerBase(ABC):
         for tensor, dtype in wanted:
             array = inputs[tensor.name]
             shape = getattr(array, "shape", ())
-            if not shape or shape[1:] != tensor.shape or array.dtype != dtype:
+            if not shape or array.dtype != dtype or not (shape[1:] == tensor.shape or _fits(shape[1:], tensor.shape)):
                 raise DataError(
                     f"Input {tensor.name} of {self.path.name}: expected {tensor.dtype} (B, *{tensor.shape}), "
                     f"got {getattr(array, 'dtype', type(array).__name__)} {shape}."
@@ -208,6 +213,12 @@ class RunnerBase(ABC):
         if samples < 1:
             raise DataError(f"Inputs of {self.path.name}: expected at least one sample, got none.")
         return samples
+
+
+def _fits(shape: tuple[int, ...], declared: tuple[Any, ...]) -> bool:
+    """Return whether a shape fits that of a file of another tool, where a dimension without a size is a name."""
+    sizes = zip(shape, declared, strict=False)
+    return len(shape) == len(declared) and all(size == known or type(known) is not int for size, known in sizes)
 
 
 _ALL: weakref.WeakSet[RunnerBase] = weakref.WeakSet()

@@ -15,9 +15,14 @@ TRAINING = {
     "train": "run a configuration (my.toml), or a pipeline that is shipped (vqa, camera_radar)",
     "evaluate": "evaluate a run or an exported file on new data, with the whole report",
     "export": "export a run or a bundle, and verify every file",
+    "verify": "hold a model file of any tool to its reference, on your data: verdict, cause, exit status for CI",
 }
 """What each verb does."""
-_RUN = {**{name: f"pipelines.{name}:main" for name in ("fit", "train", "evaluate")}, "export": "export.__main__:main"}
+_RUN = {
+    **{name: f"pipelines.{name}:main" for name in ("fit", "train", "evaluate")},
+    "export": "export.__main__:main",
+    "verify": "export.foreign.command:main",
+}
 _NEEDED = ("tensorflow", "keras", "jsonargparse", "tomlkit")
 
 

@@ -142,6 +142,8 @@ def test_a_real_quantised_mobilenet_without_a_signature(shared_data: Callable[[s
     with runners()["tflite"](folder / "mobilenet_v1_0.25_128_quant.tflite") as runner:
         (tensor,) = runner.inputs
         assert (tensor.shape, tensor.dtype) == ((128, 128, 3), "uint8")
+        assert runner.quantized_inputs == {tensor.name: (1 / 128, 128)}
+        assert runner.quantized_outputs == {runner.outputs[0]: (1 / 256, 0)}
         pixels = np.asarray(Image.open(folder / "cat_720p.jpg").convert("RGB").resize((128, 128)))
         scores = runner.infer({tensor.name: pixels[None]})[runner.outputs[0]]
     labels = (folder / "imagenet_labels.txt").read_text().splitlines()

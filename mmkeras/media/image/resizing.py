@@ -22,12 +22,12 @@ def fit(height: Any, width: Any, inside_height: Any, inside_width: Any) -> tuple
     return ((2 * height * inside_width + width) // (2 * width), (2 * width * inside_height + height) // (2 * height))
 
 
-def resize_rgb(image: Image.Image, height: int, width: int, mode: str) -> np.ndarray:
+def resize_rgb(image: Image.Image, height: int, width: int, mode: str, fill: int = 0) -> np.ndarray:
     """Return the image, in mode RGB, as uint8 (height, width, 3).
 
     Bilinear with antialiasing in float, then rounded, which equals
-    ``tf.image.resize(..., "bilinear", antialias=True)`` to one level. ``mode`` is ``stretch``, ``letterbox`` (black
-    bars) or ``center_crop`` (largest centred window).
+    ``tf.image.resize(..., "bilinear", antialias=True)`` to one level. ``mode`` is ``stretch``, ``letterbox`` (bars of
+    the grey level ``fill``) or ``center_crop`` (largest centred window).
     """
     if mode == "center_crop":
         fitted = fit(height, width, image.height, image.width)
@@ -39,7 +39,7 @@ def resize_rgb(image: Image.Image, height: int, width: int, mode: str) -> np.nda
     fitted = fit(image.height, image.width, height, width)
     inner = min(max(fitted[0], 1), height), min(max(fitted[1], 1), width)
     top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
-    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels = np.full((height, width, 3), fill, np.uint8)
     pixels[top : top + inner[0], left : left + inner[1]] = _resize(image, *inner)
     return pixels
 

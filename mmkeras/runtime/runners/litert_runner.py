@@ -46,6 +46,7 @@ class Runner(RunnerBase):
         self._indices = {name: detail["index"] for name, detail in given.items()}
         self.batch = int(next(iter(given.values()))["shape"][0])
         self.outputs = tuple(self._results)
+        self.quantized_inputs, self.quantized_outputs = _quantization(given), _quantization(results)
         self.inputs = tuple(
             TensorSpec(name, tuple(int(size) for size in detail["shape"][1:]), np.dtype(detail["dtype"]).name)
             for name, detail in given.items()
@@ -71,3 +72,13 @@ class Runner(RunnerBase):
             interpreter.set_tensor(index, inputs[name])
         interpreter.invoke()
         return {name: interpreter.get_tensor(index) for name, index in self._results.items()}
+
+
+def _quantization(details: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[float, int]]:
+    """Return scale and zero point of the tensors in integers that have them."""
+    found = {}
+    for name, detail in details.items():
+        scale, zero = detail["quantization"]
+        if np.dtype(detail["dtype"]).kind in "iu" and scale:
+            found[name] = (float(scale), int(zero))
+    return found
