@@ -50,6 +50,8 @@ def bind(
     feeds: list[Feed] = []
     left = list(pairs)
     for name, spec in {**declared["reference"].modalities, **declared["file"].modalities}.items():
+        if spec.kind == "image" and spec.present.name not in known:
+            continue  # a picture without this project's presence input
         names = [tensor.name for tensor in (*spec.tensors, spec.present)]
         own = [pair for pair in left if pair.file in names or pair.reference in names]
         if not own:

@@ -10,6 +10,7 @@ import numpy as np
 from export.foreign.decisions import Decisions
 from export.foreign.feeds import SIDES, Frame
 from export.foreign.measure import Change, Measured, Stored, run_both
+from export.foreign.model import Model
 from export.foreign.outputs import Outputs
 from export.foreign.rows import Rows
 
@@ -18,6 +19,7 @@ __all__ = [
     "chance_warning",
     "constant_problems",
     "few_problems",
+    "same_file_warning",
     "scale_problems",
     "uniform_warning",
     "unread_problems",
@@ -177,3 +179,12 @@ def chance_warning(found: Measured, decisions: Decisions | None) -> str:
         f"the reference is no better than always {constant}, so its inputs may be given wrongly: check scale, colours "
         "and size (--input), the order of the classes (--labels) and the target"
     )
+
+
+def same_file_warning(file: Model, reference: Model) -> str:
+    """Return a warning where both sides are the same file: the comparison then passes whatever is in it."""
+    paths = (file.path, reference.path)
+    same = file.path.resolve() == reference.path.resolve()
+    if all(path.is_file() for path in paths):
+        same = same or (file.bytes == reference.bytes and paths[0].read_bytes() == paths[1].read_bytes())
+    return "FILE and the reference are the same file, so the comparison shows nothing about it" if same else ""

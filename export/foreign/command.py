@@ -51,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MmkerasError as error:
         say(f"mmkeras verify: {error}", to=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
+    except OSError as error:  # a file that may not be read, a full disk
+        say(f"mmkeras verify: {error.filename or ''}: {error.strerror or error}", to=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         say("mmkeras verify: interrupted; nothing was written", to=sys.stderr)
         return 130
@@ -103,7 +106,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--tolerance", type=float, help="largest relative difference (1e-5, with LiteRT 1e-4, for float32)")
     add("--max-latency-ratio", type=float, metavar="X", help="largest latency of FILE / reference (none)")
-    add("--precision", default="", help="limits of this precision: float32 float16 int8-dynamic int8 ...; found")
+    add(
+        "--precision",
+        default="",
+        help="limits of this precision (float16, int8, ...) in place of the one found in the file; needed for an engine",
+    )
     output = parser.add_argument_group("reports")
     output.add_argument("--out", type=Path, metavar="FILE.json", help="write the whole result")
     output.add_argument("--junit", type=Path, metavar="FILE.xml", help="write the checks for a CI system")

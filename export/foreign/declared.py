@@ -23,7 +23,7 @@ class Declared:
     pictures: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Fields of `PictureSpec` by input."""
     modalities: dict[str, ModalitySpec] = field(default_factory=dict)
-    """Specs of this project's modalities (a text with its vocabulary) by name."""
+    """Specs of this project's modalities (a text with its vocabulary) by name; a picture's is in ``pictures`` too."""
 
     def under(self, other: Declared) -> Declared:
         """Return these declarations with those of one side over them."""
@@ -56,6 +56,7 @@ def parse_declared(option: str, given: Sequence[str]) -> Declared:
             values, folder = _read(Path(spec), where), Path(spec).parent
         if values.get("kind", "image") == "image":
             found.pictures[name] = found.pictures.get(name, {}) | _fields(values, where)
+        if "kind" not in values:
             continue
         try:
             found.modalities[name] = spec_from_json({"name": name, **values}, folder)

@@ -103,7 +103,18 @@ class Model(ABC):
         """
         stored = {tensor.name: tensor.store(inputs[tensor.name]) for tensor in self.inputs}
         count = len(next(iter(stored.values())))
-        size = self.batch or count
+        try:
+            return self._in_batches(stored, count, self.batch or count)
+        except DataError:
+            if self.batch is not None or count == 1:
+                raise
+        # Exporters often leave the batch size open though an operation inside has a fixed one.
+        found = self._in_batches(stored, count, 1)
+        self.batch = 1
+        self.notes.append("its batch size is not fixed, but it fails on batches of more than one sample")
+        return found
+
+    def _in_batches(self, stored: dict[str, np.ndarray], count: int, size: int) -> dict[str, np.ndarray]:
         parts: list[dict[str, np.ndarray]] = []
         for start in range(0, count, size):
             part = {name: value[start : start + size] for name, value in stored.items()}

@@ -77,7 +77,7 @@ def _flips(found: Measured) -> str:
     if result.not_finite:
         return ""
     low, high = share_interval(result.flips, result.samples)
-    close = f", {result.close} near ties" if result.close else ""
+    close = f", {result.close} near tie{'s' if result.close > 1 else ''}" if result.close else ""
     return f"{result.flips} ({percent(low)} – {percent(high)} %){close}"
 
 

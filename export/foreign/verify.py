@@ -68,6 +68,7 @@ class _Run:
         options, models = self.options, {"file": self.file, "reference": self.reference}
         rows = self._rows()
         report = Report.begun(models, rows)
+        report.warn(checks.same_file_warning(self.file, self.reference))
         few = checks.few_problems(rows, options.max_bad_rows)
         self._check("rows", few)
         if len(rows.good) < checks.LEAST_ROWS:
@@ -96,7 +97,8 @@ class _Run:
             unread = checks.unread_problems(rows, outputs, options.ignore)
             if len(rows.feeds.feeds) > 1:
                 self._check("inputs are read", unread)
-        self._others(rows, outputs, decisions, limits)
+        if outputs.pairs:
+            self._others(rows, outputs, decisions, limits)
         question = Question(rows, changes, parse_pairs(options.pair), options.ignore, options.decision, limits)
         causes = ("outputs", "scale of outputs", ALL)
         if any(check.problems for check in self.checks if check.name in causes):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import mmkeras
+from mmkeras.runtime.cli import main as mmkeras_main
 from tests.export.foreign.models import onnx_file
 
 SCHEMA = json.loads((Path(mmkeras.__file__).parent / "schemas" / "verify.schema.json").read_text())
@@ -191,3 +192,11 @@ def test_many_rows_are_thinned_out_and_said(scene, verify):
     found = verify(scene.files["onnx"], scene.files["keras"], "--rows", "10")
     assert (found.status, found.report["rows"]["compared"], found.report["rows"]["in_table"]) == (0, 10, 40)
     assert "10 of the 40 rows" in found.printed
+
+
+def test_it_is_a_verb_of_the_console_script(scene, capsys):
+    words = ["verify", scene.files["onnx"], "--reference", scene.files["keras"], "--data", scene.table, "--corruptions"]
+    assert mmkeras_main([*map(str, words), "--no-latency"]) == 0
+    assert "ACCEPTED" in capsys.readouterr().out
+    mmkeras_main(["--help"])
+    assert "verify" in capsys.readouterr().out

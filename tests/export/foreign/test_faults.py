@@ -143,3 +143,11 @@ def test_another_resizing_is_found(scene, verify, tmp_path):
     found = verify(scene.files["onnx"], scene.files[REFERENCE], *options, data=tmp_path / "wide.csv")
     assert found.status == 1
     assert any("resize=stretch" in each["declare"] for each in found.report["findings"]), found.printed
+
+
+def test_an_output_that_the_conversion_lost_fails_until_it_is_left_out(scene, verify, tmp_path):
+    reference = onnx_file(tmp_path / "two.onnx", scene.model, twice=True)
+    found = verify(scene.files["onnx"], reference)
+    assert (found.status, found.failed) == (1, {"outputs"})
+    assert "output 'double' of the reference has no partner in FILE" in found.printed
+    assert verify(scene.files["onnx"], reference, "--ignore", "double").status == 0

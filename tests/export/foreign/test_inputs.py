@@ -65,6 +65,9 @@ def test_an_input_that_both_sides_ignore_fails_until_it_is_accepted(verify, tmp_
     file = late_fusion(tmp_path / "file.onnx", lost="blood")
     found = verify(file, file, *MAP, data=data)
     assert (found.status, found.failed) == (1, {"inputs are read"})
+    assert found.report["warnings"] == [
+        "FILE and the reference are the same file, so the comparison shows nothing about it"
+    ]
     assert "input blood changes nothing in FILE and the reference" in found.printed
     assert verify(file, file, *MAP, "--ignore", "blood", data=data).status == 0
 
@@ -188,3 +191,51 @@ def test_token_ids_are_whole_numbers_of_a_list(verify, tmp_path):
     found = verify(path, path, data=data)
     assert found.status == 0, found.printed
     assert "expected whole numbers (int64)" in found.report["rows"]["bad"][0]["reason"]
+
+
+def test_a_file_of_this_project_has_a_presence_input(scene, verify, tmp_path):
+    def nodes():
+        return [
+            helper.make_node("Cast", ["image"], ["levels"], to=onnx.TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["levels"], ["mean"], axes=[1, 2], keepdims=0),
+            helper.make_node("Unsqueeze", ["image_present", "axis"], ["present"]),
+            helper.make_node("Mul", ["mean", "present"], ["means"]),
+        ]
+
+    path = tmp_path / "ours.onnx"
+    graph = helper.make_graph(
+        nodes(),
+        "ours",
+        [
+            helper.make_tensor_value_info("image", onnx.TensorProto.UINT8, ["N", 16, 16, 3]),
+            helper.make_tensor_value_info("image_present", onnx.TensorProto.FLOAT, ["N"]),
+        ],
+        [helper.make_tensor_value_info("means", onnx.TensorProto.FLOAT, ["N", 3])],
+        [numpy_helper.from_array(np.array([1], np.int64), "axis")],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(path))
+    manifest = tmp_path / "image.json"
+    manifest.write_text(json.dumps({"kind": "image", "name": "image", "height": 16, "width": 16, "resize": "stretch"}))
+    found = verify(path, path, "--input", f"image={manifest}", "--missing", "image")
+    assert found.status == 0, found.printed
+    assert set(found.report["scenarios"]) == {"all", "without_image"}
+
+
+def test_a_file_that_fails_on_batches_runs_row_by_row(verify, tmp_path, data):
+    path = tmp_path / "fixed.onnx"
+    rows_onnx(
+        path,
+        ["score"],
+        lambda: [
+            helper.make_node("Constant", [], ["one"], value=numpy_helper.from_array(np.array([1, 3], np.int64))),
+            helper.make_node("Reshape", ["blood", "one"], ["score"]),
+        ],
+        {"blood": 3},
+    )
+    found = verify(path, late_fusion_of_one(tmp_path / "reference.onnx"), data=data)
+    assert found.status == 0, found.printed
+    assert "fails on batches of more than one sample" in found.printed
+
+
+def late_fusion_of_one(path: Path) -> Path:
+    return rows_onnx(path, ["score"], lambda: [helper.make_node("Identity", ["blood"], ["score"])], {"blood": 3})
