@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--precision",
         default="",
-        help="limits of this precision (float16, int8, ...) in place of the one found in the file; needed for an engine",
+        help="limits of this precision (float16, int8, ...), not of the one found in the file; needed for an engine",
     )
     output = parser.add_argument_group("reports")
     output.add_argument("--out", type=Path, metavar="FILE.json", help="write the whole result")

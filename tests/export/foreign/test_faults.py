@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper, numpy_helper
 from PIL import Image
 
-from tests.export.foreign.models import onnx_file
+from tests.export.foreign.models import onnx_file, rows_onnx
 
 REFERENCE = "keras"
 
@@ -94,8 +96,6 @@ def test_outputs_in_another_order_are_found(scene, verify, tmp_path):
 
 
 def _renamed(path, names, *, reverse):
-    import onnx
-
     model = onnx.load(str(path))
     for old, new in names.items():
         model.graph.node.append(onnx.helper.make_node("Identity", [old], [new]))
@@ -151,3 +151,36 @@ def test_an_output_that_the_conversion_lost_fails_until_it_is_left_out(scene, ve
     assert (found.status, found.failed) == (1, {"outputs"})
     assert "output 'double' of the reference has no partner in FILE" in found.printed
     assert verify(scene.files["onnx"], reference, "--ignore", "double").status == 0
+
+
+def test_a_layout_that_the_shape_leaves_open_is_found_by_trying(verify, tmp_path):
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(3, 3, 3, 2)).astype(np.float32)  # rows, columns, channels, outputs
+
+    def written(name, order):
+        arrays = {"w": np.transpose(weights, (*order, 3)).reshape(27, 2), "rows": np.array([-1, 27], np.int64)}
+        constants = [
+            helper.make_node("Constant", [], [key], value=numpy_helper.from_array(value))
+            for key, value in arrays.items()
+        ]
+        nodes = [helper.make_node("Reshape", ["image", "rows"], ["flat"])]
+        nodes += [helper.make_node("MatMul", ["flat", "w"], ["score"])]
+        path = rows_onnx(tmp_path / name, ["score"], lambda: constants + nodes, {"image": 27})
+        model = onnx.load(str(path))
+        for size in (3, 3):
+            model.graph.input[0].type.tensor_type.shape.dim.add().dim_value = size
+        model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 3
+        onnx.save(model, str(path))
+        return path
+
+    with (tmp_path / "tiny.csv").open("w") as stream:
+        stream.write("image\n")
+        for number in range(12):
+            Image.fromarray(rng.integers(0, 256, (3, 3, 3)).astype(np.uint8)).save(tmp_path / f"{number}.png")
+            stream.write(f"{number}.png\n")
+    file, reference = written("last.onnx", (0, 1, 2)), written("first.onnx", (2, 0, 1))
+    found = verify(file, reference, data=tmp_path / "tiny.csv")
+    assert found.status == 1
+    assert "the shape allows both layouts" in found.report["inputs"][0]["file_inferred"]
+    assert "--file-input image=layout=nhwc" in {each["declare"] for each in found.report["findings"]}, found.printed
+    assert verify(file, reference, "--file-input", "image=layout=nhwc", data=tmp_path / "tiny.csv").status == 0
