@@ -78,8 +78,8 @@ def _constant(values: Sequence[np.ndarray], count: int) -> bool:
 def scale_problems(stored: Stored, count: int, outputs: Outputs) -> list[str]:
     """Return the outputs that are the reference's times a factor other than 1.
 
-    The noise that quantisation may have would hide a wrong scale, and a scale changes no decision. Rounding has no
-    such factor: measured, a good int8 file has one within 3 %.
+    The noise that quantisation may have would hide a wrong scale, and a scale changes no decision. Rounding has no such
+    factor: a real int8 MobileNet has 0.99.
     """
     problems = []
     for pair in outputs.pairs:

@@ -78,12 +78,14 @@ class _Run:
         changes = parse_changes(options.activation, options.background)
         outputs, decisions = self._outputs(rows, changes)
         self._check("outputs", outputs.problems)
+        # Targets without decisions: the outputs could not be compared, which is a finding and no wrong use.
+        drop = None if options.target and decisions is None else options.max_metric_drop
         limits = limits_for(
             self.file,
             self.reference,
             precision=options.precision,
             tolerance=options.tolerance,
-            max_metric_drop=options.max_metric_drop,
+            max_metric_drop=drop,
             max_flips=options.max_flips,
             metric=decisions.task.metric if decisions and decisions.targets is not None else "",
         )

@@ -30,8 +30,8 @@ def faulty(scene, tmp_path, **faults):
 )
 def test_a_declarable_difference_is_found_and_passes_once_declared(scene, verify, tmp_path, faults, option, words):
     file = faulty(scene, tmp_path, **faults)
-    found = verify(file, scene.files[REFERENCE])
-    assert found.status == 1
+    found = verify(file, scene.files[REFERENCE], "--target", "colour", "--max-metric-drop", "1")
+    assert found.status == 1, found.printed
     assert "NOT ACCEPTED" in found.printed
     best = [finding for finding in found.report["findings"] if finding["agrees"] and finding["side"] == "file"]
     assert [(finding["declare"], words in finding["text"]) for finding in best] == [(option, True)], found.printed
