@@ -13,6 +13,7 @@ from export.foreign.measure import Change, Measured, Stored, run_both
 from export.foreign.model import Model
 from export.foreign.outputs import Outputs
 from export.foreign.rows import Rows
+from mmkeras.evaluation.slices import FEW_SAMPLES
 
 __all__ = [
     "LEAST_ROWS",
@@ -20,6 +21,7 @@ __all__ = [
     "constant_problems",
     "few_problems",
     "same_file_warning",
+    "slices_warning",
     "scale_problems",
     "uniform_warning",
     "unread_problems",
@@ -188,3 +190,12 @@ def same_file_warning(file: Model, reference: Model) -> str:
     if all(path.is_file() for path in paths):
         same = same or (file.bytes == reference.bytes and paths[0].read_bytes() == paths[1].read_bytes())
     return "FILE and the reference are the same file, so the comparison shows nothing about it" if same else ""
+
+
+def slices_warning(found: Measured, columns: Collection[str]) -> str:
+    """Return a warning of the columns without a slice that is large enough to be judged."""
+    known = {part.name.partition(" = ")[0] for part in found.slices}
+    small = [column for column in columns if column not in known]
+    if not small or found.result.not_finite:
+        return ""
+    return f"--slices {' '.join(small)}: no value has {FEW_SAMPLES} rows or more beside others, so no slice is judged"

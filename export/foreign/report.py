@@ -148,7 +148,7 @@ class Report:
         intervals = {name: interval.to_json() for name, interval in found.intervals.items()}
         whole = result.to_json()
         whole.pop("worst_slice", None)
-        return {
+        entry = {
             **whole,
             "flips": result.flips if counted else None,
             "flips_low": low if counted else None,
@@ -158,6 +158,7 @@ class Report:
             "not_finite_by_side": found.not_finite,
             "slices": [finite(asdict(part)) for part in found.slices],
         }
+        return finite(entry)
 
 
 def _side(model: Model) -> dict[str, Any]:

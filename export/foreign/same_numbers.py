@@ -14,6 +14,8 @@ from export.foreign.outputs import Outputs
 __all__ = ["explained"]
 
 _MOST_OUTPUTS = 5
+_MOST_CLASSES = 4000
+"""Of more classes the table of their differences would fill the memory."""
 _SHOWN = 4
 
 
@@ -60,7 +62,7 @@ def _permuted(known: Mapping[str, np.ndarray], got: Mapping[str, np.ndarray], li
     """Return the finding that one output has its classes in another order."""
     for name, values in known.items():
         reference, file = np.asarray(values, np.float64), np.asarray(got[name], np.float64)
-        if reference.ndim != 2 or reference.shape[1] < 2 or not np.isfinite(file).all():
+        if reference.ndim != 2 or not 2 <= reference.shape[1] <= _MOST_CLASSES or not np.isfinite(file).all():
             continue
         # (classes of the reference, classes of the file): how far apart their columns are.
         apart = np.stack([np.abs(file - column[:, None]).max(axis=0) for column in reference.T])

@@ -91,6 +91,8 @@ class _Run:
         )
         report.outputs, report.decisions, report.limits = outputs, decisions, limits
         stored = self._all(rows, outputs, decisions, limits)
+        if decisions is not None:
+            report.warn(checks.slices_warning(self.measured[ALL], options.slices))
         if not sum(stored.not_finite.values()) and outputs.pairs:
             self._check("outputs change", checks.constant_problems(stored, len(rows.good), outputs))
             self._check("scale of outputs", checks.scale_problems(stored, len(rows.good), outputs))

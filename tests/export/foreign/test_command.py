@@ -194,6 +194,13 @@ def test_many_rows_are_thinned_out_and_said(scene, verify):
     assert "10 of the 40 rows" in found.printed
 
 
+def test_slices_that_are_too_small_are_said(scene, verify):
+    found = verify(scene.files["onnx"], scene.files["keras"], "--slices", "camera", "--rows", "20")
+    assert found.report["warnings"] == [
+        "--slices camera: no value has 30 rows or more beside others, so no slice is judged"
+    ]
+
+
 def test_it_is_a_verb_of_the_console_script(scene, capsys):
     words = ["verify", scene.files["onnx"], "--reference", scene.files["keras"], "--data", scene.table, "--corruptions"]
     assert mmkeras_main([*map(str, words), "--no-latency"]) == 0
