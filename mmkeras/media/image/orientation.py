@@ -2,7 +2,8 @@
 
 The orientation is read from the first EXIF segment in the head of a JPEG file, or from the eXIf chunk before the data
 of a PNG file; XMP is ignored. `file_graph` reads the same bytes by the same rule, so that training, the SavedModel and
-the device use the same image.
+the device use the same image. Of a WebP file the EXIF chunk counts, of a TIFF file its own orientation tag, which
+Pillow applies while it decodes; both formats reach the graph as upright PNG files.
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ def orientation(data: bytes) -> int:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8, that Pillow keeps with an image; 1 without a valid one."""
+    """Return the EXIF orientation, 1 to 8, that Pillow keeps with a decoded image; 1 without a valid one."""
+    if image.format == "TIFF":  # nothing is left where Pillow has applied it
+        value = getattr(image, "tag_v2", {}).get(ORIENTATION_TAG, 1)
+        return value if value in range(1, 9) else 1
     exif = image.info.get("exif")
     return _of_tiff(exif.removeprefix(EXIF)) if isinstance(exif, bytes) else 1
 

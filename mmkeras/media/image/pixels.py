@@ -7,35 +7,31 @@ import io
 import math
 import os
 import threading
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from mmkeras.core.errors import DataError, named
 from mmkeras.media.dicom.frames import open_frame
 from mmkeras.media.dicom.header import is_dicom
 from mmkeras.media.dicom.paths import split_frame
 from mmkeras.media.image.colours import to_rgb
+from mmkeras.media.image.formats import EXPECTED, is_deep, open_image
 from mmkeras.media.image.orientation import JPEG, PNG, orientation, orientation_of, upright
 
 __all__ = ["RawImage", "Window", "describe", "read_bytes", "read_rgb", "read_size"]
 
 RawImage: TypeAlias = Any
-"""A path, the bytes of a JPEG, PNG or DICOM file, a Pillow image, a uint8 array (H, W, 3) or (H, W), or a `Window`."""
+"""A path, the bytes of a file (`formats` lists them; or DICOM), a Pillow image, a uint8 array (H, W, 3) or (H, W), or a
+`Window`."""
 
-FORMATS = ("JPEG", "MPO", "PNG")  # MPO is a JPEG followed by further pictures, as some phones write it
-
-MOST_PIXELS = 89_478_485
-"""Larger images are refused before they are decoded: 256 MiB in RGB, the limit of Pillow's warning."""
 _LOADS = threading.Lock()
-_ACCEPTED = "path, bytes of a JPEG, PNG or DICOM file, Pillow image or uint8 array"
-_BASE64 = ("iVBORw0KGgo", "/9j/")
-"""The first characters of a PNG and a JPEG in base64."""
-_TOO_LARGE = f"larger than the {MOST_PIXELS:,} pixels that are accepted. Scale it down first"
+_ACCEPTED = f"path, bytes of a file ({EXPECTED}), Pillow image or uint8 array"
+_BASE64 = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR")
+"""The first characters of a PNG, a JPEG, a GIF and a WebP in base64."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ class Window:
         if not data.startswith(JPEG) or orientation(data) != 1:  # the window is one of the upright image
             image = read_rgb(self.image)
             return image, 1, image.size
-        image = _open(data, self.image)
+        image = open_image(data, describe(self.image))
         full = image.size
         # The mode, and the box that the image fills at the chosen scale.
         drafted = image.draft(None, (max(full[0] // scale, 1), max(full[1] // scale, 1)))
@@ -108,12 +104,13 @@ def describe(value: RawImage) -> str:
 def read_rgb(value: RawImage) -> Image.Image:
     """Return the decoded image in mode RGB, at its own size.
 
-    The EXIF orientation of a file, or of a Pillow image, is applied. `colours` has the rules for transparency and more
-    than 8 bits. Of several images in a JPEG file (MPO) the first is read. A DICOM frame is displayed by its own window;
-    ``scan.dcm#3`` is the third frame. `file_graph` is the equivalent in the graph.
+    `formats` lists the files that are read; of several frames or pages the first is. The EXIF orientation of a file,
+    or of a Pillow image, is applied. `colours` has the rules for transparency, CMYK and more than 8 bits. A DICOM frame
+    is displayed by its own window; ``scan.dcm#3`` is the third frame. `file_graph` is the equivalent in the graph for
+    the files that TensorFlow decodes.
 
     Raises:
-        DataError: not a JPEG, PNG or DICOM, truncated, damaged, animated, empty, or of colours that `colours` refuses.
+        DataError: another format, truncated, damaged, empty, or of colours that `colours` refuses.
         DependencyError: a DICOM file without pydicom.
     """
     if isinstance(value, np.ndarray):
@@ -130,8 +127,9 @@ def read_rgb(value: RawImage) -> Image.Image:
         return open_frame(data, describe(value), frame).picture()
     if frame is not None:
         raise DataError(f"{describe(value)}: only a DICOM file has frames to choose from")
-    deep = data.startswith(PNG) and data[24:25] == b"\x10"  # 16 bits a colour
-    return upright(to_rgb(_open(data, value), describe(value), deep), orientation(data))
+    image = open_image(data, describe(value))
+    rgb = to_rgb(image, describe(value), is_deep(image, data))
+    return upright(rgb, _orientation(data, image))
 
 
 def read_bytes(value: RawImage) -> bytes:
@@ -179,50 +177,22 @@ def _refuse_encoded(value: str | os.PathLike[str]) -> None:
 
 
 def read_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """Return width and height of a JPEG or PNG file, upright, from its header alone.
+    """Return width and height of an image file, upright, from its header; a TIFF file is decoded.
 
     Raises:
-        DataError: no such file, another format, or more than `MOST_PIXELS`.
+        DataError: no such file, another format, or more than `formats.MOST_PIXELS`.
     """
     data = read_bytes(path)
-    width, height = _open(data, path).size
-    return (height, width) if orientation(data) >= 5 else (width, height)
+    image = open_image(data, describe(path))
+    if image.format == "TIFF":  # versions of Pillow differ in the size before it is decoded
+        return read_rgb(data).size
+    width, height = image.size
+    return (height, width) if _orientation(data, image) >= 5 else (width, height)
 
 
-def _open(data: bytes, value: RawImage) -> Image.Image:
-    try:
-        # Pillow only warns of a large image and refuses a still larger one; here both are refused. Turning the warning
-        # off would change the filters of every thread.
-        image = Image.open(io.BytesIO(data))
-    except UnidentifiedImageError:
-        raise DataError(f"{describe(value)}: not an image; expected JPEG, PNG or DICOM") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise DataError(f"{describe(value)}: {_TOO_LARGE}") from None
-    except Exception as error:  # Pillow's plugins raise nearly anything on a damaged header
-        raise DataError(f"{describe(value)}: cannot be read: {error}") from None
-    if image.width * image.height > MOST_PIXELS:
-        raise DataError(f"{describe(value)}: {image.width}x{image.height} pixels: {_TOO_LARGE}")
-    if image.format not in FORMATS:
-        raise DataError(f"{describe(value)}: expected JPEG, PNG or DICOM, got {image.format}")
-    if image.format == "PNG":
-        if getattr(image, "is_animated", False):
-            raise DataError(f"{describe(value)}: an animated PNG; expected a still image")
-        _check_chunks(data, value)
-    return image
-
-
-def _check_chunks(data: bytes, value: RawImage) -> None:
-    """Check the chunks of a PNG: Pillow accepts wrong checksums and a missing end, libpng does not."""
-    position = 8
-    while position + 12 <= len(data):
-        length = int.from_bytes(data[position : position + 4], "big")
-        kind, end = data[position + 4 : position + 8], position + 8 + length
-        if data[end : end + 4] != zlib.crc32(data[position + 4 : end]).to_bytes(4, "big"):
-            raise DataError(f"{describe(value)}: broken or truncated: bad PNG chunk {kind!r}")
-        if kind == b"IEND":
-            return
-        position = end + 4
-    raise DataError(f"{describe(value)}: broken or truncated: the end of the PNG is missing")
+def _orientation(data: bytes, image: Image.Image) -> int:
+    """Return the EXIF orientation, from 1 to 8, that an opened file still needs."""
+    return orientation(data) if data.startswith((JPEG, PNG)) else orientation_of(image)
 
 
 def _from_array(value: np.ndarray) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 import zlib
@@ -11,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from mmkeras.media.image.colours import LONGEST_SIDE
+from tests.media.image.tiff import tiff
 
 
 def picture(height: int = 60, width: int = 80, seed: int = 0) -> Image.Image:
@@ -61,6 +63,92 @@ def alpha(mode: str = "RGBA") -> Image.Image:
     return image
 
 
+def half(data: bytes) -> bytes:
+    """Return the first half of a file."""
+    return data[: len(data) // 2]
+
+
+def without_adobe(jpeg: bytes) -> bytes:
+    """Return a JPEG file without Adobe's segment."""
+    at = jpeg.index(b"Adobe") - 4
+    return jpeg[:at] + jpeg[at + 16 :]
+
+
+def ycck() -> bytes:
+    """Return a CMYK JPEG file whose Adobe segment says YCCK: other colours, which every reader converts first."""
+    jpeg = file(picture().convert("CMYK"), "JPEG", quality=95)
+    at = jpeg.index(b"Adobe") + 11
+    return jpeg[:at] + b"\x02" + jpeg[at + 1 :]
+
+
+def bmp_alpha() -> bytes:
+    """Return a BMP file of version 4 with alpha, which Pillow cannot write."""
+    rows = np.asarray(alpha())[::-1, :, [2, 1, 0, 3]].tobytes()
+    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    header = struct.pack("<Iii2H6I", 108, 80, 60, 1, 32, 3, len(rows), 2835, 2835, 0, 0) + masks + b"BGRs" + bytes(48)
+    return struct.pack("<2sI4xI", b"BM", 122 + len(rows), 122) + header + rows
+
+
+@functools.cache
+def converted_files() -> dict[str, bytes]:
+    """Return files that a device reads and TensorFlow does not: records hold them as PNG files."""
+    base = picture()
+    grey, palette = base.convert("L"), base.quantize(16)
+    deep = np.random.default_rng(1).integers(0, 65536, (20, 30), np.uint16)
+    colours = deep.reshape(10, 20, 3)
+    opaque = np.dstack([colours, np.full((10, 20), 65535, np.uint16)])
+    two: dict[str, Any] = {"save_all": True, "append_images": [base.rotate(90)]}
+    lossless: dict[str, Any] = {"lossless": True}
+    plain_grey = "P2\n# a comment\n80 60\n255\n" + " ".join(map(str, np.asarray(grey).ravel())) + "\n"
+    return {
+        "webp_lossy": file(base, "WEBP", quality=60),
+        "webp_lossless": file(base, "WEBP", **lossless),
+        "webp_grey": file(grey, "WEBP", **lossless),
+        "webp_alpha": file(alpha(), "WEBP", **lossless),
+        "webp_animated": file(base, "WEBP", **lossless, **two),
+        "bmp": file(base, "BMP"),
+        "bmp_grey": file(grey, "BMP"),
+        "bmp_palette": file(palette, "BMP"),
+        "bmp_1_bit": file(base.convert("1"), "BMP"),
+        "bmp_32_bits": file(base.convert("RGBA"), "BMP"),
+        "bmp_alpha": bmp_alpha(),
+        **{
+            f"tiff_{kind}": file(base, "TIFF", compression=kind)
+            for kind in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg")
+        },
+        "tiff_group4": file(base.convert("1"), "TIFF", compression="group4"),
+        "tiff_grey": file(grey, "TIFF"),
+        "tiff_white_is_zero": tiff(np.asarray(grey), 0),
+        "tiff_palette": file(palette, "TIFF"),
+        "tiff_alpha": file(alpha(), "TIFF"),
+        "tiff_cmyk": file(base.convert("CMYK"), "TIFF"),
+        "tiff_pages": file(base, "TIFF", **two),
+        "tiff_planes": tiff(np.asarray(base), planes=2),
+        "tiff_grey_16_bits": tiff(deep, 1),
+        "tiff_grey_16_bits_big_endian": tiff(deep, 1, ">"),
+        "tiff_colours_16_bits": tiff(colours),
+        "tiff_colours_16_bits_big_endian": tiff(colours, order=">"),
+        "tiff_alpha_16_bits": tiff(opaque, extra=2),
+        "ppm": file(base, "PPM"),
+        "pgm": file(grey, "PPM"),
+        "pbm": file(base.convert("1"), "PPM"),
+        "pgm_plain": plain_grey.encode(),
+        "pgm_16_bits": b"P5 30 20 65535\n" + deep.astype(">u2").tobytes(),
+        "pgm_10_bits": b"P5 30 20 1023\n" + (deep >> 6).astype(">u2").tobytes(),
+        "ppm_16_bits": b"P6 20 10 65535\n" + colours.astype(">u2").tobytes(),
+        "gif": file(base, "GIF"),
+        "gif_grey": file(grey, "GIF"),
+        "gif_transparent": file(palette, "GIF", transparency=3),
+        "gif_animated": file(base, "GIF", **two),
+        "png_animated": file(base, **two),
+        "jpeg_cmyk": file(base.convert("CMYK"), "JPEG", quality=95),
+        "jpeg_ycck": ycck(),
+        **{f"webp_exif_{n}": file(base, "WEBP", exif=turned(n), **lossless) for n in (3, 6)},
+        **{f"tiff_exif_{n}": tiff(np.asarray(base), orientation=n) for n in (3, 6, 9)},
+    }
+
+
+@functools.cache
 def good_files() -> dict[str, bytes]:
     """Return files that both sides must decode alike."""
     base = picture()
@@ -96,10 +184,12 @@ def good_files() -> dict[str, bytes]:
     }
 
 
+@functools.cache
 def bad_files() -> dict[str, tuple[bytes, str]]:
     """Return files that both sides must refuse, with a word of the reason."""
     base = picture()
     dark = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    deep = np.random.default_rng(2).integers(0, 65536, (20, 30), np.uint16)
     white = Image.new("RGBA", (80, 60), "white")
     white.putalpha(base.convert("L"))
     whole, jpeg = file(base), file(base, "JPEG")
@@ -107,23 +197,38 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
     return {
         "empty": (b"", "empty"),
         "text": (b"hello, this is no image", "not an image"),
-        "gif": (file(base, "GIF"), "GIF"),
-        "bmp": (file(base, "BMP"), "BMP"),
-        "webp": (file(base, "WEBP"), "WEBP"),
-        "tiff": (file(base, "TIFF"), "TIFF"),
-        "ppm": (file(base, "PPM"), "PPM"),
-        "pgm": (file(base.convert("L"), "PPM"), "PPM"),
+        **{f"{kind}_half": (half(file(base, kind)), "truncated") for kind in ("BMP", "GIF", "PPM", "TIFF")},
+        "webp_half": (half(file(base, "WEBP")), "cannot be read"),
+        "eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "EPS is not read"),
+        "heic": (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
+        "avif": (b"\0\0\0\x18ftypavif\0\0\0\0", "AVIF"),
+        "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG is not read"),
+        "pfm": (b"Pf\n2 2\n-1.0\n" + bytes(16), "PFM is not read"),
+        "tiff_float": (tiff(deep.astype(np.float32), 1), "mode F"),
+        "tiff_float_colours": (tiff(np.stack([deep.astype(np.float32)] * 3, -1)), "not an image"),
+        "tiff_32_bits": (tiff(deep.astype(np.uint32), 1), "mode I"),
+        "tiff_signed": (tiff(deep.astype(np.int16), 1), "mode I"),
+        "tiff_signed_8_bits": (tiff(deep.astype(np.int8), 1), "signed"),
+        "tiff_12_bits": (tiff(dark, 1), "16 bits"),
+        "tiff_colours_14_bits": (tiff(np.stack([dark * 4] * 3, -1)), "16 bits"),
+        "tiff_white_is_zero": (tiff(deep, 0), "0 is white"),
+        "tiff_planes_of_16_bits": (tiff(np.stack([deep] * 3, -1), planes=2), "one plane for each colour"),
+        "tiff_ycbcr": (tiff(np.asarray(base), 6), "YCbCr"),
+        "tiff_other_inks": (tiff(np.asarray(base.convert("CMYK")), 5, inks=2), "inks other than cyan"),
+        "tiff_large_tile": (tiff(np.asarray(base), tile_width=65536, tile_height=65536), "larger than"),
+        "pgm_12_bits_of_16": (b"P5 64 64 65535\n" + dark.astype(">u2").tobytes(), "16 bits"),
+        "ppm_14_bits_of_16": (b"P6 64 64 65535\n" + np.stack([dark * 4] * 3, -1).astype(">u2").tobytes(), "16 bits"),
+        "cmyk_without_marker": (without_adobe(file(base.convert("CMYK"), "JPEG")), "Adobe"),
+        "webp_white_on_nothing": (file(white, "WEBP", lossless=True, exact=True), "one colour"),
         "grey_12_bits": (file(Image.fromarray(dark)), "16 bits"),
         "colours_14_bits": (png_16_bits(np.stack([dark * 4] * 3, -1)), "16 bits"),
         "one_level_of_16_bits": (file(Image.fromarray(dark % 256 + np.uint16(40 * 256))), "16 bits"),
         "grey_key_of_16_bits": (file(Image.fromarray(dark * 16), transparency=16), "transparent colour"),
         "white_on_nothing": (file(white), "one colour"),
-        "cmyk": (file(base.convert("CMYK"), "JPEG"), "CMYK"),
         "too_long": (file(Image.new("L", (1, LONGEST_SIDE + 1))), "sides of at most"),
-        "animated": (file(base, save_all=True, append_images=[base.rotate(90)]), "animated"),
-        "jpeg_half": (jpeg[: len(jpeg) // 2], "truncated"),
+        "jpeg_half": (half(jpeg), "truncated"),
         "jpeg_without_end": (jpeg[:-2], "truncated"),
-        "png_half": (whole[: len(whole) // 2], "truncated"),
+        "png_half": (half(whole), "truncated"),
         "png_without_end": (whole[:end], "end of the PNG"),
         "png_changed": (whole[:200] + bytes([whole[200] ^ 1]) + whole[201:], "IDAT"),
         "png_bad_checksum": (whole[: end - 4] + b"\0\0\0\0" + whole[end:], "IDAT"),

@@ -48,7 +48,6 @@ def test_of_16_bits_the_upper_byte_is_kept():
         Image.fromarray(np.arange(64, dtype=np.int32).reshape(8, 8)),
         Image.fromarray(np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)),
         Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8) * 200),
-        picture().convert("CMYK"),
         picture().convert("HSV"),
     ],
     ids=lambda image: image.mode,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +15,11 @@ from mmkeras.modalities.image.spec import Spec
 from tests.media.image.pictures import file, picture, turned
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("value", range(1, 9))
 def test_every_reader_sees_the_picture_as_viewers_show_it(kind, value, tmp_path):
-    data = file(picture(40, 60), kind, exif=turned(value))
+    options: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
+    data = file(picture(40, 60), kind, exif=turned(value), **options)
     (tmp_path / "a").write_bytes(data)
     expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
     height, width = expected.shape[:2]
