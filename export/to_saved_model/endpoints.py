@@ -2,8 +2,9 @@
 
 ``serving_default`` takes raw values: one 1-D string tensor per modality, named as the modality, with the bytes of a
 JPEG or PNG file or a UTF-8 text. An empty string means that the modality is missing. Files are read by the rules of a
-device: EXIF orientation and transparency are applied, and CMYK, GIF, BMP and other formats fail with
-InvalidArgumentError. It returns the model's outputs and, for a classification, ``label``.
+device: EXIF orientation and transparency are applied. CMYK, animations and the other formats that a device reads (WebP,
+GIF, BMP, TIFF, PPM) fail with InvalidArgumentError, which names what is expected: TensorFlow does not decode them
+alike. It returns the model's outputs and, for a classification, ``label``.
 
 ``tensors`` takes every model input by name, presence included, with a batch of any size. Loading needs
 ``import tensorflow_text`` first where text is tokenized in the graph.

@@ -1,7 +1,8 @@
 """JPEG and PNG files in the graph, equal to `pixels.read_rgb` on the host, for training and for the SavedModel.
 
-TensorFlow's decoders accept more than a device does (GIF, BMP, CMYK) and ignore EXIF, so the head of the file is
-parsed first.
+Files of other formats reach a training as PNG files of their pixels: the conversion decodes them as a device does. The
+SavedModel's raw endpoint refuses them. TensorFlow's own decoders of GIF, BMP, WebP and CMYK differ from a device's
+(palettes, transparency, the inks' polarity) and ignore EXIF, so the head of the file is parsed first.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ _START = 48
 """Bytes that show whether a file has a plain head."""
 _PADDING = 16
 """Zeros after the head, so that a number at its end can be read."""
+_EXPECTED = (
+    "expected a grey or RGB JPEG file or a still PNG file. A device and the conversion also read WebP, GIF, BMP, TIFF, "
+    "PPM and CMYK; save such a picture as PNG for this endpoint"
+)
 _NONE = -1
 """Offset of EXIF in a file without it."""
 
@@ -65,7 +70,7 @@ def _decode_by_head(raw: tf.Tensor) -> tf.Tensor:
 
 def _jpeg(raw: tf.Tensor) -> tf.Tensor:
     channels = tf.image.extract_jpeg_shape(raw)[2]
-    with tf.control_dependencies([_demand((channels == 1) | (channels == 3), "expected a grey or an RGB JPEG file")]):
+    with tf.control_dependencies([_demand((channels == 1) | (channels == 3), f"got CMYK; {_EXPECTED}")]):
         # The default method is slightly faster but differs from libjpeg's, which Pillow uses.
         return tf.io.decode_jpeg(raw, channels=3, dct_method="INTEGER_ACCURATE")
 
@@ -105,8 +110,8 @@ def _png(raw: tf.Tensor, code: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     _, exif, key, frames = tf.while_loop(going, step, (tf.constant(len(PNG)), *none))
     depth, kind = _number(code, 24, 1), _number(code, 25, 1)
     demands = [
-        _demand(_equal(code, 0, PNG), "expected a JPEG or PNG file"),
-        _demand(~frames, "an animated PNG; expected a still image"),
+        _demand(_equal(code, 0, PNG), _EXPECTED),
+        _demand(~frames, f"got an animated PNG file; {_EXPECTED}"),
         _demand(~key | (kind == 3) | (depth == 8), "a transparent colour is supported in a PNG of 8 bits only"),
     ]
     with tf.control_dependencies(demands):

@@ -16,6 +16,7 @@ from mmkeras.layers.draws import normal, uniform
 from mmkeras.media.dicom.frames import anonymous, as_png, open_frame
 from mmkeras.media.dicom.header import is_dicom
 from mmkeras.media.dicom.paths import split_frame
+from mmkeras.media.image.formats import graph_reads, has_more_frames
 from mmkeras.media.image.orientation import JPEG, PNG
 from mmkeras.media.image.pixels import RawImage, describe, read_bytes, read_rgb
 from mmkeras.media.image.resizing import TIE, fit
@@ -25,7 +26,7 @@ from mmkeras.modalities.image.spec import Config, Spec
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["augment", "decode", "draw_move", "encode", "move", "proven"]
+__all__ = ["augment", "decode", "draw_move", "encode", "move", "proven", "remark"]
 
 _AT_ONCE = 8
 """Images that `proven` decodes at the same time."""
@@ -34,9 +35,11 @@ _AT_ONCE = 8
 def encode(spec: Config | Spec, value: RawImage) -> bytes:
     """Check an image and return the bytes of its record: the file itself, or a PNG of pixels.
 
-    A PNG file with a transparent colour becomes its pixels, blended over white. A DICOM file becomes one frame without
-    other elements: a PNG as displayed, or the result of `mmkeras.media.dicom.frames.anonymous`. Records keep the size
-    of the image, so that another input size needs no conversion.
+    A file stays as it is if the graph decodes it as a device does (`mmkeras.media.image.formats.graph_reads`). Every
+    other file (WebP, TIFF, CMYK, an animation, a PNG with a transparent colour) becomes a PNG of the pixels that a
+    device sees: upright, blended over white, 8 bits. A DICOM file becomes one frame without other elements: a PNG as
+    displayed, or the result of `mmkeras.media.dicom.frames.anonymous`. Records keep the size of the image, so that
+    another input size needs no conversion.
     """
     if isinstance(value, (str, os.PathLike, bytes, bytearray, memoryview)):
         data = read_bytes(value)
@@ -44,10 +47,19 @@ def encode(spec: Config | Spec, value: RawImage) -> bytes:
             frame = open_frame(data, describe(value), split_frame(value)[1])
             return anonymous(frame) if spec.dicom == "graph" else frame.png()
         image = read_rgb(value)
-        # Decoders disagree on a damaged transparent colour in a grey or RGB PNG, so the record holds blended pixels.
-        keyed = data.startswith(PNG) and data[25:26] in (b"\0", b"\2") and b"tRNS" in data
-        return as_png(image) if keyed else data
+        return data if graph_reads(data) else as_png(image)
     return as_png(read_rgb(value))
+
+
+def remark(spec: Config | Spec, value: RawImage) -> str:
+    """Return what a user should know of an image that `encode` accepts; empty without anything."""
+    del spec
+    if not isinstance(value, (str, os.PathLike, bytes, bytearray, memoryview)):
+        return ""
+    data = read_bytes(value)
+    if is_dicom(data) or not has_more_frames(data):
+        return ""
+    return "only the first frame or page is read of an animation (GIF, PNG, WebP) or a TIFF file of several pages"
 
 
 def proven(spec: Config | Spec, records: Sequence[bytes]) -> list[bytes]:

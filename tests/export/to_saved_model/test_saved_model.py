@@ -16,8 +16,9 @@ from export.source import Source
 from export.to_saved_model.endpoints import decode_batch
 from export.verification.report import Report
 from mmkeras.bundle import Bundle
+from mmkeras.data.modules import records_of
 from mmkeras.modalities.image.spec import Spec as ImageSpec
-from tests.media.image.pictures import bad_files, good_files
+from tests.media.image.pictures import bad_files, converted_files, good_files
 
 pytestmark = pytest.mark.tfio
 
@@ -105,6 +106,11 @@ def test_server_and_device_take_the_same_files_and_see_the_same_pixels(tmp_path:
         if data:  # an empty string is a missing picture
             with pytest.raises(tf.errors.InvalidArgumentError):
                 serve(tf.constant([data]))
+    for name, data in converted_files().items():
+        with pytest.raises(tf.errors.InvalidArgumentError, match="expected a grey or RGB JPEG file or a still PNG"):
+            serve(tf.constant([data]))
+        served = serve(tf.constant([records_of("image").encode(spec, data)]))["image"].numpy().astype(int)
+        assert np.abs(served - spec.preprocess(data)["image"]).max() <= 1, name
 
 
 def test_every_weight_is_stored_once(source: Source, report: Report):

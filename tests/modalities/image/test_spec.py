@@ -53,7 +53,7 @@ def test_bad_files_are_named_with_the_reason(kind, tmp_path):
         np.zeros((4, 4, 4), np.uint8),
         np.zeros((0, 4, 3), np.uint8),
         np.zeros((4,), np.uint8),
-        Image.new("CMYK", (4, 4)),
+        Image.new("LAB", (4, 4)),
         Image.new("RGB", (0, 4)),
         "no/such/file.png",
         ".",
