@@ -28,7 +28,7 @@ from mmkeras.data.index import INDEX_FILE, QUARANTINE_FILE, Index, Shard, Split
 from mmkeras.data.labels import labels_of, only_held_out, tidy_labels
 from mmkeras.data.plan import Plan, make_plan
 from mmkeras.data.quarantine import BadRow, check_share, reasons, write_report
-from mmkeras.data.shards import ShardReport, ShardWork
+from mmkeras.data.shards import ShardReport, ShardWork, remarked
 from mmkeras.data.sources import Sample, SourceBase
 from mmkeras.data.splits import SPLITS
 from mmkeras.data.workers import write_shards
@@ -199,7 +199,7 @@ def _write(
         columns=plan.columns,
         splits=splits,
         unassigned=len(plan.bad),
-        notes=(*plan.notes, *only_held_out({name: split.classes for name, split in splits.items()})),
+        notes=(*plan.notes, *remarked(reports.values()), *only_held_out({n: s.classes for n, s in splits.items()})),
         reasons=reasons(bad),
         written_by=_versions(),
         **index_parts,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,8 @@ class Encoded:
     """JSON object."""
     labels: list[str]
     """The labels of the targets, for the class balance."""
+    remarks: tuple[str, ...] = ()
+    """What a user should know of the values, such as pages that are not read."""
 
 
 def kind_of(config: Any) -> str:
@@ -56,9 +59,12 @@ class Encoder:
     def __init__(self, modalities: Mapping[str, Any], task: TaskSpec) -> None:
         self._modalities = modalities
         self._spec = task
-        self._encode = {name: records_of(kind_of(config)).encode for name, config in modalities.items()}
+        self._records = {name: records_of(kind_of(config)) for name, config in modalities.items()}
         self._seen: dict[tuple[str, str], bytes | DataError] = {}
         self._seen_bytes = 0
+        # Modules without the function have the protocol's default, a method, which says nothing.
+        self._remarking = {name for name, each in self._records.items() if inspect.isfunction(each.remark)}
+        self._remarks: dict[tuple[str, str], str] = {}
 
     def encode(self, samples: Sequence[Sample], split: str) -> list[Encoded | BadRow]:
         """Encode samples; a bad sample becomes its entry in the quarantine."""
@@ -73,7 +79,7 @@ class Encoder:
 
     def _sample(self, sample: Sample) -> Encoded:
         targets = self._targets(sample)
-        values = self._values(sample)
+        values, remarks = self._values(sample)
         return Encoded(
             key=sample.key,
             values=values,
@@ -82,20 +88,33 @@ class Encoder:
             group=sample.group_number,
             columns=json.dumps(sample.columns).encode(),
             labels=self._spec.classes_of(as_rows(self._spec.targets, targets)),
+            remarks=remarks,
         )
 
-    def _values(self, sample: Sample) -> dict[str, bytes | None]:
-        """Encode the modalities; the errors carry the part of the row as second argument."""
+    def _values(self, sample: Sample) -> tuple[dict[str, bytes | None], tuple[str, ...]]:
+        """Encode the modalities, and collect remarks; the errors carry the part of the row as second argument."""
         result: dict[str, bytes | None] = {}
+        remarks = []
         for name in self._modalities:
             value = sample.values.get(name)
             try:
                 result[name] = None if value is None else self._once(name, value)
+                said = "" if value is None else self._remark(name, value)
             except DataError as error:
                 raise DataError(str(error), name) from None
+            remarks += [f"{name}: {said}"] if said else []
         if all(value is None for value in result.values()):
             raise DataError("no modality is present", "row")
-        return result
+        return result, tuple(remarks)
+
+    def _remark(self, name: str, value: Any) -> str:
+        if name not in self._remarking:
+            return ""
+        if not isinstance(value, str):
+            return self._records[name].remark(self._modalities[name], value)
+        if (name, value) not in self._remarks:
+            self._remarks[name, value] = self._records[name].remark(self._modalities[name], value)
+        return self._remarks[name, value]
 
     def _targets(self, sample: Sample) -> dict[str, np.ndarray]:
         """Encode the targets, each in its own dtype; the errors carry the part of the row as second argument."""
@@ -120,16 +139,17 @@ class Encoder:
 
     def _once(self, name: str, value: Any) -> bytes:
         if not isinstance(value, str):
-            return bytes(self._encode[name](self._modalities[name], value))
+            return bytes(self._records[name].encode(self._modalities[name], value))
         found = self._seen.get((name, value))
         if found is None:
             try:
-                found = self._encode[name](self._modalities[name], value)
+                found = self._records[name].encode(self._modalities[name], value)
             except DataError as error:
                 found = error
             size = len(found) if isinstance(found, bytes) else 0
             if self._seen_bytes + size > CACHE_BYTES:
                 self._seen.clear()
+                self._remarks.clear()
                 self._seen_bytes = 0
             self._seen[name, value] = found
             self._seen_bytes += size + len(value)

@@ -36,6 +36,14 @@ class RecordsModule(Protocol):
     def augment(self, config: Any, spec: Any, inputs: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return all inputs of a batch, with those of this modality changed at random as its configuration says."""
 
+    def remark(self, config: Any, value: Any) -> str:
+        """Return what a user should know of a raw value that `encode` accepts, the same words for many rows.
+
+        By default, and without anything to say: an empty text. The conversion counts the rows of each remark.
+        """
+        del config, value
+        return ""
+
     def raw(self, record: bytes) -> Any:
         """Return the raw value of a record; by default its bytes."""
         return bytes(record)

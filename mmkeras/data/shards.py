@@ -22,7 +22,7 @@ from mmkeras.data.quarantine import BadRow
 from mmkeras.data.sources import Sample
 from mmkeras.storage.files import write_json
 
-__all__ = ["ShardReport", "ShardWork", "finished", "write_shard"]
+__all__ = ["ShardReport", "ShardWork", "finished", "remarked", "write_shard"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class ShardReport:
     size: int
     classes: dict[str, int]
     bad: list[BadRow]
+    remarks: dict[str, int] = dataclasses.field(default_factory=dict)
+    """Rows by remark."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def write_shard(work: ShardWork, rows: Iterable[Encoded | BadRow]) -> ShardRepor
 
     bad: list[BadRow] = []
     classes: Counter[str] = Counter()
+    remarks: Counter[str] = Counter()
     count = 0
     path = work.folder / work.file
     beside = path.with_name(f"{path.name}.tmp")
@@ -80,12 +83,21 @@ def write_shard(work: ShardWork, rows: Iterable[Encoded | BadRow]) -> ShardRepor
                 continue
             writer.write(_record(row))
             classes.update(row.labels)
+            remarks.update(row.remarks)
             count += 1
     size = beside.stat().st_size
     os.replace(beside, path)
-    report = ShardReport(work.file, count, size, dict(sorted(classes.items())), bad)
+    report = ShardReport(work.file, count, size, dict(sorted(classes.items())), bad, dict(sorted(remarks.items())))
     write_json(work.report, dataclasses.asdict(report))
     return report
+
+
+def remarked(reports: Iterable[ShardReport]) -> list[str]:
+    """Return a note for each remark on values, with its number of rows."""
+    counts: Counter[str] = Counter()
+    for report in reports:
+        counts.update(report.remarks)
+    return [f"{count} rows: {remark}" for remark, count in sorted(counts.items())]
 
 
 def _record(row: Encoded) -> bytes:

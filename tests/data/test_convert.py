@@ -14,6 +14,7 @@ import pytest
 
 from mmkeras.core.components import Choice
 from mmkeras.core.config import DataConfig
+from mmkeras.core.console import Console
 from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.data import Index, convert
 from mmkeras.data.dataset import eval_dataset
@@ -25,7 +26,7 @@ from mmkeras.tasks.classification.spec import Config as TaskConfig
 from mmkeras.tasks.multilabel import spec as multilabel
 from mmkeras.tasks.regression import spec as regression
 from tests.data.tables import good_rows, modality_configs, table_config, write_csv, write_images
-from tests.media.image.pictures import bad_files, file, picture, without_checksum
+from tests.media.image.pictures import bad_files, converted_files, file, picture, without_checksum
 
 pytestmark = pytest.mark.tfio
 
@@ -112,7 +113,7 @@ def bad_table(folder: Path) -> tuple[Path, dict[int, str]]:
         ({"weight": "nan"}, "number"),
         ({"colour": "red", "question": "a\nb"}, ""),
     ]
-    for number, (change, word) in enumerate(changes, start=30):
+    for number, (change, word) in enumerate(changes, start=60):
         rows[number] |= change
         if word:
             expected[number + 2] = word
@@ -122,21 +123,34 @@ def bad_table(folder: Path) -> tuple[Path, dict[int, str]]:
 
 def test_bad_rows_are_quarantined_with_line_and_reason(tmp_path):
     path, expected = bad_table(tmp_path)
-    config = table_config(path, tmp_path / "out", {"weight": "weight"}, max_bad_share=0.5)
+    config = table_config(path, tmp_path / "out", {"weight": "weight"}, max_bad_share=0.6)
     index = convert(config, modality_configs(tmp_path), TaskConfig(labels=("a", "b", "c")))
     with (index.folder / "quarantine.csv").open(newline="") as stream:
         report = {int(row["origin"].split(":")[1]): row for row in csv.DictReader(stream)}
     assert sorted(report) == sorted(expected)
     for line, word in expected.items():
         assert word in report[line]["reason"], line
-    assert report[32]["part"] == "image"
-    assert report[35]["part"] == "target"
+    assert report[62]["part"] == "image"
+    assert report[65]["part"] == "target"
     assert index.quarantined == len(expected) == sum(index.reasons.values())
     assert index.rows == 100
     for split in index.splits.values():
         assert split.rows == split.samples + split.quarantined + split.left_out
     converted = sum(split.samples for split in index.splits.values())
     assert converted == 100 - len(expected)
+
+
+def test_frames_and_pages_that_are_not_read_are_noted_once_with_their_rows(tmp_path, capsys):
+    rows = good_rows(write_images(tmp_path, 6), 40)
+    kinds = {"a.gif": "gif_animated", "b.webp": "webp_animated", "c.tif": "tiff_pages", "d.gif": "gif"}
+    for number, (name, kind) in enumerate(kinds.items()):
+        (tmp_path / name).write_bytes(converted_files()[kind])
+        rows[number]["file"] = rows[number + 20]["file"] = name
+    config = table_config(write_csv(tmp_path / "t.csv", rows), tmp_path / "out", samples_per_shard=7)
+    expected = "6 rows: image: only the first frame or page is read of an animation (GIF, PNG, WebP) or a TIFF file of"
+    first = convert(config, modality_configs(tmp_path), TaskConfig(), Console(width=400))
+    assert [note for note in first.notes if note.startswith(expected)] == [f"{expected} several pages"]
+    assert capsys.readouterr().out.count(expected) == 1
 
 
 def test_too_many_bad_rows_stop_with_a_summary(tmp_path):
@@ -150,7 +164,7 @@ def test_too_many_bad_rows_stop_with_a_summary(tmp_path):
     report = Path(next(line for line in message.splitlines() if "All found so far" in line).split(": ")[1])
     assert 10 < len(report.read_text().splitlines()) <= len(expected) + 1
     assert not list((tmp_path / "out").glob("*/index.json"))
-    more = table_config(path, tmp_path / "out", {"weight": "weight"}, max_bad_share=0.3)
+    more = table_config(path, tmp_path / "out", {"weight": "weight"}, max_bad_share=0.6)
     assert convert(more, modality_configs(tmp_path), TaskConfig(labels=("a", "b", "c"))).rows == 100
     assert not report.exists()
 
