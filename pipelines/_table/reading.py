@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,9 @@ def read_columns(path: Path) -> Columns:
 def class_folders(folder: Path, to: Path) -> Path:
     """Write the table of a folder of class folders: ``cat/1.png``, or ``train/cat/1.png``; return its path.
 
+    Files with the endings of pictures and of DICOM files count. Their paths start from the folder of the table, so that
+    both can be moved together.
+
     Raises:
         DataError: no picture, or a single class.
     """
@@ -60,7 +64,7 @@ def class_folders(folder: Path, to: Path) -> Path:
         split = parts[0] if parts and split_called(parts[0]) else ""
         label = parts[1:2] if split else parts[:1]
         if label:
-            rows.append([str(path.resolve()), label[0], split])
+            rows.append([_relative(path, to.parent), label[0], split])
     classes = {row[1] for row in rows}
     if len(classes) < 2:
         raise DataError(
@@ -72,3 +76,11 @@ def class_folders(folder: Path, to: Path) -> Path:
     csv.writer(text, lineterminator="\n").writerows(row[:columns] for row in (["image", "label", "split"], *rows))
     write_text(to, text.getvalue())
     return to
+
+
+def _relative(path: Path, start: Path) -> str:
+    """Return a path from a folder with / between its parts; the whole path if both are on different drives."""
+    try:
+        return Path(os.path.relpath(path.resolve(), start.resolve())).as_posix()
+    except ValueError:
+        return str(path.resolve())

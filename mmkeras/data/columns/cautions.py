@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -10,13 +12,13 @@ import numpy as np
 from mmkeras.data.columns.kinds import Kind, as_number, name_or_text
 from mmkeras.data.columns.roles import Role, Target
 from mmkeras.media.cells import is_empty
+from mmkeras.media.image.formats import EXPECTED, OTHER_ENDINGS
 
 __all__ = ["cautions"]
 
 FEWEST = 10
 """Rows of a class that three splits need: below, one of them may have none."""
 _ENOUGH_ROWS = 20
-_READ = (".png", ".jpg", ".jpeg")
 
 
 def cautions(
@@ -53,8 +55,15 @@ def cautions(
             )
         if role.name == "input" and kinds[name].name == "picture" and (other := _not_read(columns[name])):
             found.append(
-                f"column {name!r}: {other} pictures are neither PNG nor JPEG, which are read; convert them, for "
-                "example with: mogrify -format png FILES"
+                f"column {name!r}: {sum(other.values())} files have endings of formats that are not read "
+                f"({', '.join(sorted(other))}); read are {EXPECTED}. Convert them, for example with: "
+                "mogrify -format png FILES"
+            )
+        if kinds[name].name == "pictures" and role.name == "unused":
+            found.append(
+                f"column {name!r}: a cell of several pictures is not read, and the column is left out. Write each "
+                f"picture into a column of its own, such as {name}_1 and {name}_2: each becomes an input, and an empty "
+                "cell is a missing picture"
             )
         if kinds[name].name == "constant":
             found.append(f"column {name!r}: {kinds[name].reason}; it is left out")
@@ -66,9 +75,10 @@ def cautions(
     return found
 
 
-def _not_read(cells: Sequence[Any]) -> int:
-    """Return how many files of pictures have another suffix than those that the modality reads."""
-    return sum(not is_empty(cell) and not str(cell).lower().endswith(_READ) for cell in cells)
+def _not_read(cells: Sequence[Any]) -> Counter[str]:
+    """Return how many files of pictures have each ending of a format that is not read."""
+    endings = [PurePath(str(cell).strip()).suffix.lower() for cell in cells if not is_empty(cell)]
+    return Counter(ending for ending in endings if ending in OTHER_ENDINGS)
 
 
 def _copied(cells: Sequence[Any], columns: Mapping[str, Sequence[Any]], targets: Mapping[str, Target]) -> str:

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from mmkeras.data.columns.dates import date_format_of
+from mmkeras.data.sources._files import head_of
 from mmkeras.media.cells import is_empty, name_of, stands_for_nothing, tidy
+from mmkeras.media.image.formats import ENDINGS, OTHER_ENDINGS, format_of
 from mmkeras.media.table.files import Folder
 
 __all__ = ["KINDS", "SUFFIXES", "Kind", "as_number", "kind_of_column", "name_or_text"]
@@ -36,7 +38,8 @@ KINDS = {
 """Kinds of columns, and what a cell holds."""
 
 SUFFIXES = {
-    "picture": (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".gif"),
+    # Those that are not read too: as a text, the names of the files would be learned.
+    "picture": (*ENDINGS, *OTHER_ENDINGS),
     "dicom": (".dcm", ".dicom"),
     "series": (".npy",),
     "clip": (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"),
@@ -46,6 +49,8 @@ _PAIRS = [{"yes", "no"}, {"y", "n"}, {"true", "false"}, {"t", "f"}, {"0", "1"}, 
 _PAIRS += [{"si", "no"}, {"sí", "no"}, {"是", "否"}, {"positive", "negative"}, {"present", "absent"}]
 _LOOKED_AT = 2000
 _FILES_LOOKED_AT = 30
+_HEAD = 16
+"""Bytes that name the format of a picture."""
 _MOST = 0.95
 """Share of the filled cells that have to be of a kind; the others are reported as what they are."""
 _IDENTIFIER = re.compile(
@@ -163,7 +168,20 @@ def _files(filled: list[Any], folder: Path) -> Kind | None:
             return Kind("pictures", f"cells name several pictures; {found} of {len(parts)} files exist")
         reason = f"cells end in {_suffix(named)}; {found} of the {len(parts)} files looked at exist"
         return Kind(kind, reason, lost=found == 0)
-    return None
+    return _by_content(texts, Folder(folder))
+
+
+def _by_content(texts: Sequence[str], place: Folder) -> Kind | None:
+    """Return the kind of cells that name pictures whose names do not end as those of pictures do."""
+    looked_at = _spread(texts, _FILES_LOOKED_AT)
+    # Most columns are no files: their first cell ends the search.
+    if not place.holds(looked_at[0]):
+        return None
+    files = [Path(place.find(text)[0]) for text in looked_at if place.holds(text)]
+    pictures = sum(bool(format_of(head_of(path, _HEAD))) for path in files)
+    if pictures < _MOST * len(looked_at):
+        return None
+    return Kind("picture", f"{pictures} of the {len(looked_at)} files looked at begin as pictures do")
 
 
 def _suffix(names: list[str]) -> str:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["look_into"]
+__all__ = ["head_of", "look_into"]
 
 _FILES = 32
 _BYTES = 4096
@@ -20,11 +20,17 @@ def look_into(paths: Sequence[Path]) -> str:
     digest = hashlib.sha256()
     step = max(1, -(-len(paths) // _FILES))
     for path in paths[::step]:
-        try:
-            if path.is_file():
-                with path.open("rb") as stream:
-                    digest.update(stream.read(_BYTES))
-        except (OSError, ValueError):  # reported when it is converted
-            continue
+        digest.update(head_of(path, _BYTES))
         digest.update(b"\n")
     return digest.hexdigest()
+
+
+def head_of(path: Path, size: int) -> bytes:
+    """Return the first bytes of a file; nothing of one that cannot be read, which is reported when it is converted."""
+    try:
+        if path.is_file():
+            with path.open("rb") as stream:
+                return stream.read(size)
+    except (OSError, ValueError):
+        pass
+    return b""

@@ -11,6 +11,7 @@ from mmkeras.data.columns import kind_of_column
 from mmkeras.data.columns.cautions import cautions
 from mmkeras.data.columns.roles import Target, roles_of, target_of
 from tests.data.columns.layouts import LAYOUTS, Layout, score
+from tests.media.image.pictures import file, picture
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
@@ -99,12 +100,30 @@ def test_a_column_that_gives_the_target_away_is_warned_of(tmp_path: Path) -> Non
     assert "column 'net': it follows the target 'price' on a straight line" in said
 
 
+def test_pictures_without_an_ending_are_known_by_their_first_bytes(tmp_path: Path) -> None:
+    for row in range(40):
+        (tmp_path / f"{row}").write_bytes(file(picture(8, 8, row), ("PNG", "WEBP", "TIFF", "PPM")[row % 4]))
+        (tmp_path / f"t{row}").write_bytes(b"a text")
+    found = kind_of_column("scan", [str(row) for row in range(40)], tmp_path)
+    assert (found.name, found.reason) == ("picture", "20 of the 20 files looked at begin as pictures do")
+    assert kind_of_column("scan", [f"t{row}" for row in range(40)], tmp_path).name != "picture"
+    assert kind_of_column("scan", [str(row) for row in range(60)], tmp_path).name != "picture"
+
+
 def test_few_rows_constants_and_other_pictures_are_warned_of(tmp_path: Path) -> None:
     answers = ["a"] * 50 + ["b"] * 47 + ["c"] * 3
-    pictures = [f"{row}.{'webp' if row < 7 else 'png'}" for row in range(100)]
-    columns = {"scan": pictures, "always": ["x"] * 100, "holes": [""] * 60 + ["1.5", "2.5"] * 20, "y": answers}
+    pictures = [f"{row}.{'heic' if row < 7 else 'webp'}" for row in range(100)]
+    columns = {
+        "scan": pictures,
+        "views": [f"{row}a.png;{row}b.png" for row in range(100)],
+        "always": ["x"] * 100,
+        "holes": [""] * 60 + ["1.5", "2.5"] * 20,
+        "y": answers,
+    }
     said = _cautions({name: [*cells] for name, cells in columns.items()}, "y", tmp_path)
     assert "'c' (3) have fewer than 10 rows" in said
     assert "column 'always'" in said
-    assert "column 'scan': 7 pictures are neither PNG nor JPEG" in said
+    assert "column 'scan': 7 files have endings of formats that are not read (.heic); read are JPEG, PNG, WebP" in said
+    assert "column 'views': a cell of several pictures is not read" in said
+    assert "such as views_1 and views_2" in said
     assert "more than half of 100 cells are empty in 'holes' (60)" in said
