@@ -26,6 +26,10 @@ def damage(content: bytes, chance: random.Random) -> bytes:
         return _sized(content, 6, "<H", chance)
     if content.startswith(b"BM"):
         return _sized(content, 18, "<i", chance)
+    if content[:4] in (b"II*\0", b"MM\0*"):
+        return _tiff(content, chance)
+    if content.startswith(b"RIFF"):
+        return _webp(content, chance)
     return raw.damage(content[:40], (), chance) + content[40:]
 
 
@@ -33,6 +37,47 @@ def _sized(content: bytes, place: int, kind: str, chance: random.Random) -> byte
     limit = 256 ** struct.calcsize(kind) // 2 - 1
     width, height = (struct.pack(kind, min(chance.choice(_SIDES), limit)) for _ in range(2))
     return content[:place] + width + height + content[place + 2 * len(width) :]
+
+
+def _tiff(content: bytes, chance: random.Random) -> bytes:
+    """Damage one entry of the directory: its tag, type, count or value; or the values, or the link to the next."""
+    order = "<" if content.startswith(b"II") else ">"
+    start = struct.unpack_from(f"{order}I", content, 4)[0]
+    count = struct.unpack_from(f"{order}H", content, start)[0] if start + 2 <= len(content) else 0
+    end = start + 2 + 12 * count
+    if not count or end + 4 > len(content):
+        return content
+    changed = bytearray(content)
+    entry = start + 2 + 12 * chance.randrange(count)
+    what = chance.choice(("tag", "type", "count", "value", "value", "value", "next", "inside"))
+    number = chance.choice((*_SIDES, *range(12), start, len(content)))
+    if what in ("tag", "type"):
+        tags = (256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 317, 320, 322, 323, 330, 338, 339, 347)
+        place, new = (entry, chance.choice(tags)) if what == "tag" else (entry + 2, chance.randrange(20))
+        struct.pack_into(f"{order}H", changed, place, new)
+    elif what == "inside":
+        changed[8:start] = raw.damage(bytes(changed[8:start]), (), chance)[: max(start - 8, 0)].ljust(start - 8, b"\0")
+    else:
+        place = {"count": entry + 4, "value": entry + 8, "next": end}[what]
+        struct.pack_into(f"{order}I", changed, place, number & 0xFFFFFFFF)
+    return bytes(changed)
+
+
+def _webp(content: bytes, chance: random.Random) -> bytes:
+    """Damage the content of one chunk, or the size that it states."""
+    chunks, place = [], 12
+    while place + 8 <= len(content):
+        chunks.append(place)
+        length = int.from_bytes(content[place + 4 : place + 8], "little")
+        place += 8 + length + length % 2
+    at = chance.choice(chunks)
+    changed = bytearray(content)
+    if chance.random() < 0.3:
+        struct.pack_into("<I", changed, at + 4, chance.choice(_SIDES) & 0xFFFFFFFF)
+    else:
+        head = slice(at + 8, at + 20)
+        changed[head] = bytes(raw.damage(bytes(changed[head]), (), chance)[:12]).ljust(12, b"\0")
+    return bytes(changed)
 
 
 def _png(content: bytes, chance: random.Random) -> bytes:

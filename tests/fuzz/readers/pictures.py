@@ -13,10 +13,12 @@ from mmkeras.core.errors import require
 from mmkeras.data.encode import Encoder
 from mmkeras.data.sources.dicom_folder import Source
 from mmkeras.media.image.pixels import Window, read_rgb
+from mmkeras.modalities.image import records
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.image.spec import Spec
 from mmkeras.tasks.classification.spec import Spec as Labels
 from tests.fuzz.reader import Reader
+from tests.media.image.pictures import converted_files
 
 __all__ = ["READERS"]
 
@@ -24,7 +26,7 @@ _SPEC = Spec("image", 32, 48, "letterbox")
 
 
 def _write(folder: Path) -> None:
-    """Write every format that people call a picture; those that are not read must be refused in good order."""
+    """Write every format that people call a picture; what is not read must be refused in good order."""
     pixels = np.random.default_rng(0).integers(0, 256, (24, 20, 3)).astype(np.uint8)
     colour = Image.fromarray(pixels)
     colour.save(folder / "colour.png")
@@ -39,11 +41,17 @@ def _write(folder: Path) -> None:
     colour.save(folder / "animated.png", save_all=True, append_images=[colour.rotate(90)])
     for suffix in ("gif", "webp", "bmp", "tiff", "ppm", "ico"):
         colour.save(folder / f"colour.{suffix}")
+    for name, content in converted_files().items():
+        (folder / name).write_bytes(content)
 
 
 def _read(path: Path) -> object:
     content = path.read_bytes()
-    return _SPEC.preprocess(content), read_rgb(str(path)).size
+    pixels, image = _SPEC.preprocess(content), read_rgb(str(path))
+    # What a conversion writes, and its remark, are read from the same bytes.
+    record = records.encode(_SPEC, content)
+    assert read_rgb(record).size == image.size, "the record shows another picture"
+    return pixels, records.remark(_SPEC, content)
 
 
 def _read_window(path: Path) -> object:
