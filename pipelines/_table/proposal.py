@@ -64,6 +64,7 @@ QUALITIES = {
 }
 """By name."""
 _LONGEST_TEXT = 128
+_MOVES = ("translate", "flip")
 _FIXED = frozenset(("width", "fusion", "task", "without"))
 
 
@@ -139,6 +140,8 @@ def _modalities(
         kind, alike = ("image", pictures) if column in pictures else ("text", texts)
         name = _named(kind if len(alike) == 1 else column, modalities)
         modalities[name] = picture if kind == "image" else _of_text(columns.cells[column], quality)
+        if column in pictures[1:]:  # the first picture's draw moves the whole sample
+            modalities[name] = {option: value for option, value in picture.items() if option not in _MOVES}
         read[name] = column
     cells = {
         "numbers": [name for name in inputs if kinds[name].name == "number"],

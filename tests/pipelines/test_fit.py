@@ -11,11 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmkeras.bundle import Bundle
 from mmkeras.core.command_line import read_toml
+from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.runtime.selftest import selftest
+from mmkeras.tasks._moves import check_moves
 from pipelines.fit import main as fit
 from pipelines.train import main as train
 from tests.toys.tables import picture
@@ -82,6 +85,47 @@ def test_the_user_may_correct_what_was_inferred(table: Path) -> None:
     assert "key" not in source
     assert config["data"]["split_by_group"]
     assert config["model"]["row"]["layers"] == 3
+
+
+def _pairs(folder: Path) -> Path:
+    """Write a table with two columns of pictures in two formats; some of the second are missing."""
+    rows = []
+    for row in range(60):
+        colours = [("red", "blue")[row % 2], ("red", "blue")[row // 2 % 2]]
+        names = [f"{row}_front.webp", f"{row}_back.tif"]
+        for name, colour in zip(names, colours, strict=True):
+            picture(folder / f"{name}.png", colour, row)
+            with Image.open(folder / f"{name}.png") as image:
+                image.save(folder / name, **({"lossless": True} if name.endswith("webp") else {}))
+        rows.append([names[0], names[1] if row % 10 else "", "same" if colours[0] == colours[1] else "different"])
+    return _written(folder / "samples.csv", ["front", "back", "label"], rows)
+
+
+def test_several_columns_of_pictures_become_modalities_that_can_be_trained_together(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = _dry(str(_pairs(tmp_path)), "--target", "label")["model"]
+    configs = {
+        name: ImageConfig(**{key: tuple(value) if isinstance(value, list) else value for key, value in each.items()})
+        for name, each in model.items()
+        if isinstance(each, dict) and each.get("kind") == "image"
+    }
+    assert [*configs] == ["front", "back"]
+    assert configs["front"].moves()
+    check_moves({name: config.spec(name) for name, config in configs.items()}, configs, None, "classification")
+
+
+@pytest.mark.slow
+def test_a_bundle_of_two_pictures_reads_every_format_on_the_device(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = ["--model.front.size", "[32,32]", "--model.back.size", "[32,32]", "--train.epochs", "1"]
+    assert fit([str(_pairs(tmp_path)), "--target", "label", *small, *SMALL[4:]]) == 0
+    folder = Path("saved_models/samples/1")
+    with Bundle.open(folder) as bundle:
+        assert selftest(bundle).passed
+    with Predictor(folder) as predictor:
+        with_both = predictor.predict(front="1_front.webp", back="1_back.tif")
+        assert with_both == predictor.predict(front="1_front.webp.png", back="1_back.tif.png")
+        assert predictor.predict(front="1_front.webp")["label"] in ("same", "different")
 
 
 def test_a_configuration_that_was_changed_is_kept(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
