@@ -46,9 +46,8 @@ def orientation(data: bytes) -> int:
 
 def orientation_of(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8, that Pillow keeps with a decoded image; 1 without a valid one."""
-    if image.format == "TIFF":  # nothing is left where Pillow has applied it
-        value = getattr(image, "tag_v2", {}).get(ORIENTATION_TAG, 1)
-        return value if value in range(1, 9) else 1
+    if image.format == "TIFF":  # Pillow has applied it; its version 10 keeps the tag
+        return 1
     exif = image.info.get("exif")
     return _of_tiff(exif.removeprefix(EXIF)) if isinstance(exif, bytes) else 1
 
