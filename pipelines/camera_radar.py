@@ -1,7 +1,7 @@
 """Obstacles from a camera and radars: classes, 3D boxes, distances and speeds, also when one of the sensors is dead.
 
     python -m pipelines.camera_radar                          # simulated drives, from nothing to verified exports
-    python -m pipelines.camera_radar --compare.seeds 0 1 2    # the table of the README
+    python -m pipelines.camera_radar --compare.seeds 0 1 2    # the comparison of fusions
     python -m pipelines.camera_radar --config my.toml         # drives in nuScenes format: data.source.options.folder
     python -m pipelines.camera_radar --inspect DIR            # check the calibration of a drive
     python -m pipelines.camera_radar --resume                 # continue after Ctrl-C or a crash
@@ -127,6 +127,7 @@ class CameraRadarConfig(RunConfig):
 class CameraRadarStory(Story[CameraRadarConfig]):
     """Adds the drives before the common stages, and comparison and degradation after them."""
 
+    sizes = "camera_radar"
     flags = (Flag("inspect", "Check the calibration of a drive (nuScenes, Astyx or comma2k19 directory).", value=True),)
 
     def answer(self, flags: Mapping[str, Any], console: Console) -> int | None:

@@ -8,7 +8,7 @@
     python -m pipelines.vqa --record runs/vqa/latest            # the same for a finished run, without training
 
 Image: an EfficientNet without squeeze-and-excite (or any of keras.applications). Text: a BERT encoder. Fusion: the
-question's tokens query the image's by cross-attention. Results to expect are in the README.
+question's tokens query the image's by cross-attention. Results to expect are in README.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class VqaConfig(RunConfig):
 
 
 class VqaStory(Story[VqaConfig]):
-    """The common stages; records the accuracy on easy-VQA in docs/results.json."""
+    """The common stages; records the accuracy on easy-VQA and the sizes of its files in docs/results.json."""
+
+    sizes = "vqa"
 
     def check_numbers(self, config: VqaConfig) -> None:
         """Refuse all data but the whole of easy-VQA."""

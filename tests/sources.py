@@ -1,4 +1,4 @@
-"""The modules of the library and of the programs: what tests that read source code look at."""
+"""The modules of the library, of the programs and of the documentation: what tests that read source code look at."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def modules(*packages: str) -> dict[str, Path]:
     return found
 
 
-MODULES = modules(*PACKAGES, *PROGRAMS)
+MODULES = modules(*PACKAGES, *PROGRAMS, "docs")
 """All of them."""

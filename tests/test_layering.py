@@ -31,6 +31,7 @@ BELOW = {
     "export": ("runtime", "training", "evaluation"),
     "pipelines": ("export",),
     "tests": ("pipelines", "driving"),
+    "docs": ("tests",),
 }
 # What a device runs: nothing heavy, not even inside a function.
 DEVICE = ("core", "storage", "media", "specs", "bundle", "runtime")

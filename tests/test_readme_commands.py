@@ -1,4 +1,4 @@
-"""Every command that README names exists: targets of make, modules of ``python -m``, commands of ``mmkeras``."""
+"""Every command that README and the pages name exists: targets of make, modules of ``python -m``, verbs of mmkeras."""
 
 from __future__ import annotations
 
@@ -11,25 +11,28 @@ import pytest
 from mmkeras.runtime.cli import COMMANDS
 from mmkeras.runtime.verbs import TRAINING
 from tests.conftest import REPOSITORY
-from tests.results.__main__ import BEGIN, END
+from tests.results.readme import MARKED
 
+PAGES = [REPOSITORY / "README.md", REPOSITORY / "README.zh.md", *sorted((REPOSITORY / "docs" / "pages").glob("*.md"))]
 # Without the recorded results: each names the command of the commit that is named beside it.
-README = re.sub(f"{BEGIN}.*?{END}", "", (REPOSITORY / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+TEXTS = [MARKED.sub("", path.read_text(encoding="utf-8")) for path in PAGES]
 TARGETS = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 PATTERN = re.compile(r"(?:^|[ $])(make|mmkeras|python3? -m) ([\w.-]+)(?![\w/])")
 
 
 def _code() -> Iterator[str]:
-    """Yield the lines of README's code blocks, and its code in the text."""
-    blocks = re.split(r"^```.*$", README, flags=re.MULTILINE)
-    for number, part in enumerate(blocks):
-        yield from part.splitlines() if number % 2 else re.findall(r"`([^`]+)`", part)
+    """Yield the lines of the code blocks, and the code in the texts."""
+    for text in TEXTS:
+        for number, part in enumerate(re.split(r"^```.*$", text, flags=re.MULTILINE)):
+            yield from part.splitlines() if number % 2 else re.findall(r"`([^`]+)`", part)
 
 
 def _commands() -> list[tuple[str, str]]:
     found = set()
     for code in _code():
         # `make demo | test | lint` names several.
+        if code.startswith("from "):
+            continue  # Python
         first, *others = code.split(" | ")
         for program, name in PATTERN.findall(first):
             found |= {(program, each.strip()) for each in (name, *(others if program == "make" else ()))}
@@ -56,8 +59,8 @@ def test_the_commands_are_found():
 
 
 @pytest.mark.parametrize(("program", "name"), _commands())
-def test_a_command_of_the_readme_exists(program: str, name: str):
-    assert _exists(program, name), f"README names `{program} {name}`, which does not exist"
+def test_a_command_of_a_page_exists(program: str, name: str):
+    assert _exists(program, name), f"a page names `{program} {name}`, which does not exist"
 
 
 @pytest.mark.parametrize(

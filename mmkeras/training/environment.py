@@ -33,7 +33,7 @@ _PACKAGES = (
     "onnxruntime",
     "ai-edge-litert",
 )
-_WRITTEN = (":(exclude)README.md", ":(exclude)docs/results.json")
+_WRITTEN = (":(exclude)README.md", ":(exclude)README.zh.md", ":(exclude)docs/results.json")
 
 
 def check_python() -> None:
@@ -147,7 +147,7 @@ def _gpus() -> list[str]:
 def code_revision() -> str:
     """Return the git commit of the checkout, with ``+changes`` if files differ from it, or ``unknown``.
 
-    README.md and docs/results.json do not count: commands write their measurements into them.
+    The README files and docs/results.json do not count: commands write their measurements into them.
     """
     root = Path(__file__).resolve().parents[2]
 

@@ -12,13 +12,14 @@ from mmkeras.core.config import RunConfig
 from mmkeras.core.console import Console
 from mmkeras.core.errors import ConfigError
 from mmkeras.core.typed import read_json
+from pipelines._stages.numbers import NUMBERS, size_name
 from pipelines._stages.results import Figure, Origin, record
 
 if TYPE_CHECKING:
     from mmkeras.evaluation.samples import Samples
     from mmkeras.training.run import Run
 
-__all__ = ["ConfigT", "Evaluated", "Story", "check_record", "record_run"]
+__all__ = ["ConfigT", "Evaluated", "Story", "bundle_of_run", "check_record", "record_run", "record_sizes"]
 
 ConfigT = TypeVar("ConfigT", bound=RunConfig)
 
@@ -45,6 +46,8 @@ class Story(Generic[ConfigT]):
 
     flags: ClassVar[tuple[Flag, ...]] = ()
     """Command line options of the pipeline that are not part of the configuration."""
+    sizes: ClassVar[str] = ""
+    """First part of the names of docs/results.json that hold the sizes of the exported files; empty for none."""
 
     def answer(self, flags: Mapping[str, Any], console: Console) -> int | None:
         """Do the work of one of the flags in place of a run and return the exit status, or None to run."""
@@ -94,16 +97,66 @@ def record_run(folder: Path, story: Story[Any], console: Console) -> None:
     Raises:
         ConfigError: the run is not evaluated, or did not measure a number.
     """
-    hint = "Name the folder of a run whose evaluation is done; --resume finishes one"
-    try:
-        provenance = read_json(folder / "run.json", ConfigError, hint)
-        metrics = read_json(folder / "metrics.json", ConfigError, hint)
-    except FileNotFoundError as error:
-        raise ConfigError(f"{error.filename} is missing. {hint}") from error
-    origin, command = Origin.of_run(provenance), provenance.get("command")
-    if not command:
-        raise ConfigError(f"{folder / 'run.json'}: expected the run's command, got none. Record from a new run")
+    command, origin = _origin(folder)
+    metrics = _read(folder / "metrics.json")
     for name, figure in story.numbers(metrics).items():
         result = record(name, figure.value, low=figure.low, high=figure.high, command=command, origin=origin)
         console.print(f"recorded {name}: {result.value:g} (bar {result.bar:g}, goal {result.goal:g})", highlight=False)
-    console.print("README.md: make readme updates its table.", highlight=False)
+    console.print("README.md: make readme updates its tables.", highlight=False)
+
+
+def record_sizes(folder: Path, bundle: Path, story: Story[Any], console: Console) -> None:
+    """Write the sizes of a run's accepted files into docs/results.json, in MB of 1,000,000 bytes.
+
+    Args:
+        folder: of the run.
+        bundle: exported from it.
+        story: of the pipeline; without ``sizes`` nothing is written.
+        console: shows what is written.
+
+    Raises:
+        ConfigError: run.json or export.json is missing or damaged.
+    """
+    if not story.sizes:
+        return
+    command, origin = _origin(folder)
+    for file in _read(bundle / "export.json")["files"]:
+        name = size_name(story.sizes, file["format"], file["precision"])
+        if file["accepted"] and name in NUMBERS:
+            record(name, file["bytes"] / 1e6, command=command, origin=origin)
+            console.print(f"recorded {name}: {file['bytes'] / 1e6:.2f} MB", highlight=False)
+
+
+def bundle_of_run(folder: Path, bundles: Path) -> Path | None:
+    """Return the newest bundle that was exported from a run, or None.
+
+    Args:
+        folder: of the run.
+        bundles: folder with the versions of the bundles of its name.
+
+    Raises:
+        ConfigError: run.json or a manifest is missing or damaged.
+    """
+    created = _read(folder / "run.json").get("created")
+    manifests = [path for path in bundles.glob("*/manifest.json") if path.parent.name.isdigit()]
+    for path in sorted(manifests, key=lambda path: int(path.parent.name), reverse=True):
+        if _read(path)["provenance"].get("created") == created:
+            return path.parent
+    return None
+
+
+def _origin(folder: Path) -> tuple[str, Origin]:
+    """Return the command of a run, and where and when it was made."""
+    provenance = _read(folder / "run.json")
+    command = provenance.get("command")
+    if not command:
+        raise ConfigError(f"{folder / 'run.json'}: expected the run's command, got none. Record from a new run")
+    return command, Origin.of_run(provenance)
+
+
+def _read(path: Path) -> Any:
+    hint = "Name the folder of a run whose evaluation is done; --resume finishes one"
+    try:
+        return read_json(path, ConfigError, hint)
+    except FileNotFoundError as error:
+        raise ConfigError(f"{error.filename} is missing. {hint}") from error

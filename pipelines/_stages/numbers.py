@@ -11,7 +11,10 @@ from typing import Literal
 
 from mmkeras.core.errors import ConfigError, nearest
 
-__all__ = ["NUMBERS", "Number", "number"]
+__all__ = ["NUMBERS", "Number", "Unit", "number", "size_name"]
+
+Unit = Literal["%", "points", "wrong", "failures", "x", "s", "min", "MB", "relative"]
+"""Units of numbers: shares are in percent, ``x`` is a ratio of two measurements, ``relative`` a relative difference."""
 
 
 @dataclass(frozen=True)
@@ -19,27 +22,41 @@ class Number:
     """One number with its bar and goal."""
 
     meaning: str
-    """First column of README's table."""
-    unit: Literal["%", "points", "wrong", "min"]
-    """Unit of value, interval, bar and goal; shares are in percent."""
+    """What was measured, in the tables of the documentation."""
+    unit: Unit
+    """Unit of value, interval, bar and goal."""
     better: Literal["higher", "lower"]
     """Which direction is better; a value equal to the bar reaches it."""
-    bar: float
-    """What must be reached."""
-    goal: float
-    """What should be reached."""
+    bar: float | None
+    """What must be reached; None for a number that is only reported, such as the size of a file."""
+    goal: float | None
+    """What should be reached; None as for the bar."""
     command: str
     """The command that measures and records it, unless `record` is given another."""
     counted: tuple[str, str] = ("", "")
-    """Bar and goal as counts, for shares of few trials; README shows them beside the number."""
+    """Bar and goal as counts, for shares of few trials; they are shown beside the number."""
 
-    def reaches(self, value: float, limit: float) -> bool:
-        """Return whether a value is at least as good as a limit."""
+    def reaches(self, value: float, limit: float | None) -> bool:
+        """Return whether a value is at least as good as a limit; True without a limit."""
+        if limit is None:
+            return True
         return value >= limit if self.better == "higher" else value <= limit
 
 
 _COMPARISON = "python -m pipelines.camera_radar --compare.seeds 0 1 2 --compare.once '[\"radar_as_channels\"]' --record"
-_MUTANTS = "make mutants"
+_MUTANTS, _FAULTS, _CLUSTER, _BENCH = (
+    "make mutants",
+    *(f"python -m tests.{name} --record" for name in ("faults", "cluster", "bench")),
+)
+_FORMATS = {"tflite": "LiteRT", "onnx": "ONNX"}
+_SIZED = ("float32", "float16", "int8-dynamic", "int8")
+_PIPELINES = {"vqa": "easy-VQA", "camera_radar": "camera + radar"}
+
+
+def size_name(pipeline: str, format: str, precision: str) -> str:
+    """Return the name of the number that is the size of an exported file, such as ``vqa.size.tflite.int8``."""
+    return f"{pipeline}.size.{format}.{precision.replace('-', '_')}"
+
 
 NUMBERS: dict[str, Number] = {
     "vqa.accuracy": Number(
@@ -81,6 +98,52 @@ NUMBERS: dict[str, Number] = {
         "from an empty environment and the wheel to a verified bundle: 1,000 rows with a picture, a text and numbers",
         "min", "lower", 5, 2, "python -m tests.bench.first_bundle --record",
     ),
+    "bench.fit_step": Number(
+        "training step through the pipeline / bare Keras loop on a batch in memory", "x", "lower", 1.05, 1.0, _BENCH
+    ),
+    "bench.predict": Number(
+        "mmkeras predict in one process / preprocessing and the interpreter call alone", "x", "lower", 1.05, 1.0, _BENCH
+    ),
+    "bench.first_answer": Number(
+        "process start to the first prediction with LiteRT / import of TensorFlow alone", "x", "lower", 0.5, 0.2, _BENCH
+    ),
+    "cluster.weights": Number(
+        "final weights after a training on 2 workers, 4 workers and 2 devices against one process, in float64: largest "
+        "difference", "relative", "lower", 1e-5, 1e-6, _CLUSTER,
+    ),
+    "cluster.efficiency": Number(
+        "samples per second of two workers with a core each / twice those of one process with one core",
+        "x", "higher", 0.85, 0.95, _CLUSTER,
+    ),
+    "cluster.stop": Number(
+        "time from the failure of a worker, killed or silent, to the clean stop of the other: the longer one",
+        "s", "lower", 60, 15, _CLUSTER,
+    ),
+    "faults.identical": Number(
+        "kills at random moments after which the same command gave identical results, nothing half-written",
+        "%", "higher", 100, 100, _FAULTS, counted=("20 of 20", "100 of 100"),
+    ),
+    "faults.others": Number(
+        "other faults (full disks, damaged shards, a changed clock, two processes at once) that changed a result",
+        "failures", "lower", 0, 0, _FAULTS,
+    ),
+    "faults.growth": Number(
+        "memory over 2,000 training steps and over 10,000 predictions with each engine: largest growth",
+        "%", "lower", 5, 1, _FAULTS,
+    ),
+    "fuzz.failures": Number(
+        "50,000 damaged files, all readers of external files together: crashes, hangs and unexpected exceptions",
+        "failures", "lower", 0, 0, "python -m tests.fuzz --record",
+    ),
+    **{
+        size_name(pipeline, format, precision): Number(
+            f"{said}: {_FORMATS[format]} {precision}, size of the file", "MB", "lower", None, None,
+            f"python -m pipelines.{pipeline} --record",
+        )
+        for pipeline, said in _PIPELINES.items()
+        for format in _FORMATS
+        for precision in _SIZED
+    },
 }  # fmt: skip
 
 

@@ -82,8 +82,8 @@ class Result:
     value: float
     low: float | None
     high: float | None
-    bar: float
-    goal: float
+    bar: float | None
+    goal: float | None
     command: str
     commit: str
     machine: str
@@ -118,7 +118,7 @@ def record(
     value, low, high = float(value), None if low is None else float(low), None if high is None else float(high)
     _check(name, declared.unit, value, low, high)
     origin = origin or Origin.here()
-    bar, goal = float(declared.bar), float(declared.goal)
+    bar, goal = (None if limit is None else float(limit) for limit in (declared.bar, declared.goal))
     result = Result(value, low, high, bar, goal, command or declared.command, **dataclasses.asdict(origin))
     file = file or RESULTS
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from mmkeras.core.console import Console
 from mmkeras.training.run import FINISHED
 from pipelines._stages.answer import show_answer
 from pipelines._stages.cluster import join
-from pipelines._stages.contract import ConfigT, Evaluated, Story, check_record, record_run
+from pipelines._stages.contract import ConfigT, Evaluated, Story, check_record, record_run, record_sizes
 from pipelines._stages.training import train_model
 
 if TYPE_CHECKING:
@@ -137,6 +137,8 @@ def run_stages(config: ConfigT, resumed: Path | None, plan: Plan, console: Conso
         report = export_run(run, config.export, console=console)
         write_report(run.folder, export=json.loads((report.folder / "export.json").read_text("utf-8")))
         story.after_export(done, report.folder)
+        if plan.record:
+            record_sizes(run.folder, report.folder, story, console)
     run.note(FINISHED)
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
     console.print(Text.assemble("\nFrom data to verified exports: ", (f"{minutes} min {seconds} s", "bold")))

@@ -19,7 +19,7 @@ from mmkeras.training.cluster.peers import PeerLostError
 from mmkeras.training.environment import check_python
 from mmkeras.training.run_folders import release_runs
 from pipelines._stages.cluster import with_cluster
-from pipelines._stages.contract import ConfigT, Story, check_record, record_run
+from pipelines._stages.contract import ConfigT, Story, bundle_of_run, check_record, record_run, record_sizes
 from pipelines._stages.stages import Plan, run_stages
 
 __all__ = ["run_story"]
@@ -121,6 +121,9 @@ def _record_finished(
     others = [a for a in arguments if a.startswith("--") and a.split("=")[0] != "--record"]
     if others:
         raise ConfigError(f"--record RUN records a finished run; it cannot be combined with {', '.join(others)}")
-    check_record(with_cluster(config_class, folder, ()), story)
+    config = with_cluster(config_class, folder, ())
+    check_record(config, story)
     record_run(folder, story, console)
+    if (bundle := bundle_of_run(folder, Path(config.export.folder, config.name))) is not None:
+        record_sizes(folder, bundle, story, console)
     return 0

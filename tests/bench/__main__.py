@@ -5,7 +5,7 @@
     first_answer  process start to the first answer from LiteRT / process start to `import tensorflow` done
 
 Both sides of a ratio take turns, so that a noisy machine disturbs them alike. Medians and interquartile ranges go to
-runs/bench.json (schema: mmkeras/schemas/bench.schema.json).
+runs/bench.json (schema: mmkeras/schemas/bench.schema.json); ``--record`` writes the ratios into docs/results.json.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rich.table import Table
 
 from mmkeras.core.command_line import parse
 from mmkeras.core.console import Console
-from mmkeras.core.errors import MmkerasError
+from mmkeras.core.errors import ConfigError, MmkerasError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.storage.files import write_json
 from pipelines.vqa import VqaConfig
@@ -33,6 +33,7 @@ from pipelines.vqa import VqaConfig
 __all__ = ["compare", "main"]
 
 _BARS = {"fit_step": (1.05, 1.0), "predict": (1.05, 1.0), "first_answer": (0.5, 0.2)}
+_ROUNDS = 9
 
 
 def compare(ours: Callable[[], float], baseline: Callable[[], float], rounds: int, unit: str) -> dict[str, Any]:
@@ -68,12 +69,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table, write runs/bench.json; return 0, or 2 when something could not be measured."""
     parser = argparse.ArgumentParser("python -m tests.bench", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--only", nargs="+", choices=sorted(_BARS), default=list(_BARS), help="ratios to measure")
-    parser.add_argument("--rounds", type=int, default=9, help="turns of each side (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=_ROUNDS, help="turns of each side (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("runs/bench.json"), help="where to write (%(default)s)")
+    parser.add_argument("--record", action="store_true", help="write the ratios into docs/results.json")
     given = parser.parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     console = Console()
     try:
+        if given.record and given.rounds < _ROUNDS:
+            raise ConfigError(f"--record: the ratios stand for {_ROUNDS} turns or more; leave out --rounds")
         config, _ = parse(
             VqaConfig,
             [],
@@ -90,6 +94,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     write_json(given.out, {**results, "machine": {**machine(), "packages": package_versions()}})
     _show(results, console)
     console.print(f"written to {given.out}")
+    if given.record:
+        from pipelines._stages.results import record
+
+        for name, result in results.items():
+            record(f"bench.{name}", result["ratio"])
     return 0
 
 

@@ -37,6 +37,11 @@ def test_the_benchmark_writes_what_its_schema_says(tmp_path):
     assert written.keys() == {"fit_step", "predict", "first_answer", "machine"}
 
 
+def test_a_short_measurement_is_not_recorded(capsys):
+    assert main(["--record", "--rounds", "2"]) == 2
+    assert "9 turns or more" in " ".join(capsys.readouterr().err.split())
+
+
 def test_the_schema_refuses_a_ratio_without_its_sides():
     entry = {"ratio": 1.0, "rounds": 3, "bar": 1.0, "goal": 1.0}
     machine = {"system": "Linux", "architecture": "x86_64", "cpu": "a", "cores": 2, "packages": {}}

@@ -22,7 +22,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,13 @@ from typing import Any
 from rich.table import Table
 
 from mmkeras.core.console import Console
-from mmkeras.core.errors import MmkerasError, TrainingError
+from mmkeras.core.errors import ConfigError, MmkerasError, TrainingError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.storage.files import write_json
 from mmkeras.training.cluster.launch import PEER_LOST
 from tests.cluster.trained import largest_difference, samples_per_second, start_workers, train
 
-__all__ = ["main"]
+__all__ = ["JUDGED", "figures", "main"]
 
 _PARTS = ("equality", "efficiency", "stop")
 _WORLDS = {
@@ -65,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--worlds", nargs="+", choices=list(_WORLDS), default=list(_WORLDS), help="what is compared")
     parser.add_argument("--config", action="append", default=[], help="configuration of the vqa pipeline")
     parser.add_argument("--out", type=Path, default=Path("runs/cluster.json"), help="where to write (%(default)s)")
+    parser.add_argument("--record", action="store_true", help="write the numbers into docs/results.json")
     given = parser.parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     console = Console()
@@ -72,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     base += ["--name", _NAME, "--data.limit", str(given.samples), "--train.epochs", "2"]
     results: dict[str, Any] = {"schema_version": 1}
     try:
+        _check_record(given)
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             if "equality" in given.only:
@@ -90,7 +92,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     write_json(given.out, {**results, "machine": {**machine(), "packages": package_versions()}})
     missed = _show(results, console)
     console.print(f"written to {given.out}")
+    if given.record:
+        from pipelines._stages.results import record
+
+        for name, value in figures(results).items():
+            record(name, value)
     return 1 if missed else 0
+
+
+def figures(results: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of docs/results.json that runs/cluster.json gives, by name."""
+    worlds = results["equality"]["precisions"][JUDGED].values()
+    return {
+        "cluster.weights": max(each["largest_relative_difference"] for each in worlds),
+        "cluster.efficiency": results["efficiency"]["efficiency"],
+        "cluster.stop": max(results["stop"][name] for name in ("killed", "silent")),
+    }
+
+
+def _check_record(given: argparse.Namespace) -> None:
+    """Refuse ``--record`` for less than what the numbers stand for."""
+    whole = (given.only, given.worlds, given.config) == (list(_PARTS), list(_WORLDS), [])
+    if given.record and not (whole and given.steps >= 60 and given.batch == 512):
+        raise ConfigError("--record: the numbers stand for the default options; leave the others out")
 
 
 def _equality(base: list[str], steps: int, worlds: Sequence[str], folder: Path, console: Console) -> dict[str, Any]:

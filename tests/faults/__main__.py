@@ -18,8 +18,8 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from typing import Any
 from rich.text import Text
 
 from mmkeras.core.console import Console
-from mmkeras.core.errors import MmkerasError
+from mmkeras.core.errors import ConfigError, MmkerasError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.storage.files import write_json
 from tests.faults.account import Account
@@ -37,7 +37,7 @@ from tests.faults.others import FAULTS, judge
 from tests.faults.stages import CONFIG, STAGES, finish, keep_code
 from tests.faults.table import show
 
-__all__ = ["main"]
+__all__ = ["figures", "main"]
 
 _PARTS = ("kills", "others", "flat")
 _WATCHED = ("training", *RUNNERS)
@@ -62,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, default=Path("runs/faults"), help="where it happens (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("runs/faults.json"), help="where to write (%(default)s)")
     parser.add_argument("--fresh", action="store_true", help="start anew in place of going on")
+    parser.add_argument("--record", action="store_true", help="write the numbers into docs/results.json")
     given = parser.parse_args(arguments)
     # Artefacts are read with TensorFlow here.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shutil.rmtree(given.work, ignore_errors=True)
     work = given.work.resolve()
     try:
+        _check_record(given)
         account = Account.open(work)
         if not keep_code(work):
             said = "The checkout has changed since this began; it goes on with the programs as they were. New: --fresh"
@@ -91,7 +93,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     write_json(given.out, results)
     survived = show(results, console)
     console.print(f"written to {given.out}")
+    if given.record:
+        from pipelines._stages.results import Origin, record
+
+        # The programs are those of the commit at which this began.
+        origin = replace(Origin.here(), commit=results["machine"]["code_revision"])
+        for name, value in figures(results).items():
+            record(name, value, origin=origin)
     return 0 if survived else 1
+
+
+def figures(results: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of docs/results.json that runs/faults.json gives, by name."""
+    kills = results["kills"]
+    failed = {(each["kind"], each["number"]) for each in kills["failed"]}
+    grown = [each["rss_end"] / each["rss_start"] - 1 for each in results["flat"]["processes"]]
+    return {
+        "faults.identical": 100 * (kills["tried"] - len(failed)) / kills["tried"],
+        "faults.others": sum(each["verdict"] == "failed" for each in results["others"]),
+        "faults.growth": 100 * max(0.0, *grown),
+    }
+
+
+def _check_record(given: argparse.Namespace) -> None:
+    """Refuse ``--record`` for less than what the numbers stand for."""
+    given_parts = (given.only, given.kinds, given.faults, given.watch)
+    every = given_parts == (list(_PARTS), list(STAGES), list(FAULTS), list(_WATCHED))
+    long = given.kills >= 20 and given.steps >= 2000 and given.epochs >= 200 and given.predictions >= 10_000
+    if given.record and not (every and long and given.moment is None):
+        raise ConfigError(
+            "--record: the numbers stand for 20 kills, every fault and every process; leave out the options"
+        )
 
 
 def _undisturbed(given: argparse.Namespace, work: Path, account: Account, console: Console) -> None:

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 import mmkeras
-from tests.faults.__main__ import main
+from tests.faults.__main__ import figures, main
 from tests.faults.account import Account
 from tests.faults.flat import Flat
 from tests.faults.kills import Kill, kill, shared_out, undisturbed
@@ -100,6 +100,25 @@ def test_the_exit_status_says_whether_a_bar_is_missed(work: Path, capsys: pytest
     (work / "w" / "account.json").write_text("{")
     assert main(asked) == 2
     assert "Start anew with --fresh" in capsys.readouterr().err
+
+
+def test_the_recorded_numbers_count_what_was_not_survived(work: Path):
+    account = Account.open(work / "recorded")
+    account.path.parent.mkdir()
+    account.note_kill(0, Kill("packing", 0, 0.5, True, [], [], "again"))
+    account.note_kill(0, Kill("packing", 1, 0.5, True, [], [".b.tmp"], "again"))
+    account.note_fault(Verdict("disk full", "failed", "why"))
+    account.note_fault(Verdict("shard truncated", "skipped", "why"))
+    for end in (240.0, 190.0):
+        account.note_flat(Flat(f"until {end}", 100, 200.0, end, 9, 9))
+    told = figures(account.results(0, None))
+    assert told == {"faults.identical": 50, "faults.others": 1, "faults.growth": pytest.approx(20)}
+
+
+@pytest.mark.parametrize("less", [("--only", "kills"), ("--kills", "3"), ("--kinds", "packing"), ("--moment", "1")])
+def test_less_than_the_numbers_stand_for_is_not_recorded(work: Path, capsys: pytest.CaptureFixture[str], less):
+    assert main(["--record", "--work", str(work / "w2"), "--out", str(work / "faults2.json"), *less]) == 2
+    assert "leave out the options" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_measurement_keeps_to_the_programs_it_began_with(tmp_path: Path):

@@ -3,6 +3,7 @@
     python -m tests.fuzz                                    50,000 inputs, shared out among the readers
     python -m tests.fuzz --inputs 1000000 --seed 7          more, and others
     python -m tests.fuzz --readers pcd picture              some readers
+    python -m tests.fuzz --record                           also write the failures into docs/results.json
     python -m tests.fuzz --replay runs/fuzz/failures/NAME   one input that failed, with its traceback
     python -m tests.fuzz --bundle vqa-1.mmk                 copies of a packed bundle, each of which must be refused
 
@@ -23,7 +24,7 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from mmkeras.core.console import Console, DescriptionColumn
-from mmkeras.core.errors import MmkerasError
+from mmkeras.core.errors import ConfigError, MmkerasError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.storage.files import write_json
 from mmkeras.training.environment import code_revision
@@ -36,6 +37,7 @@ from tests.fuzz.summary import describe, table
 __all__ = ["main"]
 
 _INPUTS, _COPIES = 50_000, 10_000
+_FAILURES = ("foreign_exceptions", "crashes", "hangs", "over_memory")
 
 
 @utf8_program
@@ -59,10 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="where to write (runs/fuzz.json; of a bundle runs/bundle_fuzz.json)")
     parser.add_argument("--bundle", type=Path, metavar="FILE.mmk", help="fuzz an undamaged packed bundle instead")
     parser.add_argument("--replay", type=Path, metavar="FOLDER", help="read one input that failed")
+    parser.add_argument("--record", action="store_true", help="write the number of failures into docs/results.json")
     given = parser.parse_args(arguments)
     # Twelve columns: a file or a pipe has no width of its own.
     console = Console() if sys.stdout.isatty() else Console(width=140)
     try:
+        _check_record(given)
         if given.replay:
             return replay(given.replay, given.memory, console)
         if given.bundle:
@@ -92,7 +96,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(f"{failure['reader']} {failure['number']}, {failure['kind']}: {failure['said']}", markup=False)
         console.print(f"  {failure['replay']}", style="bold", markup=False, soft_wrap=True)
     console.print(f"Written to {out}", markup=False)
+    if given.record:
+        from pipelines._stages.results import record
+
+        record("fuzz.failures", sum(value["totals"][name] for name in _FAILURES))
     return 1 if value["failures"] else 0
+
+
+def _check_record(given: argparse.Namespace) -> None:
+    """Refuse ``--record`` for fewer inputs or readers than those that the number stands for."""
+    fewer = given.inputs is not None and given.inputs < _INPUTS
+    if given.record and (fewer or given.readers or given.bundle or given.replay):
+        raise ConfigError(
+            f"--record: fuzz.failures counts {_INPUTS:,} inputs of all readers; leave out --inputs, --readers, "
+            "--bundle and --replay"
+        )
 
 
 def _bundle(given: argparse.Namespace, console: Console) -> int:

@@ -150,3 +150,9 @@ def test_inputs_are_shared_out():
     shares = shared_out(find_readers(), 50_000)
     assert 50_000 <= sum(shares.values()) < 50_100
     assert min(shares.values()) > 50
+
+
+@pytest.mark.parametrize("less", [("--inputs", "100"), ("--readers", "pcd"), ("--replay", "folder")])
+def test_less_than_the_number_stands_for_is_not_recorded(less, capsys: pytest.CaptureFixture[str]):
+    assert main(["--record", *less]) == 2
+    assert "counts 50,000 inputs of all readers" in " ".join(capsys.readouterr().err.split())

@@ -58,6 +58,31 @@ def test_a_finished_run_is_recorded_with_its_own_origin(tmp_path: Path, recorded
     assert "recorded vqa.accuracy: 99.969" in capsys.readouterr().out
 
 
+def _bundle(folder: Path, created: str, *files: dict[str, Any]) -> None:
+    folder.mkdir(parents=True)
+    write_json(folder / "manifest.json", {"provenance": {"created": created}})
+    write_json(folder / "export.json", {"files": files})
+
+
+def _file(size: int, format: str = "tflite", precision: str = "int8", accepted: bool = True) -> dict[str, Any]:
+    return {"format": format, "precision": precision, "bytes": size, "accepted": accepted}
+
+
+def test_the_sizes_of_the_accepted_files_of_its_newest_bundle_are_recorded(tmp_path: Path, recorded: Path):
+    config = f'name = "vqa"\n[export]\nfolder = "{tmp_path / "saved_models"}"'
+    run, saved = _finished(tmp_path / "run", config), tmp_path / "saved_models" / "vqa"
+    _bundle(saved / "2", str(RUN["created"]), _file(500_000))
+    newest = (_file(394_100), _file(900_000, precision="float16", accepted=False), _file(9, format="saved_model"))
+    _bundle(saved / "10", str(RUN["created"]), *newest)
+    _bundle(saved / "11", "2026-11-30T12:00:00+00:00", _file(700_000))
+    assert vqa.main(["--record", str(run)]) == 0
+    results = read_results(recorded)
+    assert {name: result.value for name, result in results.items() if ".size." in name} == {
+        "vqa.size.tflite.int8": 0.3941
+    }
+    assert (results["vqa.size.tflite.int8"].commit, results["vqa.size.tflite.int8"].bar) == (RUN["code_revision"], None)
+
+
 @pytest.mark.parametrize(
     ("config", "metrics", "more", "message"),
     [

@@ -14,6 +14,7 @@ from pipelines._stages import results as _results
 from pipelines._stages.numbers import NUMBERS
 from pipelines._stages.results import Origin, Result, describe_machine, read_results, record
 from tests.results import __main__ as results
+from tests.results import readme, shown
 
 SCHEMA = json.loads((Path(mmkeras.__file__).parent / "schemas" / "results.schema.json").read_text("utf-8"))
 ORIGIN = Origin("0123456789" * 4, "2 cores, x86_64, a processor, 24 GiB, no GPU", "2026-11-29T12:00:00+00:00")
@@ -101,24 +102,22 @@ def test_a_machine_is_described_without_its_name():
     assert describe_machine({**known, "memory_gib": 24, "gpus": []}).endswith(", 24 GiB, no GPU")
 
 
-# === README's table ===
+# === The numbers as text ===
 
 
-def _row(name: str, result: Result | None) -> list[str]:
-    lines = results.block({} if result is None else {name: result}).splitlines()
-    (line,) = [line for line in lines if line.startswith(f"| {NUMBERS[name].meaning} |")]
-    return [cell.strip() for cell in line.strip("|").replace(r"\|", "\0").split("|")]
+def _row(name: str, result: Result | None) -> tuple[str, ...]:
+    return shown.cells(name, {} if result is None else {name: result})
 
 
 def test_a_measured_number_stands_beside_its_bar_its_goal_and_its_origin():
     row = _row("vqa.accuracy", _result(99.97, 99.93, 100, "python -m pipelines.vqa --record"))
     measured = f"2026-11-29, 0123456, {ORIGIN.machine}"
     command = "`python -m pipelines.vqa --record`"
-    assert row[1:] == [command, "99.97 % (99.93 to 100.00)", "97 %", "99.5 %", measured]
+    assert row[1:] == (command, "99.97 % (99.93 to 100.00)", "97 %", "99.5 %", measured)
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "shown"),
+    ("name", "value", "expected"),
     [
         ("vqa.accuracy", 96.9999, "96.9999 %, **bar not reached**"),
         ("vqa.accuracy", 99.999, "99.999 %"),
@@ -130,42 +129,88 @@ def test_a_measured_number_stands_beside_its_bar_its_goal_and_its_origin():
         ("camera_radar.radar_dead", -2.04, "-2.04 points, **bar not reached**"),
         ("camera_radar.radar_dead", -0.01, "-0.01 points"),
         ("threads.wrong", 1, "1 wrong, **bar not reached**"),
+        ("fuzz.failures", 0, "0 failures"),
+        ("bench.predict", 1.0512, "1.051, **bar not reached**"),
+        ("bench.first_answer", 0.0546, "0.05"),
+        ("cluster.weights", 4.7123e-13, "4.7e-13"),
+        ("cluster.weights", 0.2, "2.0e-01, **bar not reached**"),
+        ("cluster.stop", 10.24, "10.2 s"),
+        ("vqa.size.tflite.int8", 0.3941, "0.39 MB"),
     ],
 )
-def test_a_missed_bar_is_said_and_never_rounded_away(name: str, value: float, shown: str):
-    assert _row(name, _result(value))[2] == shown
+def test_a_missed_bar_is_said_and_never_rounded_away(name: str, value: float, expected: str):
+    assert _row(name, _result(value))[2] == expected
 
 
 def test_what_is_not_measured_says_so():
-    assert _row("mutants.honest_refused", None)[1:] == [
-        "",
+    assert _row("mutants.honest_refused", None)[1:] == (
+        "`make mutants`",
         "not measured yet",
         "3.33 % (1 of 30)",
         "0 % (0 of 100)",
         "",
-    ]
+    )
+    assert shown.value("vqa.accuracy", {}) == shown.interval("vqa.accuracy", {}) == "not measured yet"
+    with pytest.raises(ConfigError, match=r"did you mean 'vqa\.accuracy'"):
+        shown.value("vqa.acuracy", {})
 
 
-def test_a_pipe_in_a_command_stays_in_its_cell():
-    assert _row("threads.wrong", _result(0, command="a | b"))[1] == "`a \0 b`"
+def test_a_table_of_markdown_keeps_pipes_and_line_breaks_in_their_cell():
+    assert shown.markdown_table(["a", "b"], [["1 | 2", "3\n4"]]).splitlines()[2] == r"| 1 \| 2 | 3 4 |"
 
 
-def test_the_command_writes_the_table_and_nothing_else(tmp_path: Path, monkeypatch, capsys):
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n")
-    monkeypatch.setattr(results, "README", readme)
+def test_sizes_are_shown_by_pipeline_and_file():
+    table = shown.sizes_table(["vqa"], {"vqa.size.onnx.float16": _result(0.87)})
+    assert table.splitlines()[0].count("|") == table.splitlines()[2].count("|")
+    assert "0.87 MB" in table
+    assert table.count("not measured yet") == 5
+
+
+# === The README files ===
+
+
+@pytest.fixture
+def readmes(tmp_path: Path, monkeypatch) -> dict[str, Path]:
+    """README files that hold nothing but their tables, and a file of numbers."""
+    paths = {"en": tmp_path / "README.md", "zh": tmp_path / "README.zh.md"}
+    for path in paths.values():
+        blocks = (f"<!-- results:{name}:begin -->\nold\n<!-- results:{name}:end -->" for name in ("pipelines", "proof"))
+        path.write_text("before\n{}\nbetween\n{}\nafter\n".format(*blocks))
+    monkeypatch.setattr(readme, "READMES", paths)
+    monkeypatch.setattr(results, "READMES", paths)
     monkeypatch.setattr(_results, "RESULTS", tmp_path / "results.json")
+    return paths
+
+
+def test_the_command_writes_the_tables_and_nothing_else(readmes: dict[str, Path], capsys):
     record("threads.wrong", 0, origin=ORIGIN)
+    record("vqa.size.tflite.int8", 0.3941, origin=ORIGIN)
     assert results.main(["--readme"]) == 0
-    assert readme.read_text() == f"before\n{results.block(read_results())}\nafter\n"
+    for language, path in readmes.items():
+        lines = path.read_text("utf-8").splitlines()
+        assert [lines[0], lines[-1]] == ["before", "after"]
+        assert "between" in lines
+        assert "old" not in lines
+        (row,) = [line for line in lines if "python -m tests.threads" in line]
+        assert "| 0 wrong |" in row
+        (row,) = [line for line in lines if "make demo" in line]
+        assert "LiteRT int8 0.39 MB" in row
+        missing = {"en": "not measured yet", "zh": "尚未测量"}
+        assert missing[language] in row
+        assert not any(said in path.read_text("utf-8") for other, said in missing.items() if other != language)
     assert results.main([]) == 0
     assert "threads.wrong" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("text", ["", results.BEGIN, results.END + results.BEGIN, 2 * (results.BEGIN + results.END)])
+_PAIR = "<!-- results:proof:begin -->\n<!-- results:proof:end -->"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "<!-- results:proof:begin -->", _PAIR, 2 * _PAIR, _PAIR + _PAIR.replace("proof", "other")]
+)
 def test_a_readme_without_its_markers_is_refused(text: str):
-    with pytest.raises(ConfigError, match=r"README\.md: expected one line"):
-        results.with_block(text, {})
+    with pytest.raises(ConfigError, match=r"README\.md: expected once each, in pairs"):
+        readme.with_blocks(text, {})
 
 
 # === The checkout ===
@@ -179,10 +224,14 @@ def test_the_file_of_the_checkout_holds_declared_numbers_and_their_present_bars(
         assert (result.bar, result.goal) == (declared.bar, declared.goal), again
 
 
-def test_the_readme_holds_the_table_of_the_file():
-    text = results.README.read_text("utf-8")
-    assert text == results.with_block(text, read_results()), "README.md differs from docs/results.json: make readme"
+@pytest.mark.parametrize("language", list(readme.READMES))
+def test_the_readme_holds_the_tables_of_the_file(language: str):
+    path = readme.READMES[language]
+    text = path.read_text("utf-8")
+    again = f"{path.name} differs from docs/results.json: make readme"
+    assert text == readme.with_blocks(text, read_results(), language), again
 
 
 def test_bars_are_no_better_than_goals():
-    assert all(number.reaches(number.goal, number.bar) for number in NUMBERS.values())
+    assert all(number.goal is None or number.reaches(number.goal, number.bar) for number in NUMBERS.values())
+    assert all((number.bar is None) == (number.goal is None) for number in NUMBERS.values())

@@ -41,7 +41,7 @@ def test_versions_and_machine_are_recorded():
 
 
 def test_the_revision_is_that_of_the_code_and_not_of_what_was_measured(tmp_path, monkeypatch):
-    for name in ("mmkeras/training/code.py", "README.md", "docs/results.json"):
+    for name in ("mmkeras/training/code.py", "README.md", "README.zh.md", "docs/results.json"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("old")
     author = ("-c", "user.name=a", "-c", "user.email=a@b")
@@ -51,6 +51,7 @@ def test_the_revision_is_that_of_the_code_and_not_of_what_was_measured(tmp_path,
     clean = environment.code_revision()
     assert len(clean) == 40
     (tmp_path / "README.md").write_text("new")
+    (tmp_path / "README.zh.md").write_text("new")
     (tmp_path / "docs" / "results.json").write_text("new")
     assert environment.code_revision() == clean
     (tmp_path / "docs" / "other.md").write_text("new")

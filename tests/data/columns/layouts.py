@@ -299,7 +299,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{right} of {len(found)} columns of {len(LAYOUTS)} tables: {share:.1f} %")
     if given.record:
         record("fit.kinds", share)
-    return 0 if share >= number("fit.kinds").bar else 1
+    declared = number("fit.kinds")
+    return 0 if declared.reaches(share, declared.bar) else 1
 
 
 if __name__ == "__main__":

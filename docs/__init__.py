@@ -1,0 +1,1 @@
+"""The documentation: pages, notebooks, the recorded numbers, and what makes a site of them (make docs)."""

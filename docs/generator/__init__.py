@@ -1,0 +1,1 @@
+"""Makes the parts of the documentation's pages that follow from the code: options, help texts, measured numbers."""

@@ -1,0 +1,163 @@
+"""The tables of the README files that are made from docs/results.json, in English and Chinese.
+
+Each stands between two markers, ``<!-- results:NAME:begin -->`` and ``<!-- results:NAME:end -->``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from mmkeras.core.errors import ConfigError
+from pipelines._stages.numbers import NUMBERS, size_name
+from pipelines._stages.results import RESULTS, Result
+from tests.results.shown import NOT_MEASURED, interval, markdown_table, value
+
+__all__ = ["MARKED", "PIPELINES", "READMES", "PipelineRow", "with_blocks"]
+
+READMES = {language: RESULTS.parents[1] / name for language, name in (("en", "README.md"), ("zh", "README.zh.md"))}
+"""The files in the checkout by their language."""
+MARKED = re.compile(r"<!-- results:(\w+):begin -->\n.*?<!-- results:\1:end -->", re.DOTALL)
+"""A table with its markers."""
+Words = tuple[str, str]
+"""The same in English and Chinese."""
+
+
+@dataclass(frozen=True)
+class PipelineRow:
+    """A pipeline in README's table."""
+
+    command: str
+    """What runs it."""
+    data: Words
+    """Its data and inputs."""
+    figure: str
+    """Name of its number in docs/results.json."""
+    measured: Words
+    """What that number is."""
+    published: Words
+    """A published number to compare with, and whose it is."""
+    sizes: str = ""
+    """First part of the names of the sizes of its files; empty if they are not recorded."""
+
+
+_NONE: Words = ("none", "无")
+PIPELINES: dict[str, PipelineRow] = {
+    "vqa": PipelineRow(
+        "make demo",
+        ("easy-VQA, official split: image and question", "easy-VQA 官方划分：图像和问题"),
+        "vqa.accuracy",
+        ("accuracy", "准确率"),
+        (
+            "93.78 % after 8 epochs, 99.5 % with a larger model on twice the data ([easy-VQA-keras]"
+            "(https://github.com/vzhou842/easy-VQA-keras))",
+            "训练 8 轮 93.78 %；更大的模型加两倍数据 99.5 %（[easy-VQA-keras](https://github.com/vzhou842/easy-VQA-keras)）",
+        ),
+        "vqa",
+    ),
+    "camera_radar": PipelineRow(
+        "python -m pipelines.camera_radar",
+        ("simulated drives: camera and radars", "仿真行驶数据：摄像头和毫米波雷达"),
+        "camera_radar.fusion_gain",
+        ("mAP of the fusion, minus that of the better sensor", "融合的 mAP 减去较好的单个传感器的 mAP"),
+        ("none: the drives are simulated", "无：数据为仿真"),
+        "camera_radar",
+    ),
+    "table": PipelineRow(
+        "mmkeras fit TABLE --target COLUMN",
+        ("your own table, see Your own data", "您自己的表格"),
+        "fit.kinds",
+        ("columns whose kind and role are inferred correctly", "类型和用途推断正确的列"),
+        _NONE,
+    ),
+}
+"""README's pipelines by name."""
+
+_PROOF: dict[str, Words] = {
+    "mutants.int8.caught": (
+        "planted faults that the gate or the self-test finds, static int8",
+        "人为植入的故障中被导出检查或自检发现的比例，静态 int8",
+    ),
+    "mutants.other.caught": ("the same, all other precisions", "同上，其他所有精度"),
+    "mutants.honest_refused": ("correct exports that are refused by chance", "被误拒的正确导出"),
+    "camera_radar.radar_dead": (
+        "mAP with a dead radar, minus that of a model with the camera alone",
+        "雷达失效时的 mAP 减去只用摄像头的模型的 mAP",
+    ),
+    "threads.wrong": ("wrong answers of one Predictor under 8 threads", "8 个线程共用一个 Predictor 时的错误答案"),
+    "fuzz.failures": ("crashes and unexpected errors on 50,000 damaged files", "50,000 个损坏文件引起的崩溃和意外错误"),
+    "faults.identical": (
+        "kills after which the same command gives identical results",
+        "进程被强制终止后，重新运行得到相同结果的比例",
+    ),
+    "cluster.weights": (
+        "largest relative difference of weights, several workers against one",
+        "多个进程与单个进程训练所得权重的最大相对差",
+    ),
+    "bench.predict": (
+        "time of `mmkeras predict` / preprocessing and interpreter alone",
+        "`mmkeras predict` 的耗时与单独的预处理加推理之比",
+    ),
+}
+
+
+def with_blocks(text: str, results: Mapping[str, Result], language: str = "en") -> str:
+    """Return a README's text with every table between its markers made anew.
+
+    Raises:
+        ConfigError: a table's markers are missing, stand there twice or name no table.
+    """
+    found = sorted(match[1] for match in MARKED.finditer(text))
+    if found != sorted(_BLOCKS) or text.count("<!-- results:") != 2 * len(_BLOCKS):
+        wanted = ", ".join(f"<!-- results:{name}:begin --> and <!-- results:{name}:end -->" for name in _BLOCKS)
+        raise ConfigError(f"{READMES[language].name}: expected once each, in pairs: {wanted}. Restore them from git")
+
+    def made(match: re.Match[str]) -> str:
+        table = _BLOCKS[match[1]](results, ("en", "zh").index(language))
+        if language == "zh":
+            table = table.replace(NOT_MEASURED, "尚未测量")
+        return f"<!-- results:{match[1]}:begin -->\n{table}\n<!-- results:{match[1]}:end -->"
+
+    return MARKED.sub(made, text)
+
+
+def _pipelines(results: Mapping[str, Result], at: int) -> str:
+    headings = (
+        ("pipeline", "data", "measured (95 % interval)", "published", "exported files"),
+        ("流程", "数据", "测量值（95 % 区间）", "公开结果", "导出文件"),
+    )[at]
+    rows = []
+    for row in PIPELINES.values():
+        measured = f"{row.measured[at]}: {interval(row.figure, results)}"
+        rows.append((f"`{row.command}`", row.data[at], measured, row.published[at], _sizes(row, results, at)))
+    return markdown_table(headings, rows)
+
+
+def _sizes(row: PipelineRow, results: Mapping[str, Result], at: int) -> str:
+    if not row.sizes:
+        return ("depends on the model", "取决于模型")[at]
+    files = {
+        label: value(size_name(row.sizes, format, precision), results)
+        for label, format, precision in (
+            ("LiteRT", "tflite", "float32"),
+            ("LiteRT int8", "tflite", "int8"),
+            ("ONNX", "onnx", "float32"),
+        )
+    }
+    if set(files.values()) == {NOT_MEASURED}:
+        return NOT_MEASURED
+    return ", ".join(f"{label} {size}" for label, size in files.items())
+
+
+def _proof(results: Mapping[str, Result], at: int) -> str:
+    headings = (("what", "result (95 % interval)", "command"), ("内容", "结果（95 % 区间）", "命令"))[at]
+    rows = []
+    for name, said in _PROOF.items():
+        result = results.get(name)
+        command = result.command if result else NUMBERS[name].command
+        rows.append((said[at], interval(name, results), f"`{command}`"))
+    return markdown_table(headings, rows)
+
+
+_BLOCKS: dict[str, Callable[[Mapping[str, Result], int], str]] = {"pipelines": _pipelines, "proof": _proof}
