@@ -81,7 +81,7 @@ def test_nothing_of_this_machine_is_published(site: Path):
     assert not found
     assert {path.name for path in site.rglob("*.json")} == {"search_index.json"}
     assert not list(site.rglob("*.py"))
-    left = [path.name for path, text in texts.items() if path.suffix == ".html" and "{{ " in text]
+    left = [path.name for path, text in texts.items() if "{{ " in re.sub("<code>.*?</code>", "", text)]
     assert not left, f"a reference was not replaced in {left}"
 
 
