@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,6 +17,9 @@ from mmkeras.core.terminal import OutputClosed, discard, plain
 
 __all__ = ["Console", "DescriptionColumn"]
 
+_NOTEBOOK_COLUMNS = 115
+"""Width of text in a notebook: a kernel has no terminal that would tell it."""
+
 
 class Console(rich.console.Console):
     """A console that prints text as it is: without markup, emoji codes and control characters.
@@ -24,7 +28,7 @@ class Console(rich.console.Console):
     """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{"markup": False, "emoji": False, **options})
+        super().__init__(**{"markup": False, "emoji": False, **_in_a_notebook(), **options})
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a string as `Text` without control characters, so that its width is the width that is shown."""
@@ -46,6 +50,13 @@ class Console(rich.console.Console):
         self.quiet = True
         discard(self.file)  # type: ignore[arg-type]
         raise OutputClosed
+
+
+def _in_a_notebook() -> dict[str, Any]:
+    """Return options for a Jupyter kernel: text, because live displays need ipywidgets and warn without it."""
+    if "ipykernel" not in sys.modules:
+        return {}
+    return {"force_jupyter": False, "force_terminal": False, "width": _NOTEBOOK_COLUMNS}
 
 
 class _Status(Status):
