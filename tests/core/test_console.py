@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import io
 import re
+import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,3 +158,12 @@ def test_every_program_ends_as_programs_do():
         main = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "main")
         decorators = set(map(ast.unparse, main.decorator_list))
         assert decorators & {"program", "utf8_program"}, f"{path}: main is not decorated with @program"
+
+
+def test_a_notebook_gets_text_without_live_displays(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    console = Console()
+    assert (console.is_jupyter, console.is_terminal, console.width) == (False, False, 115)
+    assert Console(width=60).width == 60
+    monkeypatch.delitem(sys.modules, "ipykernel")
+    assert Console(force_terminal=True).is_terminal

@@ -54,7 +54,7 @@ def run(tmp_path: Path, monkeypatch):
 def test_a_notebook_runs_to_its_end(run, name: str):
     printed = run(name)
     assert not [text for text in EXPECTED[name] if text not in printed], printed[-3000:]
-    assert "ipywidgets" not in printed
+    assert 'install "ipywidgets"' not in printed, "a live display of rich"
     assert "\x1b[2K" not in printed, "a progress bar redraws itself in a notebook"
 
 
