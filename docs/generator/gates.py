@@ -32,7 +32,7 @@ def _row(name: str, gate: Gate, tolerances: str) -> tuple[str, ...]:
         tolerances if gate.exact else "",
         "" if gate.noise is None else f"{gate.noise:g}",
         *(_share(each) for each in (gate.flips, gate.flips_elsewhere, gate.flips_and_ties)),
-        *("" if each is None else f"{100 * each:g} points" for each in (gate.metric_drop, gate.calibration)),
+        *(_points(each) for each in (gate.metric_drop, gate.calibration)),
     )
 
 
@@ -40,3 +40,9 @@ def _share(share: float | None) -> str:
     if share is None:
         return ""
     return f"{100 * share:g} %" if share else "none"
+
+
+def _points(share: float | None) -> str:
+    if share is None:
+        return ""
+    return "1 point" if share == 0.01 else f"{100 * share:g} points"

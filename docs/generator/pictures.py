@@ -62,11 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @styled()
-def prediction(place: Path) -> bytes:
-    """Return a picture of the answers of a bundle's int8 LiteRT file, as PNG.
+def prediction(place: Path, precision: str = "int8") -> bytes:
+    """Return a picture of the answers of a bundle's LiteRT file, as PNG.
 
     Args:
         place: the bundle; its modalities are ``image`` and ``text``.
+        precision: of the file.
 
     Raises:
         MmkerasError: the bundle cannot be used.
@@ -82,11 +83,11 @@ def prediction(place: Path) -> bytes:
     left.imshow(_pixels(picture), interpolation="nearest")
     left.set_title("image", fontsize=9, color=GREY)
     bare(left)
-    with Predictor(bundle, format="tflite", precision="int8") as predictor:
+    with Predictor(bundle, format="tflite", precision=precision) as predictor:
         for axes, question in zip(right, QUESTIONS, strict=False):
             _answers(axes, question, predictor.predict(image=picture, text=question)["top"])
         _answers(right[-1], f"{QUESTIONS[0]} (without the image)", predictor.predict(text=QUESTIONS[0])["top"])
-    figure.supxlabel("confidence of the int8 LiteRT file", fontsize=8.5, color=GREY)
+    figure.supxlabel(f"confidence of the {precision} LiteRT file", fontsize=8.5, color=GREY)
     return figure_to_png(figure)
 
 
