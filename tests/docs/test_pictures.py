@@ -18,7 +18,7 @@ def test_a_prediction_is_drawn_from_the_file_of_a_bundle(exported: Path):
     with Image.open(io.BytesIO(pictures.prediction(exported, "float32"))) as picture:
         assert picture.format == "PNG"
         assert picture.width > 1000
-        assert len(picture.convert("RGB").getcolors(1 << 24)) > 50
+        assert sum(map(bool, picture.convert("L").histogram())) > 20
 
 
 def test_a_missing_report_is_named(tmp_path: Path, monkeypatch, capsys):
