@@ -11,7 +11,8 @@ __all__ = ["NOT_MEASURED", "cells", "interval", "markdown_table", "numbers_table
 
 NOT_MEASURED = "not measured yet"
 _HEADINGS = ("what", "command", "result (95 % interval)", "bar", "goal", "measured")
-_DIGITS = {"%": 2, "points": 1, "wrong": 0, "failures": 0, "x": 2, "s": 1, "MB": 2}
+_DIGITS = {"points": 1, "wrong": 0, "failures": 0, "s": 1, "min": 1}
+"""Digits after the point by unit; two by default."""
 _MOST_DIGITS = 6
 _UNITS = {"x": "", "relative": ""}
 """Units that are not shown: the meaning of the number names them."""
@@ -85,7 +86,7 @@ def _shown(figure: float, declared: Number) -> str:
     if declared.unit == "relative":
         return f"{figure:.1e}"
     ends = {declared.bar, declared.goal, 0.0, 100.0}
-    digits = _DIGITS[declared.unit]
+    digits = _DIGITS.get(declared.unit, 2)
     while digits < _MOST_DIGITS and round(figure, digits) != figure and round(figure, digits) in ends:
         digits += 1
     return f"{figure:+.{digits}f}" if declared.unit == "points" and figure else f"{figure:.{digits}f}"

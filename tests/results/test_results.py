@@ -135,6 +135,8 @@ def test_a_measured_number_stands_beside_its_bar_its_goal_and_its_origin():
         ("cluster.weights", 4.7123e-13, "4.7e-13"),
         ("cluster.weights", 0.2, "2.0e-01, **bar not reached**"),
         ("cluster.stop", 10.24, "10.2 s"),
+        ("fit.minutes", 4.96, "4.96 min"),
+        ("fit.minutes", 3.14, "3.1 min"),
         ("vqa.size.tflite.int8", 0.3941, "0.39 MB"),
     ],
 )
@@ -153,6 +155,14 @@ def test_what_is_not_measured_says_so():
     assert shown.value("vqa.accuracy", {}) == shown.interval("vqa.accuracy", {}) == "not measured yet"
     with pytest.raises(ConfigError, match=r"did you mean 'vqa\.accuracy'"):
         shown.value("vqa.acuracy", {})
+
+
+@pytest.mark.parametrize("name", list(NUMBERS))
+def test_every_number_can_be_shown(name: str):
+    meaning, command, shown_value, *_ = _row(name, _result(0.5))
+    assert meaning
+    assert command == "`make it`"
+    assert shown_value.startswith(("0.5", "+0.5", "5.0e-01"))
 
 
 def test_a_table_of_markdown_keeps_pipes_and_line_breaks_in_their_cell():
