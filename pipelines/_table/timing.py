@@ -20,7 +20,7 @@ import tomlkit
 from mmkeras.core.command_line import parse
 from mmkeras.core.console import Console
 from mmkeras.core.errors import MmkerasError, TrainingError
-from mmkeras.core.terminal import utf8_program
+from mmkeras.core.terminal import say, utf8_program
 
 __all__ = ["Measured", "main", "measure"]
 
@@ -78,9 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (path,) = sys.argv[1:] if arguments is None else arguments
     try:
         with tempfile.TemporaryDirectory(prefix="mmkeras-timing-") as folder:
-            print(_MARK + json.dumps(dataclasses.asdict(_measured(Path(path), Path(folder)))), flush=True)
+            say(_MARK + json.dumps(dataclasses.asdict(_measured(Path(path), Path(folder)))), flush=True)
     except MmkerasError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        say(f"{type(error).__name__}: {error}", to=sys.stderr)
         return 2
     return 0
 
