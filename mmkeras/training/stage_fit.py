@@ -22,6 +22,8 @@ from mmkeras.training.cluster.spread import Agreement, distributed, spread
 from mmkeras.training.compiling import compile_model
 from mmkeras.training.divergence import FiniteLoss, save_batch
 from mmkeras.training.divergence import explain as explain_divergence
+from mmkeras.training.flat_dense import flat_dense
+from mmkeras.training.fused_batch_norm import fused_batch_norm
 from mmkeras.training.host_score import HostScore
 from mmkeras.training.input_clock import InputClock
 from mmkeras.training.interrupts import Interrupted, Interrupts
@@ -177,7 +179,12 @@ class StageFit:
             with cluster.scope():
                 self._objective.prepare(data.element_spec)
         model.stop_training = False
-        with cluster.watched(), spread(model, cluster, self._plan.batch.per_replica, data.element_spec, agreement):
+        with (
+            cluster.watched(),
+            spread(model, cluster, self._plan.batch.per_replica, data.element_spec, agreement),
+            fused_batch_norm(model),
+            flat_dense(model),
+        ):
             while not model.stop_training and checkpoints.state.step < self._plan.steps:
                 first, last, steps = blocks(checkpoints.state.step, self._train.epochs, steps_per_epoch)[0]
                 data = self._batches() if data is None else data

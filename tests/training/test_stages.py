@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
 
 import keras
 import numpy as np
@@ -15,28 +14,16 @@ from mmkeras.core.errors import ConfigError
 from mmkeras.layers.keras_files import load_model
 from mmkeras.model import build_model
 from mmkeras.training.fit import Fitted
-from mmkeras.training.interrupts import Interrupted, Interrupts
+from mmkeras.training.interrupts import Interrupted
 from mmkeras.training.run import Run
 from mmkeras.training.stages import check_stages, stages_of
 from tests.training.methods.toys import known
-from tests.training.tiny_run import TinyRun, start
+from tests.training.tiny_run import TinyRun, interrupt_after, start
 
 STAGES = (
     StageConfig("pretrain", "hidden_words", {"share": 0.5}, {"epochs": 2, "learning_rate": 3e-3}),
     StageConfig("fit", train={"epochs": 1, "modality_dropout": 0.0}),
 )
-
-
-def _interrupt_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    left = iter(range(steps - 1, -1, -1))
-    before = Interrupts.on_train_batch_end
-
-    def stop(self: Interrupts, batch: int, logs: Any = None) -> None:
-        if next(left, -1) == 0:
-            self.received = "a test"
-        before(self, batch, logs)
-
-    monkeypatch.setattr(Interrupts, "on_train_batch_end", stop)
 
 
 @pytest.fixture
@@ -56,7 +43,7 @@ def whole(tmp_path_factory) -> tuple[Fitted, Run]:
 
 
 def test_a_stage_starts_from_the_best_weights_of_the_one_before_without_its_head(tiny, monkeypatch):
-    _interrupt_after(monkeypatch, 12 + 1)  # two epochs of six steps, and the first step of the second stage
+    interrupt_after(monkeypatch, 12 + 1)  # two epochs of six steps, and the first step of the second stage
     with pytest.raises(Interrupted):
         tiny.resumed()
     pretrained = load_model(tiny.run.folder / "stages" / "pretrain" / "best.keras")
@@ -74,7 +61,7 @@ def test_a_stage_starts_from_the_best_weights_of_the_one_before_without_its_head
 @pytest.mark.parametrize("steps", [3, pytest.param(12, marks=pytest.mark.slow), 15])
 def test_a_run_goes_on_in_the_stage_that_was_stopped(tiny, whole, monkeypatch, steps):
     with monkeypatch.context() as patched:
-        _interrupt_after(patched, steps)
+        interrupt_after(patched, steps)
         with pytest.raises(Interrupted, match=rf"after step {steps % 12 or 12};"):
             tiny.resumed()
     again = tiny.resumed()

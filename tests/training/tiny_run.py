@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import pytest
 
 from mmkeras.core.command_line import parse
 from mmkeras.core.config import StageConfig
@@ -19,13 +20,14 @@ from mmkeras.data.convert import convert
 from mmkeras.data.index import Index
 from mmkeras.model import build_model, modality_specs, task_config, task_spec
 from mmkeras.training.fit import Fitted, fit
+from mmkeras.training.interrupts import Interrupts
 from mmkeras.training.resolve import resolve
 from mmkeras.training.run import Run
 from mmkeras.training.stages import Stage, stages_of
 from pipelines.vqa import VqaConfig
 from tests.tiny import write_tiny_config, write_tiny_table
 
-__all__ = ["TinyRun", "start"]
+__all__ = ["TinyRun", "interrupt_after", "start"]
 
 
 @dataclass(frozen=True)
@@ -84,3 +86,16 @@ def start(
     if harm is not None:
         harm(Path(index.files("train")[0]))
     return TinyRun(run, config, index, console)
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """Let the next training be interrupted after a number of steps."""
+    left = iter(range(steps - 1, -1, -1))
+    before = Interrupts.on_train_batch_end
+
+    def stop(self: Interrupts, batch: int, logs: Any = None) -> None:
+        if next(left, -1) == 0:
+            self.received = "a test"
+        before(self, batch, logs)
+
+    monkeypatch.setattr(Interrupts, "on_train_batch_end", stop)

@@ -10,6 +10,7 @@ from typing import Any
 from keras import layers
 
 from mmkeras.training.quantization_aware.places import Place
+from mmkeras.training.replaced import replaced
 
 __all__ = ["Change", "watched"]
 
@@ -27,7 +28,7 @@ def watched(model: Any, places: Sequence[Place], change: Change, *, outputs: boo
     with ExitStack() as stack:
 
         def replace(owner: Any, name: str, changed: Callable[..., Any], *arguments: Any) -> None:
-            stack.enter_context(_replaced(owner, name, functools.partial(changed, *arguments, getattr(owner, name))))
+            stack.enter_context(replaced(owner, name, functools.partial(changed, *arguments, getattr(owner, name))))
 
         for layer in model._flatten_layers():
             if isinstance(layer, layers.BatchNormalization):
@@ -39,21 +40,6 @@ def watched(model: Any, places: Sequence[Place], change: Change, *, outputs: boo
             elif outputs:
                 replace(place.end, "call", _changed_output, functools.partial(change, number, True))
         yield
-
-
-@contextmanager
-def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    # In the instance's own dictionary: Keras would track an attribute that is set.
-    own = vars(owner)
-    before = {name: own[name]} if name in own else {}
-    own[name] = value
-    try:
-        yield
-    finally:
-        if before:
-            own.update(before)
-        else:
-            del own[name]
 
 
 def _changed_input(change: Callable[[Any], Any], call: Callable[..., Any], values: Any, *args: Any, **kw: Any) -> Any:
