@@ -88,7 +88,13 @@ def _train_ludwig(python: Path, table: Path, place: Path, epochs: int) -> None:
     log = place / "ludwig.log"
     with log.open("wb") as output:
         done = subprocess.run(
-            command, cwd=REPOSITORY, stdout=output, stderr=output, env={**os.environ, **one_thread}, check=False
+            # Ludwig leaves a lock file in the folder where it runs.
+            command,
+            cwd=place,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **one_thread},
+            check=False,
         )
     if done.returncode:
         raise TrainingError(f"Ludwig ended with status {done.returncode}:\n{log.read_text(errors='replace')[-2000:]}")
