@@ -18,6 +18,7 @@ from mmkeras.layers.keras_files import load_weights
 from mmkeras.layers.tokens import Branch, Tokens
 from mmkeras.media.geometry import cell_centres
 from mmkeras.modalities.image.edge import edge_backbone
+from mmkeras.modalities.image.imagenet import load_imagenet
 from mmkeras.modalities.image.spec import Config, Spec
 
 __all__ = ["GridPosition", "build", "merge_pyramid", "scale_as_trained"]
@@ -114,17 +115,20 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
 def _backbone(spec: Spec, config: Config) -> keras.Model:
     shape = (spec.height, spec.width, 3)
     if config.architecture == "edge":
-        if config.weights == "imagenet":
-            raise ConfigError(
-                "image.weights: there are no 'imagenet' weights for the edge architecture; use 'none' or a local file"
-            )
         backbone = edge_backbone(
-            shape, width_factor=config.width_factor, depth_factor=config.depth_factor, fused_stages=config.fused_stages
+            shape,
+            width_factor=config.width_factor,
+            depth_factor=config.depth_factor,
+            fused_stages=config.fused_stages,
+            top=config.top,
         )
+        if config.weights == "imagenet":
+            load_imagenet(backbone)
     else:
-        if (config.width_factor, config.depth_factor, config.fused_stages) != (1.0, 1.0, 0):
+        if (config.width_factor, config.depth_factor, config.fused_stages, config.top) != (1.0, 1.0, 0, False):
             raise ConfigError(
-                "image.width_factor, image.depth_factor and image.fused_stages change only the edge architecture"
+                "image.width_factor, image.depth_factor, image.fused_stages and image.top change only the edge "
+                "architecture"
             )
         backbone = getattr(keras.applications, config.architecture)(
             include_top=False, weights=_download(config) if config.weights == "imagenet" else None, input_shape=shape

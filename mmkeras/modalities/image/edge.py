@@ -28,7 +28,12 @@ _STAGES = (
 
 
 def edge_backbone(
-    input_shape: tuple[int, int, int], *, width_factor: float = 1.0, depth_factor: float = 1.0, fused_stages: int = 0
+    input_shape: tuple[int, int, int],
+    *,
+    width_factor: float = 1.0,
+    depth_factor: float = 1.0,
+    fused_stages: int = 0,
+    top: bool = False,
 ) -> keras.Model:
     """Build the edge backbone without a classification head.
 
@@ -39,6 +44,7 @@ def edge_backbone(
         fused_stages: number of first stages that expand by a 3x3 convolution instead of a 1x1 and a depthwise one, as
             in EfficientNetV2 (Tan and Le, 2021, arXiv:2104.00298): more arithmetic, but less memory traffic for fine
             maps.
+        top: append the last 1x1 convolution, to 1,280 channels.
 
     Returns:
         A model from float pixels (B, H, W, 3) to features (B, ceil(H/32), ceil(W/32), C).
@@ -54,6 +60,10 @@ def edge_backbone(
             name = f"block{stage}{chr(ord('a') + repeat)}"
             block = _fused_residual if stage <= fused_stages else _inverted_residual
             x = block(x, name, expansion, _channels(channels, width_factor), kernel, stride if repeat == 0 else 1)
+    if top:
+        x = layers.Conv2D(1280, 1, use_bias=False, name="top_conv")(x)
+        x = layers.BatchNormalization(name="top_bn")(x)
+        x = layers.ReLU(6.0, name="top_activation")(x)
     return keras.Model(inputs, x, name="edge")
 
 

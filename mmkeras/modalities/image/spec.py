@@ -55,7 +55,8 @@ class Config(ModalityConfig):
     architecture: str = "EfficientNetB0"
     """EfficientNetB0 to B7, EfficientNetV2B0 to B3, V2S, V2M, V2L, or edge (ReLU6, no squeeze-and-excite)."""
     weights: str = "none"
-    """imagenet (downloaded), none, or the path of a local weights file."""
+    """none, the path of a local weights file, or imagenet: for the edge architecture at factors of 1 from the extra
+    pretrained, for the others downloaded."""
     level: int = 5
     """Tokens are taken at stride 2**level; small images need a finer one."""
     pyramid: bool = False
@@ -66,6 +67,8 @@ class Config(ModalityConfig):
     """Layers of the edge architecture, as a factor."""
     fused_stages: int = 0
     """Number of first stages of the edge architecture with full convolutions, as in EfficientNetV2."""
+    top: bool = False
+    """Append the last 1x1 convolution of the edge architecture, to 1,280 channels; needs level 5."""
     frozen_stages: int = 0
     """Number of stages from the input that keep their weights; -1 freezes the whole backbone."""
     learning_rate_factor: float = 1.0
@@ -106,6 +109,7 @@ class Config(ModalityConfig):
             problems.append(f"level: expected 1 to {highest}, got {self.level}")
         if self.pyramid and any(side % 2 ** (self.level + 2) for side in self.size):
             problems.append(f"size: a pyramid expects multiples of {2 ** (self.level + 2)}, got {self.size}")
+        problems += self._edge_problems()
         problems += out_of_range(self, ("frozen_stages",), "-1 or more", lambda value: value >= -1)
         problems += out_of_range(self, ("fused_stages",), "0 to 7", lambda value: 0 <= value <= 7)
         problems += out_of_range(self, ("width_factor", "depth_factor"), "more than 0", lambda value: value > 0)
@@ -114,6 +118,19 @@ class Config(ModalityConfig):
         problems += out_of_range(self, shares, "0 or more and less than 1", lambda value: 0 <= value < 1)
         if problems:
             raise ConfigError("\n".join(f"image {problem}" for problem in problems))
+
+    def _edge_problems(self) -> list[str]:
+        """Return what the edge architecture does not have in this form."""
+        problems = []
+        if self.top and (self.level != 5 or self.pyramid):
+            problems.append(f"top: expected level 5 without a pyramid, got level {self.level}, pyramid {self.pyramid}")
+        sizes = {name: getattr(self, name) for name in ("width_factor", "depth_factor", "fused_stages")}
+        if self.architecture == "edge" and self.weights == "imagenet" and tuple(sizes.values()) != (1.0, 1.0, 0):
+            problems.append(
+                "weights: the imagenet weights of the edge architecture fit width_factor 1.0, depth_factor 1.0 and "
+                f"fused_stages 0 only, got {', '.join(f'{name} {value}' for name, value in sizes.items())}"
+            )
+        return problems
 
     def untrained(self) -> Config:
         """Return the same encoder without pretrained weights."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import keras_nlp
@@ -23,7 +24,7 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
 
     Returns:
         Inputs ``<name>_token_ids`` and ``<name>_padding_mask`` int32 (B, max_length); tokens (B, max_length, width)
-        with the padding mask.
+        with the padding mask, or one token (B, 1, width) with ``pooling``.
 
     Raises:
         ConfigError: the preset can't be loaded or doesn't fit the spec's vocabulary or length.
@@ -46,7 +47,10 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
         # === Functional model ===
         inputs = {t.name: keras.Input(t.shape, dtype=t.dtype, name=t.name) for t in spec.tensors}
         ids, mask = inputs.values()
-        return Branch(inputs, Tokens(branch({"token_ids": ids, "padding_mask": mask}), mask))
+        values = branch({"token_ids": ids, "padding_mask": mask})
+        if config.pooling == "mean":
+            mask = keras.ops.ones_like(values[:, :, 0], dtype="int32")
+        return Branch(inputs, Tokens(values, mask))
 
 
 def _encoder(spec: Spec, config: Config) -> keras.Model:
@@ -77,4 +81,14 @@ def _encoder(spec: Spec, config: Config) -> keras.Model:
             f"The vocabulary has {len(spec.vocabulary)} tokens, but the preset {config.preset!r} has "
             f"{backbone.vocabulary_size}. Leave `vocabulary` empty to use the preset's own."
         )
-    return keras.Model(backbone.input, backbone.output["sequence_output"], name=f"{spec.name}_encoder")
+    values = backbone.output["sequence_output"]
+    if config.pooling == "mean":
+        values = _mean(values, backbone.input["padding_mask"])
+    return keras.Model(backbone.input, values, name=f"{spec.name}_encoder")
+
+
+def _mean(values: Any, mask: Any) -> Any:
+    """Return the mean (B, 1, D) of the real tokens; a product of matrices, because int8 has no division of tokens."""
+    real = keras.ops.cast(mask, values.dtype)
+    shares = real / keras.ops.maximum(keras.ops.sum(real, axis=1, keepdims=True), 1.0)
+    return keras.ops.matmul(keras.ops.expand_dims(shares, 1), values)

@@ -9,6 +9,7 @@ from typing import Any
 
 from mmkeras.core.errors import ConfigError, require
 from mmkeras.core.typed import read_json
+from mmkeras.core.weight_packages import MINILM
 from mmkeras.media.text.vocabulary import check_vocabulary, read_vocabulary, train_vocabulary, vocabulary_bytes
 from mmkeras.modalities.text.spec import Config
 from mmkeras.storage.files import write_bytes
@@ -45,15 +46,21 @@ def resolve(config: Config, texts: Iterable[str], folder: Path) -> Config:
 
 
 def preset_path(preset: str) -> str:
-    """Return a local folder as an absolute path, and a preset name as it is."""
+    """Return a local folder, or that of the package with ``minilm``, as an absolute path; other names as they are.
+
+    Raises:
+        DependencyError: the package with ``minilm`` is not installed.
+    """
     folder = Path(preset).expanduser()
+    if preset == "minilm" and not folder.is_dir():
+        folder = MINILM.path()
     return str(folder.resolve()) if folder.is_dir() else preset
 
 
 def preset_tokenizer(preset: str) -> tuple[tuple[str, ...], bool | None]:
     """Return a preset's vocabulary and whether it is lowercased (None where unknown).
 
-    ``preset`` is a name of keras_nlp, or a local folder in Keras or Hugging Face layout.
+    ``preset`` is ``minilm``, a name of keras_nlp, or a local folder in Keras or Hugging Face layout.
 
     Raises:
         ConfigError: there is no such preset, or it has no WordPiece vocabulary.
@@ -76,9 +83,9 @@ def from_preset(kind: str, preset: str, **options: Any) -> Any:
         return getattr(keras_nlp.models, kind).from_preset(preset, **options)
     except Exception as error:  # keras_nlp raises whatever its downloaders and parsers raise.
         raise ConfigError(
-            f"The text preset {preset!r} can't be loaded: {error}. Expected a BERT preset name of keras_nlp (with "
-            "access to its hub), or a local folder with config.json and weights in Keras or Hugging Face layout (which "
-            "also needs the safetensors package)."
+            f"The text preset {preset!r} can't be loaded: {error}. Expected minilm, a BERT preset name of keras_nlp "
+            "(with access to its hub), or a local folder with config.json and weights in Keras or Hugging Face layout "
+            "(which also needs the safetensors package)."
         ) from error
 
 

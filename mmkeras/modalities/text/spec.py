@@ -50,7 +50,8 @@ class Config(ModalityConfig):
     max_length: int = 32
     """Tokens, [CLS] and [SEP] included; longer texts are cut."""
     preset: str = ""
-    """Pretrained BERT: keras_nlp preset name or local folder (Keras or Hugging Face). Empty: from scratch."""
+    """Pretrained BERT: minilm (all-MiniLM-L6-v2 from an installed package, without network), a preset name of
+    keras_nlp, or a local folder (Keras or Hugging Face). Empty: from scratch."""
     layers: int = 2
     """Transformer layers, from scratch; a preset has its own sizes."""
     heads: int = 4
@@ -72,6 +73,8 @@ class Config(ModalityConfig):
     """Learning rate of the encoder relative to the rest of the model; its projection is trained at the full rate."""
     frozen: bool = False
     """Train only the projection behind the encoder."""
+    pooling: Literal["none", "mean"] = "none"
+    """mean: one token, the mean of the encoder's tokens, as minilm was trained for sentences."""
     mask_rate: float = 0.0
     """Share of the tokens replaced by [MASK] in training."""
 

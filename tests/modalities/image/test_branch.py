@@ -135,7 +135,6 @@ def test_the_file_says_whether_its_weights_knew_a_second_rescaling(second: bool,
     ("options", "message"),
     [
         ({"weights": "nowhere.h5"}, "nowhere.h5.*does not exist"),
-        ({"weights": "imagenet"}, "no 'imagenet' weights for the edge"),
         ({"architecture": "EfficientNetB0"}, "change only the edge"),
     ],
 )

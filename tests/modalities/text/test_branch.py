@@ -123,3 +123,16 @@ def test_litert_needs_builtin_ops_only(tmp_path: Path) -> None:
     inputs = batch("what is it?")
     (outputs,) = runner(**inputs).values()
     np.testing.assert_allclose(outputs, values(network, inputs), atol=1e-5)
+
+
+def test_pooling_gives_the_mean_of_the_real_tokens() -> None:
+    config = Config(max_length=8, layers=1, heads=2, hidden=8, intermediate=16, pooling="mean")
+    pooled, network = model(config), model()
+    network.set_weights(pooled.get_weights())
+    inputs = batch("what is it?", "what", "")
+    tokens, mask = values(network, inputs), inputs["question_padding_mask"][..., None]
+    expected = (tokens * mask).sum(1, keepdims=True) / mask.sum(1, keepdims=True)
+    np.testing.assert_allclose(values(pooled, inputs), expected, atol=1e-6)
+    np.testing.assert_array_equal(pooled(inputs)["mask"], np.ones((3, 1)))
+    absent = {name: value[None] for name, value in SPEC.absent().items()}
+    assert np.isfinite(values(pooled, absent)).all()

