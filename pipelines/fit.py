@@ -17,6 +17,7 @@ from mmkeras.core.console import Console
 from mmkeras.core.errors import ConfigError, MmkerasError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.data.columns.kinds import KINDS
+from pipelines._table.pretrained import CHOICES
 from pipelines._table.proposal import QUALITIES
 from pipelines._table.request import ROLES, Request, write_configuration
 from pipelines._table.time_plan import seconds_of, shown
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             given.name,
             given.config,
             seconds_of(given.time_limit) if given.time_limit else None,
+            given.pretrained,
         )
         file = write_configuration(request, console)
     except MmkerasError as error:
@@ -71,6 +73,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--time-limit", metavar="TIME", help="of everything, such as 10m: measures a step and chooses size and epochs"
+    )
+    parser.add_argument(
+        "--pretrained",
+        choices=CHOICES,
+        default="auto",
+        help="frozen pretrained weights for pictures and texts; auto: with balanced and best, for tables of few rows",
     )
     parser.add_argument("--ignore", nargs="+", default=[], metavar="COLUMN", help="columns to leave out")
     parser.add_argument("--kind", nargs="+", default=[], metavar="COLUMN=KIND", help=f"kinds: {_KINDS}")

@@ -59,6 +59,9 @@ class DataConfig:
     """Number of samples to use of each split, from its start; for trials."""
     cache: Literal["memory", "disk", "none"] = "memory"
     """Keep decoded samples in memory, on disk beside the shards, or decode in every epoch."""
+    frozen_cache_gib: float = 4.0
+    """Most GiB for the outputs of a frozen branch, which are computed once and kept beside the shards (needs another
+    cache than none, and no augmentation of its input); 0 computes them in every step."""
     shuffle_buffer: int = 8192
     """Samples in the shuffle buffer when the cache is not in memory."""
 

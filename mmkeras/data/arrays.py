@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,17 @@ import tensorflow as tf
 from mmkeras.core.errors import DataError
 from mmkeras.data.encode import kind_of
 from mmkeras.data.features import decode_targets, parse, rows_at_once
+from mmkeras.data.frozen import FrozenPart, allocated, frozen_tables
 from mmkeras.data.index import Index
 from mmkeras.data.modules import records_of
 from mmkeras.modalities import ModalitySpec, TensorSpec
 from mmkeras.storage.files import held, sweep
 from mmkeras.tasks import TaskSpec
 
-__all__ = ["Arrays", "load_arrays"]
+__all__ = ["NO_FROZEN", "Arrays", "load_arrays"]
 
+NO_FROZEN: Mapping[str, FrozenPart] = MappingProxyType({})
+"""For models without a frozen branch."""
 DECODE_ROWS = 64
 ROWS = 1024
 """Records parsed at once."""
@@ -41,6 +45,8 @@ class Arrays:
 
     tables: dict[str, np.ndarray]
     """(U + 1, ...) by tensor name."""
+    inputs: dict[str, tuple[str, ...]]
+    """Names of the tables by modality."""
     rows: dict[str, np.ndarray]
     """int32 (N,) by modality: the row of each sample in the tables of that modality."""
     targets: dict[str, np.ndarray]
@@ -48,13 +54,19 @@ class Arrays:
     weights: np.ndarray
     """float32 (N,)."""
 
-    def present(self, modality: str, tensor: str) -> np.ndarray:
+    def present(self, modality: str) -> np.ndarray:
         """Return float32 (N,): 1 where the modality is present."""
-        return (self.rows[modality] < len(self.tables[tensor]) - 1).astype(np.float32)
+        return (self.rows[modality] < len(self.tables[self.inputs[modality][0]]) - 1).astype(np.float32)
 
 
 def load_arrays(
-    index: Index, split: str, specs: Mapping[str, ModalitySpec], task: TaskSpec, *, on_disk: bool = False
+    index: Index,
+    split: str,
+    specs: Mapping[str, ModalitySpec],
+    task: TaskSpec,
+    *,
+    on_disk: bool = False,
+    frozen: Mapping[str, FrozenPart] = NO_FROZEN,
 ) -> Arrays:
     """Decode a split.
 
@@ -65,12 +77,13 @@ def load_arrays(
         task: gives shape, dtype and encoding of the targets.
         on_disk: keep tables, and targets of more than `features.BATCH_BYTES`, in files in ``<index.folder>/decoded``,
             mapped into memory; they are written once for a spec.
+        frozen: parts of branches by modality; their outputs are read from files in place of the modality's tensors.
 
     Raises:
         DataError: a record is not a sample of these modalities, or the tables do not fit into memory.
     """
     try:
-        return _load(index, split, specs, task, on_disk)
+        return _load(index, split, specs, task, on_disk, frozen)
     except (tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
         said = getattr(error, "message", "its bytes cannot be decoded")
         raise DataError(
@@ -79,7 +92,14 @@ def load_arrays(
         ) from None
 
 
-def _load(index: Index, split: str, specs: Mapping[str, ModalitySpec], task: TaskSpec, on_disk: bool) -> Arrays:
+def _load(
+    index: Index,
+    split: str,
+    specs: Mapping[str, ModalitySpec],
+    task: TaskSpec,
+    on_disk: bool,
+    frozen: Mapping[str, FrozenPart],
+) -> Arrays:
     raw: dict[str, dict[bytes, int]] = {name: {} for name in specs}
     rows: dict[str, list[np.ndarray]] = {name: [] for name in specs}
     weights = []
@@ -91,14 +111,18 @@ def _load(index: Index, split: str, specs: Mapping[str, ModalitySpec], task: Tas
             values = zip(batch.raw[name].numpy(), batch.present[name].numpy(), strict=True)
             rows[name].append(np.array([seen.setdefault(v, len(seen)) if here else -1 for v, here in values], np.int32))
     count = sum(map(len, weights))
+    decoded = {name: spec for name, spec in specs.items() if name not in frozen or frozen[name].also_read}
     if not on_disk:
-        _check_memory(index, specs, raw, task, count)
+        _check_memory(index, decoded, raw, task, count)
     tables: dict[str, np.ndarray] = {}
-    for name, spec in specs.items():
+    for name, part in frozen.items():
+        tables |= frozen_tables(index, split, specs[name], list(raw[name]), part)
+    for name, spec in decoded.items():
         folder = _folder(index, f"{split}-{spec.name}", spec.to_json()) if on_disk else None
         tables |= _made(folder, spec.tensors, len(raw[name]) + 1, partial(_fill_values, spec, list(raw[name])))
     return Arrays(
         tables=tables,
+        inputs={name: _inputs(spec, frozen.get(name)) for name, spec in specs.items()},
         rows={
             name: np.where((found := np.concatenate(parts)) < 0, np.int32(len(raw[name])), found)
             for name, parts in rows.items()
@@ -106,6 +130,12 @@ def _load(index: Index, split: str, specs: Mapping[str, ModalitySpec], task: Tas
         targets=_targets(index, split, task, count, on_disk),
         weights=np.concatenate(weights),
     )
+
+
+def _inputs(spec: ModalitySpec, part: FrozenPart | None) -> tuple[str, ...]:
+    if part is None:
+        return tuple(tensor.name for tensor in spec.tensors)
+    return (*(each.name for each in part.outputs), *part.also_read)
 
 
 def _targets(index: Index, split: str, task: TaskSpec, count: int, on_disk: bool) -> dict[str, np.ndarray]:
@@ -137,7 +167,7 @@ def _made(
         try:
             beside.mkdir(parents=True, exist_ok=True)
             with held(beside):
-                tables = {t.name: _open(beside / f"{t.name}.npy", (count, *t.shape), t.dtype) for t in specs}
+                tables = {t.name: allocated(beside / f"{t.name}.npy", (count, *t.shape), t.dtype) for t in specs}
                 fill(tables)
                 del tables
                 if not folder.is_dir():  # else another process was first, with the same content
@@ -145,14 +175,6 @@ def _made(
         finally:
             shutil.rmtree(beside, ignore_errors=True)
     return {t.name: np.load(folder / f"{t.name}.npy", mmap_mode="r") for t in specs}
-
-
-def _open(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    array: np.ndarray = np.lib.format.open_memmap(path, "w+", dtype=np.dtype(dtype), shape=shape)
-    with path.open("r+b") as file:
-        # On a full disk this raises an error; writing to the mapped memory would kill the process.
-        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return array
 
 
 def _fill_values(spec: ModalitySpec, raw: list[bytes], tables: dict[str, np.ndarray]) -> None:

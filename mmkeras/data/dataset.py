@@ -17,11 +17,12 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from mmkeras.core.errors import DataError
-from mmkeras.data.arrays import load_arrays
+from mmkeras.data.arrays import NO_FROZEN, load_arrays
 from mmkeras.data.features import check_specs, decode, decode_targets, parse, ready, to_elements
+from mmkeras.data.frozen import FrozenPart
 from mmkeras.data.index import Index
 from mmkeras.data.seeds import derive
-from mmkeras.data.streams import Position, from_arrays, from_shards
+from mmkeras.data.streams import Position, from_arrays, from_shards, in_order
 from mmkeras.data.transforms import augment as augment_samples
 from mmkeras.data.transforms import drop_modalities
 from mmkeras.layers.draws import part_of_batch
@@ -52,6 +53,7 @@ def train_dataset(
     shuffle_buffer: int = 8192,
     num_shards: int = 1,
     shard: int = 0,
+    frozen: Mapping[str, FrozenPart] = NO_FROZEN,
 ) -> tf.data.Dataset:
     """Return the endless training stream.
 
@@ -70,6 +72,7 @@ def train_dataset(
         shuffle_buffer: records that are shuffled together without a cache.
         num_shards: workers; each gives its part of the same batches of ``num_shards * batch_size`` samples.
         shard: number of this worker.
+        frozen: parts of branches by modality, whose outputs replace its tensors; not without a cache.
 
     Returns:
         Batches ``(inputs, {output: target}, weight)`` of static shapes: inputs by tensor name with presences float32
@@ -88,7 +91,7 @@ def train_dataset(
     if cache == "none":
         stream = from_shards(index, specs, task_spec, at, shuffle_buffer)
     else:
-        arrays = load_arrays(index, "train", specs, task_spec, on_disk=cache == "disk")
+        arrays = load_arrays(index, "train", specs, task_spec, on_disk=cache == "disk", frozen=frozen)
         stream = from_arrays(arrays, specs, at)
 
     @tf.autograph.experimental.do_not_convert
@@ -115,10 +118,12 @@ def eval_dataset(
     *,
     batch_size: int,
     cache: Literal["memory", "none"] = "none",
+    frozen: Mapping[str, FrozenPart] = NO_FROZEN,
 ) -> tf.data.Dataset:
     """Return a split once, in the order of `read_samples`; the last batch may be smaller.
 
     ``cache="memory"`` keeps the decoded batches for the next pass, as needed for validation after every epoch.
+    ``frozen`` is as in `train_dataset`.
 
     Returns:
         Batches as from `train_dataset`, without augmentation and dropout.
@@ -127,6 +132,9 @@ def eval_dataset(
         DataError: no samples in the split, or specs that do not fit the data.
     """
     check_specs(index, specs, task_spec)
+    if frozen:
+        samples = in_order(load_arrays(index, split, specs, task_spec, frozen=frozen), specs, batch_size)
+        return ready(samples.map(lambda inputs, targets, weight: to_elements(inputs, task_spec, targets, weight, None)))
 
     @tf.autograph.experimental.do_not_convert
     def read(serialised: tf.Tensor) -> Any:

@@ -17,7 +17,7 @@ from mmkeras.data.seeds import derive, shuffled_positions
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
 
-__all__ = ["Position", "batch_keys", "from_arrays", "from_shards", "shuffled_records"]
+__all__ = ["Position", "batch_keys", "from_arrays", "from_shards", "in_order", "shuffled_records"]
 
 SHARDS_AT_ONCE = 4
 
@@ -44,25 +44,41 @@ def from_arrays(arrays: Arrays, specs: Mapping[str, ModalitySpec], at: Position)
     All workers use the same order and take their part of every global batch.
     """
     global_batch = at.batch_size * at.num_shards
-    take = {tensor.name: _taker(arrays.tables[tensor.name]) for spec in specs.values() for tensor in spec.tensors}
-    rows = {name: _taker(value) for name, value in arrays.rows.items()}
-    present = {name: _taker(arrays.present(name, spec.tensors[0].name)) for name, spec in specs.items()}
-    targets = {name: _taker(value) for name, value in arrays.targets.items()}
-    weights = _taker(arrays.weights)
+    gather = _gatherer(arrays, specs)
 
     @tf.autograph.experimental.do_not_convert
-    def gather(positions: tf.Tensor) -> Any:
-        chosen = positions[at.shard * at.batch_size : (at.shard + 1) * at.batch_size]
-        inputs = {}
-        for name, spec in specs.items():
-            row = rows[name](chosen)
-            inputs.update({tensor.name: take[tensor.name](row) for tensor in spec.tensors})
-            inputs[spec.present.name] = present[name](chosen)
-        return inputs, {name: target(chosen) for name, target in targets.items()}, weights(chosen)
+    def mine(positions: tf.Tensor) -> Any:
+        return gather(positions[at.shard * at.batch_size : (at.shard + 1) * at.batch_size])
 
     positions = shuffled_positions(len(arrays.weights), at.seed, at.start_step * global_batch)
     batches = positions.batch(global_batch, drop_remainder=True)
+    return batches.map(mine, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def in_order(arrays: Arrays, specs: Mapping[str, ModalitySpec], batch_size: int) -> tf.data.Dataset:
+    """Return one pass over arrays in batches (inputs, targets by name, weight); the last batch may be smaller."""
+    gather = tf.autograph.experimental.do_not_convert(_gatherer(arrays, specs))
+    batches = tf.data.Dataset.range(len(arrays.weights)).batch(batch_size)
     return batches.map(gather, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def _gatherer(arrays: Arrays, specs: Mapping[str, ModalitySpec]) -> Callable[[tf.Tensor], Any]:
+    """Return a function from positions (B,) to the samples there."""
+    take = {name: _taker(table) for name, table in arrays.tables.items()}
+    rows = {name: _taker(value) for name, value in arrays.rows.items()}
+    present = {name: _taker(arrays.present(name)) for name in specs}
+    targets = {name: _taker(value) for name, value in arrays.targets.items()}
+    weights = _taker(arrays.weights)
+
+    def gather(chosen: tf.Tensor) -> Any:
+        inputs = {}
+        for name, spec in specs.items():
+            row = rows[name](chosen)
+            inputs.update({tensor: take[tensor](row) for tensor in arrays.inputs[name]})
+            inputs[spec.present.name] = present[name](chosen)
+        return inputs, {name: target(chosen) for name, target in targets.items()}, weights(chosen)
+
+    return gather
 
 
 def _taker(array: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -85,11 +85,16 @@ def drop_modalities(
 
 
 def zero_missing(inputs: dict[str, tf.Tensor], specs: Mapping[str, ModalitySpec]) -> dict[str, tf.Tensor]:
-    """Set the tensors of missing modalities to zero: augmentation changes zeros too."""
+    """Set the tensors of missing modalities to zero: augmentation changes zeros too.
+
+    A frozen branch (`mmkeras.data.frozen`) leaves out tensors of its modality; it has no augmentation.
+    """
     result = dict(inputs)
     for spec in specs.values():
         present = inputs[spec.present.name] > 0
         for tensor in spec.tensors:
+            if tensor.name not in inputs:
+                continue
             value = inputs[tensor.name]
             mask = tf.cast(tf.reshape(present, (-1, *(1 for _ in tensor.shape))), value.dtype)
             # tf.where with a broadcast mask takes 25 times as long.

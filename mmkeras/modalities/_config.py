@@ -99,6 +99,13 @@ class ModalityConfig:
         given: dict[str, Any] = {name: getattr(spec, name, ()) for name in empty}
         return dataclasses.replace(self, **given)
 
+    def augmentations(self) -> tuple[str, ...] | None:
+        """Return the options that are set and change its own tensors at random in training, moves included.
+
+        None, as by default, means unknown: the outputs of such a branch are then computed in every step.
+        """
+        return None
+
     def moves(self) -> dict[str, str]:
         """Return the moves of whole samples that the options turn on, by option; by default none."""
         return {}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
 from mmkeras.core.modalities import modality_configs
+from mmkeras.data.arrays import NO_FROZEN
 from mmkeras.data.dataset import eval_dataset, train_dataset
+from mmkeras.data.frozen import FrozenPart
 from mmkeras.data.index import Index
 from mmkeras.data.seeds import derive
 from mmkeras.data.shares import shared_dataset
@@ -31,11 +34,13 @@ def training_batches(
     step: int,
     steps_per_epoch: int,
     clock: InputClock | None,
+    frozen: Mapping[str, FrozenPart] = NO_FROZEN,
 ) -> tf.data.Dataset:
     """Return the endless batches from a step on, for one call of ``fit``; a clock measures the wait for them.
 
     The stage's ``train.batch_size`` is that of all replicas together. On a cluster, each element is the part of a batch
-    for one replica; the parts of this worker's replicas follow each other.
+    for one replica; the parts of this worker's replicas follow each other. ``frozen`` has the parts of branches whose
+    outputs are not computed again.
     """
     config, context = stage.config, stage.context
     train = config.train
@@ -53,6 +58,7 @@ def training_batches(
         shuffle_buffer=config.data.shuffle_buffer,
         num_shards=cluster.workers,
         shard=cluster.rank,
+        frozen=frozen,
     )
     data = _by_method(data, stage, _TRAINING, step, cluster.rank * train.batch_size // cluster.workers)
     if cluster.replicas_here > 1:
@@ -63,14 +69,16 @@ def training_batches(
     return data if clock is None else clock.watch(data)
 
 
-def validation_batches(index: Index, stage: Stage, cluster: Cluster) -> tf.data.Dataset | None:
+def validation_batches(
+    index: Index, stage: Stage, cluster: Cluster, frozen: Mapping[str, FrozenPart] = NO_FROZEN
+) -> tf.data.Dataset | None:
     """Return one pass over the validation split, or this worker's part of it; None if the split is empty."""
     if not index.samples("validation"):
         return None
     specs, task = stage.context.specs, stage.context.task
     options: dict[str, Any] = {"batch_size": stage.config.evaluate.batch_size}
     if cluster.strategy is None:
-        data = eval_dataset(index, "validation", specs, task, cache="memory", **options)
+        data = eval_dataset(index, "validation", specs, task, cache="memory", frozen=frozen, **options)
         return _by_method(data, stage, _VALIDATION, 0, 0)
     here = cluster.replicas_here
     options |= {"replicas": cluster.replicas, "first": cluster.rank * here, "count": here}

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from mmkeras.core.console import Console
 from mmkeras.core.errors import TrainingError
+from mmkeras.data.arrays import NO_FROZEN
 from mmkeras.data.index import Index
 from mmkeras.layers.keras_files import copy_weights
 from mmkeras.training.batches import blocks, training_batches, validation_batches
@@ -23,6 +24,7 @@ from mmkeras.training.compiling import compile_model
 from mmkeras.training.divergence import FiniteLoss, save_batch
 from mmkeras.training.divergence import explain as explain_divergence
 from mmkeras.training.flat_dense import flat_dense
+from mmkeras.training.frozen.branches import FrozenBranches, frozen_branches
 from mmkeras.training.fused_batch_norm import fused_batch_norm
 from mmkeras.training.host_score import HostScore
 from mmkeras.training.input_clock import InputClock
@@ -64,6 +66,7 @@ class StageFit:
         """Train, from the start or from the newest checkpoint; for the errors, see `mmkeras.training.fit.fit`."""
         self._console.print(f"{self._stage.label}{self._plan.batch.explain()}", highlight=False, soft_wrap=True)
         state, self._objective = self._prepared(resume)
+        self._frozen: FrozenBranches | None = None
         finished = state.waited >= self._train.early_stopping if self._train.early_stopping else False
         try:
             if state.step >= self._plan.steps or finished:
@@ -71,10 +74,18 @@ class StageFit:
                     f"{self._stage.label}Training had already finished; nothing is left to resume.", markup=False
                 )
                 return Fitted(state.history, state.best_epoch, finished)
+            self._frozen = frozen_branches(self._model, self._stage, self.index, self._cluster, self._say)
+            if self._frozen is not None:
+                self._frozen.attach()
             return self._trained(state)
         finally:
+            if self._frozen is not None:
+                self._frozen.release()
             if self._objective is not None:
                 self._objective.release()
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _prepared(self, resume: bool) -> tuple[State, Objective | None]:
         """Compile the model; return the state, loaded to resume, and the objective from `compile_model`."""
@@ -114,7 +125,7 @@ class StageFit:
         )
         # TensorFlow does not allow time stamps in deterministic graphs.
         self._clock = None if train.deterministic else InputClock()
-        validation = validation_batches(self.index, stage, cluster)
+        validation = self._validation()
         agreement = Agreement(every=10 if tf.config.list_physical_devices("GPU") else 1) if cluster.members else None
         self._watching = self._watchers()
         self._host: list[HostScore] = []
@@ -161,9 +172,14 @@ class StageFit:
 
     # === Steps ===
 
+    def _validation(self) -> tf.data.Dataset | None:
+        frozen = NO_FROZEN if self._frozen is None else self._frozen.parts
+        return validation_batches(self.index, self._stage, self._cluster, frozen)
+
     def _batches(self) -> tf.data.Dataset:
         at = {"step": self._checkpoints.state.step, "steps_per_epoch": self._plan.steps_per_epoch}
-        return training_batches(self.index, self._stage, self._cluster, **at, clock=self._clock)
+        frozen = NO_FROZEN if self._frozen is None else self._frozen.parts
+        return training_batches(self.index, self._stage, self._cluster, **at, clock=self._clock, frozen=frozen)
 
     def _run(
         self,
@@ -204,7 +220,7 @@ class StageFit:
                     lost = (error, self.index, stage.config, cluster, checkpoints, steps_per_epoch, console)
                     self.index = without_lost(*lost)
                     report_lost(self.index, stage.run, self._watching)
-                    validation = validation_batches(self.index, stage, cluster)
+                    validation = self._validation()
                     for each in self._host if validation is not None else ():
                         each.validation = validation
                 data = None

@@ -90,6 +90,16 @@ NUMBERS: dict[str, Number] = {
         "95 % intervals on simulated groups: metrics and settings whose coverage is compatible with 93 to 97 %",
         "%", "higher", 100, 100, "python -m tests.coverage --record",
     ),
+    "cache.frozen": Number(
+        "training behind a frozen pretrained picture branch, 10 epochs: CPU time with its outputs computed once, as a "
+        "share of that without",
+        "%", "lower", 20, 10, "python -m tests.bench.frozen --record",
+    ),
+    "medpix2.fit": Number(
+        "MedPix 2.0, location from picture, history, age and sex, by mmkeras fit with pretrained branches: accuracy on "
+        "cases of their own",
+        "%", "higher", 84, 90, "python -m tests.real.medpix2 --record",
+    ),
     "fit.kinds": Number(
         "columns of 30 table layouts, written with the rules, whose kind and role mmkeras fit infers rightly",
         "%", "higher", 95, 100, "python -m tests.data.columns.layouts --record",

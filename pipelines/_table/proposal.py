@@ -15,6 +15,7 @@ from mmkeras.data.columns.kinds import Kind
 from mmkeras.data.columns.roles import Role, Target
 from mmkeras.data.sources._contract import split_called
 from mmkeras.media.cells import is_empty
+from pipelines._table.pretrained import NO_WEIGHTS, Pretrained
 from pipelines._table.reading import Columns
 
 __all__ = ["QUALITIES", "Quality", "propose"]
@@ -76,6 +77,7 @@ def propose(
     *,
     name: str,
     quality: str = "fast",
+    pretrained: Pretrained = NO_WEIGHTS,
 ) -> dict[str, Any]:
     """Return the configuration, ready for TOML.
 
@@ -86,12 +88,13 @@ def propose(
         targets: what the target columns ask for; several must all be numbers.
         name: of the run and of the bundle.
         quality: one of `QUALITIES`.
+        pretrained: which branches start from pretrained weights.
 
     Raises:
         DataError: no column to learn from, or several targets that are not numbers.
     """
     chosen = QUALITIES[quality]
-    modalities, read = _modalities(columns, kinds, roles, chosen)
+    modalities, read = _modalities(columns, kinds, roles, chosen, pretrained)
     if not modalities:
         raise DataError(f"{columns.path}: no column is left to learn from. Name one: --role COLUMN=input")
     source: dict[str, Any] = {"path": str(columns.path), "columns": read, "missing": "absent"}
@@ -127,7 +130,11 @@ def propose(
 
 
 def _modalities(
-    columns: Columns, kinds: Mapping[str, Kind], roles: Mapping[str, Role], quality: Quality
+    columns: Columns,
+    kinds: Mapping[str, Kind],
+    roles: Mapping[str, Role],
+    quality: Quality,
+    pretrained: Pretrained,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the options of every modality, and the column of those that read one."""
     inputs = [name for name, role in roles.items() if role.name == "input"]
@@ -135,11 +142,12 @@ def _modalities(
     texts = [name for name in inputs if kinds[name].name == "text"]
     modalities: dict[str, Any] = {}
     read: dict[str, str] = {}
-    picture = {"kind": "image", "size": [quality.size, quality.size], **quality.picture}
+    picture = {"kind": "image", **(pretrained.picture or {"size": [quality.size, quality.size], **quality.picture})}
+    words = pretrained.text or quality.text
     for column in (*pictures, *texts):
         kind, alike = ("image", pictures) if column in pictures else ("text", texts)
         name = _named(kind if len(alike) == 1 else column, modalities)
-        modalities[name] = picture if kind == "image" else _of_text(columns.cells[column], quality)
+        modalities[name] = picture if kind == "image" else _of_text(columns.cells[column], words)
         if column in pictures[1:]:  # the first picture's draw moves the whole sample
             modalities[name] = {option: value for option, value in picture.items() if option not in _MOVES}
         read[name] = column
@@ -158,12 +166,12 @@ def _modalities(
     return modalities, read
 
 
-def _of_text(cells: Sequence[Any], quality: Quality) -> dict[str, Any]:
+def _of_text(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     lengths = [len(re.findall(r"\w+|[^\w\s]", str(cell))) for cell in cells if not is_empty(cell)]
     usual = statistics.quantiles(lengths, n=20)[-1] if len(lengths) > 1 else 16
     # Words are cut into pieces: about four for three words, and two marks.
     length = min(_LONGEST_TEXT, 8 * math.ceil((4 * usual / 3 + 2) / 8))
-    return {"kind": "text", "max_length": length, **quality.text}
+    return {"kind": "text", "max_length": length, **options}
 
 
 def _named(wanted: str, taken: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from mmkeras.data.columns.kinds import KINDS, Kind, kind_of_column
 from mmkeras.data.columns.leaks import leaks
 from mmkeras.data.columns.roles import Role, Target, roles_of, target_of
 from mmkeras.storage.files import write_text
+from pipelines._table.pretrained import CHOICES, choose
 from pipelines._table.proposal import QUALITIES, propose
 from pipelines._table.reading import Columns, class_folders, read_columns
 from pipelines._table.time_plan import plan_time, shown
@@ -56,11 +57,15 @@ class Request:
     """The configuration to write; ``<name>.toml`` when not given."""
     seconds: float | None = None
     """Time limit of the whole run."""
+    pretrained: str = "auto"
+    """One of `pipelines._table.pretrained.CHOICES`: frozen pretrained weights for pictures and texts."""
 
     def __post_init__(self) -> None:
-        """Check the quality, with a `ConfigError` for a wrong one."""
+        """Check quality and pretrained, with a `ConfigError` for a wrong one."""
         if self.quality and self.quality not in QUALITIES:
             raise ConfigError(f"quality: {self.quality!r}; {nearest(self.quality, QUALITIES)}")
+        if self.pretrained not in CHOICES:
+            raise ConfigError(f"pretrained: {self.pretrained!r}; {nearest(self.pretrained, CHOICES)}")
 
 
 def write_configuration(request: Request, console: Console, *, exports: bool = True) -> Path:
@@ -71,6 +76,7 @@ def write_configuration(request: Request, console: Console, *, exports: bool = T
 
     Raises:
         ConfigError, DataError: the table cannot be read, or the request does not fit it; nothing is written.
+        DependencyError: pretrained weights were asked for and are not installed.
     """
     began = time.monotonic()
     name = request.name or re.sub(r"[^\w-]+", "_", request.table.resolve().stem).strip("_") or "table"
@@ -91,7 +97,15 @@ def write_configuration(request: Request, console: Console, *, exports: bool = T
         console.print(Text.assemble(("warning: ", "bold yellow"), warning))
     limited = tuple(QUALITIES) if request.seconds is not None else ("fast",)
     qualities = (request.quality,) if request.quality else limited
-    proposals = {each: propose(columns, kinds, roles, targets, name=name, quality=each) for each in qualities}
+    # A step is measured without the outputs that a frozen branch computes once.
+    wanted = "no" if request.pretrained == "auto" and request.seconds is not None else request.pretrained
+    weights = {each: choose(columns, kinds, roles, wanted=wanted, quality=each) for each in qualities}
+    for reason in weights[qualities[0]].reasons:
+        console.print(Text(reason))
+    proposals = {
+        each: propose(columns, kinds, roles, targets, name=name, quality=each, pretrained=weights[each])
+        for each in qualities
+    }
     if request.seconds is None:
         proposed = proposals[qualities[0]]
     else:

@@ -86,7 +86,7 @@ def write_torch_file(
             pickle.dump(value, stream, protocol=2)
         _Pickler(stream, protocol=2).dump(collections.OrderedDict(named))
         pickle.dump([str(number) for number in range(len(tensors))], stream, protocol=2)
-    for value in tensors.values():
-        stream.write(value.size.to_bytes(8, "little") + np.ravel(value, order="K").tobytes())
+    for array in tensors.values():
+        stream.write(array.size.to_bytes(8, "little") + np.ravel(array, order="K").tobytes())
     path.write_bytes(stream.getvalue())
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,14 +67,15 @@ def start(
     *,
     stages: tuple[StageConfig, ...] = (),
     picture: bool = False,
+    options: Sequence[str] = (),
 ) -> TinyRun:
-    """Convert the table, describe a run with these stages, and then harm the first training shard."""
+    """Convert the table, describe a run with these stages and options, and then harm the first training shard."""
     path = write_tiny_config(folder, write_tiny_table(folder, 96))
     without, edge = "" if picture else '["image"]', '[model.image]\nlevel = 3\narchitecture = "edge"\n'
     text = path.read_text().replace("[model]\n", f"[model]\nwithout = {without or []}\n")
     path.write_text(text.replace("[model.image]\n", edge))
     told = ["--config", str(path), "--data.cache", "none", "--data.samples_per_shard", "16"]
-    config, _ = parse(VqaConfig, [*told, "--train.deterministic", "false"], program="t", description="")
+    config, _ = parse(VqaConfig, [*told, "--train.deterministic", "false", *options], program="t", description="")
     config = dataclasses.replace(config, stages=stages)
     console = Console(file=io.StringIO(), width=500)
     index = convert(config.data, modality_configs(config.model), task_config(config.model), console)

@@ -136,6 +136,11 @@ class Config(ModalityConfig):
         """Return the same encoder without pretrained weights."""
         return dataclasses.replace(self, weights="none")
 
+    def augmentations(self) -> tuple[str, ...]:
+        """Return the options that change pixels at random."""
+        options = ("flip", "brightness", "contrast", "translate", "corruption")
+        return tuple(name for name in options if getattr(self, name))
+
     def moves(self) -> dict[str, str]:
         """Return the moves that the options turn on, by option."""
         options = {"flip": (self.flip, MIRROR), "translate": (self.translate, SHIFT)}

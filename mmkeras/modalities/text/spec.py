@@ -95,6 +95,10 @@ class Config(ModalityConfig):
         """Return the configuration with the vocabulary of the run's folder: the original file may be gone."""
         return dataclasses.replace(self, vocabulary=str(folder / spec.vocabulary_file))
 
+    def augmentations(self) -> tuple[str, ...]:
+        """Return the option that masks tokens at random."""
+        return ("mask_rate",) if self.mask_rate else ()
+
     def spec_before_data(self, name: str, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES) -> Spec:
         """Return the spec with a vocabulary of special tokens only."""
         del modalities

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ from mmkeras.modalities.image.imagenet import assign, imagenet_tensors
 from mmkeras.modalities.image.spec import Config
 from tests.storage.torch_files import write_torch_file
 
-EDGE = {"architecture": "edge", "weights": "imagenet"}
+EDGE: dict[str, Any] = {"architecture": "edge", "weights": "imagenet"}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Computes the outputs of frozen branches once, and trains behind them."""
