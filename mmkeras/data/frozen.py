@@ -139,17 +139,22 @@ def _compute(folder: Path, spec: ModalitySpec, raw: Sequence[bytes], part: Froze
         start += len(values[0])
         if time.monotonic() - saved > _SAVE_SECONDS and start % BATCH == 0:
             for table in tables.values():
-                table.flush()
+                _flush(table)
             write_json(progress, {"key": key, "rows": start})
             saved = time.monotonic()
     for each, value in zip(part.outputs, _missing(spec, part), strict=True):
         tables[each.name][-1] = value[0]
-        tables[each.name].flush()
+        _flush(tables[each.name])
     del tables
     progress.unlink(missing_ok=True)
     digests = {each.name: _digest(folder / f"{each.name}.npy") for each in part.outputs}
     write_json(folder / "done.json", {"key": key, "sha256": digests})
     return first
+
+
+def _flush(table: np.ndarray) -> None:
+    if isinstance(table, np.memmap):
+        table.flush()
 
 
 def _filled(progress: Path, key: str) -> int:

@@ -136,7 +136,7 @@ def _obstacle(model: keras.Model, stage: Stage, cluster: Cluster, name: str) -> 
         "data.frozen_cache_gib is 0": config.data.frozen_cache_gib <= 0,
         'data.cache is "none"': config.data.cache == "none",
         "several devices share every batch": cluster.strategy is not None,
-        f"train.precision is {precision}": precision != "float32",
+        f"train.precision is {precision}": precision not in ("float32", "float64"),
         f"its weights are shared with {', '.join(each for each in shared if each != name)}": len(shared) > 1,
         f"the kind {stage.context.specs[name].kind} does not say whether it is augmented": own is None,
         f"its input is augmented ({', '.join(own or ())})": bool(own),
