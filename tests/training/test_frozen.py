@@ -170,10 +170,22 @@ def test_outputs_are_those_of_the_model(run: TinyRun):
     assert "image" not in cut[0]
     assert {"text_padding_mask", "text_frozen_0", "image_frozen_0", "image_present"} <= cut[0].keys()
     expected = model(whole[0], training=False)
+    seeds = [each for each in model.non_trainable_variables if "seed" in each.path]
+    before = [each.numpy() for each in seeds]
+    dropped = model(whole[0], training=True)
+    after = [each.numpy() for each in seeds]
     frozen.attach()
     try:
         for name, value in model(cut[0], training=False).items():
             np.testing.assert_allclose(value, expected[name], atol=1e-5)
+        for seed, state in zip(seeds, before, strict=True):
+            seed.assign(state)
+        for name, value in model(cut[0], training=True).items():
+            np.testing.assert_allclose(value, dropped[name], atol=1e-5)
+            # Dropout behind the frozen part acts.
+            assert np.abs(value - expected[name]).max() > 0.01
+        assert seeds
+        np.testing.assert_array_equal([each.numpy() for each in seeds], after)
         np.testing.assert_array_equal(model(whole[0], training=False)[name], expected[name])
     finally:
         frozen.release()

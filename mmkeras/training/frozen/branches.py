@@ -49,7 +49,7 @@ class FrozenBranches:
         self._names = [tensor.name for tensor in model.inputs if tensor.name in inputs_behind(model, stops)]
         tensors = {tensor.name: tensor for tensor in model.inputs}
         behind = [tensor for cut in cuts.values() for tensor in cut.outputs]
-        self._rest = keras.Function([*behind, *(tensors[name] for name in self._names)], model.output)
+        self._rest = keras.Model([*behind, *(tensors[name] for name in self._names)], model.output)
 
     def attach(self) -> None:
         """Replace the model's ``call``, which still takes whole inputs too."""
@@ -59,11 +59,12 @@ class FrozenBranches:
         def call(inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
             if first not in inputs:
                 return whole(inputs, training=training, mask=mask)
-            # The layers take ``training`` from the call of the model that surrounds this one.
             behind: list[Any] = []
             for name, cut in self._cuts.items():
-                behind += flat(cut.rest.call([inputs[each.name] for each in self.parts[name].outputs]))
-            return self._rest.call([*behind, *(inputs[name] for name in self._names)])
+                outputs = [keras.ops.convert_to_tensor(inputs[each.name]) for each in self.parts[name].outputs]
+                behind += flat(cut.rest(outputs, training=training))
+            others = [keras.ops.convert_to_tensor(inputs[name]) for name in self._names]
+            return self._rest([*behind, *others], training=training)
 
         # In the instance's own dictionary: Keras would track an attribute that is set.
         vars(self._model)["call"] = call
@@ -170,7 +171,9 @@ def _part(
         TensorSpec(f"{name}_frozen_{number}", tuple(tensor.shape[1:]), keras.backend.standardize_dtype(tensor.dtype))
         for number, tensor in enumerate(cut.frozen.outputs)
     )
-    run = tf.function(lambda *tensors: flat(cut.frozen.call(list(tensors))), autograph=False, reduce_retracing=True)
+    run = tf.function(
+        lambda *tensors: flat(cut.frozen(list(tensors), training=False)), autograph=False, reduce_retracing=True
+    )
 
     def compute(tensors: Mapping[str, Any]) -> Sequence[Any]:
         found: Sequence[Any] = run(*(tensors[each] for each in cut.inputs))

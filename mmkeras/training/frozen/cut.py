@@ -14,9 +14,9 @@ __all__ = ["Cut", "cut_branch", "flat", "frozen_model", "inputs_behind"]
 class Cut:
     """Where a branch is cut: behind its frozen part."""
 
-    frozen: keras.Function
+    frozen: keras.Model
     """From the inputs of the branch to the outputs of its frozen part."""
-    rest: keras.Function
+    rest: keras.Model
     """From there to the outputs of the branch."""
     inputs: tuple[str, ...]
     """Names of the model's inputs, in the order of ``frozen``."""
@@ -50,12 +50,13 @@ def cut_branch(model: keras.Model, name: str, frozen: keras.Model) -> Cut | str:
         return "the branch is called several times, or on other tensors than the inputs"
     if any(getattr(layer, "_seed_generators", None) for layer in frozen._flatten_layers()):
         return "it is random in training (dropout)"
-    before = keras.Function(branch.inputs, list(inner.output_tensors))
-    if any(getattr(operation, "trainable_variables", ()) for operation in before.operations):
+    before = keras.Model(branch.inputs, list(inner.output_tensors))
+    if before.trainable_variables:
         return "a trained layer stands before it"
     if inputs_behind(branch, {id(tensor) for tensor in inner.output_tensors}):
         return "the layers behind it read the input too"
-    rest = keras.Function(list(inner.output_tensors), branch.outputs)
+    # Not keras.Function, which does not pass ``training`` on: dropout would be off.
+    rest = keras.Model(list(inner.output_tensors), branch.outputs)
     return Cut(before, rest, tuple(each.name for each in outer.input_tensors), tuple(outer.output_tensors))
 
 
