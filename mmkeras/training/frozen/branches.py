@@ -24,7 +24,7 @@ from mmkeras.data.index import Index
 from mmkeras.modalities import TensorSpec
 from mmkeras.tasks._moves import leader
 from mmkeras.training.cluster.connect import Cluster
-from mmkeras.training.frozen.cut import Cut, cut_branch, flat, frozen_model, inputs_behind
+from mmkeras.training.frozen.cut import Cut, cut_branch, flat, frozen_model, inputs_behind, run
 from mmkeras.training.methods._contract import TrainingMethod
 from mmkeras.training.objective import graph_of
 from mmkeras.training.stages import Stage
@@ -49,7 +49,7 @@ class FrozenBranches:
         self._names = [tensor.name for tensor in model.inputs if tensor.name in inputs_behind(model, stops)]
         tensors = {tensor.name: tensor for tensor in model.inputs}
         behind = [tensor for cut in cuts.values() for tensor in cut.outputs]
-        self._rest = keras.Model([*behind, *(tensors[name] for name in self._names)], model.output)
+        self._rest = keras.Function([*behind, *(tensors[name] for name in self._names)], model.output)
 
     def attach(self) -> None:
         """Replace the model's ``call``, which still takes whole inputs too."""
@@ -62,9 +62,9 @@ class FrozenBranches:
             behind: list[Any] = []
             for name, cut in self._cuts.items():
                 outputs = [keras.ops.convert_to_tensor(inputs[each.name]) for each in self.parts[name].outputs]
-                behind += flat(cut.rest(outputs, training=training))
+                behind += flat(run(cut.rest, outputs, training))
             others = [keras.ops.convert_to_tensor(inputs[name]) for name in self._names]
-            return self._rest([*behind, *others], training=training)
+            return run(self._rest, [*behind, *others], training)
 
         # In the instance's own dictionary: Keras would track an attribute that is set.
         vars(self._model)["call"] = call
@@ -171,12 +171,10 @@ def _part(
         TensorSpec(f"{name}_frozen_{number}", tuple(tensor.shape[1:]), keras.backend.standardize_dtype(tensor.dtype))
         for number, tensor in enumerate(cut.frozen.outputs)
     )
-    run = tf.function(
-        lambda *tensors: flat(cut.frozen(list(tensors), training=False)), autograph=False, reduce_retracing=True
-    )
+    graph = tf.function(lambda *tensors: flat(run(cut.frozen, tensors, False)), autograph=False, reduce_retracing=True)
 
     def compute(tensors: Mapping[str, Any]) -> Sequence[Any]:
-        found: Sequence[Any] = run(*(tensors[each] for each in cut.inputs))
+        found: Sequence[Any] = graph(*(tensors[each] for each in cut.inputs))
         return found
 
     def line(text: str) -> None:

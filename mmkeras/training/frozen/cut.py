@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras.src.models.functional import operation_fn
 
-__all__ = ["Cut", "cut_branch", "flat", "frozen_model", "inputs_behind"]
+__all__ = ["Cut", "cut_branch", "flat", "frozen_model", "inputs_behind", "run"]
 
 
 @dataclass(frozen=True)
 class Cut:
     """Where a branch is cut: behind its frozen part."""
 
-    frozen: keras.Model
+    frozen: keras.Function
     """From the inputs of the branch to the outputs of its frozen part."""
-    rest: keras.Model
+    rest: keras.Function
     """From there to the outputs of the branch."""
     inputs: tuple[str, ...]
     """Names of the model's inputs, in the order of ``frozen``."""
@@ -50,13 +52,13 @@ def cut_branch(model: keras.Model, name: str, frozen: keras.Model) -> Cut | str:
         return "the branch is called several times, or on other tensors than the inputs"
     if any(getattr(layer, "_seed_generators", None) for layer in frozen._flatten_layers()):
         return "it is random in training (dropout)"
-    before = keras.Model(branch.inputs, list(inner.output_tensors))
-    if before.trainable_variables:
+    before = keras.Function(branch.inputs, list(inner.output_tensors))
+    if any(getattr(operation, "trainable_variables", ()) for operation in before.operations):
         return "a trained layer stands before it"
     if inputs_behind(branch, {id(tensor) for tensor in inner.output_tensors}):
         return "the layers behind it read the input too"
-    # Not keras.Function, which does not pass ``training`` on: dropout would be off.
-    rest = keras.Model(list(inner.output_tensors), branch.outputs)
+    # Not keras.Model: it adds calls to the layers, and the model could not be saved any more.
+    rest = keras.Function(list(inner.output_tensors), branch.outputs)
     return Cut(before, rest, tuple(each.name for each in outer.input_tensors), tuple(outer.output_tensors))
 
 
@@ -81,6 +83,13 @@ def inputs_behind(model: keras.Model, stops: set[int]) -> set[str]:
             found.add(tensor.name)
         todo += node.input_tensors
     return found
+
+
+def run(function: keras.Function, inputs: Sequence[Any], training: bool | None) -> Any:
+    """Compute a part of a model as the model does; `keras.Function.call` leaves dropout off in training."""
+    return function._run_through_graph(
+        list(inputs), operation_fn=lambda operation: operation_fn(operation, training=training)
+    )
 
 
 def flat(values: Any) -> list[Any]:
