@@ -64,7 +64,7 @@ class FittedRun:
     """A finished training on a table."""
 
     folder: Path
-    """The run's folder."""
+    """The folder."""
     config: Path
     """The configuration that was written; ``mmkeras train`` runs it again."""
 
@@ -158,6 +158,7 @@ def fit(
     *,
     quality: str = "",
     time_limit: str | float | None = None,
+    pretrained: str = "auto",
     ignore: Sequence[str] = (),
     kinds: Mapping[str, str] | None = None,
     roles: Mapping[str, str] | None = None,
@@ -176,9 +177,9 @@ def fit(
             pictures (Pillow images, uint8 arrays, bytes). Relative paths start from the file's folder; those of a
             DataFrame from the working folder.
         target: the column to predict; several columns must all be numbers.
-        quality: ``fast``, ``balanced`` or ``best``: the size of the model and of its training; ``fast`` when empty, or
-            with a time limit the largest that fits.
+        quality: ``fast``, ``balanced`` or ``best``: the size of the model; when empty fast, or what fits the limit.
         time_limit: of training and evaluation: ``10m``, ``90s``, or seconds. A training step is measured first.
+        pretrained: ``auto``, ``yes`` or ``no``: frozen pretrained weights for pictures and texts.
         ignore: columns to leave out.
         kinds: kinds by column, in place of the inferred ones.
         roles: roles by column (input, split, group, weight, key, unused), in place of the inferred ones.
@@ -212,6 +213,7 @@ def fit(
         name,
         None if config is None else Path(config),
         None if time_limit is None else seconds_of(time_limit),
+        pretrained,
     )
     with _ONE:
         file = write_configuration(request, console, exports=False)
