@@ -10,7 +10,7 @@ PEERS_STAMP := $(PEERS_VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 # Two processes, each with whole files; they need about 4 GB of memory each. One that crashes ends the run: xdist would
 # wait for its tests without an end.
-PARALLEL ?= -n 2 --dist loadgroup --max-worker-restart 0
+PARALLEL ?= -n 2 --dist loadscope --max-worker-restart 0
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help

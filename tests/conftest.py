@@ -7,6 +7,7 @@ import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,13 +17,21 @@ TOGETHER = frozenset({"driving", "export", "pipelines", "runtime"})
 """Folders whose tests share models, exports or runs that take long to make."""
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let the processes of ``make test`` take whole files, or whole folders where these share what is costly."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        name = item.path.relative_to(REPOSITORY / "tests")
-        item.add_marker(pytest.mark.xdist_group(name.parts[0] if name.parts[0] in TOGETHER else name.as_posix()))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let the processes of ``make test`` take whole files, or whole folders where these share what is costly.
+
+    Groups by marker (``xdist_group``) have no effect with pytest 9.2 and pytest-xdist 3.8.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0].removeprefix("tests/")
+            folder = file.partition("/")[0]
+            return folder if folder in TOGETHER else file
+
+    return Groups(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -117,7 +117,7 @@ def test_from_simulated_drives_to_answers(config: Path, console: Console):
         "test": 4,
     }
     specs, task = modality_specs(told.model), task_spec(told.model)
-    run = Run.create(config.parent, told, specs, task, index, {"jit_compile": False})
+    run = Run.create(config.parent, told, specs, task, index, {"jit_compile": False, "precision": "float32"})
     fit(build_model(told.model), run, told, index, console=console)
     samples = read(index, "test", run.specs, run.task)
     outputs = predict(run.model(), samples, run.specs, batch_size=4, variant=Variant())
