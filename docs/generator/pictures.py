@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_bytes(path, _small(content))
             console.print(f"written: {path}", markup=False, highlight=False)
     except MmkerasError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", markup=False, highlight=False)
+        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
         return 2
     return 0
 

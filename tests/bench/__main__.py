@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         results = _measure(config, given.only, given.rounds, console)
     except MmkerasError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", markup=False)
+        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
         return 2
     from mmkeras.training.environment import machine, package_versions
 

@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             result = record("cache.frozen", 100 * ratio)
             console.print(f"recorded cache.frozen: {result.value:.2f} % (bar {result.bar:g} %, goal {result.goal:g} %)")
     except MmkerasError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", markup=False)
+        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
         return 2
     return 0
 

@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if "stop" in given.only:
                 results["stop"] = _stop(base, folder, console)
     except MmkerasError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", markup=False)
+        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "flat" in given.only:
             _flat(given, work, account, console)
     except MmkerasError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", markup=False)
+        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
         return 2
     except KeyboardInterrupt:
         console.print("\nInterrupted. The same command goes on with what is done.")

@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if given.record and name in _RECORDED:
                 _record(_RECORDED[name], results[name], given)
     except MmkerasError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", markup=False)
+        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
         return 2
     if len(left_out) < len(given.only):
         console.print(f"written to {given.out}", markup=False)

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             result = record("medpix2.fit", value, low=low, high=high)
             console.print(f"recorded medpix2.fit: {result.value:g} (bar {result.bar:g}, goal {result.goal:g})")
     except MmkerasError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", markup=False)
+        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
         return 2
     return 0
 

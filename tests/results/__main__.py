@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         _show(results, console)
     except MmkerasError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", markup=False, highlight=False)
+        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
         return 2
     return 0
 

@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             path = Path(given.bundle) if given.bundle else write_bundle(Path(work, "made"))
             rows = measure(path, Path(work), threads=given.threads, answers=given.answers, console=console)
     except MmkerasError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", markup=False)
+        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
         return 2
     from mmkeras.training.environment import machine, package_versions
 
