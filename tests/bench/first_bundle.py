@@ -88,18 +88,22 @@ def _measure(folder: Path, rows: int) -> tuple[float, float, float]:
     _done([python, *pip, "install", "--quiet", *local, *constraints, what], folder)
     installed = time.monotonic()
     mmkeras = python.parent / "mmkeras"
-    _done([mmkeras, "fit", "samples.csv", "--target", "sick"], folder / "work")
+    # Status 1: a file missed its gate, which a test split of 100 rows may cause; the others are the bundle.
+    _done([mmkeras, "fit", "samples.csv", "--target", "sick"], folder / "work", accepted=(0, 1))
     ended, cpu = time.monotonic(), _cpu() - before
     _done([mmkeras, "selftest", "saved_models/samples"], folder / "work")
+    manifest = json.loads((folder / "work/saved_models/samples/1/manifest.json").read_text("utf-8"))
+    refused = [file["path"] for file in manifest["files"] if not file["accepted"]]
+    say(f"{len(manifest['files']) - len(refused)} of {len(manifest['files'])} files accepted {' '.join(refused)}")
     metrics = json.loads((folder / "work/runs/samples/latest/metrics.json").read_text("utf-8"))
     if (accuracy := metrics["test"]["accuracy"]["value"]) < _LEARNT:
         raise TrainingError(f"accuracy {accuracy:.3f}: expected at least {_LEARNT}, so the time means nothing")
     return installed - began, ended - installed, cpu
 
 
-def _done(command: Sequence[object], cwd: Path) -> None:
+def _done(command: Sequence[object], cwd: Path, accepted: Sequence[int] = (0,)) -> None:
     done = run_outside(command, cwd)
-    if done.returncode:
+    if done.returncode not in accepted:
         raise TrainingError(f"{' '.join(map(str, command))}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
 
 
