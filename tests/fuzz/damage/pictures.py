@@ -70,6 +70,8 @@ def _webp(content: bytes, chance: random.Random) -> bytes:
         chunks.append(place)
         length = int.from_bytes(content[place + 4 : place + 8], "little")
         place += 8 + length + length % 2
+    if not chunks:  # another damage has cut the file before its first chunk
+        return raw.damage(content, (), chance)
     at = chance.choice(chunks)
     changed = bytearray(content)
     if chance.random() < 0.3:
