@@ -124,7 +124,10 @@ def locked(path: Path, what: str, say: Callable[[str], None] | None = None) -> I
                 with waiting(f"Waiting for {holder}, {what}; it holds {path}. Stop it if it hangs.", say):
                     fcntl.flock(descriptor, fcntl.LOCK_EX)
             # The previous holder removed the file; a third process may hold a new one already.
-            if not path.exists() or not os.path.samestat(os.fstat(descriptor), path.stat()):
+            try:
+                if not os.path.samestat(os.fstat(descriptor), path.stat()):
+                    continue
+            except FileNotFoundError:
                 continue
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
