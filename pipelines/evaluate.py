@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from mmkeras.core.console import Console
-from mmkeras.core.errors import ConfigError, MmkerasError
+from mmkeras.core.console import Console, print_error
+from mmkeras.core.errors import MmkerasError
 from mmkeras.core.terminal import utf8_program
+from mmkeras.runtime.rows import mapped_columns
 
 __all__ = ["main"]
 
@@ -25,17 +26,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(sys.argv[1:] if arguments is None else list(arguments))
     console = Console()
     try:
-        mapped = dict(_pair(text) for text in given.map)
         from pipelines._table.new_data import NewData, evaluate_on, open_subject
 
-        data = NewData(given.data, tuple(given.target), mapped, tuple(given.slices), given.max_bad_share)
+        data = NewData(
+            given.data, tuple(given.target), mapped_columns(given.map), tuple(given.slices), given.max_bad_share
+        )
         with ExitStack() as stack:
             subject = open_subject(given.place, stack, format=given.format, precision=given.precision)
             console.print(subject.file, soft_wrap=True)
             out = given.out or Path(f"evaluation-{subject.name}-{given.data.stem}")
             evaluate_on(subject, data, out, console)
     except MmkerasError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
+        print_error(error)
         return 2
     except KeyboardInterrupt:
         console.print("\nInterrupted. Nothing half-written is left; the same command begins again.")
@@ -66,13 +68,6 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, metavar="DIR", help="folder of the report; evaluation-NAME-TABLE by default"
     )
     return parser
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, mark, column = text.partition("=")
-    if not mark:
-        raise ConfigError(f"--map {text}: expected MODALITY=COLUMN")
-    return name, column
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,7 +25,7 @@ from mmkeras.core.typed import read_json
 from mmkeras.media.cells import is_empty
 from mmkeras.media.table.rows import Row, Table, read_table
 from mmkeras.runtime.predictor import Predictor
-from mmkeras.runtime.rows import BATCH, Reader
+from mmkeras.runtime.rows import BATCH, Reader, mapped_columns
 from mmkeras.storage.files import locked, write_json
 from mmkeras.storage.privacy import Redaction
 
@@ -60,9 +60,9 @@ def predict_table(predictor: Predictor, options: argparse.Namespace, redaction: 
     if out is None or out.suffix.lower() not in _FORMATS:
         hint = nearest(out.suffix, _FORMATS) if out else "for example --out answers.csv"
         raise ConfigError(f"--out {out or ''}: expected a file for the answers; {hint}")
+    table = read_table(options.table)
     if out.exists() and out.samefile(options.table):
         raise ConfigError(f"--out {out} is the table itself. Name another file")
-    table = read_table(options.table)
     reader = _reader(predictor, options, table)
     try:
         with locked(out.with_name(out.name + ".lock"), "which writes the same answers"):
@@ -75,13 +75,7 @@ def predict_table(predictor: Predictor, options: argparse.Namespace, redaction: 
 
 
 def _reader(predictor: Predictor, options: argparse.Namespace, table: Table) -> Reader:
-    mapped = {}
-    for text in options.map:
-        name, mark, column = text.partition("=")
-        if not mark:
-            raise ConfigError(f"--map {text}: expected MODALITY=COLUMN")
-        mapped[name] = column
-    root = options.root or options.table.parent
+    root, mapped = options.root or options.table.parent, mapped_columns(options.map)
     reader = Reader(predictor.bundle.specs, predictor.bundle.manifest.columns, root=root, mapped=mapped)
     for name in options.missing:
         if name not in reader.names:
@@ -195,25 +189,25 @@ def _answered(
     rows: Sequence[Row], predictor: Predictor, reader: Reader, redaction: Redaction
 ) -> Iterator[dict[str, Any]]:
     """Yield the answer to each row, or its error."""
+    inputs: dict[int, dict[str, np.ndarray]] = {}
+    answers: dict[int, dict[str, Any]] = {}
 
-    def attempt(row: Row, work: Callable[[], Any]) -> Any:
+    def failed(place: int, error: Exception) -> None:
+        answers[place] = {"error": redaction.about(str(error), rows[place].cells.values())}
+
+    for place, row in enumerate(rows):
         try:
-            return work()
+            if row.problem:
+                raise DataError(row.problem)
+            inputs[place] = predictor.preprocess(reader.values(row.cells))
         except (ValueError, MmkerasError) as error:
-            return {"error": redaction.about(str(error), row.cells.values())}
-
-    def prepared(row: Row) -> dict[str, np.ndarray]:
-        if row.problem:
-            raise DataError(row.problem)
-        return predictor.preprocess(reader.values(row.cells))
-
-    inputs = [attempt(row, lambda row=row: prepared(row)) for row in rows]  # type: ignore[misc]
-    good = [each for each in inputs if "error" not in each]
+            failed(place, error)
     try:
-        found = iter(predictor.answers(good))
-    except MmkerasError:  # values of one row that the engine refuses
-        pairs = zip(rows, inputs, strict=True)
-        found = iter(
-            [attempt(row, lambda each=each: predictor.answers([each])[0]) for row, each in pairs if "error" not in each]  # type: ignore[misc]
-        )
-    yield from (each if "error" in each else next(found) for each in inputs)
+        answers |= dict(zip(inputs, predictor.answers(list(inputs.values())), strict=True))
+    except MmkerasError:  # the engine refuses values of a row: each row by itself
+        for place, each in inputs.items():
+            try:
+                answers[place] = predictor.answers([each])[0]
+            except MmkerasError as error:
+                failed(place, error)
+    yield from (answers[place] for place in range(len(rows)))

@@ -15,7 +15,7 @@ from mmkeras.media.table.files import Folder
 from mmkeras.media.table.inputs import names_of, raw_value
 from mmkeras.modalities import ModalitySpec
 
-__all__ = ["BATCH", "Reader", "answers_for"]
+__all__ = ["BATCH", "Reader", "answers_for", "mapped_columns"]
 
 BATCH = 64
 """Rows of a table in one call of the engine."""
@@ -97,6 +97,18 @@ class Reader:
             got = ", ".join(map(repr, cells)) or "no cells"
             raise DataError(f"the row has none of the columns {expected}; got {got}")
         return self.values(cells)
+
+
+def mapped_columns(given: Sequence[str]) -> dict[str, str]:
+    """Return the columns of the option ``--map MODALITY=COLUMN ...`` by modality.
+
+    Raises:
+        ConfigError: a text of another form.
+    """
+    for text in given:
+        if "=" not in text:
+            raise ConfigError(f"--map {text}: expected MODALITY=COLUMN")
+    return {name: column for name, _, column in (text.partition("=") for text in given)}
 
 
 def answers_for(

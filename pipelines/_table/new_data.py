@@ -9,18 +9,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from export.source import read_metrics
 from mmkeras.bundle import Bundle
 from mmkeras.core.command_line import read_toml
 from mmkeras.core.components import Choice
 from mmkeras.core.config import DataConfig, EvaluateConfig
 from mmkeras.core.console import Console
-from mmkeras.core.errors import ConfigError, DataError, nearest
+from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.evaluation.words import number, title
 from mmkeras.media.cells import tidy
 from mmkeras.media.table.inputs import names_of
 from mmkeras.media.table.rows import read_table
 from mmkeras.modalities import ModalitySpec
 from mmkeras.runtime.predictor import choose, open_runner
+from mmkeras.runtime.rows import Reader
 from mmkeras.storage.privacy import recorded, redacting
 from mmkeras.tasks import TaskSpec
 from mmkeras.training.run import Run
@@ -86,7 +88,7 @@ def open_subject(place: Path, stack: ExitStack, *, format: str | None = None, pr
             )
         run = Run.open(place)
         config = read_toml(run.folder / "config.toml")
-        metrics = _metrics(run.folder / "metrics.json")
+        metrics = read_metrics(run.folder).get("test", {})
         name = run.provenance.get("name", "model")
         return Subject(name, f"{place}: best.keras", run.model(), run.specs, run.task, config, metrics)
     bundle = stack.enter_context(Bundle.open(place))
@@ -153,13 +155,7 @@ def _options(subject: Subject, data: NewData, console: Console) -> dict[str, Any
     """Return the options of the table: those of the training, as far as they fit the new one."""
     source = subject.config.get("data", {}).get("source", {})
     before = dict(source.get("options", {})) if source.get("name") == "table" else {}
-    columns = {name: spec.columns or name for name, spec in subject.specs.items()}
-    columns |= {name: each for name, each in before.get("columns", {}).items() if name in columns}
-    for name, column in data.mapped.items():
-        if name not in columns or not isinstance(columns[name], str):
-            plain = [each for each, read in columns.items() if isinstance(read, str)]
-            raise ConfigError(f"--map {name}={column}: no modality of one column {name!r}; {nearest(name, plain)}")
-        columns[name] = column
+    columns = Reader(subject.specs, before.get("columns", {}), mapped=data.mapped).columns
     target = data.target or names_of(before.get("target", "label"))
     present = read_table(data.table).columns
     options: dict[str, Any] = {"path": str(data.table), "columns": columns, "whole": "test", "missing": "absent"}
@@ -181,13 +177,3 @@ def _compare(subject: Subject, metrics: Mapping[str, Any], console: Console) -> 
     if before:
         then, now = number(name, before["value"]), number(name, metrics["test"][name]["value"])
         console.print(f"{title(name)}: {now} here, {then} on the test split of the training", highlight=False)
-
-
-def _metrics(path: Path) -> Mapping[str, Any]:
-    from mmkeras.core.typed import read_json
-
-    try:
-        found: Mapping[str, Any] = read_json(path, DataError, "Evaluate the run again.").get("test", {})
-    except FileNotFoundError:
-        return {}
-    return found

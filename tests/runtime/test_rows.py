@@ -182,6 +182,15 @@ def test_what_cannot_be_is_refused(
     assert [path.name for path in table.parent.iterdir()] == ["new.csv"]
 
 
+def test_a_table_that_is_missing_is_named_whether_answers_are_there_or_not(
+    table: Path, bundle: Bundle, capsys: pytest.CaptureFixture[str]
+):
+    Path("answers.csv").write_text("of before", "utf-8")
+    assert main(["predict", str(bundle.folder), "--table", "none.csv", "--out", "answers.csv"]) == 1
+    assert "none.csv: no such file" in capsys.readouterr().err
+    assert Path("answers.csv").read_text("utf-8") == "of before"
+
+
 def test_columns_may_be_mapped_or_missing(table: Path, bundle: Bundle):
     _written(table, [["x", "is it red?"]], ["a", "b"])
     place = ["predict", str(bundle.folder), "--table", "new.csv", "--out", "answers.csv"]
