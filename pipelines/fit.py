@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmkeras.core.console import Console
+from mmkeras.core.console import Console, print_error
 from mmkeras.core.errors import ConfigError, MmkerasError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.data.columns.kinds import KINDS
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         file = write_configuration(request, console)
     except MmkerasError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
+        print_error(error)
         return 2
     if given.dry_run:
         console.print(f"Nothing was trained. Next: mmkeras train {shlex.quote(str(file))}")

@@ -21,7 +21,7 @@ from typing import Any
 from PIL import Image
 
 from mmkeras.bundle import Bundle
-from mmkeras.core.console import Console
+from mmkeras.core.console import Console, print_error
 from mmkeras.core.errors import DataError, DependencyError, MmkerasError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.evaluation.pictures.style import BLUE, GREY, LIGHT, bare, figure_to_png, new_figure, styled
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_bytes(path, _small(content))
             console.print(f"written: {path}", markup=False, highlight=False)
     except MmkerasError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
+        print_error(error)
         return 2
     return 0
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from mmkeras.core.terminal import OutputClosed, discard, plain
 
-__all__ = ["Console", "DescriptionColumn"]
+__all__ = ["Console", "DescriptionColumn", "print_error"]
 
 _NOTEBOOK_COLUMNS = 115
 """Width of text in a notebook: a kernel has no terminal that would tell it."""
@@ -50,6 +50,12 @@ class Console(rich.console.Console):
         self.quiet = True
         discard(self.file)  # type: ignore[arg-type]
         raise OutputClosed
+
+
+def print_error(error: Exception | str) -> None:
+    """Print an error on standard error: its type and its message in red, with paths and commands on one line."""
+    text = f"{type(error).__name__}: {error}" if isinstance(error, Exception) else error
+    Console(stderr=True).print(text, style="bold red", highlight=False, soft_wrap=True)
 
 
 def _in_a_notebook() -> dict[str, Any]:

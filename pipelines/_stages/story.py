@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmkeras.core.command_line import Flag, parse
-from mmkeras.core.console import Console
+from mmkeras.core.console import Console, print_error
 from mmkeras.core.errors import ConfigError, MmkerasError
 from mmkeras.storage.disk import explain
 from mmkeras.storage.privacy import Redaction, redacting
@@ -93,10 +93,10 @@ def run_story(
             plan = Plan(program.stem, command, export=not flags["skip_export"], record=bool(flags["record"]))
             return run_stages(config, folder, plan, console, story).status
     except PeerLostError as error:
-        _print_error(f"Stopped: {error}")
+        print_error(f"Stopped: {error}")
         return PEER_LOST
     except MmkerasError as error:
-        _print_error(f"{type(error).__name__}: {hidden.message(str(error))}")
+        print_error(f"{type(error).__name__}: {hidden.message(str(error))}")
         return 2
     except KeyboardInterrupt:
         # Training handles Ctrl-C itself (Interrupted); the other stages leave no half-written file.
@@ -105,14 +105,10 @@ def run_story(
     except Exception as error:
         if not (said := explain(error)):
             raise
-        _print_error(f"Stopped: {said}")
+        print_error(f"Stopped: {said}")
         return 2
     finally:
         release_runs()
-
-
-def _print_error(message: str) -> None:
-    Console(stderr=True).print(message, style="bold red", highlight=False, soft_wrap=True)
 
 
 def _record_finished(

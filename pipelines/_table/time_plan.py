@@ -17,7 +17,7 @@ __all__ = ["TimePlan", "plan_time", "seconds_of", "shown"]
 
 EXPORT = 4.0
 """Seconds of evaluation, export, verification and self-test, per second of a training of two steps: most of both goes
-into building and tracing graphs. Measured on tables of 1,000 rows, with every format and precision."""
+into building and tracing graphs. An estimate from tables of 1,000 rows, with every format and precision."""
 EVALUATION = 0.4
 """Seconds of the evaluation alone, in the same unit."""
 _ENOUGH = 0.6

@@ -24,7 +24,7 @@ from typing import Any
 from rich.table import Table
 
 from mmkeras.core.command_line import parse
-from mmkeras.core.console import Console
+from mmkeras.core.console import Console, print_error
 from mmkeras.core.errors import ConfigError, MmkerasError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.storage.files import write_json
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         results = _measure(config, given.only, given.rounds, console)
     except MmkerasError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
+        print_error(error)
         return 2
     from mmkeras.training.environment import machine, package_versions
 

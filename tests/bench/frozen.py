@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from mmkeras.core.command_line import parse
-from mmkeras.core.console import Console
+from mmkeras.core.console import Console, print_error
 from mmkeras.core.errors import MmkerasError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.core.weight_packages import EDGE_IMAGENET
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             result = record("cache.frozen", 100 * ratio)
             console.print(f"recorded cache.frozen: {result.value:.2f} % (bar {result.bar:g} %, goal {result.goal:g} %)")
     except MmkerasError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
+        print_error(error)
         return 2
     return 0
 

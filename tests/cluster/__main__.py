@@ -29,7 +29,7 @@ from typing import Any
 
 from rich.table import Table
 
-from mmkeras.core.console import Console
+from mmkeras.core.console import Console, print_error
 from mmkeras.core.errors import ConfigError, MmkerasError, TrainingError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.storage.files import write_json
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if "stop" in given.only:
                 results["stop"] = _stop(base, folder, console)
     except MmkerasError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
+        print_error(error)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -26,7 +26,7 @@ from typing import Any
 
 from rich.text import Text
 
-from mmkeras.core.console import Console
+from mmkeras.core.console import Console, print_error
 from mmkeras.core.errors import ConfigError, MmkerasError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.storage.files import write_json
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "flat" in given.only:
             _flat(given, work, account, console)
     except MmkerasError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
+        print_error(error)
         return 2
     except KeyboardInterrupt:
         console.print("\nInterrupted. The same command goes on with what is done.")

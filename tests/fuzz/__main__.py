@@ -23,7 +23,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from mmkeras.core.console import Console, DescriptionColumn
+from mmkeras.core.console import Console, DescriptionColumn, print_error
 from mmkeras.core.errors import ConfigError, MmkerasError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.storage.files import write_json
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             counts = run(readers, plan, out.with_suffix(""), Path(scratch), step)
     except (MmkerasError, OSError) as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
+        print_error(error)
         return 2
     except KeyboardInterrupt:
         console.print("\nInterrupted. The same command goes on with what is done.")

@@ -29,7 +29,7 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from mmkeras.core.console import Console
+from mmkeras.core.console import Console, print_error
 from mmkeras.core.errors import MmkerasError
 from mmkeras.storage.files import write_json
 from tests.mutants import worker
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _run_all("faults", plants, settings, account, given.processes, console)
         _run_all("honest exports", exports, settings, account, given.processes, console)
     except (MmkerasError, RuntimeError) as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
+        print_error(error)
         return 2
     except KeyboardInterrupt:
         console.print("\nInterrupted. The same command goes on with what is done.")

@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmkeras.core.console import Console
+from mmkeras.core.console import Console, print_error
 from mmkeras.core.errors import ConfigError, DependencyError, MmkerasError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.storage.files import write_json
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if given.record and name in _RECORDED:
                 _record(_RECORDED[name], results[name], given)
     except MmkerasError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
+        print_error(error)
         return 2
     if len(left_out) < len(given.only):
         console.print(f"written to {given.out}", markup=False)

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mmkeras.core.console import Console
+from mmkeras.core.console import Console, print_error
 from mmkeras.core.errors import DataError, MmkerasError, TrainingError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.core.typed import read_json
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             result = record("medpix2.fit", value, low=low, high=high)
             console.print(f"recorded medpix2.fit: {result.value:g} (bar {result.bar:g}, goal {result.goal:g})")
     except MmkerasError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
+        print_error(error)
         return 2
     return 0
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from mmkeras.core.console import Console
+from mmkeras.core.console import Console, print_error
 from mmkeras.core.errors import MmkerasError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.storage.files import write_text
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         _show(results, console)
     except MmkerasError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
+        print_error(error)
         return 2
     return 0
 

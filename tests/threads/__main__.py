@@ -24,7 +24,7 @@ import numpy as np
 from rich.table import Table
 
 from mmkeras.bundle import Bundle, ExportedFile
-from mmkeras.core.console import Console
+from mmkeras.core.console import Console, print_error
 from mmkeras.core.errors import ConfigError, MmkerasError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.runtime import Predictor
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             path = Path(given.bundle) if given.bundle else write_bundle(Path(work, "made"))
             rows = measure(path, Path(work), threads=given.threads, answers=given.answers, console=console)
     except MmkerasError as error:
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="bold red", soft_wrap=True)
+        print_error(error)
         return 2
     from mmkeras.training.environment import machine, package_versions
 

@@ -38,18 +38,17 @@ def leaks(
     files = [name for name, role in roles.items() if role.name == "input" and kinds[name].name in _FILES]
     texts = [name for name, role in roles.items() if role.name == "input" and kinds[name].name == "text"]
     found = []
-    for name in files if splits else ():
-        assert splits is not None
-        if said := _torn(_contents(columns[name], folder), splits):
+    for name in files:
+        if splits and (said := _torn(_contents(columns[name], folder), splits, "files")):
             found.append(
                 f"column {name!r}: {said}: the scores will be too good. Correct the column {own['split']!r}, or leave "
                 f"it out with --role {own['split']!r}=unused: rows with the same picture then stay together"
             )
     for name in () if files else texts:
         same = [None if is_empty(cell) else tidy(str(cell)).casefold() for cell in columns[name]]
-        if splits and (said := _torn(same, splits)):
+        if splits and (said := _torn(same, splits, "texts")):
             found.append(
-                f"column {name!r}: {said.replace('files', 'texts')}: the scores will be too good. Correct the column "
+                f"column {name!r}: {said}: the scores will be too good. Correct the column "
                 f"{own['split']!r}, or name a column whose equal values stay in one split: --role COLUMN=group"
             )
         elif not splits and "group" not in own and (count := _repeated(same)):
@@ -70,7 +69,7 @@ def _contents(cells: Sequence[Any], folder: Path) -> list[str | None]:
     return [next(iter(each), None) for each in contents_of(samples, ["file"])]
 
 
-def _torn(values: Sequence[str | None], splits: Sequence[str | None]) -> str:
+def _torn(values: Sequence[str | None], splits: Sequence[str | None], what: str) -> str:
     """Return how many values are in several splits, and where the first of them is; empty without one."""
     places: dict[str, dict[str, int]] = defaultdict(dict)
     for row, (value, split) in enumerate(zip(values, splits, strict=True)):
@@ -80,7 +79,7 @@ def _torn(values: Sequence[str | None], splits: Sequence[str | None]) -> str:
     if not torn:
         return ""
     first = " and ".join(f"{split} (row {row})" for split, row in torn[0].items())
-    return f"{len(torn)} files are in several splits by content, the first in {first}"
+    return f"{len(torn)} {what} are in several splits by content, the first in {first}"
 
 
 def _repeated(values: Sequence[str | None]) -> int:
