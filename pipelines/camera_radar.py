@@ -36,7 +36,7 @@ from mmkeras.driving.simulation.simulate import FORMAT, simulate
 from mmkeras.driving.simulation.simulate import NOTE as SIMULATION_NOTE
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.radar.spec import Config as RadarConfig
-from pipelines._stages.contract import Evaluated, Story
+from pipelines._stages.contract import Evaluated, Story, add_to_metrics
 from pipelines._stages.results import Figure
 from pipelines._stages.stages import stage
 from pipelines._stages.story import run_story
@@ -127,7 +127,6 @@ class CameraRadarConfig(RunConfig):
 class CameraRadarStory(Story[CameraRadarConfig]):
     """Adds the drives before the common stages, and comparison and degradation after them."""
 
-    sizes = "camera_radar"
     flags = (Flag("inspect", "Check the calibration of a drive (nuScenes, Astyx or comma2k19 directory).", value=True),)
 
     def answer(self, flags: Mapping[str, Any], console: Console) -> int | None:
@@ -159,6 +158,10 @@ class CameraRadarStory(Story[CameraRadarConfig]):
         """Mark simulated numbers as simulated."""
         return {"notice": NOTICE} if config.simulated else {}
 
+    def named(self, config: CameraRadarConfig) -> str:
+        """Return the first part of the numbers' names."""
+        return "camera_radar"
+
     def check_numbers(self, config: CameraRadarConfig) -> None:
         """Refuse drives that are not simulated, and comparisons of fewer than three seeds."""
         missing = set(_COMPARED) - set(config.compare.variants)
@@ -179,13 +182,13 @@ class CameraRadarStory(Story[CameraRadarConfig]):
     def after_evaluation(self, done: Evaluated) -> None:
         """Train and score the other fusions, and score the model under degradation."""
         from mmkeras.evaluation.report import write_report
-        from pipelines._stages.comparison import add_to_metrics, compare, degrade
+        from pipelines._stages.comparison import compare, degrade
 
         with stage(done.console, "Degradation"):
             degrade(done)
         if done.config.compare.variants:
             with stage(done.console, "Comparison"):
-                add_to_metrics(done.run.folder, compare(done, Path(__file__).stem))
+                add_to_metrics(done.run.folder, compare(done, done.program))
         write_report(done.run.folder)
 
     def after_export(self, done: Evaluated, bundle: Path) -> None:

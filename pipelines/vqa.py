@@ -19,12 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmkeras.core.config import ModelConfig, RunConfig
+from mmkeras.core.config import ModelConfig
 from mmkeras.core.errors import ConfigError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.text.spec import Config as TextConfig
-from pipelines._stages.contract import Story
+from pipelines._stages.alone_config import StoryConfig
+from pipelines._stages.contract import Evaluated, Story
+from pipelines._stages.public import compare_with_each_alone
 from pipelines._stages.results import Figure
 from pipelines._stages.story import run_story
 
@@ -40,7 +42,7 @@ class VqaModel(ModelConfig):
 
 
 @dataclass(frozen=True)
-class VqaConfig(RunConfig):
+class VqaConfig(StoryConfig):
     """A run of the visual question answering pipeline."""
 
     name: str = "vqa"
@@ -49,9 +51,11 @@ class VqaConfig(RunConfig):
 
 
 class VqaStory(Story[VqaConfig]):
-    """The common stages; records the accuracy on easy-VQA and the sizes of its files in docs/results.json."""
+    """The common stages; records the accuracy on easy-VQA and its exported files in docs/results.json."""
 
-    sizes = "vqa"
+    def named(self, config: VqaConfig) -> str:
+        """Return the first part of the numbers' names."""
+        return "vqa"
 
     def check_numbers(self, config: VqaConfig) -> None:
         """Refuse all data but the whole of easy-VQA."""
@@ -65,6 +69,10 @@ class VqaStory(Story[VqaConfig]):
         """Return the accuracy on the test split with its interval, in percent."""
         accuracy = metrics["test"]["accuracy"]
         return {"vqa.accuracy": Figure(*(100 * accuracy[key] for key in ("value", "low", "high")))}
+
+    def after_evaluation(self, done: Evaluated) -> None:
+        """Train each modality alone, where ``alone.modalities`` asks for it."""
+        compare_with_each_alone(done)
 
 
 @utf8_program

@@ -3,7 +3,7 @@
     {{ value("vqa.accuracy") }}            a measured number, from docs/results.json
     {{ interval("vqa.accuracy") }}         with its interval
     {{ numbers("mutants.") }}              a table of the numbers whose names begin so; of all without an argument
-    {{ sizes() }}                          a table of the sizes of exported files
+    {{ files("vqa") }}                      a table of a pipeline's exported files; of all without an argument
     {{ pipelines() }}                      README's table of pipelines
     {{ components("fusion") }}             a section for each component of a family
     {{ options("mmkeras.core.config", "TrainConfig") }}    a table of a dataclass's fields
@@ -35,7 +35,7 @@ from mmkeras.core.components import names
 from pipelines._stages.numbers import NUMBERS
 from pipelines._stages.results import read_results
 from tests.results.readme import MARKED, PIPELINES, READMES, with_blocks
-from tests.results.shown import interval, numbers_table, sizes_table, value
+from tests.results.shown import files_table, interval, numbers_table, value
 
 __all__ = ["render"]
 
@@ -62,7 +62,7 @@ def _environment() -> jinja2.Environment:
     results = read_results()
 
     def table(prefix: str = "") -> str:
-        chosen = [name for name in NUMBERS if name.startswith(prefix) and ".size." not in name]
+        chosen = [name for name in NUMBERS if name.startswith(prefix)]
         if not chosen:
             raise ValueError(f"no number begins with {prefix!r}")
         return numbers_table(chosen, results)
@@ -71,7 +71,7 @@ def _environment() -> jinja2.Environment:
         "value": functools.partial(_known, value, results),
         "interval": functools.partial(_known, interval, results),
         "numbers": table,
-        "sizes": lambda: sizes_table([name for name, row in PIPELINES.items() if row.sizes], results),
+        "files": lambda *given: files_table(given or [row.files for row in PIPELINES.values() if row.files], results),
         "pipelines": functools.partial(_readme_table, "pipelines"),
         "components": sections,
         "names": lambda family: ", ".join(f"`{name}`" for name in names(family)),

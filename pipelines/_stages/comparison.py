@@ -14,24 +14,17 @@ from mmkeras.core.rounding import rounded
 from mmkeras.driving.degradation import degradation, print_degradation, record_degradation
 from mmkeras.evaluation import write_report
 from mmkeras.evaluation.intervals import Bootstrap
-from mmkeras.storage.files import write_json
 from pipelines._stages.by_scene import ANSWERS, COMPARED, gains, read_answers, scene_draws
 from pipelines._stages.contract import Evaluated
 from pipelines._stages.processes import run_processes
 from pipelines._stages.variant import SCORES, SHOWN, measure
 
-__all__ = ["add_to_metrics", "compare", "degrade", "degrade_exported"]
+__all__ = ["compare", "degrade", "degrade_exported"]
 
 NO_SPEED = "A single frame cannot measure speed, but a radar can: a lower velocity error with radar is expected."
 """Printed with the velocity ratio."""
 EXPORTED_SAMPLES = 200
 """Test samples on which exported files are scored under degradation."""
-
-
-def add_to_metrics(folder: Path, parts: dict[str, Any]) -> None:
-    """Add sections to a run's metrics.json."""
-    path = folder / "metrics.json"
-    write_json(path, {**json.loads(path.read_text("utf-8")), **parts})
 
 
 def compare(done: Evaluated, pipeline: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +13,23 @@ from mmkeras.core.config import RunConfig
 from mmkeras.core.console import Console
 from mmkeras.core.errors import ConfigError
 from mmkeras.core.typed import read_json
-from pipelines._stages.numbers import NUMBERS, size_name
-from pipelines._stages.results import Figure, Origin, record
+from mmkeras.storage.files import write_json
+from pipelines._stages.results import ExportedFile, Figure, Origin, record
 
 if TYPE_CHECKING:
     from mmkeras.evaluation.samples import Samples
     from mmkeras.training.run import Run
 
-__all__ = ["ConfigT", "Evaluated", "Story", "bundle_of_run", "check_record", "record_run", "record_sizes"]
+__all__ = [
+    "ConfigT",
+    "Evaluated",
+    "Story",
+    "add_to_metrics",
+    "bundle_of_run",
+    "check_record",
+    "record_export",
+    "record_run",
+]
 
 ConfigT = TypeVar("ConfigT", bound=RunConfig)
 
@@ -39,6 +49,8 @@ class Evaluated:
     samples: Samples
     """The test split."""
     console: Console
+    program: str
+    """Name of the pipeline's module."""
 
 
 class Story(Generic[ConfigT]):
@@ -46,12 +58,16 @@ class Story(Generic[ConfigT]):
 
     flags: ClassVar[tuple[Flag, ...]] = ()
     """Command line options of the pipeline that are not part of the configuration."""
-    sizes: ClassVar[str] = ""
-    """First part of the names of docs/results.json that hold the sizes of the exported files; empty for none."""
+    needs: ClassVar[str] = ""
+    """What data the pipeline expects; the second paragraph of ``--help``."""
 
     def answer(self, flags: Mapping[str, Any], console: Console) -> int | None:
         """Do the work of one of the flags in place of a run and return the exit status, or None to run."""
         return None
+
+    def configured(self, config: ConfigT, flags: Mapping[str, Any]) -> ConfigT:
+        """Return the configuration of a new run, changed by the pipeline's flags."""
+        return config
 
     def prepare(self, config: ConfigT, console: Console) -> ConfigT:
         """Return the configuration with its data in place."""
@@ -60,6 +76,13 @@ class Story(Generic[ConfigT]):
     def provenance(self, config: ConfigT) -> dict[str, Any]:
         """Return additions to the run's provenance in reports, such as a ``notice``."""
         return {}
+
+    def named(self, config: ConfigT) -> str:
+        """Return the first part of the names of this configuration's numbers in docs/results.json; empty for none.
+
+        ``<name>.minutes`` holds how long the run took, and its exported files.
+        """
+        return ""
 
     def check_numbers(self, config: ConfigT) -> None:
         """Refuse ``--record`` with a `ConfigError` if this configuration does not measure the pipeline's numbers."""
@@ -81,6 +104,12 @@ class Story(Generic[ConfigT]):
 
     def after_export(self, done: Evaluated, bundle: Path) -> None:
         """Measure more on the exported files."""
+
+
+def add_to_metrics(folder: Path, parts: dict[str, Any]) -> None:
+    """Add sections to a run's metrics.json."""
+    path = folder / "metrics.json"
+    write_json(path, {**json.loads(path.read_text("utf-8")), **parts})
 
 
 def check_record(config: ConfigT, story: Story[ConfigT]) -> None:
@@ -105,26 +134,28 @@ def record_run(folder: Path, story: Story[Any], console: Console) -> None:
     console.print("README.md: make readme updates its tables.", highlight=False)
 
 
-def record_sizes(folder: Path, bundle: Path, story: Story[Any], console: Console) -> None:
-    """Write the sizes of a run's accepted files into docs/results.json, in MB of 1,000,000 bytes.
+def record_export(folder: Path, bundle: Path, name: str, console: Console) -> None:
+    """Write ``<name>.minutes`` into docs/results.json: the minutes of a run, with the exported files.
 
     Args:
         folder: of the run.
         bundle: exported from it.
-        story: of the pipeline; without ``sizes`` nothing is written.
+        name: see `Story.named`; without one, nothing is written.
         console: shows what is written.
 
     Raises:
-        ConfigError: run.json or export.json is missing or damaged.
+        ConfigError: run.json, metrics.json or export.json is missing or damaged.
     """
-    if not story.sizes:
+    if not name:
+        return
+    minutes = _read(folder / "metrics.json").get("minutes")
+    if minutes is None:
+        console.print(f"{name}.minutes is not recorded: the run was resumed.", style="yellow", highlight=False)
         return
     command, origin = _origin(folder)
-    for file in _read(bundle / "export.json")["files"]:
-        name = size_name(story.sizes, file["format"], file["precision"])
-        if file["accepted"] and name in NUMBERS:
-            record(name, file["bytes"] / 1e6, command=command, origin=origin)
-            console.print(f"recorded {name}: {file['bytes'] / 1e6:.2f} MB", highlight=False)
+    files = [ExportedFile.of(file) for file in _read(bundle / "export.json")["files"]]
+    result = record(f"{name}.minutes", minutes, command=command, origin=origin, files=files)
+    console.print(f"recorded {name}.minutes: {result.value:.1f}, and {len(files)} exported files", highlight=False)
 
 
 def bundle_of_run(folder: Path, bundles: Path) -> Path | None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from mmkeras.storage.files import locked, write_json
 from mmkeras.training.environment import code_revision, machine
 from pipelines._stages.numbers import number
 
-__all__ = ["RESULTS", "Figure", "Origin", "Result", "describe_machine", "read_results", "record"]
+__all__ = ["RESULTS", "ExportedFile", "Figure", "Origin", "Result", "describe_machine", "read_results", "record"]
 
 RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results.json"
 """The file in the checkout."""
@@ -76,6 +76,29 @@ class Figure(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
+class ExportedFile:
+    """One file of a run's export, as the gate judged it."""
+
+    format: str
+    precision: str
+    bytes: int
+    accepted: bool
+    metric_change: float | None
+    """Change of the task's metric against the Keras model, with all modalities; a share of 0.01 is one point."""
+    flips: int | None
+    """Changed decisions, in all modality scenarios together."""
+    answers: int
+    """Answers that were compared in these scenarios."""
+
+    @classmethod
+    def of(cls, file: Mapping[str, Any]) -> ExportedFile:
+        """Return an entry of ``files`` of export.json."""
+        answers = sum(scenario["samples"] for scenario in file["scenarios"].values())
+        known = {name: file[name] for name in ("format", "precision", "bytes", "accepted", "metric_change", "flips")}
+        return cls(**known, answers=answers)
+
+
+@dataclasses.dataclass(frozen=True)
 class Result:
     """One entry of docs/results.json: a `Figure` with its bar and goal, and how it was measured."""
 
@@ -88,6 +111,8 @@ class Result:
     commit: str
     machine: str
     date: str
+    files: tuple[ExportedFile, ...] = ()
+    """The exported files of the measured run."""
 
 
 def record(
@@ -98,6 +123,7 @@ def record(
     high: float | None = None,
     command: str = "",
     origin: Origin | None = None,
+    files: Sequence[ExportedFile] = (),
     file: Path | None = None,
 ) -> Result:
     """Write a number into docs/results.json and keep the other numbers; wait while another command writes.
@@ -109,6 +135,7 @@ def record(
         high: upper end of the 95 % interval.
         command: the command that measured it; the declared command by default.
         origin: where and when it was measured; here and now by default.
+        files: the exported files of the measured run.
         file: where to write; `RESULTS` by default.
 
     Raises:
@@ -119,13 +146,14 @@ def record(
     _check(name, declared.unit, value, low, high)
     origin = origin or Origin.here()
     bar, goal = (None if limit is None else float(limit) for limit in (declared.bar, declared.goal))
-    result = Result(value, low, high, bar, goal, command or declared.command, **dataclasses.asdict(origin))
+    given = dataclasses.asdict(origin)
+    result = Result(value, low, high, bar, goal, command or declared.command, **given, files=tuple(files))
     file = file or RESULTS
     file.parent.mkdir(parents=True, exist_ok=True)
     # Each command reads the whole file before it writes the whole file.
     with locked(file.with_name(f".{file.name}.lock"), "which records a number"):
         known = {**read_results(file), name: result}
-        write_json(file, {each: dataclasses.asdict(known[each]) for each in sorted(known)})
+        write_json(file, {each: _to_json(known[each]) for each in sorted(known)})
     return result
 
 
@@ -138,13 +166,24 @@ def read_results(file: Path | None = None) -> dict[str, Result]:
     file = file or RESULTS
     hint = "Restore it from git, then record again"
     try:
-        return {name: Result(**entry) for name, entry in read_json(file, ConfigError, hint).items()}
+        return {name: _of_json(entry) for name, entry in read_json(file, ConfigError, hint).items()}
     except FileNotFoundError:
         return {}
     except TypeError as error:
         raise ConfigError(
             f"{file}: expected the keys of mmkeras/schemas/results.schema.json: {error}. {hint}"
         ) from error
+
+
+def _to_json(result: Result) -> dict[str, Any]:
+    entry = dataclasses.asdict(result)
+    if not result.files:
+        del entry["files"]
+    return entry
+
+
+def _of_json(entry: Mapping[str, Any]) -> Result:
+    return Result(**{**entry, "files": tuple(ExportedFile(**file) for file in entry.get("files", ()))})
 
 
 def describe_machine(known: Mapping[str, Any]) -> str:

@@ -16,7 +16,15 @@ from mmkeras.core.console import Console
 from mmkeras.training.run import FINISHED
 from pipelines._stages.answer import show_answer
 from pipelines._stages.cluster import join
-from pipelines._stages.contract import ConfigT, Evaluated, Story, check_record, record_run, record_sizes
+from pipelines._stages.contract import (
+    ConfigT,
+    Evaluated,
+    Story,
+    add_to_metrics,
+    check_record,
+    record_export,
+    record_run,
+)
 from pipelines._stages.training import train_model
 
 if TYPE_CHECKING:
@@ -121,8 +129,10 @@ def run_stages(config: ConfigT, resumed: Path | None, plan: Plan, console: Conso
             seed=config.train.seed,
             console=console,
         )
-        done = Evaluated(run, config, model, samples, console)
+        done = Evaluated(run, config, model, samples, console, plan.program)
+    paused = time.monotonic()
     story.after_evaluation(done)
+    began += time.monotonic() - paused  # comparisons train further models
     if plan.record:
         check_record(config, story)  # a cluster may have continued an unfinished run of another configuration
         record_run(run.folder, story, console)
@@ -137,10 +147,13 @@ def run_stages(config: ConfigT, resumed: Path | None, plan: Plan, console: Conso
         report = export_run(run, config.export, console=console)
         write_report(run.folder, export=json.loads((report.folder / "export.json").read_text("utf-8")))
         story.after_export(done, report.folder)
-        if plan.record:
-            record_sizes(run.folder, report.folder, story, console)
     run.note(FINISHED)
-    minutes, seconds = divmod(round(time.monotonic() - began), 60)
+    took = time.monotonic() - began
+    if resumed is None:
+        add_to_metrics(run.folder, {"minutes": took / 60})
+    if plan.record:
+        record_export(run.folder, report.folder, story.named(config), console)
+    minutes, seconds = divmod(round(took), 60)
     console.print(Text.assemble("\nFrom data to verified exports: ", (f"{minutes} min {seconds} s", "bold")))
     show_answer(report.folder, console)
     return Outcome(0 if report.accepted else 1, run, report)

@@ -19,7 +19,7 @@ from mmkeras.training.cluster.peers import PeerLostError
 from mmkeras.training.environment import check_python
 from mmkeras.training.run_folders import release_runs
 from pipelines._stages.cluster import with_cluster
-from pipelines._stages.contract import ConfigT, Story, bundle_of_run, check_record, record_run, record_sizes
+from pipelines._stages.contract import ConfigT, Story, bundle_of_run, check_record, record_export, record_run
 from pipelines._stages.stages import Plan, run_stages
 
 __all__ = ["run_story"]
@@ -63,7 +63,7 @@ def run_story(
             config_class,
             arguments,
             program=f"python -m pipelines.{program.stem}",
-            description=(description or "").split("\n\n")[0],
+            description="\n\n".join(filter(None, ((description or "").split("\n\n")[0], story.needs.strip()))),
             defaults=program.parent / "configs" / f"{program.stem}.toml",
             flags=flags_known,
         )
@@ -84,6 +84,7 @@ def run_story(
             config = with_cluster(config_class, folder, arguments)
         else:
             folder = None
+            config = story.configured(config, flags)
         if flags["record"]:
             check_record(config, story)
         if config.cluster.workers > 1 and find_members(os.environ) is None:
@@ -121,5 +122,5 @@ def _record_finished(
     check_record(config, story)
     record_run(folder, story, console)
     if (bundle := bundle_of_run(folder, Path(config.export.folder, config.name))) is not None:
-        record_sizes(folder, bundle, story, console)
+        record_export(folder, bundle, story.named(config), console)
     return 0

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["BATCH", "DEAD", "RISE", "SCORES", "SHOWN", "main", "measure", "training"]
 
 SHOWN = ("mAP", "NDS_front", "velocity_error")
-"""The metrics of a comparison."""
-DEAD = "mAP_{}_dead"
-"""Name of the mAP with one of several sensors dead."""
+"""The metrics of a comparison of detectors; other tasks have all of theirs."""
+DEAD = "{}_{}_dead"
+"""Name of a metric with one of several modalities missing."""
 BATCH = 64
 """Samples per prediction."""
 RISE = 0.05
@@ -121,14 +121,15 @@ def measure(model: Any, samples: Samples, run: Run, train: TrainConfig, folder: 
     def scores(outputs: Mapping[str, np.ndarray], chosen: np.ndarray) -> dict[str, float | None]:
         part = {name: value[chosen] for name, value in outputs.items()}
         score = run.task.score(samples.targets[chosen], part, samples.weights[chosen])
-        return {name: float(score[name]) if np.isfinite(score[name]) else None for name in SHOWN}
+        shown = [name for name in SHOWN if name in score] or list(score)
+        return {name: float(score[name]) if np.isfinite(score[name]) else None for name in shown}
 
     whole, dark = np.ones(len(samples), bool), night(samples)
     answers = {"both": predict(model, samples, run.specs, batch_size=BATCH, variant=Variant())}
     everything = scores(answers["both"], whole)
     for name in run.specs if len(run.specs) > 1 else ():
         dead = predict(model, samples, run.specs, batch_size=BATCH, variant=Variant(absent=frozenset({name})))
-        everything[DEAD.format(name)] = scores(dead, whole)["mAP"]
+        everything[DEAD.format(run.task.metric, name)] = scores(dead, whole)[run.task.metric]
         answers[f"without_{name}"] = dead
     folder.mkdir(parents=True, exist_ok=True)
     write_answers(folder / ANSWERS, answers)

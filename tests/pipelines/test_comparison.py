@@ -64,7 +64,7 @@ def test_every_variant_is_compared_by_scene(tmp_path: Path, monkeypatch: pytest.
     run: Any = SimpleNamespace(
         folder=tmp_path, task=SimpleNamespace(evidence=lambda _, outputs: outputs, of_rows=of_rows)
     )
-    found = _comparison.compare(Evaluated(run, config, None, samples, console), "camera_radar")
+    found = _comparison.compare(Evaluated(run, config, None, samples, console, "camera_radar"), "camera_radar")
     assert ("cross_attention", 0) not in started  # the run's own model
     assert sorted(started) == [
         ("camera_only", 0),

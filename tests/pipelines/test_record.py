@@ -64,23 +64,35 @@ def _bundle(folder: Path, created: str, *files: dict[str, Any]) -> None:
     write_json(folder / "export.json", {"files": files})
 
 
-def _file(size: int, format: str = "tflite", precision: str = "int8", accepted: bool = True) -> dict[str, Any]:
-    return {"format": format, "precision": precision, "bytes": size, "accepted": accepted}
+def _file(size: int, accepted: bool = True) -> dict[str, Any]:
+    judged = {"accepted": accepted, "metric_change": -0.001, "flips": 3}
+    scenarios = {"all": {"samples": 500}, "without_text": {"samples": 400}}
+    return {"format": "tflite", "precision": "int8", "bytes": size, "scenarios": scenarios, "sha256": "", **judged}
 
 
-def test_the_sizes_of_the_accepted_files_of_its_newest_bundle_are_recorded(tmp_path: Path, recorded: Path):
+def test_the_minutes_and_the_files_of_its_newest_bundle_are_recorded(tmp_path: Path, recorded: Path):
     config = f'name = "vqa"\n[export]\nfolder = "{tmp_path / "saved_models"}"'
-    run, saved = _finished(tmp_path / "run", config), tmp_path / "saved_models" / "vqa"
+    run = _finished(tmp_path / "run", config, METRICS | {"minutes": 6.5})
+    saved = tmp_path / "saved_models" / "vqa"
     _bundle(saved / "2", str(RUN["created"]), _file(500_000))
-    newest = (_file(394_100), _file(900_000, precision="float16", accepted=False), _file(9, format="saved_model"))
-    _bundle(saved / "10", str(RUN["created"]), *newest)
+    _bundle(saved / "10", str(RUN["created"]), _file(394_100), _file(900_000, accepted=False))
     _bundle(saved / "11", "2026-11-30T12:00:00+00:00", _file(700_000))
     assert vqa.main(["--record", str(run)]) == 0
-    results = read_results(recorded)
-    assert {name: result.value for name, result in results.items() if ".size." in name} == {
-        "vqa.size.tflite.int8": 0.3941
-    }
-    assert (results["vqa.size.tflite.int8"].commit, results["vqa.size.tflite.int8"].bar) == (RUN["code_revision"], None)
+    result = read_results(recorded)["vqa.minutes"]
+    assert (result.value, result.commit) == (6.5, RUN["code_revision"])
+    assert [(file.bytes, file.accepted, file.flips, file.answers) for file in result.files] == [
+        (394_100, True, 3, 900),
+        (900_000, False, 3, 900),
+    ]
+
+
+def test_the_minutes_of_a_resumed_run_are_not_recorded(tmp_path: Path, recorded: Path, capsys):
+    config = f'name = "vqa"\n[export]\nfolder = "{tmp_path / "saved_models"}"'
+    run = _finished(tmp_path / "run", config)
+    _bundle(tmp_path / "saved_models" / "vqa" / "1", str(RUN["created"]), _file(500_000))
+    assert vqa.main(["--record", str(run)]) == 0
+    assert "vqa.minutes is not recorded: the run was resumed" in " ".join(capsys.readouterr().out.split())
+    assert list(read_results(recorded)) == ["vqa.accuracy"]
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mmkeras.core.errors import ConfigError
-from pipelines._stages.numbers import NUMBERS, size_name
+from pipelines._stages.numbers import NUMBERS
 from pipelines._stages.results import RESULTS, Result
-from tests.results.shown import NOT_MEASURED, interval, markdown_table, value
+from tests.results.shown import NOT_MEASURED, interval, markdown_table, size
 
 __all__ = ["MARKED", "PIPELINES", "READMES", "PipelineRow", "with_blocks"]
 
@@ -38,8 +38,8 @@ class PipelineRow:
     """What that number is."""
     published: Words
     """A published number to compare with, and whose it is."""
-    sizes: str = ""
-    """First part of the names of the sizes of its files; empty if they are not recorded."""
+    files: str = ""
+    """``<files>.minutes`` is the number that holds its exported files; empty if they are not recorded."""
 
 
 _NONE: Words = ("none", "无")
@@ -135,10 +135,10 @@ def _pipelines(results: Mapping[str, Result], at: int) -> str:
 
 
 def _sizes(row: PipelineRow, results: Mapping[str, Result], at: int) -> str:
-    if not row.sizes:
+    if not row.files:
         return ("depends on the model", "取决于模型")[at]
     files = {
-        label: value(size_name(row.sizes, format, precision), results)
+        label: size(row.files, format, precision, results)
         for label, format, precision in (
             ("LiteRT", "tflite", "float32"),
             ("LiteRT int8", "tflite", "int8"),
@@ -147,7 +147,7 @@ def _sizes(row: PipelineRow, results: Mapping[str, Result], at: int) -> str:
     }
     if set(files.values()) == {NOT_MEASURED}:
         return NOT_MEASURED
-    return ", ".join(f"{label} {size}" for label, size in files.items())
+    return ", ".join(f"{label} {said}" for label, said in files.items())
 
 
 def _proof(results: Mapping[str, Result], at: int) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pipelines._stages.numbers import Number, number, size_name
+from pipelines._stages.numbers import Number, number
 from pipelines._stages.results import Result
 
-__all__ = ["NOT_MEASURED", "cells", "interval", "markdown_table", "numbers_table", "sizes_table", "value"]
+__all__ = ["NOT_MEASURED", "cells", "files_table", "interval", "markdown_table", "numbers_table", "size", "value"]
 
 NOT_MEASURED = "not measured yet"
 _HEADINGS = ("what", "command", "result (95 % interval)", "bar", "goal", "measured")
@@ -16,7 +16,7 @@ _DIGITS = {"points": 1, "wrong": 0, "failures": 0, "s": 1, "min": 1}
 _MOST_DIGITS = 6
 _UNITS = {"x": "", "relative": ""}
 """Units that are not shown: the meaning of the number names them."""
-_FILES = tuple((format, precision) for format in ("tflite", "onnx") for precision in ("float32", "float16", "int8"))
+_FORMATS = {"saved_model": "SavedModel", "tflite": "LiteRT", "onnx": "ONNX"}
 
 
 def value(name: str, results: Mapping[str, Result]) -> str:
@@ -66,10 +66,37 @@ def numbers_table(names: Iterable[str], results: Mapping[str, Result]) -> str:
     return markdown_table(_HEADINGS, (cells(name, results) for name in names))
 
 
-def sizes_table(pipelines: Iterable[str], results: Mapping[str, Result]) -> str:
-    """Return a table of the sizes of exported files, with a row for each pipeline."""
-    headings = ("pipeline", *(f"{format} {precision}" for format, precision in _FILES))
-    rows = ((f"`{name}`", *(value(size_name(name, *file), results) for file in _FILES)) for name in pipelines)
+def size(pipeline: str, format: str, precision: str, results: Mapping[str, Result]) -> str:
+    """Return the size of a pipeline's accepted file in MB of 1,000,000 bytes, or that there is none.
+
+    Raises:
+        ConfigError: the pipeline has no number ``<pipeline>.minutes``.
+    """
+    number(f"{pipeline}.minutes")
+    if (result := results.get(f"{pipeline}.minutes")) is None:
+        return NOT_MEASURED
+    found = [file for file in result.files if (file.format, file.precision) == (format, precision)]
+    if not found:
+        return "not exported"
+    return _megabytes(found[0].bytes) if found[0].accepted else "refused"
+
+
+def files_table(pipelines: Iterable[str], results: Mapping[str, Result]) -> str:
+    """Return a table of exported files: gate, size, change of the metric and changed decisions against Keras."""
+    headings = ("pipeline", "file", "gate", "size", "change of the metric", "changed decisions")
+    rows: list[tuple[str, ...]] = []
+    for name in pipelines:
+        number(f"{name}.minutes")
+        result = results.get(f"{name}.minutes")
+        if result is None or not result.files:
+            rows.append((f"`{name}`", NOT_MEASURED, "", "", "", ""))
+            continue
+        for file in result.files:
+            change = "" if file.metric_change is None else f"{file.metric_change:+.4f}"
+            flips = "" if file.flips is None else f"{file.flips:,} of {file.answers:,}"
+            gate = "accepted" if file.accepted else "**refused**"
+            said = f"{_FORMATS.get(file.format, file.format)} {file.precision}"
+            rows.append((f"`{name}`", said, gate, _megabytes(file.bytes), change, flips))
     return markdown_table(headings, rows)
 
 
@@ -79,6 +106,10 @@ def markdown_table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> st
     lines = [headings, ("---",) * len(headings)]
     lines += [tuple(" ".join(cell.split()).replace("|", r"\|") for cell in row) for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.2f} MB"
 
 
 def _shown(figure: float, declared: Number) -> str:

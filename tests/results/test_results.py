@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import mmkeras
 from mmkeras.core.errors import ConfigError
 from pipelines._stages import results as _results
 from pipelines._stages.numbers import NUMBERS
-from pipelines._stages.results import Origin, Result, describe_machine, read_results, record
+from pipelines._stages.results import ExportedFile, Origin, Result, describe_machine, read_results, record
 from tests.results import __main__ as results
 from tests.results import readme, shown
 
@@ -137,7 +138,6 @@ def test_a_measured_number_stands_beside_its_bar_its_goal_and_its_origin():
         ("cluster.stop", 10.24, "10.2 s"),
         ("fit.minutes", 4.96, "4.96 min"),
         ("fit.minutes", 3.14, "3.1 min"),
-        ("vqa.size.tflite.int8", 0.3941, "0.39 MB"),
     ],
 )
 def test_a_missed_bar_is_said_and_never_rounded_away(name: str, value: float, expected: str):
@@ -169,11 +169,21 @@ def test_a_table_of_markdown_keeps_pipes_and_line_breaks_in_their_cell():
     assert shown.markdown_table(["a", "b"], [["1 | 2", "3\n4"]]).splitlines()[2] == r"| 1 \| 2 | 3 4 |"
 
 
-def test_sizes_are_shown_by_pipeline_and_file():
-    table = shown.sizes_table(["vqa"], {"vqa.size.onnx.float16": _result(0.87)})
-    assert table.splitlines()[0].count("|") == table.splitlines()[2].count("|")
-    assert "0.87 MB" in table
-    assert table.count("not measured yet") == 5
+def _file(precision: str, size: int, accepted: bool = True) -> ExportedFile:
+    return ExportedFile("tflite", precision, size, accepted, -0.00125, 3, 1500)
+
+
+def test_files_are_shown_with_their_gate_and_their_differences():
+    results = {
+        "vqa.minutes": dataclasses.replace(_result(6.5), files=(_file("int8", 870_000), _file("float16", 9, False)))
+    }
+    first, _, int8, float16, missing = shown.files_table(["vqa", "camera_radar"], results).splitlines()
+    assert int8 == "| `vqa` | LiteRT int8 | accepted | 0.87 MB | -0.0013 | 3 of 1,500 |"
+    assert "**refused**" in float16
+    assert missing.count("|") == first.count("|")
+    assert "not measured yet" in missing
+    shown_sizes = [shown.size("vqa", "tflite", each, results) for each in ("int8", "float16", "float32")]
+    assert shown_sizes == ["0.87 MB", "refused", "not exported"]
 
 
 # === The README files ===
@@ -194,7 +204,7 @@ def readmes(tmp_path: Path, monkeypatch) -> dict[str, Path]:
 
 def test_the_command_writes_the_tables_and_nothing_else(readmes: dict[str, Path], capsys):
     record("threads.wrong", 0, origin=ORIGIN)
-    record("vqa.size.tflite.int8", 0.3941, origin=ORIGIN)
+    record("vqa.minutes", 6.5, origin=ORIGIN, files=[_file("int8", 394_100)])
     assert results.main(["--readme"]) == 0
     for language, path in readmes.items():
         lines = path.read_text("utf-8").splitlines()
@@ -206,7 +216,7 @@ def test_the_command_writes_the_tables_and_nothing_else(readmes: dict[str, Path]
         (row,) = [line for line in lines if "make demo" in line]
         assert "LiteRT int8 0.39 MB" in row
         missing = {"en": "not measured yet", "zh": "尚未测量"}
-        assert missing[language] in row
+        assert missing[language] in path.read_text("utf-8")
         assert not any(said in path.read_text("utf-8") for other, said in missing.items() if other != language)
     assert results.main([]) == 0
     assert "threads.wrong" in capsys.readouterr().out

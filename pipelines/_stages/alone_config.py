@@ -1,0 +1,67 @@
+"""The configuration of a pipeline whose model is compared with models of one modality each."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+
+from mmkeras.core.components import Choice
+from mmkeras.core.config import ModelConfig, RunConfig
+from mmkeras.core.errors import ConfigError, nearest
+from mmkeras.core.modalities import modality_configs
+
+__all__ = ["ALONE", "FUSED", "AloneConfig", "StoryConfig"]
+
+FUSED = "fused"
+"""Name of the whole model among the trainings of a comparison."""
+ALONE = "_alone"
+"""End of the names of the others, after the modality's name."""
+
+
+@dataclass(frozen=True)
+class AloneConfig:
+    """Each modality trained alone, to measure what the fusion adds."""
+
+    modalities: tuple[str, ...] | None = None
+    """Modalities that are trained alone; every one when not given, none when empty."""
+    seeds: tuple[int, ...] = ()
+    """Each model, the whole one too, is trained with each seed; if empty, with the run's own seed."""
+    processes: int = 2
+    """Number of trainings side by side, each with its share of the cores."""
+
+
+@dataclass(frozen=True)
+class StoryConfig(RunConfig):
+    """A run whose model is compared with models of one modality each."""
+
+    alone: AloneConfig = field(default_factory=AloneConfig)
+
+    @property
+    def compared_alone(self) -> tuple[str, ...]:
+        """The modalities that are trained alone; none if the model has only one.
+
+        Raises:
+            ConfigError: an unknown modality.
+        """
+        names = tuple(modality_configs(self.model))
+        chosen = names if self.alone.modalities is None else self.alone.modalities
+        for name in chosen:
+            if name not in names:
+                raise ConfigError(f"alone.modalities: the model has no modality {name!r}; {nearest(name, names)}")
+        return chosen if len(names) > 1 else ()
+
+    def variant(self, name: str) -> ModelConfig:
+        """Return the model of a training of the comparison: `FUSED`, or ``<modality>_alone``.
+
+        A modality alone is pooled over all of its tokens: ``first`` is meant for the first word of a text.
+        """
+        model = self.model
+        if name == FUSED:
+            return model
+        kept = name.removesuffix(ALONE)
+        others = tuple(each for each in modality_configs(model) if each != kept)
+        options = {key: value for key, value in model.fusion.options.items() if key != "query"}
+        if model.fusion.name == "cross_attention" and model.fusion.options.get("query") != kept:
+            options["pooling"] = "mean"
+        fusion = Choice(model.fusion.name, options)
+        return dataclasses.replace(model, without=(*model.without, *others), fusion=fusion)
