@@ -117,6 +117,13 @@ NUMBERS: dict[str, Number] = {
         "easy-VQA from a CSV file, within the CPU time of six epochs of Ludwig: accuracy",
         "%", "higher", 92.5, 99, "python -m tests.race --only ludwig --record",
     ),
+    **{
+        f"race.{name}": Number(
+            f"{name}, {asked}: accuracy of mmkeras fit minus that of Ludwig with at least the same CPU time",
+            "points", "higher", 0, 0, "python -m tests.race --only tables --record",
+        )
+        for name, asked in {"medpix2": "location", "covid_cxr": "COVID-19 or not, five folds by patient"}.items()
+    },
     "bench.fit_step": Number(
         "training step through the pipeline / bare Keras loop on a batch in memory", "x", "lower", 1.05, 1.0, _BENCH
     ),

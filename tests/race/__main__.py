@@ -8,6 +8,7 @@
     inference   CPU time of one answer, the exported LiteRT file / torch.compile, and other engines
     seeds       full trainings with the faster operations and with Keras' own, three seeds each
     ludwig      Ludwig for six epochs on a CSV file, then mmkeras on the same file within the same CPU time
+    tables      mmkeras fit on small public tables, then Ludwig on each for at least the same CPU time
 
 PyTorch and Ludwig have an environment of their own, .venv-peers; without it, parts that need it are left out and the
 reason is shown. Every process has one thread. First, the two networks are compared: same weights, same outputs, same
@@ -30,12 +31,13 @@ from mmkeras.core.errors import ConfigError, DependencyError, MmkerasError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.storage.files import write_json
 from tests.race.network_race import ROUNDS, race_inference, race_steps
+from tests.race.public_tables import ARCHIVES, race_tables
 from tests.race.table_race import EPOCHS, race_ludwig, race_seeds
 from tests.race.tables import show
 
 __all__ = ["PARTS", "main"]
 
-PARTS = ("step", "inference", "seeds", "ludwig")
+PARTS = ("step", "inference", "seeds", "ludwig", "tables")
 _RECORDED = {"step": "race.step", "inference": "race.inference", "ludwig": "race.ludwig"}
 
 
@@ -48,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], help="seeds of the trainings")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="epochs of Ludwig (%(default)s)")
     parser.add_argument("--rows", type=int, help="rows of each split for Ludwig and mmkeras (default: all)")
+    parser.add_argument("--archives", type=Path, default=ARCHIVES, help="folder of the public tables (%(default)s)")
     parser.add_argument("--record", action="store_true", help="write the numbers to docs/results.json")
     parser.add_argument("--folder", type=Path, default=Path("runs/race"), help="files of the parts (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("runs/race.json"), help="where to write (%(default)s)")
@@ -64,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "inference": lambda: race_inference(given.folder, given.rounds, console),
             "seeds": lambda: race_seeds(given.folder, given.seeds, console),
             "ludwig": lambda: race_ludwig(given.folder, given.epochs, given.rows, console),
+            "tables": lambda: race_tables(given.folder, given.archives, console),
         }
         for name in (part for part in PARTS if part in given.only):
             try:
@@ -75,7 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _write(given.out, results)
             show(name, results[name], console)
             if given.record and name in _RECORDED:
-                _record(_RECORDED[name], results[name], given)
+                _record(_RECORDED[name], results[name], name)
+            if given.record and name == "tables":
+                for table, found in results[name].items():
+                    _record(f"race.{table}", {"value": found["difference"]}, name)
     except MmkerasError as error:
         print_error(error)
         return 2
@@ -109,11 +116,11 @@ def _write(path: Path, results: dict[str, Any]) -> None:
     write_json(path, {"schema_version": 1, **results, "machine": {**machine(), "packages": package_versions()}})
 
 
-def _record(name: str, result: dict[str, Any], given: argparse.Namespace) -> None:
+def _record(name: str, result: dict[str, Any], part: str) -> None:
     from pipelines._stages.results import record
 
     ends = {end: result[end] for end in ("low", "high")} if "low" in result else {}
-    record(name, result["value"], **ends, command=f"python -m tests.race --only {name.partition('.')[2]} --record")
+    record(name, result["value"], **ends, command=f"python -m tests.race --only {part} --record")
 
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ from typing import Any
 
 from mmkeras.core.console import Console
 from mmkeras.core.errors import TrainingError
-from mmkeras.storage.files import write_text
+from mmkeras.storage.files import write_json, write_text
 from tests.race.seeds import compare_seeds, train_once
 from tests.race.sides import REPOSITORY, Side, peers_python
 from tests.race.table import easy_vqa_config, write_table
 
-__all__ = ["EPOCHS", "epochs_within", "race_ludwig", "race_seeds"]
+__all__ = ["EPOCHS", "epochs_within", "race_ludwig", "race_seeds", "train_ludwig"]
 
 EPOCHS = 6
 """Epochs of Ludwig in a recorded number."""
@@ -71,7 +71,9 @@ def race_ludwig(folder: Path, epochs: int, rows: int | None, console: Console) -
     counts = write_table(table, rows)
     if not kept.is_file():
         console.print(f"training: Ludwig, {epochs} epochs", style="dim", highlight=False)
-        _train_ludwig(python, table, place, epochs)
+        inputs = {"image": "image", "question": "text"}
+        request = {"table": str(table), "epochs": epochs, "inputs": inputs, "target": "answer", "batch_size": 128}
+        train_ludwig(python, place, request)
     theirs = json.loads(kept.read_text("utf-8"))
     ours = _train_within(theirs["cpu_seconds"], place, table, counts["train"], console)
     return {
@@ -82,10 +84,16 @@ def race_ludwig(folder: Path, epochs: int, rows: int | None, console: Console) -
     }
 
 
-def _train_ludwig(python: Path, table: Path, place: Path, epochs: int) -> None:
-    command = [str(python), "-m", "tests.race.peer_ludwig", str(table), str(place.resolve()), str(epochs)]
+def train_ludwig(python: Path, place: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Train Ludwig in a process of its own, with one thread; see `tests.race.peer_ludwig` for the request.
+
+    Raises:
+        TrainingError: it failed; its last lines are in the message.
+    """
+    file, log = place / "request.json", place / "ludwig.log"
+    write_json(file, {**request, "folder": str(place.resolve())})
+    command = [str(python), "-m", "tests.race.peer_ludwig", str(file.resolve())]
     one_thread = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
-    log = place / "ludwig.log"
     with log.open("wb") as output:
         done = subprocess.run(
             # Ludwig leaves a lock file in the folder where it runs.
@@ -98,6 +106,8 @@ def _train_ludwig(python: Path, table: Path, place: Path, epochs: int) -> None:
         )
     if done.returncode:
         raise TrainingError(f"Ludwig ended with status {done.returncode}:\n{log.read_text(errors='replace')[-2000:]}")
+    found: dict[str, Any] = json.loads((place / "ludwig.json").read_text("utf-8"))
+    return found
 
 
 def _train_within(budget: float, place: Path, table: Path, rows: int, console: Console) -> dict[str, Any]:

@@ -18,7 +18,8 @@ _TITLES = {"step": "A training step, milliseconds", "inference": "One answer, mi
 
 def show(part: str, result: Mapping[str, Any], console: Console) -> None:
     """Print the result of a part."""
-    console.print({"step": _times, "inference": _times, "seeds": _seeds, "ludwig": _ludwig}[part](part, result))
+    tables = {"step": _times, "inference": _times, "seeds": _seeds, "ludwig": _ludwig, "tables": _tables}
+    console.print(tables[part](part, result))
     if (number := NUMBERS.get(f"race.{part}")) is not None:
         interval = f" ({result['low']:.3f} to {result['high']:.3f})" if "low" in result else ""
         reached = "reached" if number.reaches(result["value"], number.bar) else "not reached"
@@ -63,4 +64,15 @@ def _table(title: str, *headings: str) -> Table:
     table = Table(title=title, title_justify="left")
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="right" if number else "left")
+    return table
+
+
+def _tables(part: str, result: Mapping[str, Any]) -> Table:
+    del part
+    table = _table("Accuracy on the test split", "table", "rows", "side", "CPU seconds", "accuracy", "memory")
+    for name, found in result.items():
+        for side in ("ludwig", "mmkeras"):
+            each = found[side]
+            figures = (f"{each['cpu_seconds']:.0f}", f"{each['accuracy']:.1f} %", f"{each['peak_gigabytes']:.1f} GB")
+            table.add_row(name, str(each["questions"]), side, *figures)
     return table

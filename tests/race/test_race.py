@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -9,15 +10,18 @@ import pytest
 
 import mmkeras
 from mmkeras.core.errors import DependencyError, TrainingError
+from mmkeras.data.sources._contract import SPLITS
 from mmkeras.training import stage_fit
 from tests.race import __main__ as program
 from tests.race import by_keras
 from tests.race.network_race import check_parity
+from tests.race.public_tables import epochs_for
 from tests.race.rounds import paired, ratio_of
 from tests.race.serving import measured
 from tests.race.sides import PEERS, Side, peers_python
 from tests.race.table import write_table
 from tests.race.table_race import epochs_within
+from tests.real import covid_cxr
 
 SCHEMA = json.loads((Path(mmkeras.__file__).parent / "schemas" / "race.schema.json").read_text("utf-8"))
 FALSE = shutil.which("false") or "false"
@@ -105,6 +109,28 @@ def test_epochs_are_cut_to_the_budget():
     assert epochs_within(150, 0.1, 286, 6) == 3
     with pytest.raises(TrainingError, match="no epoch of 286 steps"):
         epochs_within(30, 0.1, 286, 6)
+
+
+def test_ludwig_gets_the_epochs_that_use_the_budget():
+    assert epochs_for(100, {1: 20, 3: 40}) == 9  # 10 seconds in all, and 10 for each epoch
+    assert epochs_for(105, {1: 20, 3: 40}) == 10
+    assert epochs_for(5, {1: 20, 3: 40}) == 1
+
+
+def test_no_patient_is_on_both_sides_of_a_fold(shared_data):
+    unpacked = shared_data("covid_cxr")
+    tested: list[str] = []
+    for fold in range(covid_cxr.FOLDS):
+        table = covid_cxr.make_table(unpacked / "covid_cxr.tar.xz", unpacked, fold)
+        with table.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        splits = {split: {row["patient"] for row in rows if row["split"] == split} for split in SPLITS}
+        assert not splits["train"] & splits["test"]
+        assert not splits["validation"] & (splits["train"] | splits["test"])
+        assert {row["finding"] for row in rows if row["split"] == "test"} == {"COVID-19", "other"}
+        assert not any("covid" in row["notes"].lower() for row in rows)
+        tested += sorted(splits["test"])
+    assert len(tested) == len(set(tested)) == 112
 
 
 def test_both_sides_read_one_table_with_the_splits_of_the_pipeline(tmp_path):
