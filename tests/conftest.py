@@ -13,8 +13,10 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-TOGETHER = frozenset({"driving", "export", "pipelines", "runtime"})
+TOGETHER = frozenset({"driving", "export", "runtime"})
 """Folders whose tests share models, exports or runs that take long to make."""
+_OF_ONE_RUN = tuple(f"pipelines/test_{name}.py" for name in ("cluster", "public", "record", "resume"))
+"""Files that share the run of `tests.pipelines.conftest.place`."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -29,6 +31,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0].removeprefix("tests/")
             folder = file.partition("/")[0]
+            if file in _OF_ONE_RUN:
+                return "place"
             return folder if folder in TOGETHER else file
 
     return Groups(config, log)

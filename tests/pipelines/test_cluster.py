@@ -168,6 +168,7 @@ def test_a_worker_that_never_comes_is_named(place: Place):
     assert "could not join the others within cluster.wait_seconds = 5" in _text(log)
 
 
+@pytest.mark.slow
 def test_the_time_from_a_death_to_the_stop_is_measured(place: Place, tmp_path):
     out = tmp_path / "cluster.json"
     assert measured.main(["--config", str(place.config), "--only", "stop", "--samples", "60", "--out", str(out)]) == 0
