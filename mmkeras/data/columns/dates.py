@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmkeras.modalities.tabular.cells import parse_date
+from mmkeras.media.dates import parse_date
 
 __all__ = ["DateFormat", "date_format_of"]
 

@@ -7,7 +7,6 @@ import datetime
 import io
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +14,12 @@ from typing import Any
 import numpy as np
 
 from mmkeras.core.errors import DataError, nearest
-from mmkeras.media.cells import is_empty, name_of, stands_for_nothing, tidy
+from mmkeras.media.cells import is_empty, name_of, stands_for_nothing
+from mmkeras.media.dates import EPOCH, moment_of
 from mmkeras.modalities.tabular.columns import DATE_FEATURES, Columns
 
-__all__ = ["WEEK", "YEAR", "Cells", "parse_date", "read_cells", "write_line"]
+__all__ = ["WEEK", "YEAR", "Cells", "read_cells", "write_line"]
 
-_EPOCH = datetime.datetime(1970, 1, 1)
-# What Python 3.10 reads, and Z. Later versions read more; a device with 3.10 would refuse what training has read.
-_ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{3}(\d{3})?)?)?)?([+-]\d\d:\d\d|[Zz])?)?", re.ASCII)
 YEAR, WEEK = 365.2425, 7.0
 """Days in a period."""
 
@@ -119,43 +116,16 @@ def _date(name: str, cell: Any, date_format: str) -> datetime.datetime | None:
     # NaT of numpy and pandas differs from itself, as NaN does.
     if stands_for_nothing(cell) or (isinstance(cell, np.datetime64 | datetime.datetime) and cell != cell):
         return None
-    moment: datetime.datetime | None = None
-    if isinstance(cell, np.datetime64):
-        moment = cell.astype("datetime64[us]").item()
-    elif isinstance(cell, datetime.datetime):
-        moment = cell
-    elif isinstance(cell, datetime.date):
-        moment = datetime.datetime(cell.year, cell.month, cell.day)
-    elif isinstance(cell, str):
-        moment = parse_date(tidy(cell), date_format)
+    moment = moment_of(cell, date_format)
     if moment is None:
         wanted = f"as {date_format!r}" if date_format else "such as 2024-05-31 or 2024-05-31T12:00:00"
         raise DataError(f"column {name!r}: expected a date {wanted}, got {cell!r:.60}. Set date_format")
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(datetime.timezone.utc).replace(tzinfo=None)
     return moment
-
-
-def parse_date(text: str, date_format: str) -> datetime.datetime | None:
-    """Return the moment that a text says; None where it says none.
-
-    Args:
-        text: without blanks around it.
-        date_format: as `datetime.strptime` has it; empty for ISO 8601.
-    """
-    try:
-        if date_format:
-            return datetime.datetime.strptime(text, date_format)
-        if not _ISO.fullmatch(text):
-            return None
-        return datetime.datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _date_features(moment: datetime.datetime | None) -> list[float]:
     if moment is None:
         return [math.nan] * DATE_FEATURES
-    days = (moment - _EPOCH) / datetime.timedelta(days=1)
+    days = (moment - EPOCH) / datetime.timedelta(days=1)
     year, week = 2 * math.pi * days / YEAR, 2 * math.pi * days / WEEK
     return [days, math.sin(year), math.cos(year), math.sin(week), math.cos(week)]

@@ -15,7 +15,7 @@ import pytest
 from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.modalities import spec_from_json
 from mmkeras.modalities.tabular import resolve
-from mmkeras.modalities.tabular.cells import parse_date, read_cells
+from mmkeras.modalities.tabular.cells import read_cells
 from mmkeras.modalities.tabular.spec import FURTHEST, Config
 from tests.modalities.tabular.patients import CONFIG, ROWS, spec
 
@@ -60,21 +60,6 @@ def test_dates_are_days_and_waves_of_the_year_and_the_week() -> None:
     german = dataclasses.replace(config, date_format="%d.%m.%Y").spec("x")
     np.testing.assert_array_equal(german.preprocess({"day": "08.01.1970"})["x_numbers"], made)
     assert german.preprocess({"day": np.datetime64("NaT")})["x_missing"] == [1]
-
-
-@pytest.mark.parametrize("text", ["1970-01-08", "1970-01-08T00", "1970-01-08 00:00Z", "1970-01-08T02:00:00.000+02:00"])
-def test_dates_in_the_forms_of_iso_8601_that_every_python_reads(text: str) -> None:
-    assert parse_date(text, "") in (
-        datetime.datetime(1970, 1, 8),
-        datetime.datetime(1970, 1, 8, tzinfo=datetime.timezone.utc),
-    )
-
-
-@pytest.mark.parametrize(
-    "text", ["19700108", "1970-W02-4", "1970-01-08T00:00:00.5", "1970-01-08T00:00:00+0200", "1970-1-8"]
-)
-def test_other_forms_are_refused_in_training_as_on_a_device_with_an_older_python(text: str) -> None:
-    assert parse_date(text, "") is None
 
 
 def test_far_numbers_are_cut() -> None:
