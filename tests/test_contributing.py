@@ -65,7 +65,7 @@ def run(folder: Path, *command: str) -> str:
 
 def test_the_page_holds_one_component_of_each_kind() -> None:
     assert {name.rpartition("/")[0] for name in files_of_the_page()} >= {
-        *("mmkeras/fusion", "mmkeras/modalities/series", "mmkeras/tasks/count", "mmkeras/data/sources"),
+        *("mmkeras/fusion", "mmkeras/modalities/readings", "mmkeras/tasks/count", "mmkeras/data/sources"),
         *("pipelines", "pipelines/configs"),
     }
 

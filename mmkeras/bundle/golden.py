@@ -30,7 +30,14 @@ _ARRAYS = "golden.npz"
 _FOLDER = "golden"
 _RAW = "golden/raw.json"
 ANSWERS = "golden/answers.json"
-_MAGIC = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"BM": ".bmp", b"RIFF": ".webp", b"GIF8": ".gif"}
+_MAGIC = {
+    b"\x93NUMPY": ".npy",
+    b"\x89PNG": ".png",
+    b"\xff\xd8\xff": ".jpg",
+    b"BM": ".bmp",
+    b"RIFF": ".webp",
+    b"GIF8": ".gif",
+}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ checked first here.
 
 from __future__ import annotations
 
+import io
 import math
 import zipfile
 from pathlib import Path
@@ -21,16 +22,18 @@ _GROWTH = 1100
 """Limit of the compression ratio; deflate reaches at most 1,032."""
 
 
-def read_npy(path: Path) -> np.ndarray:
-    """Read one array.
+def read_npy(source: Path | bytes) -> np.ndarray:
+    """Read one array, from a file or from its bytes.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: it cannot be read, is not an array, or is larger than its file.
     """
     try:
-        with path.open("rb") as stream:
-            return _read(stream, path.stat().st_size)
+        if isinstance(source, bytes):
+            return _read(io.BytesIO(source), len(source))
+        with source.open("rb") as stream:
+            return _read(stream, source.stat().st_size)
     except (FileNotFoundError, ValueError):
         raise
     except Exception as error:  # numpy's parser of headers raises nearly anything

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-__all__ = ["picture", "write_captions", "write_pairs", "write_patients", "write_scenes"]
+__all__ = ["picture", "write_captions", "write_pairs", "write_patients", "write_scenes", "write_signals"]
 
 SIDES = ("train", "train", "validation", "test")
 
@@ -62,6 +62,20 @@ def write_patients(folder: Path, rows: int = 96) -> Path:
         cells = [cell if rng.random() > 0.1 else "" for cell in (str(age), day, ward)]
         lines.append([name, *cells, answer, SIDES[row % 4]])
     return _write(folder, ["picture", "age", "seen on", "ward", "answer", "side"], lines)
+
+
+def write_signals(folder: Path, rows: int = 96) -> Path:
+    """Write pictures with a signal that rises or falls, with gaps; the answer is yes for a red one that rises."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for row in range(rows):
+        colour, rises = str(rng.choice(("red", "blue"))), bool(rng.integers(2))
+        steps = np.linspace(0, 10 if rises else -10, int(rng.integers(20, 30))) + rng.normal(50, 5)
+        steps += rng.normal(0, 0.5, len(steps))
+        cells = [f"{step:.3f}" if rng.random() > 0.1 else "NA" for step in steps]
+        name = picture(folder / f"{row}.png", colour, row)
+        lines.append([name, " ".join(cells), "yes" if colour == "red" and rises else "no", SIDES[row % 4]])
+    return _write(folder, ["picture", "signal", "answer", "side"], lines)
 
 
 def write_scenes(folder: Path, rows: int = 64) -> Path:
