@@ -15,8 +15,10 @@ from mmkeras.data.columns.kinds import Kind
 from mmkeras.data.columns.roles import Role, Target
 from mmkeras.data.sources._contract import split_called
 from mmkeras.media.cells import is_empty
+from mmkeras.media.table.files import Folder
 from pipelines._table.pretrained import NO_WEIGHTS, Pretrained
 from pipelines._table.reading import Columns
+from pipelines._table.series import series_options
 
 __all__ = ["QUALITIES", "Quality", "propose"]
 
@@ -34,7 +36,7 @@ class Quality:
     width: int
     """Of the tokens."""
     layers: int
-    """Transformer layers over the columns of numbers and categories."""
+    """Transformer layers over the columns of numbers and categories, and over the patches of a series."""
     updates: int
     """Steps to train for, as far as the epochs allow."""
     epochs: tuple[int, int]
@@ -150,6 +152,11 @@ def _modalities(
         modalities[name] = picture if kind == "image" else _of_text(columns.cells[column], words)
         if column in pictures[1:]:  # the first picture's draw moves the whole sample
             modalities[name] = {option: value for option, value in picture.items() if option not in _MOVES}
+        read[name] = column
+    series = [name for name in inputs if kinds[name].name == "series"]
+    for column in series:
+        name = _named("series" if len(series) == 1 else column, modalities)
+        modalities[name] = series_options(columns.cells[column], Folder(columns.path.parent), quality.layers)
         read[name] = column
     cells = {
         "numbers": [name for name in inputs if kinds[name].name == "number"],

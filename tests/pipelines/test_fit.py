@@ -87,6 +87,52 @@ def test_the_user_may_correct_what_was_inferred(table: Path) -> None:
     assert config["model"]["row"]["layers"] == 3
 
 
+def _series(folder: Path) -> Path:
+    """Write a table with series as lists, of two features, as texts and as files, one of them damaged."""
+    rng = np.random.default_rng(0)
+    (folder / "waves").mkdir()
+    lines = []
+    for row in range(60):
+        rises = row % 2 == 0
+        price = np.linspace(0, 5 if rises else -5, 30) + rng.normal(0, 0.2, 30) + 100
+        np.save(folder / "waves" / f"{row}.npy", price.astype(np.float32))
+        lines.append(
+            {
+                "price": [None if step == row % 30 else round(each, 3) for step, each in enumerate(price.tolist())],
+                "range": [[each - 1, each + 1] for each in price[:10].round(2).tolist()],
+                "text": " ".join(f"{each:.2f}" for each in price[: 20 + row % 5]),
+                "wave": f"waves/{row}.npy",
+                "answer": "rise" if rises else "fall",
+            }
+        )
+    (folder / "waves" / "7.npy").write_bytes(b"broken")
+    path = folder / "samples.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def test_columns_of_series_become_modalities_of_their_length(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = _dry(str(_series(tmp_path)), "--target", "answer")
+    model, columns = config["model"], config["data"]["source"]["options"]["columns"]
+    assert columns == {name: name for name in ("price", "range", "text", "wave")}
+    assert {model[name]["kind"] for name in columns} == {"series"}
+    shapes = {name: (model[name]["length"], model[name].get("features", 1)) for name in columns}
+    assert shapes == {"price": (30, 1), "range": (10, 2), "text": (24, 1), "wave": (30, 1)}
+    assert [name for name in columns if model[name].get("files")] == ["wave"]
+
+
+@pytest.mark.slow
+def test_series_train_and_a_damaged_file_is_quarantined(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--ignore", "range", "text", "--name", "waves", "--train.epochs", "6", "--data.workers", "1"]
+    assert fit([str(_series(tmp_path)), "--target", "answer", *arguments, "--skip_export"]) == 0
+    metrics = json.loads((tmp_path / "runs" / "waves" / "latest" / "metrics.json").read_text("utf-8"))
+    assert metrics["test"]["accuracy"]["value"] > 0.8
+    (quarantine,) = tmp_path.glob(".cache/data/*/quarantine.csv")
+    assert "7.npy: expected a .npy file with numbers" in quarantine.read_text("utf-8")
+
+
 def _pairs(folder: Path) -> Path:
     """Write a table with two columns of pictures in two formats; some of the second are missing."""
     rows = []

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.data.columns.kinds import Kind, as_number, name_or_text
+from mmkeras.data.columns.kinds import Kind, name_or_text
+from mmkeras.data.columns.lists import as_number
 from mmkeras.data.columns.roles import Role, Target
 from mmkeras.media.cells import is_empty
 from mmkeras.media.image.formats import EXPECTED, OTHER_ENDINGS

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from mmkeras.data.columns.dates import date_format_of
+from mmkeras.data.columns.lists import as_number, listed
 from mmkeras.data.sources._files import head_of
 from mmkeras.media.cells import is_empty, name_of, stands_for_nothing, tidy
 from mmkeras.media.image.formats import ENDINGS, OTHER_ENDINGS, format_of
 from mmkeras.media.table.files import Folder
 
-__all__ = ["KINDS", "SUFFIXES", "Kind", "as_number", "kind_of_column", "name_or_text"]
+__all__ = ["KINDS", "SUFFIXES", "Kind", "kind_of_column", "name_or_text"]
 
 KINDS = {
     "picture": "a file of a picture",
@@ -91,9 +92,8 @@ def kind_of_column(name: str, cells: Sequence[Any], folder: Path) -> Kind:
     filled = [cell for cell in _spread(cells, _LOOKED_AT) if not is_empty(cell)]
     if not filled:
         return Kind("empty", "no cell holds anything")
-    listed = _listed(filled)
-    if listed is not None:
-        return listed
+    if series := listed(filled, SUFFIXES["picture"], _MOST):
+        return Kind(*series)
     if found := _files(filled, folder):
         return found
     texts = [_text(cell) for cell in filled if not stands_for_nothing(cell)]
@@ -111,15 +111,6 @@ def kind_of_column(name: str, cells: Sequence[Any], folder: Path) -> Kind:
     return _words(name, texts, len(cells))
 
 
-def as_number(text: str) -> float | None:
-    """Return the number in a text; None where it is none, or a code that begins with zeros."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return None if re.match(r"[+-]?0\d", text) or not np.isfinite(number) else number
-
-
 def name_or_text(cell: Any) -> str:
     """Return what a filled cell says: its name, the same for 1, 1.0 and "1"; of another type its text."""
     return name_of(cell) or str(cell)
@@ -131,23 +122,6 @@ def _spread(cells: Sequence[Any], most: int) -> list[Any]:
 
 def _text(cell: Any) -> str:
     return tidy(cell) if isinstance(cell, str) else str(cell)
-
-
-def _listed(filled: list[Any]) -> Kind | None:
-    """Return the kind of cells that are lists, or texts of numbers between brackets or blanks."""
-    lists = [list(cell) for cell in filled if isinstance(cell, list | tuple | np.ndarray)]
-    if len(lists) >= _MOST * len(filled):
-        parts = [part for each in lists for part in each]
-        if all(isinstance(part, int | float | np.number) and not isinstance(part, bool) for part in parts):
-            return Kind("series", f"cells are lists of {statistics.median(map(len, lists)):.0f} numbers")
-        if parts and all(isinstance(part, str) and part.lower().endswith(SUFFIXES["picture"]) for part in parts):
-            return Kind("pictures", "cells are lists of files of pictures")
-        return None
-    split = [re.split(r"[\s,;]+", cell.strip("[]() \t")) for cell in filled if isinstance(cell, str)]
-    long = [parts for parts in split if len(parts) >= 4 and all(as_number(part) is not None for part in parts)]
-    if len(long) >= _MOST * len(filled):
-        return Kind("series", f"cells are texts of {statistics.median(map(len, long)):.0f} numbers")
-    return None
 
 
 def _files(filled: list[Any], folder: Path) -> Kind | None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmkeras.core.errors import DataError, nearest
-from mmkeras.data.columns.kinds import Kind, as_number, name_or_text
+from mmkeras.data.columns.kinds import Kind, name_or_text
+from mmkeras.data.columns.lists import as_number
 from mmkeras.data.sources._contract import split_called
 from mmkeras.media.cells import is_empty, tidy
 
@@ -22,8 +23,8 @@ _GROUP_NAME = re.compile(
 )
 _MOST_CLASSES = 1000
 _NAMES = ("identifier", "category", "number", "text")
-_INPUTS = ("picture", "dicom", "text", "number", "category", "yes_no", "date")
-_NOT_READ = ("pictures", "series", "clip")
+_INPUTS = ("picture", "dicom", "text", "number", "category", "yes_no", "date", "series")
+_NOT_READ = ("pictures", "clip")
 
 
 @dataclass(frozen=True)

@@ -147,21 +147,21 @@ _TABLES: dict[tuple[str, str, str], dict[str, tuple[Make, str, str]]] = {
     },
     ("sensors", "fault", "classification"): {
         "timestamp": (dates("%Y-%m-%d %H:%M:%S", 1, True), "date", IN),
-        "signal": (vectors(64), "series", OUT),
+        "signal": (vectors(64), "series", IN),
         "speed": (real(60, 10), "number", IN),
         "machine_type": (one_of("1", "2", "7"), "category", IN),
         "fault": (one_of("none", "bearing", "belt"), "category", TARGET),
     },
     ("waveform files", "rhythm", "classification"): {
         "ecg_id": (counting(1), "identifier", "key"),
-        "wave": (files("w/{}.npy"), "series", OUT),
+        "wave": (files("w/{}.npy"), "series", IN),
         "rhythm": (one_of("SR", "AFIB"), "category", TARGET),
     },
     ("spectra as text", "origin", "classification"): {
         "spectrum": (
             lambda rng, _: [" ".join(f"{v:.2f}" for v in rng.normal(size=12)) for _ in range(ROWS)],
             "series",
-            OUT,
+            IN,
         ),
         "origin": (one_of("north", "south"), "category", TARGET),
     },
