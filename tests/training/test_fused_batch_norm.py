@@ -88,6 +88,14 @@ def test_a_wrong_correction_of_the_variance_would_be_seen(wrong: Callable[..., A
     assert variance > 2e-5
 
 
+def test_rounding_stays_small_up_to_the_most_values():
+    values = np.random.default_rng(0).standard_normal((module.MOST_VALUES // 1024, 32, 32, 1)).astype(np.float32) + 3
+    moments = {"mean": [], "variance": [], "epsilon": 1e-3, "is_training": True}
+    _, _, variance, *_ = tf.raw_ops.FusedBatchNormV3(x=values, scale=[1.0], offset=[0.0], **moments)
+    exact = values.astype(np.float64).var()
+    assert abs(float(variance[0]) - exact) < 1e-3 * exact
+
+
 def test_a_step_gives_the_same_bits_each_time():
     rng = np.random.default_rng(2)
     values, upstream = (rng.normal(size=(16, 24, 24, 12)).astype("float32") for _ in range(2))
