@@ -26,8 +26,8 @@ __all__ = ["MOST_VALUES", "fused_batch_norm"]
 MOST_VALUES = 2**20
 """Values of a channel in a batch (B * H * W) up to which the fused kernel is used.
 
-On a CPU it adds them one after another in float32, so the error of the variance grows with their number. A test holds it
-below a thousandth up to here.
+On a CPU it adds them one after another in float32, so the error of the variance grows with their number. A test holds
+it below a thousandth up to here.
 """
 
 
