@@ -138,7 +138,9 @@ def _write_golden(folder: Path, source: Source, proof: Proof) -> GoldenFiles:
         # Redacted values are not written; a part of a sample's raw inputs would prove nothing.
         if probe or (scenario == ALL and all(value is None or now.value(value) == value for value in values.values())):
             index[row] = len(raw)
-            raw.append(values)
+            raw.append(
+                {name: None if each is None else source.specs[name].by_name(each) for name, each in values.items()}
+            )
     named = dataclasses.replace(golden, keys=tuple(keys), raw=index)
     return write_golden(folder, named, raw, answers_of(source.task, named))
 

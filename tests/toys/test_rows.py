@@ -50,6 +50,12 @@ def test_the_statistics_of_the_run_are_those_of_its_training_rows(chain: Chain):
     assert 40 < patient["means"][0] < 60
 
 
+def test_golden_rows_have_the_names_of_their_columns(chain: Chain):
+    raw = json.loads((chain.bundle() / "golden" / "raw.json").read_text("utf-8"))
+    rows = [entry["values"]["patient"] for entry in raw]
+    assert all(json.loads(row["text"]).keys() == {"age", "seen on", "ward"} for row in rows if row is not None)
+
+
 def test_the_packed_bundle_proves_itself_and_answers(chain: Chain):
     with Bundle.open(chain.packed()) as bundle:
         assert selftest(bundle).passed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -220,6 +221,15 @@ class Spec(Layout, ModalitySpec):
         steps = read_series(self, value).steps
         made = dict(zip(_TENSORS, normalised(steps, self), strict=True))
         return {tensor.name: made[tensor.name.removeprefix(f"{self.name}_")] for tensor in self.tensors}
+
+    def by_name(self, value: Any) -> Any:
+        """Return a series of several columns as the text of a JSON object with them; with times it stays as it is."""
+        if not self.parts or self.times:
+            return value
+        steps = read_series(self, value).steps
+        known = [[None if math.isnan(number) else number for number in feature] for feature in steps.T.tolist()]
+        cells = known[0] if self.parts_are == "steps" else known
+        return json.dumps(dict(zip(self.parts, cells, strict=True)))
 
     def scenarios(self) -> dict[str, Callable[[Any], Any]]:
         """Return ``half_missing``, every second step at random, and ``newest_missing``, the last quarter."""

@@ -36,6 +36,19 @@ class Cells:
     """The row as a line of CSV, its columns in the order numbers, dates, categories: numbers and dates in one form,
     so that the graph can read it. `read_cells` reads it again to the same result."""
 
+    def by_column(self, columns: Columns) -> dict[str, Any]:
+        """Return the cells by column; numbers as numbers, dates in the columns' format, None where a cell is empty."""
+        cells: dict[str, Any] = {}
+        written = next(csv.reader([self.line], strict=True), [""])
+        for name, cell in zip(columns.columns, written, strict=True):
+            if name in columns.numbers:
+                cells[name] = float(cell) if cell else None
+            elif name in columns.dates and cell and columns.date_format:
+                cells[name] = datetime.datetime.fromisoformat(cell).strftime(columns.date_format)
+            else:
+                cells[name] = cell or None
+        return cells
+
 
 def read_cells(columns: Columns, value: Any) -> Cells:
     """Read one row.

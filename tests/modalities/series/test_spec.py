@@ -14,7 +14,7 @@ from mmkeras.modalities import spec_from_json
 from mmkeras.modalities.series import resolve
 from mmkeras.modalities.series.normalised import FURTHEST
 from mmkeras.modalities.series.spec import Config
-from mmkeras.modalities.series.values import read_series
+from mmkeras.modalities.series.values import read_series, write_npy
 from tests.modalities.series.waves import CONFIG, PAIR, VALUES, spec
 
 
@@ -124,3 +124,24 @@ def test_a_bundle_keeps_the_spec_and_refuses_one_that_cannot_be(tmp_path: Path) 
 def test_options_that_cannot_be_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Config(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("parts_are", "value", "expected"),
+    [
+        ("features", [[0.1, 4.0], [None, 5.0], [3.0, 6.0]], {"a": [None, 0.1, None, 3.0], "b": [None, 4.0, 5.0, 6.0]}),
+        ("steps", [0.1, None], {"a": 0.1, "b": None}),
+    ],
+)
+def test_a_series_by_name_shows_columns_that_were_exchanged(parts_are, value, expected) -> None:
+    length = 4 if parts_are == "features" else 2
+    known = Config(parts=("a", "b"), parts_are=parts_are, patch=2, length=length).spec("x")
+    named = known.by_name(write_npy(read_series(known, value).steps))
+    assert json.loads(named) == expected
+    own, exchanged = known.preprocess(value), dataclasses.replace(known, parts=("b", "a")).preprocess(named)
+    assert all(np.array_equal(own[name], each) for name, each in known.preprocess(named).items())
+    assert not np.array_equal(own["x_mask"], exchanged["x_mask"])
+
+
+def test_a_series_of_one_cell_has_no_names() -> None:
+    assert spec().by_name("0.5 1.5") == "0.5 1.5"

@@ -162,3 +162,22 @@ def test_probes_can_be_read_and_reach_every_category() -> None:
     seen = {index for row in spec().probes() for index in spec().preprocess(row)["patient_categories"].tolist()}
     assert seen == set(range(9))
     assert dataclasses.replace(CONFIG, dates=("seen",), date_format="%Y").spec("x").probes()
+
+
+@pytest.mark.parametrize("date_format", ["", "%d.%m.%Y"])
+def test_a_row_by_name_gives_the_same_tensors_and_shows_columns_that_were_exchanged(date_format: str) -> None:
+    written = "31.05.2024" if date_format else "2024-05-31T06:00:00"
+    known = Config(numbers=("age", "weight"), dates=("seen",), categories=("ward",), date_format=date_format).spec("x")
+    line = read_cells(known, {"age": 0.1, "weight": None, "seen": written, "ward": "B"}).line
+    named = known.by_name(line)
+    assert json.loads(named) == {"age": 0.1, "weight": None, "seen": written, "ward": "B"}
+    own = known.preprocess(line)
+    assert all(np.array_equal(own[name], value) for name, value in known.preprocess(named).items())
+    exchanged = dataclasses.replace(known, numbers=("weight", "age"))
+    assert all(np.array_equal(own[name], value) for name, value in exchanged.preprocess(line).items())
+    assert not np.array_equal(exchanged.preprocess(named)["x_missing"], own["x_missing"])
+
+
+def test_a_row_that_the_date_format_cannot_write_stays_a_line() -> None:
+    known = Config(dates=("seen",), date_format="%d.%m.%Y").spec("x")
+    assert known.by_name("2024-05-31T06:00:00") == "2024-05-31T06:00:00"
