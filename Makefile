@@ -88,6 +88,7 @@ fuzz: $(STAMP) ## Read 50,000 damaged files with every reader and write runs/fuz
 
 mutants: $(STAMP) ## Plant faults in exports, count those that gate or self-test catch, and write runs/mutants.json
 	$(BIN)/python -m tests.mutants
+	$(BIN)/python -m tests.mutants --subject measurements
 
 threads: $(STAMP) ## Ask one Predictor of every runner from 8 threads and write runs/threads.json
 	$(BIN)/python -m tests.threads

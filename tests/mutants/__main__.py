@@ -1,6 +1,7 @@
 """Plants faults in exports, bundles, preprocessing and devices, and counts what is caught (make mutants).
 
     python -m tests.mutants                            # every kind, and 30 honest exports; goes on where it stopped
+    python -m tests.mutants --subject measurements     # in a model of a row and a series, not of picture and question
     python -m tests.mutants --kinds labels-rolled temperature --precisions int8 --honest 0
     python -m tests.mutants --list                     # the kinds
     python -m tests.mutants --record                   # and write the numbers into docs/results.json
@@ -37,6 +38,7 @@ from tests.mutants.account import Account, Settings
 from tests.mutants.kind import Variant
 from tests.mutants.kinds import every_kind, variants
 from tests.mutants.models import SNAPSHOTS
+from tests.mutants.subject import SUBJECTS
 from tests.mutants.summary import show, summarise
 
 __all__ = ["main"]
@@ -56,11 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for kind in every_kind():
             console.print(f"{kind.place:7} {kind.name:30} {len(kind.variants):2}  {kind.what}")
         return 0
+    ending = "" if given.subject == "reading" else f"-{given.subject}"
+    given.work, given.out = given.work or Path(f"runs/mutants{ending}"), given.out or Path(f"runs/mutants{ending}.json")
     work = given.work.resolve()
     if given.fresh:
         shutil.rmtree(work, ignore_errors=True)
-    settings = Settings(str(work), tuple(given.formats), tuple(given.precisions), given.samples, given.seed)
-    chosen = variants(tuple(given.kinds))
+    settings = Settings(
+        str(work), tuple(given.formats), tuple(given.precisions), given.samples, given.seed, given.subject
+    )
+    chosen = variants(tuple(given.kinds), given.subject)
     names = [f"seed-{seed}-{index}" for index in range(SNAPSHOTS) for seed in worker.SEEDS][: given.honest]
     try:
         account = Account(settings)
@@ -85,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show(results, console)
     console.print(f"written to {given.out}", highlight=False)
     if given.record:
-        _record(results, _command(given))
+        _record(results, "mutants" if given.subject == "reading" else f"mutants.{given.subject}", _command(given))
     good = all(
         results[part]["share"] is None or results[part]["share"] >= results[part]["bar"] for part in ("int8", "other")
     )
@@ -98,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--kinds", nargs="+", choices=names, default=[], metavar="KIND", help="kinds to plant; see --list"
     )
+    parser.add_argument("--subject", choices=SUBJECTS, default="reading", help="model to plant in (%(default)s)")
     parser.add_argument("--formats", nargs="+", choices=_FORMATS, default=list(_FORMATS), help="formats to plant in")
     parser.add_argument(
         "--precisions",
@@ -110,8 +117,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of the faults (%(default)s)")
     parser.add_argument("--honest", type=int, default=30, help="exports without a fault (%(default)s)")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="worker processes (%(default)s)")
-    parser.add_argument("--work", type=Path, default=Path("runs/mutants"), help="where it happens (%(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("runs/mutants.json"), help="where to write (%(default)s)")
+    parser.add_argument("--work", type=Path, help="where it happens (runs/mutants)")
+    parser.add_argument("--out", type=Path, help="where to write (runs/mutants.json)")
     parser.add_argument("--fresh", action="store_true", help="start anew in place of going on")
     parser.add_argument("--record", action="store_true", help="write the numbers into docs/results.json")
     parser.add_argument("--list", action="store_true", help="list the kinds and end")
@@ -203,23 +210,23 @@ def _died(task: Task) -> list[dict[str, Any]]:
 def _command(given: argparse.Namespace) -> str:
     """Return the command with the options that change its numbers; folders do not."""
     words = ["python", "-m", "tests.mutants"]
-    for name in ("kinds", "formats", "precisions", "samples", "seed", "honest"):
+    for name in ("subject", "kinds", "formats", "precisions", "samples", "seed", "honest"):
         value = getattr(given, name)
         if value != _parser().get_default(name):
             words += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
     return shlex.join([*words, "--record"])
 
 
-def _record(results: dict[str, Any], command: str) -> None:
+def _record(results: dict[str, Any], prefix: str, command: str) -> None:
     from pipelines._stages.results import record
 
     for name in ("int8", "other"):
         part = results[name]
         interval = {end: 100 * part[end] for end in ("low", "high")}
-        record(f"mutants.{name}.caught", 100 * part["share"], **interval, command=command)
+        record(f"{prefix}.{name}.caught", 100 * part["share"], **interval, command=command)
     honest = results["honest"]
     rate = {end: 100 * honest[end] for end in ("low", "high")}
-    record("mutants.honest_refused", 100 * honest["refused"] / max(1, honest["exports"]), **rate, command=command)
+    record(f"{prefix}.honest_refused", 100 * honest["refused"] / max(1, honest["exports"]), **rate, command=command)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,10 @@ class Settings:
     """Test samples of every verification."""
     seed: int
     """Of the faults."""
+    subject: str = "reading"
+    """What the faults are planted in."""
     rows: int = 4800
-    """Pictures of the subject's data."""
+    """Of the subject's data."""
     epochs: int = 18
     """Of the subject's training."""
 

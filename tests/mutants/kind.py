@@ -11,6 +11,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 __all__ = [
+    "BOTH",
+    "MEASUREMENTS",
+    "READING",
     "Arrays",
     "Edit",
     "FileEdit",
@@ -26,6 +29,11 @@ __all__ = [
 
 Arrays: TypeAlias = dict[str, np.ndarray]
 """Arrays (B, ...) by tensor name."""
+
+
+READING, MEASUREMENTS = ("reading",), ("measurements",)
+"""Subjects of a kind: a picture with a question, or a row of a table with a series."""
+BOTH = READING + MEASUREMENTS
 
 
 @dataclass
@@ -112,6 +120,8 @@ class Kind:
     preprocesses otherwise on the device; ``export``: it does so while the export verifies, and on the device too."""
     precisions: tuple[str, ...] = ()
     """Precisions it exists for; all when empty."""
+    subjects: tuple[str, ...] = READING
+    """Models that it is planted in, see `tests.mutants.subject`."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Layers of the subject by the names that each exported format gives them."""
+"""Layers of the subjects by the names that each exported format gives them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,13 @@ LAYERS = {
     "fusion feed forward": Layer("fusion_feed_forward_1_inner", "fusion_feed_forward_1_inner"),
     "fusion gate": Layer("fusion_feed_forward_1_gate"),
     "head": Layer("head_logits", "head_logits"),
+    "series patches": Layer("signal_patches", "signal_patches"),
+    "series summary": Layer("signal_summary", "signal_summary"),
+    "row numbers": Layer("row_number_tokens"),
+    "row categories": Layer("row_category_tokens"),
     "image null token": Layer("image_null_token"),
     "text null token": Layer("text_null_token"),
+    "row null token": Layer("row_null_token"),
+    "signal null token": Layer("signal_null_token"),
 }
 """By the names that variants have."""

@@ -106,7 +106,7 @@ def run_export(settings: Settings, name: str) -> dict[str, Any]:
 
 def run_variant(settings: Settings, kind: str, variant: str, place: str) -> list[dict[str, Any]]:
     """Plant one fault; return what became of it in every file."""
-    chosen = next(v for v in variants((kind,)) if v.variant == variant and v.kind.place == place)
+    chosen = next(v for v in variants((kind,), settings.subject) if v.variant == variant and v.kind.place == place)
     marker = Path(settings.work, "results", f".running.{os.getpid()}")
     marker.parent.mkdir(parents=True, exist_ok=True)
     marker.write_text(chosen.name, "utf-8")
@@ -128,7 +128,7 @@ def _config(settings: Settings, folder: str) -> ExportConfig:
 def _source(settings: Settings) -> Source:
     from tests.mutants.subject import load_subject, train_subject
 
-    run = train_subject(Path(settings.work), rows=settings.rows, epochs=settings.epochs)
+    run = train_subject(settings.subject, Path(settings.work), rows=settings.rows, epochs=settings.epochs)
     return load_subject(run, settings.samples)
 
 

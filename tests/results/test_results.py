@@ -146,7 +146,7 @@ def test_a_missed_bar_is_said_and_never_rounded_away(name: str, value: float, ex
 
 def test_what_is_not_measured_says_so():
     assert _row("mutants.honest_refused", None)[1:] == (
-        "`make mutants`",
+        "`python -m tests.mutants --record`",
         "not measured yet",
         "3.33 % (1 of 30)",
         "0 % (0 of 100)",

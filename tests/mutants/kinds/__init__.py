@@ -17,6 +17,7 @@ def every_kind() -> tuple[Kind, ...]:
     return tuple(kind for name in modules for kind in importlib.import_module(f"{__name__}.{name}").KINDS)
 
 
-def variants(names: tuple[str, ...] = ()) -> list[Variant]:
-    """Return every variant of the named kinds; of all when no name is given."""
-    return [Variant(kind, key) for kind in every_kind() if not names or kind.name in names for key in kind.variants]
+def variants(names: tuple[str, ...] = (), subject: str = "reading") -> list[Variant]:
+    """Return every variant of a subject's kinds that are named; of all when no name is given."""
+    chosen = [kind for kind in every_kind() if subject in kind.subjects and (not names or kind.name in names)]
+    return [Variant(kind, key) for kind in chosen for key in kind.variants]

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from mmkeras.storage.hashes import digest
-from tests.mutants.kind import Edit, Kind
+from tests.mutants.kind import BOTH, READING, Edit, Kind
 
-__all__ = ["KINDS", "rewrite"]
+__all__ = ["KINDS", "manifest_edit", "modality", "rewrite", "set_in_manifest"]
 
 
 def rewrite(folder: Path, change: Callable[[dict[str, Any]], None] | None = None) -> None:
@@ -32,7 +32,8 @@ def rewrite(folder: Path, change: Callable[[dict[str, Any]], None] | None = None
     path.write_text(json.dumps(manifest), "utf-8")
 
 
-def _manifest(change: Callable[[dict[str, Any]], None]) -> Edit:
+def manifest_edit(change: Callable[[dict[str, Any]], None]) -> Edit:
+    """Return an edit of the manifest."""
     return Edit(lambda folder, other, rng: rewrite(folder, change))
 
 
@@ -46,13 +47,15 @@ def _golden(change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]], *,
     return Edit(edit, per_file)
 
 
-def _modality(manifest: dict[str, Any], kind: str) -> dict[str, Any]:
+def modality(manifest: dict[str, Any], kind: str) -> dict[str, Any]:
+    """Return the entry of the first modality of a kind."""
     found: dict[str, Any] = next(each for each in manifest["modalities"] if each["kind"] == kind)
     return found
 
 
-def _set(kind: str, name: str, value: Any) -> Edit:
-    return _manifest(lambda manifest: _modality(manifest, kind).__setitem__(name, value))
+def set_in_manifest(kind: str, name: str, value: Any) -> Edit:
+    """Return an edit that gives a modality's spec another value."""
+    return manifest_edit(lambda manifest: modality(manifest, kind).__setitem__(name, value))
 
 
 def _roll_labels(manifest: dict[str, Any]) -> None:
@@ -69,7 +72,7 @@ def _swap_labels(manifest: dict[str, Any]) -> None:
 def _vocabulary(change: Callable[[list[str]], list[str]]) -> Edit:
     def edit(folder: Path, other: Path, rng: np.random.Generator) -> None:
         def name(manifest: dict[str, Any]) -> None:
-            given = _modality(manifest, "text")["vocabulary"]
+            given = modality(manifest, "text")["vocabulary"]
             path = folder / given["file"]
             words = change(path.read_text("utf-8").splitlines())
             path.write_text("".join(f"{word}\n" for word in words), "utf-8")
@@ -140,8 +143,17 @@ def _mixed_outputs(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return arrays
 
 
+_OF_ANY_MODEL = (
+    "golden-of-another-model",
+    "golden-targets-rolled",
+    "golden-outputs-mixed",
+    "manifest-stale",
+    "file-altered",
+    "file-missing",
+)
+
 KINDS = tuple(
-    Kind(name, what, variants, place="bundle")
+    Kind(name, what, variants, place="bundle", subjects=BOTH if name in _OF_ANY_MODEL else READING)
     for name, what, variants in (
         (
             "golden-of-another-model",
@@ -169,7 +181,7 @@ KINDS = tuple(
         (
             "labels-of-the-manifest",
             "the manifest's labels are in another order",
-            {"rolled": _manifest(_roll_labels), "yes, no": _manifest(_swap_labels)},
+            {"rolled": manifest_edit(_roll_labels), "yes, no": manifest_edit(_swap_labels)},
         ),
         ("vocabulary-swapped", "two words of the vocabulary file are exchanged", {"": _vocabulary(_swap_words)}),
         (
@@ -177,13 +189,17 @@ KINDS = tuple(
             "the words of the vocabulary file stand one line higher",
             {"": _vocabulary(_roll_words)},
         ),
-        ("lowercase-off", "the manifest says that text keeps its capitals", {"": _set("text", "lowercase", False)}),
-        ("length-altered", "the manifest has another number of tokens", {"": _set("text", "max_length", 8)}),
-        ("size-altered", "the manifest has another picture size", {"": _set("image", "height", 40)}),
+        (
+            "lowercase-off",
+            "the manifest says that text keeps its capitals",
+            {"": set_in_manifest("text", "lowercase", False)},
+        ),
+        ("length-altered", "the manifest has another number of tokens", {"": set_in_manifest("text", "max_length", 8)}),
+        ("size-altered", "the manifest has another picture size", {"": set_in_manifest("image", "height", 40)}),
         (
             "resize-altered",
             "the manifest has another way to resize",
-            {name: _set("image", "resize", name) for name in ("letterbox", "center_crop")},
+            {name: set_in_manifest("image", "resize", name) for name in ("letterbox", "center_crop")},
         ),
         ("manifest-stale", "the manifest of another export", {"": Edit(_stale_manifest)}),
         ("file-altered", "one bit of a file flipped, its hash left as it was", {"": Edit(_flip_file)}),

@@ -6,7 +6,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from tests.mutants.kind import Kind, ModelChange, OtherFile
+from tests.mutants.kind import BOTH, Kind, ModelChange, OtherFile
 
 __all__ = ["KINDS"]
 
@@ -45,9 +45,20 @@ KINDS = (
         "weights-of-another-training",
         "an honest file of the same model, trained from another seed",
         {"": ModelChange("other")},
+        subjects=BOTH,
     ),
-    Kind("weights-of-another-epoch", "an honest file of a neighbouring checkpoint", {"": ModelChange("later")}),
-    Kind("weights-untrained", "an honest file of the model before its training", {"": ModelChange("untrained")}),
+    Kind(
+        "weights-of-another-epoch",
+        "an honest file of a neighbouring checkpoint",
+        {"": ModelChange("later")},
+        subjects=BOTH,
+    ),
+    Kind(
+        "weights-untrained",
+        "an honest file of the model before its training",
+        {"": ModelChange("untrained")},
+        subjects=BOTH,
+    ),
     Kind(
         "batch-norm-reset",
         "an honest file of the model with fresh batch norm statistics",
@@ -57,7 +68,8 @@ KINDS = (
         "file-of-another-precision",
         "a file of the same model in another precision under the name",
         {name: OtherFile(partial(_as, name)) for name in ("float32", "int8", "int8-dynamic")},
+        subjects=BOTH,
     ),
-    Kind("file-cut", "the last quarter of the file is missing", {"": OtherFile(_cut)}),
-    Kind("bit-flipped", "one bit in the middle of the file", {"": OtherFile(_flipped)}),
+    Kind("file-cut", "the last quarter of the file is missing", {"": OtherFile(_cut)}, subjects=BOTH),
+    Kind("bit-flipped", "one bit in the middle of the file", {"": OtherFile(_flipped)}, subjects=BOTH),
 )

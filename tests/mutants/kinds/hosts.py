@@ -11,13 +11,13 @@ import numpy as np
 
 from tests.mutants.kind import HostChange, Kind
 
-__all__ = ["KINDS"]
+__all__ = ["KINDS", "Tensors", "presence_changed", "preprocessed"]
 
 Tensors = dict[str, np.ndarray]
 
 
 @contextmanager
-def _spec(kind: str, change: Callable[[Any, Any, Callable[[Any], Tensors]], Tensors]) -> Iterator[None]:
+def preprocessed(kind: str, change: Callable[[Any, Any, Callable[[Any], Tensors]], Tensors]) -> Iterator[None]:
     """Let a modality's spec preprocess otherwise: called with the spec, the raw value and its own preprocessing."""
     from mmkeras.core.components import find
 
@@ -34,7 +34,7 @@ def _pixels(change: Callable[[np.ndarray], np.ndarray]) -> HostChange:
     def after(spec: Any, value: Any, own: Callable[[Any], Tensors]) -> Tensors:
         return {name: np.ascontiguousarray(change(v)).astype(np.uint8) for name, v in own(value).items()}
 
-    return HostChange(lambda: _spec("image", after))
+    return HostChange(lambda: preprocessed("image", after))
 
 
 def _resized(filter: str, *, integer: bool = True) -> HostChange:
@@ -48,7 +48,7 @@ def _resized(filter: str, *, integer: bool = True) -> HostChange:
         image = read_rgb(value).resize((spec.width, spec.height), getattr(Image.Resampling, filter))
         return {spec.name: np.asarray(image)}
 
-    return HostChange(lambda: _spec("image", instead))
+    return HostChange(lambda: preprocessed("image", instead))
 
 
 def _without_antialias(spec: Any, value: Any, own: Callable[[Any], Tensors]) -> Tensors:
@@ -67,8 +67,13 @@ def _without_antialias(spec: Any, value: Any, own: Callable[[Any], Tensors]) -> 
     return {spec.name: np.rint(pixels).astype(np.uint8)}
 
 
+def presence_changed(kind: str, change: Callable[[np.ndarray], np.ndarray]) -> HostChange:
+    """Return a host that gives the model another presence of all modalities of a kind."""
+    return HostChange(partial(_presence, kind, change))
+
+
 def _text(change: Callable[[str], str]) -> HostChange:
-    return HostChange(lambda: _spec("text", lambda spec, value, own: own(change(value))))
+    return HostChange(lambda: preprocessed("text", lambda spec, value, own: own(change(value))))
 
 
 def _tokens(change: Callable[[Any, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]) -> HostChange:
@@ -76,7 +81,7 @@ def _tokens(change: Callable[[Any, np.ndarray, np.ndarray], tuple[np.ndarray, np
         ids, mask = own(value).values()
         return dict(zip((t.name for t in spec.tensors), change(spec, ids, mask), strict=True))
 
-    return HostChange(lambda: _spec("text", after))
+    return HostChange(lambda: preprocessed("text", after))
 
 
 def _from_the_end(spec: Any, value: Any, own: Callable[[Any], Tensors]) -> Tensors:
@@ -100,7 +105,7 @@ def _cut_at_the_beginning() -> Iterator[None]:
     own = cls.preprocess
     cls.preprocess_whole = lambda self, value: tuple(own(self, value).values())
     try:
-        with _spec("text", _from_the_end):
+        with preprocessed("text", _from_the_end):
             yield
     finally:
         del cls.preprocess_whole
@@ -125,7 +130,9 @@ def _presence(kind: str, change: Callable[[np.ndarray], np.ndarray]) -> Iterator
 def _case_kept() -> Iterator[None]:
     import dataclasses
 
-    with _spec("text", lambda spec, value, own: _preprocess_as(dataclasses.replace(spec, lowercase=False), value)):
+    with preprocessed(
+        "text", lambda spec, value, own: _preprocess_as(dataclasses.replace(spec, lowercase=False), value)
+    ):
         yield
 
 
@@ -152,7 +159,7 @@ _HOST: tuple[tuple[str, str, dict[str, HostChange]], ...] = (
     (
         "host-antialias-off",
         "bilinear without antialiasing",
-        {"": HostChange(lambda: _spec("image", _without_antialias))},
+        {"": HostChange(lambda: preprocessed("image", _without_antialias))},
     ),
     ("host-rounded-twice", "pixels are rounded between rows and columns", {"": _resized("BILINEAR")}),
     (
@@ -178,15 +185,12 @@ _HOST: tuple[tuple[str, str, dict[str, HostChange]], ...] = (
     (
         "host-presence-inverted",
         "a modality that is there counts as missing",
-        {
-            kind: HostChange(partial(_presence, kind, lambda v: np.asarray(1 - v, v.dtype)))
-            for kind in ("image", "text")
-        },
+        {kind: presence_changed(kind, lambda v: np.asarray(1 - v, v.dtype)) for kind in ("image", "text")},
     ),
     (
         "host-presence-ignored",
         "a missing modality counts as there",
-        {kind: HostChange(partial(_presence, kind, np.ones_like)) for kind in ("image", "text")},
+        {kind: presence_changed(kind, np.ones_like) for kind in ("image", "text")},
     ),
 )
 

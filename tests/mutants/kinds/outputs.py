@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tests.mutants.kind import Arrays, Kind, Scene, Signal
+from tests.mutants.kind import BOTH, Arrays, Kind, Scene, Signal
 
 __all__ = ["KINDS"]
 
@@ -88,8 +88,10 @@ def _constant(values: np.ndarray, scene: Scene) -> np.ndarray:
 
 
 KINDS = (
-    Kind("labels-rolled", "the scores stand one label further", {"": _on(lambda v, s: np.roll(v, 1, -1))}),
-    Kind("labels-reversed", "the scores stand in reverse order", {"": _on(lambda v, s: v[:, ::-1])}),
+    Kind(
+        "labels-rolled", "the scores stand one label further", {"": _on(lambda v, s: np.roll(v, 1, -1))}, subjects=BOTH
+    ),
+    Kind("labels-reversed", "the scores stand in reverse order", {"": _on(lambda v, s: v[:, ::-1])}, subjects=BOTH),
     Kind(
         "labels-swapped",
         "the scores of two labels are exchanged",
@@ -118,20 +120,26 @@ KINDS = (
         "temperature",
         "probabilities too sharp or too flat; decisions stay",
         {"4": _on(_temperature(4)), "2": _on(_temperature(2)), "0.25": _on(_temperature(0.25))},
+        subjects=BOTH,
     ),
-    Kind("output-constant", "every sample gets the first sample's scores", {"": _on(_constant)}),
-    Kind("batch-order", "every sample gets the scores of the sample before it", {"": _on(_previous)}),
+    Kind("output-constant", "every sample gets the first sample's scores", {"": _on(_constant)}, subjects=BOTH),
+    Kind("batch-order", "every sample gets the scores of the sample before it", {"": _on(_previous)}, subjects=BOTH),
     Kind(
         "output-scaled",
         "scores times a factor; decisions stay",
         {factor: _on(lambda v, s, f=float(factor): v * f) for factor in ("0.5", "0.9", "2")},  # type: ignore[misc]
+        subjects=BOTH,
     ),
     Kind(
         "class-preferred",
         "something is added to one label's logit",
         {f"{label} {logit}": _on(_more(label, logit)) for label, logit in (("yes", 1.0), ("yes", 3.0), ("red", 5.0))},
     ),
-    Kind("output-rounded", "scores are rounded to one digit", {"": _on(lambda v, s: np.round(v, 1))}),
-    Kind("output-logits", "the softmax is missing", {"": _on(lambda v, s: np.log(np.maximum(v, 1e-12)))}),
-    Kind("softmax-twice", "the softmax is applied twice", {"": _on(lambda v, s: _normalised(np.exp(v)))}),
+    Kind("output-rounded", "scores are rounded to one digit", {"": _on(lambda v, s: np.round(v, 1))}, subjects=BOTH),
+    Kind(
+        "output-logits", "the softmax is missing", {"": _on(lambda v, s: np.log(np.maximum(v, 1e-12)))}, subjects=BOTH
+    ),
+    Kind(
+        "softmax-twice", "the softmax is applied twice", {"": _on(lambda v, s: _normalised(np.exp(v)))}, subjects=BOTH
+    ),
 )

@@ -13,7 +13,7 @@ from tests.mutants import keras_weights, litert_weights, onnx_weights
 from tests.mutants.kind import FileEdit, Kind
 from tests.mutants.layers import LAYERS
 
-__all__ = ["KINDS"]
+__all__ = ["KINDS", "edit", "noise", "swapped", "zero"]
 
 Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 """Kernel (outputs, ...) or vector -> the same with another content."""
@@ -24,7 +24,7 @@ def _apply(module: ModuleType, part: str, layer: str, change: Change, model: Any
     return done
 
 
-def _edit(layer: str, change: Change, part: str = "kernel") -> FileEdit:
+def edit(layer: str, change: Change, part: str = "kernel") -> FileEdit:
     return FileEdit(
         *(partial(_apply, module, part, layer, change) for module in (litert_weights, onnx_weights, keras_weights))
     )
@@ -43,13 +43,13 @@ def _exchange(module: ModuleType, first: str, second: str, model: Any, rng: np.r
     return all(module.change_kernel(model, layer, lambda v, w=kept[1 - i]: w) for i, layer in enumerate(layers))
 
 
-def _swapped(first: str, second: str) -> FileEdit:
+def swapped(first: str, second: str) -> FileEdit:
     return FileEdit(
         *(partial(_exchange, module, first, second) for module in (litert_weights, onnx_weights, keras_weights))
     )
 
 
-def _noise(share: float) -> Change:
+def noise(share: float) -> Change:
     def change(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return values + share * values.std() * rng.standard_normal(values.shape)
 
@@ -86,7 +86,7 @@ def _exchange_words(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return values
 
 
-def _zero(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def zero(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.zeros_like(values)
 
 
@@ -96,13 +96,13 @@ KINDS = (
     Kind(
         "weights-noisy",
         "noise on the weights of one layer, as a share of their standard deviation",
-        {f"{layer} {share:.0%}": _edit(layer, _noise(share)) for layer in _NOISY for share in (0.01, 0.05, 0.2, 1.0)},
+        {f"{layer} {share:.0%}": edit(layer, noise(share)) for layer in _NOISY for share in (0.01, 0.05, 0.2, 1.0)},
     ),
     Kind(
         "bias-dropped",
         "a layer adds nothing",
         {
-            layer: _edit(layer, _zero, "bias")
+            layer: edit(layer, zero, "bias")
             for layer in ("first convolution", "last convolution", "fusion feed forward", "text projection", "head")
         },
     ),
@@ -110,35 +110,35 @@ KINDS = (
         "filter-zeroed",
         "the strongest output of a layer is 0",
         {
-            layer: _edit(layer, _zero_filter)
+            layer: edit(layer, _zero_filter)
             for layer in ("first convolution", "last convolution", "fusion value", "head")
         },
     ),
     Kind(
         "filter-negated",
         "the strongest output of a layer has the other sign",
-        {layer: _edit(layer, _negate_filter) for layer in ("first convolution", "text projection", "fusion value")},
+        {layer: edit(layer, _negate_filter) for layer in ("first convolution", "text projection", "fusion value")},
     ),
     Kind(
         "layer-zeroed",
         "the weights of a layer are 0",
-        {layer: _edit(layer, _zero) for layer in ("image projection", "text projection", "fusion value", "fusion key")},
+        {layer: edit(layer, zero) for layer in ("image projection", "text projection", "fusion value", "fusion key")},
     ),
     Kind(
         "layers-exchanged",
         "two layers have each other's weights",
-        {"key, value": _swapped("fusion key", "fusion value"), "gate": _swapped("fusion feed forward", "fusion gate")},
+        {"key, value": swapped("fusion key", "fusion value"), "gate": swapped("fusion feed forward", "fusion gate")},
     ),
     Kind(
         "layer-transposed",
         "a square kernel is transposed",
-        {layer: _edit(layer, lambda v, r: v.T) for layer in ("text projection", "fusion value")},
+        {layer: edit(layer, lambda v, r: v.T) for layer in ("text projection", "fusion value")},
     ),
     Kind(
         "weights-coarse",
         "the weights of a layer have so few bits",
         {
-            f"{layer} {bits} bits": _edit(layer, _bits(bits))
+            f"{layer} {bits} bits": edit(layer, _bits(bits))
             for layer in ("last convolution", "fusion feed forward")
             for bits in (4, 2)
         },
@@ -146,17 +146,17 @@ KINDS = (
     Kind(
         "weights-clipped",
         "large weights of a layer are cut to half the range",
-        {layer: _edit(layer, _clipped) for layer in ("last convolution", "text projection", "head")},
+        {layer: edit(layer, _clipped) for layer in ("last convolution", "text projection", "head")},
     ),
-    Kind("words-exchanged", "two words have each other's vector", {"": _edit("word embedding", _exchange_words)}),
+    Kind("words-exchanged", "two words have each other's vector", {"": edit("word embedding", _exchange_words)}),
     Kind(
         "embedding-rolled",
         "every word has its neighbour's vector",
-        {"": _edit("word embedding", lambda v, r: np.roll(v, 1, 0))},
+        {"": edit("word embedding", lambda v, r: np.roll(v, 1, 0))},
     ),
     Kind(
         "null-token-ignored",
         "nothing stands for a missing modality",
-        {name: _edit(f"{name} null token", _zero) for name in ("image", "text")},
+        {name: edit(f"{name} null token", zero) for name in ("image", "text")},
     ),
 )
