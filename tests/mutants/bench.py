@@ -277,15 +277,13 @@ class Bench:
         return report.folder, report.accepted, "; ".join(file.reason for file in report.files)
 
     def _host_inputs(self) -> dict[str, np.ndarray]:
-        """Return what the host makes of every sample, and of a missing value."""
+        """Return what the host makes of every sample, of the values that every bundle holds, and of a missing one."""
         rows: dict[str, list[np.ndarray]] = {}
-        for sample in self.source.samples:
-            for name, spec in self.source.specs.items():
-                for tensor, value in spec.inputs(sample.values.get(name)).items():
+        for name, spec in self.source.specs.items():
+            given = [sample.values.get(name) for sample in self.source.samples]
+            for each in (*given, *spec.probes(), None):
+                for tensor, value in spec.inputs(each).items():
                     rows.setdefault(tensor, []).append(np.asarray(value))
-        for spec in self.source.specs.values():
-            for tensor, value in spec.inputs(None).items():
-                rows[tensor].append(np.asarray(value))
         return {name: np.stack(values) for name, values in rows.items()}
 
     # === What they share ===

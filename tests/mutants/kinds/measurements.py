@@ -68,6 +68,11 @@ def _coarse(values: np.ndarray) -> np.ndarray:
     return np.asarray(values.reshape(batch, steps // 2, 2, features).mean(2).repeat(2, 1))
 
 
+def _next(categories: np.ndarray) -> np.ndarray:
+    """Return the next of the three known categories, which follow those of empty and unknown cells."""
+    return np.where(categories >= 2, 2 + (categories - 1) % 3, categories)
+
+
 def _newest_lost(arrays: Arrays, scene: Scene) -> Arrays:
     keep = (np.arange(arrays[MASK].shape[1]) < arrays[MASK].shape[1] * 3 // 4)[None, :, None]
     return {**arrays, VALUES: arrays[VALUES] * keep.astype(np.float32), MASK: arrays[MASK] * keep}
@@ -102,7 +107,7 @@ _INPUTS: tuple[tuple[str, str, dict[str, Plant]], ...] = (
     ("number-negated", "a number has the other sign", {"": _on(NUMBERS, _column(np.negative, 0))}),
     ("missing-number-not-marked", "an empty cell counts as the mean", {"": _on(EMPTY, np.zeros_like)}),
     ("missing-number-always-marked", "every number counts as empty", {"": _on(EMPTY, np.ones_like)}),
-    ("category-off-by-one", "every category is the next one", {"": _on(CATEGORIES, lambda v: v + (v < v.max()))}),
+    ("category-off-by-one", "every category is the next one", {"": _on(CATEGORIES, _next)}),
     ("category-unknown", "every category counts as unknown", {"": _on(CATEGORIES, np.ones_like)}),
     ("category-of-the-first-row", "every row has the same category", {"": _on(CATEGORIES, lambda v: v * 0 + 2)}),
     ("series-reversed", "the newest step is the oldest", {"": _on(VALUES, lambda v: v[:, ::-1])}),
@@ -149,12 +154,14 @@ def _unscaled(spec: Any, value: Any, own: Callable[[Any], Tensors]) -> Tensors:
 
 def _oldest_kept(spec: Any, value: Any, own: Callable[[Any], Tensors]) -> Tensors:
     """Cut long series at their end."""
-    return own(value[: spec.length] if isinstance(value, list) else value)
+    return own(value[: spec.length] if isinstance(value, list | tuple | np.ndarray) else value)
 
 
 def _empty_as_zero(spec: Any, value: Any, own: Callable[[Any], Tensors]) -> Tensors:
     """Read missing steps as zeros."""
-    return own([0.0 if each is None else each for each in value] if isinstance(value, list) else value)
+    from mmkeras.modalities.series.values import read_series
+
+    return own(np.nan_to_num(read_series(spec, value).steps))
 
 
 _HOSTS: tuple[tuple[str, str, dict[str, HostChange]], ...] = (
