@@ -104,6 +104,8 @@ class Draws:
         if scale == "share" and (np.isclose(value, 0, atol=1e-9) or np.isclose(value, 1, rtol=0, atol=1e-9)):
             bound = self._bound(support)
             return Interval(value, bound, 1.0, "exact") if value > 0.5 else Interval(value, 0.0, 1 - bound, "exact")
+        if scale == "correlation" and np.isclose(value, 1, rtol=0, atol=1e-9):
+            return Interval(value, 2 * self._bound(support) - 1, 1.0, "exact")
         left_out, effective = self.left_out.get(name), support.effective
         # The logit scale already widens an interval of few errors; fewer degrees of freedom would widen it again.
         if left_out is not None and (scale != "share" or method == "bootstrap-slow"):

@@ -8,7 +8,7 @@ import numpy as np
 
 __all__ = ["Scale", "ends", "is_share", "scale_of"]
 
-Scale = Literal["share", "error", "explained", "plain"]
+Scale = Literal["share", "error", "explained", "correlation", "plain"]
 
 _SHARES = ("accuracy", "f1", "precision", "recall", "match", "auc", "average_precision", "hamming", "iou")
 _ERRORS = ("mae", "mse", "rmse", "relative_mae", "log_loss", "cross_entropy", "mATE", "mASE", "mAOE", "mAVE", "mAAE")
@@ -22,7 +22,9 @@ def is_share(metric: str) -> bool:
 
 
 def scale_of(metric: str) -> Scale:
-    """Return the scale of a metric: ``share`` in [0, 1], ``error`` from 0 up, ``explained`` up to 1, else ``plain``.
+    """Return the scale of a metric.
+
+    ``share`` in [0, 1], ``error`` from 0 up, ``explained`` up to 1, ``correlation`` in [-1, 1], else ``plain``.
 
     Args:
         metric: its name, which may follow the name of a class or number: ``rmse``, ``distance rmse``.
@@ -32,14 +34,14 @@ def scale_of(metric: str) -> Scale:
         return "share"
     if name in _ERRORS or name.startswith("mae_") or name.endswith("_error"):
         return "error"
-    return "explained" if name == "r2" else "plain"
+    return "correlation" if name == "mcc" else "explained" if name == "r2" else "plain"
 
 
 def ends(scale: Scale, value: float, reach: float) -> tuple[float, float]:
     """Return the ends of an interval that is symmetric on a scale.
 
-    The scale of shares is the logit, that of errors the logarithm, and that of explained variance the logarithm of
-    ``1 - value``. A value outside the scale gets a plain interval.
+    The scale of shares is the logit, that of errors the logarithm, that of explained variance the logarithm of
+    ``1 - value``, and that of correlations Fisher's z. A value outside the scale gets a plain interval.
 
     Args:
         scale: of the metric.
@@ -51,6 +53,9 @@ def ends(scale: Scale, value: float, reach: float) -> tuple[float, float]:
         # tanh is the logistic function without its overflow.
         low, high = (0.5 * (1 + np.tanh((middle + side * half) / 2)) for side in (-1, 1))
         return float(low), float(high)
+    if scale == "correlation" and -1 < value < 1:
+        middle, half = np.arctanh(value), reach / (1 - value**2)
+        return float(np.tanh(middle - half)), float(np.tanh(middle + half))
     if scale == "error" and value > 0:
         return _factor(value, reach)
     if scale == "explained" and value < 1:

@@ -22,6 +22,7 @@ _TITLES = {
     "r2": "R²",
     "ece": "expected calibration error",
     "auc": "area under ROC",
+    "mcc": "MCC",
     "NDS_front": "NDS_front",
     "mATE": "mATE (m)",
     "mASE": "mASE (1 - IOU)",

@@ -10,6 +10,7 @@ __all__ = [
     "RankedPrecision",
     "class_counts",
     "f1",
+    "matthews",
     "mean_of_known",
     "r2",
     "ratio",
@@ -69,6 +70,27 @@ def class_counts(truth: np.ndarray, decided: np.ndarray) -> np.ndarray:
 def f1(true_positive: np.ndarray, predicted: np.ndarray, actual: np.ndarray) -> np.ndarray:
     """Return F1 from weighted counts; NaN where a class is neither predicted nor present."""
     return ratio(2 * true_positive, predicted + actual)
+
+
+def matthews(hit: np.ndarray, predicted: np.ndarray, actual: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """Return Matthews' correlation coefficient (R,) of several classes, -1 to 1; 0 where one class is all there is.
+
+    Source: Gorodkin 2004, Comparing two K-category assignments by a K-category correlation coefficient.
+
+    Args:
+        hit: weight of the right answers of each class (R, C).
+        predicted: of all answers with the class (R, C); samples without an answer are a class of their own.
+        actual: of all samples of the class (R, C).
+        total: of all samples (R,).
+    """
+    squares = total**2
+    none = total - predicted.sum(axis=1)
+    spread = (squares - (predicted**2).sum(axis=1) - none**2) * (squares - (actual**2).sum(axis=1))
+    # Sums in float32 leave a rounding error where one class is all there is.
+    alone = spread <= 1e-10 * squares**2
+    agreed = hit.sum(axis=1) * total - (predicted * actual).sum(axis=1)
+    found = ratio(agreed, np.sqrt(np.where(alone, 1.0, spread)))
+    return np.where(alone & (total > 0), 0.0, np.where(total > 0, found, np.nan))
 
 
 def mean_of_known(values: np.ndarray, axis: int = -1) -> np.ndarray:

@@ -50,6 +50,7 @@ def test_every_draw_is_the_metric_of_a_resample():
         assert draws["accuracy"][i] == pytest.approx(sk.accuracy_score(truth, said), abs=1e-6)
         assert draws["macro_f1"][i] == pytest.approx(sk.f1_score(truth, said, average="macro"), abs=1e-6)
         assert draws["balanced_accuracy"][i] == pytest.approx(sk.balanced_accuracy_score(truth, said), abs=1e-6)
+        assert draws["mcc"][i] == pytest.approx(sk.matthews_corrcoef(truth, said), abs=1e-5)
         loss = sk.log_loss(truth, np.repeat(outputs, counts, axis=0), labels=range(5))
         assert draws["cross_entropy"][i] == pytest.approx(loss, rel=1e-5)
 
@@ -204,6 +205,16 @@ def test_all_right_in_few_groups_says_little():
         assert found[name].low == pytest.approx(oracle.low)
 
 
+def test_the_interval_of_a_correlation_stays_between_its_limits():
+    rng, targets = np.random.default_rng(0), np.arange(40) % 2
+    said = np.where(rng.random(40) < 0.05, 1 - targets, targets)
+    found = scored(Bootstrap(200), spec(2), targets, {"probabilities": np.eye(2, dtype=np.float32)[said]}).intervals()
+    assert -1 < found["mcc"].low < found["mcc"].value < found["mcc"].high < 1
+    right = scored(Bootstrap(50), spec(2), targets, {"probabilities": np.eye(2, dtype=np.float32)[targets]}).intervals()
+    assert (right["mcc"].high, right["mcc"].method) == (1.0, "exact")
+    assert 0.7 < right["mcc"].low < 0.95
+
+
 @pytest.mark.parametrize("name", ["micro_f1", "macro_f1", "exact_match"])
 def test_a_share_of_0_has_a_width(name):
     task, truth = several_task(), np.tile(np.asarray([[1, 0, 0, 0]], np.float32), (40, 1))
@@ -276,7 +287,7 @@ def test_intervals_are_ordered_and_in_range(samples, classes, seed, confidence):
     for name, interval in found.items():
         assert interval.low <= interval.high
         if name != "cross_entropy":
-            assert interval.low >= 0
+            assert interval.low >= (-1 if name == "mcc" else 0)
             assert interval.high <= 1 + 1e-6
 
 

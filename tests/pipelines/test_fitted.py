@@ -73,7 +73,7 @@ def _there(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_has_metrics_and_a_report_for_notebooks(fitted: FittedRun) -> None:
-    assert set(fitted.metrics) == {"accuracy", "macro_f1", "balanced_accuracy", "cross_entropy"}
+    assert set(fitted.metrics) == {"accuracy", "macro_f1", "balanced_accuracy", "mcc", "cross_entropy"}
     assert fitted.metrics["accuracy"] == fitted.details["test"]["accuracy"]["value"]
     assert "accuracy" in repr(fitted)
     page = fitted.report._repr_html_()

@@ -145,6 +145,8 @@ def test_score_equals_scikit_learn(seed: int, samples: int, classes: int):
     probabilities = rng.dirichlet(np.ones(classes), samples)
     decided = probabilities.argmax(1)
     score = spec.score(targets, {"probabilities": probabilities}, weight)
+    expected = sk.matthews_corrcoef(targets, decided, sample_weight=weight)
+    assert score.pop("mcc") == pytest.approx(expected, abs=1e-4)
     assert score == pytest.approx(
         {
             "accuracy": sk.accuracy_score(targets, decided, sample_weight=weight),
@@ -162,4 +164,5 @@ def test_nan_counts_as_wrong():
     score = spec.score(np.array([0, 0]), {"probabilities": broken})
     assert score["accuracy"] == 0.5
     assert score["cross_entropy"] == pytest.approx((-np.log(1e-7) - np.log(0.8)) / 2)
+    assert score["mcc"] == 0.0
     assert spec.decode({"probabilities": broken})[0]["label"] is None

@@ -17,7 +17,7 @@ from mmkeras.tasks._config import TaskConfig
 from mmkeras.tasks._contract import Outputs, TaskSpec
 from mmkeras.tasks._evidence import Confidences, Decisions, Evidence
 from mmkeras.tasks._labels import as_labels, check_gamma, check_share, check_weights, label_index, ranked
-from mmkeras.tasks._metrics import class_counts, f1, mean_of_known, ratio
+from mmkeras.tasks._metrics import class_counts, f1, matthews, mean_of_known, ratio
 from mmkeras.tasks._targets import TargetSpec
 
 __all__ = ["Config", "Spec"]
@@ -158,7 +158,7 @@ class Spec(TaskSpec):
         }
 
     def of_sums(self, sums: Evidence) -> dict[str, np.ndarray]:
-        """Return accuracy, macro F1, balanced accuracy and cross-entropy, as scikit-learn defines them.
+        """Return accuracy, macro F1, balanced accuracy, MCC and cross-entropy, as scikit-learn defines them.
 
         Macro F1 averages the classes that are present or predicted, balanced accuracy those that are present.
         """
@@ -167,6 +167,7 @@ class Spec(TaskSpec):
             "accuracy": ratio(hit.sum(axis=1), sums["total"]),
             "macro_f1": mean_of_known(f1(hit, predicted, actual)),
             "balanced_accuracy": mean_of_known(ratio(hit, actual)),
+            "mcc": matthews(hit, predicted, actual, sums["total"]),
             "cross_entropy": ratio(sums["surprise"], sums["total"]),
         }
 
