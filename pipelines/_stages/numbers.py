@@ -13,8 +13,9 @@ from mmkeras.core.errors import ConfigError, nearest
 
 __all__ = ["NUMBERS", "Number", "Unit", "number"]
 
-Unit = Literal["%", "points", "wrong", "failures", "x", "s", "min", "MB", "relative"]
-"""Units of numbers: shares are in percent, ``x`` is a ratio of two measurements, ``relative`` a relative difference."""
+Unit = Literal["%", "points", "wrong", "failures", "x", "s", "min", "MB", "relative", "MCC"]
+"""Units of numbers: shares are in percent, ``x`` is a ratio of two measurements, ``relative`` a relative difference, and
+``MCC`` is Matthews' correlation coefficient, from -1 to 1."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Number:
     """The command that measures and records it, unless `record` is given another."""
     counted: tuple[str, str] = ("", "")
     """Bar and goal as counts, for shares of few trials; they are shown beside the number."""
+    whole: bool = False
+    """Whether the whole interval must reach the bar, not the value alone."""
 
     def reaches(self, value: float, limit: float | None) -> bool:
         """Return whether a value is at least as good as a limit; True without a limit."""
@@ -47,9 +50,11 @@ _COMPARISON = "python -m pipelines.camera_radar --compare.seeds 0 1 2 --compare.
 _MUTANTS, _FAULTS, _CLUSTER, _BENCH = (
     f"python -m tests.{name} --record" for name in ("mutants", "faults", "cluster", "bench")
 )
+_FINANCE = "python -m pipelines.finance --data.source.options.folder DIR --record"
 _STORIES: dict[str, tuple[str, float | None, float | None, str]] = {
     "vqa": ("easy-VQA", None, None, "python -m pipelines.vqa --record"),
     "camera_radar": ("camera + radar, simulated", 15, 15, _COMPARISON),
+    "finance": ("StockNet", 15, 8, _FINANCE),
 }
 """Pipelines whose run is timed: data, bar and goal in minutes, command."""
 
@@ -88,6 +93,14 @@ NUMBERS: dict[str, Number] = {
             ),
         }.items()
     },
+    "finance.mcc": Number(
+        "StockNet, prices and tweets, rise or fall of the next day: MCC over blocks of days, each answered by a model "
+        "of its past; the whole interval must be above the bar", "MCC", "higher", 0.0, 0.08, _FINANCE, whole=True,
+    ),
+    "finance.fusion_gain": Number(
+        "StockNet, August and September 2015: accuracy of prices and tweets, minus that of the better one alone",
+        "points", "higher", None, None, _FINANCE,
+    ),
     "threads.wrong": Number(
         "one Predictor under 8 threads: wrong answers and foreign errors in 100,000 answers, summed over all runners",
         "wrong", "lower", 0, 0, "python -m tests.threads --record",

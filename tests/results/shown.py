@@ -11,10 +11,10 @@ __all__ = ["NOT_MEASURED", "cells", "files_table", "interval", "markdown_table",
 
 NOT_MEASURED = "not measured yet"
 _HEADINGS = ("what", "command", "result (95 % interval)", "bar", "goal", "measured")
-_DIGITS = {"points": 1, "wrong": 0, "failures": 0, "s": 1, "min": 1}
+_DIGITS = {"MCC": 3, "points": 1, "wrong": 0, "failures": 0, "s": 1, "min": 1}
 """Digits after the point by unit; two by default."""
 _MOST_DIGITS = 6
-_UNITS = {"x": "", "relative": ""}
+_UNITS = {"x": "", "relative": "", "MCC": ""}
 """Units that are not shown: the meaning of the number names them."""
 _FORMATS = {"saved_model": "SavedModel", "tflite": "LiteRT", "onnx": "ONNX"}
 
@@ -56,7 +56,8 @@ def cells(name: str, results: Mapping[str, Result]) -> tuple[str, ...]:
     if result is None:
         return (declared.meaning, f"`{declared.command}`", NOT_MEASURED, *limits, "")
     text = interval(name, results)
-    text = text if declared.reaches(result.value, declared.bar) else f"{text}, **bar not reached**"
+    judged = result.low if declared.whole and result.low is not None else result.value
+    text = text if declared.reaches(judged, declared.bar) else f"{text}, **bar not reached**"
     measured = f"{result.date[:10]}, {_short(result.commit)}, {result.machine}"
     return (declared.meaning, f"`{result.command}`", text, *limits, measured)
 

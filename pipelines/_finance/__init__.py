@@ -1,0 +1,1 @@
+"""What the pipeline of stock prices adds: walk-forward evaluation, returns after costs, and their pictures."""
