@@ -14,8 +14,8 @@ from mmkeras.core.errors import ConfigError, nearest
 __all__ = ["NUMBERS", "Number", "Unit", "number"]
 
 Unit = Literal["%", "points", "wrong", "failures", "x", "s", "min", "MB", "relative", "MCC"]
-"""Units of numbers: shares are in percent, ``x`` is a ratio of two measurements, ``relative`` a relative difference, and
-``MCC`` is Matthews' correlation coefficient, from -1 to 1."""
+"""Units of numbers: shares are in percent, ``x`` is a ratio of two measurements, ``relative`` a relative difference,
+and ``MCC`` is Matthews' correlation coefficient, from -1 to 1."""
 
 
 @dataclass(frozen=True)

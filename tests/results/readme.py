@@ -64,6 +64,20 @@ PIPELINES: dict[str, PipelineRow] = {
         ("none: the drives are simulated", "无：数据为仿真"),
         "camera_radar",
     ),
+    "finance": PipelineRow(
+        "python -m pipelines.finance",
+        (
+            "StockNet: prices and tweets of 88 stocks, walking forward",
+            "StockNet：88 只股票的价格和推文，按时间滚动评估",
+        ),
+        "finance.mcc",
+        ("MCC of rise or fall of the next day", "预测次日涨跌的 MCC"),
+        (
+            "0.081 on a quarter that is not in the data here ([StockNet](https://aclanthology.org/P18-1183/))",
+            "0.081（[StockNet](https://aclanthology.org/P18-1183/)，其测试季度不在这里的数据中）",
+        ),
+        "finance",
+    ),
     "table": PipelineRow(
         "mmkeras fit TABLE --target COLUMN",
         ("your own table, see Your own data", "您自己的表格"),
