@@ -73,7 +73,7 @@ class ModalitySpec(ABC):
         return ()
 
     def cannot_follow(self, move: str) -> str:
-        """Return why the tensors cannot follow a move of the picture (`MIRROR`, `SHIFT`); empty if they can."""
+        """Return why the tensors cannot follow a move of the picture (`MOVES`); empty if they can."""
         return "" if move in self.follows else UNSAID
 
     @property

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["MIRROR", "MOVES", "SHIFT", "UNSAID", "Move"]
+__all__ = ["MIRROR", "MOVES", "SHIFT", "TURN", "UNSAID", "ZOOM", "Move"]
 
-MIRROR, SHIFT = "mirror", "shift"
-MOVES = (MIRROR, SHIFT)
+MIRROR, SHIFT, TURN, ZOOM = "mirror", "shift", "turn", "zoom"
+MOVES = (MIRROR, SHIFT, TURN, ZOOM)
 UNSAID = "it has no rule for it"
 """The reason of a part without a rule for a move."""
 
 
 @dataclass(frozen=True)
 class Move:
-    """How each of B samples is moved: first shifted, then mirrored."""
+    """How each of B samples is moved: first shifted, then turned and scaled about the middle, then mirrored."""
 
     mirror: tf.Tensor | None = None
     """bool (B,): left and right are exchanged."""
@@ -31,3 +31,7 @@ class Move:
     """float32 (B,): share of the picture's height by which its content moves up; in whole pixels of each picture."""
     left: tf.Tensor | None = None
     """float32 (B,): share of the picture's width by which its content moves left."""
+    turn: tf.Tensor | None = None
+    """float32 (B,): radians by which the content turns counter-clockwise."""
+    zoom: tf.Tensor | None = None
+    """float32 (B,): factor by which the content grows."""

@@ -110,7 +110,7 @@ class TaskSpec(ABC):
         return as_rows(self.targets, values, len(next(iter(values.values()), ())))
 
     def cannot_follow(self, move: str) -> str:
-        """Return why the targets cannot follow a move of the picture (`MIRROR`, `SHIFT`); empty if they can."""
+        """Return why the targets cannot follow a move of the picture (`MOVES`); empty if they can."""
         return "" if move in self.follows else UNSAID
 
     @abstractmethod

@@ -8,7 +8,7 @@ from typing import Any
 from mmkeras.core.components import find
 from mmkeras.core.errors import ConfigError
 from mmkeras.modalities import ModalitySpec
-from mmkeras.modalities._moves import SHIFT, UNSAID
+from mmkeras.modalities._moves import MIRROR, UNSAID
 from mmkeras.tasks import TaskSpec
 
 __all__ = ["check_moves", "leader"]
@@ -55,10 +55,10 @@ def check_moves(
         reason = task.cannot_follow(move) if task is not None else "" if move in spec_class.follows else UNSAID
         if reason:
             problems.append(_refusal(first, option, f"the targets of the task {kind}", reason))
-        for target in task.targets if task is not None and move == SHIFT else ():
+        for target in task.targets if task is not None and move != MIRROR else ():
             size = tuple(specs[first].tensors[0].shape[:2])
             if target.encoding == "png" and target.shape[:2] != size:
-                reason = f"it has {target.shape[:2]} pixels and the picture {size}, so a shift is not the same in both"
+                reason = f"it has {target.shape[:2]} pixels and the picture {size}, so a {move} is not the same in both"
                 problems.append(_refusal(first, option, f"the target {target.name}", reason))
     if problems:
         raise ConfigError("\n".join(problems))

@@ -5,6 +5,7 @@ TensorFlow is imported inside the functions that use it: processes that convert 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -145,13 +146,19 @@ def _decode(spec: Spec, raw: tf.Tensor) -> tf.Tensor:
 
 
 def draw_move(config: Config, count: tf.Tensor, seed: tf.Tensor) -> Move:
-    """Draw how each sample is mirrored and shifted."""
+    """Draw how each sample is mirrored, shifted, turned and scaled."""
+    import tensorflow as tf
+
     draws = _draws(count, seed)
     shifted = bool(config.translate)
+    # Draws of their own, so that those of the older options stay as they are.
+    further = uniform((count, 2), tf.convert_to_tensor(seed) + 3, -1.0, 1.0)
     return Move(
         mirror=draws[:, 2] < 0 if config.flip else None,
         up=draws[:, 0] * config.translate if shifted else None,
         left=draws[:, 1] * config.translate if shifted else None,
+        turn=further[:, 0] * math.radians(config.rotate) if config.rotate else None,
+        zoom=tf.exp(further[:, 1] * math.log1p(config.zoom)) if config.zoom else None,
     )
 
 
@@ -164,7 +171,7 @@ def move(spec: Spec, inputs: dict[str, tf.Tensor], move: Move) -> dict[str, tf.T
     """Move the images of a batch; other inputs are passed through."""
     from mmkeras.modalities.image.moving import move_picture
 
-    return {**inputs, spec.name: move_picture(inputs[spec.name], move)}
+    return {**inputs, spec.name: move_picture(inputs[spec.name], move, smooth=True)}
 
 
 def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -13,7 +13,7 @@ import numpy as np
 from mmkeras.core.errors import ConfigError, nearest, require
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalityConfig, ModalitySpec, TensorSpec
 from mmkeras.modalities._config import out_of_range
-from mmkeras.modalities._moves import MIRROR, MOVES, SHIFT
+from mmkeras.modalities._moves import MIRROR, MOVES, SHIFT, TURN, ZOOM
 
 if TYPE_CHECKING:
     from mmkeras.media.image.pixels import RawImage
@@ -38,7 +38,7 @@ class Config(ModalityConfig):
     reads: ClassVar[tuple[str, ...]] = ("weights",)
     apart: ClassVar[tuple[str, ...]] = (
         *("focal", "centre", "resize", "dicom"),
-        *("flip", "brightness", "contrast", "translate", "corruption"),
+        *("flip", "brightness", "contrast", "translate", "rotate", "zoom", "corruption"),
     )
     kind: Literal["image"] = field(default="image", kw_only=True)
     """Kind of the modality."""
@@ -86,6 +86,11 @@ class Config(ModalityConfig):
     """Augmentation: contrast changes by up to this factor, for example 0.2 for 0.8 to 1.2."""
     translate: float = 0.0
     """Augmentation: the image moves by up to this share of its size, masks with it; the edge pixels fill the gap."""
+    rotate: float = 0.0
+    """Augmentation: the image turns by up to this number of degrees either way, masks with it."""
+    zoom: float = 0.0
+    """Augmentation: the image grows or shrinks by up to this share about its middle, for example 0.2 for 1/1.2 to 1.2,
+    masks with it."""
     corruption: float = 0.0
     """Augmentation: probability of an image in the dark, in fog, or with part of the lens covered."""
     dicom: Literal["picture", "graph"] = "picture"
@@ -114,7 +119,8 @@ class Config(ModalityConfig):
         problems += out_of_range(self, ("fused_stages",), "0 to 7", lambda value: 0 <= value <= 7)
         problems += out_of_range(self, ("width_factor", "depth_factor"), "more than 0", lambda value: value > 0)
         problems += out_of_range(self, ("learning_rate_factor",), "0 or more", lambda value: value >= 0)
-        shares = ("brightness", "contrast", "translate", "corruption", "batch_norm_momentum")
+        problems += out_of_range(self, ("rotate",), "degrees from 0 to 180", lambda value: 0 <= value <= 180)
+        shares = ("brightness", "contrast", "translate", "zoom", "corruption", "batch_norm_momentum")
         problems += out_of_range(self, shares, "0 or more and less than 1", lambda value: 0 <= value < 1)
         if problems:
             raise ConfigError("\n".join(f"image {problem}" for problem in problems))
@@ -138,13 +144,13 @@ class Config(ModalityConfig):
 
     def augmentations(self) -> tuple[str, ...]:
         """Return the options that change pixels at random."""
-        options = ("flip", "brightness", "contrast", "translate", "corruption")
+        options = ("flip", "brightness", "contrast", "translate", "rotate", "zoom", "corruption")
         return tuple(name for name in options if getattr(self, name))
 
     def moves(self) -> dict[str, str]:
         """Return the moves that the options turn on, by option."""
-        options = {"flip": (self.flip, MIRROR), "translate": (self.translate, SHIFT)}
-        return {option: move for option, (value, move) in options.items() if value}
+        moves = {"flip": MIRROR, "translate": SHIFT, "rotate": TURN, "zoom": ZOOM}
+        return {option: move for option, move in moves.items() if getattr(self, option)}
 
     def spec(self, name: str, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
         """Return the spec; other modalities and facts do not change it."""

@@ -15,6 +15,7 @@ from PIL import Image
 
 from mmkeras.core.errors import DataError
 from mmkeras.modalities.image import records
+from mmkeras.modalities.image.moving import move_picture
 from mmkeras.modalities.image.spec import Config, Spec
 from tests.fuzz.damage.pictures import damage
 from tests.media.image.pictures import bad_files, converted_files, file, good_files, picture, without_checksum
@@ -243,8 +244,56 @@ def test_translation_moves_by_whole_pixels_within_its_share():
     assert len(set(rows)) > 2
 
 
+def spread(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the direction of the longer axis of bright pixels in degrees, counter-clockwise, and its length."""
+    rows, columns = np.mgrid[: pictures.shape[1], : pictures.shape[2]] - (pictures.shape[1] - 1) / 2
+    angles, lengths = [], []
+    for bright in pictures[..., 0] / 255:
+        across, up = (bright * columns**2).sum(), (bright * rows**2).sum()
+        both = -(bright * rows * columns).sum()
+        angles.append(np.degrees(np.arctan2(2 * both, across - up) / 2))
+        lengths.append(np.sqrt((across + up) / bright.sum()))
+    return np.array(angles), np.array(lengths)
+
+
+def bars(count: int, half: int) -> dict[str, tf.Tensor]:
+    """Return black pictures with a white bar of ``2 * half`` columns in the middle."""
+    pixels = np.zeros((count, 41, 41, 3), np.uint8)
+    pixels[:, 19:22, 20 - half : 21 + half] = 255
+    return {"image": tf.constant(pixels)}
+
+
+def test_rotation_turns_about_the_middle_up_to_its_degrees_either_way():
+    angles, lengths = spread(moved(Config(size=(41, 41), rotate=30.0), bars(64, 12), [0, 1]))
+    assert np.abs(angles).max() < 31
+    assert (angles.min(), angles.max()) == pytest.approx((-27, 27), abs=4)
+    np.testing.assert_allclose(lengths, spread(bars(1, 12)["image"].numpy())[1][0], rtol=0.05)
+
+
+def test_zoom_scales_about_the_middle_by_its_share():
+    angles, lengths = spread(moved(Config(size=(41, 41), zoom=0.5), bars(64, 10), [0, 1]))
+    factors = lengths / spread(bars(1, 10)["image"].numpy())[1][0]
+    assert np.abs(angles).max() < 1
+    assert (factors.min(), factors.max()) == pytest.approx((1 / 1.5, 1.5), rel=0.1)
+
+
+def test_a_turned_mask_follows_the_picture_and_keeps_its_classes():
+    pixels = np.random.default_rng(0).integers(0, 2, (4, 6, 5)).astype(np.uint8)
+    pixels = tf.constant(7 * pixels.repeat(4, axis=1).repeat(4, axis=2))
+    picture = tf.repeat(pixels[..., None], 3, axis=-1)
+    move = records.draw_move(Config(size=(24, 20), rotate=20.0, zoom=0.2, flip=True, translate=0.1), 4, [5, 6])
+    mask = move_picture(pixels, move)
+    assert mask.dtype == tf.uint8
+    assert set(np.unique(mask)) == {0, 7}
+    smooth = move_picture(picture, move, smooth=True)[..., 0].numpy()
+    inside = np.isin(smooth, (0, 7))
+    assert 0.5 < inside.mean() < 1, "between two classes, the picture has values of neither"
+    np.testing.assert_array_equal(smooth[inside], mask.numpy()[inside])
+
+
 def test_the_options_that_move_pictures_say_so():
-    assert Config(flip=True, translate=0.1).moves() == {"flip": "mirror", "translate": "shift"}
+    every = Config(flip=True, translate=0.1, rotate=5.0, zoom=0.1)
+    assert every.moves() == {"flip": "mirror", "translate": "shift", "rotate": "turn", "zoom": "zoom"}
     assert Config(brightness=0.1, corruption=0.1).moves() == {}
 
 
