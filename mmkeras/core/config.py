@@ -42,6 +42,9 @@ class DataConfig:
     from training."""
     split_by_group: bool = False
     """Require a group in every row; all samples of a group are in the same split."""
+    stratify: bool = False
+    """Split the groups of every label in these shares, so that no split lacks a rare label. A label with at least three
+    groups is in all three splits. For one label per sample."""
     keep_together: Literal["content", "path", "none"] = "content"
     """What keeps rows without a group in the same split: a file of equal content, one of the same path, or nothing."""
     split_seed: int = 0

@@ -43,7 +43,8 @@ def shaped_by(config: DataConfig, modalities: Mapping[str, ModalitySpec], task: 
     reads = find("data.sources", config.source.name).Source.reads
     every["source"]["options"] = {k: v for k, v in every["source"]["options"].items() if k not in reads}
     value = {
-        "data": {key: every[key] for key in SHAPING},
+        # Data that was converted before this option existed keeps its fingerprint.
+        "data": {key: every[key] for key in SHAPING} | ({"stratify": True} if config.stratify else {}),
         "modalities": {name: _kind(modality) for name, modality in sorted(modalities.items())},
         "task": {"kind": kind_of(task), **options},
         # They may derive from the modalities: the size of a mask does.

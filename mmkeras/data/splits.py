@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mmkeras.core.config import DataConfig
 from mmkeras.core.errors import DataError
@@ -20,6 +20,9 @@ def assign(samples: Sequence[Sample], config: DataConfig) -> list[str]:
     and validation alone. The split follows from a hash of the seed and the sample's group (its key, where it has none):
     samples of one group are always together, whatever their order, and a sample stays where it is when others are
     added. Where the dataset gives the split of some samples of a group, the others follow the first of them.
+
+    With ``stratify`` the groups of each label are divided by their number, in the order of their hashes; then a sample
+    may move when others are added.
     """
     own = {sample.split for sample in samples}
     has_test = "test" in own
@@ -31,12 +34,15 @@ def assign(samples: Sequence[Sample], config: DataConfig) -> list[str]:
     for sample, split in zip(samples, fixed, strict=True):
         if split is not None and sample.group is not None:
             leads.setdefault(sample.group, split)
+    by_label = _by_label(samples, fixed, leads, config, has_test) if config.stratify else {}
     for sample, split in zip(samples, fixed, strict=True):
         draw = position(sample.group or sample.key, config.split_seed)
         if split is not None:
             result.append(split)
         elif sample.split is None and sample.group in leads:
             result.append(leads[sample.group])
+        elif by_label:
+            result.append(by_label[sample.group or sample.key])
         elif draw < train_share:
             result.append("train")
         elif draw < train_share + config.validation_share or has_test:
@@ -44,6 +50,39 @@ def assign(samples: Sequence[Sample], config: DataConfig) -> list[str]:
         else:
             result.append("test")
     return result
+
+
+def _by_label(
+    samples: Sequence[Sample],
+    fixed: Sequence[str | None],
+    leads: Mapping[str, str],
+    config: DataConfig,
+    has_test: bool,
+) -> dict[str, str]:
+    """Return the split of each group without one; a group has the label of its first sample."""
+    labels: dict[str, str] = {}
+    for sample, split in zip(samples, fixed, strict=True):
+        if split is None and not (sample.split is None and sample.group in leads):
+            target = sample.target
+            labels.setdefault(sample.group or sample.key, str(target) if isinstance(target, str | bool | int) else "")
+    groups: dict[str, list[str]] = {}
+    for name, label in labels.items():
+        groups.setdefault(label, []).append(name)
+    result = {}
+    for names in groups.values():
+        names.sort(key=lambda name: position(name, config.split_seed))
+        test_share = 0.0 if has_test else max(0.0, 1.0 - config.train_share - config.validation_share)
+        # The last of three parts is that of the training; of two groups one is held out for the test.
+        test = _part(test_share, len(names), keep=1)
+        validation = _part(config.validation_share, len(names), keep=1 + test)
+        for place, name in enumerate(names):
+            result[name] = "test" if place < test else "validation" if place < test + validation else "train"
+    return result
+
+
+def _part(share: float, count: int, keep: int) -> int:
+    """Return the number of groups in a split: at least one where the share asks for it, and ``keep`` are left."""
+    return min(max(1, round(share * count)), max(0, count - keep)) if share > 1e-9 else 0
 
 
 def fill(samples: Sequence[Sample], splits: Sequence[str], config: DataConfig) -> list[str]:

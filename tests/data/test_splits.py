@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -97,3 +98,34 @@ def test_required_groups_and_wrong_shares():
         check([sample("1", group="x"), sample("2")], DataConfig(split_by_group=True))
     with pytest.raises(DataError, match="train_share"):
         check([sample("1")], DataConfig(train_share=0.9, validation_share=0.2))
+
+
+def labelled(label: str, groups: int, each: int = 3) -> list[Sample]:
+    return [
+        Sample(key=f"{label}{n}-{k}", values={}, target=label, group=f"{label}{n}")
+        for n in range(groups)
+        for k in range(each)
+    ]
+
+
+def test_stratified_splits_hold_every_label_and_keep_groups_together():
+    samples = [*labelled("rare", 3), *labelled("pair", 2), *labelled("often", 40)]
+    config = DataConfig(train_share=0.6, validation_share=0.15, stratify=True)
+    splits = assign(samples, config)
+    check_groups(samples, splits)
+    counts = Counter((sample.target, split) for sample, split in zip(samples, splits, strict=True))
+    assert counts == {
+        **{("rare", split): 3 for split in ("train", "validation", "test")},
+        **{("pair", "train"): 3, ("pair", "test"): 3},
+        **{("often", "train"): 72, ("often", "validation"): 18, ("often", "test"): 30},
+    }
+    assert splits != assign(samples, replace(config, split_seed=1))
+    assert splits == assign(samples, config)
+
+
+def test_stratified_validation_comes_from_training_where_the_dataset_has_a_test_split():
+    given = [replace(sample, split="train") for sample in labelled("a", 10)]
+    given += [replace(sample, split="test") for sample in labelled("b", 2)]
+    splits = assign(given, DataConfig(validation_share=0.2, stratify=True))
+    assert splits[30:] == ["test"] * 6
+    assert Counter(splits[:30]) == {"train": 24, "validation": 6}
