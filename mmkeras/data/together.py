@@ -14,7 +14,7 @@ from typing import Any, Literal
 from mmkeras.data.sources import Sample
 from mmkeras.media.dicom.paths import split_frame
 
-__all__ = ["contents_of", "grouped", "on_both_sides"]
+__all__ = ["contents_of", "grouped", "joined", "on_both_sides"]
 
 PIECE = 4096
 
@@ -25,7 +25,7 @@ def grouped(samples: Sequence[Sample], contents: Sequence[tuple[str, ...]]) -> t
     The group is that of another row with the file, or else the key of the first row with it: so that row stays in its
     split when others with its file are added. ``contents`` come from `contents_of`.
     """
-    roots = _joined(contents)
+    roots = joined(contents)
     members: Counter[int] = Counter(roots)
     names: dict[int, str] = {}
     for sample, root in zip(samples, roots, strict=True):
@@ -67,8 +67,8 @@ def on_both_sides(samples: Sequence[Sample], contents: Sequence[tuple[str, ...]]
     ]
 
 
-def _joined(contents: Sequence[tuple[str, ...]]) -> list[int]:
-    """Return for each row the first row that it is joined with, directly or through others."""
+def joined(contents: Sequence[tuple[str, ...]]) -> list[int]:
+    """Return for each row the first row that it shares a name with, directly or through others."""
     parents = list(range(len(contents)))
 
     def root(row: int) -> int:
