@@ -17,6 +17,7 @@ from mmkeras.storage.files import write_json
 from pipelines._stages.results import ExportedFile, Figure, Origin, record
 
 if TYPE_CHECKING:
+    from mmkeras.data.index import Index
     from mmkeras.evaluation.samples import Samples
     from mmkeras.training.run import Run
 
@@ -72,6 +73,13 @@ class Story(Generic[ConfigT]):
     def prepare(self, config: ConfigT, console: Console) -> ConfigT:
         """Return the configuration with its data in place."""
         return config
+
+    def after_data(self, config: ConfigT, index: Index, console: Console) -> None:
+        """Show what should be known of the converted data before the training, such as the balance of its classes.
+
+        Raises:
+            DataError: splits that leak.
+        """
 
     def provenance(self, config: ConfigT) -> dict[str, Any]:
         """Return additions to the run's provenance in reports, such as a ``notice``."""

@@ -50,11 +50,13 @@ _COMPARISON = "python -m pipelines.camera_radar --compare.seeds 0 1 2 --compare.
 _MUTANTS, _FAULTS, _CLUSTER, _BENCH = (
     f"python -m tests.{name} --record" for name in ("mutants", "faults", "cluster", "bench")
 )
+_SIGNS = "python -m pipelines.traffic_signs --data.source.options.folder FOLDER --record"
 _FINANCE = "python -m pipelines.finance --data.source.options.folder DIR --record"
 _STORIES: dict[str, tuple[str, float | None, float | None, str]] = {
     "vqa": ("easy-VQA", None, None, "python -m pipelines.vqa --record"),
     "camera_radar": ("camera + radar, simulated", 15, 15, _COMPARISON),
     "finance": ("StockNet", 15, 8, _FINANCE),
+    "traffic_signs": ("GTSRB", 15, 8, _SIGNS),
 }
 """Pipelines whose run is timed: data, bar and goal in minutes, command."""
 
@@ -63,6 +65,9 @@ NUMBERS: dict[str, Number] = {
     "vqa.accuracy": Number(
         "easy-VQA, official test split, 9,673 questions: accuracy", "%", "higher", 97, 99.5,
         "python -m pipelines.vqa --record",
+    ),
+    "traffic_signs.accuracy": Number(
+        "GTSRB, 43 classes, tracks of their own: accuracy", "%", "higher", 97.5, 99.2, _SIGNS
     ),
     "camera_radar.fusion_gain": Number(
         "camera + radar, simulated: mAP of the fusion, minus that of the better single sensor",

@@ -89,6 +89,7 @@ def run_stages(config: ConfigT, resumed: Path | None, plan: Plan, console: Conso
         if index is None:
             index = convert(config.data, specs_before_data(config.model), task_config(config.model), console)
         index = usable(index, config.data.max_bad_records, console)
+        story.after_data(config, index, console)
 
     with stage(console, "Model"):
         from mmkeras.training.summary import summary_table

@@ -78,6 +78,18 @@ PIPELINES: dict[str, PipelineRow] = {
         ),
         "finance",
     ),
+    "traffic_signs": PipelineRow(
+        "python -m pipelines.traffic_signs",
+        ("traffic signs of GTSRB, split by track: image", "GTSRB 交通标志，按跟踪序列划分：图像"),
+        "traffic_signs.accuracy",
+        ("accuracy", "准确率"),
+        (
+            "human 98.84 %, committee of networks 99.46 %, on the official split ([Stallkamp et al. 2012]"
+            "(https://doi.org/10.1016/j.neunet.2012.02.016))",
+            "官方划分：人类 98.84 %，网络组合 99.46 %（[Stallkamp 等 2012](https://doi.org/10.1016/j.neunet.2012.02.016)）",
+        ),
+        "traffic_signs",
+    ),
     "table": PipelineRow(
         "mmkeras fit TABLE --target COLUMN",
         ("your own table, see Your own data", "您自己的表格"),

@@ -1,4 +1,4 @@
-"""Reads the beginnings of a few files of a dataset for its fingerprint."""
+"""The files of a dataset: its pictures, and the beginnings of a few for its fingerprint."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["head_of", "look_into"]
+__all__ = ["PICTURES", "head_of", "look_into"]
+
+PICTURES = (".ppm", ".png", ".jpg", ".jpeg", ".webp", ".bmp")
+"""Endings of pictures."""
 
 _FILES = 32
 _BYTES = 4096

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmkeras.core.errors import DataError
+from mmkeras.data.sources._files import PICTURES
 
 __all__ = ["Sign", "read_signs", "sheets_below"]
 
-PICTURES = (".ppm", ".png", ".jpg", ".jpeg", ".webp", ".bmp")
 _OFFICIAL = {"file": "Filename", "class": "ClassId"}
 _LISTED = {"file": "file", "class": "class_id", "track": "track", "frame": "frame"}
 _FRAME = re.compile(r"(\d+)_(\d+)")

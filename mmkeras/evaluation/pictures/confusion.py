@@ -20,7 +20,7 @@ _WITH_NUMBERS = 16
 
 
 @styled()
-def confusion_figure(confusion: Mapping[str, Any]) -> Figure:
+def confusion_figure(confusion: Mapping[str, Any], title: str = "Confusion matrix") -> Figure:
     """Draw a result of `mmkeras.evaluation.classes.confusion`: a matrix, or hits, misses and false alarms per label."""
     if "per_label" in confusion:
         return _per_label(confusion["per_label"])
@@ -33,10 +33,10 @@ def confusion_figure(confusion: Mapping[str, Any]) -> Figure:
         kept = np.sort(np.argsort(-wrong, kind="stable")[:MAX_CLASSES])
         note += f" Shown are the {MAX_CLASSES} of {len(labels)} classes with the most errors."
         labels, matrix = [labels[i] for i in kept], matrix[np.ix_(kept, kept)]
-    return _matrix(labels, matrix, f"{np.sum(confusion['matrix'])} samples. {note}")
+    return _matrix(labels, matrix, title, f"{np.sum(confusion['matrix'])} samples. {note}")
 
 
-def _matrix(labels: list[str], matrix: np.ndarray, note: str) -> Figure:
+def _matrix(labels: list[str], matrix: np.ndarray, title: str, note: str) -> Figure:
     size = len(labels)
     side = float(np.clip(1.8 + 0.38 * size, 4.2, 8.5))
     figure = new_figure(side + 0.8, side + 0.6)
@@ -72,7 +72,7 @@ def _matrix(labels: list[str], matrix: np.ndarray, note: str) -> Figure:
             )
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    heading(figure, "Confusion matrix", note)
+    heading(figure, title, note)
     return figure
 
 

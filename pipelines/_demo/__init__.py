@@ -1,0 +1,1 @@
+"""Generated sets of the pipelines that run on public data: --demo."""
