@@ -124,6 +124,7 @@ def _decode(spec: Spec, raw: tf.Tensor) -> tf.Tensor:
 
     from mmkeras.modalities.image.dicom_graph import decode_dicom
     from mmkeras.modalities.image.file_graph import decode_file, is_file
+    from mmkeras.modalities.image.levels import stretch_levels
 
     if spec.dicom == "graph":
         image = tf.cond(is_file(raw), lambda: decode_file(raw), lambda: decode_dicom(raw))
@@ -142,7 +143,8 @@ def _decode(spec: Spec, raw: tf.Tensor) -> tf.Tensor:
         image = tf.image.pad_to_bounding_box(_resize(image, inner), start[0], start[1], spec.height, spec.width)
     else:
         image = _resize(image, size)
-    return tf.ensure_shape(image, (spec.height, spec.width, 3))
+    image = tf.ensure_shape(image, (spec.height, spec.width, 3))
+    return stretch_levels(image) if spec.stretch_levels else image
 
 
 def draw_move(config: Config, count: tf.Tensor, seed: tf.Tensor) -> Move:

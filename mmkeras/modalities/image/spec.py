@@ -37,7 +37,7 @@ class Config(ModalityConfig):
 
     reads: ClassVar[tuple[str, ...]] = ("weights",)
     apart: ClassVar[tuple[str, ...]] = (
-        *("focal", "centre", "resize", "dicom"),
+        *("focal", "centre", "resize", "stretch_levels", "dicom"),
         *("flip", "brightness", "contrast", "translate", "rotate", "zoom", "corruption"),
     )
     kind: Literal["image"] = field(default="image", kw_only=True)
@@ -52,6 +52,9 @@ class Config(ModalityConfig):
     camera."""
     resize: Literal["stretch", "letterbox", "center_crop"] = "stretch"
     """stretch ignores the aspect ratio, letterbox adds black bars, center_crop cuts the longer side."""
+    stretch_levels: bool = False
+    """Stretch the levels of every image, on the device too: its darkest hundredth becomes black, its brightest white.
+    For objects in the dark and in the sun; leave it off where the brightness itself tells something."""
     architecture: str = "EfficientNetB0"
     """EfficientNetB0 to B7, EfficientNetV2B0 to B3, V2S, V2M, V2L, or edge (ReLU6, no squeeze-and-excite)."""
     weights: str = "none"
@@ -161,7 +164,7 @@ class Config(ModalityConfig):
             centre = self.centre or (width / 2, height / 2)
             camera = (float(width), float(height), float(self.focal), *map(float, centre))
         grid = (height >> self.level, width >> self.level) if self.pyramid else ()
-        return Spec(name, height, width, self.resize, self.dicom, camera, grid)
+        return Spec(name, height, width, self.resize, self.dicom, camera, grid, self.stretch_levels)
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,8 @@ class Spec(ModalitySpec):
     """Width, height, focal length and centre of the camera, in pixels; empty where it is unknown."""
     grid: tuple[int, ...] = ()
     """Rows and columns of the feature map; empty without a pyramid."""
+    stretch_levels: bool = False
+    """Whether the darkest hundredth of the resized image becomes black and the brightest white."""
 
     @property
     def tensors(self) -> tuple[TensorSpec, ...]:
@@ -200,10 +205,12 @@ class Spec(ModalitySpec):
         """
         # Imported here: without Pillow a device can still run and test the model on tensors.
         require("PIL", "", "pillow")
+        from mmkeras.media.image.levels import stretch_levels
         from mmkeras.media.image.pixels import read_rgb
         from mmkeras.media.image.resizing import resize_rgb
 
-        return {self.name: resize_rgb(read_rgb(value), self.height, self.width, self.resize)}
+        pixels = resize_rgb(read_rgb(value), self.height, self.width, self.resize)
+        return {self.name: stretch_levels(pixels) if self.stretch_levels else pixels}
 
     def probes(self) -> tuple[Any, ...]:
         """Return pictures with strong colours and edges, larger and smaller than the model's input."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmkeras.core.errors import DataError
+from mmkeras.media.dicom.frames import as_png
 from mmkeras.modalities.image import records
 from mmkeras.modalities.image.moving import move_picture
 from mmkeras.modalities.image.spec import Config, Spec
@@ -187,6 +188,22 @@ def test_encode_keeps_files_and_writes_pixels_as_png(tmp_path):
 
 
 ALL = Config(size=(24, 20), brightness=0.2, contrast=0.3)
+
+
+def test_levels_are_stretched_equally_on_host_and_graph():
+    dark = np.asarray(picture(40, 30, seed=1)) // 16 + 30
+    dark[0, :3] = 255
+    data, spec = (
+        as_png(Image.fromarray(dark.astype(np.uint8))),
+        Config(size=(40, 30), stretch_levels=True).spec("image"),
+    )
+    host = spec.preprocess(data)["image"]
+    np.testing.assert_array_equal(host, graph_decode(spec, [data])[0])
+    assert (np.percentile(host, 1), np.percentile(host, 99)) == (0, 255), "a few bright pixels do not count"
+    assert (host == 0).mean() < 0.1
+    flat = as_png(Image.fromarray(np.full((40, 30, 3), 77, np.uint8)))
+    np.testing.assert_array_equal(spec.preprocess(flat)["image"], 0)
+    np.testing.assert_array_equal(graph_decode(spec, [flat])[0], 0)
 
 
 def batch(count: int = 16) -> dict[str, tf.Tensor]:
