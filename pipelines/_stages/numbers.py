@@ -52,11 +52,19 @@ _MUTANTS, _FAULTS, _CLUSTER, _BENCH = (
 )
 _SIGNS = "python -m pipelines.traffic_signs --data.source.options.folder FOLDER --record"
 _FINANCE = "python -m pipelines.finance --data.source.options.folder DIR --record"
+
+
+def _asked(name: str) -> str:
+    config = f"pipelines/configs/{'vqa_daquar' if name == 'daquar' else name}.toml"
+    return f"python -m pipelines.vqa --config {config} --data.source.options.folder FOLDER --record"
+
+
 _STORIES: dict[str, tuple[str, float | None, float | None, str]] = {
     "vqa": ("easy-VQA", None, None, "python -m pipelines.vqa --record"),
     "camera_radar": ("camera + radar, simulated", 15, 15, _COMPARISON),
     "finance": ("StockNet", 15, 8, _FINANCE),
     "traffic_signs": ("GTSRB", 15, 8, _SIGNS),
+    **{name: (data, 15, 8, _asked(name)) for name, data in (("daquar", "DAQUAR"), ("vqa_rad", "VQA-RAD"))},
 }
 """Pipelines whose run is timed: data, bar and goal in minutes, command."""
 
@@ -65,6 +73,21 @@ NUMBERS: dict[str, Number] = {
     "vqa.accuracy": Number(
         "easy-VQA, official test split, 9,673 questions: accuracy", "%", "higher", 97, 99.5,
         "python -m pipelines.vqa --record",
+    ),
+    "daquar.accuracy": Number(
+        "DAQUAR, questions about photos of rooms, test photos of their own: accuracy on all questions",
+        "%", "higher", 24, 30, _asked("daquar"),
+    ),
+    "daquar.fusion_gain": Number(
+        "DAQUAR: accuracy of photo and question, minus that of the better one trained alone",
+        "points", "higher", 0, 3, _asked("daquar"),
+    ),
+    "vqa_rad.closed": Number(
+        "VQA-RAD, closed questions on images of their own: accuracy", "%", "higher", 61, 70, _asked("vqa_rad")
+    ),
+    "vqa_rad.fusion_gain": Number(
+        "VQA-RAD, closed questions: accuracy of image and question, minus that of the better one trained alone",
+        "points", "higher", 0, 3, _asked("vqa_rad"),
     ),
     "traffic_signs.accuracy": Number(
         "GTSRB, 43 classes, tracks of their own: accuracy", "%", "higher", 97.5, 99.2, _SIGNS

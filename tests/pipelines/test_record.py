@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mmkeras.core.components import Choice
 from mmkeras.core.config import TrainConfig
 from mmkeras.core.errors import ConfigError
 from mmkeras.storage.files import write_json
@@ -143,6 +144,30 @@ def test_a_run_records_when_it_is_evaluated(place: Place, tmp_path: Path, record
     result = read_results(recorded)["vqa.accuracy"]
     assert 0 <= result.value <= 100
     assert result.command.startswith("python -m pipelines.vqa --skip_export --config"), "that of the run, not --resume"
+
+
+@pytest.mark.parametrize("source", ["daquar", "vqa_rad"])
+def test_questions_on_real_photos_are_recorded_with_the_gain_of_the_fusion(source: str):
+    story, config = vqa.VqaStory(), vqa.VqaConfig()
+    given = dataclasses.replace(config, data=dataclasses.replace(config.data, source=Choice(source, {"folder": "a"})))
+    story.check_numbers(given)
+    gain = {"value": 0.02, "low": 0.01, "high": 0.03}
+    metrics = {**METRICS, "provenance": story.provenance(given), "alone": {"fusion_gain": gain}}
+    accuracy = {"daquar": "daquar.accuracy", "vqa_rad": "vqa_rad.closed"}[source]
+    assert story.numbers(metrics) == {
+        accuracy: pytest.approx((99.969, 99.93, 100)),
+        f"{source}.fusion_gain": pytest.approx((2, 1, 3)),
+    }
+    assert story.named(given) == source
+    with pytest.raises(ConfigError, match="expected each modality alone"):
+        story.numbers({**metrics, "alone": {}})
+
+
+def test_open_questions_of_vqa_rad_are_not_recorded_as_closed():
+    config = vqa.VqaConfig()
+    source = Choice("vqa_rad", {"folder": "a", "answers": "all"})
+    with pytest.raises(ConfigError, match=r"vqa_rad\.closed is measured with answers = closed, got all"):
+        vqa.VqaStory().check_numbers(dataclasses.replace(config, data=dataclasses.replace(config.data, source=source)))
 
 
 # === Camera and radar ===

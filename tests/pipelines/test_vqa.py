@@ -116,7 +116,7 @@ def test_a_second_run_converts_nothing(story):
         (("--model.fusion.name", "crossattention"), "did you mean 'cross_attention'?"),
         (("--model.task.name", "clasification"), "did you mean 'classification'?"),
         (("--data.source.name", "tabel"), "did you mean 'table'?"),
-        (("--record",), "vqa.accuracy is measured on the whole of easy-VQA"),
+        (("--record",), "vqa.accuracy, daquar.accuracy, vqa_rad.closed are measured on the whole of a public set"),
         (("--train.batch_size", "1000"), "train.batch_size: 1000 samples in a step, but the training split has 48"),
     ],
 )

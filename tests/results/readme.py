@@ -90,6 +90,30 @@ PIPELINES: dict[str, PipelineRow] = {
         ),
         "traffic_signs",
     ),
+    "daquar": PipelineRow(
+        "python -m pipelines.vqa --config pipelines/configs/vqa_daquar.toml",
+        ("DAQUAR: photo of a room and question", "DAQUAR：室内照片和问题"),
+        "daquar.accuracy",
+        ("accuracy on all questions", "全部问题的准确率"),
+        (
+            "8.5 to 26.1 % for nine pairs of pretrained transformers ([VQA-With-Multimodal-Transformers]"
+            "(https://github.com/tezansahu/VQA-With-Multimodal-Transformers))",
+            "九组预训练 Transformer 组合为 8.5 % 至 26.1 %（[VQA-With-Multimodal-Transformers]"
+            "(https://github.com/tezansahu/VQA-With-Multimodal-Transformers)）",
+        ),
+        "daquar",
+    ),
+    "vqa_rad": PipelineRow(
+        "python -m pipelines.vqa --config pipelines/configs/vqa_rad.toml",
+        ("VQA-RAD, closed questions, split by image", "VQA-RAD 封闭式问题，按图像划分"),
+        "vqa_rad.closed",
+        ("accuracy", "准确率"),
+        (
+            "75.1 % on the official split, which shares its images ([Nguyen et al. 2019](https://arxiv.org/abs/1909.11867))",
+            "官方划分（训练与测试共用图像）75.1 %（[Nguyen 等 2019](https://arxiv.org/abs/1909.11867)）",
+        ),
+        "vqa_rad",
+    ),
     "table": PipelineRow(
         "mmkeras fit TABLE --target COLUMN",
         ("your own table, see Your own data", "您自己的表格"),

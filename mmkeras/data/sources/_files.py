@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["PICTURES", "head_of", "look_into"]
+__all__ = ["PICTURES", "head_of", "look_into", "pictures_below"]
 
 PICTURES = (".ppm", ".png", ".jpg", ".jpeg", ".webp", ".bmp")
 """Endings of pictures."""
@@ -37,3 +38,12 @@ def head_of(path: Path, size: int) -> bytes:
     except (OSError, ValueError):
         pass
     return b""
+
+
+def pictures_below(root: Path) -> dict[str, Path]:
+    """Return the pictures in a folder and its folders by their names without ending; of equal names the first."""
+    paths = (Path(folder, name) for folder, _, names in os.walk(root, followlinks=True) for name in names)
+    found: dict[str, Path] = {}
+    for path in sorted(path for path in paths if path.suffix.lower() in PICTURES):
+        found.setdefault(path.stem, path)
+    return found
