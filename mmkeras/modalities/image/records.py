@@ -177,12 +177,12 @@ def move(spec: Spec, inputs: dict[str, tf.Tensor], move: Move) -> dict[str, tf.T
 
 
 def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Change brightness and contrast of each image of a batch, and corrupt some images.
+    """Change brightness, contrast and colours of each image of a batch, and corrupt some images.
 
     Inputs are uint8 (B, height, width, 3) by tensor name; others are passed through. The same seed, int32 (2,), gives
     the same result.
     """
-    if not any((config.brightness, config.contrast, config.corruption)):
+    if not any((config.brightness, config.contrast, config.colours, config.corruption)):
         return inputs
     import tensorflow as tf
 
@@ -196,6 +196,10 @@ def augment(config: Config, spec: Spec, inputs: dict[str, tf.Tensor], seed: tf.T
         values = values * factor + (mean * (1.0 - factor) + 255.0 * config.brightness * draws[:, 4, None])
         values = tf.cast(tf.clip_by_value(tf.round(values), 0.0, 255.0), tf.uint8)
         image = tf.reshape(values, (-1, spec.height, spec.width, 3))
+    if config.colours:
+        draws = uniform((tf.shape(image)[0], 4), tf.convert_to_tensor(seed) + 4)
+        order = tf.where(draws[:, 3:] < config.colours, tf.argsort(draws[:, :3], axis=1), tf.range(3))
+        image = tf.gather(image, order, axis=3, batch_dims=1)
     if config.corruption:
         image = _corrupt(config, spec, image, seed + 1)
     return {**inputs, spec.name: image}

@@ -38,7 +38,7 @@ class Config(ModalityConfig):
     reads: ClassVar[tuple[str, ...]] = ("weights",)
     apart: ClassVar[tuple[str, ...]] = (
         *("focal", "centre", "resize", "stretch_levels", "dicom"),
-        *("flip", "brightness", "contrast", "translate", "rotate", "zoom", "corruption"),
+        *("flip", "brightness", "contrast", "translate", "rotate", "zoom", "colours", "corruption"),
     )
     kind: Literal["image"] = field(default="image", kw_only=True)
     """Kind of the modality."""
@@ -94,6 +94,9 @@ class Config(ModalityConfig):
     zoom: float = 0.0
     """Augmentation: the image grows or shrinks by up to this share about its middle, for example 0.2 for 1/1.2 to 1.2,
     masks with it."""
+    colours: float = 0.0
+    """Augmentation: probability that red, green and blue of an image are exchanged at random, for objects that differ
+    in shape and for cameras whose colours cannot be trusted."""
     corruption: float = 0.0
     """Augmentation: probability of an image in the dark, in fog, or with part of the lens covered."""
     dicom: Literal["picture", "graph"] = "picture"
@@ -124,6 +127,7 @@ class Config(ModalityConfig):
         problems += out_of_range(self, ("learning_rate_factor",), "0 or more", lambda value: value >= 0)
         problems += out_of_range(self, ("rotate",), "degrees from 0 to 180", lambda value: 0 <= value <= 180)
         shares = ("brightness", "contrast", "translate", "zoom", "corruption", "batch_norm_momentum")
+        problems += out_of_range(self, ("colours",), "0 to 1", lambda value: 0 <= value <= 1)
         problems += out_of_range(self, shares, "0 or more and less than 1", lambda value: 0 <= value < 1)
         if problems:
             raise ConfigError("\n".join(f"image {problem}" for problem in problems))
@@ -147,7 +151,7 @@ class Config(ModalityConfig):
 
     def augmentations(self) -> tuple[str, ...]:
         """Return the options that change pixels at random."""
-        options = ("flip", "brightness", "contrast", "translate", "rotate", "zoom", "corruption")
+        options = ("flip", "brightness", "contrast", "translate", "rotate", "zoom", "colours", "corruption")
         return tuple(name for name in options if getattr(self, name))
 
     def moves(self) -> dict[str, str]:

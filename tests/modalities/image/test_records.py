@@ -314,6 +314,17 @@ def test_the_options_that_move_pictures_say_so():
     assert Config(brightness=0.1, corruption=0.1).moves() == {}
 
 
+def test_colours_are_exchanged_in_the_share_that_is_asked_for():
+    inputs, config = batch(256), Config(size=(24, 20), colours=0.5)
+    plain = inputs["image"].numpy()
+    result = records.augment(config, config.spec("image"), inputs, [5, 6])["image"].numpy()
+    orders = [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
+    counts = [(result == plain[..., order]).all(axis=(1, 2, 3)).sum() for order in orders]
+    assert sum(counts) == 256
+    assert counts[0] == pytest.approx(256 * (0.5 + 0.5 / 6), abs=30)
+    assert min(counts) > 5
+
+
 def test_corruption_darkens_fogs_or_covers_the_share_that_is_asked_for():
     config = Config(size=(32, 48), corruption=0.6)
     spec = config.spec("image")
