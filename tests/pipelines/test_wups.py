@@ -43,7 +43,7 @@ def test_an_answer_near_the_right_one_counts_in_part(tmp_path: Path, capsys):
     spec, task = ImageConfig(size=(8, 8)).spec("image"), Spec(labels=("chair", "sofa"))
     pixels = np.zeros((2, 8, 8, 3), np.uint8)
     pixels[1] = 255
-    inputs = {"image": pixels, "image_present": np.ones(2, np.float32)}
+    inputs: dict[str, Any] = {"image": pixels, "image_present": np.ones(2, np.float32)}
     samples = Samples(inputs, np.array([0, 0], np.int32), np.ones(2, np.float32))
 
     def model(given: Any) -> dict[str, np.ndarray]:
