@@ -18,8 +18,8 @@ def stretch_levels(pixels: np.ndarray) -> np.ndarray:
     All channels are stretched alike, so that colours stay. `mmkeras.modalities.image.levels` does the same in graphs.
     """
     cut = pixels.size // CUT
-    ordered = np.partition(pixels.ravel(), (cut, pixels.size - 1 - cut))
-    low, high = int(ordered[cut]), int(ordered[pixels.size - 1 - cut])
+    below = np.bincount(pixels.ravel(), minlength=256).cumsum()
+    low, high = (int(level) for level in np.searchsorted(below, (cut, pixels.size - 1 - cut), side="right"))
     scale = np.float32(255) / np.float32(max(high - low, LEAST))
     stretched = np.round((pixels.astype(np.float32) - np.float32(low)) * scale)
     return np.clip(stretched, 0, 255).astype(np.uint8)

@@ -10,11 +10,11 @@ __all__ = ["stretch_levels"]
 
 
 def stretch_levels(pixels: tf.Tensor) -> tf.Tensor:
-    """Return uint8 pixels of a static shape with the darkest hundredth of the values at 0 and the brightest at 255."""
-    count = int(pixels.shape.num_elements())
+    """Return uint8 pixels of any shape with the darkest hundredth of the values at 0 and the brightest at 255."""
+    count = tf.size(pixels)
     cut = count // CUT
-    ordered = tf.sort(tf.reshape(tf.cast(pixels, tf.int32), (-1,)))
-    low, high = ordered[cut], ordered[count - 1 - cut]
+    below = tf.cumsum(tf.math.bincount(tf.reshape(tf.cast(pixels, tf.int32), (-1,)), minlength=256, maxlength=256))
+    low, high = tf.unstack(tf.searchsorted(below, tf.stack([cut, count - 1 - cut]), side="right"), num=2)
     scale = 255.0 / tf.cast(tf.maximum(high - low, LEAST), tf.float32)
     stretched = tf.round((tf.cast(pixels, tf.float32) - tf.cast(low, tf.float32)) * scale)
     return tf.cast(tf.clip_by_value(stretched, 0.0, 255.0), tf.uint8)

@@ -130,6 +130,8 @@ def _decode(spec: Spec, raw: tf.Tensor) -> tf.Tensor:
         image = tf.cond(is_file(raw), lambda: decode_file(raw), lambda: decode_dicom(raw))
     else:
         image = decode_file(raw)
+    if spec.stretch_levels:
+        image = stretch_levels(image)
     shape = tf.cast(tf.shape(image)[:2], tf.int64)
     size = tf.constant([spec.height, spec.width], tf.int64)
     if spec.resize == "center_crop":
@@ -143,8 +145,7 @@ def _decode(spec: Spec, raw: tf.Tensor) -> tf.Tensor:
         image = tf.image.pad_to_bounding_box(_resize(image, inner), start[0], start[1], spec.height, spec.width)
     else:
         image = _resize(image, size)
-    image = tf.ensure_shape(image, (spec.height, spec.width, 3))
-    return stretch_levels(image) if spec.stretch_levels else image
+    return tf.ensure_shape(image, (spec.height, spec.width, 3))
 
 
 def draw_move(config: Config, count: tf.Tensor, seed: tf.Tensor) -> Move:

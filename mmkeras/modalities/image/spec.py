@@ -193,7 +193,8 @@ class Spec(ModalitySpec):
     grid: tuple[int, ...] = ()
     """Rows and columns of the feature map; empty without a pyramid."""
     stretch_levels: bool = False
-    """Whether the darkest hundredth of the resized image becomes black and the brightest white."""
+    """Whether the darkest hundredth of the image becomes black and the brightest white. Resized images differ by a level
+    between host and graph, so they are stretched before."""
 
     @property
     def tensors(self) -> tuple[TensorSpec, ...]:
@@ -209,12 +210,16 @@ class Spec(ModalitySpec):
         """
         # Imported here: without Pillow a device can still run and test the model on tensors.
         require("PIL", "", "pillow")
+        from PIL import Image
+
         from mmkeras.media.image.levels import stretch_levels
         from mmkeras.media.image.pixels import read_rgb
         from mmkeras.media.image.resizing import resize_rgb
 
-        pixels = resize_rgb(read_rgb(value), self.height, self.width, self.resize)
-        return {self.name: stretch_levels(pixels) if self.stretch_levels else pixels}
+        image = read_rgb(value)
+        if self.stretch_levels:
+            image = Image.fromarray(stretch_levels(np.asarray(image)))
+        return {self.name: resize_rgb(image, self.height, self.width, self.resize)}
 
     def probes(self) -> tuple[Any, ...]:
         """Return pictures with strong colours and edges, larger and smaller than the model's input."""

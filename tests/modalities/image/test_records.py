@@ -199,6 +199,8 @@ def test_levels_are_stretched_equally_on_host_and_graph():
     )
     host = spec.preprocess(data)["image"]
     np.testing.assert_array_equal(host, graph_decode(spec, [data])[0])
+    other = Config(size=(31, 50), stretch_levels=True, resize="letterbox").spec("image")
+    assert_agree(other, [data, file(picture(64, 48, seed=2), "JPEG")])
     assert (np.percentile(host, 1), np.percentile(host, 99)) == (0, 255), "a few bright pixels do not count"
     assert (host == 0).mean() < 0.1
     flat = as_png(Image.fromarray(np.full((40, 30, 3), 77, np.uint8)))
