@@ -193,8 +193,8 @@ class Spec(ModalitySpec):
     grid: tuple[int, ...] = ()
     """Rows and columns of the feature map; empty without a pyramid."""
     stretch_levels: bool = False
-    """Whether the darkest hundredth of the image becomes black and the brightest white. Resized images differ by a level
-    between host and graph, so they are stretched before."""
+    """Whether the darkest hundredth of the image becomes black and the brightest white, before it is resized: resized
+    images differ by a level between host and graph."""
 
     @property
     def tensors(self) -> tuple[TensorSpec, ...]:
