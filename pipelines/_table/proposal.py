@@ -16,7 +16,7 @@ from mmkeras.data.columns.roles import Role, Target
 from mmkeras.data.sources._contract import split_called
 from mmkeras.media.cells import is_empty
 from mmkeras.media.table.files import Folder
-from pipelines._table.pretrained import NO_WEIGHTS, Pretrained
+from pipelines._table.pretrained import BEHIND_FROZEN, NO_WEIGHTS, Pretrained
 from pipelines._table.reading import Columns
 from pipelines._table.series import series_options
 
@@ -66,6 +66,7 @@ QUALITIES = {
     "best": Quality(160, _picture(1.0, 0.8, 4), _text(128, 3), 128, 3, 12000, (12, 80)),
 }
 """By name."""
+_FUSION = {"name": "attention_pooling", "options": {"queries": 2}}
 _LONGEST_TEXT = 128
 _MOVES = ("translate", "flip")
 _FIXED = frozenset(("width", "fusion", "task", "without"))
@@ -112,21 +113,22 @@ def propose(
     training = splits.count("train") or round(0.8 * columns.rows)
     batch = 16 if training < 400 else 32 if training < 4000 else 64
     steps = max(1, math.ceil(training / batch))
-    fewest, most = chosen.epochs
+    behind, frozen = BEHIND_FROZEN, bool(pretrained.picture or pretrained.text)
+    updates, (fewest, most) = (behind.updates, behind.epochs) if frozen else (chosen.updates, chosen.epochs)
     return {
         "name": name,
         "data": data,
         "model": {
             "width": chosen.width,
-            "fusion": {"name": "attention_pooling", "options": {"queries": 2}},
-            "task": {"name": task, "options": {}},
+            "fusion": behind.fusion if frozen else _FUSION,
+            "task": {"name": task, "options": {"dropout": behind.dropout[task]} if frozen else {}},
             **modalities,
         },
         "train": {
-            "epochs": max(fewest, min(most, round(chosen.updates / steps))),
+            "epochs": max(fewest, min(most, round(updates / steps))),
             "batch_size": batch,
             "learning_rate": 1e-3,
-            "early_stopping": 5,
+            **(behind.train if frozen else {"early_stopping": 5}),
         },
     }
 

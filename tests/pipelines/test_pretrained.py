@@ -51,7 +51,7 @@ def test_few_rows_take_both_and_say_so():
     found = _choose(_columns())
     assert found.picture["weights"] == "imagenet"
     assert found.picture["frozen_stages"] == -1
-    assert found.text == {"preset": "minilm", "frozen": True, "pooling": "mean"}
+    assert found.text == {"preset": "minilm", "frozen": True, "pooling": "mean", "feature_dropout": 0.5}
     assert found.reasons == (
         "pictures (scan): pretrained and frozen, because 40 rows are few",
         "texts (note): pretrained and frozen, because 40 rows are few",
@@ -61,6 +61,27 @@ def test_few_rows_take_both_and_say_so():
     assert config["model"]["image"] == {"kind": "image", **found.picture}
     assert config["model"]["text"].items() >= found.text.items()
     assert "layers" not in config["model"]["text"]
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(("task", "dropout"), [("classification", 0.5), ("multilabel", 0.5), ("regression", 0.1)])
+def test_little_is_learned_behind_frozen_branches(task: str, dropout: float):
+    columns = _columns(1600)
+    own: dict[str, Any] = {"name": "a", "quality": "balanced", "targets": {"sick": Target(task, "")}}
+    frozen = propose(columns, KINDS, ROLES, pretrained=_choose(columns), **own)
+    scratch = propose(columns, KINDS, ROLES, **own)
+    assert frozen["model"]["image"]["feature_dropout"] == 0.5
+    assert frozen["model"]["task"] == {"name": task, "options": {"dropout": dropout}}
+    assert frozen["train"] == {
+        "epochs": 15,  # 600 updates, 40 in an epoch
+        "batch_size": 32,
+        "learning_rate": 1e-3,
+        "weight_decay": 0.3,
+        "early_stopping": 10,
+    }
+    assert scratch["model"]["task"] == {"name": task, "options": {}}
+    assert "feature_dropout" not in scratch["model"]["image"]
+    assert "weight_decay" not in scratch["train"]
 
 
 @pytest.mark.usefixtures("installed")

@@ -14,6 +14,7 @@ import numpy as np
 from keras import layers, ops
 
 from mmkeras.core.errors import ConfigError
+from mmkeras.layers.features import drop_features
 from mmkeras.layers.keras_files import load_weights
 from mmkeras.layers.tokens import Branch, Tokens
 from mmkeras.media.geometry import cell_centres
@@ -98,6 +99,7 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
         (features,) = _at_levels(backbone, spec, config, (config.level,))(scaled)
     rows, columns = (int(side) for side in features.shape[1:3])
     values = layers.Reshape((rows * columns, features.shape[-1]), name=f"{spec.name}_flatten")(features)
+    values = drop_features(values, config.feature_dropout, spec.name)
     values = layers.Dense(width, name=f"{spec.name}_projection")(values)
     if config.position_embedding:
         values = GridPosition(name=f"{spec.name}_position")(values)

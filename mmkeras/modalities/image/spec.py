@@ -72,6 +72,9 @@ class Config(ModalityConfig):
     """Number of first stages of the edge architecture with full convolutions, as in EfficientNetV2."""
     top: bool = False
     """Append the last 1x1 convolution of the edge architecture, to 1,280 channels; needs level 5."""
+    feature_dropout: float = 0.0
+    """Share of the backbone's normalised features dropped in training, the same ones in every token. Behind frozen
+    weights it keeps few samples from being learned by heart; 0.5 is common."""
     frozen_stages: int = 0
     """Number of stages from the input that keep their weights; -1 freezes the whole backbone."""
     learning_rate_factor: float = 1.0
@@ -115,6 +118,8 @@ class Config(ModalityConfig):
         for name, valid in (("resize", RESIZES), ("architecture", ARCHITECTURES), ("dicom", DICOM)):
             if (value := getattr(self, name)) not in valid:
                 problems.append(f"{name}: {value!r} is unknown; {nearest(value, valid)}")
+        if self.pyramid and self.feature_dropout:
+            problems.append("feature_dropout: expected 0 with a pyramid, which merges the features of several levels")
         highest = 3 if self.pyramid else 5
         if not 1 <= self.level <= highest:
             problems.append(f"level: expected 1 to {highest}, got {self.level}")
@@ -126,7 +131,7 @@ class Config(ModalityConfig):
         problems += out_of_range(self, ("width_factor", "depth_factor"), "more than 0", lambda value: value > 0)
         problems += out_of_range(self, ("learning_rate_factor",), "0 or more", lambda value: value >= 0)
         problems += out_of_range(self, ("rotate",), "degrees from 0 to 180", lambda value: 0 <= value <= 180)
-        shares = ("brightness", "contrast", "translate", "zoom", "corruption", "batch_norm_momentum")
+        shares = ("brightness", "contrast", "translate", "zoom", "corruption", "batch_norm_momentum", "feature_dropout")
         problems += out_of_range(self, ("colours",), "0 to 1", lambda value: 0 <= value <= 1)
         problems += out_of_range(self, shares, "0 or more and less than 1", lambda value: 0 <= value < 1)
         if problems:

@@ -9,6 +9,7 @@ import keras
 import keras_nlp
 
 from mmkeras.core.errors import ConfigError
+from mmkeras.layers.features import drop_features
 from mmkeras.layers.keras_files import check_preset
 from mmkeras.layers.tokens import Branch, Tokens
 from mmkeras.modalities.text.presets import from_preset, preset_path
@@ -41,6 +42,7 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
         padding_mask = keras.Input((spec.max_length,), dtype="int32", name="padding_mask")
         segment_ids = keras.ops.zeros_like(token_ids)
         encoded = encoder({"token_ids": token_ids, "padding_mask": padding_mask, "segment_ids": segment_ids})
+        encoded = drop_features(encoded, config.feature_dropout, spec.name)
         projected = keras.layers.Dense(width, name="projection")(encoded)
         branch = keras.Model({"token_ids": token_ids, "padding_mask": padding_mask}, projected, name=name)
 

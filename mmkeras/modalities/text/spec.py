@@ -75,6 +75,9 @@ class Config(ModalityConfig):
     """Train only the projection behind the encoder."""
     pooling: Literal["none", "mean"] = "none"
     """mean: one token, the mean of the encoder's tokens, as minilm was trained for sentences."""
+    feature_dropout: float = 0.0
+    """Share of the encoder's normalised features dropped in training, the same ones in every token. Behind frozen
+    weights it keeps few samples from being learned by heart; 0.5 is common."""
     mask_rate: float = 0.0
     """Share of the tokens replaced by [MASK] in training."""
 
@@ -82,9 +85,8 @@ class Config(ModalityConfig):
         sizes = ("layers", "heads", "hidden", "intermediate")
         problems = out_of_range(self, ("max_length",), "at least 3", lambda value: value >= 3)
         problems += out_of_range(self, sizes, "at least 1", lambda value: value >= 1)
-        problems += out_of_range(
-            self, ("dropout", "mask_rate"), "0 or more and less than 1", lambda value: 0 <= value < 1
-        )
+        shares = ("dropout", "mask_rate", "feature_dropout")
+        problems += out_of_range(self, shares, "0 or more and less than 1", lambda value: 0 <= value < 1)
         if not problems and self.hidden % self.heads:
             problems.append(f"hidden: expected a multiple of the {self.heads} heads, got {self.hidden}")
         problems += out_of_range(self, ("learning_rate_factor",), "0 or more", lambda value: value >= 0)
