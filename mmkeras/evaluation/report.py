@@ -22,7 +22,7 @@ from mmkeras.storage.files import write_bytes, write_text
 __all__ = ["render_report", "write_report"]
 
 _TEMPLATE = "report.html.jinja"
-_KNOWN = ("ablation", "slices", "calibration", "confusion", "errors", "samples", "degradation")
+_KNOWN = ("ablation", "slices", "calibration", "confusion", "errors", "samples", "degradation", "risk")
 _APART = ("name", "packages", "config", "schema_version", "notice")
 
 
@@ -36,8 +36,8 @@ def render_report(
 
     Args:
         metrics: content of ``metrics.json``.
-        pictures: PNG bytes by name; ``ablation``, ``slices``, ``calibration``, ``confusion``, ``errors``, ``samples``
-            and ``degradation`` have their own sections, and other pictures follow after them.
+        pictures: PNG bytes by name; ``ablation``, ``slices``, ``calibration``, ``confusion``, ``errors``, ``samples``,
+            ``degradation`` and ``risk`` have their own sections, and other pictures follow after them.
         export: content of ``export.json``, if the model was exported.
         config: the configuration as text; by default ``config`` of the provenance.
     """

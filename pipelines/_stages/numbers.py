@@ -50,6 +50,7 @@ _COMPARISON = "python -m pipelines.camera_radar --compare.seeds 0 1 2 --compare.
 _MUTANTS, _FAULTS, _CLUSTER, _BENCH = (
     f"python -m tests.{name} --record" for name in ("mutants", "faults", "cluster", "bench")
 )
+_MEDICAL = "python -m pipelines.medical --data.source.options.folder medpix2 --record"
 _SIGNS = "python -m pipelines.traffic_signs --data.source.options.folder FOLDER --record"
 _FINANCE = "python -m pipelines.finance --data.source.options.folder DIR --record"
 
@@ -65,6 +66,7 @@ _STORIES: dict[str, tuple[str, float | None, float | None, str]] = {
     "finance": ("StockNet", 15, 8, _FINANCE),
     "traffic_signs": ("GTSRB", 15, 8, _SIGNS),
     **{name: (data, 15, 8, _asked(name)) for name, data in (("daquar", "DAQUAR"), ("vqa_rad", "VQA-RAD"))},
+    "medical": ("MedPix 2.0", 15, 8, _MEDICAL),
 }
 """Pipelines whose run is timed: data, bar and goal in minutes, command."""
 
@@ -124,6 +126,16 @@ NUMBERS: dict[str, Number] = {
     "finance.mcc": Number(
         "StockNet, prices and tweets, rise or fall of the next day: MCC over blocks of days, each answered by a model "
         "of its past; the whole interval must be above the bar", "MCC", "higher", 0.0, 0.08, _FINANCE, whole=True,
+    "medical.location": Number(
+        "MedPix 2.0, part of the body from picture, history, age and sex, cases of their own: accuracy",
+        "%", "higher", 87, 93, _MEDICAL,
+    ),
+    "medical.fusion_gain": Number(
+        "MedPix 2.0, part of the body: accuracy of all modalities, minus that of the best modality alone",
+        "points", "higher", 0, 0, _MEDICAL,
+    ),
+    "mutants.int8.caught": Number(
+        "planted faults caught by the export gate or the self-test, static int8", "%", "higher", 95, 99, _MUTANTS
     ),
     "finance.fusion_gain": Number(
         "StockNet, August and September 2015: accuracy of prices and tweets, minus that of the better one alone",

@@ -1,7 +1,9 @@
 """A folder of DICOM files, a folder for each class: ``<path>/<label>/.../<file>``; every frame is a sample.
 
 A patient's files are in one split. The patient's ID is used only for that: it is not in keys, columns, records or
-messages. DICOM files are recognised by their content, not by their name.
+messages. DICOM files are recognised by their content, not by their name. A report may stand beside a file: ``scan.txt``
+beside ``scan.dcm``. Names, numbers and dates of birth of the file's header are removed from it; a name that only the
+report has stays, so have reports anonymised.
 """
 
 from __future__ import annotations
@@ -9,13 +11,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from mmkeras.core.errors import ConfigError, DataError, nearest, require
 from mmkeras.data.sources._contract import Sample, SourceBase
 from mmkeras.data.sources._files import look_into
 from mmkeras.media.dicom.header import read_header
+from mmkeras.media.dicom.report import read_patient, read_report
 
 __all__ = ["Source"]
 
@@ -34,6 +38,10 @@ class Source(SourceBase):
     """Name of the model's image modality."""
     frames: Literal["every", "first", "middle"] = "every"
     """Which frames of a file with several become samples."""
+    report: str = ""
+    """Name of the model's text modality, to read reports; a file without one has the text missing."""
+    patient: str = ""
+    """Name of the model's tabular modality, to read the columns age (years) and sex from the header."""
 
     def __post_init__(self) -> None:
         """Check the options, with a `ConfigError` for a wrong one."""
@@ -53,7 +61,7 @@ class Source(SourceBase):
     def fingerprint_inputs(self) -> dict[str, str]:
         """Return hashes of the names, sizes and times of all files, and of the beginnings of some."""
         digest = hashlib.sha256()
-        for path in self._files():
+        for path in (*self._files(), *(self._reports() if self.report else ())):
             state = path.stat()
             line = f"{path.relative_to(self.path)}:{state.st_size}:{state.st_mtime_ns}\n"
             digest.update(line.encode(errors="surrogateescape"))
@@ -66,19 +74,39 @@ class Source(SourceBase):
         found = [path for path in root.glob("*/**/*") if path.is_file() and not path.name.startswith(".")]
         # DICOMDIR is the index of a medium, not an image.
         found = sorted(path for path in found if path.name.upper() != "DICOMDIR")
+        if self.report:
+            reports = set(self._reports())
+            found = [path for path in found if path not in reports]
         if not found:
             raise DataError(f"{root}: the folder has no files; expected {root}/<label>/<file>")
         return found
 
+    def _reports(self) -> list[Path]:
+        """Return the texts that stand beside another file of their name."""
+        texts = [path for path in sorted(Path(self.path).glob("*/**/*.txt")) if path.is_file()]
+        return [text for text in texts if any(each != text for each in text.parent.glob(f"{escape(text.stem)}.*"))]
+
+    def _further(self, path: Path, name: str) -> dict[str, Any]:
+        """Return the values of the modalities beside the picture."""
+        if not self.report and not self.patient:
+            return {}
+        patient = read_patient(path, name)
+        values: dict[str, Any] = {self.report: read_report(path, patient, name)} if self.report else {}
+        if self.patient:
+            known = {"age": patient.age, "sex": patient.sex}
+            values[self.patient] = known if any(known.values()) else None
+        return values
+
     def _of_file(self, path: Path, name: str) -> Iterator[Sample]:
         header = read_header(path, name)
+        further = self._further(path, name)
         count = header.frames
         numbers = {"every": range(1, count + 1), "first": (1,), "middle": ((count + 1) // 2,)}[self.frames]
         for number in numbers:
             ending = f"#{number}" if count > 1 else ""
             yield Sample(
                 key=name + ending,
-                values={self.modality: f"{path}{ending}"},
+                values={self.modality: f"{path}{ending}", **further},
                 target=Path(name).parts[0],
                 group=header.group or name,
                 columns={"device": header.device},
