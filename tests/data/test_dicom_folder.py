@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
+import re
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -18,7 +21,10 @@ from mmkeras.data import convert
 from mmkeras.data.dataset import eval_dataset
 from mmkeras.data.read import read_samples
 from mmkeras.data.sources.dicom_folder import Source
+from mmkeras.media.dicom.report import read_patient
 from mmkeras.modalities.image.spec import Config as ImageConfig
+from mmkeras.modalities.tabular.spec import Config as TabularConfig
+from mmkeras.modalities.text.spec import Config as TextConfig
 from mmkeras.tasks.classification.spec import Config as TaskConfig
 from tests.media.dicom.dicoms import dicom_file, ramp
 
@@ -35,7 +41,9 @@ def folder(tmp_path):
         place = root / ("healthy", "ill")[number // 2 % 2] / f"series{number % 3}"
         place.mkdir(parents=True, exist_ok=True)
         pixels = np.stack([ramp(step=n + 1) for n in range(3)]) if number == 7 else ramp(step=number + 1)
-        (place / f"{number:02d}").write_bytes(dicom_file(pixels, PatientID=f"ID-{number // 2}", PatientName="Secret"))
+        (place / f"{number:02d}").write_bytes(
+            dicom_file(pixels, PatientID=f"ID-{number // 2}", PatientName="Secret", PatientAge="045Y")
+        )
     (root / "ill" / "notes.txt").write_text("Secret was here")
     (root / "ill" / "cut.dcm").write_bytes(dicom_file(ramp())[:-50])
     (root / "ill" / "DICOMDIR").write_bytes(b"index")
@@ -106,3 +114,68 @@ def test_what_is_no_folder_of_classes_is_named(tmp_path):
         list(Source(str(tmp_path / "no")).samples())
     with pytest.raises(DataError, match=r"expected .*<label>/<file>"):
         list(Source(str(tmp_path)).samples())
+
+
+def test_reports_and_patients_are_read_and_nobody_is_named(folder, tmp_path):
+    for path in sorted(folder.rglob("[0-9][0-9]")):
+        text = f"Secret, ID-{int(path.name) // 2}: shadow on the left of scan {path.name}."
+        path.with_suffix(".txt").write_text(text, encoding="utf-8")
+    options = {"path": str(folder), "report": "text", "patient": "row", "frames": "first"}
+    (folder / "ill" / "notes.txt").unlink()
+    samples = [sample for sample in Source(**options).samples() if not isinstance(sample.target, DataError)]
+    read = {Path(sample.key).name: sample.values for sample in samples}
+    assert len(read) == 21
+    assert read["03"]["text"] == "[removed], [removed]: shadow on the left of scan 03."
+    assert read["cut.dcm"]["text"] is None
+    modalities = {
+        **IMAGE,
+        "text": TextConfig(max_length=16),
+        "row": TabularConfig(numbers=("age",), categories=("sex",)),
+    }
+    choice = Choice("dicom_folder", options)
+    index = convert(config(choice, tmp_path / "out", split_by_group=True, train_share=0.5), modalities, TaskConfig())
+    written = b"".join(path.read_bytes() for path in sorted(index.folder.rglob("*")) if path.is_file())
+    assert b"shadow on the left" in written
+    assert b"Secret" not in written
+    assert b"ID-" not in written
+
+
+def test_a_changed_report_changes_the_fingerprint(folder):
+    report = next(folder.rglob("03")).with_suffix(".txt")
+    report.write_text("before")
+    plain, reading = Source(path=str(folder)), Source(path=str(folder), report="text")
+    before = reading.fingerprint_inputs()
+    report.write_text("after this")
+    assert reading.fingerprint_inputs() != before
+    assert report in plain._files()
+    assert report not in reading._files()
+
+
+def test_real_files_with_reports_name_nobody(shared_data, tmp_path):
+    root, names, used = tmp_path / "scans", set(), 0
+    for place in sorted(shared_data("pydicom_data").rglob("*.dcm")):
+        try:
+            found = read_patient(place, place.name).names
+        except DataError:
+            continue
+        copy = root / ("a" if used % 2 else "b") / place.name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(place.read_bytes())
+        copy.with_suffix(".txt").write_text(f"Seen: {' and '.join(found)}. Unchanged.", encoding="utf-8")
+        names |= {name for name in found if len(name) > 3}
+        used += 1
+    assert used > 20
+    assert len(names) > 20
+    modalities = {
+        **IMAGE,
+        "text": TextConfig(max_length=16),
+        "row": TabularConfig(numbers=("age",), categories=("sex",)),
+    }
+    choice = Choice("dicom_folder", {"path": str(root), "report": "text", "patient": "row", "frames": "first"})
+    wide = dataclasses.replace(config(choice, tmp_path / "out"), max_bad_share=0.9)
+    index = convert(wide, modalities, TaskConfig())
+    texts = [record.values.get("text") for split in index.splits for record in read_samples(index, split)]
+    assert len(texts) > 20
+    for text in texts:
+        words = "" if text is None else str(text)
+        assert not [name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", words)]

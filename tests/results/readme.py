@@ -114,6 +114,17 @@ PIPELINES: dict[str, PipelineRow] = {
         ),
         "vqa_rad",
     ),
+    "medical": PipelineRow(
+        "python -m pipelines.medical",
+        (
+            "MedPix 2.0: CT or MR picture, history, age and sex",
+            "MedPix 2.0：CT 或 MR 图像、病史、年龄和性别",
+        ),
+        "medical.location",
+        ("part of the body: accuracy", "身体部位：准确率"),
+        _NONE,
+        "medical",
+    ),
     "table": PipelineRow(
         "mmkeras fit TABLE --target COLUMN",
         ("your own table, see Your own data", "您自己的表格"),

@@ -1,17 +1,16 @@
 """A folder of DICOM files, a folder for each class: ``<path>/<label>/.../<file>``; every frame is a sample.
 
 A patient's files are in one split. The patient's ID is used only for that: it is not in keys, columns, records or
-messages. DICOM files are recognised by their content, not by their name. A report may stand beside a file: ``scan.txt``
-beside ``scan.dcm``. Names, numbers and dates of birth of the file's header are removed from it; a name that only the
-report has stays, so have reports anonymised.
+messages. DICOM files are recognised by their content, not by their name. A report may stand beside a file, as
+``scan.txt`` or ``scan.dcm.txt`` beside ``scan.dcm``. Names, numbers and dates of birth of the file's header are removed
+from it; a name that only the report has stays, so have reports anonymised.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from glob import escape
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -19,7 +18,7 @@ from mmkeras.core.errors import ConfigError, DataError, nearest, require
 from mmkeras.data.sources._contract import Sample, SourceBase
 from mmkeras.data.sources._files import look_into
 from mmkeras.media.dicom.header import read_header
-from mmkeras.media.dicom.report import read_patient, read_report
+from mmkeras.media.dicom.report import read_patient, read_report, report_of
 
 __all__ = ["Source"]
 
@@ -61,7 +60,8 @@ class Source(SourceBase):
     def fingerprint_inputs(self) -> dict[str, str]:
         """Return hashes of the names, sizes and times of all files, and of the beginnings of some."""
         digest = hashlib.sha256()
-        for path in (*self._files(), *(self._reports() if self.report else ())):
+        files = self._files()
+        for path in (*files, *(self._reports(files) if self.report else ())):
             state = path.stat()
             line = f"{path.relative_to(self.path)}:{state.st_size}:{state.st_mtime_ns}\n"
             digest.update(line.encode(errors="surrogateescape"))
@@ -75,16 +75,15 @@ class Source(SourceBase):
         # DICOMDIR is the index of a medium, not an image.
         found = sorted(path for path in found if path.name.upper() != "DICOMDIR")
         if self.report:
-            reports = set(self._reports())
+            reports = set(self._reports(found))
             found = [path for path in found if path not in reports]
         if not found:
             raise DataError(f"{root}: the folder has no files; expected {root}/<label>/<file>")
         return found
 
-    def _reports(self) -> list[Path]:
-        """Return the texts that stand beside another file of their name."""
-        texts = [path for path in sorted(Path(self.path).glob("*/**/*.txt")) if path.is_file()]
-        return [text for text in texts if any(each != text for each in text.parent.glob(f"{escape(text.stem)}.*"))]
+    @staticmethod
+    def _reports(files: Iterable[Path]) -> list[Path]:
+        return [report for path in files if (report := report_of(path)) is not None]
 
     def _further(self, path: Path, name: str) -> dict[str, Any]:
         """Return the values of the modalities beside the picture."""

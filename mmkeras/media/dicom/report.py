@@ -11,12 +11,13 @@ from typing import Any
 from mmkeras.core.errors import DataError
 from mmkeras.media.dicom.header import DEFLATED, check_inflation, quiet
 
-__all__ = ["REMOVED", "Patient", "read_patient", "read_report", "without"]
+__all__ = ["REMOVED", "Patient", "read_patient", "read_report", "report_of", "without"]
 
 REMOVED = "[removed]"
 """Takes the place of a name, a number or a date of a person."""
 MOST_REPORT = 1 << 20
 """Most bytes of a report."""
+_ENDINGS = (".dcm", ".dicom", ".ima")
 _NUMBERS = ("PatientID", "OtherPatientIDs", "AccessionNumber", "StudyID", "PatientTelephoneNumbers", "PatientAddress")
 _DATES = ("PatientBirthDate",)
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
@@ -58,14 +59,25 @@ def read_patient(path: Path, name: str) -> Patient:
         raise DataError(f"{name}: the DICOM header cannot be read ({type(error).__name__})") from None
 
 
+def report_of(path: Path) -> Path | None:
+    """Return the text beside a DICOM file, ``scan.dcm.txt`` or ``scan.txt``; None without one.
+
+    Names of DICOM files often have no ending, but dots: only an ending of DICOM files is left out.
+    """
+    places = [path.with_name(f"{path.name}.txt")]
+    if path.suffix.lower() in _ENDINGS:
+        places.append(path.with_suffix(".txt"))
+    return next((place for place in places if place.is_file()), None)
+
+
 def read_report(path: Path, patient: Patient, name: str) -> str | None:
-    """Return the text beside a DICOM file, of the same name with the ending .txt; None without one.
+    """Return the text of `report_of` without the names of a patient's header; None without a text.
 
     Raises:
         DataError: the text is too large or not UTF-8; nothing of it is quoted.
     """
-    beside = path.with_suffix(".txt")
-    if not beside.is_file():
+    beside = report_of(path)
+    if beside is None:
         return None
     if beside.stat().st_size > MOST_REPORT:
         raise DataError(f"{name}: the report beside it has more than {MOST_REPORT >> 10} KiB")

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("pydicom", reason="needs the extra dicom: pip install 'mmkeras[dicom]'")
 
 from mmkeras.core.errors import DataError
-from mmkeras.media.dicom.report import REMOVED, Patient, read_patient, read_report, without
+from mmkeras.media.dicom.report import REMOVED, Patient, read_patient, read_report, report_of, without
 from tests.media.dicom.dicoms import DEFLATED, dicom_file, ramp
 
 
@@ -44,6 +44,14 @@ def test_age_and_sex(tmp_path: Path, elements: dict[str, str], age: str, sex: st
     path.write_bytes(dicom_file(ramp(), **elements))
     assert read_patient(path, "scan.dcm").age == age
     assert read_patient(path, "scan.dcm").sex == sex
+
+
+def test_the_report_of_a_file_has_its_whole_name(tmp_path: Path):
+    for name in ("1.2.840.5", "1.2.840.5.txt", "1.2.840.txt", "scan.dcm", "scan.txt"):
+        (tmp_path / name).touch()
+    assert report_of(tmp_path / "1.2.840.5") == tmp_path / "1.2.840.5.txt"
+    assert report_of(tmp_path / "1.2.840.6") is None
+    assert report_of(tmp_path / "scan.dcm") == tmp_path / "scan.txt"
 
 
 def test_a_file_without_a_report_has_none(scan: Path):
