@@ -14,20 +14,13 @@ from mmkeras.core.errors import ConfigError, nearest, require
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalityConfig, ModalitySpec, TensorSpec
 from mmkeras.modalities._config import out_of_range
 from mmkeras.modalities._moves import MIRROR, MOVES, SHIFT, TURN, ZOOM
+from mmkeras.modalities._pictures import ARCHITECTURES, RESIZES, backbone_problems
 
 if TYPE_CHECKING:
     from mmkeras.media.image.pixels import RawImage
 
 __all__ = ["ARCHITECTURES", "Config", "Spec"]
 
-ARCHITECTURES = (
-    *(f"EfficientNetB{n}" for n in range(8)),
-    *(f"EfficientNetV2{n}" for n in ("B0", "B1", "B2", "B3", "S", "M", "L")),
-    "edge",
-)
-"""Backbones by their keras.applications name, and the quantisation-friendly ``edge`` preset."""
-
-RESIZES = ("stretch", "letterbox", "center_crop")
 DICOM = ("picture", "graph")
 
 
@@ -115,7 +108,7 @@ class Config(ModalityConfig):
             problems.append(f"focal: expected pixels, or 0 where it is unknown, got {self.focal}")
         if self.centre and not (self.focal and len(self.centre) == 2 and all(map(math.isfinite, self.centre))):
             problems.append(f"centre: expected column and row in pixels beside a focal length, got {self.centre}")
-        for name, valid in (("resize", RESIZES), ("architecture", ARCHITECTURES), ("dicom", DICOM)):
+        for name, valid in (("resize", RESIZES), ("dicom", DICOM)):
             if (value := getattr(self, name)) not in valid:
                 problems.append(f"{name}: {value!r} is unknown; {nearest(value, valid)}")
         if self.pyramid and self.feature_dropout:
@@ -125,30 +118,13 @@ class Config(ModalityConfig):
             problems.append(f"level: expected 1 to {highest}, got {self.level}")
         if self.pyramid and any(side % 2 ** (self.level + 2) for side in self.size):
             problems.append(f"size: a pyramid expects multiples of {2 ** (self.level + 2)}, got {self.size}")
-        problems += self._edge_problems()
-        problems += out_of_range(self, ("frozen_stages",), "-1 or more", lambda value: value >= -1)
-        problems += out_of_range(self, ("fused_stages",), "0 to 7", lambda value: 0 <= value <= 7)
-        problems += out_of_range(self, ("width_factor", "depth_factor"), "more than 0", lambda value: value > 0)
-        problems += out_of_range(self, ("learning_rate_factor",), "0 or more", lambda value: value >= 0)
+        problems += backbone_problems(self)
         problems += out_of_range(self, ("rotate",), "degrees from 0 to 180", lambda value: 0 <= value <= 180)
-        shares = ("brightness", "contrast", "translate", "zoom", "corruption", "batch_norm_momentum", "feature_dropout")
         problems += out_of_range(self, ("colours",), "0 to 1", lambda value: 0 <= value <= 1)
+        shares = ("brightness", "contrast", "translate", "zoom", "corruption", "feature_dropout")
         problems += out_of_range(self, shares, "0 or more and less than 1", lambda value: 0 <= value < 1)
         if problems:
             raise ConfigError("\n".join(f"image {problem}" for problem in problems))
-
-    def _edge_problems(self) -> list[str]:
-        """Return what the edge architecture does not have in this form."""
-        problems = []
-        if self.top and (self.level != 5 or self.pyramid):
-            problems.append(f"top: expected level 5 without a pyramid, got level {self.level}, pyramid {self.pyramid}")
-        sizes = {name: getattr(self, name) for name in ("width_factor", "depth_factor", "fused_stages")}
-        if self.architecture == "edge" and self.weights == "imagenet" and tuple(sizes.values()) != (1.0, 1.0, 0):
-            problems.append(
-                "weights: the imagenet weights of the edge architecture fit width_factor 1.0, depth_factor 1.0 and "
-                f"fused_stages 0 only, got {', '.join(f'{name} {value}' for name, value in sizes.items())}"
-            )
-        return problems
 
     def untrained(self) -> Config:
         """Return the same encoder without pretrained weights."""

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from mmkeras.core.errors import ConfigError
+from mmkeras.layers.backbones.edge import edge_backbone
+from mmkeras.layers.backbones.pictures import scale_as_trained
 from mmkeras.layers.keras_files import load_weights
-from mmkeras.modalities.image.branch import build, scale_as_trained
-from mmkeras.modalities.image.edge import edge_backbone
+from mmkeras.modalities.image.branch import build
 from mmkeras.modalities.image.spec import Config
 
 pytestmark = pytest.mark.tfio

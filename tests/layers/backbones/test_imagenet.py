@@ -10,9 +10,9 @@ import pytest
 
 from mmkeras.core import weight_packages
 from mmkeras.core.errors import ConfigError, DataError, DependencyError
+from mmkeras.layers.backbones.edge import edge_backbone
+from mmkeras.layers.backbones.imagenet import assign, imagenet_tensors
 from mmkeras.modalities.image.branch import build
-from mmkeras.modalities.image.edge import edge_backbone
-from mmkeras.modalities.image.imagenet import assign, imagenet_tensors
 from mmkeras.modalities.image.spec import Config
 from tests.storage.torch_files import write_torch_file
 
@@ -115,7 +115,7 @@ def test_a_damaged_package_is_refused(monkeypatch, tmp_path: Path):
     [
         ({"width_factor": 0.5}, "fit width_factor 1.0, depth_factor 1.0 and fused_stages 0 only, got width_factor 0.5"),
         ({"fused_stages": 2}, "got width_factor 1.0, depth_factor 1.0, fused_stages 2"),
-        ({"top": True, "level": 4}, "top: expected level 5 without a pyramid, got level 4"),
+        ({"top": True, "level": 4}, "top: expected level 5, got level 4"),
     ],
 )
 def test_sizes_without_weights_are_refused(options: dict, message: str):

@@ -1,0 +1,1 @@
+"""Backbones of branches that read pictures."""

@@ -1,0 +1,1 @@
+"""Tests of the backbones of pictures."""
