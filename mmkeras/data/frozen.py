@@ -33,7 +33,10 @@ from mmkeras.storage.files import locked, write_json
 __all__ = ["FrozenPart", "allocated", "distinct", "frozen_tables"]
 
 BATCH = 64
-"""Values computed at once. A computation resumes at a multiple of it, so that every batch has the same values."""
+"""Values computed at once, at most. A computation resumes at a multiple of it, so that every batch has the same
+values."""
+_BATCH_BYTES = 2**24
+"""Of the tensors of a batch, at most: a clip has many pictures."""
 _SAVE_SECONDS = 5.0
 _TOLERANCE = 1e-3
 
@@ -171,7 +174,10 @@ def _batches(spec: ModalitySpec, raw: Sequence[bytes], part: FrozenPart) -> Iter
     if not raw:
         return
     decode = tf.autograph.experimental.do_not_convert(partial(records_of(kind_of(spec)).decode, spec))
-    batches = tf.data.Dataset.from_tensor_slices(list(raw)).batch(BATCH)
+    size = sum(tensor.zeros().nbytes for tensor in spec.tensors)
+    # A power of two, so that it divides BATCH.
+    most = min(BATCH, 2 ** max(0, (_BATCH_BYTES // size).bit_length() - 1))
+    batches = tf.data.Dataset.from_tensor_slices(list(raw)).batch(most)
     for tensors in batches.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2):
         yield [np.asarray(value) for value in part.compute(tensors)]
 

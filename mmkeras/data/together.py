@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mmkeras.data.sources import Sample
+from mmkeras.data.sources._files import files_in
 from mmkeras.media.dicom.paths import split_frame
 
 __all__ = ["contents_of", "grouped", "joined", "on_both_sides"]
@@ -93,10 +94,7 @@ def contents_of(
     Only files that have the size and three pieces of another one are read completely. Texts get no names: questions
     and captions repeat, and that is no leak. To keep equal texts in one split, use their column as the group.
     """
-    held = [
-        [value for name in modalities if (value := _path_or_bytes(sample.values.get(name))) is not None]
-        for sample in samples
-    ]
+    held = [[value for name in modalities for value in _paths_or_bytes(sample.values.get(name))] for sample in samples]
     paths = {value for values in held for value in values if isinstance(value, str)}
     sizes = {path: size for path in sorted(paths) if (size := _size(path))}
     names = {path: f"path {path}" for path in sizes}
@@ -116,10 +114,15 @@ def contents_of(
     ]
 
 
-def _path_or_bytes(value: Any) -> str | bytes | None:
+def _paths_or_bytes(value: Any) -> list[str | bytes]:
     if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value) or None
-    return str(split_frame(value)[0]) if isinstance(value, str | os.PathLike) else None
+        return [bytes(value)] if value else []
+    if isinstance(value, list | tuple):  # the pictures of a clip
+        return [found for each in value for found in _paths_or_bytes(each)]
+    if not isinstance(value, str | os.PathLike):
+        return []
+    path = str(split_frame(value)[0])
+    return [str(each) for each in files_in(Path(path))] if "\0" not in path else [path]
 
 
 def _size(path: str) -> int:

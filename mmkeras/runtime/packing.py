@@ -79,6 +79,8 @@ def pack(bundle: Bundle, options: argparse.Namespace) -> int:
     needs = "numpy and ai-edge-litert or onnxruntime"
     if any(spec.kind == "image" for spec in bundle.specs.values()):
         needs += ", and pillow to read images"
+    if any(spec.kind == "video" for spec in bundle.specs.values()):
+        needs += ", and pillow and av to read video files (frames of a camera need no av)"
     say(f"needs Python 3.10 or newer, {needs}")
     say(f"Next, on the device: python {os.path.relpath(out)} selftest")
     return 0

@@ -86,7 +86,7 @@ def choose(
     if wanted == "no":
         return NO_WEIGHTS
     inputs = [name for name, role in roles.items() if role.name == "input"]
-    pictures = [name for name in inputs if kinds[name].name in ("picture", "dicom")]
+    pictures = [name for name in inputs if kinds[name].name in ("picture", "dicom", "clip")]
     texts = [name for name in inputs if kinds[name].name == "text"]
     found: dict[str, Mapping[str, Any]] = {}
     reasons = []

@@ -37,6 +37,8 @@ class Quality:
     """Of the tokens."""
     layers: int
     """Transformer layers over the columns of numbers and categories, and over the patches of a series."""
+    frames: int
+    """Of a clip."""
     updates: int
     """Steps to train for, as far as the epochs allow."""
     epochs: tuple[int, int]
@@ -61,9 +63,9 @@ def _text(hidden: int, layers: int) -> dict[str, Any]:
 
 
 QUALITIES = {
-    "fast": Quality(64, _picture(0.5, 0.3, 3), _text(64, 1), 64, 1, 600, (4, 20)),
-    "balanced": Quality(96, _picture(0.75, 0.5, 3), _text(64, 2), 64, 2, 3000, (8, 40)),
-    "best": Quality(160, _picture(1.0, 0.8, 4), _text(128, 3), 128, 3, 12000, (12, 80)),
+    "fast": Quality(64, _picture(0.5, 0.3, 3), _text(64, 1), 64, 1, 8, 600, (4, 20)),
+    "balanced": Quality(96, _picture(0.75, 0.5, 3), _text(64, 2), 64, 2, 8, 3000, (8, 40)),
+    "best": Quality(160, _picture(1.0, 0.8, 4), _text(128, 3), 128, 3, 16, 12000, (12, 80)),
 }
 """By name."""
 _FUSION = {"name": "attention_pooling", "options": {"queries": 2}}
@@ -143,16 +145,22 @@ def _modalities(
     """Return the options of every modality, and the column of those that read one."""
     inputs = [name for name, role in roles.items() if role.name == "input"]
     pictures = [name for name in inputs if kinds[name].name in ("picture", "dicom")]
+    clips = [name for name in inputs if kinds[name].name == "clip"]
     texts = [name for name in inputs if kinds[name].name == "text"]
+    alike_columns = (("image", pictures), ("video", clips), ("text", texts))
     modalities: dict[str, Any] = {}
     read: dict[str, str] = {}
     picture = {"kind": "image", **(pretrained.picture or {"size": [quality.size, quality.size], **quality.picture})}
     words = pretrained.text or quality.text
-    for column in (*pictures, *texts):
-        kind, alike = ("image", pictures) if column in pictures else ("text", texts)
+    clip = {**picture, "kind": "video", "frames": quality.frames}
+    clip.pop("translate", None)  # a clip cannot be shifted, nor a picture beside it
+    if not pretrained.picture:
+        clip["cells"] = [2, 2]  # where something moves
+    for column in (*pictures, *clips, *texts):
+        kind, alike = next(each for each in alike_columns if column in each[1])
         name = _named(kind if len(alike) == 1 else column, modalities)
-        modalities[name] = picture if kind == "image" else _of_text(columns.cells[column], words)
-        if column in pictures[1:]:  # the first picture's draw moves the whole sample
+        modalities[name] = {"image": picture, "video": clip}.get(kind) or _of_text(columns.cells[column], words)
+        if column in (pictures if clips else pictures[1:]):  # the first picture's draw moves the whole sample
             modalities[name] = {option: value for option, value in picture.items() if option not in _MOVES}
         read[name] = column
     series = [name for name in inputs if kinds[name].name == "series"]

@@ -109,7 +109,7 @@ def test_what_the_command_line_does_is_not_blamed_on_a_file(file: str):
         _parse("--config", file, "--model.colour.kind", "imgae")
     assert str(caught.value).splitlines() == [
         "--model.colour.kind: no modality is of the kind 'imgae'; did you mean 'image'? Valid: 'image', 'radar', "
-        "'series', 'tabular', 'text'"
+        "'series', 'tabular', 'text', 'video'"
     ]
 
 

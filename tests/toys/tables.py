@@ -9,7 +9,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-__all__ = ["picture", "write_captions", "write_pairs", "write_patients", "write_scenes", "write_signals"]
+from tests.media.clips.films import write_film
+
+__all__ = [
+    "moving",
+    "picture",
+    "write_captions",
+    "write_clips",
+    "write_pairs",
+    "write_patients",
+    "write_scenes",
+    "write_signals",
+]
 
 SIDES = ("train", "train", "validation", "test")
 
@@ -76,6 +87,42 @@ def write_signals(folder: Path, rows: int = 96) -> Path:
         name = picture(folder / f"{row}.png", colour, row)
         lines.append([name, " ".join(cells), "yes" if colour == "red" and rises else "no", SIDES[row % 4]])
     return _write(folder, ["picture", "signal", "answer", "side"], lines)
+
+
+def moving(to_left: bool, seed: int, frames: int = 8) -> list[np.ndarray]:
+    """Return frames of a red square that moves left or right."""
+    rng = np.random.default_rng(seed)
+    shown = []
+    for number in range(frames):
+        pixels = rng.integers(0, 60, (32, 32, 3)).astype("uint8")
+        left = 2 + 20 * number // frames
+        left = 22 - left if to_left else left
+        pixels[10:22, left : left + 8, 0] = 250
+        shown.append(pixels)
+    return shown
+
+
+def write_clips(folder: Path, rows: int = 48) -> Path:
+    """Write clips of a moving square, files and folders in turn, with a statement; the answer is whether it is true.
+
+    Row 3 is a video file that holds something else.
+    """
+    rng = np.random.default_rng(0)
+    lines = []
+    for row in range(rows):
+        to_left, said_left = (bool(value) for value in rng.integers(0, 2, 2))
+        name = f"{row}.mp4" if row % 2 else f"clip{row}"
+        if row % 2:
+            write_film(folder / name, moving(to_left, row))
+        else:
+            (folder / name).mkdir()
+            for number, pixels in enumerate(moving(to_left, row)):
+                Image.fromarray(pixels).save(folder / name / f"{number}.png")
+        if row == 3:
+            (folder / name).write_bytes(b"no video")
+        said = f"it moves to the {'left' if said_left else 'right'}"
+        lines.append([name, said, "yes" if to_left == said_left else "no", SIDES[row // 2 % 4]])
+    return _write(folder, ["clip", "statement", "answer", "side"], lines)
 
 
 def write_scenes(folder: Path, rows: int = 64) -> Path:

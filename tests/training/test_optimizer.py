@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mmkeras.core.config import TrainConfig
-from mmkeras.modalities.image.branch import GridPosition
+from mmkeras.layers.positions import GridPosition
 from mmkeras.training.optimizer import BranchAdamW, build_optimizer, variable_factors
 
 pytestmark = pytest.mark.tfio

@@ -14,8 +14,9 @@ import numpy as np
 
 from mmkeras.data.columns.dates import date_format_of
 from mmkeras.data.columns.lists import as_number, listed
-from mmkeras.data.sources._files import head_of
+from mmkeras.data.sources._files import files_in, head_of
 from mmkeras.media.cells import is_empty, name_of, stands_for_nothing, tidy
+from mmkeras.media.clips.film import FILM_ENDINGS
 from mmkeras.media.image.formats import ENDINGS, OTHER_ENDINGS, format_of
 from mmkeras.media.table.files import Folder
 
@@ -31,7 +32,7 @@ KINDS = {
     "yes_no": "one of two answers",
     "date": "a date or a time",
     "series": "a list of numbers, or a .npy file",
-    "clip": "a file of a film",
+    "clip": "a video file, or a folder of pictures in the order of time",
     "identifier": "a name of the row",
     "constant": "the same in every row",
     "empty": "nothing",
@@ -43,7 +44,7 @@ SUFFIXES = {
     "picture": (*ENDINGS, *OTHER_ENDINGS),
     "dicom": (".dcm", ".dicom"),
     "series": (".npy",),
-    "clip": (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"),
+    "clip": FILM_ENDINGS,
 }
 """Endings of the names of files, by kind."""
 _PAIRS = [{"yes", "no"}, {"y", "n"}, {"true", "false"}, {"t", "f"}, {"0", "1"}, {"ja", "nein"}, {"oui", "non"}]
@@ -146,12 +147,15 @@ def _files(filled: list[Any], folder: Path) -> Kind | None:
 
 
 def _by_content(texts: Sequence[str], place: Folder) -> Kind | None:
-    """Return the kind of cells that name pictures whose names do not end as those of pictures do."""
+    """Return the kind of cells that name pictures without the ending of their format, or folders of pictures."""
     looked_at = _spread(texts, _FILES_LOOKED_AT)
     # Most columns are no files: their first cell ends the search.
     if not place.holds(looked_at[0]):
         return None
     files = [Path(place.find(text)[0]) for text in looked_at if place.holds(text)]
+    clips = sum(any(each.suffix.lower() in ENDINGS for each in files_in(path)) for path in files if path.is_dir())
+    if clips >= _MOST * len(looked_at):
+        return Kind("clip", f"{clips} of the {len(looked_at)} folders looked at hold pictures")
     pictures = sum(bool(format_of(head_of(path, _HEAD))) for path in files)
     if pictures < _MOST * len(looked_at):
         return None

@@ -16,7 +16,7 @@ from mmkeras.media.table.files import Folder
 
 __all__ = ["leaks"]
 
-_FILES = ("picture", "dicom")
+_FILES = ("picture", "dicom", "clip")
 
 
 def leaks(

@@ -23,8 +23,8 @@ _GROUP_NAME = re.compile(
 )
 _MOST_CLASSES = 1000
 _NAMES = ("identifier", "category", "number", "text")
-_INPUTS = ("picture", "dicom", "text", "number", "category", "yes_no", "date", "series")
-_NOT_READ = ("pictures", "clip")
+_INPUTS = ("picture", "dicom", "text", "number", "category", "yes_no", "date", "series", "clip")
+_NOT_READ = ("pictures",)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["PICTURES", "head_of", "look_into", "pictures_below"]
+__all__ = ["PICTURES", "files_in", "head_of", "look_into", "pictures_below"]
 
 PICTURES = (".ppm", ".png", ".jpg", ".jpeg", ".webp", ".bmp")
 """Endings of pictures."""
@@ -27,6 +27,14 @@ def look_into(paths: Sequence[Path]) -> str:
         digest.update(head_of(path, _BYTES))
         digest.update(b"\n")
     return digest.hexdigest()
+
+
+def files_in(path: Path) -> list[Path]:
+    """Return the files in a folder in the order of their names, or the path itself where it is no folder."""
+    try:
+        return sorted(each for each in path.iterdir() if each.is_file()) if path.is_dir() else [path]
+    except (OSError, ValueError):
+        return [path]
 
 
 def head_of(path: Path, size: int) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal
 
 from mmkeras.core.errors import ConfigError, DataError, nearest
 from mmkeras.data.sources._contract import SPLITS, Sample, SourceBase, split_called
-from mmkeras.data.sources._files import look_into
+from mmkeras.data.sources._files import files_in, look_into
 from mmkeras.media.cells import is_empty, name_of, tidy
 from mmkeras.media.dicom.paths import split_frame
 from mmkeras.media.table.files import Folder
@@ -104,10 +104,14 @@ class Source(SourceBase):
         for modality in (m for m in self.files or () if m in self.columns):
             cells = (row.cells.get(tidy(str(self.columns[modality]))) for row in table.rows)
             digest = hashlib.sha256()
-            names = sorted({cell for cell in cells if isinstance(cell, str)})
-            paths = [Path(split_frame(_place(folder, name))[0]) for name in names]
-            for name, file in zip(names, paths, strict=True):
-                digest.update(f"{name}:{_state(file)}\n".encode(errors="replace"))
+            listed = (cell if isinstance(cell, list | tuple) else [cell] for cell in cells)
+            names = sorted({name for each in listed for name in each if isinstance(name, str)})
+            named_files = [(name, Path(split_frame(_place(folder, name))[0])) for name in names]
+            # A clip may be a folder of pictures.
+            named_files = [(name, file) for name, path in named_files for file in files_in(path)]
+            paths = [file for _, file in named_files]
+            for name, file in named_files:
+                digest.update(f"{name}:{file.name}:{_state(file)}\n".encode(errors="replace"))
             result[f"{modality} files"] = digest.hexdigest()
             result[f"{modality} contents"] = look_into(paths)
         return result

@@ -19,7 +19,8 @@ def raw_value(
     Args:
         cells: of the row, by column in normal form (`tidy`).
         column: the column of the modality; of several, the value is a dict of their cells.
-        folder: where relative paths start, for a modality that reads files. Values other than text are kept.
+        folder: where relative paths start, for a modality that reads files; a cell may be a list of them. Values other
+            than text are kept.
 
     Raises:
         DataError: a path that differs from an existing one in case, or is one of Windows.
@@ -33,6 +34,9 @@ def raw_value(
     if folder is not None and isinstance(cell, str):
         path, remark = folder.find(cell)
         return path, remark or None
+    if folder is not None and isinstance(cell, (list, tuple)):
+        found = [folder.find(each) if isinstance(each, str) else (each, "") for each in cell]
+        return [path for path, _ in found], next((remark for _, remark in found if remark), None)
     return cell, None
 
 

@@ -10,26 +10,12 @@ from keras import layers, ops
 
 from mmkeras.layers.backbones.pictures import picture_backbone
 from mmkeras.layers.features import drop_features
+from mmkeras.layers.positions import GridPosition
 from mmkeras.layers.tokens import Branch, Tokens
 from mmkeras.media.geometry import cell_centres
 from mmkeras.modalities.image.spec import Config, Spec
 
-__all__ = ["GridPosition", "build", "merge_pyramid"]
-
-
-@keras.saving.register_keras_serializable("mmkeras")
-class GridPosition(layers.Layer):
-    """Adds a learned embedding to each cell of a flattened feature map (B, N, D)."""
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Create one vector per cell, shape (1, N, D)."""
-        self.embedding = self.add_weight(
-            shape=(1, *input_shape[1:]), initializer=keras.initializers.RandomNormal(stddev=0.02), name="embedding"
-        )
-
-    def call(self, values: Any) -> Any:
-        """Add the embedding."""
-        return values + self.embedding
+__all__ = ["build", "merge_pyramid"]
 
 
 def build(spec: Spec, config: Config, width: int) -> Branch:

@@ -166,7 +166,7 @@ _TABLES: dict[tuple[str, str, str], dict[str, tuple[Make, str, str]]] = {
         "origin": (one_of("north", "south"), "category", TARGET),
     },
     ("clips", "fight", "classification"): {
-        "clip": (files("v/{}.mp4"), "clip", OUT),
+        "clip": (files("v/{}.mp4"), "clip", IN),
         "source_video": (repeated("v", 40), "category", "group"),
         "fight": (one_of("yes", "no"), "yes_no", TARGET),
     },

@@ -1,0 +1,1 @@
+"""Clips: frames of a camera in the order of time."""
