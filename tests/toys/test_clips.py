@@ -63,7 +63,7 @@ def test_the_features_of_frozen_frames_are_computed_once(chain: Chain):
     for split in ("train", "validation"):
         (folder,) = chain.folder.glob(f"data/*/frozen/{split}-video-*")
         features = np.load(folder / "video_frozen_0.npy")
-        assert features.shape[1:] == (4, 2 * 16)
+        assert features.shape[1:] == (4, 2 * 2 * 16)
         assert np.load(folder / "video_frozen_1.npy").shape[1:] == (4,)
 
 

@@ -55,6 +55,8 @@ class Config(ModalityConfig):
     """Append the last 1x1 convolution of the edge architecture, to 1,280 channels; needs level 5."""
     cells: tuple[int, int] = (1, 1)
     """Rows and columns that the features of a frame are averaged to. More cells keep where something is."""
+    still: bool = False
+    """Read only the frame in the middle: a model for comparison, which cannot see motion."""
     frozen_stages: int = 0
     """Number of stages of the backbone that keep their weights; -1 freezes the whole backbone, and the features of the
     frames are then computed once."""

@@ -65,7 +65,7 @@ def test_a_clip_without_motion_has_no_changes():
 
 
 def test_cells_keep_places():
-    assert _model(cells=(2, 2)).get_layer("clip_branch").get_layer("clip_frames").output[0].shape[-1] == 4 * 16
+    assert _model(cells=(2, 2)).get_layer("clip_branch").get_layer("clip_frames").output[0].shape[-1] == 4 * 2 * 16
     with pytest.raises(ConfigError, match="cells: expected divisors of the 4x4 features"):
         _model(cells=(3, 1))
 
@@ -86,3 +86,16 @@ def test_it_is_saved_and_loaded(tmp_path):
     model.save(tmp_path / "clip.keras")
     again = keras.models.load_model(tmp_path / "clip.keras")
     np.testing.assert_allclose(model.predict(_clip(), verbose=0)[0], again.predict(_clip(), verbose=0)[0], atol=1e-6)
+
+
+def test_one_frame_sees_no_motion():
+    model = _model(still=True)
+    clip = _clip()
+    values, mask = model.predict(clip, verbose=0)
+    assert values.shape == (1, 2, 16)
+    np.testing.assert_array_equal(mask, [[1, 1]])
+    other = {**clip, "clip": clip["clip"].copy(), "clip_fresh": np.array([[1, 0, 0, 0]], np.int32)}
+    other["clip"][0, [0, 1, 3]] = 0
+    np.testing.assert_array_equal(model.predict(other, verbose=0)[0], values)
+    other["clip"][0, 2] = 0
+    assert np.abs(model.predict(other, verbose=0)[0] - values).max() > 1e-4
