@@ -37,7 +37,10 @@ BELOW = {
 DEVICE = ("core", "storage", "media", "specs", "bundle", "runtime")
 DEVICE_TOO = ("mmkeras.driving", "mmkeras.driving.drives.*", "mmkeras.driving.simulation.*", "mmkeras.driving.stream.*")
 # Driving is a wing: it is reached by the name of its components, and imported by these alone.
-DRIVERS = ("mmkeras.data.sources.nuscenes", "pipelines.camera_radar", "pipelines._stages.comparison")
+DRIVERS = (
+    *("mmkeras.data.sources.nuscenes", "pipelines.camera_radar", "pipelines._stages.comparison"),
+    "pipelines.video_text",
+)
 # Model code is backend-neutral; random draws are made in tf.data.
 NEUTRAL = ("mmkeras.model", "mmkeras.model.*", "mmkeras.fusion", "mmkeras.fusion.*", "mmkeras.layers.*")
 NEUTRAL_PARTS = ("mmkeras.modalities.*.branch", "mmkeras.tasks.*.head", "mmkeras.tasks.*.losses")

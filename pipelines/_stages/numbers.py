@@ -47,6 +47,7 @@ class Number:
 
 
 _COMPARISON = "python -m pipelines.camera_radar --compare.seeds 0 1 2 --compare.once '[\"radar_as_channels\"]' --record"
+_STATEMENTS = "python -m pipelines.video_text --alone.modalities video text one_frame --record"
 _MUTANTS, _FAULTS, _CLUSTER, _BENCH = (
     f"python -m tests.{name} --record" for name in ("mutants", "faults", "cluster", "bench")
 )
@@ -67,6 +68,7 @@ _STORIES: dict[str, tuple[str, float | None, float | None, str]] = {
     "traffic_signs": ("GTSRB", 15, 8, _SIGNS),
     **{name: (data, 15, 8, _asked(name)) for name, data in (("daquar", "DAQUAR"), ("vqa_rad", "VQA-RAD"))},
     "medical": ("MedPix 2.0", 15, 8, _MEDICAL),
+    "video_text": ("simulated clips with statements", 15, 8, _STATEMENTS),
 }
 """Pipelines whose run is timed: data, bar and goal in minutes, command."""
 
@@ -126,6 +128,18 @@ NUMBERS: dict[str, Number] = {
     "finance.mcc": Number(
         "StockNet, prices and tweets, rise or fall of the next day: MCC over blocks of days, each answered by a model "
         "of its past; the whole interval must be above the bar", "MCC", "higher", 0.0, 0.08, _FINANCE, whole=True,
+    "video_text.statements": Number(
+        "simulated clips, is a statement true of the clip: accuracy", "%", "higher", 85, 95, _STATEMENTS
+    ),
+    "video_text.fusion_gain": Number(
+        "simulated clips with statements: accuracy, minus that of the text alone", "points", "higher", 30, 45, _STATEMENTS
+    ),
+    "video_text.motion_gain": Number(
+        "simulated clips with statements: accuracy, minus that with the frame in the middle alone",
+        "points", "higher", 10, 30, _STATEMENTS,
+    ),
+    "mutants.int8.caught": Number(
+        "planted faults caught by the export gate or the self-test, static int8", "%", "higher", 95, 99, _MUTANTS
     ),
     "medical.location": Number(
         "MedPix 2.0, part of the body from picture, history, age and sex, cases of their own: accuracy",

@@ -15,7 +15,7 @@ import numpy as np
 from mmkeras.driving.simulation.agents import Agent
 from mmkeras.driving.simulation.roads import Road
 
-__all__ = ["Tracks", "drive"]
+__all__ = ["STEP", "Tracks", "drive", "tracks_of"]
 
 STEP = 0.1
 """Seconds per step."""
@@ -107,7 +107,7 @@ def drive(
         moving = time >= begin
         s = s + STEP * direction * speed * moving
         d = d + STEP * sideways * moving
-    return _tracks(times, path_s, path_d, agents, roads)
+    return tracks_of(times, path_s, path_d, agents, roads)
 
 
 def _lanes(agents: list[Agent]) -> dict[tuple[int, float, int], np.ndarray]:
@@ -118,7 +118,16 @@ def _lanes(agents: list[Agent]) -> dict[tuple[int, float, int], np.ndarray]:
     return {lane: np.array(members) for lane, members in lanes.items()}
 
 
-def _tracks(times: np.ndarray, s: np.ndarray, d: np.ndarray, agents: list[Agent], roads: list[Road]) -> Tracks:
+def tracks_of(times: np.ndarray, s: np.ndarray, d: np.ndarray, agents: list[Agent], roads: list[Road]) -> Tracks:
+    """Return the tracks of agents along their roads.
+
+    Args:
+        times: seconds (T,), `STEP` apart.
+        s: metres (T, A) along the road of each agent.
+        d: metres (T, A) to the left of its centre.
+        agents: A of them; their directions, lateral speeds and twists give the headings.
+        roads: by number.
+    """
     position, along = np.empty((*s.shape, 2)), np.empty(s.shape)
     for number, road in enumerate(roads):
         members = np.array([i for i, agent in enumerate(agents) if agent.road == number], int)
