@@ -132,7 +132,8 @@ NUMBERS: dict[str, Number] = {
         "simulated clips, is a statement true of the clip: accuracy", "%", "higher", 85, 95, _STATEMENTS
     ),
     "video_text.fusion_gain": Number(
-        "simulated clips with statements: accuracy, minus that of the text alone", "points", "higher", 30, 45, _STATEMENTS
+        "simulated clips with statements: accuracy, minus that of the text alone",
+        "points", "higher", 30, 45, _STATEMENTS,
     ),
     "video_text.motion_gain": Number(
         "simulated clips with statements: accuracy, minus that with the frame in the middle alone",

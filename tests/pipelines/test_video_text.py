@@ -1,0 +1,188 @@
+"""The pipeline of clips and texts: simulated statements, fights by source video, and a table of one's own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmkeras.core.components import Choice
+from mmkeras.core.config import DataConfig
+from mmkeras.core.errors import ConfigError
+from pipelines import video_text
+from pipelines._stages.alone_config import AloneConfig
+from pipelines.video_text import VideoTextConfig, VideoTextStory
+from tests.media.clips.films import numbered, write_film
+from tests.toys.tables import moving
+
+TINY = """
+name = "tiny"
+runs = "{folder}/runs"
+[data]
+folder = "{folder}/data"
+workers = 1
+[model]
+width = 16
+[model.video]
+frames = 4
+size = [32, 48]
+weights = "none"
+width_factor = 0.25
+depth_factor = 0.3
+frozen_stages = 0
+heads = 2
+top = false
+level = 3
+cells = [1, 2]
+[model.text]
+max_length = 12
+layers = 1
+heads = 2
+hidden = 16
+intermediate = 32
+preset = ""
+frozen = false
+[train]
+epochs = 1
+batch_size = 8
+[evaluate]
+bootstrap = 20
+pictures = 2
+[simulate]
+train = 18
+validation = 6
+test = 18
+frames = 4
+width = 48
+height = 32
+workers = 1
+"""
+
+
+def _run(folder: Path, more: str = "", *arguments: str) -> tuple[int, Path]:
+    own = folder / "own.toml"
+    own.write_text(TINY.format(folder=folder) + more, encoding="utf-8")
+    status = video_text.main(["--config", str(own), "--skip_export", *arguments])
+    return status, folder / "runs"
+
+
+def test_simulated_statements_from_clips_to_the_report(tmp_path: Path):
+    status, runs = _run(tmp_path)
+    assert status == 0
+    run = (runs / "tiny" / "latest").resolve()
+    metrics = json.loads((run / "metrics.json").read_text("utf-8"))
+    assert metrics["samples"] == 36
+    assert set(metrics["slices"]) == {"happens", "false_in", "light"}
+    report = (run / "report.html").read_text("utf-8")
+    assert "Simulated clips" in report
+    assert [path.name[:6] for path in (tmp_path / "data").glob("clips-*") if path.is_dir()] == ["clips-"]
+
+
+TABLE = """
+[data.source]
+name = "table"
+[data.source.options]
+path = "{table}"
+columns = {{ video = "clip", text = "transcript" }}
+target = "sentiment"
+group = "speaker"
+missing = "absent"
+[data]
+max_bad_share = 0.1
+split_by_group = true
+train_share = 0.6
+validation_share = 0.2
+"""
+
+
+@pytest.mark.slow
+def test_a_table_of_clips_and_transcripts_of_ones_own(tmp_path: Path):
+    """Files, folders, lists of pictures, a clip that is missing, and one that cannot be read."""
+    pytest.importorskip("av")
+    lines = []
+    for row in range(40):
+        sad = row % 3 == 0
+        frames = moving(sad, row)
+        clip: str | list[str] | None = f"{row}.mp4"
+        if row % 4 == 1:
+            clip = f"folder{row}"
+        elif row % 4 == 2:
+            clip = [f"folder{row}/{number}.png" for number in range(len(frames))]
+        if row % 4 in (1, 2):
+            (tmp_path / f"folder{row}").mkdir()
+            for number, pixels in enumerate(frames):
+                Image.fromarray(pixels).save(tmp_path / f"folder{row}" / f"{number}.png")
+        elif row == 8:
+            clip = None
+        else:
+            write_film(tmp_path / f"{row}.mp4", frames)
+        if row == 20:
+            (tmp_path / "20.mp4").write_bytes(b"no video")
+        said = "this was a bad day" if sad else "I like it"
+        sentiment = "negative" if sad else "positive"
+        lines.append({"clip": clip, "transcript": said, "sentiment": sentiment, "speaker": f"s{row % 10}"})
+    table = tmp_path / "clips.jsonl"
+    table.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    own = tmp_path / "own.toml"
+    text = TINY.format(folder=tmp_path).replace("[data]\n", "")
+    text = text.replace(f'folder = "{tmp_path}/data"\nworkers = 1\n', "")
+    own.write_text(text + TABLE.format(table=table).replace("[data]\n", f'[data]\nfolder = "{tmp_path}/data"\n'))
+    assert video_text.main(["--config", str(own), "--skip_export"]) == 0
+    (quarantine,) = tmp_path.glob("data/*/quarantine.csv")
+    assert "20.mp4: cannot be opened as a video" in quarantine.read_text("utf-8")
+    report = (tmp_path / "runs" / "tiny" / "latest" / "report.html").read_text("utf-8")
+    assert "Simulated clips" not in report
+
+
+@pytest.mark.slow
+def test_fights_are_split_by_source_video(tmp_path: Path):
+    pytest.importorskip("av")
+    folder = tmp_path / "fights"
+    (folder / "clips").mkdir(parents=True)
+    lines = ["file,label,source_video"]
+    for row in range(30):
+        write_film(folder / "clips" / f"{row}.mp4", numbered(4) if row % 2 else [np.zeros((48, 64, 3), np.uint8)] * 4)
+        lines.append(f"{row}.mp4,{('nofight', 'fight')[row % 2]},v{row % 10}")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    options = f'[data.source]\nname = "fight_video"\n[data.source.options]\nfolder = "{folder}"\n'
+    status, runs = _run(tmp_path, options, "--model.without", '["text"]', "--model.fusion.options", "{}")
+    assert status == 0
+    metrics = json.loads((runs / "tiny" / "latest" / "metrics.json").read_text("utf-8"))
+    assert metrics["samples"] == 6
+
+
+def _config(**alone: object) -> VideoTextConfig:
+    source = Choice("statements", {})
+    return VideoTextConfig(data=dataclasses.replace(DataConfig(), source=source), alone=AloneConfig(**alone))  # type: ignore[arg-type]
+
+
+def test_one_frame_is_compared_with_the_same_inputs():
+    assert _config().compared_alone == ("video", "text", "one_frame")
+    assert _config(modalities=("text", "one_frame")).compared_alone == ("text", "one_frame")
+    assert _config(modalities=()).compared_alone == ()
+    still = _config().variant("one_frame_alone")
+    assert isinstance(still, video_text.VideoTextModel)
+    assert still.video.still
+    assert not still.without
+    assert _config().variant("text_alone").without == ("video",)
+    with pytest.raises(ConfigError, match="no modality 'txt'"):
+        _ = _config(modalities=("txt", "one_frame")).compared_alone
+
+
+def test_only_the_whole_of_the_simulated_clips_is_recorded(tmp_path: Path):
+    story = VideoTextStory()
+    story.check_numbers(_config())
+    other = Choice("table", {"path": "x.csv"})
+    limited = dataclasses.replace(_config(), data=dataclasses.replace(_config().data, limit=10))
+    for config in (_config(modalities=("video",)), limited):
+        with pytest.raises(ConfigError, match="expected simulated clips"):
+            story.check_numbers(config)
+    elsewhere = dataclasses.replace(_config(), data=dataclasses.replace(_config().data, source=other))
+    with pytest.raises(ConfigError):
+        story.check_numbers(elsewhere)
+    assert story.provenance(_config())["notice"].startswith("Simulated clips")
+    assert story.provenance(elsewhere) == {}
