@@ -1,109 +1,23 @@
 """The numbers of docs/results.json: meaning, bar, goal and the command that measures each one.
 
 A number must be declared here before a command can record it (`_stages.results.record`). Bars and goals are defined
-only here.
+only here, those of the pipelines in `pipelines._stages.story_numbers`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 from mmkeras.core.errors import ConfigError, nearest
+from pipelines._stages.number import Number
+from pipelines._stages.story_numbers import STORY_NUMBERS
 
-__all__ = ["NUMBERS", "Number", "Unit", "number"]
+__all__ = ["NUMBERS", "number"]
 
-Unit = Literal["%", "points", "wrong", "failures", "x", "s", "min", "MB", "relative", "MCC"]
-"""Units of numbers: shares are in percent, ``x`` is a ratio of two measurements, ``relative`` a relative difference,
-and ``MCC`` is Matthews' correlation coefficient, from -1 to 1."""
-
-
-@dataclass(frozen=True)
-class Number:
-    """One number with its bar and goal."""
-
-    meaning: str
-    """What was measured, in the tables of the documentation."""
-    unit: Unit
-    """Unit of value, interval, bar and goal."""
-    better: Literal["higher", "lower"]
-    """Which direction is better; a value equal to the bar reaches it."""
-    bar: float | None
-    """What must be reached; None for a number that is only reported, such as the size of a file."""
-    goal: float | None
-    """What should be reached; None as for the bar."""
-    command: str
-    """The command that measures and records it, unless `record` is given another."""
-    counted: tuple[str, str] = ("", "")
-    """Bar and goal as counts, for shares of few trials; they are shown beside the number."""
-    whole: bool = False
-    """Whether the whole interval must reach the bar, not the value alone."""
-
-    def reaches(self, value: float, limit: float | None) -> bool:
-        """Return whether a value is at least as good as a limit; True without a limit."""
-        if limit is None:
-            return True
-        return value >= limit if self.better == "higher" else value <= limit
-
-
-_COMPARISON = "python -m pipelines.camera_radar --compare.seeds 0 1 2 --compare.once '[\"radar_as_channels\"]' --record"
-_STATEMENTS = 'python -m pipelines.video_text --alone.modalities \'["video", "text", "one_frame"]\' --record'
 _MUTANTS, _FAULTS, _CLUSTER, _BENCH = (
     f"python -m tests.{name} --record" for name in ("mutants", "faults", "cluster", "bench")
 )
-_MEDICAL = "python -m pipelines.medical --data.source.options.folder medpix2 --record"
-_SIGNS = "python -m pipelines.traffic_signs --data.source.options.folder FOLDER --record"
-_FINANCE = "python -m pipelines.finance --data.source.options.folder DIR --record"
-
-
-def _asked(name: str) -> str:
-    config = f"pipelines/configs/{'vqa_daquar' if name == 'daquar' else name}.toml"
-    return f"python -m pipelines.vqa --config {config} --data.source.options.folder FOLDER --record"
-
-
-_STORIES: dict[str, tuple[str, float | None, float | None, str]] = {
-    "vqa": ("easy-VQA", None, None, "python -m pipelines.vqa --record"),
-    "camera_radar": ("camera + radar, simulated", 15, 15, _COMPARISON),
-    "finance": ("StockNet", 15, 8, _FINANCE),
-    "traffic_signs": ("GTSRB", 15, 8, _SIGNS),
-    **{name: (data, 15, 8, _asked(name)) for name, data in (("daquar", "DAQUAR"), ("vqa_rad", "VQA-RAD"))},
-    "medical": ("MedPix 2.0", 15, 8, _MEDICAL),
-    "video_text": ("simulated clips with statements", 15, 8, _STATEMENTS),
-}
-"""Pipelines whose run is timed: data, bar and goal in minutes, command."""
-
 
 NUMBERS: dict[str, Number] = {
-    "vqa.accuracy": Number(
-        "easy-VQA, official test split, 9,673 questions: accuracy", "%", "higher", 97, 99.5,
-        "python -m pipelines.vqa --record",
-    ),
-    "daquar.accuracy": Number(
-        "DAQUAR, questions about photos of rooms, test photos of their own: accuracy on all questions",
-        "%", "higher", 24, 30, _asked("daquar"),
-    ),
-    "daquar.fusion_gain": Number(
-        "DAQUAR: accuracy of photo and question, minus that of the better one trained alone",
-        "points", "higher", 0, 3, _asked("daquar"),
-    ),
-    "vqa_rad.closed": Number(
-        "VQA-RAD, closed questions on images of their own: accuracy", "%", "higher", 61, 70, _asked("vqa_rad")
-    ),
-    "vqa_rad.fusion_gain": Number(
-        "VQA-RAD, closed questions: accuracy of image and question, minus that of the better one trained alone",
-        "points", "higher", 0, 3, _asked("vqa_rad"),
-    ),
-    "traffic_signs.accuracy": Number(
-        "GTSRB, 43 classes, tracks of their own: accuracy", "%", "higher", 97.5, 99.2, _SIGNS
-    ),
-    "camera_radar.fusion_gain": Number(
-        "camera + radar, simulated: mAP of the fusion, minus that of the better single sensor",
-        "points", "higher", 10, 20, _COMPARISON,
-    ),
-    "camera_radar.radar_dead": Number(
-        "camera + radar, simulated: mAP of the fusion with the radar dead, minus that of the camera alone",
-        "points", "higher", -2, 0, _COMPARISON,
-    ),
+    **STORY_NUMBERS,
     **{
         name: each
         for prefix, model, command in (
@@ -125,35 +39,6 @@ NUMBERS: dict[str, Number] = {
             ),
         }.items()
     },
-    "finance.mcc": Number(
-        "StockNet, prices and tweets, rise or fall of the next day: MCC over blocks of days, each answered by a model "
-        "of its past; the whole interval must be above the bar", "MCC", "higher", 0.0, 0.08, _FINANCE, whole=True,
-    "video_text.statements": Number(
-        "simulated clips, is a statement true of the clip: accuracy", "%", "higher", 85, 95, _STATEMENTS
-    ),
-    "video_text.fusion_gain": Number(
-        "simulated clips with statements: accuracy, minus that of the text alone",
-        "points", "higher", 30, 45, _STATEMENTS,
-    ),
-    "video_text.motion_gain": Number(
-        "simulated clips with statements: accuracy, minus that with the frame in the middle alone",
-        "points", "higher", 10, 30, _STATEMENTS,
-    ),
-    "mutants.int8.caught": Number(
-        "planted faults caught by the export gate or the self-test, static int8", "%", "higher", 95, 99, _MUTANTS
-    ),
-    "medical.location": Number(
-        "MedPix 2.0, part of the body from picture, history, age and sex, cases of their own: accuracy",
-        "%", "higher", 87, 93, _MEDICAL,
-    ),
-    "medical.fusion_gain": Number(
-        "MedPix 2.0, part of the body: accuracy of all modalities, minus that of the best modality alone",
-        "points", "higher", 0, 0, _MEDICAL,
-    ),
-    "finance.fusion_gain": Number(
-        "StockNet, August and September 2015: accuracy of prices and tweets, minus that of the better one alone",
-        "points", "higher", None, None, _FINANCE,
-    ),
     "threads.wrong": Number(
         "one Predictor under 8 threads: wrong answers and foreign errors in 100,000 answers, summed over all runners",
         "wrong", "lower", 0, 0, "python -m tests.threads --record",
@@ -236,13 +121,6 @@ NUMBERS: dict[str, Number] = {
         "50,000 damaged files, all readers of external files together: crashes, hangs and unexpected exceptions",
         "failures", "lower", 0, 0, "python -m tests.fuzz --record",
     ),
-    **{
-        f"{name}.minutes": Number(
-            f"{data}: from data to verified exports, without models that are trained for comparison",
-            "min", "lower", bar, goal, command,
-        )
-        for name, (data, bar, goal, command) in _STORIES.items()
-    },
 }  # fmt: skip
 
 

@@ -120,7 +120,7 @@ def test_reports_and_patients_are_read_and_nobody_is_named(folder, tmp_path):
     for path in sorted(folder.rglob("[0-9][0-9]")):
         text = f"Secret, ID-{int(path.name) // 2}: shadow on the left of scan {path.name}."
         path.with_suffix(".txt").write_text(text, encoding="utf-8")
-    options = {"path": str(folder), "report": "text", "patient": "row", "frames": "first"}
+    options: dict[str, Any] = {"path": str(folder), "report": "text", "patient": "row", "frames": "first"}
     (folder / "ill" / "notes.txt").unlink()
     samples = [sample for sample in Source(**options).samples() if not isinstance(sample.target, DataError)]
     read = {Path(sample.key).name: sample.values for sample in samples}

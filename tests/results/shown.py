@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pipelines._stages.numbers import Number, number
+from pipelines._stages.number import Number
+from pipelines._stages.numbers import number
 from pipelines._stages.results import Result
 
 __all__ = ["NOT_MEASURED", "cells", "files_table", "interval", "markdown_table", "numbers_table", "size", "value"]

@@ -1,0 +1,96 @@
+"""The numbers of the pipelines, and how long their runs take."""
+
+from __future__ import annotations
+
+from pipelines._stages.number import Number
+
+__all__ = ["STORY_NUMBERS"]
+
+_COMPARISON = "python -m pipelines.camera_radar --compare.seeds 0 1 2 --compare.once '[\"radar_as_channels\"]' --record"
+_FINANCE = "python -m pipelines.finance --data.source.options.folder DIR --record"
+_MEDICAL = "python -m pipelines.medical --data.source.options.folder medpix2 --record"
+_SIGNS = "python -m pipelines.traffic_signs --data.source.options.folder FOLDER --record"
+_STATEMENTS = 'python -m pipelines.video_text --alone.modalities \'["video", "text", "one_frame"]\' --record'
+_DAQUAR, _VQA_RAD = (
+    f"python -m pipelines.vqa --config pipelines/configs/{name}.toml --data.source.options.folder FOLDER --record"
+    for name in ("vqa_daquar", "vqa_rad")
+)
+
+_TIMED: dict[str, tuple[str, float | None, float | None, str]] = {
+    "vqa": ("easy-VQA", None, None, "python -m pipelines.vqa --record"),
+    "daquar": ("DAQUAR", 15, 8, _DAQUAR),
+    "vqa_rad": ("VQA-RAD", 15, 8, _VQA_RAD),
+    "traffic_signs": ("GTSRB", 15, 8, _SIGNS),
+    "medical": ("MedPix 2.0", 15, 8, _MEDICAL),
+    "finance": ("StockNet", 15, 8, _FINANCE),
+    "video_text": ("simulated clips with statements", 15, 8, _STATEMENTS),
+    "camera_radar": ("camera + radar, simulated", 15, 15, _COMPARISON),
+}
+"""Pipelines whose run is timed: data, bar and goal in minutes, command."""
+
+STORY_NUMBERS: dict[str, Number] = {
+    "vqa.accuracy": Number(
+        "easy-VQA, official test split, 9,673 questions: accuracy", "%", "higher", 97, 99.5,
+        "python -m pipelines.vqa --record",
+    ),
+    "daquar.accuracy": Number(
+        "DAQUAR, questions about photos of rooms, test photos of their own: accuracy on all questions",
+        "%", "higher", 24, 30, _DAQUAR,
+    ),
+    "daquar.fusion_gain": Number(
+        "DAQUAR: accuracy of photo and question, minus that of the better one trained alone",
+        "points", "higher", 0, 3, _DAQUAR,
+    ),
+    "vqa_rad.closed": Number(
+        "VQA-RAD, closed questions on images of their own: accuracy", "%", "higher", 61, 70, _VQA_RAD
+    ),
+    "vqa_rad.fusion_gain": Number(
+        "VQA-RAD, closed questions: accuracy of image and question, minus that of the better one trained alone",
+        "points", "higher", 0, 3, _VQA_RAD,
+    ),
+    "traffic_signs.accuracy": Number(
+        "GTSRB, 43 classes, tracks of their own: accuracy", "%", "higher", 97.5, 99.2, _SIGNS
+    ),
+    "medical.location": Number(
+        "MedPix 2.0, part of the body from picture, history, age and sex, cases of their own: accuracy",
+        "%", "higher", 87, 93, _MEDICAL,
+    ),
+    "medical.fusion_gain": Number(
+        "MedPix 2.0, part of the body: accuracy of all modalities, minus that of the best modality alone",
+        "points", "higher", 0, 0, _MEDICAL,
+    ),
+    "finance.mcc": Number(
+        "StockNet, prices and tweets, rise or fall of the next day: MCC over blocks of days, each answered by a model "
+        "of its past; the whole interval must be above the bar", "MCC", "higher", 0.0, 0.08, _FINANCE, whole=True,
+    ),
+    "finance.fusion_gain": Number(
+        "StockNet, August and September 2015: accuracy of prices and tweets, minus that of the better one alone",
+        "points", "higher", None, None, _FINANCE,
+    ),
+    "video_text.statements": Number(
+        "simulated clips, is a statement true of the clip: accuracy", "%", "higher", 85, 95, _STATEMENTS
+    ),
+    "video_text.fusion_gain": Number(
+        "simulated clips with statements: accuracy, minus that of the text alone",
+        "points", "higher", 30, 30, _STATEMENTS,
+    ),
+    "video_text.motion_gain": Number(
+        "simulated clips with statements: accuracy, minus that with the frame in the middle alone",
+        "points", "higher", 10, 10, _STATEMENTS,
+    ),
+    "camera_radar.fusion_gain": Number(
+        "camera + radar, simulated: mAP of the fusion, minus that of the better single sensor",
+        "points", "higher", 10, 20, _COMPARISON,
+    ),
+    "camera_radar.radar_dead": Number(
+        "camera + radar, simulated: mAP of the fusion with the radar dead, minus that of the camera alone",
+        "points", "higher", -2, 0, _COMPARISON,
+    ),
+    **{
+        f"{name}.minutes": Number(
+            f"{data}: from data to verified exports, without models that are trained for comparison",
+            "min", "lower", bar, goal, command,
+        )
+        for name, (data, bar, goal, command) in _TIMED.items()
+    },
+}  # fmt: skip
