@@ -70,6 +70,7 @@ QUALITIES = {
 """By name."""
 _FUSION = {"name": "attention_pooling", "options": {"queries": 2}}
 _LONGEST_TEXT = 128
+_MOST_PICTURES = 16
 _MOVES = ("translate", "flip")
 _FIXED = frozenset(("width", "fusion", "task", "without"))
 
@@ -145,7 +146,7 @@ def _modalities(
     """Return the options of every modality, and the column of those that read one."""
     inputs = [name for name, role in roles.items() if role.name == "input"]
     pictures = [name for name in inputs if kinds[name].name in ("picture", "dicom")]
-    clips = [name for name in inputs if kinds[name].name == "clip"]
+    clips = [name for name in inputs if kinds[name].name in ("clip", "pictures")]
     texts = [name for name in inputs if kinds[name].name == "text"]
     alike_columns = (("image", pictures), ("video", clips), ("text", texts))
     modalities: dict[str, Any] = {}
@@ -160,6 +161,8 @@ def _modalities(
         kind, alike = next(each for each in alike_columns if column in each[1])
         name = _named(kind if len(alike) == 1 else column, modalities)
         modalities[name] = {"image": picture, "video": clip}.get(kind) or _of_text(columns.cells[column], words)
+        if kinds[column].name == "pictures":
+            modalities[name] = _of_pictures(columns, column, clip)
         if column in (pictures if clips else pictures[1:]):  # the first picture's draw moves the whole sample
             modalities[name] = {option: value for option, value in picture.items() if option not in _MOVES}
         read[name] = column
@@ -181,6 +184,15 @@ def _modalities(
             written = {"date_format": date_format} if date_format else {}
             modalities[name] = {"kind": "tabular", **chosen, **written, "layers": quality.layers}
     return modalities, read
+
+
+def _of_pictures(columns: Columns, column: str, clip: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a column of several pictures: a frame for each, and nothing that moves."""
+    folder = Folder(columns.path.parent)
+    filled = (cell for cell in columns.cells[column] if not is_empty(cell))
+    most = max(len(folder.several(cell) or [cell]) if isinstance(cell, str) else len(cell) for cell in filled)
+    still = {option: value for option, value in clip.items() if option != "cells"}
+    return {**still, "frames": min(most, _MOST_PICTURES)}
 
 
 def _of_text(cells: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:

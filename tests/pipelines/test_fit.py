@@ -15,7 +15,10 @@ from PIL import Image
 
 from mmkeras.bundle import Bundle
 from mmkeras.core.command_line import read_toml
+from mmkeras.core.errors import DataError
+from mmkeras.data.sources.table import Source
 from mmkeras.modalities.image.spec import Config as ImageConfig
+from mmkeras.modalities.video.spec import Config as VideoConfig
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.runtime.selftest import selftest
 from mmkeras.tasks._moves import check_moves
@@ -173,6 +176,27 @@ def test_a_bundle_of_two_pictures_reads_every_format_on_the_device(tmp_path, mon
         with_both = predictor.predict(front="1_front.webp", back="1_back.tif")
         assert with_both == predictor.predict(front="1_front.webp.png", back="1_back.tif.png")
         assert predictor.predict(front="1_front.webp")["label"] in ("same", "different")
+
+
+def test_several_pictures_in_a_cell_are_frames_of_one_modality(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = []
+    for row in range(40):
+        names = [f"{row}_{view}.png" for view in range(1 + row % 3)]
+        for view, name in enumerate(names):
+            picture(tmp_path / name, ("red", "blue")[row % 2], view)
+        rows.append([";".join(names), ("red", "blue")[row % 2]])
+    config = _dry(str(_written(tmp_path / "samples.csv", ["views", "label"], rows)), "--target", "label")
+    assert (config["model"]["video"]["kind"], config["model"]["video"]["frames"]) == ("video", 3)
+    source = Source(**config["data"]["source"]["options"]).derived({"video": VideoConfig(frames=3).spec("video")})
+    third = list(source.samples())[2]
+    assert [Path(path).name for path in third.values["video"]] == ["2_0.png", "2_1.png", "2_2.png"]
+    before = source.fingerprint_inputs()
+    picture(tmp_path / "2_1.png", "green", 7)
+    assert source.fingerprint_inputs() != before
+    (tmp_path / "2_1.png").unlink()
+    with pytest.raises(DataError, match=r"2_1\.png"):
+        VideoConfig(frames=3).spec("video").preprocess(list(source.samples())[2].values["video"])
 
 
 def test_a_configuration_that_was_changed_is_kept(table: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,12 +60,6 @@ def cautions(
                 f"({', '.join(sorted(other))}); read are {EXPECTED}. Convert them, for example with: "
                 "mogrify -format png FILES"
             )
-        if kinds[name].name == "pictures" and role.name == "unused":
-            found.append(
-                f"column {name!r}: a cell of several pictures is not read, and the column is left out. Write each "
-                f"picture into a column of its own, such as {name}_1 and {name}_2: each becomes an input, and an empty "
-                "cell is a missing picture"
-            )
         if kinds[name].name == "constant":
             found.append(f"column {name!r}: {kinds[name].reason}; it is left out")
     holes = {name: sum(map(is_empty, columns[name])) for name, role in roles.items() if role.name == "input"}

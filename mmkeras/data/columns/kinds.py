@@ -18,7 +18,7 @@ from mmkeras.data.sources._files import files_in, head_of
 from mmkeras.media.cells import is_empty, name_of, stands_for_nothing, tidy
 from mmkeras.media.clips.film import FILM_ENDINGS
 from mmkeras.media.image.formats import ENDINGS, OTHER_ENDINGS, format_of
-from mmkeras.media.table.files import Folder
+from mmkeras.media.table.files import BETWEEN, Folder
 
 __all__ = ["KINDS", "SUFFIXES", "Kind", "kind_of_column", "name_or_text"]
 
@@ -134,13 +134,14 @@ def _files(filled: list[Any], folder: Path) -> Kind | None:
         named = [text for text in texts if text.lower().split("#")[0].endswith(suffixes)]
         if len(named) < _MOST * len(texts):
             continue
-        separator = next((mark for mark in ";|," if sum(mark in text for text in named) > 0.5 * len(named)), "")
+        separator = next((mark for mark in BETWEEN if sum(mark in text for text in named) > 0.5 * len(named)), "")
         looked_at = _spread(named, _FILES_LOOKED_AT)
         parts = [part.strip() for text in looked_at for part in (text.split(separator) if separator else [text])]
         place = Folder(folder)
         found = sum(map(place.holds, parts))
         if separator and kind == "picture":
-            return Kind("pictures", f"cells name several pictures; {found} of {len(parts)} files exist")
+            said = f"cells name several pictures; {found} of {len(parts)} files exist"
+            return Kind("pictures", said, lost=found == 0)
         reason = f"cells end in {_suffix(named)}; {found} of the {len(parts)} files looked at exist"
         return Kind(kind, reason, lost=found == 0)
     return _by_content(texts, Folder(folder))

@@ -23,8 +23,7 @@ _GROUP_NAME = re.compile(
 )
 _MOST_CLASSES = 1000
 _NAMES = ("identifier", "category", "number", "text")
-_INPUTS = ("picture", "dicom", "text", "number", "category", "yes_no", "date", "series", "clip")
-_NOT_READ = ("pictures",)
+_INPUTS = ("picture", "dicom", "text", "number", "category", "yes_no", "date", "series", "clip", "pictures")
 
 
 @dataclass(frozen=True)
@@ -136,8 +135,7 @@ def _role(name: str, kind: Kind, cells: Sequence[Any], taken: set[str]) -> Role:
         return Role("unused", f"{kind.reason}: an identifier says nothing about other rows")
     if kind.name in _INPUTS:
         return Role("input", kind.reason)
-    later = "; no modality of this version reads that" if kind.name in _NOT_READ else ""
-    return Role("unused", f"{kind.reason}{later}")
+    return Role("unused", kind.reason)
 
 
 def _is_weight(text: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -104,8 +104,7 @@ class Source(SourceBase):
         for modality in (m for m in self.files or () if m in self.columns):
             cells = (row.cells.get(tidy(str(self.columns[modality]))) for row in table.rows)
             digest = hashlib.sha256()
-            listed = (cell if isinstance(cell, list | tuple) else [cell] for cell in cells)
-            names = sorted({name for each in listed for name in each if isinstance(name, str)})
+            names = sorted({name for cell in cells for name in _names(folder, cell)})
             named_files = [(name, Path(split_frame(_place(folder, name))[0])) for name in names]
             # A clip may be a folder of pictures.
             named_files = [(name, file) for name, path in named_files for file in files_in(path)]
@@ -230,6 +229,13 @@ def _state(path: Path) -> str:
     except (OSError, ValueError):
         return "missing"
     return f"{state.st_size}:{state.st_mtime_ns}" if stat.S_ISREG(state.st_mode) else "no file"
+
+
+def _names(folder: Folder, cell: Any) -> Iterable[str]:
+    """Return the files that a cell names."""
+    if isinstance(cell, str):
+        return folder.several(cell) or [cell]
+    return [name for name in cell if isinstance(name, str)] if isinstance(cell, list | tuple) else ()
 
 
 def _place(folder: Folder, name: str) -> str:

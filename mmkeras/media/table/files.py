@@ -9,8 +9,10 @@ from pathlib import Path
 from mmkeras.core.errors import DataError
 from mmkeras.media.dicom.paths import split_frame
 
-__all__ = ["Folder"]
+__all__ = ["BETWEEN", "Folder"]
 
+BETWEEN = ";|,"
+"""What may stand between several files in a cell."""
 _DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _FRAME = re.compile(r"(.*?)(#\d{1,9})?", re.DOTALL)
 _LONGEST = 4096
@@ -45,6 +47,17 @@ class Folder:
             return _exists(self.find(name)[0])
         except DataError:
             return False
+
+    def several(self, text: str) -> list[str]:
+        """Return the names of files in a text with a mark of `BETWEEN` between them; [] if it names one, or none.
+
+        A file that is missing among others keeps its name, so that reading it is an error with that name.
+        """
+        for mark in BETWEEN:
+            parts = [part.strip() for part in text.split(mark) if part.strip()]
+            if len(parts) > 1 and not self.holds(text) and any(map(self.holds, parts)):
+                return parts
+        return []
 
     def _find(self, name: str) -> tuple[str, str]:
         exact = str(self._root / name)

@@ -19,8 +19,8 @@ def raw_value(
     Args:
         cells: of the row, by column in normal form (`tidy`).
         column: the column of the modality; of several, the value is a dict of their cells.
-        folder: where relative paths start, for a modality that reads files; a cell may be a list of them. Values other
-            than text are kept.
+        folder: where relative paths start, for a modality that reads files. A cell may be a list of them, or a text
+            with ``;``, ``|`` or ``,`` between files that exist. Values other than text are kept.
 
     Raises:
         DataError: a path that differs from an existing one in case, or is one of Windows.
@@ -31,6 +31,8 @@ def raw_value(
     cell = cell_of(cells, column)
     if is_empty(cell):
         return None, None
+    if folder is not None and isinstance(cell, str) and (several_files := folder.several(cell)):
+        cell = several_files
     if folder is not None and isinstance(cell, str):
         path, remark = folder.find(cell)
         return path, remark or None

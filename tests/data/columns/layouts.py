@@ -171,7 +171,7 @@ _TABLES: dict[tuple[str, str, str], dict[str, tuple[Make, str, str]]] = {
         "fight": (one_of("yes", "no"), "yes_no", TARGET),
     },
     ("two pictures in a cell", "same", "classification"): {
-        "pair": (lambda rng, f: [f"a/{r}.png;b/{r}.png" for r in range(ROWS)], "pictures", OUT),
+        "pair": (lambda rng, f: [f"a/{r}.png;b/{r}.png" for r in range(ROWS)], "pictures", IN),
         "same": (one_of("Y", "N"), "yes_no", TARGET),
     },
     ("pandas index", "label", "classification"): {
@@ -253,7 +253,7 @@ _TABLES: dict[tuple[str, str, str], dict[str, tuple[Make, str, str]]] = {
         ),
         "value": (lambda rng, _: rng.normal(size=ROWS).tolist(), "number", IN),
         "flag": (lambda rng, _: [bool(v) for v in rng.integers(0, 2, ROWS)], "yes_no", IN),
-        "views": (lambda rng, _: [[f"{r}a.jpg", f"{r}b.jpg"] for r in range(ROWS)], "pictures", OUT),
+        "views": (lambda rng, _: [[f"{r}a.jpg", f"{r}b.jpg"] for r in range(ROWS)], "pictures", IN),
         "ok": (lambda rng, _: [bool(v) for v in rng.integers(0, 2, ROWS)], "yes_no", TARGET),
     },
     ("tags", "tags", "multilabel"): {
