@@ -232,7 +232,9 @@ def _state(path: Path) -> str:
 
 
 def _names(folder: Folder, cell: Any) -> Iterable[str]:
-    """Return the files that a cell names."""
+    """Return the files that a cell names; none where it is empty, which would name the folder itself."""
+    if is_empty(cell):
+        return ()
     if isinstance(cell, str):
         return folder.several(cell) or [cell]
     return [name for name in cell if isinstance(name, str)] if isinstance(cell, list | tuple) else ()
