@@ -96,7 +96,7 @@ columns with a list of numbers, a text, the day and rise or fall (finance_table.
         check_walk(config, config.walk)
         config = super().prepare(config, console)
         if (source := market_source(config)) is not None:
-            counts = source.counts(source.read())
+            counts = source.counts(source.loaded())
             said = ", ".join(f"{count} {name}" for name, count in counts.items())
             console.print(f"days of stocks: {said} (between: too small for a label)", highlight=False)
         return config

@@ -16,7 +16,8 @@ import numpy as np
 from mmkeras.core.components import Choice, find
 from mmkeras.core.console import Console
 from mmkeras.core.errors import ConfigError, TrainingError
-from mmkeras.data.sources._market import Day, MarketSource, Read
+from mmkeras.data.sources._market import Day, MarketSource
+from mmkeras.data.sources._prices import Read
 from mmkeras.evaluation.intervals import Bootstrap
 from mmkeras.evaluation.predict import predict
 from mmkeras.evaluation.samples import Samples
@@ -96,7 +97,7 @@ def walk_forward(done: Evaluated, walk: WalkConfig) -> list[Block]:
     source = market_source(done.config)
     if source is None:
         return []
-    read = source.read()
+    read = source.loaded()
     ends = [*walk.starts[1:], source.test_from] if walk.starts else []
     blocks = []
     for start, until in zip(walk.starts, ends, strict=True):

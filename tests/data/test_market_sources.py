@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from mmkeras.core.errors import ConfigError, DataError
-from mmkeras.data.sources._market import FEATURES, MarketSource, in_order
+from mmkeras.data.sources._market import MarketSource
+from mmkeras.data.sources._prices import FEATURES, in_order
 from mmkeras.data.sources.stock_headlines import Source as Headlines
 from mmkeras.data.sources.stocknet import Source
 from tests.data.market import days, random_moves, write_demo, write_headlines, write_prices, write_tweets

@@ -9,63 +9,27 @@ import bisect
 import hashlib
 import re
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from mmkeras.core.errors import ConfigError, DataError
+from mmkeras.core.errors import ConfigError
 from mmkeras.data.sources._contract import Sample, SourceBase
 from mmkeras.data.sources._files import look_into
+from mmkeras.data.sources._prices import Prices, Read, Text
 
-__all__ = ["FEATURES", "LABELS", "Day", "MarketSource", "Prices", "Read", "Text", "in_order", "out_of_order"]
+__all__ = ["LABELS", "Day", "MarketSource"]
 
-FEATURES = ("return", "gap", "range", "open above low", "volume", "market return", "market gap")
-"""Numbers of a step, logarithms: close to the close before, open to the close before (less its mean in the window),
-high to low, open to low, volume, and the means of the first two over all stocks."""
 _GAPS = (1, 6)
 LABELS = ("fall", "rise")
 _FEWEST = 5
 """Past days without which a day is no sample."""
+_KEPT: dict[Any, Any] = {}
+"""The set that was read last."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
-
-
-@dataclass(frozen=True)
-class Prices:
-    """Trading days of one stock, the oldest first."""
-
-    stock: str
-    dates: tuple[str, ...]
-    """ISO 8601."""
-    origins: tuple[str, ...]
-    """Place of each day, for messages: ``price/AAPL.txt:17``."""
-    moves: np.ndarray
-    """float64 (n,): share by which the price at the close differs from that of the day before."""
-    steps: np.ndarray
-    """float64 (n, 5): the first five of `FEATURES`; NaN where one is missing. Gaps may have any constant added."""
-
-
-@dataclass(frozen=True)
-class Text:
-    """A text about a stock."""
-
-    known: str
-    """Date at whose market close it is known, in ISO 8601."""
-    text: str
-
-
-@dataclass(frozen=True)
-class Read:
-    """All that a source has read."""
-
-    prices: list[Prices]
-    texts: Mapping[str, Sequence[Text]]
-    """By stock, in the order of time."""
-    bad: list[Sample] = field(default_factory=list)
-    """Lines that cannot be used, each with its error."""
 
 
 @dataclass(frozen=True)
@@ -135,9 +99,17 @@ class MarketSource(SourceBase):
     def files(self) -> list[Path]:
         """Return all files that are read, sorted."""
 
+    def loaded(self) -> Read:
+        """Return what `read` returns; the last set is kept, since every block of a walk-forward evaluation reads it."""
+        key = (type(self).__name__, self.folder, tuple(self.fingerprint_inputs().items()))
+        if key not in _KEPT:
+            _KEPT.clear()
+            _KEPT[key] = self.read()
+        return _KEPT[key]
+
     def samples(self) -> Iterator[Sample]:
         """Yield the labelled days by date and stock, after the lines that cannot be used."""
-        read = self.read()
+        read = self.loaded()
         yield from read.bad
         for day in self.days(read):
             if day.labelled:
@@ -151,10 +123,12 @@ class MarketSource(SourceBase):
 
     def counts(self, read: Read) -> dict[str, int]:
         """Return how many days rise, fall, move too little for a label, and have no split or too few days before."""
-        days = self.days(read)
-        counted = Counter(str(day.sample.target) if day.labelled else "between" for day in days)
-        every = sum(len(prices.dates) for prices in read.prices)
-        return {**{name: counted[name] for name in (*LABELS, "between")}, "not used": every - len(days)}
+        counted = dict.fromkeys((*LABELS, "between", "not used"), 0)
+        for prices in read.prices:
+            for place, (date, move) in enumerate(zip(prices.dates, prices.moves, strict=True)):
+                used = place >= _FEWEST and self._split(date) is not None and np.isfinite(move)
+                counted[self._label(move) or "between" if used else "not used"] += 1
+        return counted
 
     def fingerprint_inputs(self) -> dict[str, str]:
         """Return hashes of the names, sizes and times of all files, and of the beginnings of some."""
@@ -176,7 +150,6 @@ class MarketSource(SourceBase):
             first = prices.dates[max(0, place - 1 - self.text_days)]
             start, end = bisect.bisect_right(known, first), bisect.bisect_right(known, prices.dates[place - 1])
             newest = [text.text for text in texts[start:end]][::-1][: self.texts]
-            labelled = move > self.rise or move <= self.fall
             many = "none" if not newest else "1 or 2" if len(newest) < 3 else "3 or more"
             window = whole[max(0, place - self.window) : place].copy()
             # Where the close before is adjusted for later dividends, its mean would tell of them.
@@ -197,8 +170,12 @@ class MarketSource(SourceBase):
                 date,
                 prices.stock,
                 move,
-                labelled,
+                bool(self._label(move)),
             )
+
+    def _label(self, move: float) -> str:
+        """Return the label of a movement; empty between both."""
+        return "rise" if move > self.rise else "fall" if move <= self.fall else ""
 
     def _split(self, date: str) -> str | None:
         if date < self.train_from or (self.until and date >= self.until):
@@ -206,33 +183,6 @@ class MarketSource(SourceBase):
         if self.test_from and date >= self.test_from:
             return "test"
         return "validation" if self.validation_from and date >= self.validation_from else "train"
-
-
-def in_order(dates: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Return the positions of the most dates that rise, or fall, from line to line, oldest first, and of all others."""
-    falling = len(dates) > 1 and dates[0] > dates[-1]
-    order = range(len(dates) - 1, -1, -1) if falling else range(len(dates))
-    ends: list[str] = []
-    tails: list[int] = []
-    before: dict[int, int] = {}
-    for place in order:
-        length = bisect.bisect_left(ends, dates[place])
-        if length:
-            before[place] = tails[length - 1]
-        ends[length : length + 1], tails[length : length + 1] = [dates[place]], [place]
-    kept: list[int] = []
-    last: int | None = tails[-1] if tails else None
-    while last is not None:
-        kept.append(last)
-        last = before.get(last)
-    kept.reverse()
-    return kept, sorted(set(range(len(dates))) - set(kept))
-
-
-def out_of_order(origin: str, date: str) -> Sample:
-    """Return the bad sample of a line whose date does not fit those around it."""
-    problem = DataError(f"the date {date} is out of order. Sort the lines by date, each date once")
-    return Sample(key=origin, values={}, target=problem, origin=origin)
 
 
 def _market(prices: Sequence[Prices]) -> dict[str, np.ndarray]:

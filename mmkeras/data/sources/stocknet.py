@@ -18,7 +18,8 @@ import numpy as np
 
 from mmkeras.core.errors import DataError
 from mmkeras.data.sources._contract import Sample
-from mmkeras.data.sources._market import MarketSource, Prices, Read, Text, in_order, out_of_order
+from mmkeras.data.sources._market import MarketSource
+from mmkeras.data.sources._prices import Prices, Read, Text, in_order, out_of_order
 
 __all__ = ["Source"]
 
