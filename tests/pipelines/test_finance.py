@@ -169,3 +169,25 @@ def test_answers_to_other_days_than_those_evaluated_are_caught(run: Path, monkey
     monkeypatch.setattr(walking, "_AGREE", 0.0)
     with pytest.raises(TrainingError, match=r"walk forward: expected the .* evaluated samples with MCC"):
         walking.walk_forward(done, config.walk)
+
+
+@pytest.mark.slow
+def test_somebodys_own_table_trains_without_a_walk(tmp_path: Path) -> None:
+    rng, lines = np.random.default_rng(0), []
+    for number in range(120):
+        rises = bool(rng.integers(2))
+        prices = rng.normal(0, 0.01, (20, 2)) + (0.01 if rises else -0.01)
+        split = "train" if number < 80 else "validation" if number < 100 else "test"
+        row = {"prices": prices.tolist(), "news": "good news" if rises else None, "day": f"day {number // 2}"}
+        lines.append({**row, "split": split, "direction": "rise" if rises else "fall"})
+    table = tmp_path / "days.jsonl"
+    table.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    shipped = (Path(finance.__file__).parent / "configs" / "finance_table.toml").read_text("utf-8")
+    own = tmp_path / "my.toml"
+    own.write_text(shipped.replace("data/days.jsonl", str(table)), encoding="utf-8")
+    small = ["--train.batch_size", "16", "--train.epochs", "4", "--alone.modalities", "[]", "--skip_export"]
+    places = ["--runs", str(tmp_path / "runs"), "--data.folder", str(tmp_path / "data"), "--data.workers", "1"]
+    assert finance.main(["--config", str(own), *small, *places]) == 0
+    metrics = json.loads((tmp_path / "runs" / "my_stocks" / "latest" / "metrics.json").read_text("utf-8"))
+    assert metrics["test"]["mcc"]["value"] > 0.5
+    assert "finance" not in metrics
