@@ -73,24 +73,19 @@ def _remarks(whole: Mapping[str, Any], returns: Mapping[str, Any], blocks: int) 
 def _show(
     each: Sequence[Mapping[str, Any]], whole: Mapping[str, Any], returns: Mapping[str, Any], console: Console
 ) -> None:
-    table = Table(title="Walk forward: each block answered by a model of the days before it")
-    headings = ("MCC", "95 % interval", "accuracy", "days", "samples", "long/flat", "long/short", "held")
-    table.add_column("block")
+    # Without lines, so that its figures fit into 80 columns.
+    table = Table(title="Walk forward: each block answered by a model of the days before it", box=None)
+    headings = ("MCC", "interval", "samples", "long/flat", "long/short", "held")
+    table.add_column("from")
     for heading in headings:
         table.add_column(heading, justify="right")
-    rows = [(f"{entry['start']} to {entry['until'] or 'end'}", entry, entry["returns"]) for entry in each]
+    rows = [(entry["start"], entry, entry["returns"]) for entry in each]
     for name, entry, earned in (*rows, ("all", whole, returns)):
         totals = [f"{100 * earned[rule]['after_costs']:+.1f} %" for rule in (*RULES, "buy_and_hold")]
-        table.add_row(
-            name,
-            number("mcc", entry["mcc"]["value"]),
-            span("mcc", entry["mcc"]),
-            number("accuracy", entry["accuracy"]["value"]),
-            str(entry["days"]),
-            str(entry["samples"]),
-            *totals,
-            style="bold" if name == "all" else "",
-        )
+        mcc = entry["mcc"]
+        ends = "–" if mcc["low"] is None else f"{mcc['low']:+.3f} to {mcc['high']:+.3f}"
+        figures = (f"{mcc['value']:+.3f}", ends, str(entry["samples"]), *totals)
+        table.add_row(name, *figures, style="bold" if name == "all" else "")
     console.print(table)
     excess = returns["long_flat"]["excess_bps"]
     console.print(
