@@ -138,7 +138,9 @@ def record_run(folder: Path, story: Story[Any], console: Console) -> None:
     metrics = _read(folder / "metrics.json")
     for name, figure in story.numbers(metrics).items():
         result = record(name, figure.value, low=figure.low, high=figure.high, command=command, origin=origin)
-        console.print(f"recorded {name}: {result.value:g} (bar {result.bar:g}, goal {result.goal:g})", highlight=False)
+        limits = {"bar": result.bar, "goal": result.goal}
+        said = ", ".join(f"{which} {limit:g}" for which, limit in limits.items() if limit is not None)
+        console.print(f"recorded {name}: {result.value:g}" + (f" ({said})" if said else ""), highlight=False)
     console.print("README.md: make readme updates its tables.", highlight=False)
 
 

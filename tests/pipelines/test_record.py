@@ -15,7 +15,7 @@ from mmkeras.core.config import TrainConfig
 from mmkeras.core.errors import ConfigError
 from mmkeras.storage.files import write_json
 from mmkeras.training import environment
-from pipelines import camera_radar, vqa
+from pipelines import camera_radar, finance, vqa
 from pipelines._stages import results as _results
 from pipelines._stages.contract import Story
 from pipelines._stages.results import Figure, describe_machine, read_results
@@ -57,6 +57,18 @@ def test_a_finished_run_is_recorded_with_its_own_origin(tmp_path: Path, recorded
     assert (result.commit, result.date) == (RUN["code_revision"], RUN["created"])
     assert result.machine == describe_machine(MACHINE)
     assert "recorded vqa.accuracy: 99.969" in capsys.readouterr().out
+
+
+def test_a_number_without_bar_and_goal_is_recorded_too(tmp_path: Path, recorded: Path, capsys):
+    mcc = {"mcc": {"value": 0.05, "low": -0.01, "high": 0.11, "method": "bootstrap"}}
+    gain = {"fusion_gain": {"value": -0.01, "low": -0.03, "high": 0.02}}
+    shipped = (Path(finance.__file__).parent / "configs" / "finance.toml").read_text("utf-8")
+    run = _finished(tmp_path / "run", shipped, {"finance": {"all": mcc}, "alone": gain})
+    assert finance.main(["--record", str(run)]) == 0
+    assert read_results(recorded)["finance.fusion_gain"].bar is None
+    said = capsys.readouterr().out
+    assert "recorded finance.mcc: 0.05 (bar 0, goal 0.08)" in said
+    assert "recorded finance.fusion_gain: -1\n" in said
 
 
 def _bundle(folder: Path, created: str, *files: dict[str, Any]) -> None:
