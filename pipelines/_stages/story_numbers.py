@@ -56,8 +56,8 @@ STORY_NUMBERS: dict[str, Number] = {
         "%", "higher", 87, 93, _MEDICAL,
     ),
     "medical.fusion_gain": Number(
-        "MedPix 2.0, part of the body: accuracy of all modalities, minus that of the best modality alone",
-        "points", "higher", 0, 0, _MEDICAL,
+        "MedPix 2.0, part of the body: accuracy of all modalities, minus that of the best modality alone; the whole "
+        "interval must be above the bar", "points", "higher", 0, 0, _MEDICAL, whole=True,
     ),
     "finance.mcc": Number(
         "StockNet, prices and tweets, rise or fall of the next day: MCC over blocks of days, each answered by a model "
