@@ -125,6 +125,14 @@ PIPELINES: dict[str, PipelineRow] = {
         _NONE,
         "medical",
     ),
+    "video_text": PipelineRow(
+        "python -m pipelines.video_text",
+        ("simulated clips and statements: is it true?", "仿真视频片段和陈述：陈述是否属实？"),
+        "video_text.statements",
+        ("accuracy", "准确率"),
+        ("none: the clips are simulated", "无：视频为仿真"),
+        "video_text",
+    ),
     "table": PipelineRow(
         "mmkeras fit TABLE --target COLUMN",
         ("your own table, see Your own data", "您自己的表格"),
