@@ -178,11 +178,15 @@ def test_only_the_whole_of_the_simulated_clips_is_recorded(tmp_path: Path):
     story.check_numbers(_config())
     other = Choice("table", {"path": "x.csv"})
     limited = dataclasses.replace(_config(), data=dataclasses.replace(_config().data, limit=10))
-    for config in (_config(modalities=("video",)), limited):
-        with pytest.raises(ConfigError, match="expected simulated clips"):
-            story.check_numbers(config)
+    with pytest.raises(ConfigError, match="expected the simulated clips"):
+        story.check_numbers(limited)
     elsewhere = dataclasses.replace(_config(), data=dataclasses.replace(_config().data, source=other))
     with pytest.raises(ConfigError):
         story.check_numbers(elsewhere)
+    score = {"value": 0.9, "low": 0.8, "high": 0.95}
+    assert list(story.numbers({"test": {"accuracy": score}})) == ["video_text.statements"]
+    gains = {"modalities": {"text": {"gain": score}, "one_frame": {"gain": score}, "video": {"gain": score}}}
+    found = story.numbers({"test": {"accuracy": score}, "alone": gains})
+    assert list(found) == ["video_text.statements", "video_text.fusion_gain", "video_text.motion_gain"]
     assert story.provenance(_config())["notice"].startswith("Simulated clips")
     assert story.provenance(elsewhere) == {}
