@@ -96,7 +96,7 @@ class MedicalStory(PublicStory[MedicalConfig]):
         )
         text = TextConfig(max_length=24, layers=1, heads=4, hidden=64, intermediate=256)
         model = dataclasses.replace(config.model, image=image, text=text)
-        train = dataclasses.replace(config.train, epochs=12, weight_decay=0.01)
+        train = dataclasses.replace(config.train, epochs=min(config.train.epochs, 12), weight_decay=0.01)
         return dataclasses.replace(super().demo_config(config, folder), model=model, train=train)
 
     def named(self, config: MedicalConfig) -> str:

@@ -149,16 +149,8 @@ def test_without_validation_nothing_is_calibrated(tmp_path: Path):
 @pytest.mark.slow
 def test_the_demonstration_runs_whole(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    few = [
-        "--train.epochs",
-        "8",
-        "--alone.modalities",
-        "image",
-        "--export.precisions",
-        "float32",
-        "--export.samples",
-        "32",
-    ]
+    few = ["--train.epochs", "8", "--export.precisions", '["float32"]', "--export.samples", "32"]
+    few += ["--alone.modalities", '["image"]']
     assert medical.main(["--demo", *few]) in (0, 1)
     run = tmp_path / "runs" / "medical_demo" / "latest"
     metrics = json.loads((run / "metrics.json").read_text("utf-8"))
