@@ -101,22 +101,25 @@ folders of pictures, one of texts such as transcripts, and one to predict; see c
         return dataclasses.replace(config, data=dataclasses.replace(config.data, source=source))
 
     def provenance(self, config: VideoTextConfig) -> dict[str, Any]:
-        """Mark simulated numbers as simulated."""
-        return {"notice": NOTICE} if config.simulated else {}
+        """Mark simulated numbers as simulated, and name the source."""
+        notice = {"notice": NOTICE} if config.simulated else {}
+        return {**notice, "source": config.data.source.name}
 
     def named(self, config: VideoTextConfig) -> str:
         """Return the first part of the numbers' names."""
         return "video_text" if config.simulated else ""
 
     def check_numbers(self, config: VideoTextConfig) -> None:
-        """Refuse other clips than the simulated ones, and a part of them."""
-        if not config.simulated or config.data.limit is not None:
-            raise ConfigError("--record: expected the simulated clips, without data.limit")
+        """Refuse other clips than the simulated ones and those of fight_video, and a part of them."""
+        known = config.simulated or config.data.source.name == "fight_video"
+        if not known or config.data.limit is not None:
+            raise ConfigError("--record: expected the simulated clips or fight_video, without data.limit")
 
     def numbers(self, metrics: Mapping[str, Any]) -> dict[str, Figure]:
         """Return the accuracy on the test split, and gains over the models for comparison, in percent."""
+        name = "fight" if metrics.get("provenance", {}).get("source") == "fight_video" else "statements"
         accuracy = metrics["test"]["accuracy"]
-        found = {"video_text.statements": Figure(*(100 * accuracy[key] for key in ("value", "low", "high")))}
+        found = {f"video_text.{name}": Figure(*(100 * accuracy[key] for key in ("value", "low", "high")))}
         compared = (metrics.get("alone") or {}).get("modalities", {})
         gains = {"video_text.fusion_gain": "text", "video_text.motion_gain": ONE_FRAME}
         return found | {name: fusion_gain(metrics, other) for name, other in gains.items() if other in compared}

@@ -70,6 +70,11 @@ STORY_NUMBERS: dict[str, Number] = {
     "video_text.statements": Number(
         "simulated clips, is a statement true of the clip: accuracy", "%", "higher", 85, 95, _STATEMENTS
     ),
+    "video_text.fight": Number(
+        "fight_video, a fight or none, source videos of their own: accuracy", "%", "higher", 78, 86,
+        "python -m pipelines.video_text --config pipelines/configs/video_text_fight.toml --data.source.options.folder "
+        "DIR --record",
+    ),
     "video_text.fusion_gain": Number(
         "simulated clips with statements: accuracy, minus that of the text alone",
         "points", "higher", 30, 30, _STATEMENTS,

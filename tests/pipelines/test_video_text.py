@@ -185,6 +185,8 @@ def test_only_the_whole_of_the_simulated_clips_is_recorded(tmp_path: Path):
         story.check_numbers(elsewhere)
     score = {"value": 0.9, "low": 0.8, "high": 0.95}
     assert list(story.numbers({"test": {"accuracy": score}})) == ["video_text.statements"]
+    fights = {"test": {"accuracy": score}, "provenance": {"source": "fight_video"}}
+    assert list(story.numbers(fights)) == ["video_text.fight"]
     gains = {"modalities": {"text": {"gain": score}, "one_frame": {"gain": score}, "video": {"gain": score}}}
     found = story.numbers({"test": {"accuracy": score}, "alone": gains})
     assert list(found) == ["video_text.statements", "video_text.fusion_gain", "video_text.motion_gain"]
