@@ -191,4 +191,4 @@ def test_only_the_whole_of_the_simulated_clips_is_recorded(tmp_path: Path):
     found = story.numbers({"test": {"accuracy": score}, "alone": gains})
     assert list(found) == ["video_text.statements", "video_text.fusion_gain", "video_text.motion_gain"]
     assert story.provenance(_config())["notice"].startswith("Simulated clips")
-    assert story.provenance(elsewhere) == {}
+    assert story.provenance(elsewhere) == {"source": "table"}
