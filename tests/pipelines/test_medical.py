@@ -156,7 +156,7 @@ def test_the_demonstration_runs_whole(tmp_path: Path, monkeypatch):
     metrics = json.loads((run / "metrics.json").read_text("utf-8"))
     jsonschema.validate(metrics, SCHEMA)
     assert "generated data" in metrics["provenance"]["notice"]
-    assert metrics["test"]["accuracy"]["value"] > 0.7
+    assert metrics["test"]["accuracy"]["value"] > 0.5
     assert metrics["selective"]["temperature"] > 0
     assert list(metrics["alone"]["modalities"]) == ["image"]
     files = json.loads((tmp_path / "saved_models/medical_demo/1/export.json").read_text("utf-8"))["files"]
