@@ -182,7 +182,9 @@ def _with_lists(arguments: Sequence[str], keys: Mapping[str, Any]) -> Iterator[s
         option, at = arguments[at], at + 1
         yield option
         kind = keys.get(option.removeprefix("--"))
-        if typing.get_origin(kind) is not tuple or not option.startswith("--"):
+        # An option may also be left out: tuple[str, ...] | None.
+        kind = next((each for each in (kind, *typing.get_args(kind)) if typing.get_origin(each) is tuple), None)
+        if kind is None or not option.startswith("--"):
             continue
         first = at
         while at < len(arguments) and not arguments[at].startswith("--"):

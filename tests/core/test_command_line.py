@@ -8,6 +8,7 @@ from mmkeras.core.command_line import Flag, parse, read_toml, to_toml
 from mmkeras.core.config import RunConfig, StageConfig
 from mmkeras.core.errors import ConfigError
 from pipelines.camera_radar import CameraRadarConfig
+from pipelines.vqa import VqaConfig
 
 
 def _parse(*arguments: str, defaults: Path | None = None) -> RunConfig:
@@ -61,6 +62,13 @@ def test_the_command_of_the_comparison_is_understood():
     assert config.model.camera.centre == (9.0, 5.0)
     with pytest.raises(ConfigError, match=r"compare\.seeds"):
         parse(CameraRadarConfig, ["--compare.seeds", "0", "one"], program="t", description="")
+
+
+@pytest.mark.parametrize(("values", "expected"), [(["image", "text"], ("image", "text")), (["[]"], ()), ([], None)])
+def test_several_values_may_also_be_left_out(values: list[str], expected: tuple[str, ...] | None):
+    arguments = ["--alone.modalities", *values] if values else []
+    config, _ = parse(VqaConfig, arguments, program="t", description="")
+    assert config.alone.modalities == expected
 
 
 def test_a_configuration_survives_being_written_and_read(tmp_path):
