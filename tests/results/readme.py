@@ -40,9 +40,12 @@ class PipelineRow:
     """A published number to compare with, and whose it is."""
     files: str = ""
     """``<files>.minutes`` is the number that holds its exported files; empty if they are not recorded."""
+    gain: str = ""
+    """Name of the number that is the gain of the fusion, shown once it is measured."""
 
 
 _NONE: Words = ("none", "无")
+_GAIN: Words = ("fusion against the better input alone", "融合相对于较好的单一输入")
 PIPELINES: dict[str, PipelineRow] = {
     "vqa": PipelineRow(
         "make demo",
@@ -77,6 +80,7 @@ PIPELINES: dict[str, PipelineRow] = {
             "0.081（[StockNet](https://aclanthology.org/P18-1183/)，其测试季度不在这里的数据中）",
         ),
         "finance",
+        "finance.fusion_gain",
     ),
     "traffic_signs": PipelineRow(
         "python -m pipelines.traffic_signs",
@@ -102,6 +106,7 @@ PIPELINES: dict[str, PipelineRow] = {
             "(https://github.com/tezansahu/VQA-With-Multimodal-Transformers)）",
         ),
         "daquar",
+        "daquar.fusion_gain",
     ),
     "vqa_rad": PipelineRow(
         "python -m pipelines.vqa --config pipelines/configs/vqa_rad.toml",
@@ -113,6 +118,7 @@ PIPELINES: dict[str, PipelineRow] = {
             "官方划分（训练与测试共用图像）75.1 %（[Nguyen 等 2019](https://arxiv.org/abs/1909.11867)）",
         ),
         "vqa_rad",
+        "vqa_rad.fusion_gain",
     ),
     "medical": PipelineRow(
         "python -m pipelines.medical",
@@ -124,6 +130,7 @@ PIPELINES: dict[str, PipelineRow] = {
         ("part of the body: accuracy", "身体部位：准确率"),
         _NONE,
         "medical",
+        "medical.fusion_gain",
     ),
     "video_text": PipelineRow(
         "python -m pipelines.video_text",
@@ -199,6 +206,8 @@ def _pipelines(results: Mapping[str, Result], at: int) -> str:
     rows = []
     for row in PIPELINES.values():
         measured = f"{row.measured[at]}: {interval(row.figure, results)}"
+        if row.gain in results:
+            measured += f"; {_GAIN[at]}: {interval(row.gain, results)}"
         rows.append((f"`{row.command}`", row.data[at], measured, row.published[at], _sizes(row, results, at)))
     return markdown_table(headings, rows)
 
