@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,9 +13,12 @@ from mmkeras.core.components import Choice
 from mmkeras.core.config import ModelConfig
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.radar.spec import Config as RadarConfig
+from mmkeras.modalities.series.spec import Config as SeriesConfig
 from mmkeras.modalities.tabular.spec import Config as TabularConfig
 from mmkeras.modalities.text.spec import Config as TextConfig
+from mmkeras.modalities.video.spec import Config as VideoConfig
 
+ModelT = TypeVar("ModelT", bound=ModelConfig)
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "?", "what", "shape", "color", "is", "the", "red", "blue")
 LABELS = ("no", "red", "yes")
 IMAGE = ImageConfig(size=(32, 32), architecture="edge", width_factor=0.25, depth_factor=0.3, level=3)
@@ -121,17 +124,77 @@ class TinyTable(ModelConfig):
     row: TabularConfig = ROW
 
 
-def tiny_table_inputs() -> dict[str, np.ndarray]:
-    """Return a batch of model inputs: random pixels; the probes of the row."""
-    spec = ROW.spec("row")
-    rows = [spec.preprocess(probe) for probe in spec.probes()]
-    pixels = np.random.default_rng(0).integers(0, 256, (len(rows), 32, 32, 3)).astype("uint8")
-    return {
-        "image": pixels,
-        "image_present": np.ones(len(rows), "float32"),
-        **{name: np.stack([row[name] for row in rows]) for name in rows[0]},
-        "row_present": np.ones(len(rows), "float32"),
-    }
+@dataclass(frozen=True)
+class TinySigns(ModelConfig):
+    """A picture alone in width 16."""
+
+    width: int = 16
+    fusion: Choice = field(default_factory=lambda: Choice("attention_pooling", {"heads": 2}))
+    task: Choice = field(default_factory=lambda: Choice("classification", {"labels": list(LABELS)}))
+    image: ImageConfig = IMAGE
+
+
+@dataclass(frozen=True)
+class TinyMedical(TinyModel):
+    """A picture, a text and a row of cells in width 16."""
+
+    row: TabularConfig = ROW
+
+
+@dataclass(frozen=True)
+class TinyFinance(ModelConfig):
+    """A series of two features and a text in width 16."""
+
+    width: int = 16
+    task: Choice = field(default_factory=lambda: Choice("classification", {"labels": list(LABELS)}))
+    series: SeriesConfig = field(
+        default_factory=lambda: SeriesConfig(length=12, features=2, patch=4, layers=1, heads=2, dropout=0.0)
+    )
+    text: TextConfig = field(default_factory=TextConfig)
+
+
+@dataclass(frozen=True)
+class TinyClip(ModelConfig):
+    """A clip of four frames and a text in width 16."""
+
+    width: int = 16
+    task: Choice = field(default_factory=lambda: Choice("classification", {"labels": list(LABELS)}))
+    video: VideoConfig = field(
+        default_factory=lambda: VideoConfig(
+            frames=4, size=(32, 32), width_factor=0.25, depth_factor=0.3, level=3, heads=2, dropout=0.0
+        )
+    )
+    text: TextConfig = field(default_factory=TextConfig)
+
+
+def with_tiny_text(model: ModelT, folder: Path, fusion: str) -> ModelT:
+    """Return a model with the text of `tiny_model_config` and a fusion with its own defaults."""
+    options = {"heads": 2, "layers": 1} if fusion == "cross_attention" else {}
+    text = tiny_model_config(folder).text
+    return dataclasses.replace(model, text=text, fusion=Choice(fusion, options))  # type: ignore[call-arg]
+
+
+def inputs_of(config: ModelConfig) -> dict[str, np.ndarray]:
+    """Return a batch of four for any of these models: random pixels and words, probes of rows and series."""
+    from mmkeras.model import modality_specs
+
+    if isinstance(config, TinyDrive):
+        return tiny_drive_inputs(config)
+    rng = np.random.default_rng(0)
+    found: dict[str, np.ndarray] = {}
+    for name, spec in modality_specs(config).items():
+        found[spec.present.name] = np.ones(4, "float32")
+        if spec.kind == "text":
+            found |= {key: value for key, value in tiny_inputs().items() if key.startswith("text_")}
+        elif spec.kind in ("tabular", "series"):
+            rows = [spec.preprocess(probe) for probe in spec.probes()[:4]]
+            found |= {tensor.name: np.stack([row[tensor.name] for row in rows]) for tensor in spec.tensors}
+        else:
+            for tensor in spec.tensors:
+                high = 256 if tensor.dtype == "uint8" else 2
+                found[tensor.name] = rng.integers(0, high, (4, *tensor.shape)).astype(tensor.dtype)
+        assert set(found) >= {tensor.name for tensor in spec.tensors}, name
+    return found
 
 
 def write_tiny_table(folder: Path, rows: int = 96) -> Path:

@@ -30,7 +30,7 @@ def _weights(run: Path) -> dict[str, np.ndarray]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_stopped_run_goes_on_to_the_same_weights(place: Place, number: signal.Signals):
     with subprocess.Popen(
         [sys.executable, "-m", *place.arguments(number.name)],

@@ -221,6 +221,7 @@ def _operations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return traced
 
 
+@pytest.mark.slow
 def test_a_run_trains_with_it_and_goes_on_with_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     traced = _operations(monkeypatch)
     for name in ("whole", "stopped"):

@@ -70,10 +70,11 @@ def _frames(spec: Spec, config: Config, count: int, shape: tuple[int, ...]) -> k
     backbone = picture_backbone(config, spec.height, spec.width, (config.level,))
     pixels = keras.Input(shape, dtype="uint8", name="pixels")
     fresh = keras.Input((spec.frames,), dtype="int32", name="fresh")
-    # Cast behind the reshaping: a uint8 input needs a quarter of the traffic of a float input.
+    # Cast in the graph, as its first operation: a uint8 input needs a quarter of the traffic of a float input, and
+    # TensorRT 8.6 does not reshape one.
+    x = ops.cast(pixels, keras.config.floatx())
     middle = spec.frames // 2
-    read = pixels[:, middle : middle + 1] if count == 1 else pixels
-    x = ops.cast(ops.reshape(read, (-1, *shape[1:])), keras.config.floatx())
+    x = ops.reshape(x[:, middle : middle + 1] if count == 1 else x, (-1, *shape[1:]))
     (x,) = backbone(x)
     rows, columns = (int(side) for side in x.shape[1:3])
     down, across = config.cells

@@ -21,6 +21,9 @@ KNOWN = {
     (Verdict.ISLAND, "CONCATENATION, COS, SIN"),
     (Verdict.ISLAND, "COS"),
     (Verdict.ISLAND, "SIN"),
+    # What is known of a series, and the pooling of its mask; what moves between the frames of a clip.
+    (Verdict.ISLAND, "CONCATENATION, MEAN, REDUCE_MAX"),
+    (Verdict.ISLAND, "CAST, DIV, PADV2, SUM"),
     # Distances and weights of spatial attention; TensorFlow 2.16 names divisions where later ones multiply.
     (Verdict.ISLAND, "DIV"),
     (Verdict.ISLAND, "CONCATENATION, DIV"),
@@ -37,6 +40,10 @@ PARTS = {
     "vqa": {"image", "text", "fusion", "head"},
     "camera_radar": {"camera", "radar", "fusion", "head"},
     "table": {"image", "row", "fusion", "head"},
+    "traffic_signs": {"image", "fusion", "head"},
+    "medical": {"image", "text", "row", "fusion", "head"},
+    "finance": {"series", "text", "fusion", "head"},
+    "video_text": {"video", "text", "fusion", "head"},
 }
 
 

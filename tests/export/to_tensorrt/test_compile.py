@@ -31,13 +31,15 @@ from mmkeras.runtime.tensorrt.compiling import compile_engine
 from mmkeras.runtime.tensorrt.sidecar import BatchRange
 from tests.runtime.tensorrt.conftest import RTX, needs_rtx
 from tests.tiny import (
-    TinyDrive,
+    TinyClip,
+    TinyFinance,
+    TinyMedical,
+    TinySigns,
     TinyTable,
+    inputs_of,
     tiny_drive_config,
-    tiny_drive_inputs,
-    tiny_inputs,
     tiny_model_config,
-    tiny_table_inputs,
+    with_tiny_text,
 )
 
 pytestmark = needs_rtx
@@ -47,8 +49,17 @@ TINY: dict[str, Callable[[Path], ModelConfig]] = {
     "vqa": tiny_model_config,
     "camera_radar": lambda folder: tiny_drive_config(),
     "table": lambda folder: TinyTable(),
+    "traffic_signs": lambda folder: TinySigns(),
+    "medical": lambda folder: with_tiny_text(TinyMedical(), folder, "attention_pooling"),
+    "finance": lambda folder: with_tiny_text(TinyFinance(), folder, "cross_attention"),
+    "video_text": lambda folder: with_tiny_text(TinyClip(), folder, "product"),
 }
 """The smallest model of each pipeline."""
+_ALIKE = ("medical", "traffic_signs")
+"""Their parts are those of other pipelines."""
+_COMPILED = [
+    pytest.param(name, marks=pytest.mark.slow) if name in _ALIKE else name for name in sorted(TINY.keys() - {"vqa"})
+]
 
 
 def compiles(path: Path, folder: Path) -> None:
@@ -83,7 +94,7 @@ def test_every_onnx_file_of_an_export_compiles_or_is_refused_by_the_check_too(re
     assert {"float32", "float16", "int8-dynamic"} <= seen
 
 
-@pytest.mark.parametrize("pipeline", sorted(TINY.keys() - {"vqa"}))  # the export above is one of vqa
+@pytest.mark.parametrize("pipeline", _COMPILED)  # the export above is one of vqa
 def test_the_other_pipelines_compile(pipeline: str, tmp_path: Path):
     convert_and_compile(TINY[pipeline](tmp_path), ("float32", "float16"), tmp_path)
 
@@ -108,15 +119,12 @@ def convert_and_compile(config: ModelConfig, precisions: tuple[str, ...], folder
         compiles(folder / f"tiny.{precision}.onnx", folder)
 
 
-@pytest.mark.parametrize("pipeline", TINY)
+@pytest.mark.parametrize("pipeline", ["vqa", *_COMPILED])
 def test_both_int8_forms_and_float16_with_islands_compile(
     pipeline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     config = TINY[pipeline](tmp_path)
-    if isinstance(config, TinyDrive):
-        inputs = tiny_drive_inputs(config)
-    else:
-        inputs = tiny_table_inputs() if isinstance(config, TinyTable) else tiny_inputs()
+    inputs = inputs_of(config)
     base = tmp_path / "tiny.float32.onnx"
     convert(tiny_job(config, tmp_path), "float32", base)
     OnnxQuantizer(base, inputs, tmp_path).write(tmp_path / "tiny.int8.onnx")
