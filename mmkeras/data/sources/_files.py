@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["PICTURES", "files_in", "head_of", "look_into", "pictures_below"]
+__all__ = ["PICTURES", "files_in", "head_of", "identity_of", "look_into", "pictures_below"]
 
 PICTURES = (".ppm", ".png", ".jpg", ".jpeg", ".webp", ".bmp")
 """Endings of pictures."""
@@ -27,6 +27,20 @@ def look_into(paths: Sequence[Path]) -> str:
         digest.update(head_of(path, _BYTES))
         digest.update(b"\n")
     return digest.hexdigest()
+
+
+def identity_of(what: str, files: Sequence[Path], root: Path) -> dict[str, str]:
+    """Return two entries of a fingerprint: of the names and sizes of files, and ``contents``, see `look_into`.
+
+    Args:
+        what: key of the first entry.
+        files: in a fixed order; one that is missing counts as such.
+        root: the folder that names start from.
+    """
+    sizes = (path.stat().st_size if path.is_file() else -1 for path in files)
+    listing = [(os.path.relpath(path, root), size) for path, size in zip(files, sizes, strict=True)]
+    listed = hashlib.sha256(repr(listing).encode(errors="surrogateescape")).hexdigest()
+    return {what: listed, "contents": look_into(files)}
 
 
 def files_in(path: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 
 from mmkeras.core.errors import ConfigError, DataError, nearest
 from mmkeras.data.sources._contract import Sample, SourceBase
-from mmkeras.data.sources._files import look_into
+from mmkeras.data.sources._files import identity_of
 
 __all__ = ["FINDINGS", "FOLDS", "Source", "labels_of", "without_findings"]
 
@@ -85,12 +85,8 @@ class Source(SourceBase):
     def fingerprint_inputs(self) -> dict[str, str]:
         """Return the hash of the table, and hashes of names and sizes of the pictures and of some beginnings."""
         pictures = sorted(path for path in Path(self.folder).glob("*/*") if path.is_file())
-        listing = repr([(path.name, path.stat().st_size) for path in pictures])
-        return {
-            self._table.name: hashlib.sha256(self._table.read_bytes()).hexdigest(),
-            "images": hashlib.sha256(listing.encode(errors="surrogateescape")).hexdigest(),
-            "contents": look_into(pictures),
-        }
+        table = {self._table.name: hashlib.sha256(self._table.read_bytes()).hexdigest()}
+        return table | identity_of("images", pictures, Path(self.folder))
 
     @property
     def _table(self) -> Path:

@@ -17,7 +17,7 @@ from typing import ClassVar, Literal
 
 from mmkeras.core.errors import ConfigError, DataError, nearest
 from mmkeras.data.sources._contract import Sample, SourceBase, split_called
-from mmkeras.data.sources._files import look_into, pictures_below
+from mmkeras.data.sources._files import identity_of, pictures_below
 
 __all__ = ["Source", "question_type"]
 
@@ -84,9 +84,8 @@ class Source(SourceBase):
     def fingerprint_inputs(self) -> dict[str, str]:
         """Return hashes of the lists, of names and sizes of the photos, and of the beginnings of some."""
         photos = sorted(pictures_below(Path(self.folder)).values())
-        listing = "".join(f"{path.name}:{path.stat().st_size}\n" for path in photos)
         result = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in self._lists()}
-        return {**result, "photos": hashlib.sha256(listing.encode()).hexdigest(), "contents": look_into(photos)}
+        return result | identity_of("photos", photos, Path(self.folder))
 
     def _lists(self) -> list[Path]:
         root = Path(self.folder)

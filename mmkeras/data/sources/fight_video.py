@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.data.sources._contract import Sample, SourceBase
-from mmkeras.data.sources._files import look_into
+from mmkeras.data.sources._files import identity_of
 from mmkeras.media.table.rows import Table, read_table
 
 __all__ = ["Source"]
@@ -69,12 +69,8 @@ class Source(SourceBase):
         """Return the hash of the table, and one of the sizes of all clips and some of their contents."""
         names = sorted({str(row.cells.get("file") or "") for row in self._read().rows} - {""})
         paths = [Path(self.folder, "clips", name) for name in names]
-        sizes = [path.stat().st_size if path.is_file() else -1 for path in paths]
-        return {
-            "labels.csv": hashlib.sha256(self._path.read_bytes()).hexdigest(),
-            "clips": hashlib.sha256(repr(list(zip(names, sizes, strict=True))).encode()).hexdigest(),
-            "contents": look_into(paths),
-        }
+        table = {"labels.csv": hashlib.sha256(self._path.read_bytes()).hexdigest()}
+        return table | identity_of("clips", paths, Path(self.folder))
 
     @property
     def _path(self) -> Path:

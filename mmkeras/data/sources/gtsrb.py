@@ -20,7 +20,7 @@ from typing import ClassVar
 from mmkeras.core.errors import DataError
 from mmkeras.data.near_copies import near_copies
 from mmkeras.data.sources._contract import Sample, SourceBase
-from mmkeras.data.sources._files import look_into
+from mmkeras.data.sources._files import identity_of
 from mmkeras.data.sources._signs import Sign, read_signs, sheets_below
 from mmkeras.data.together import joined
 
@@ -89,9 +89,7 @@ class Source(SourceBase):
         root = self._root()
         sheets = hashlib.sha256(b"".join(sheet.read_bytes() for sheet in sheets_below(root)))
         paths = [sign.path for sign in read_signs(root)[0]]
-        listing = "".join(f"{path.relative_to(root).as_posix()}:{path.stat().st_size}\n" for path in paths)
-        files = hashlib.sha256(listing.encode(errors="surrogateescape"))
-        return {"annotations": sheets.hexdigest(), "files": files.hexdigest(), "contents": look_into(paths)}
+        return {"annotations": sheets.hexdigest()} | identity_of("files", paths, root)
 
     def _root(self) -> Path:
         if not self.folder or not Path(self.folder).is_dir():

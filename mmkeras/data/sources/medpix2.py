@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 
 from mmkeras.core.errors import ConfigError, DataError, nearest
 from mmkeras.data.sources._contract import Sample, SourceBase, split_called
-from mmkeras.data.sources._files import look_into
+from mmkeras.data.sources._files import identity_of
 from mmkeras.media.cells import stands_for_nothing
 
 __all__ = ["TARGETS", "Source", "split_of"]
@@ -63,9 +63,7 @@ class Source(SourceBase):
         """Return hashes of both tables, of the names and sizes of the pictures, and of the beginnings of some."""
         found = {name: hashlib.sha256(self._place(name).read_bytes()).hexdigest() for name in _FILES}
         pictures = sorted(path for path in (Path(self.folder) / "images").glob("*") if path.is_file())
-        listing = repr([(path.name, path.stat().st_size) for path in pictures])
-        listed = hashlib.sha256(listing.encode(errors="surrogateescape")).hexdigest()
-        return {**found, "images": listed, "contents": look_into(pictures)}
+        return found | identity_of("images", pictures, Path(self.folder))
 
     def _place(self, name: str) -> Path:
         path = Path(self.folder) / name

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from mmkeras.core.errors import DataError
 from mmkeras.data.sources._contract import Sample, SourceBase
-from mmkeras.data.sources._files import look_into
+from mmkeras.data.sources._files import identity_of
 from mmkeras.media.table.rows import Table, read_table
 
 __all__ = ["Source"]
@@ -56,12 +56,8 @@ class Source(SourceBase):
         content = Path(self.folder, "statements.csv").read_bytes() if self._read().rows else b""
         clips = sorted({str(row.cells.get("clip") or "") for row in self._read().rows} - {""})
         paths = [Path(self.folder, clip) for clip in clips]
-        sizes = [path.stat().st_size if path.is_file() else -1 for path in paths]
-        return {
-            "statements.csv": hashlib.sha256(content).hexdigest(),
-            "clips": hashlib.sha256(repr(list(zip(clips, sizes, strict=True))).encode()).hexdigest(),
-            "contents": look_into(paths),
-        }
+        table = {"statements.csv": hashlib.sha256(content).hexdigest()}
+        return table | identity_of("clips", paths, Path(self.folder))
 
     def _read(self) -> Table:
         path = Path(self.folder, "statements.csv")

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 
 from mmkeras.core.errors import ConfigError, DataError, nearest
 from mmkeras.data.sources._contract import Sample, SourceBase
-from mmkeras.data.sources._files import look_into, pictures_below
+from mmkeras.data.sources._files import identity_of, pictures_below
 
 __all__ = ["Source"]
 
@@ -76,12 +76,8 @@ class Source(SourceBase):
         """Return hashes of the questions, of names and sizes of the images, and of the beginnings of some."""
         path = self._file()
         images = sorted(pictures_below(Path(self.folder)).values())
-        listing = "".join(f"{image.name}:{image.stat().st_size}\n" for image in images)
-        return {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest(),
-            "images": hashlib.sha256(listing.encode()).hexdigest(),
-            "contents": look_into(images),
-        }
+        questions = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
+        return questions | identity_of("images", images, Path(self.folder))
 
     def _file(self) -> Path:
         root = Path(self.folder)
