@@ -13,25 +13,11 @@ from keras import layers, ops
 
 from mmkeras.core.errors import ConfigError
 from mmkeras.layers.mixing import mix
+from mmkeras.layers.positions import GridPosition
 from mmkeras.layers.tokens import Branch, Tokens
 from mmkeras.modalities.series.spec import Config, Spec
 
-__all__ = ["Positions", "build"]
-
-
-@keras.saving.register_keras_serializable("mmkeras")
-class Positions(layers.Layer):
-    """Adds a learned vector to each of N tokens (B, N, D)."""
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Create the vectors, shape (N, D)."""
-        self.vectors = self.add_weight(
-            shape=input_shape[1:], initializer=keras.initializers.RandomNormal(stddev=0.02), name="vectors"
-        )
-
-    def call(self, values: Any) -> Any:
-        """Add the vectors."""
-        return values + ops.cast(self.vectors, values.dtype)
+__all__ = ["build"]
 
 
 def build(spec: Spec, config: Config, width: int) -> Branch:
@@ -73,7 +59,7 @@ def _patches(steps: Any, config: Config, width: int, name: str) -> Any:
     """Return tokens (B, N, width) of patches; the last one ends with the last step."""
     padded = ops.pad(steps, [[0, 0], [_before(steps.shape[1], config), 0], [0, 0]])
     x = layers.Conv1D(width, config.patch, config.stride or config.patch, name=f"{name}_patches")(padded)
-    return Positions(name=f"{name}_positions")(x)
+    return GridPosition(name=f"{name}_positions")(x)
 
 
 def _convolved(steps: Any, config: Config, width: int, name: str) -> Any:
@@ -86,7 +72,7 @@ def _convolved(steps: Any, config: Config, width: int, name: str) -> Any:
         if config.dropout and not config.frozen:
             x = layers.Dropout(config.dropout, name=f"{name}_{number}_dropout")(x)
     x = layers.Dense(width, name=f"{name}_steps")(x)
-    return Positions(name=f"{name}_positions")(x)
+    return GridPosition(name=f"{name}_positions")(x)
 
 
 def _real(there: Any, config: Config) -> Any:

@@ -64,8 +64,8 @@ def test_a_masked_patch_changes_no_other_token() -> None:
     inputs = {name: each[None] for name, each in spec().preprocess([1.0, 5.0, 2.0, 4.0]).items()}
     values, mask = model.predict(inputs, verbose=0)
     real = mask[0] == 1
-    model.get_layer("wave_branch").get_layer("wave_positions").vectors.assign_add(
-        np.where(real[1:, None], 0.0, 7.0) * np.ones((1, 8))
+    model.get_layer("wave_branch").get_layer("wave_positions").embedding.assign_add(
+        np.where(real[1:, None], 0.0, 7.0)[None] * np.ones((1, 1, 8))
     )
     np.testing.assert_allclose(model.predict(inputs, verbose=0)[0][0][real], values[0][real], atol=1e-5)
 
