@@ -34,8 +34,6 @@ from pipelines._stages.story import run_story
 
 __all__ = ["FinanceConfig", "FinanceModel", "FinanceStory", "TradeConfig", "main"]
 
-_NAMES = {"stocknet": "finance", "stock_headlines": "finance_headlines"}
-"""First part of the names of the recorded numbers, by source."""
 _FEWEST_BLOCKS = 4
 
 
@@ -103,7 +101,7 @@ columns with a list of numbers, a text, the day and rise or fall (finance_table.
 
     def named(self, config: FinanceConfig) -> str:
         """Return the first part of the names of this configuration's numbers."""
-        return _NAMES.get(config.data.source.name, "")
+        return "finance" if config.data.source.name == "stocknet" else ""
 
     def check_numbers(self, config: FinanceConfig) -> None:
         """Refuse other data than the whole of StockNet, and fewer than four blocks."""

@@ -1,9 +1,9 @@
 """Finds pictures that show the same photo at another size or in another format.
 
 Equal files are found by `mmkeras.data.together`; a photo that was saved twice differs in every byte. Two pictures are
-near copies if small versions of them correlate, which neither brightness nor contrast changes. On GTSRB, 183 of 228
-photos that two archives hold at different sizes correlate by more than 0.98 (the rest have damaged colours), and no two
-photos of different tracks do.
+near copies if small versions of them correlate, which neither brightness nor contrast changes. The limit is that of
+GTSRB: most photos that two of its archives hold at different sizes correlate by more, and hardly any two photos of
+different tracks.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from mmkeras.data.sources._prices import Read
 from mmkeras.evaluation.intervals import Bootstrap
 from mmkeras.evaluation.predict import predict
 from mmkeras.evaluation.samples import Samples
+from mmkeras.storage.files import write_bytes
 
 if TYPE_CHECKING:
     from mmkeras.core.config import RunConfig
@@ -135,7 +137,9 @@ def _block(done: Evaluated, source: MarketSource, read: Read, folder: Path) -> B
     run = Run.create(folder, config, specs, task, index, decided, latest=False)
     fit(build_model(config.model), run, config, index, console=quiet)
     block = _answered(source, read, run, run.model())
-    np.savez_compressed(folder / _ANSWERS, **block.outputs)  # type: ignore[arg-type]
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **block.outputs)  # type: ignore[arg-type]
+    write_bytes(folder / _ANSWERS, stream.getvalue())  # whole or not at all: it marks the block as finished
     return block
 
 
