@@ -6,7 +6,7 @@
     python -m pipelines.video_text --record                     # also write the numbers into docs/results.json
 
 Video: a backbone of pictures for every frame, and a transformer over their changes. Text: a BERT encoder. Fusion: the
-text's tokens query those of the clip by cross-attention. Results to expect are in README.
+product of clip and text, for answers that depend on whether they agree. Results to expect are in README.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mmkeras.core.components import Choice
 from mmkeras.core.config import ModelConfig
@@ -53,6 +53,8 @@ class VideoTextModel(ModelConfig):
 class VideoTextConfig(StoryConfig):
     """A run of the video and text pipeline."""
 
+    others: ClassVar[tuple[str, ...]] = (ONE_FRAME,)
+
     name: str = "video_text"
     """Name of the run's folder and of the saved model."""
     simulate: ClipsConfig = field(default_factory=ClipsConfig)
@@ -63,17 +65,6 @@ class VideoTextConfig(StoryConfig):
         """Whether the clips come from the simulator."""
         folder = Path(self.data.source.options.get("folder") or "clips-")
         return self.data.source.name == "statements" and (folder.name.startswith("clips-") or (folder / NOTE).is_file())
-
-    @property
-    def compared_alone(self) -> tuple[str, ...]:
-        """The models for comparison: the modalities, and one frame with the other inputs."""
-        if self.alone.modalities is None:
-            found = super().compared_alone
-            return (*found, ONE_FRAME) if found else ()
-        chosen = tuple(name for name in self.alone.modalities if name != ONE_FRAME)
-        whole = dataclasses.replace(self, alone=dataclasses.replace(self.alone, modalities=chosen))
-        found = StoryConfig.compared_alone.fget(whole)  # type: ignore[attr-defined]
-        return (*found, ONE_FRAME) if len(chosen) < len(self.alone.modalities) else tuple(found)
 
     def variant(self, name: str) -> ModelConfig:
         """Return the model of a training of the comparison."""

@@ -34,25 +34,23 @@ def compare_alone(done: Evaluated, pipeline: str) -> dict[str, Any]:
     Finished trainings are not repeated, so that a resumed run trains only the rest.
 
     Args:
-        done: the evaluated run; its configuration is a `StoryConfig`.
+        done: the evaluated run; its configuration is a `StoryConfig` that has something to compare.
         pipeline: the pipeline that defines the configuration.
 
     Returns:
-        ``alone`` of metrics.json; {} for a model of one modality.
+        ``alone`` of metrics.json.
 
     Raises:
-        ConfigError: ``alone.modalities`` names an unknown modality.
         TrainingError: a training failed; the message names its log.
     """
     config = done.config
     names = config.compared_alone
-    if not names:
-        return {}
     seeds = config.alone.seeds or (config.train.seed,)
     jobs = [(variant, seed) for seed in seeds for variant in (FUSED, *(name + ALONE for name in names))]
     root = done.run.folder / "comparison"
     if config.train.seed in seeds:
-        measure(done.model, done.samples, done.run, config.train, root / f"{FUSED}-{config.train.seed}")
+        folder = root / f"{FUSED}-{config.train.seed}"
+        measure(done.model, done.samples, done.run, config.train, folder, each_missing=False)
     missing = [job for job in jobs if not (root / f"{job[0]}-{job[1]}" / SCORES).is_file()]
     if missing:
         run_processes(pipeline, done.run.folder, missing, config.alone.processes, config.train.epochs, done.console)

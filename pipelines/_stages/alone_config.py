@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from mmkeras.core.components import Choice
 from mmkeras.core.config import ModelConfig, RunConfig
@@ -34,21 +35,26 @@ class AloneConfig:
 class StoryConfig(RunConfig):
     """A run whose model is compared with models of one modality each."""
 
+    others: ClassVar[tuple[str, ...]] = ()
+    """Further models that the whole one is compared with, by the names that `variant` takes without `ALONE`."""
     alone: AloneConfig = field(default_factory=AloneConfig)
 
     @property
     def compared_alone(self) -> tuple[str, ...]:
-        """The modalities that are trained alone; none if the model has only one.
+        """What is trained alone: the modalities of a model of several, and `others`.
 
         Raises:
             ConfigError: an unknown modality.
         """
         names = tuple(modality_configs(self.model))
-        chosen = names if self.alone.modalities is None else self.alone.modalities
-        for name in chosen:
-            if name not in names:
-                raise ConfigError(f"alone.modalities: the model has no modality {name!r}; {nearest(name, names)}")
-        return chosen if len(names) > 1 else ()
+        several = len(names) > 1
+        known = (*names, *self.others)
+        if self.alone.modalities is None:
+            return known if several else ()
+        for name in self.alone.modalities:
+            if name not in known:
+                raise ConfigError(f"alone.modalities: the model has no modality {name!r}; {nearest(name, known)}")
+        return tuple(name for name in self.alone.modalities if several or name in self.others)
 
     def variant(self, name: str) -> ModelConfig:
         """Return the model of a training of the comparison: `FUSED`, or ``<modality>_alone``.

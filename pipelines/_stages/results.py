@@ -92,10 +92,17 @@ class ExportedFile:
 
     @classmethod
     def of(cls, file: Mapping[str, Any]) -> ExportedFile:
-        """Return an entry of ``files`` of export.json."""
-        answers = sum(scenario["samples"] for scenario in file["scenarios"].values())
-        known = {name: file[name] for name in ("format", "precision", "bytes", "accepted", "metric_change", "flips")}
-        return cls(**known, answers=answers)
+        """Return an entry of ``files`` of export.json.
+
+        Raises:
+            ConfigError: a key is missing.
+        """
+        names = [field.name for field in dataclasses.fields(cls) if field.name != "answers"]
+        try:
+            answers = sum(scenario["samples"] for scenario in file["scenarios"].values())
+            return cls(**{name: file[name] for name in names}, answers=answers)
+        except KeyError as error:
+            raise ConfigError(f"export.json: expected the key {error} of each file, got none. Export again") from error
 
 
 @dataclasses.dataclass(frozen=True)

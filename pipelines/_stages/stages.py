@@ -14,6 +14,7 @@ from rich.text import Text
 
 from mmkeras.core.console import Console
 from mmkeras.training.run import FINISHED
+from pipelines._stages.alone_config import StoryConfig
 from pipelines._stages.answer import show_answer
 from pipelines._stages.cluster import join
 from pipelines._stages.contract import (
@@ -78,6 +79,8 @@ def run_stages(config: ConfigT, resumed: Path | None, plan: Plan, console: Conso
     from mmkeras.training.stages import check_stages
 
     check_stages(config)
+    if isinstance(config, StoryConfig):
+        _ = config.compared_alone  # refuses unknown names now, not after the training
     check_model(config.model)
     with stage(console, "Data"), joined.chief_first("data"):
         config = story.prepare(config, console)

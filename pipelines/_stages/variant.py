@@ -18,6 +18,7 @@ import numpy as np
 from mmkeras.core.console import Console
 from mmkeras.core.terminal import utf8_program
 from mmkeras.storage.files import write_json
+from pipelines._stages.alone_config import StoryConfig
 from pipelines._stages.by_scene import ANSWERS, night, write_answers
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Interrupted:
         return 130
     samples = read(index, "test", run.specs, run.task, batch_size=config.evaluate.batch_size)
-    measure(run.model(), samples, run, config.train, folder)
+    measure(run.model(), samples, run, config.train, folder, each_missing=not isinstance(config, StoryConfig))
     return 0
 
 
@@ -111,8 +112,10 @@ def training(folder: Path, task: TaskSpec, epochs: int) -> dict[str, Any]:
     }
 
 
-def measure(model: Any, samples: Samples, run: Run, train: TrainConfig, folder: Path) -> None:
-    """Score a model on the test split, with each of its sensors dead, and at night; store its outputs.
+def measure(
+    model: Any, samples: Samples, run: Run, train: TrainConfig, folder: Path, *, each_missing: bool = True
+) -> None:
+    """Score a model on the test split and at night, and with ``each_missing`` without each modality; store its outputs.
 
     `SCORES` and `ANSWERS` are written into ``folder``.
     """
@@ -127,7 +130,7 @@ def measure(model: Any, samples: Samples, run: Run, train: TrainConfig, folder: 
     whole, dark = np.ones(len(samples), bool), night(samples)
     answers = {"both": predict(model, samples, run.specs, batch_size=BATCH, variant=Variant())}
     everything = scores(answers["both"], whole)
-    for name in run.specs if len(run.specs) > 1 else ():
+    for name in run.specs if each_missing and len(run.specs) > 1 else ():
         dead = predict(model, samples, run.specs, batch_size=BATCH, variant=Variant(absent=frozenset({name})))
         everything[DEAD.format(run.task.metric, name)] = scores(dead, whole)[run.task.metric]
         answers[f"without_{name}"] = dead

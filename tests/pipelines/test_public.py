@@ -95,6 +95,13 @@ def test_the_generated_set_is_written_once_whole_and_marked(tmp_path: Path, monk
 # === Each modality alone ===
 
 
+def test_an_unknown_modality_is_refused_before_the_data_is_read(tmp_path: Path, capsys):
+    arguments = ["--alone.modalities", "image", "txt", "--data.folder", str(tmp_path / "data"), "--runs", str(tmp_path)]
+    assert vqa.main(arguments) == 2
+    assert "alone.modalities: the model has no modality 'txt'" in " ".join(capsys.readouterr().err.split())
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_modality_alone_has_the_models_settings_and_no_other_input():
     fusion = Choice("cross_attention", {"query": "text", "layers": 1})
     model = vqa.VqaModel(image=ImageConfig(), text=TextConfig(), fusion=fusion)

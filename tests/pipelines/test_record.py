@@ -108,6 +108,16 @@ def test_the_minutes_of_a_resumed_run_are_not_recorded(tmp_path: Path, recorded:
     assert list(read_results(recorded)) == ["vqa.accuracy"]
 
 
+def test_a_damaged_export_is_named(tmp_path: Path, capsys):
+    config = f'name = "vqa"\n[export]\nfolder = "{tmp_path / "saved_models"}"'
+    run = _finished(tmp_path / "run", config, METRICS | {"minutes": 6.5})
+    damaged = _file(500_000)
+    del damaged["flips"]
+    _bundle(tmp_path / "saved_models" / "vqa" / "1", str(RUN["created"]), damaged)
+    assert vqa.main(["--record", str(run)]) == 2
+    assert "export.json: expected the key 'flips' of each file" in " ".join(capsys.readouterr().err.split())
+
+
 @pytest.mark.parametrize(
     ("config", "metrics", "more", "message"),
     [
