@@ -5,22 +5,26 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import pytest
 
 from export.run import export_run
 from export.verification.report import Report
 from mmkeras.bundle import Bundle
 from mmkeras.core.config import ExportConfig, RunConfig
 from mmkeras.core.console import Console
+from mmkeras.modalities import ModalitySpec
 from mmkeras.runtime.cli import main as mmkeras_main
 from mmkeras.runtime.packing import pack_bundle
 from mmkeras.training.run import Run
 from pipelines._stages.story import run_story
 
-__all__ = ["PICTURE", "TEXT", "Chain", "command", "run_chain"]
+__all__ = ["PICTURE", "TEXT", "Chain", "command", "reads_otherwise", "run_chain"]
 
 PICTURE = """
 kind = "image"
@@ -136,3 +140,18 @@ def command(*arguments: str | Path) -> tuple[int, str]:
     with contextlib.redirect_stdout(output):
         status = mmkeras_main([str(argument) for argument in arguments])
     return status, output.getvalue()
+
+
+@contextlib.contextmanager
+def reads_otherwise(cls: type[ModalitySpec], fault: Callable[[Any, dict[str, np.ndarray]], None]) -> Iterator[None]:
+    """Let a device preprocess otherwise: ``fault`` changes the tensors that a spec has made, in place."""
+    honest = cls.preprocess
+
+    def preprocess(self: Any, value: Any) -> dict[str, np.ndarray]:
+        made = honest(self, value)
+        fault(self, made)
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cls, "preprocess", preprocess)
+        yield

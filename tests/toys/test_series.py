@@ -18,7 +18,7 @@ from mmkeras.modalities.series.spec import Spec
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.runtime.selftest import selftest
 from mmkeras.training.run import Run
-from tests.toys.chain import PICTURE, Chain, command, run_chain
+from tests.toys.chain import PICTURE, Chain, command, reads_otherwise, run_chain
 from tests.toys.tables import write_signals
 
 SIGNAL = """
@@ -119,15 +119,8 @@ def _level_in_other_units(spec: Spec, made: dict[str, np.ndarray]) -> None:
 
 @pytest.mark.parametrize("fault", [_more, _later, _never_missing, _level_in_other_units])
 def test_a_device_that_reads_series_otherwise_fails_its_self_test(
-    chain: Chain, monkeypatch: pytest.MonkeyPatch, fault: Callable[[Spec, dict[str, np.ndarray]], None]
+    chain: Chain, fault: Callable[[Spec, dict[str, np.ndarray]], None]
 ):
-    honest = Spec.preprocess
-
-    def preprocess(self: Spec, value: Any) -> dict[str, np.ndarray]:
-        made = honest(self, value)
-        fault(self, made)
-        return made
-
-    monkeypatch.setattr(Spec, "preprocess", preprocess)
-    with Bundle.open(chain.packed()) as bundle:
+    packed = chain.packed()
+    with reads_otherwise(Spec, fault), Bundle.open(packed) as bundle:
         assert not selftest(bundle).passed

@@ -10,6 +10,7 @@ import numpy as np
 from tests.mutants.kind import MEASUREMENTS, Arrays, Edit, HostChange, Kind, Plant, Scene, Signal
 from tests.mutants.kinds.bundles import manifest_edit, modality, set_in_manifest
 from tests.mutants.kinds.hosts import Tensors, preprocessed, presence_changed
+from tests.mutants.kinds.inputs import Change, changed, previous, tied
 from tests.mutants.kinds.weights import edit, noise, swapped, zero
 
 __all__ = ["KINDS"]
@@ -18,39 +19,14 @@ NUMBERS, EMPTY, CATEGORIES = "row_numbers", "row_missing", "row_categories"
 VALUES, MASK, LEVEL = "signal_values", "signal_mask", "signal_level"
 NAMES = {"row": "tabular", "signal": "series"}
 """Kinds of the modalities by their names in the model."""
-Change = Callable[[np.ndarray], np.ndarray]
-
-
-def _on(name: str, change: Change) -> Signal:
-    def inputs(arrays: Arrays, scene: Scene) -> Arrays:
-        return {**arrays, name: np.ascontiguousarray(change(arrays[name])).astype(arrays[name].dtype)}
-
-    return Signal(inputs=inputs)
 
 
 def _each_presence(change: Change) -> dict[str, Plant]:
-    return {name: _on(f"{name}_present", change) for name in NAMES}
+    return {name: changed(f"{name}_present", change) for name in NAMES}
 
 
 def _blind(*names: str) -> Signal:
     return Signal(inputs=lambda arrays, scene: arrays | {name: np.zeros_like(arrays[name]) for name in names})
-
-
-def _tied(arrays: Arrays, scene: Scene) -> Arrays:
-    both = arrays["row_present"] * arrays["signal_present"]
-    return {**arrays, "row_present": both, "signal_present": both}
-
-
-def _previous(*names: str) -> Signal:
-    def inputs(arrays: Arrays, scene: Scene) -> Arrays:
-        moved = {}
-        for name in names:
-            before = scene.state.get(name, arrays[name][-1:])
-            scene.state[name] = arrays[name][-1:].copy()
-            moved[name] = np.concatenate([before, arrays[name][:-1]])
-        return arrays | moved
-
-    return Signal(inputs=inputs)
 
 
 def _column(change: Change, at: int) -> Change:
@@ -87,47 +63,47 @@ _INPUTS: tuple[tuple[str, str, dict[str, Plant]], ...] = (
     ("measured-presence-ignored", "a modality always counts as there", _each_presence(np.ones_like)),
     ("measured-presence-inverted", "a modality counts as there where it is missing", _each_presence(lambda v: 1 - v)),
     ("measured-presence-never", "a modality always counts as missing", _each_presence(np.zeros_like)),
-    ("measured-presence-tied", "one missing modality makes both missing", {"": Signal(inputs=_tied)}),
+    ("measured-presence-tied", "one missing modality makes both missing", {"": tied("row", "signal")}),
     (
         "measured-stale-input",
         "a modality of the sample before",
-        {"row": _previous(NUMBERS, EMPTY, CATEGORIES), "signal": _previous(VALUES, MASK, LEVEL)},
+        {"row": previous(NUMBERS, EMPTY, CATEGORIES), "signal": previous(VALUES, MASK, LEVEL)},
     ),
-    ("columns-swapped", "two columns of numbers are exchanged", {"": _on(NUMBERS, lambda v: v[:, ::-1])}),
+    ("columns-swapped", "two columns of numbers are exchanged", {"": changed(NUMBERS, lambda v: v[:, ::-1])}),
     (
         "number-in-another-unit",
         "a number is multiplied",
-        {str(by): _on(NUMBERS, _column(lambda v, b=by: v * b, 0)) for by in (0.1, 0.5, 2.0, 10.0)},  # type: ignore[misc]
+        {str(by): changed(NUMBERS, _column(lambda v, b=by: v * b, 0)) for by in (0.1, 0.5, 2.0, 10.0)},  # type: ignore[misc]
     ),
     (
         "number-standardised-otherwise",
         "a number is shifted by so many standard deviations",
-        {str(by): _on(NUMBERS, _column(lambda v, b=by: v + b, 0)) for by in (0.25, 1.0, -1.0)},  # type: ignore[misc]
+        {str(by): changed(NUMBERS, _column(lambda v, b=by: v + b, 0)) for by in (0.25, 1.0, -1.0)},  # type: ignore[misc]
     ),
-    ("number-negated", "a number has the other sign", {"": _on(NUMBERS, _column(np.negative, 0))}),
-    ("missing-number-not-marked", "an empty cell counts as the mean", {"": _on(EMPTY, np.zeros_like)}),
-    ("missing-number-always-marked", "every number counts as empty", {"": _on(EMPTY, np.ones_like)}),
-    ("category-off-by-one", "every category is the next one", {"": _on(CATEGORIES, _next)}),
-    ("category-unknown", "every category counts as unknown", {"": _on(CATEGORIES, np.ones_like)}),
-    ("category-of-the-first-row", "every row has the same category", {"": _on(CATEGORIES, lambda v: v * 0 + 2)}),
-    ("series-reversed", "the newest step is the oldest", {"": _on(VALUES, lambda v: v[:, ::-1])}),
+    ("number-negated", "a number has the other sign", {"": changed(NUMBERS, _column(np.negative, 0))}),
+    ("missing-number-not-marked", "an empty cell counts as the mean", {"": changed(EMPTY, np.zeros_like)}),
+    ("missing-number-always-marked", "every number counts as empty", {"": changed(EMPTY, np.ones_like)}),
+    ("category-off-by-one", "every category is the next one", {"": changed(CATEGORIES, _next)}),
+    ("category-unknown", "every category counts as unknown", {"": changed(CATEGORIES, np.ones_like)}),
+    ("category-of-the-first-row", "every row has the same category", {"": changed(CATEGORIES, lambda v: v * 0 + 2)}),
+    ("series-reversed", "the newest step is the oldest", {"": changed(VALUES, lambda v: v[:, ::-1])}),
     (
         "series-shifted",
         "the series is so many steps late",
-        {str(by): _on(VALUES, lambda v, b=by: np.roll(v, b, 1)) for by in (1, 4, 8)},  # type: ignore[misc]
+        {str(by): changed(VALUES, lambda v, b=by: np.roll(v, b, 1)) for by in (1, 4, 8)},  # type: ignore[misc]
     ),
-    ("series-negated", "the series has the other sign", {"": _on(VALUES, np.negative)}),
+    ("series-negated", "the series has the other sign", {"": changed(VALUES, np.negative)}),
     (
         "series-scaled",
         "the series is multiplied",
-        {str(by): _on(VALUES, lambda v, b=by: v * b) for by in (0.5, 1.5, 3.0)},  # type: ignore[misc]
+        {str(by): changed(VALUES, lambda v, b=by: v * b) for by in (0.5, 1.5, 3.0)},  # type: ignore[misc]
     ),
-    ("series-coarse", "half the steps", {"": _on(VALUES, _coarse)}),
+    ("series-coarse", "half the steps", {"": changed(VALUES, _coarse)}),
     ("series-newest-lost", "the last quarter is missing", {"": Signal(inputs=_newest_lost)}),
-    ("series-mask-ignored", "missing steps count as the mean", {"": _on(MASK, np.ones_like)}),
-    ("series-mask-never", "every step counts as missing", {"": _on(MASK, np.zeros_like)}),
-    ("series-level-lost", "mean and deviation of the window are 0", {"": _on(LEVEL, np.zeros_like)}),
-    ("series-level-swapped", "mean and deviation are exchanged", {"": _on(LEVEL, lambda v: v[:, ::-1])}),
+    ("series-mask-ignored", "missing steps count as the mean", {"": changed(MASK, np.ones_like)}),
+    ("series-mask-never", "every step counts as missing", {"": changed(MASK, np.zeros_like)}),
+    ("series-level-lost", "mean and deviation of the window are 0", {"": changed(LEVEL, np.zeros_like)}),
+    ("series-level-swapped", "mean and deviation are exchanged", {"": changed(LEVEL, lambda v: v[:, ::-1])}),
 )
 
 
