@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,6 @@ import pytest
 from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.data.sources import covid_cxr, medpix2
 from mmkeras.data.sources._contract import Sample
-from tests.real.medpix2 import split_of
 
 PICTURE = {
     "case": "A",
@@ -57,8 +58,10 @@ def test_the_official_split_counts_where_there_is_one(tmp_path: Path):
 
 
 def test_the_split_is_that_of_mmkeras_fit():
-    cases = [f"MPX{number}" for number in range(300)]
-    assert [medpix2.split_of(case) for case in cases] == [split_of(case) for case in cases]
+    # Of the table that tests/real/medpix2.py has measured: another rule would mix its test split into the training.
+    splits = [medpix2.split_of(f"MPX{number}") for number in range(300)]
+    assert Counter(splits) == {"train": 223, "test": 51, "validation": 26}
+    assert hashlib.sha256(" ".join(splits).encode()).hexdigest().startswith("a1f2f5cc383afcc5")
 
 
 def test_what_is_missing_is_absent(tmp_path: Path):

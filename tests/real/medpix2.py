@@ -11,11 +11,9 @@ of a case are in one split.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -26,10 +24,12 @@ from mmkeras.core.console import Console, print_error
 from mmkeras.core.errors import DataError, MmkerasError, TrainingError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.core.typed import read_json
+from mmkeras.data.sources.medpix2 import split_of
 from mmkeras.storage.files import write_text
 from pipelines._stages.results import record
+from tests.real.archives import unpacked
 
-__all__ = ["main", "make_table", "split_of"]
+__all__ = ["main", "make_table"]
 
 _ARCHIVE = Path(__file__).resolve().parents[3] / "shared" / "data" / "medpix2.tar.xz"
 _TARGET = "location_category"
@@ -64,25 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def split_of(case: str) -> str:
-    """Return the split of a case: a fifth test, a tenth validation."""
-    place = int(hashlib.sha256(case.encode()).hexdigest(), 16) % 10
-    return "test" if place < 2 else "validation" if place == 2 else "train"
-
-
 def make_table(archive: Path, folder: Path) -> Path:
     """Unpack the archive into a folder, and write ``medpix2.jsonl`` there: a line for every picture.
 
     Raises:
         DataError: there is no archive.
     """
-    if not archive.is_file():
-        raise DataError(f"{archive}: no such file. Name the archive of MedPix 2.0: --archive medpix2.tar.xz")
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "medpix2").is_dir():
-        with tarfile.open(archive) as packed:
-            packed.extractall(folder, filter="data")
-    data = folder / "medpix2"
+    data = unpacked(archive, folder)
     cases = {case["U_id"]: case["Case"] for case in _lines(data / "cases.jsonl")}
     rows = [
         {
