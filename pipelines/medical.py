@@ -26,7 +26,7 @@ from mmkeras.core.terminal import utf8_program
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.tabular.spec import Config as TabularConfig
 from mmkeras.modalities.text.spec import Config as TextConfig
-from pipelines._medical.demonstration import write_demonstration
+from pipelines._medical.demo import write_demo
 from pipelines._stages.alone_config import StoryConfig
 from pipelines._stages.contract import Evaluated
 from pipelines._stages.public import PublicStory, fusion_gain
@@ -87,7 +87,7 @@ class MedicalStory(PublicStory[MedicalConfig]):
 
     def demo(self, config: MedicalConfig, folder: Path) -> None:
         """Write drawn sections with histories."""
-        write_demonstration(folder)
+        write_demo(folder)
 
     def demo_config(self, config: MedicalConfig, folder: Path) -> MedicalConfig:
         """Return a small network without pretrained weights: the drawings need none, and nothing must be installed."""

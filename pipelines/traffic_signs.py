@@ -70,7 +70,7 @@ Stallkamp et al. 2012. Name the folder: --data.source.options.folder GTSRB
 
     def demo(self, config: TrafficSignsConfig, folder: Path) -> None:
         """Draw eight classes of signs."""
-        from pipelines._demo.traffic_signs import write_signs
+        from pipelines._traffic_signs.demo import write_signs
 
         write_signs(folder)
 

@@ -23,7 +23,7 @@ from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
 from pipelines import medical
 from pipelines._medical import abstain
-from pipelines._medical.demonstration import PARTS, write_demonstration
+from pipelines._medical.demo import PARTS, write_demo
 from pipelines._stages.contract import Evaluated
 from tests.evaluation.problems import both_bits, left_bit, specs, two_signals
 from tests.evaluation.problems import task as signal_task
@@ -79,7 +79,7 @@ def test_a_wrong_risk_is_refused():
 
 
 def test_drawing_and_history_are_both_needed_in_the_generated_set(tmp_path: Path):
-    write_demonstration(tmp_path)
+    write_demo(tmp_path)
     samples = list(Source(folder=str(tmp_path)).samples())
     assert len(samples) == 480
     assert {sample.target for sample in samples} == set(PARTS)

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from mmkeras.storage.files import write_text
 
-__all__ = ["PARTS", "write_demonstration"]
+__all__ = ["PARTS", "write_demo"]
 
 PARTS = {
     "Head": ("skull", "dizziness"),
@@ -31,7 +31,7 @@ _OPENINGS = (
 )
 
 
-def write_demonstration(folder: Path) -> None:
+def write_demo(folder: Path) -> None:
     """Write ``images.jsonl``, ``cases.jsonl`` and ``images/``: two pictures of each of 240 cases."""
     rng = np.random.default_rng(0)
     (folder / "images").mkdir(parents=True)

@@ -1,1 +1,0 @@
-"""Generated sets of the pipelines that run on public data: --demo."""
