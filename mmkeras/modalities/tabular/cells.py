@@ -36,8 +36,8 @@ class Cells:
     """The row as a line of CSV, its columns in the order numbers, dates, categories: numbers and dates in one form,
     so that the graph can read it. `read_cells` reads it again to the same result."""
 
-    def by_column(self, columns: Columns) -> dict[str, Any]:
-        """Return the cells by column; numbers as numbers, dates in the columns' format, None where a cell is empty."""
+    def by_column(self, columns: Columns) -> str:
+        """Return the cells by column as the text of a JSON object; dates in the columns' format, null where empty."""
         cells: dict[str, Any] = {}
         written = next(csv.reader([self.line], strict=True), [""])
         for name, cell in zip(columns.columns, written, strict=True):
@@ -47,7 +47,7 @@ class Cells:
                 cells[name] = datetime.datetime.fromisoformat(cell).strftime(columns.date_format)
             else:
                 cells[name] = cell or None
-        return cells
+        return json.dumps(cells, ensure_ascii=False)
 
 
 def read_cells(columns: Columns, value: Any) -> Cells:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -203,11 +202,8 @@ class Spec(Columns, ModalitySpec):
         return {tensor.name: made[tensor.name] for tensor in self.tensors}
 
     def by_name(self, value: Any) -> Any:
-        """Return a row as the text of a JSON object with its columns, unless that has another result.
-
-        A ``date_format`` without the time of the day cannot write a date that has one.
-        """
-        named = json.dumps(read_cells(self, value).by_column(self), ensure_ascii=False)
+        """Return a row as the text of a JSON object; unchanged if ``date_format`` cannot write one of its dates."""
+        named = read_cells(self, value).by_column(self)
         own, again = self.preprocess(value), self.preprocess(named)
         return named if all(np.array_equal(own[name], again[name]) for name in own) else value
 
@@ -225,9 +221,7 @@ class Spec(Columns, ModalitySpec):
         """Return how much of rows the model does not see: ``unknown`` categories and ``cut`` numbers, as shares."""
         total = unknown = cut = 0
         mean, deviation = self.scaling
-        for value in values:
-            if value is None:
-                continue
+        for value in filter(lambda each: each is not None, values):
             cells = read_cells(self, value)
             total += len(self.columns)
             unknown += sum(bool(n) and n not in table for n, table in zip(cells.names, self._tables, strict=True))
@@ -251,7 +245,6 @@ class Spec(Columns, ModalitySpec):
     @classmethod
     def from_json(cls, value: dict[str, Any], folder: Path) -> Spec:
         """Rebuild the spec."""
-        known = value.get("known")
-        if isinstance(known, list):
+        if isinstance(known := value.get("known"), list):
             value = {**value, "known": tuple(tuple(each) if isinstance(each, list) else each for each in known)}
         return cast(Spec, super().from_json(value, folder))
