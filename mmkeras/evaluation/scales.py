@@ -56,6 +56,8 @@ def ends(scale: Scale, value: float, reach: float) -> tuple[float, float]:
     if scale == "correlation" and -1 < value < 1:
         middle, half = np.arctanh(value), reach / (1 - value**2)
         return float(np.tanh(middle - half)), float(np.tanh(middle + half))
+    if scale == "correlation" and abs(value) == 1:  # Fisher's z is infinite there
+        return max(-1.0, value - reach), min(1.0, value + reach)
     if scale == "error" and value > 0:
         return _factor(value, reach)
     if scale == "explained" and value < 1:

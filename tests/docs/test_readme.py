@@ -65,7 +65,7 @@ def test_the_chinese_readme_says_the_same(texts: dict[str, str]):
         ("`report.html`", "`report.htm`", "commands"),
         ("docs/pages/own-data.md", "docs/pages/device.md", "links"),
         ("Python 3.11", "Python 3.12", "numbers"),
-        ("99.97 %", "99.79 %", "numbers"),
+        ("93.78 %", "93.87 %", "numbers"),  # published by others: no measurement of ours changes it
         ("| 导出 |", "导出", "rows of tables"),
     ],
 )
