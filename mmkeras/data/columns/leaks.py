@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mmkeras.data.columns.kinds import Kind
 from mmkeras.data.columns.roles import Role
@@ -16,7 +18,7 @@ from mmkeras.media.table.files import Folder
 
 __all__ = ["leaks"]
 
-_FILES = ("picture", "dicom", "clip")
+_FILES = ("picture", "pictures", "dicom", "clip")
 
 
 def leaks(
@@ -45,7 +47,7 @@ def leaks(
                 f"it out with --role {own['split']!r}=unused: rows with the same picture then stay together"
             )
     for name in () if files else texts:
-        same = [None if is_empty(cell) else tidy(str(cell)).casefold() for cell in columns[name]]
+        same = [() if is_empty(cell) else (tidy(str(cell)).casefold(),) for cell in columns[name]]
         if splits and (said := _torn(same, splits, "texts")):
             found.append(
                 f"column {name!r}: {said}: the scores will be too good. Correct the column "
@@ -59,22 +61,26 @@ def leaks(
     return found
 
 
-def _contents(cells: Sequence[Any], folder: Path) -> list[str | None]:
-    """Return a name for the content of each file; None where there is no file."""
+def _contents(cells: Sequence[Any], folder: Path) -> list[tuple[str, ...]]:
+    """Return names for the contents of the files of each cell; none where there is no file."""
     place = Folder(folder)
-    names = [str(cell) if isinstance(cell, str) and place.holds(cell) else "" for cell in cells]
-    samples = [
-        Sample(str(row), {"file": place.find(name)[0] if name else None}, None) for row, name in enumerate(names)
-    ]
-    return [next(iter(each), None) for each in contents_of(samples, ["file"])]
+    files = [[place.find(name)[0] for name in _named(cell, place) if place.holds(name)] for cell in cells]
+    return contents_of([Sample(str(row), {"file": each}, None) for row, each in enumerate(files)], ["file"])
 
 
-def _torn(values: Sequence[str | None], splits: Sequence[str | None], what: str) -> str:
+def _named(cell: Any, place: Folder) -> list[str]:
+    if isinstance(cell, str):
+        return place.several(cell) or [cell]
+    return [each for each in cell if isinstance(each, str)] if isinstance(cell, list | tuple | np.ndarray) else []
+
+
+def _torn(values: Sequence[tuple[str, ...]], splits: Sequence[str | None], what: str) -> str:
     """Return how many values are in several splits, and where the first of them is; empty without one."""
     places: dict[str, dict[str, int]] = defaultdict(dict)
-    for row, (value, split) in enumerate(zip(values, splits, strict=True)):
-        if value is not None and split is not None:
-            places[value].setdefault(split, row + 1)
+    for row, (names, split) in enumerate(zip(values, splits, strict=True)):
+        if split is not None:
+            for name in names:
+                places[name].setdefault(split, row + 1)
     torn = [each for each in places.values() if len(each) > 1]
     if not torn:
         return ""
@@ -82,9 +88,6 @@ def _torn(values: Sequence[str | None], splits: Sequence[str | None], what: str)
     return f"{len(torn)} {what} are in several splits by content, the first in {first}"
 
 
-def _repeated(values: Sequence[str | None]) -> int:
-    counts: dict[str, int] = defaultdict(int)
-    for value in values:
-        if value is not None:
-            counts[value] += 1
+def _repeated(values: Sequence[tuple[str, ...]]) -> int:
+    counts = Counter(name for names in values for name in names)
     return sum(count for count in counts.values() if count > 1)

@@ -36,6 +36,19 @@ def test_a_picture_on_both_sides_of_a_split_is_found_by_its_content(tmp_path: Pa
     assert _leaks(columns, tmp_path) == ""
 
 
+def test_one_of_several_pictures_of_a_cell_is_found_on_the_other_side(tmp_path: Path) -> None:
+    _pictures(tmp_path)
+    views = [[f"{row}.png", f"{(row + 1) % 20}.png"] for row in range(0, 20, 2)]
+    splits: list[object] = ["train"] * 6 + ["val"] * 2 + ["test"] * 2
+    for cells in ([";".join(each) for each in views], views):
+        columns: dict[str, list[object]] = {"views": [*cells], "split": splits, "y": [*"ab" * 5]}
+        assert _leaks(columns, tmp_path) == ""
+        columns["views"][9] = "18.png;2.png" if isinstance(cells[9], str) else ["18.png", "2.png"]
+        assert "'views': 1 files are in several splits by content, the first in train (row 2) and test (row 10)" in (
+            _leaks(columns, tmp_path)
+        )
+
+
 def test_a_text_on_both_sides_is_found_where_there_are_no_pictures(tmp_path: Path) -> None:
     texts: list[object] = [f"the patient number {row} has a strong cough" for row in range(20)]
     columns: dict[str, list[object]] = {"note": texts, "split": [*SPLITS], "y": [*"ab" * 10]}
