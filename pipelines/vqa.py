@@ -29,7 +29,7 @@ from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.text.spec import Config as TextConfig
 from pipelines._stages.alone_config import StoryConfig
 from pipelines._stages.contract import Evaluated, Story
-from pipelines._stages.public import compare_with_each_alone, fusion_gain
+from pipelines._stages.public import fusion_gain, train_others
 from pipelines._stages.results import Figure
 from pipelines._stages.story import run_story
 from pipelines._stages.wups import add_wups
@@ -107,7 +107,7 @@ class VqaStory(Story[VqaConfig]):
         """Measure WUPS with a WordNet, and train each modality alone, where ``alone.modalities`` asks for it."""
         if done.config.wordnet:
             add_wups(done, Path(done.config.wordnet))
-        compare_with_each_alone(done)
+        train_others(done)
 
 
 @utf8_program

@@ -23,6 +23,7 @@ from mmkeras.evaluation.intervals import Bootstrap
 from mmkeras.evaluation.predict import predict
 from mmkeras.evaluation.samples import Samples
 from mmkeras.storage.files import write_bytes
+from pipelines._stages.again import asked_for, train_again
 
 if TYPE_CHECKING:
     from mmkeras.core.config import RunConfig
@@ -113,41 +114,21 @@ def walk_forward(done: Evaluated, walk: WalkConfig) -> list[Block]:
 
 
 def _block(done: Evaluated, source: MarketSource, read: Read, folder: Path) -> Block:
-    from mmkeras.data.convert import convert
-    from mmkeras.model import build_model, modality_specs, specs_before_data, task_config, task_spec
-    from mmkeras.training.environment import prepare
-    from mmkeras.training.fit import fit
-    from mmkeras.training.resolve import resolve
     from mmkeras.training.run import Run
 
     if (folder / _ANSWERS).is_file():
         return _answered(source, read, Run.open(folder), None, folder / _ANSWERS)
-    quiet = Console(quiet=True)
-    before = done.config
-    dates = {name: getattr(source, name) for name in ("validation_from", "test_from", "until")}
-    options = {**before.data.source.options, **dates}
-    data = dataclasses.replace(before.data, source=Choice(before.data.source.name, options))
     # Statistics and vocabulary of this block's past, not those of the run, which knows later days.
-    config = dataclasses.replace(before, data=data, model=_unresolved(before.model, done.run.folder))
-    decided = prepare(config.train)
-    index = convert(config.data, specs_before_data(config.model), task_config(config.model), quiet)
-    folder.mkdir(parents=True, exist_ok=True)
-    config = resolve(config, index, folder)
-    specs, task = modality_specs(config.model), task_spec(config.model)
-    run = Run.create(folder, config, specs, task, index, decided, latest=False)
-    fit(build_model(config.model), run, config, index, console=quiet)
+    asked = asked_for(done)
+    dates = {name: getattr(source, name) for name in ("validation_from", "test_from", "until")}
+    options = {**asked.data.source.options, **dates}
+    data = dataclasses.replace(asked.data, source=Choice(asked.data.source.name, options))
+    run = train_again(dataclasses.replace(asked, data=data), folder, Console(quiet=True))
     block = _answered(source, read, run, run.model())
     stream = io.BytesIO()
     np.savez_compressed(stream, **block.outputs)  # type: ignore[arg-type]
     write_bytes(folder / _ANSWERS, stream.getvalue())  # whole or not at all: it marks the block as finished
     return block
-
-
-def _unresolved(model: Any, folder: Path) -> Any:
-    """Return a model's configuration without what the run in a folder learned from its training days."""
-    learned = folder.resolve() in Path(model.text.vocabulary).resolve().parents
-    text = dataclasses.replace(model.text, vocabulary="") if learned else model.text
-    return dataclasses.replace(model, series=dataclasses.replace(model.series, means=(), deviations=()), text=text)
 
 
 def _answered(source: MarketSource, read: Read, run: Run, model: Any, kept: Path | None = None) -> Block:

@@ -11,7 +11,7 @@ from mmkeras.core.config import ModelConfig, RunConfig
 from mmkeras.core.errors import ConfigError, nearest
 from mmkeras.core.modalities import modality_configs
 
-__all__ = ["ALONE", "FUSED", "AloneConfig", "StoryConfig"]
+__all__ = ["ALONE", "FUSED", "AloneConfig", "CrossValidationConfig", "StoryConfig"]
 
 FUSED = "fused"
 """Name of the whole model among the trainings of a comparison."""
@@ -32,12 +32,21 @@ class AloneConfig:
 
 
 @dataclass(frozen=True)
+class CrossValidationConfig:
+    """Every sample of a small set is answered once, by a model that is trained on the other folds."""
+
+    folds: int = 0
+    """Number of folds; the run itself is the first one. 0: none. The source must be able to divide its data."""
+
+
+@dataclass(frozen=True)
 class StoryConfig(RunConfig):
-    """A run whose model is compared with models of one modality each."""
+    """A run whose model is compared with models of one modality each, and trained on several folds."""
 
     others: ClassVar[tuple[str, ...]] = ()
     """Further models that the whole one is compared with, by the names that `variant` takes without `ALONE`."""
     alone: AloneConfig = field(default_factory=AloneConfig)
+    cross_validation: CrossValidationConfig = field(default_factory=CrossValidationConfig)
 
     @property
     def compared_alone(self) -> tuple[str, ...]:

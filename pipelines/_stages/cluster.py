@@ -20,6 +20,7 @@ from mmkeras.training.cluster.members import find_members
 from mmkeras.training.moved import find_data, placed
 from mmkeras.training.run import FINISHED, TRAINED
 from mmkeras.training.run_folders import claim_run, new_run_folder
+from pipelines._stages.again import keep_asked
 from pipelines._stages.contract import ConfigT
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class Joined(Generic[ConfigT]):
         cluster, folder = self.cluster, self.resumed
         if folder is None and cluster.chief:
             folder = new_run_folder(Path(config.runs), config.name)
+            keep_asked(folder, config)
             config = resolve(config, index, folder)
             specs, task = modality_specs(config.model), task_spec(config.model)
             shares = measure(index, specs, console)

@@ -19,7 +19,7 @@ from pipelines._stages.alone_config import StoryConfig
 from pipelines._stages.contract import Evaluated, Story, add_to_metrics
 from pipelines._stages.results import Figure
 
-__all__ = ["DEMO", "PublicStory", "compare_with_each_alone", "fusion_gain"]
+__all__ = ["DEMO", "PublicStory", "fusion_gain", "train_others"]
 
 NOTICE = "Demonstration on generated data: the numbers say nothing about real data."
 DEMO = "demonstration.txt"
@@ -90,21 +90,30 @@ class PublicStory(Story[StoryT]):
         return {"notice": NOTICE} if any((folder / DEMO).is_file() for folder in _folders(config)) else {}
 
     def after_evaluation(self, done: Evaluated) -> None:
-        """Train each modality alone and compare."""
-        compare_with_each_alone(done)
+        """Train each modality alone and the further folds, and compare."""
+        train_others(done)
 
 
-def compare_with_each_alone(done: Evaluated) -> None:
-    """Train each modality alone, and add the comparison to metrics.json and the report; nothing for one modality."""
-    if not done.config.compared_alone:
-        return
+def train_others(done: Evaluated) -> None:
+    """Train each modality alone and the model of every further fold, as far as the configuration asks for them.
+
+    The comparisons are added to metrics.json and to the report.
+    """
     from mmkeras.evaluation.report import write_report
     from pipelines._stages.alone import compare_alone
+    from pipelines._stages.folds import cross_validate
     from pipelines._stages.stages import stage
 
-    with stage(done.console, "Each modality alone"):
-        add_to_metrics(done.run.folder, {"alone": compare_alone(done, done.program)})
-    write_report(done.run.folder)
+    found = {}
+    if done.config.compared_alone:
+        with stage(done.console, "Each modality alone"):
+            found["alone"] = compare_alone(done, done.program)
+    if done.config.cross_validation.folds:
+        with stage(done.console, "Folds"):
+            found["folds"] = cross_validate(done)
+    if found:
+        add_to_metrics(done.run.folder, found)
+        write_report(done.run.folder)
 
 
 def fusion_gain(metrics: Mapping[str, Any], modality: str = "") -> Figure:

@@ -26,6 +26,7 @@ from pipelines._stages.contract import (
     record_export,
     record_run,
 )
+from pipelines._stages.folds import first_fold
 from pipelines._stages.training import train_model
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def run_stages(config: ConfigT, resumed: Path | None, plan: Plan, console: Conso
     check_stages(config)
     if isinstance(config, StoryConfig):
         _ = config.compared_alone  # refuses unknown names now, not after the training
+        config = first_fold(config)
     check_model(config.model)
     with stage(console, "Data"), joined.chief_first("data"):
         config = story.prepare(config, console)

@@ -71,7 +71,7 @@ STORY_NUMBERS: dict[str, Number] = {
         "simulated clips, is a statement true of the clip: accuracy", "%", "higher", 85, 95, _STATEMENTS
     ),
     "video_text.fight": Number(
-        "fight_video, a fight or none, source videos of their own: accuracy", "%", "higher", 78, 86,
+        "fight_video, a fight or none, five folds by source video: accuracy", "%", "higher", 78, 86,
         "python -m pipelines.video_text --config pipelines/configs/video_text_fight.toml --data.source.options.folder "
         "DIR --record",
     ),

@@ -6,19 +6,29 @@ import dataclasses
 import json
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 from PIL import Image
 
+import mmkeras
 from mmkeras.core.components import Choice
 from mmkeras.core.config import DataConfig
+from mmkeras.core.console import Console
 from mmkeras.core.errors import ConfigError
+from mmkeras.data.read import iterate_samples
+from mmkeras.evaluation.samples import read
+from mmkeras.training.run import Run
 from pipelines import video_text
-from pipelines._stages.alone_config import AloneConfig
+from pipelines._stages.alone_config import AloneConfig, CrossValidationConfig
+from pipelines._stages.cluster import with_cluster
+from pipelines._stages.contract import Evaluated
+from pipelines._stages.folds import cross_validate, first_fold
 from pipelines.video_text import VideoTextConfig, VideoTextStory
 from tests.media.clips.films import numbered, write_film
 from tests.toys.tables import moving
 
+SCHEMA = json.loads((Path(mmkeras.__file__).parent / "schemas" / "metrics.schema.json").read_text("utf-8"))
 TINY = """
 name = "tiny"
 runs = "{folder}/runs"
@@ -139,7 +149,7 @@ def test_a_table_of_clips_and_transcripts_of_ones_own(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_fights_are_split_by_source_video(tmp_path: Path):
+def test_every_clip_of_the_fights_is_answered_by_a_model_of_the_other_fold(tmp_path: Path):
     pytest.importorskip("av")
     folder = tmp_path / "fights"
     (folder / "clips").mkdir(parents=True)
@@ -149,15 +159,54 @@ def test_fights_are_split_by_source_video(tmp_path: Path):
         lines.append(f"{row}.mp4,{('nofight', 'fight')[row % 2]},v{row % 10}")
     (folder / "labels.csv").write_text("\n".join(lines) + "\n")
     options = f'[data.source]\nname = "fight_video"\n[data.source.options]\nfolder = "{folder}"\n'
-    status, runs = _run(tmp_path, options, "--model.without", '["text"]', "--model.fusion.options", "{}")
+    folds = ("--cross_validation.folds", "2")
+    status, runs = _run(tmp_path, options, "--model.without", '["text"]', "--model.fusion.options", "{}", *folds)
     assert status == 0
-    metrics = json.loads((runs / "tiny" / "latest" / "metrics.json").read_text("utf-8"))
-    assert metrics["samples"] == 6
+    run = (runs / "tiny" / "latest").resolve()
+    metrics = json.loads((run / "metrics.json").read_text("utf-8"))
+    jsonschema.validate(metrics, SCHEMA)
+    found = metrics["folds"]
+    assert (metrics["samples"], found["samples"]) == (15, 30)
+    assert found["each"][0]["value"] == pytest.approx(metrics["test"]["accuracy"]["value"])
+    assert found["score"]["value"] == pytest.approx(np.mean([each["value"] for each in found["each"]]))
+    assert "<h2>Folds</h2>" in (run / "report.html").read_text("utf-8")
+    keys = [
+        {record.key for record in iterate_samples(Run.open(place).index, "test")} for place in (run, run / "folds/1")
+    ]
+    assert not keys[0] & keys[1]
+
+    changed = (run / "folds/1/best.keras").stat().st_mtime_ns
+    (run / "folds/1/answers.npz").unlink()  # as if it was interrupted before the answers
+    opened = Run.open(run)
+    config = with_cluster(VideoTextConfig, run, ())
+    samples = read(opened.index, "test", opened.specs, opened.task)
+    done = Evaluated(opened, config, opened.model(), samples, Console(quiet=True), "video_text")
+    assert cross_validate(done) == found
+    assert (run / "folds/1/best.keras").stat().st_mtime_ns == changed, "a finished training was repeated"
 
 
 def _config(**alone: object) -> VideoTextConfig:
     source = Choice("statements", {})
     return VideoTextConfig(data=dataclasses.replace(DataConfig(), source=source), alone=AloneConfig(**alone))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("source", "folds", "said"),
+    [
+        (Choice("statements", {}), 5, "the source 'statements' has no options fold and folds"),
+        (Choice("fight_video", {"folder": "x"}), 1, "expected 2 or more"),
+        (Choice("fight_video", {"folder": "x", "fold": 2}), 5, "got 5 and fold 2"),
+        (Choice("fight_video", {"folder": "x", "folds": 4}), 5, "got 5 and folds 4"),
+    ],
+)
+def test_folds_that_a_source_cannot_make_are_refused(source: Choice, folds: int, said: str):
+    config = _config()
+    data = dataclasses.replace(config.data, source=source)
+    asked = dataclasses.replace(config, data=data, cross_validation=CrossValidationConfig(folds))
+    with pytest.raises(ConfigError, match=said):
+        first_fold(asked)
+    without = dataclasses.replace(asked, cross_validation=CrossValidationConfig())
+    assert first_fold(without) == without
 
 
 def test_one_frame_is_compared_with_the_same_inputs():
@@ -185,8 +234,9 @@ def test_only_the_whole_of_the_simulated_clips_is_recorded(tmp_path: Path):
         story.check_numbers(elsewhere)
     score = {"value": 0.9, "low": 0.8, "high": 0.95}
     assert list(story.numbers({"test": {"accuracy": score}})) == ["video_text.statements"]
-    fights = {"test": {"accuracy": score}, "provenance": {"source": "fight_video"}}
-    assert list(story.numbers(fights)) == ["video_text.fight"]
+    folds = {"score": {"value": 0.7, "low": 0.6, "high": 0.8}}
+    fights = {"test": {"accuracy": score}, "folds": folds, "provenance": {"source": "fight_video"}}
+    assert {name: found.value for name, found in story.numbers(fights).items()} == {"video_text.fight": 70.0}
     gains = {"modalities": {"text": {"gain": score}, "one_frame": {"gain": score}, "video": {"gain": score}}}
     found = story.numbers({"test": {"accuracy": score}, "alone": gains})
     assert list(found) == ["video_text.statements", "video_text.fusion_gain", "video_text.motion_gain"]

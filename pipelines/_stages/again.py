@@ -1,0 +1,72 @@
+"""Trains the model of a run once more on other data of the same source: other days, another fold."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmkeras.core.command_line import parse, to_toml
+from mmkeras.core.console import Console
+from mmkeras.core.errors import TrainingError
+from mmkeras.storage.files import write_text
+from mmkeras.training.moved import placed
+
+if TYPE_CHECKING:
+    from mmkeras.training.run import Run
+    from pipelines._stages.contract import Evaluated
+
+__all__ = ["asked_for", "keep_asked", "train_again"]
+
+_ASKED = "asked.toml"
+"""The configuration before anything was learned from the training data: no vocabulary, no statistics, no labels."""
+
+
+def keep_asked(folder: Path, config: Any) -> None:
+    """Write the configuration that a run was asked for into its folder, beside the one with what it learned."""
+    write_text(folder / _ASKED, to_toml(config))
+
+
+def asked_for(done: Evaluated) -> Any:
+    """Return the configuration that a run was asked for.
+
+    A model on other data starts from it: with the vocabulary or the statistics of the run, it would know samples that
+    it is tested on.
+
+    Raises:
+        TrainingError: the run was made before this file was written.
+    """
+    path = done.run.folder / _ASKED
+    if not path.is_file():
+        raise TrainingError(f"{path}: no such file; an earlier version made the run. Start a new run")
+    return _read(type(done.config), path)
+
+
+def train_again(config: Any, folder: Path, console: Console) -> Run:
+    """Convert the data of a configuration and train its model in a folder, or continue an interrupted training."""
+    from mmkeras.data.convert import convert
+    from mmkeras.data.salvage import usable
+    from mmkeras.model import build_model, modality_specs, specs_before_data, task_config, task_spec
+    from mmkeras.training.environment import prepare
+    from mmkeras.training.fit import fit
+    from mmkeras.training.resolve import resolve
+    from mmkeras.training.run import Run
+
+    decided = prepare(config.train)
+    quiet = Console(quiet=True)
+    index = convert(config.data, specs_before_data(config.model), task_config(config.model), quiet)
+    index = usable(index, config.data.max_bad_records, quiet)
+    if resume := (folder / "run.json").is_file():
+        run, config = Run.open(folder), _read(type(config), folder / "config.toml")
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        config = resolve(config, index, folder)
+        specs, task = modality_specs(config.model), task_spec(config.model)
+        run = Run.create(folder, config, specs, task, index, decided, latest=False)
+    fit(build_model(config.model), run, config, index, console=console, resume=resume)
+    return run
+
+
+def _read(config_class: type[Any], path: Path) -> Any:
+    config, _ = parse(config_class, ["--config", os.fspath(path)], program=path.parent.name, description="")
+    return placed(config, path.parent)
