@@ -21,6 +21,7 @@ import numpy as np
 from export.calibration.ranges import measure_ranges
 from export.quantization.layers import QuantizedLayer
 from export.to_litert.compact import compact
+from export.to_litert.dead_channels import keep_biases
 from export.to_litert.embeddings import embeddings, quantize_embeddings
 from export.to_litert.flatbuffer import OPERATIONS, read_model, weighted_layers
 from mmkeras.core.errors import ExportError, nearest, require
@@ -60,6 +61,7 @@ class LiteRTQuantizer:
             ranges = {n: {"min": np.float32(low), "max": np.float32(high)} for n, (low, high) in self.ranges.items()}
             with _quiet():
                 content = bytes(self._recipe(kept).quantize(ranges).quantized_model)
+            content = keep_biases(content, self._float32)
         path.write_bytes(compact(quantize_embeddings(content, self._embeddings - kept)))
 
     def _recipe(self, keep: frozenset[str]) -> Any:
@@ -122,11 +124,13 @@ def _layers(float32: Path) -> tuple[QuantizedLayer, ...]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hide the quantiser's output, and the warning of its interpreter about the memory of kept tensors."""
+    """Hide the quantiser's output, and its warnings about the memory of kept tensors and biases that do not fit."""
     with (
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
         warnings.catch_warnings(),
     ):
         warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors")
+        # A bias that does not fit, see `export.to_litert.dead_channels`.
+        warnings.filterwarnings("ignore", message="invalid value encountered in cast", category=RuntimeWarning)
         yield

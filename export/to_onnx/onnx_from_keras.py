@@ -223,7 +223,8 @@ FORMAT = Format(
     "onnx",
     suffix=".onnx",
     precisions=(*WRITERS, "float16", "int8"),
-    tolerance=1e-5,
+    # Honest files of a pretrained EfficientNet-Lite0 differ by 1.3e-5: ONNX Runtime adds in another order.
+    tolerance=3e-5,
     convert=convert,
     ladder=("int8", "int8-weights", "int8-dynamic", "float16", "float32"),
     float32=float32,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from export.verification.constants.constant import Constant
+from export.verification.constants.constant import FLOAT_NOISE, Constant
 from mmkeras.runtime.differences.contents import keras_layer
 
 __all__ = ["constants_problem"]
@@ -21,8 +21,6 @@ FEWEST = 2
 """Constants of fewer values are not compared: converters may fold an epsilon or a factor."""
 SLACK = 1e-3
 """What float32 arithmetic may add to half a step, as a share of the step."""
-FLOAT_NOISE = 4e-6
-"""What another order of constant folding may add, as a share of the constant's largest value."""
 _HALF_MAX = float(np.finfo(np.float16).max)
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Constant", "float16_constant", "quantised_constant"]
+__all__ = ["FLOAT_NOISE", "Constant", "float16_constant", "quantised_constant"]
 
+FLOAT_NOISE = 4e-6
+"""What another order of constant folding may add, as a share of the constant's largest value."""
 FILLED = 252
 """Smallest range of a channel's values in steps, of the 254 from -127 to 127; on one side of 0, half of it suffices."""
 
@@ -61,7 +63,10 @@ def quantised_constant(
         # The zero point is rounded, too, so the values at both ends may be clipped by another half step.
         ends = np.iinfo(numbers.dtype)
         rounding = np.where((numbers == ends.min) | (numbers == ends.max), 2 * rounding, rounding)
-    coarse = _coarse(values / step, axis if scale.size > 1 else None) if numbers.dtype.itemsize == 1 else 0
+    # Pretrained networks have dead channels with all weights below 1e-8: a converter gives them its smallest scale.
+    felt = np.abs(step) / 2 > FLOAT_NOISE * np.abs(values).max(initial=0)
+    codes = np.where(felt, values / step, 0)
+    coarse = _coarse(codes, axis if scale.size > 1 else None) if numbers.dtype.itemsize == 1 else 0
     return Constant(name, values.ravel(), rounding.ravel(), str(numbers.dtype), coarse)
 
 

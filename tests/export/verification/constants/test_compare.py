@@ -109,3 +109,16 @@ def test_the_ends_of_an_asymmetric_range_may_be_cut() -> None:
     constant = quantised_constant("q", numbers, np.array([0.1], np.float32), np.array([10]), None)
     np.testing.assert_allclose(constant.values, [-1.0, 0.0, 24.5], rtol=1e-6)
     np.testing.assert_allclose(constant.rounding, [0.1, 0.05, 0.1], rtol=1e-6)
+
+
+def test_the_smallest_scale_of_a_dead_channel_is_no_loss() -> None:
+    """A converter's smallest scale is larger than a channel of 1e-9 needs, and no other arithmetic is as exact."""
+    scale = SCALE.copy()
+    for size, smallest, problem in ((1e-9, 4e-9, ""), (1e-2, 1e-3, "the scale of 1 channels")):
+        kernel = KERNEL.copy()
+        kernel[:, 3] *= size
+        scale[3] = smallest
+        small = int8(np.rint(kernel / scale).astype(np.int8), scale)
+        found = constants_problem(small, [float32("kernel", kernel), float32("bias", BIAS)])
+        assert found.startswith(problem)
+        assert bool(found) == bool(problem)
