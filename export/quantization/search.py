@@ -107,8 +107,10 @@ class Search:
         low, count = 0, 1
         while self.trial.problems(held := self._in_float(count, order)):
             if count >= len(order) - 1:
+                if not (refused := self.trial.refused(held)):
+                    return count, held
                 raise ExportError(
-                    f"Not even one layer in {self.trial.precision} holds the limits: {self.trial.problems(held)}. "
+                    f"Not even one layer in {self.trial.precision} holds the limits: {refused}. "
                     "Use another precision, or allow a larger loss with --max-metric-drop."
                 )
             low, count = count, min(2 * count, len(order) - 1)

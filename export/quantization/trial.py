@@ -16,7 +16,11 @@ from export.verification.scenarios import ALL
 from export.verification.verify import Reference
 from mmkeras.core.errors import ExportError
 
-__all__ = ["Trial", "tuning_samples"]
+__all__ = ["SHARE", "Trial", "tuning_samples"]
+
+SHARE = {"float16": 0.5}
+"""Share of the metric's limit that a search may use up, by precision. A layer of float16 that stays in float32 costs
+little, and other samples than those of the search may lose more."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,21 @@ class Trial:
                 if wanted is None or case.scenario.name in wanted
             }
 
-    def problems(self, results: Mapping[str, ScenarioResult]) -> str:
+    def refused(self, results: Mapping[str, ScenarioResult]) -> str:
         """Return why a candidate that was measured in every scenario is refused; empty if it is not."""
         task = self.reference.task
         return judge(self.precision, 0.0, results, task.metric, task.metric_sign, self.gates, searching=True)
+
+    def problems(self, results: Mapping[str, ScenarioResult]) -> str:
+        """Return why a search goes on: the candidate is refused, or loses more than its precision's `SHARE`."""
+        if said := self.refused(results):
+            return said
+        limit = self.gates[self.precision].metric_drop
+        share = SHARE.get(self.precision)
+        # 1e-9: as in the gates, the limit itself must pass in floating point too.
+        if limit is None or share is None or self.worst(results) <= 100 * share * limit + 1e-9:
+            return ""
+        return f"{self.worst(results):.2f} points worse, sought {100 * share * limit:.2f}"
 
     def drop(self, result: ScenarioResult) -> float:
         """Return the loss of the metric that the limits apply to, in points; negative for a gain."""

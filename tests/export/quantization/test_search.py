@@ -102,3 +102,21 @@ def test_what_chance_alone_can_do_starts_no_search(trial: Trial, float32: Path) 
     assert costs.quantized == costs.total
     with pytest.raises(ExportError, match="Not even one layer"):
         Search(quantizer, Trial(**{**known, "gates": gates})).run()
+
+
+def test_float16_may_use_half_of_the_limit_because_its_islands_cost_little(
+    trial: Trial, float32: Path, tmp_path: Path
+) -> None:
+    quantizer = Spoiled(LiteRTQuantizer(float32, trial.reference.cases[0].inputs), "head_logits")
+    quantizer.write(tmp_path / "spoiled.tflite")
+    results = trial.measure(tmp_path / "spoiled.tflite")
+    lost = trial.worst(results) / 100
+    for precision, limit, goes_on in (("int8", 1.5, False), ("float16", 1.5, True), ("float16", 2.5, False)):
+        gates = {precision: Gate(metric_drop=limit * lost)}
+        asked = dataclasses.replace(trial, precision=precision, gates=gates)
+        assert not asked.refused(results)
+        assert bool(asked.problems(results)) == goes_on
+    # Where even the least of float16 uses up more than half, the limit itself decides.
+    some = Gate(metric_drop=1e-12)
+    keep, _ = Search(quantizer, dataclasses.replace(trial, precision="float16", gates={"float16": some})).run()
+    assert [layer.layer for layer in quantizer.layers if layer.name in keep] == ["head_logits"]
