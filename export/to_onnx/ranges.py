@@ -23,7 +23,9 @@ LEVELS = 127
 FLOOR = 1e-30
 """The smallest range, so that the number of bins per unit stays finite."""
 BATCH = 8
-"""Samples per run of the graph."""
+"""Samples per run of the graph, fewer where their inputs are larger than `_INPUT_BYTES`."""
+_INPUT_BYTES = 2**21
+"""All tensors of the graph are kept in a run."""
 
 
 class Magnitudes:
@@ -129,10 +131,11 @@ def inner_tensors(
     onnx.save(proto, probe)
     try:
         session = _session(probe)
-        for start in range(0, count, BATCH):
-            batch = {name: np.ascontiguousarray(inputs[name][start : start + BATCH]) for name in given}
+        size = int(np.clip(_INPUT_BYTES // max(1, sum(inputs[name][:1].nbytes for name in given)), 1, BATCH))
+        for start in range(0, count, size):
+            batch = {name: np.ascontiguousarray(inputs[name][start : start + size]) for name in given}
             values = batch | dict(zip(outputs, _run(session, outputs, batch), strict=True))
-            yield min(start + BATCH, count), {name: values[name] for name in tensors}
+            yield min(start + size, count), {name: values[name] for name in tensors}
     finally:
         probe.unlink(missing_ok=True)
 

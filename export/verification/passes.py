@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from mmkeras.evaluation.predict import INPUT_BYTES, input_bytes
+from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._evidence import joined
 
@@ -16,14 +18,14 @@ Infer = Callable[[dict[str, Any]], Mapping[str, Any]]
 """Runs a batch: arrays (B, ...) by input name -> arrays (B, ...) by output name."""
 
 BATCH = 64
-"""Samples in one forward pass, fewer where their outputs are large."""
+"""Samples in one forward pass, fewer where their inputs or outputs are large."""
 _BLOCK_BYTES = 8 * 2**20
 
 
-def block_size(task: TaskSpec) -> int:
-    """Return the number of samples in a block, so that the outputs of a block stay small."""
+def block_size(task: TaskSpec, specs: Iterable[ModalitySpec]) -> int:
+    """Return the number of samples in a block, so that its inputs and outputs stay small."""
     size = sum(int(np.prod(output.shape, dtype=np.int64)) * np.dtype(output.dtype).itemsize for output in task.outputs)
-    return int(np.clip(_BLOCK_BYTES // max(size, 1), 1, BATCH))
+    return int(np.clip(min(_BLOCK_BYTES // max(size, 1), INPUT_BYTES // max(input_bytes(specs), 1)), 1, BATCH))
 
 
 def keras_infer(model: Any) -> Infer:

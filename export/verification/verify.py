@@ -70,7 +70,7 @@ class Reference:
         self.weights = np.array([sample.weight for sample in source.samples], np.float64)
         self.groups = groups_of(source.samples)
         self.infer = keras_infer(source.model)
-        self.block = block_size(source.task)
+        self.block = block_size(source.task, source.specs.values())
         """Samples that are compared at a time."""
         columns = [sample.columns for sample in source.samples]
         self._slices = Slices(source.task, columns, self.weights, self.groups)

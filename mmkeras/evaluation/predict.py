@@ -15,7 +15,11 @@ from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._contract import Outputs
 from mmkeras.tasks._evidence import joined
 
-__all__ = ["Variant", "derangement", "predict", "predict_evidence"]
+__all__ = ["INPUT_BYTES", "Variant", "derangement", "input_bytes", "predict", "predict_evidence"]
+
+INPUT_BYTES = 2**24
+"""Largest inputs of one pass. The features inside a network of pictures need a hundred times as much: with 64 clips of
+16 frames at once, an export took 12 GB."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,11 @@ class Variant:
     """Modalities whose values and presence come from another sample."""
     seed: int = 0
     """Seed of the shuffle."""
+
+
+def input_bytes(specs: Iterable[ModalitySpec]) -> int:
+    """Return the bytes of the tensors of one sample."""
+    return sum(tensor.zeros().nbytes for spec in specs for tensor in spec.tensors)
 
 
 def derangement(size: int, seed: int) -> np.ndarray:
@@ -57,7 +66,7 @@ def predict(
         model: Keras model with dict inputs and dict outputs, or a callable on numpy arrays.
         samples: the inputs.
         specs: modality specs by name, which have the neutral tensors of a removed modality.
-        batch_size: samples in a batch.
+        batch_size: samples in a batch, fewer where their inputs are larger than `INPUT_BYTES`.
         variant: the modalities to remove or shuffle.
         rows: positions of the samples to run on; all by default.
         keep: positions and outputs of a batch -> arrays (B, ...) by name to return; the outputs by default.
@@ -74,7 +83,7 @@ def predict(
         # A loaded model that was never compiled would take jit_compile="auto", which is slow XLA on a CPU.
         model.jit_compile = False
     function = getattr(model, "predict_on_batch", model)
-    size = min(batch_size, len(samples))
+    size = min(batch_size, len(samples), max(1, INPUT_BYTES // max(1, input_bytes(specs.values()))))
     wanted = np.arange(len(samples)) if rows is None else rows
     shuffle = derangement(len(samples), variant.seed) if variant.shuffled else np.arange(len(samples))
     kept: list[Mapping[str, np.ndarray]] = []

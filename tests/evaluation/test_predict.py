@@ -3,10 +3,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from export.verification.passes import block_size
 from mmkeras.core.errors import DataError
 from mmkeras.data.read import Record
-from mmkeras.evaluation.predict import Variant, derangement, predict
+from mmkeras.evaluation import predict as module
+from mmkeras.evaluation.predict import Variant, derangement, input_bytes, predict
 from mmkeras.evaluation.samples import Samples, collect
+from mmkeras.modalities.video.spec import Config as VideoConfig
 from tests.evaluation.problems import both_bits, specs, task, two_signals
 
 SPECS = specs("left", "right")
@@ -30,6 +33,21 @@ def test_batches_have_one_size_and_nothing_is_lost():
     assert sizes == [{16}] * 4
     np.testing.assert_array_equal(outputs, both_bits(samples.inputs)["probabilities"])
     assert len(predict(model, samples, SPECS, batch_size=1000)["probabilities"]) == 50
+
+
+def test_large_inputs_are_run_in_smaller_batches(monkeypatch: pytest.MonkeyPatch):
+    samples, sizes = two_signals(50), []
+    monkeypatch.setattr(module, "INPUT_BYTES", 12 * input_bytes(SPECS.values()) + 1)
+
+    def model(batch):
+        sizes.append(len(batch["left_value"]))
+        return both_bits(batch)
+
+    predict(model, samples, SPECS, batch_size=40)
+    assert sizes == [12] * 5
+    clip = VideoConfig(frames=16, size=(128, 160)).spec("clip")
+    assert input_bytes([clip]) == 16 * (128 * 160 * 3 + 4)
+    assert [block_size(task(), each) for each in (SPECS.values(), [clip])] == [64, 17]
 
 
 def test_removed_means_neutral_tensors_and_presence_zero():
