@@ -63,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     count = "training samples to choose for the calibration (%(default)s)"
     add("--calibration-samples", type=int, default=default.calibration_samples, help=count)
     add("--samples", type=int, default=default.samples, help="test samples to verify each file on (%(default)s)")
+    sought = "validation samples to search with for the layers that stay in float (%(default)s)"
+    add("--search-samples", type=int, default=default.search_samples, help=sought)
     place = "bundles go to OUT/<name>/<version> (%(default)s)"
     add("--out", dest="folder", metavar="OUT", default=default.folder, help=place)
     given = vars(parser.parse_args(arguments))

@@ -113,8 +113,7 @@ def _targets(config: ExportConfig) -> list[tuple[Format, list[str]]]:
 
 
 def _check(config: ExportConfig) -> None:
-    if config.samples < 1:
-        raise ConfigError(f"samples: expected at least 1 to verify on, got {config.samples}")
-    if config.calibration_samples < 1:
-        raise ConfigError(f"calibration_samples: expected at least 1, got {config.calibration_samples}")
+    for name, use in (("samples", " to verify on"), ("search_samples", " to search with"), ("calibration_samples", "")):
+        if getattr(config, name) < 1:
+            raise ConfigError(f"{name}: expected at least 1{use}, got {getattr(config, name)}")
     _targets(config)

@@ -26,8 +26,6 @@ from mmkeras.core.errors import ConfigError, nearest
 
 __all__ = ["Format", "Job", "formats", "plan"]
 
-TUNING_SAMPLES = 300
-"""Largest number of samples on which a search tries its candidates."""
 MARGIN = 0.6
 """Share of the limits that a search allows on its own samples: the loss on the test samples differs."""
 
@@ -72,7 +70,7 @@ class Job:
         Raises:
             ExportError: there are no such samples.
         """
-        samples, split = tuning_samples(self.source, min(self.config.samples, TUNING_SAMPLES))
+        samples, split = tuning_samples(self.source, min(self.config.samples, self.config.search_samples))
         source = on_samples(self.source, samples)
         return Reference(source, lambda name: self.step(f"Keras on {split} samples, {name}")), split
 

@@ -178,6 +178,8 @@ class ExportConfig:
     """Precisions to write where the format has them."""
     samples: int = 500
     """Test samples that every file is verified on, in every modality scenario."""
+    search_samples: int = 300
+    """Validation samples, at most ``samples``, to seek the layers with that stay in float; large networks need fewer."""
     ladder: bool = False
     """Try precisions from the smallest up and keep the first of each format that meets the limits."""
     max_metric_drop: float | None = None
