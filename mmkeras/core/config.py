@@ -179,7 +179,7 @@ class ExportConfig:
     samples: int = 500
     """Test samples that every file is verified on, in every modality scenario."""
     search_samples: int = 300
-    """Validation samples, at most ``samples``, to seek the layers with that stay in float; large networks need fewer."""
+    """Validation samples to seek the layers that stay in float with, at most ``samples``; fewer take less time."""
     ladder: bool = False
     """Try precisions from the smallest up and keep the first of each format that meets the limits."""
     max_metric_drop: float | None = None
