@@ -45,13 +45,14 @@ class TaskSpec(ABC):
     follows: ClassVar[tuple[str, ...]] = ()
     """Moves of the picture in training that leave the targets valid: a label does not depend on them, a PNG target
     moves with the picture, and any other target needs a function ``move`` in the task's ``records.py``."""
+    ranks_samples: ClassVar[bool] = False
+    """Whether samples search each other. `finish` drops those of weight 0; resamples search them, too."""
     metric: ClassVar[str]
     """Name of the primary metric in `score`'s result; higher is better unless `metric_sign` is -1."""
     metric_sign: ClassVar[int] = 1
     gated_by: ClassVar[Literal["decisions", "tolerance", "metric"]] = "decisions"
-    """How the gates judge changed decisions of an exported file. ``decisions``: they are counted in every precision.
-    ``tolerance``, for numbers that agree within one: they are counted in float32 and float16. ``metric``: decisions are
-    too fine to count, and float16 is judged by the metric."""
+    """How the gates judge changed decisions of an exported file. ``decisions``: counted in every precision;
+    ``tolerance``, for numbers that agree within one: in float32 and float16; ``metric``: float16 by the metric."""
 
     @property
     @abstractmethod
@@ -132,8 +133,7 @@ class TaskSpec(ABC):
     def margins(self, reference: Outputs, candidate: Outputs) -> np.ndarray:
         """Return float (B,): by how much the reference prefers its own decision to the candidate's, 0 if they agree.
 
-        A small margin is a near tie that rounding may decide either way. By default the margin of a changed decision
-        is infinite.
+        A small margin is a near tie. By default the margin of a changed decision is infinite.
         """
         return np.where(self.flips(reference, candidate), np.inf, 0.0)
 

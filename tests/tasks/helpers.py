@@ -11,6 +11,7 @@ import numpy as np
 
 from mmkeras.core.components import find
 from mmkeras.layers.tokens import Encoded, Fused, Tokens
+from mmkeras.training.objective import Objective
 
 WIDTH = 8
 
@@ -108,6 +109,26 @@ EXAMPLES = {
         bad_options=[*SHARED_BAD, {"size": 0}, {"tolerance": 0.0}, {"tolerance": 2.0}],
         learning_rate=0.5,
     ),
+    "matching": Example(
+        options={"towers": ["image", "text"], "size": 3, "pairs": 1},
+        targets=["a", 7, {"pair": "b", "image": "b.png", "text": "a dog"}, "c"],
+        bad_targets=[None, "", 1.5, True, ["a"], {"pair": "b"}, {"pair": "b", "image": "", "text": "c"}],
+        bad_options=[
+            *SHARED_BAD,
+            {"towers": ["image"]},
+            {"towers": ["text", "text"]},
+            {"size": 1},
+            {"loss": "triplet"},
+            {"temperature": 0.0},
+            {"label_smoothing": 1.0},
+            {"mmd": -1.0},
+            {"mmd_kernel": "linear"},
+            {"pairs": -1},
+            {"hard_negatives": 0},
+            {"pair_weight": float("nan")},
+        ],
+        learning_rate=0.05,
+    ),
     "multilabel": Example(
         options={"labels": LABELS, "thresholds": {"red": 0.3}},
         targets=[["yes", "red"], [], "no", ("no", "red", "yes")],
@@ -152,19 +173,39 @@ def task(name: str, **options: Any) -> tuple[Any, Any]:
 def head_model(name: str, **options: Any) -> keras.Model:
     """Return a task's head as a compiled model from what it reads of the fusion to its outputs.
 
-    That is ``pooled`` (B, D), or for a task that asks every cell of a map ``tokens`` (B, cells, D).
+    That is ``pooled`` (B, D), or for a task that asks every cell of a map ``tokens`` (B, cells, D). A task with towers
+    gets the halves of a vector (B, 2, D / 2) as tokens of both.
     """
     spec, config = task(name, **options)
     head = find("tasks", name, "head")
-    if grid := getattr(spec, "cells", None):
+    modalities: dict[str, Tokens] = {}
+    if towers := getattr(spec, "towers", ()):
+        present = {f"{tower}_present": keras.Input((), name=f"{tower}_present") for tower in towers}
+        given = {"pooled": keras.Input((WIDTH,), name="pooled"), **present}
+        mask = keras.ops.ones_like(given["pooled"][:, :2], dtype="int32")
+        for tower, half in zip(towers, keras.ops.split(given["pooled"], 2, axis=-1), strict=True):
+            shown = half * given[f"{tower}_present"][:, None]
+            modalities[tower] = Tokens(keras.ops.reshape(shown, (-1, 1, WIDTH // 2)) + keras.ops.zeros((1, 2, 1)), mask)
+        fused = None
+    elif grid := getattr(spec, "cells", None):
         given = {"tokens": keras.Input((math.prod(grid), WIDTH), name="tokens")}
         fused = Fused(None, Tokens(given["tokens"], None, grid=grid))
     else:
         given = {"pooled": keras.Input((WIDTH,), name="pooled")}
         fused = Fused(given["pooled"])
-    model = keras.Model(given, head.build(Encoded({}, fused), spec, config))
+    model = keras.Model(given, head.build(Encoded(modalities, fused), spec, config))
     optimizer = keras.optimizers.SGD(EXAMPLES[name].learning_rate)
-    model.compile(optimizer=optimizer, loss=head.losses(spec, config, EXAMPLES[name].counts), jit_compile=False)
+    losses = head.losses(spec, config, EXAMPLES[name].counts)
+    model.compile(optimizer=optimizer, loss=None if callable(losses) else losses, jit_compile=False)
+    return with_loss(model, name, **options)
+
+
+def with_loss(model: keras.Model, name: str, **options: Any) -> keras.Model:
+    """Return a compiled model with the loss hook of its task, which is in no saved file; others are unchanged."""
+    spec, config = task(name, **options)
+    losses = find("tasks", name, "head").losses(spec, config, EXAMPLES[name].counts)
+    if callable(losses):
+        Objective(model, losses, EXAMPLES[name].counts, None)
     return model
 
 
@@ -174,7 +215,9 @@ def batch(name: str, seed: int = 0) -> tuple[dict[str, np.ndarray], dict[str, np
     shape = (math.prod(spec.cells), WIDTH) if hasattr(spec, "cells") else (WIDTH,)
     values = np.random.default_rng(seed).normal(size=(len(EXAMPLES[name].targets), *shape)).astype("float32")
     targets = np.stack([spec.encode(target) for target in EXAMPLES[name].targets])
-    return {"tokens" if len(shape) == 2 else "pooled": values}, {output.name: targets for output in spec.outputs}
+    given = {"tokens" if len(shape) == 2 else "pooled": values}
+    given |= {f"{tower}_present": np.ones(len(values), np.float32) for tower in getattr(spec, "towers", ())}
+    return given, {output.name: targets for output in spec.outputs}
 
 
 def call(model: keras.Model, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

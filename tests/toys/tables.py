@@ -14,7 +14,7 @@ from tests.media.clips.films import write_film
 __all__ = [
     "moving",
     "picture",
-    "write_captions",
+    "write_matches",
     "write_clips",
     "write_pairs",
     "write_patients",
@@ -46,14 +46,14 @@ def write_pairs(folder: Path, rows: int = 96) -> Path:
     return _write(folder, ["first", "second", "answer", "side"], lines)
 
 
-def write_captions(folder: Path, rows: int = 96) -> Path:
-    """Write pictures with captions; the answer is whether the caption says the picture's colour."""
+def write_matches(folder: Path, rows: int = 96) -> Path:
+    """Write pictures with captions; the answer names what belongs together, the pictures and captions of a colour."""
     rng = np.random.default_rng(0)
     lines = []
     for row in range(rows):
-        shown, said = rng.choice(("red", "blue"), 2)
-        name = picture(folder / f"{row}.png", str(shown), row)
-        lines.append([name, f"a {said} square", "yes" if shown == said else "no", SIDES[row % 4]])
+        colour = str(rng.choice(("red", "blue")))
+        name = picture(folder / f"{row}.png", colour, row)
+        lines.append([name, f"a {colour} square", colour, SIDES[row % 4]])
     return _write(folder, ["picture", "caption", "answer", "side"], lines)
 
 

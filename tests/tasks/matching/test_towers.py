@@ -1,10 +1,9 @@
-"""Two towers that are trained together, and exported, verified and run by themselves, too."""
+"""The matching task through the whole chain: trained, exported, indexed, searched; the towers by themselves, too."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
@@ -25,9 +24,8 @@ from mmkeras.runtime.selftest import selftest
 from mmkeras.tasks import SubmodelOutputs
 from mmkeras.tasks.embedding.spec import Spec as Embedding
 from mmkeras.training.run import Run
-from tests.toys import components
 from tests.toys.chain import PICTURE, TEXT, Chain, command, run_chain
-from tests.toys.tables import write_captions
+from tests.toys.tables import write_matches
 
 CONFIG = f"""
 [model]
@@ -35,16 +33,16 @@ width = 16
 [model.fusion]
 name = "none"
 [model.task]
-name = "towers"
+name = "matching"
+options = {{ size = 8, heads = 2, pairs = 1, hard_negatives = 1, mmd = 0.1 }}
 [model.image]{PICTURE}[model.text]{TEXT}"""
 TOWERS = {"image_tower": "image", "text_tower": "text"}
 
 
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     folder = tmp_path_factory.mktemp("towers")
-    with components("tasks"):
-        yield run_chain(folder, write_captions(folder), {"image": "picture", "text": "caption"}, CONFIG)
+    return run_chain(folder, write_matches(folder), {"image": "picture", "text": "caption"}, CONFIG)
 
 
 def test_the_whole_and_each_tower_are_accepted(chain: Chain):
@@ -169,6 +167,6 @@ def test_what_a_head_names_wrongly_is_refused(
     run = Run.open(chain.run)
     model = run.model()
     wrong = SubmodelOutputs({"embedding": model.get_layer(layer).output}, modalities, task)
-    monkeypatch.setattr(find("tasks", "towers", "head"), "submodels", lambda model, spec: {name: wrong})
+    monkeypatch.setattr(find("tasks", "matching", "head"), "submodels", lambda model, spec: {name: wrong})
     with pytest.raises(ConfigError, match=said):
         submodels(model, run.specs, run.task)

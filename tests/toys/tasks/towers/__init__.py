@@ -1,1 +1,0 @@
-"""Two towers that say whether a picture and its caption belong together."""
