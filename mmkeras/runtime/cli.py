@@ -36,6 +36,8 @@ COMMANDS = {
     "diff": "show what changed between two bundles",
     "pack": "pack the bundle into one file that runs and tests itself on a device",
     "sign": "sign a packed bundle",
+    "index": "write an index of pictures, or of labels, by the vectors of a matching model",
+    "search": "search an index by a text or a picture",
     "stream": "replay a drive to a camera and radar detector in real time, with faults on request",
 }
 _RUN = {
@@ -45,6 +47,8 @@ _RUN = {
     "diff": "mmkeras.runtime.differences.report:diff",
     "pack": "mmkeras.runtime.packing:pack",
     "sign": "mmkeras.runtime.packing:sign",
+    "index": "mmkeras.runtime.shelf.command:index",
+    "search": "mmkeras.runtime.shelf.command:search",
     "stream": "mmkeras.driving.stream.command:stream",
 }
 
@@ -81,7 +85,9 @@ def _run(arguments: list[str], program: str) -> int:
         say(f"mmkeras {__version__}")
         return EXIT_OK
     command, rest = arguments[0], arguments[1:]
-    if command in TRAINING and program == "mmkeras":
+    # A verb of both kinds works on a bundle if its first argument is one, and trains otherwise.
+    trains = command not in COMMANDS or not _names_bundle(rest)
+    if command in TRAINING and trains and program == "mmkeras":
         return run_training(command, rest)
     if command not in COMMANDS:
         known = {**COMMANDS, **TRAINING} if program == "mmkeras" else COMMANDS
@@ -105,6 +111,11 @@ def _command(command: str, bundle: Bundle | None, rest: list[str], program: str)
         raise ConfigError(f"Unknown option {'; '.join(problems)}" if problems else f"Unexpected {unknown}")
     status: int = pkgutil.resolve_name(_RUN[command])(bundle, options)
     return status
+
+
+def _names_bundle(rest: list[str]) -> bool:
+    first = rest[0] if rest else ""
+    return first.endswith(".mmk") or Path(first).is_dir()
 
 
 def _bundle(rest: list[str]) -> Bundle | None:

@@ -95,6 +95,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "diff": ("--json", "--threads", "mmkeras.runtime.differences.report:add_options"),
     "pack": ("mmkeras.runtime.packing:add_pack_options",),
     "sign": ("mmkeras.runtime.packing:add_sign_options",),
+    "index": ("--threads", *_FILE, "mmkeras.runtime.shelf.command:add_index_options"),
+    "search": ("--json", "--threads", *_FILE, "mmkeras.runtime.shelf.command:add_search_options"),
     "stream": ("--json", "--threads", *_FILE, "mmkeras.driving.stream.command:add_options"),
 }
 """Options of each command in the order of its help; a function of another module is imported when it is needed."""

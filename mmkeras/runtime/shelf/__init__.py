@@ -1,0 +1,1 @@
+"""An index of pictures or texts by their vectors, which is searched on the device. numpy only."""
