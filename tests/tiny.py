@@ -167,6 +167,16 @@ class TinyClip(ModelConfig):
     text: TextConfig = field(default_factory=TextConfig)
 
 
+@dataclass(frozen=True)
+class TinyMatching(ModelConfig):
+    """Two towers and a head for pairs in width 16."""
+
+    width: int = 16
+    task: Choice = field(default_factory=lambda: Choice("matching", {"size": 8, "heads": 2, "pairs": 1}))
+    image: ImageConfig = IMAGE
+    text: TextConfig = field(default_factory=TextConfig)
+
+
 def with_tiny_text(model: ModelT, folder: Path, fusion: str) -> ModelT:
     """Return a model with the text of `tiny_model_config` and a fusion with its own defaults."""
     options = {"heads": 2, "layers": 1} if fusion == "cross_attention" else {}

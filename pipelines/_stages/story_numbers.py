@@ -15,6 +15,12 @@ _DAQUAR, _VQA_RAD = (
     f"python -m pipelines.vqa --config pipelines/configs/{name}.toml --data.source.options.folder FOLDER --record"
     for name in ("vqa_daquar", "vqa_rad")
 )
+_MATCHING = "python -m pipelines.matching --data.source.options.folder flickr8k --record"
+_EMOJI, _PAIRS, _MMD = (
+    f"python -m pipelines.matching --config pipelines/configs/matching_{name}.toml --data.source.options.folder "
+    f"{folder} --record"
+    for name, folder in (("emoji", "emoji"), ("pairs", "flickr8k"), ("mmd", "flickr8k"))
+)
 
 _TIMED: dict[str, tuple[str, float | None, float | None, str]] = {
     "vqa": ("easy-VQA", None, None, "python -m pipelines.vqa --record"),
@@ -25,6 +31,9 @@ _TIMED: dict[str, tuple[str, float | None, float | None, str]] = {
     "finance": ("StockNet", 15, 8, _FINANCE),
     "video_text": ("simulated clips with statements", 15, 8, _STATEMENTS),
     "camera_radar": ("camera + radar, simulated", 15, 15, _COMPARISON),
+    "matching": ("Flickr8k", 20, 10, _MATCHING),
+    "matching.emoji.en": ("emoji, English names", 20, 10, _EMOJI),
+    "matching.emoji.zh": ("emoji, Chinese names", 20, 10, f"{_EMOJI} --data.source.options.language zh"),
 }
 """Pipelines whose run is timed: data, bar and goal in minutes, command."""
 
@@ -90,6 +99,36 @@ STORY_NUMBERS: dict[str, Number] = {
     "camera_radar.radar_dead": Number(
         "camera + radar, simulated: mAP of the fusion with the radar dead, minus that of the camera alone",
         "points", "higher", -2, 0, _COMPARISON,
+    ),
+    **{
+        f"matching.flickr8k.{short}_r{k}": Number(
+            f"Flickr8k, official dev split of 1,000 photos: {way}, recall at {k}", "%", "higher", bar, goal, _MATCHING
+        )
+        for short, way, limits in (
+            ("t2i", "the photo of a caption", ((19, 28), (45, 56), (58, 70))),
+            ("i2t", "a caption of a photo", ((23, 34), (48, 62), (61, 75))),
+        )
+        for k, (bar, goal) in zip((1, 5, 10), limits, strict=True)
+    },
+    "matching.emoji.en": Number(
+        "emoji of a designer who was not seen: the picture of an English name, recall at 1",
+        "%", "higher", 60, 90, _EMOJI,
+    ),
+    "matching.emoji.zh": Number(
+        "emoji of a designer who was not seen: the picture of a Chinese name, recall at 1",
+        "%", "higher", 50, 85, f"{_EMOJI} --data.source.options.language zh",
+    ),
+    "matching.rerank_gain": Number(
+        "Flickr8k dev: recall at 1 of the photo of a caption, with the first 20 answers judged again as pairs, minus "
+        "that without", "points", "higher", 1, 4, _PAIRS,
+    ),
+    "matching.mmd_gain": Number(
+        "Flickr8k dev, a tenth of the pairs: mean recall with the discrepancy of the towers, minus that without, 3 "
+        "seeds", "points", "higher", None, 2, _MMD,
+    ),
+    "matching.search_ms": Number(
+        "search among 100,000 vectors of 256 numbers, the median beyond the tower, one thread",
+        "ms", "lower", 5, 1, "python -m tests.bench.search --record",
     ),
     **{
         f"{name}.minutes": Number(

@@ -55,12 +55,12 @@ class Nearest:
         count = min(count, len(self))
         if count < 1:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        places = self._candidates(query, count)
+        places = self.candidates(query, count)
         scores = self._vectors @ query if places is None else self._vectors[places] @ query
         best = _best(scores, count)
         return (best if places is None else places[best]), scores[best]
 
-    def _candidates(self, query: np.ndarray, count: int) -> np.ndarray | None:
+    def candidates(self, query: np.ndarray, count: int) -> np.ndarray | None:
         """Return the positions of all vectors that may be among the nearest, in order; None for all vectors."""
         if self._axes is None or count > _FEW:
             return None

@@ -46,7 +46,9 @@ def reranked(
             try:
                 found = predictor.predict(**{asked: value, shelf.modality: other})
             except DataError:
+                found = {}
+            if found.get("match") is None:
                 rest.append(answer)
-                continue
-            judged.append({**answer, "match": found["match"]})
+            else:
+                judged.append({**answer, "match": found["match"]})
     return sorted(judged, key=lambda answer: -answer["match"]) + rest

@@ -44,6 +44,7 @@ PARTS = {
     "medical": {"image", "text", "row", "fusion", "head"},
     "finance": {"series", "text", "fusion", "head"},
     "video_text": {"video", "text", "fusion", "head"},
+    "matching": {"image", "text", "head"},
 }
 
 

@@ -33,6 +33,7 @@ from tests.runtime.tensorrt.conftest import RTX, needs_rtx
 from tests.tiny import (
     TinyClip,
     TinyFinance,
+    TinyMatching,
     TinyMedical,
     TinySigns,
     TinyTable,
@@ -52,6 +53,7 @@ TINY: dict[str, Callable[[Path], ModelConfig]] = {
     "traffic_signs": lambda folder: TinySigns(),
     "medical": lambda folder: with_tiny_text(TinyMedical(), folder, "attention_pooling"),
     "finance": lambda folder: with_tiny_text(TinyFinance(), folder, "cross_attention"),
+    "matching": lambda folder: with_tiny_text(TinyMatching(), folder, "none"),
     "video_text": lambda folder: with_tiny_text(TinyClip(), folder, "product"),
 }
 """The smallest model of each pipeline."""

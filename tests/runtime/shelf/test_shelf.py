@@ -40,7 +40,7 @@ def test_the_search_is_that_of_comparing_everything(structured: bool, monkeypatc
         every = (vectors @ query).astype(np.float64)
         np.testing.assert_allclose(scores, np.sort(every)[::-1][:5], atol=1e-6)
         np.testing.assert_allclose(every[places], scores, atol=1e-6)
-        candidates = found._candidates(query, 5)
+        candidates = found.candidates(query, 5)
         fewer.append(3000 if candidates is None else len(candidates))
     assert places[:3].tolist() == [5, 7, 9]
     assert np.mean(fewer) < 600 if structured else True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -21,6 +22,7 @@ from mmkeras.core.errors import ConfigError, ExportError
 from mmkeras.model import submodels
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.runtime.selftest import selftest
+from mmkeras.runtime.shelf.shelf import Shelf
 from mmkeras.tasks import SubmodelOutputs
 from mmkeras.tasks.embedding.spec import Spec as Embedding
 from mmkeras.training.run import Run
@@ -170,3 +172,124 @@ def test_what_a_head_names_wrongly_is_refused(
     monkeypatch.setattr(find("tasks", "matching", "head"), "submodels", lambda model, spec: {name: wrong})
     with pytest.raises(ConfigError, match=said):
         submodels(model, run.specs, run.task)
+
+
+# === Index and search ===
+
+
+@pytest.fixture(scope="module")
+def shelf(chain: Chain) -> Path:
+    path = chain.folder / "shelf.idx"
+    pictures = [chain.folder / f"{number}.png" for number in range(6)]
+    status, said = command("index", chain.bundle(), *pictures, "--out", path)
+    assert (status, "6 entries (image)" in said) == (0, True)
+    return path
+
+
+def _searched(*arguments: str | Path) -> list[dict[str, Any]]:
+    status, said = command("search", *arguments, "--json")
+    assert status == 0, said
+    answers: list[dict[str, Any]] = json.loads(said)["answers"]
+    return answers
+
+
+def test_an_index_holds_the_vectors_of_the_tower_and_finds_a_picture_by_itself(chain: Chain, shelf: Path):
+    picture = str(chain.folder / "3.png")
+    with Predictor(chain.bundle("image_tower")) as predictor:
+        own = np.array(predictor.predict(image=picture)["embedding"])
+    read = Shelf.load(shelf)
+    np.testing.assert_allclose(read.vectors[read.entries.index(picture)], own, atol=1e-6)
+    answers = _searched(chain.bundle(), shelf, "--picture", picture, "--top", "2")
+    assert len(answers) == 2
+    assert answers[0]["cosine"] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_text_is_searched_by_every_form_of_the_model(chain: Chain, shelf: Path):
+    with Predictor(chain.bundle("text_tower")) as predictor:
+        query = np.array(predictor.predict(text="a red square")["embedding"])
+    read = Shelf.load(shelf)
+    expected = np.sort(read.vectors @ query)[::-1][:3]
+    # The whole model, its packed form, which has no tower beside it, and the tower alone.
+    for bundle in (chain.bundle(), chain.packed(), chain.bundle("text_tower")):
+        found = [answer["cosine"] for answer in _searched(bundle, shelf, "a red square", "--top", "3")]
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_answers_are_judged_again_and_shown_on_a_sheet(chain: Chain, shelf: Path, tmp_path: Path):
+    sheet = tmp_path / "sheet.png"
+    answers = _searched(chain.bundle(), shelf, "a red square", "--top", "4", "--rerank", "3", "--sheet", sheet)
+    judged = [answer["match"] for answer in answers[:3]]
+    assert judged == sorted(judged, reverse=True)
+    assert "match" not in answers[3]
+    with Predictor(chain.bundle()) as predictor:
+        alone = predictor.predict(image=str(answers[0]["entry"]), text="a red square")["match"]
+    assert judged[0] == pytest.approx(alone)
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+    status, said = command("search", chain.bundle(), shelf, "a red square", "--rerank", "2")
+    assert (status, "match" in said, "6 entries searched in" in said) == (0, True, True)
+
+
+def test_labels_are_a_classifier_of_pictures(chain: Chain, tmp_path: Path):
+    path = tmp_path / "labels.idx"
+    arguments = ("--labels", "red", "blue", "--template", "a {} square", "--vectors", "int8")
+    assert command("index", chain.bundle(), "--out", path, *arguments)[0] == 0
+    answers = _searched(chain.bundle(), path, "--picture", chain.folder / "0.png", "--rerank", "2")
+    assert {answer["entry"] for answer in answers} == {"red", "blue"}
+    with Predictor(chain.bundle()) as predictor:
+        for answer in answers:
+            alone = predictor.predict(image=str(chain.folder / "0.png"), text=f"a {answer['entry']} square")
+            assert (answer["cosine"], answer["match"]) == pytest.approx((alone["cosine"], alone["match"]), abs=0.02)
+
+
+def test_pictures_are_added_and_removed(chain: Chain, shelf: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    path, broken = tmp_path / "mine.idx", tmp_path / "broken.png"
+    path.write_bytes(shelf.read_bytes())
+    broken.write_bytes(b"no picture")
+    status, said = command("index", chain.bundle(), chain.folder / "8.png", broken, "--out", path, "--add")
+    assert (status, "7 entries" in said, "1 left out" in said) == (1, True, True)
+    assert "left out: " + str(broken) in capfd.readouterr().err.replace("\n", "")
+    assert command("index", chain.bundle(), "--out", path, "--remove", str(chain.folder / "0.png"))[0] == 0
+    assert str(chain.folder / "0.png") not in Shelf.load(path).entries
+    assert len(Shelf.load(path).entries) == 6
+
+
+def test_what_cannot_be_searched_is_refused(
+    chain: Chain, shelf: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    other, cut = tmp_path / "other.idx", tmp_path / "cut.idx"
+    dataclasses.replace(Shelf.load(shelf), model={"name": "toy", "version": 9, "created": "x"}).save(other)
+    cut.write_bytes(shelf.read_bytes()[:-9])
+    bundle, picture = chain.bundle(), chain.folder / "1.png"
+    for arguments, wanted in (
+        (("search", bundle, other, "a"), "are of the model toy 9 (x), not of toy 1"),
+        (("search", bundle, cut, "a"), "its checksum does not fit"),
+        (("search", bundle, shelf), "expected a text or --picture"),
+        (("search", bundle, shelf, "a", "--picture", picture), "expected a text or --picture"),
+        (("search", bundle, shelf, "a", "--top", "0"), "--top of 1 or more"),
+        (("search", chain.bundle("image_tower"), shelf, "a"), "no tower of the kind text"),
+        (("search", chain.bundle("text_tower"), shelf, "a", "--rerank", "2"), "has no head for pairs"),
+        (("index", bundle, picture, "--out", shelf), "exists: --add adds to it"),
+        (("index", bundle, "--out", tmp_path / "new.idx"), "expected pictures, folders or --labels"),
+        (("index", bundle, "--out", shelf, "--add", "--labels", "red"), "holds image, not text"),
+        (("index", bundle, "--out", shelf, "--remove", "gone.png"), "has no entry 'gone.png'"),
+        (("index", bundle, tmp_path, "--out", tmp_path / "new.idx"), "no entry could be read"),
+    ):
+        status, _ = command(*arguments)
+        said = " ".join(capfd.readouterr().err.split())
+        assert (status > 0, wanted in said) == (True, True), (wanted, said)
+
+
+def test_a_verb_of_training_and_device_is_chosen_by_the_bundle(
+    chain: Chain, shelf: Path, monkeypatch: pytest.MonkeyPatch
+):
+    trained: list[list[str]] = []
+
+    def train(verb: str, rest: list[str]) -> int:
+        trained.append(rest)
+        return 0
+
+    monkeypatch.setattr("mmkeras.runtime.cli.TRAINING", {"search": "hyper-parameters"})
+    monkeypatch.setattr("mmkeras.runtime.cli.run_training", train)
+    assert command("search", "my.toml", "--space", "a")[0] == 0
+    assert trained == [["my.toml", "--space", "a"]]
+    assert len(_searched(chain.bundle(), shelf, "a red square", "--top", "1")) == 1
