@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["MIRROR", "MOVES", "SHIFT", "TURN", "UNSAID", "ZOOM", "Move"]
+__all__ = ["CROP", "MIRROR", "MOVES", "SHIFT", "TURN", "UNSAID", "ZOOM", "Move"]
 
-MIRROR, SHIFT, TURN, ZOOM = "mirror", "shift", "turn", "zoom"
-MOVES = (MIRROR, SHIFT, TURN, ZOOM)
+CROP, MIRROR, SHIFT, TURN, ZOOM = "crop", "mirror", "shift", "turn", "zoom"
+MOVES = (MIRROR, SHIFT, TURN, ZOOM, CROP)
 UNSAID = "it has no rule for it"
 """The reason of a part without a rule for a move."""
 

@@ -16,16 +16,16 @@ from mmkeras.core.config import EvaluateConfig
 from mmkeras.evaluation import Samples, evaluate
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._targets import as_rows
+from mmkeras.tasks.segmentation.spec import Config as Segmentation
 from tests.evaluation.problems import specs
 from tests.toys import components
-from tests.toys.tasks.masks.spec import Spec as Masks
 from tests.toys.tasks.two_targets.spec import Spec as TwoTargets
 from tests.toys.tasks.word_tags.spec import PADDING
 from tests.toys.tasks.word_tags.spec import Spec as WordTags
 
 SAMPLES = 60
 TASKS: dict[str, TaskSpec] = {
-    "masks": Masks(("road", "car", "sky"), 4, 6),
+    "segmentation": Segmentation(("road", "car", "sky"), size=(4, 6)).spec(),
     "word_tags": WordTags(("O", "B", "I"), 5),
     "two_targets": TwoTargets(("a", "b", "c")),
 }
@@ -83,13 +83,13 @@ def test_every_task_goes_through_the_whole_report(kind: str, tmp_path: Path) -> 
     assert metrics["intervals"]["slow_metrics"] == []
     assert metrics["test"][task.metric]["low"] < metrics["test"][task.metric]["value"]
     assert (metrics["calibration"], metrics["confusion"]) == (None, None)
-    assert set(metrics["per_class"]) == ({"road", "car", "sky"} if kind == "masks" else set())
+    assert set(metrics["per_class"]) == ({"road", "car", "sky"} if kind == "segmentation" else set())
     assert metrics["errors"][0]["wrongness"] >= metrics["errors"][-1]["wrongness"]
     assert (tmp_path / "report.html").is_file()
 
 
 def test_a_mask_is_scored_by_its_pixels() -> None:
-    task = TASKS["masks"]
+    task = TASKS["segmentation"]
     rng = np.random.default_rng(0)
     targets, outputs = rng.integers(0, 3, (5, 4, 6)).astype(np.uint8), {"mask": rng.random((5, 4, 6, 3))}
     weights, said = np.array([1.0, 2.0, 0.0, 1.0, 3.0]), outputs["mask"].argmax(-1)

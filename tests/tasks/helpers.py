@@ -12,6 +12,7 @@ import numpy as np
 from mmkeras.core.components import find
 from mmkeras.layers.tokens import Encoded, Fused, Tokens
 from mmkeras.training.objective import Objective
+from tests.tasks.segmentation.scenes import png
 
 WIDTH = 8
 
@@ -34,6 +35,8 @@ class Example:
     """Numbers of the score that are NaN as long as a model finds nothing."""
     learning_rate: float = 0.1
     """Of plain SGD, so that the loss falls in a few steps."""
+    grid: tuple[int, int] | None = None
+    """Rows and columns of the map that the head reads, where the spec does not say."""
 
 
 LABELS = ["no", "red", "yes"]
@@ -59,6 +62,13 @@ def _box(name: str, x: float, y: float, **others: Any) -> dict[str, Any]:
 
 def _frame(*boxes: Any) -> dict[str, Any]:
     return {"boxes": list(boxes), "camera": [1.7, 0.0, 1.5, 0.5, -0.5, 0.5, -0.5]}
+
+
+def _mask(seed: int) -> np.ndarray:
+    """Return a mask of three classes with some pixels of none."""
+    mask = np.random.default_rng(seed).integers(0, 3, (6, 10)).astype(np.uint8)
+    mask[0, :3] = 255
+    return mask
 
 
 EXAMPLES = {
@@ -161,6 +171,39 @@ EXAMPLES = {
             {"tolerance": 0.0},
         ],
     ),
+    "segmentation": Example(
+        options={"labels": ["sky", "road", "car"], "size": [6, 10], "focal_gamma": 2.0, "dice_weight": 0.5},
+        targets=[_mask(0), {"mask": _mask(1)}, _mask(2), _mask(3)],
+        bad_targets=[
+            None,
+            1.5,
+            {"picture": "a.png"},
+            b"no picture",
+            "missing.png",
+            _mask(0) + 3,
+            np.zeros((6, 10, 3), np.uint8),
+            {"mask": _mask(0), "picture": png(np.zeros((6, 9, 3), np.uint8))},
+            png(np.zeros((6, 10, 3), np.uint8)),
+        ],
+        bad_options=[
+            *SHARED_BAD,
+            {"labels": ["sky"]},
+            {"labels": ["sky", "sky"]},
+            {"colours": ["#000000"]},
+            {"colours": ["#000000", "#ff0000", "red"]},
+            {"colours": ["#000000", "#ff0000", "#ff0000"]},
+            {"void": [1]},
+            {"size": []},
+            {"size": [6]},
+            {"balance": -1.0},
+            {"dice_weight": float("nan")},
+            {"focal_gamma": 0.5},
+            {"least_share": 1.0},
+            {"channels": 0},
+            {"pixel_shares": [0.5, 0.5]},
+        ],
+        grid=(3, 5),
+    ),
 }
 
 
@@ -187,7 +230,7 @@ def head_model(name: str, **options: Any) -> keras.Model:
             shown = half * given[f"{tower}_present"][:, None]
             modalities[tower] = Tokens(keras.ops.reshape(shown, (-1, 1, WIDTH // 2)) + keras.ops.zeros((1, 2, 1)), mask)
         fused = None
-    elif grid := getattr(spec, "cells", None):
+    elif grid := _grid(name, spec):
         given = {"tokens": keras.Input((math.prod(grid), WIDTH), name="tokens")}
         fused = Fused(None, Tokens(given["tokens"], None, grid=grid))
     else:
@@ -209,10 +252,15 @@ def with_loss(model: keras.Model, name: str, **options: Any) -> keras.Model:
     return model
 
 
+def _grid(name: str, spec: Any) -> tuple[int, int] | None:
+    return EXAMPLES[name].grid or getattr(spec, "cells", None)
+
+
 def batch(name: str, seed: int = 0) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Return inputs and encoded targets, for each output, of the example's samples."""
     spec, _ = task(name)
-    shape = (math.prod(spec.cells), WIDTH) if hasattr(spec, "cells") else (WIDTH,)
+    grid = _grid(name, spec)
+    shape = (math.prod(grid), WIDTH) if grid else (WIDTH,)
     values = np.random.default_rng(seed).normal(size=(len(EXAMPLES[name].targets), *shape)).astype("float32")
     targets = np.stack([spec.encode(target) for target in EXAMPLES[name].targets])
     given = {"tokens" if len(shape) == 2 else "pooled": values}

@@ -1,4 +1,4 @@
-"""Tasks of other kinds from a table to answers of the packed bundle: masks, tags, two targets, an autoencoder."""
+"""Tasks of other kinds from a table to answers of the packed bundle: tags, two targets, an autoencoder."""
 
 from __future__ import annotations
 
@@ -33,15 +33,6 @@ class Toy:
 
 COLUMN = {"image": "picture"}
 TOYS = (
-    Toy(
-        "masks",
-        "none",
-        IMAGE + "pyramid = true\nflip = true\n",
-        "mask",
-        COLUMN,
-        'labels = ["ground", "red", "blue"]',
-        "pixels",
-    ),
     Toy("word_tags", "cross_attention", IMAGE + WORDS, "tags", {**COLUMN, "text": "caption"}, answer="tags"),
     Toy("two_targets", "mean", IMAGE, ["colour", "x", "y"], COLUMN, 'kinds = ["red", "blue"]', "what"),
     Toy("autoencoder", "mean", IMAGE, "whole", COLUMN, answer="brightness"),

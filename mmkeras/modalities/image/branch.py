@@ -28,7 +28,7 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
     Raises:
         ConfigError: weights that do not fit, or a level that the architecture does not have.
     """
-    levels = range(config.level, config.level + (3 if config.pyramid else 1))
+    levels = range(config.level, config.level + (config.pyramid_levels if config.pyramid else 1))
     backbone = picture_backbone(config, spec.height, spec.width, levels)
     pixels = keras.Input((spec.height, spec.width, 3), dtype="uint8", name=spec.name)
     # Cast in the graph: cameras deliver bytes, and a uint8 input needs a quarter of the traffic of a float input.
@@ -55,7 +55,7 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
 
 
 def merge_pyramid(maps: Sequence[Any], width: int, momentum: float, name: str) -> Any:
-    """Merge maps from fine to coarse, each half as large as the one before, into features (B, h, w, width).
+    """Merge maps from fine to coarse, each half as large as the last, rounded up, into features (B, h, w, width).
 
     ``momentum`` is that of the batch normalisation, ``name`` the prefix of the layers.
 
@@ -69,6 +69,10 @@ def merge_pyramid(maps: Sequence[Any], width: int, momentum: float, name: str) -
             merged = lateral
             continue
         merged = layers.UpSampling2D(2, interpolation="nearest", name=f"{name}_upsample_{number}")(merged)
+        if merged.shape[1:3] != lateral.shape[1:3]:  # of an odd side, the coarser map covers one cell more
+            merged = layers.Cropping2D(
+                tuple((0, merged.shape[axis] - lateral.shape[axis]) for axis in (1, 2)), name=f"{name}_cut_{number}"
+            )(merged)
         merged = layers.Add(name=f"{name}_merge_{number}")([lateral, merged])
         merged = layers.ReLU(6.0, name=f"{name}_merge_{number}_activation")(merged)
         merged = layers.SeparableConv2D(width, 3, padding="same", use_bias=False, name=f"{name}_smooth_{number}")(

@@ -13,7 +13,7 @@ import numpy as np
 from mmkeras.core.errors import ConfigError, nearest, require
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalityConfig, ModalitySpec, TensorSpec
 from mmkeras.modalities._config import out_of_range
-from mmkeras.modalities._moves import MIRROR, MOVES, SHIFT, TURN, ZOOM
+from mmkeras.modalities._moves import CROP, MIRROR, MOVES, SHIFT, TURN, ZOOM
 from mmkeras.modalities._pictures import ARCHITECTURES, RESIZES, backbone_problems
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Config(ModalityConfig):
     reads: ClassVar[tuple[str, ...]] = ("weights",)
     apart: ClassVar[tuple[str, ...]] = (
         *("focal", "centre", "resize", "stretch_levels", "dicom"),
-        *("flip", "brightness", "contrast", "translate", "rotate", "zoom", "colours", "corruption"),
+        *("flip", "brightness", "contrast", "translate", "rotate", "zoom", "crop", "colours", "corruption"),
     )
     kind: Literal["image"] = field(default="image", kw_only=True)
     """Kind of the modality."""
@@ -56,7 +56,9 @@ class Config(ModalityConfig):
     level: int = 5
     """Tokens are taken at stride 2**level; small images need a finer one."""
     pyramid: bool = False
-    """Merge the features of this level and the next two (a feature pyramid) into a map, as dense tasks need it."""
+    """Merge the features of this level and the next ones (a feature pyramid) into a map, as dense tasks need it."""
+    pyramid_levels: int = 3
+    """Levels that a pyramid merges, the finest included."""
     width_factor: float = 1.0
     """Channels of the edge architecture, as a factor."""
     depth_factor: float = 1.0
@@ -90,6 +92,9 @@ class Config(ModalityConfig):
     zoom: float = 0.0
     """Augmentation: the image grows or shrinks by up to this share about its middle, for example 0.2 for 1/1.2 to 1.2,
     masks with it."""
+    crop: float = 0.0
+    """Augmentation: a part of the image at a random place is enlarged to its size, masks with it; up to this share of
+    height and width is cut away."""
     colours: float = 0.0
     """Augmentation: probability that red, green and blue of an image are exchanged at random, for objects that differ
     in shape and for cameras whose colours cannot be trusted."""
@@ -113,15 +118,15 @@ class Config(ModalityConfig):
                 problems.append(f"{name}: {value!r} is unknown; {nearest(value, valid)}")
         if self.pyramid and self.feature_dropout:
             problems.append("feature_dropout: expected 0 with a pyramid, which merges the features of several levels")
-        highest = 3 if self.pyramid else 5
+        if not 2 <= self.pyramid_levels <= 5:
+            problems.append(f"pyramid_levels: expected 2 to 5, got {self.pyramid_levels}")
+        highest = max(6 - self.pyramid_levels, 1) if self.pyramid else 5
         if not 1 <= self.level <= highest:
             problems.append(f"level: expected 1 to {highest}, got {self.level}")
-        if self.pyramid and any(side % 2 ** (self.level + 2) for side in self.size):
-            problems.append(f"size: a pyramid expects multiples of {2 ** (self.level + 2)}, got {self.size}")
         problems += backbone_problems(self)
         problems += out_of_range(self, ("rotate",), "degrees from 0 to 180", lambda value: 0 <= value <= 180)
         problems += out_of_range(self, ("colours",), "0 to 1", lambda value: 0 <= value <= 1)
-        shares = ("brightness", "contrast", "translate", "zoom", "corruption", "feature_dropout")
+        shares = ("brightness", "contrast", "translate", "zoom", "crop", "corruption", "feature_dropout")
         problems += out_of_range(self, shares, "0 or more and less than 1", lambda value: 0 <= value < 1)
         if problems:
             raise ConfigError("\n".join(f"image {problem}" for problem in problems))
@@ -132,12 +137,12 @@ class Config(ModalityConfig):
 
     def augmentations(self) -> tuple[str, ...]:
         """Return the options that change pixels at random."""
-        options = ("flip", "brightness", "contrast", "translate", "rotate", "zoom", "colours", "corruption")
+        options = ("flip", "brightness", "contrast", "translate", "rotate", "zoom", "crop", "colours", "corruption")
         return tuple(name for name in options if getattr(self, name))
 
     def moves(self) -> dict[str, str]:
         """Return the moves that the options turn on, by option."""
-        moves = {"flip": MIRROR, "translate": SHIFT, "rotate": TURN, "zoom": ZOOM}
+        moves = {"flip": MIRROR, "translate": SHIFT, "rotate": TURN, "zoom": ZOOM, "crop": CROP}
         return {option: move for option, move in moves.items() if getattr(self, option)}
 
     def spec(self, name: str, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
@@ -148,7 +153,7 @@ class Config(ModalityConfig):
         if self.focal:
             centre = self.centre or (width / 2, height / 2)
             camera = (float(width), float(height), float(self.focal), *map(float, centre))
-        grid = (height >> self.level, width >> self.level) if self.pyramid else ()
+        grid = tuple(-(-side // 2**self.level) for side in self.size) if self.pyramid else ()
         return Spec(name, height, width, self.resize, self.dicom, camera, grid, self.stretch_levels)
 
 

@@ -19,7 +19,7 @@ from export.source import Sample, Source
 from export.verification.passes import keras_infer
 from export.verification.verify import Reference
 from mmkeras.modalities.image.spec import Config as ImageConfig
-from tests.toys.tasks.masks.spec import Spec
+from mmkeras.tasks.segmentation.spec import Config
 
 __all__ = ["main", "mask_model", "mask_source"]
 
@@ -27,7 +27,7 @@ LABELS = tuple(f"class {i}" for i in range(12))
 
 
 def mask_model(size: tuple[int, int], seed: int = 0) -> keras.Model:
-    """Return a model from two pictures to the probabilities (H, W, 12) of every pixel."""
+    """Return a model from two pictures to the scores (H, W, 12) of every pixel."""
     keras.utils.set_random_seed(seed)
     inputs: dict[str, Any] = {}
     seen = []
@@ -38,7 +38,7 @@ def mask_model(size: tuple[int, int], seed: int = 0) -> keras.Model:
         values = keras.layers.Rescaling(1 / 255)(picture)
         seen.append(values * keras.ops.reshape(present, (-1, 1, 1, 1)))
     mixed = keras.layers.Concatenate()(seen)
-    mask = keras.layers.Conv2D(len(LABELS), 1, activation="softmax", name="mask")(mixed)
+    mask = keras.layers.Conv2D(len(LABELS), 1, name="mask")(mixed)
     return keras.Model(inputs, {"mask": mask})
 
 
@@ -57,7 +57,7 @@ def mask_source(samples: int, size: tuple[int, int], model: keras.Model) -> Sour
         return rng.integers(0, len(LABELS), size, dtype=np.uint8)
 
     drawn = [Sample(f"{i}", {"left": picture(), "right": picture()}, mask()) for i in range(samples)]
-    return Source("masks", model, dict(specs), Spec(LABELS, *size), drawn)
+    return Source("masks", model, dict(specs), Config(LABELS).spec(specs), drawn)
 
 
 def main(samples: int = 500, height: int = 360, width: int = 480) -> None:

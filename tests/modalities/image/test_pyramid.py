@@ -36,6 +36,15 @@ def test_tokens_are_a_map_with_places(level: int, grid: tuple[int, int]):
     np.testing.assert_allclose(place[1, 1, 2], [2.5 / grid[1], 1.5 / grid[0]], atol=1e-6)
 
 
+def test_sides_may_be_odd_and_levels_more():
+    model, tokens = _tokens(size=(36, 60), level=2, pyramid_levels=4)
+    assert tokens.grid == (9, 15)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 36, 60, 3)).astype("uint8")
+    assert model({"camera": pixels})[0].shape == (1, 135, 16)
+    config = Config(**EDGE | {"size": (36, 60), "level": 2, "pyramid": True})
+    assert config.spec("camera").grid == (9, 15)
+
+
 def test_keras_applications_have_a_pyramid_too():
     model, tokens = _tokens(architecture="EfficientNetB0", width_factor=1.0, depth_factor=1.0)
     assert tokens.grid == (4, 8)
@@ -66,7 +75,12 @@ def test_the_finest_map_sees_what_is_far_away():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"level": 4}, "level: expected 1 to 3, got 4"), ({"size": (40, 64)}, r"size: a pyramid expects multiples of 32")],
+    [
+        ({"level": 4}, "level: expected 1 to 3, got 4"),
+        ({"level": 3, "pyramid_levels": 4}, "level: expected 1 to 2, got 3"),
+        ({"pyramid_levels": 1}, "pyramid_levels: expected 2 to 5, got 1"),
+        ({"crop": 1.0}, "crop: expected 0 or more and less than 1, got 1.0"),
+    ],
 )
 def test_what_does_not_fit_is_refused(options: dict[str, Any], message: str):
     with pytest.raises(ConfigError, match=message):
