@@ -177,6 +177,22 @@ class TinyMatching(ModelConfig):
     text: TextConfig = field(default_factory=TextConfig)
 
 
+ODD = dataclasses.replace(IMAGE, size=(36, 44), level=2, pyramid=True, pyramid_levels=4)
+
+
+@dataclass(frozen=True)
+class TinySegmentation(ModelConfig):
+    """A picture of odd sides and a text that names what to find, in width 16."""
+
+    width: int = 16
+    fusion: Choice = field(default_factory=lambda: Choice("spatial_attention", {"query": "image", "heads": 2}))
+    task: Choice = field(
+        default_factory=lambda: Choice("segmentation", {"labels": ["sky", "road"], "prompt": "text", "channels": 8})
+    )
+    image: ImageConfig = ODD
+    text: TextConfig = field(default_factory=TextConfig)
+
+
 def with_tiny_text(model: ModelT, folder: Path, fusion: str) -> ModelT:
     """Return a model with the text of `tiny_model_config` and a fusion with its own defaults."""
     options = {"heads": 2, "layers": 1} if fusion == "cross_attention" else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from mmkeras.core.errors import ConfigError, DataError, MmkerasError
 from mmkeras.core.terminal import say, say_json, show_progress
 from mmkeras.runtime.predict_table import predict_table
 from mmkeras.runtime.predictor import Predictor
+from mmkeras.storage.files import write_bytes
 from mmkeras.storage.privacy import Redaction, recorded
 from mmkeras.storage.text_lines import JsonLine, json_lines
 
@@ -29,6 +31,8 @@ def predict(bundle: Bundle, options: argparse.Namespace) -> int:
     if sum((bool(given), options.jsonl is not None, options.table is not None)) != 1:
         names = ", ".join(f"--{name}" for name in bundle.specs)
         raise ConfigError(f"predict: give one of these: modalities ({names}), --jsonl, or --table with --out")
+    if options.overlay and not given:
+        raise ConfigError("predict: --overlay draws the answer to one sample; give its modalities")
     for option in ("out", "root", "map", "missing") if options.table is None else ():
         if getattr(options, option):
             raise ConfigError(f"predict: --{option} belongs to --table, which is not given")
@@ -42,6 +46,8 @@ def predict(bundle: Bundle, options: argparse.Namespace) -> int:
             return predict_table(predictor, options, _redaction(bundle))
         try:
             answer = predictor.predict(**given)
+            if options.overlay:
+                _draw(predictor, given, answer, Path(options.overlay))
         except DataError as error:
             raise DataError(_redaction(bundle).about(str(error), given.values())) from None
     missing = [name for name in bundle.specs if name not in given]
@@ -52,6 +58,22 @@ def predict(bundle: Bundle, options: argparse.Namespace) -> int:
     else:
         say("\n".join(_lines(answer)))
     return 0
+
+
+def _draw(predictor: Predictor, given: dict[str, Any], answer: dict[str, Any], path: Path) -> None:
+    """Write an answer over its picture as PNG."""
+    bundle = predictor.bundle
+    if path.suffix.lower() != ".png":
+        raise ConfigError(f"--overlay {path}: expected a file that ends with .png")
+    drawn = bundle.task.overlay(bundle.specs, given, answer)
+    if drawn is None:
+        raise ConfigError(f"--overlay: answers of the task {bundle.task.kind} are not drawn over a picture")
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(drawn).save(stream, "PNG")
+    write_bytes(path, stream.getvalue())
+    say(f"wrote {path}", to=sys.stderr)
 
 
 def selftest(bundle: Bundle, options: argparse.Namespace) -> int:

@@ -78,6 +78,10 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "help": "float32, float16, int8-dynamic, int8, ... (default: the most exact one whose engine is installed)",
     },
     "--device": {"default": "cpu", "metavar": "NAME", "help": "cpu; ONNX Runtime also takes cuda and tensorrt"},
+    "--overlay": {
+        "metavar": "FILE",
+        "help": "also draw the answer to one sample over its picture (.png); for answers that are masks",
+    },
     "--jsonl": {
         "metavar": "FILE",
         "help": "predict for every line of a file (-: standard input), a JSON object with raw values by modality",
@@ -87,7 +91,10 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 
 _FILE = ("--format", "--precision", "--device")
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "predict": ("--json", "--threads", "--rebuild", *_FILE, "--jsonl", "mmkeras.runtime.predict_table:add_options"),
+    "predict": (
+        *("--json", "--threads", "--rebuild", *_FILE, "--overlay", "--jsonl"),
+        "mmkeras.runtime.predict_table:add_options",
+    ),
     "selftest": ("--json", "--threads", "--rebuild", "--strict"),
     "benchmark": ("--json", "--threads", "--rebuild", *_FILE, "mmkeras.runtime.benchmark_command:add_options"),
     "inspect": ("--json",),

@@ -196,6 +196,10 @@ class TaskSpec(ABC):
         """Return predicted numbers, for the table by number and the residuals."""
         return None
 
+    def overlay(self, specs: Mapping[str, Any], values: Mapping[str, Any], answer: Any) -> np.ndarray | None:
+        """Return an answer of `decode` drawn over the picture among raw values, uint8 (H, W, 3); None by default."""
+        return None
+
     def class_metrics(self) -> dict[str, str]:
         """Return the metric of each class that has its own, such as ``AP_car`` for ``car``."""
         return {}
@@ -221,12 +225,7 @@ class TaskSpec(ABC):
 
         By default it is the root mean square deviation from the mean of each channel, over all channels of an output,
         and at least a tenth of the largest value. A task whose channels have different units returns one per channel.
-
-        Args:
-            moments: of each output of one model on many samples, by channel (C,).
-
-        Returns:
-            float64 () or (C,) by output; never 0.
+        ``moments`` are those of each output of one model, by channel (C,); the result is float64 () or (C,), never 0.
         """
         least = np.finfo(np.float32).tiny
         return {

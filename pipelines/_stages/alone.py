@@ -20,7 +20,7 @@ from mmkeras.evaluation.draws import Draws, Interval
 from mmkeras.evaluation.intervals import Bootstrap
 from mmkeras.evaluation.words import amount, number, span, title
 from pipelines._stages.alone_config import ALONE, FUSED
-from pipelines._stages.by_scene import ANSWERS, read_answers
+from pipelines._stages.by_scene import EVIDENCE, read_answers
 from pipelines._stages.contract import Evaluated
 from pipelines._stages.processes import run_processes
 from pipelines._stages.variant import SCORES, measure
@@ -51,7 +51,8 @@ def compare_alone(done: Evaluated, pipeline: str) -> dict[str, Any]:
     if config.train.seed in seeds:
         folder = root / f"{FUSED}-{config.train.seed}"
         measure(done.model, done.samples, done.run, config.train, folder, each_missing=False)
-    missing = [job for job in jobs if not (root / f"{job[0]}-{job[1]}" / SCORES).is_file()]
+    finished = (SCORES, EVIDENCE)
+    missing = [job for job in jobs if not all((root / f"{job[0]}-{job[1]}" / each).is_file() for each in finished)]
     if missing:
         run_processes(pipeline, done.run.folder, missing, config.alone.processes, config.train.epochs, done.console)
     settings = config.evaluate
@@ -60,8 +61,7 @@ def compare_alone(done: Evaluated, pipeline: str) -> dict[str, Any]:
     unfinished = []
     for variant, seed in jobs:
         folder = root / f"{variant}-{seed}"
-        outputs = read_answers(folder / ANSWERS)["both"]
-        evidence = done.run.task.evidence(done.samples.targets, outputs)
+        evidence = read_answers(folder / EVIDENCE)["both"]
         task, samples = done.run.task, done.samples
         found = bootstrap.score(task, evidence, samples.weights, samples.groups, only=(task.metric,))
         draws.setdefault(variant, {})[str(seed)] = found

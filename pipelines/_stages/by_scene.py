@@ -20,10 +20,22 @@ if TYPE_CHECKING:
     from mmkeras.evaluation.samples import Samples
     from mmkeras.tasks import TaskSpec
 
-__all__ = ["ANSWERS", "COMPARED", "STATES", "gains", "night", "read_answers", "scene_draws", "write_answers"]
+__all__ = [
+    "ANSWERS",
+    "COMPARED",
+    "EVIDENCE",
+    "STATES",
+    "gains",
+    "night",
+    "read_answers",
+    "scene_draws",
+    "write_answers",
+]
 
 ANSWERS = "answers.npz"
 """File beside a variant's scores: its outputs on the test split as ``<state>/<output>``."""
+EVIDENCE = "evidence.npz"
+"""The same with the task's evidence in place of the outputs, which may be large maps."""
 STATES = ("both", "without_radar")
 """States of the sensors that `gains` compares."""
 Draws = dict[str, np.ndarray]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -100,7 +100,8 @@ class Story(Generic[ConfigT]):
         """Return the numbers of docs/results.json that a run has measured, by name, in their declared units.
 
         Args:
-            metrics: content of metrics.json, with what `after_evaluation` added.
+            metrics: content of metrics.json, with what `after_evaluation` added, and after the export what
+                `after_export` added.
 
         Raises:
             ConfigError: the run did not measure one of them.
@@ -128,20 +129,32 @@ def check_record(config: ConfigT, story: Story[ConfigT]) -> None:
     story.check_numbers(config)
 
 
-def record_run(folder: Path, story: Story[Any], console: Console) -> None:
+def record_run(folder: Path, story: Story[Any], console: Console, recorded: Collection[str] = ()) -> tuple[str, ...]:
     """Write an evaluated run's numbers into docs/results.json, with its own command, commit, machine and date.
+
+    Args:
+        folder: of the run.
+        story: its pipeline.
+        console: shows what is written.
+        recorded: names of numbers that are written already.
+
+    Returns:
+        The names of the numbers that are written.
 
     Raises:
         ConfigError: the run is not evaluated, or did not measure a number.
     """
     command, origin = _origin(folder)
     metrics = _read(folder / "metrics.json")
-    for name, figure in story.numbers(metrics).items():
+    figures = {name: each for name, each in story.numbers(metrics).items() if name not in recorded}
+    for name, figure in figures.items():
         result = record(name, figure.value, low=figure.low, high=figure.high, command=command, origin=origin)
         limits = {"bar": result.bar, "goal": result.goal}
         said = ", ".join(f"{which} {limit:g}" for which, limit in limits.items() if limit is not None)
         console.print(f"recorded {name}: {result.value:g}" + (f" ({said})" if said else ""), highlight=False)
-    console.print("README.md: make readme updates its tables.", highlight=False)
+    if figures:
+        console.print("README.md: make readme updates its tables.", highlight=False)
+    return (*recorded, *figures)
 
 
 def record_export(folder: Path, bundle: Path, name: str, console: Console) -> None:

@@ -141,7 +141,7 @@ def run_stages(config: ConfigT, resumed: Path | None, plan: Plan, console: Conso
     began += time.monotonic() - paused  # comparisons train further models
     if plan.record:
         check_record(config, story)  # a cluster may have continued an unfinished run of another configuration
-        record_run(run.folder, story, console)
+        recorded = record_run(run.folder, story, console)
     if not plan.export:
         run.note(FINISHED)
         return Outcome(0, run)
@@ -158,6 +158,7 @@ def run_stages(config: ConfigT, resumed: Path | None, plan: Plan, console: Conso
     if resumed is None:
         add_to_metrics(run.folder, {"minutes": took / 60})
     if plan.record:
+        record_run(run.folder, story, console, recorded)
         record_export(run.folder, report.folder, story.named(config), console)
     minutes, seconds = divmod(round(took), 60)
     console.print(Text.assemble("\nFrom data to verified exports: ", (f"{minutes} min {seconds} s", "bold")))

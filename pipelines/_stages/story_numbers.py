@@ -10,6 +10,11 @@ _COMPARISON = "python -m pipelines.camera_radar --compare.seeds 0 1 2 --compare.
 _FINANCE = "python -m pipelines.finance --data.source.options.folder DIR --record"
 _MEDICAL = "python -m pipelines.medical --data.source.options.folder medpix2 --record"
 _SIGNS = "python -m pipelines.traffic_signs --data.source.options.folder FOLDER --record"
+_SEGMENTATION = "python -m pipelines.segmentation --data.source.options.folder DIR --record"
+_PROMPTED = (
+    "python -m pipelines.segmentation --config pipelines/configs/segmentation_prompted.toml "
+    "--data.source.options.folder DIR --record"
+)
 _STATEMENTS = 'python -m pipelines.video_text --alone.modalities \'["video", "text", "one_frame"]\' --record'
 _DAQUAR, _VQA_RAD = (
     f"python -m pipelines.vqa --config pipelines/configs/{name}.toml --data.source.options.folder FOLDER --record"
@@ -30,6 +35,8 @@ _TIMED: dict[str, tuple[str, float | None, float | None, str]] = {
     "medical": ("MedPix 2.0", 15, 8, _MEDICAL),
     "finance": ("StockNet", 15, 8, _FINANCE),
     "video_text": ("simulated clips with statements", 15, 8, _STATEMENTS),
+    "segmentation": ("CamVid", 20, 10, _SEGMENTATION),
+    "segmentation_prompted": ("CamVid with texts", 20, 10, _PROMPTED),
     "camera_radar": ("camera + radar, simulated", 15, 15, _COMPARISON),
     "matching": ("Flickr8k", 20, 10, _MATCHING),
     "matching.emoji.en": ("emoji, English names", 20, 10, _EMOJI),
@@ -91,6 +98,30 @@ STORY_NUMBERS: dict[str, Number] = {
     "video_text.motion_gain": Number(
         "simulated clips with statements: accuracy, minus that with the frame in the middle alone",
         "points", "higher", 10, 10, _STATEMENTS,
+    ),
+    "segmentation.miou": Number(
+        "CamVid, 11 classes, official val of 101 frames, 240 x 180 pixels: mean IoU", "%", "higher", 52, 64,
+        _SEGMENTATION,
+    ),
+    "segmentation.int8_drop": Number(
+        "CamVid, static int8 LiteRT file: mean IoU lost against the Keras model", "points", "lower", 0.5, 0.1,
+        _SEGMENTATION,
+    ),
+    "segmentation.int8_size": Number(
+        "CamVid, LiteRT: size of the float32 file / size of the static int8 file", "x", "higher", 3.7, 3.9,
+        _SEGMENTATION,
+    ),
+    "segmentation.int8_latency": Number(
+        "CamVid, LiteRT, one thread: latency of the float32 file / latency of the static int8 file",
+        "x", "higher", 1.7, 2.5, _SEGMENTATION,
+    ),
+    "segmentation.prompted": Number(
+        "CamVid, official val, the mask of what a text names: mean IoU over the classes that are named and there",
+        "%", "higher", 45, 58, _PROMPTED,
+    ),
+    "segmentation.false_alarms": Number(
+        "CamVid, official val, texts that name nothing that is there: answered by a mask that is not empty",
+        "%", "lower", 5, 1, _PROMPTED,
     ),
     "camera_radar.fusion_gain": Number(
         "camera + radar, simulated: mAP of the fusion, minus that of the better single sensor",

@@ -9,7 +9,7 @@ import dataclasses
 import importlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,9 @@ import numpy as np
 from mmkeras.core.console import Console
 from mmkeras.core.terminal import utf8_program
 from mmkeras.storage.files import write_json
+from mmkeras.tasks._evidence import Evidence, rows_of
 from pipelines._stages.alone_config import StoryConfig
-from pipelines._stages.by_scene import ANSWERS, night, write_answers
+from pipelines._stages.by_scene import ANSWERS, EVIDENCE, night, write_answers
 
 if TYPE_CHECKING:
     from mmkeras.core.config import TrainConfig
@@ -115,28 +116,34 @@ def training(folder: Path, task: TaskSpec, epochs: int) -> dict[str, Any]:
 def measure(
     model: Any, samples: Samples, run: Run, train: TrainConfig, folder: Path, *, each_missing: bool = True
 ) -> None:
-    """Score a model on the test split and at night, and with ``each_missing`` without each modality; store its outputs.
+    """Score a model on the test split and at night, and with ``each_missing`` without each modality.
 
-    `SCORES` and `ANSWERS` are written into ``folder``.
+    `SCORES` and `EVIDENCE` are written into ``folder``; with ``each_missing`` `ANSWERS` in place of `EVIDENCE`.
     """
-    from mmkeras.evaluation.predict import Variant, predict
+    from mmkeras.evaluation.predict import Variant, predict, predict_evidence
 
-    def scores(outputs: Mapping[str, np.ndarray], chosen: np.ndarray) -> dict[str, float | None]:
-        part = {name: value[chosen] for name, value in outputs.items()}
-        score = run.task.score(samples.targets[chosen], part, samples.weights[chosen])
+    def scores(evidence: Evidence, chosen: np.ndarray) -> dict[str, float | None]:
+        score = run.task.finish(rows_of(evidence, chosen), samples.weights[chosen])
         shown = [name for name in SHOWN if name in score] or list(score)
         return {name: float(score[name]) if np.isfinite(score[name]) else None for name in shown}
 
     whole, dark = np.ones(len(samples), bool), night(samples)
-    answers = {"both": predict(model, samples, run.specs, batch_size=BATCH, variant=Variant())}
-    everything = scores(answers["both"], whole)
-    for name in run.specs if each_missing and len(run.specs) > 1 else ():
-        dead = predict(model, samples, run.specs, batch_size=BATCH, variant=Variant(absent=frozenset({name})))
-        everything[DEAD.format(run.task.metric, name)] = scores(dead, whole)[run.task.metric]
-        answers[f"without_{name}"] = dead
     folder.mkdir(parents=True, exist_ok=True)
-    write_answers(folder / ANSWERS, answers)
-    at_night = scores(answers["both"], dark) if dark.any() else {}
+    if each_missing:
+        answers = {"both": predict(model, samples, run.specs, batch_size=BATCH, variant=Variant())}
+        evidence = run.task.evidence(samples.targets, answers["both"])
+        everything = scores(evidence, whole)
+        for name in run.specs if len(run.specs) > 1 else ():
+            dead = predict(model, samples, run.specs, batch_size=BATCH, variant=Variant(absent=frozenset({name})))
+            without = scores(run.task.evidence(samples.targets, dead), whole)
+            everything[DEAD.format(run.task.metric, name)] = without[run.task.metric]
+            answers[f"without_{name}"] = dead
+        write_answers(folder / ANSWERS, answers)
+    else:
+        evidence = predict_evidence(model, samples, run.specs, run.task, batch_size=BATCH, variant=Variant())
+        everything = scores(evidence, whole)
+        write_answers(folder / EVIDENCE, {"both": evidence})
+    at_night = scores(evidence, dark) if dark.any() else {}
     trained = training(run.folder, run.task, train.epochs)
     # Written last: this file marks the variant as finished.
     write_json(folder / SCORES, {"all": everything, "night": at_night, "training": trained})

@@ -140,6 +140,26 @@ PIPELINES: dict[str, PipelineRow] = {
         ("none: the clips are simulated", "无：视频为仿真"),
         "video_text",
     ),
+    "segmentation": PipelineRow(
+        "python -m pipelines.segmentation",
+        ("CamVid, 11 classes, 240 x 180: a class for every pixel", "CamVid，11 类，240 x 180：逐像素分类"),
+        "segmentation.miou",
+        ("mean IoU on the official val", "官方验证集的平均 IoU"),
+        (
+            "51.3 % (ENet), 55.6 to 60.1 % (SegNet), on the official test of 480 x 360 ([Paszke et al. 2016]"
+            "(https://arxiv.org/abs/1606.02147))",
+            "官方测试集 480 x 360：ENet 51.3 %，SegNet 55.6 至 60.1 %（[Paszke 等 2016](https://arxiv.org/abs/1606.02147)）",
+        ),
+        "segmentation",
+    ),
+    "segmentation_prompted": PipelineRow(
+        "python -m pipelines.segmentation --config pipelines/configs/segmentation_prompted.toml",
+        ("CamVid: the mask of what a text names", "CamVid：文本所指物体的掩膜"),
+        "segmentation.prompted",
+        ("mean IoU over the classes that are named and there", "文本所指且存在的类别的平均 IoU"),
+        _NONE,
+        "segmentation_prompted",
+    ),
     "table": PipelineRow(
         "mmkeras fit TABLE --target COLUMN",
         ("your own table, see Your own data", "您自己的表格"),

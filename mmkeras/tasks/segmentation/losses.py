@@ -80,7 +80,8 @@ def _dice(one_hot: Any, probabilities: Any, counted: Any) -> Any:
 def prompted_loss(loss: MaskLoss, prompt: str, classes: int) -> LossHook:
     """Return a loss hook for masks that a text restricts.
 
-    Where the text is missing, in the data or by modality dropout, all ``classes`` of the picture are the answer.
+    Where the text is missing, in the data, by modality dropout, or in an extra output ``<output>_alone``, all
+    ``classes`` of the picture are the answer.
 
     Args:
         loss: of the scores, for classes + 1 values.
@@ -98,6 +99,8 @@ def prompted_loss(loss: MaskLoss, prompt: str, classes: int) -> LossHook:
         if f"{prompt}_present" in inputs:
             asked = ops.reshape(inputs[f"{prompt}_present"], (-1, 1, 1)) > 0
             named = ops.where(asked, named, every)
-        return {name: loss.call(named, value) for name, value in outputs.items()}
+        # The extra output of a fusion, computed as if the other modalities were missing.
+        parts = {name: every if name.endswith("_alone") else named for name in outputs}
+        return {name: loss.call(wanted, outputs[name]) for name, wanted in parts.items()}
 
     return hook

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["confusions", "decided", "edges"]
+__all__ = ["confusions", "counted", "decided", "edges"]
 
 _WORD = 64
 """Classes whose edges fit into one number."""
@@ -35,6 +35,13 @@ def confusions(truth: np.ndarray, said: np.ndarray, classes: int) -> np.ndarray:
     pairs += (np.arange(samples, dtype=np.int32) * classes * columns)[:, None, None]
     counts = np.bincount(pairs[wanted], minlength=samples * classes * columns)
     return counts.reshape(samples, classes, columns).astype(np.int32)
+
+
+def counted(counts: np.ndarray) -> np.ndarray:
+    """Return hits, decided and true pixels, float64 (N, rows, 3), of counts (N, rows, columns)."""
+    rows = counts.shape[1]
+    hit = np.diagonal(counts, axis1=1, axis2=2)[:, :rows]
+    return np.stack([hit, counts.sum(axis=1)[:, :rows], counts.sum(axis=2)], axis=-1).astype(np.float64)
 
 
 def edges(truth: np.ndarray, said: np.ndarray, classes: int, reach: int) -> np.ndarray:

@@ -11,14 +11,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from mmkeras.core.errors import DataError, nearest
-from mmkeras.modalities import TensorSpec
+from mmkeras.modalities import ModalitySpec, TensorSpec
 from mmkeras.modalities._moves import MOVES
 from mmkeras.tasks._contract import Outputs, TaskSpec
 from mmkeras.tasks._evidence import Evidence
 from mmkeras.tasks._metrics import mean_of_known, ratio
 from mmkeras.tasks._targets import TargetSpec
 from mmkeras.tasks.segmentation.masks import NOT_ASKED, VOID, classes_in, read_mask
-from mmkeras.tasks.segmentation.scores import confusions, decided, edges
+from mmkeras.tasks.segmentation.scores import confusions, counted, decided, edges
 
 __all__ = ["Spec"]
 
@@ -177,9 +177,9 @@ class Spec(TaskSpec):
 
     def sums(self, evidence: Evidence) -> dict[str, np.ndarray]:
         """Return hits, decided and true pixels of each class, edges, and answers to what is not there."""
-        found = {"pixels": _counted(evidence["counts"]), "edges": evidence["edges"].astype(np.float64)}
+        found = {"pixels": counted(evidence["counts"]), "edges": evidence["edges"].astype(np.float64)}
         if self.prompt:
-            found["scene"] = _counted(evidence["scene"])
+            found["scene"] = counted(evidence["scene"])
             found["absent"] = self._absent(evidence)
         return found
 
@@ -223,6 +223,23 @@ class Spec(TaskSpec):
         wrong = 1.0 - ratio(np.trace(counts, axis1=1, axis2=2), counts.sum(axis=(1, 2)))
         return np.where(np.isnan(iou), np.nan_to_num(wrong), 1.0 - iou)
 
+    def overlay(
+        self, specs: Mapping[str, ModalitySpec], values: Mapping[str, Any], answer: Mapping[str, Any]
+    ) -> np.ndarray:
+        """Return an answer in the colours of its classes over the sample's picture, with a legend.
+
+        Raises:
+            DataError: the sample has no picture, or its scores are not finite.
+        """
+        picture = next((name for name, spec in specs.items() if spec.kind == "image"), "")
+        if values.get(picture) is None or answer["mask"] is None:
+            what = "picture" if answer["mask"] is not None else "finite scores"
+            raise DataError(f"Expected a sample with a {picture or 'picture'} and an answer to draw, got no {what}")
+        from mmkeras.tasks.segmentation.picture import overlay
+
+        pixels = specs[picture].preprocess(values[picture])[picture]
+        return overlay(pixels, self.target.from_bytes(base64.b64decode(answer["mask"])), self.labels, self.colours)
+
     def class_metrics(self) -> dict[str, str]:
         """Return the name of each class's IoU."""
         return {label: f"iou_{label}" for label in self.labels}
@@ -230,10 +247,3 @@ class Spec(TaskSpec):
     def classes_of(self, target: np.ndarray) -> list[str]:
         """Return the named classes that an encoded mask has a pixel of."""
         return [self.labels[number] for number in classes_in(target, len(self.labels))]
-
-
-def _counted(counts: np.ndarray) -> np.ndarray:
-    """Return hits, decided and true pixels (N, rows, 3) of counts (N, rows, columns)."""
-    rows = counts.shape[1]
-    hit = np.diagonal(counts, axis1=1, axis2=2)[:, :rows]
-    return np.stack([hit, counts.sum(axis=1)[:, :rows], counts.sum(axis=2)], axis=-1).astype(np.float64)

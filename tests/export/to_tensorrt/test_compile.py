@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,7 @@ from tests.tiny import (
     TinyFinance,
     TinyMatching,
     TinyMedical,
+    TinySegmentation,
     TinySigns,
     TinyTable,
     inputs_of,
@@ -54,6 +56,7 @@ TINY: dict[str, Callable[[Path], ModelConfig]] = {
     "medical": lambda folder: with_tiny_text(TinyMedical(), folder, "attention_pooling"),
     "finance": lambda folder: with_tiny_text(TinyFinance(), folder, "cross_attention"),
     "matching": lambda folder: with_tiny_text(TinyMatching(), folder, "none"),
+    "segmentation": lambda folder: dataclasses.replace(TinySegmentation(), text=tiny_model_config(folder).text),
     "video_text": lambda folder: with_tiny_text(TinyClip(), folder, "product"),
 }
 """The smallest model of each pipeline."""

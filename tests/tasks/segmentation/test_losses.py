@@ -65,7 +65,9 @@ def test_a_missing_text_asks_for_all_classes() -> None:
     context = LossContext(np.ones(2))
 
     def loss(inputs: dict[str, Any]) -> np.ndarray:
-        found = hook({"mask": ops.convert_to_tensor(scores)}, {"mask": encoded}, inputs, context)
+        outputs = dict.fromkeys(("mask", "mask_alone"), ops.convert_to_tensor(scores))
+        found = hook(outputs, {"mask": encoded}, inputs, context)
+        np.testing.assert_allclose(np.asarray(found["mask_alone"]), all_classes, rtol=1e-6)
         return np.asarray(found["mask"])
 
     every = np.where(encoded == VOID, VOID, TRUTH)

@@ -63,9 +63,12 @@ def test_picture_mask_and_words_stay_together(tmp_path: Path) -> None:
 def test_a_crop_never_leaves_the_picture() -> None:
     config = ImageConfig(size=SIZE, crop=0.6)
     move = draw_move(config, tf.constant(500), tf.constant([1, 2]))
-    assert move.zoom is not None and move.up is not None and move.left is not None
+    assert move.zoom is not None
+    assert move.up is not None
+    assert move.left is not None
     kept = 1.0 / move.zoom.numpy()
-    assert kept.min() < 0.45 and kept.max() > 0.95 and kept.min() >= 0.4
+    assert 0.4 <= kept.min() < 0.45
+    assert kept.max() > 0.95
     for share in (move.up.numpy(), move.left.numpy()):
         assert (abs(share) + kept / 2 <= 0.5 + 1e-6).all()
         assert abs(share).max() > 0.2
