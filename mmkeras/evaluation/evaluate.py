@@ -115,7 +115,7 @@ def evaluate(
     shows = task, samples, specs, evidence, answered
     figures = _figures(metrics, task, cards(*shows, limit=config.pictures))
     if worst := scenes(*shows, limit=min(config.pictures, 6)):
-        figures["errors"] = pictures.gallery_figure(worst, "Most missed or false detections first")
+        figures["errors"] = pictures.gallery_figure(worst, "The worst samples first")
     if shown := scenes(*shows, range(0, len(samples), -(-len(samples) // 4))):
         figures["samples"] = pictures.gallery_figure(shown, "Samples from all over the split")
     write_json(out / "metrics.json", metrics)

@@ -12,7 +12,7 @@ from mmkeras.tasks.segmentation.masks import as_colour
 __all__ = ["colours_of", "overlay"]
 
 _PALETTE = (
-    *("#56B4E9", "#8C510A", "#F0E442", "#7B3294", "#D55E00", "#009E73", "#E7298A", "#A6761D", "#0072B2", "#E41A1C"),
+    *("#56B4E9", "#8C510A", "#F0E442", "#7B3294", "#D55E00", "#009E73", "#E7298A", "#1A1A1A", "#0072B2", "#E41A1C"),
     *("#FFFFFF", "#1B9E77", "#66A61E", "#CC79A7", "#B2DF8A", "#FB9A99", "#6A3D9A", "#999999", "#33FFF3", "#FF7F00"),
 )
 _GREY = "#6B7480"
