@@ -69,8 +69,7 @@ intermediate = 32
 epochs = 1
 batch_size = 4
 [alone]
-modalities = ["text"]
-processes = 1
+modalities = []
 [evaluate]
 bootstrap = 20
 pictures = 2
@@ -86,7 +85,7 @@ max_flips = 100
 
 @pytest.fixture(scope="module")
 def prompted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on eight streets with two texts each, in one process, with the text alone beside it."""
+    """A run on eight streets with two texts each, in this process."""
     folder = tmp_path_factory.mktemp("segmentation")
     write_streets(folder / "streets", train=8, validation=3)
     shipped = REPOSITORY / "pipelines" / "configs" / "segmentation_prompted.toml"
@@ -97,15 +96,13 @@ def prompted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_a_prompted_model_is_trained_evaluated_and_compared(prompted: Path) -> None:
+def test_a_prompted_model_is_trained_and_evaluated(prompted: Path) -> None:
     run = (prompted / "runs" / "tiny" / "latest").resolve()
     metrics = json.loads((run / "metrics.json").read_text("utf-8"))
     jsonschema.validate(metrics, json.loads((SCHEMAS / "metrics.schema.json").read_text("utf-8")))
     assert metrics["samples"] == 6
     assert metrics["intervals"]["groups"] == 3, "the texts of a picture are resampled together"
     assert {"mean_iou", "false_alarms", "boundary_f", "scene_iou", "iou_road"} <= set(metrics["test"])
-    assert set(metrics["alone"]["modalities"]) == {"text"}
-    assert not list(run.glob("comparison/*/answers.npz")), "outputs are maps: only their evidence is kept"
     assert "prompt" in metrics["slices"]
     with Image.open(run / "pictures" / "samples.png") as picture:
         assert picture.width > 300
