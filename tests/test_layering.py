@@ -41,10 +41,10 @@ DRIVERS = (
     *("mmkeras.data.sources.nuscenes", "pipelines.camera_radar", "pipelines._stages.comparison"),
     "pipelines.video_text",
 )
-# Model code is backend-neutral; random draws are made in tf.data.
+# Model code is backend-neutral; random draws and word pieces are made in tf.data.
 NEUTRAL = ("mmkeras.model", "mmkeras.model.*", "mmkeras.fusion", "mmkeras.fusion.*", "mmkeras.layers.*")
 NEUTRAL_PARTS = ("mmkeras.modalities.*.branch", "mmkeras.tasks.*.head", "mmkeras.tasks.*.losses")
-NOT_NEUTRAL = ("mmkeras.layers.draws",)
+NOT_NEUTRAL = ("mmkeras.layers.draws", "mmkeras.layers.word_pieces")
 # Run as scripts, or named after a format: a file called onnx.py here would import itself.
 SCRIPTS = ("export.*", "pipelines.*", "mmkeras.runtime.*", "tests.*")
 

@@ -17,6 +17,7 @@ from mmkeras.data.quarantine import BadRow
 from mmkeras.data.sources import Sample
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._targets import as_rows
+from mmkeras.tasks._words import WordTask
 
 __all__ = ["Encoded", "Encoder", "kind_of", "target_key"]
 
@@ -80,6 +81,8 @@ class Encoder:
     def _sample(self, sample: Sample) -> Encoded:
         targets = self._targets(sample)
         values, remarks = self._values(sample)
+        if isinstance(self._spec, WordTask):
+            self._check_words(self._spec, sample)
         return Encoded(
             key=sample.key,
             values=values,
@@ -90,6 +93,12 @@ class Encoder:
             labels=self._spec.classes_of(as_rows(self._spec.targets, targets)),
             remarks=remarks,
         )
+
+    def _check_words(self, task: WordTask, sample: Sample) -> None:
+        try:
+            task.check_sample(sample.target, sample.values, self._modalities)
+        except DataError as error:
+            raise DataError(str(error), "target") from None
 
     def _values(self, sample: Sample) -> tuple[dict[str, bytes | None], tuple[str, ...]]:
         """Encode the modalities, and collect remarks; the errors carry the part of the row as second argument."""

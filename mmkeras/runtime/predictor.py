@@ -13,6 +13,8 @@ from mmkeras.core.errors import BundleError, ConfigError, DataError, DependencyE
 from mmkeras.runtime.rows import Reader, answers_for
 from mmkeras.runtime.runner import RunnerBase, runners
 from mmkeras.runtime.tensorrt.engines import EngineFile, engine_files
+from mmkeras.runtime.words import WordInputs, answer_words
+from mmkeras.tasks._words import WordTask
 
 __all__ = ["PRECISIONS", "Predictor", "candidates", "choose", "open_runner", "why_not_run"]
 
@@ -172,11 +174,12 @@ class Predictor:
                 raise ConfigError(f"This model has no modality {name!r}; {nearest(name, specs)}")
         if all(values.get(name) is None for name in specs):
             raise DataError(f"Nothing to predict from: give at least one of {', '.join(specs)}.")
-        return {
+        inputs = {
             name: np.asarray(array)[None]
             for spec in specs.values()
             for name, array in spec.inputs(values.get(spec.name)).items()
         }
+        return WordInputs(inputs, values) if isinstance(self.bundle.task, WordTask) else inputs
 
     def predict(self, rows: Any = None, /, **values: Any) -> Any:
         """Predict for one sample, or for the rows of a table.
@@ -195,7 +198,7 @@ class Predictor:
             ConfigError, DataError: as for `preprocess`; the message names the row.
         """
         if rows is None:
-            return self.bundle.task.decode(self.runner.infer(self.preprocess(values)))[0]
+            return self.answers([self.preprocess(values)])[0]
         if values:
             raise ConfigError(f"predict: expected rows or values by modality, got rows and {', '.join(values)}")
         reader = Reader(self.bundle.specs, self.bundle.manifest.columns)
@@ -225,7 +228,10 @@ class Predictor:
         if not inputs:
             return []
         batch = {name: np.concatenate([item[name] for item in inputs]) for name in inputs[0]}
-        return self.bundle.task.decode(self.runner.infer(batch))
+        outputs = self.runner.infer(batch)
+        if isinstance(self.bundle.task, WordTask):
+            return answer_words(self.bundle.task, self.bundle.specs, inputs, outputs, self.runner.infer)
+        return self.bundle.task.decode(outputs)
 
     def close(self) -> None:
         """Release the engine, and the bundle if this object opened it."""

@@ -17,7 +17,7 @@ from mmkeras.core.components import find
 from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.data import Index, convert, features
 from mmkeras.data.arrays import load_arrays
-from mmkeras.data.dataset import eval_dataset, train_dataset
+from mmkeras.data.dataset import train_dataset
 from mmkeras.data.features import rows_at_once
 from mmkeras.data.read import read_samples, read_targets
 from mmkeras.evaluation.samples import read
@@ -39,7 +39,7 @@ class Converted:
     def __init__(self, folder: Path, task: str, target: Any, rows: list[dict[str, Any]], **image: Any) -> None:
         for n, row in enumerate(rows):
             row["split"] = "test" if n >= 30 else "train"
-        options = {"target": target, "split": "split", "separator": " " if target == "tags" else ""}
+        options = {"target": target, "split": "split"}
         self.config = table_config(write_csv(folder / "t.csv", rows), folder / "out", options)
         self.configs = modality_configs(folder, **image)
         own = find("tasks", task, "spec").Config(**OPTIONS.get(task, {}))
@@ -121,19 +121,6 @@ def test_a_mask_of_another_size_of_the_picture_is_converted_again(masks: Convert
     assert convert(masks.config, masks.configs, task) == masks.index
     smaller = {**masks.configs, "image": replace(masks.configs["image"], size=(8, 12))}
     assert convert(masks.config, smaller, task).targets == {"mask": "uint8 [8, 12] png"}
-
-
-def test_tags_of_words_are_integers_padded_to_the_words(tmp_path: Path, rows: list[dict[str, Any]]):
-    for n, row in enumerate(rows):
-        row["tags"] = " ".join("OBI"[(n + k) % 3] for k in range(1 + n % 3))
-    found = Converted(tmp_path, "word_tags", "tags", rows)
-    assert found.index.targets == {"tags": "int32 [6] raw"}
-    target = next(iter(found.train()))[1]["tags"]
-    assert (target.dtype, target.shape) == (tf.int32, (6, 6))
-    records = read_samples(found.index, "test")
-    assert [record.target.tolist() for record in records[:2]] == [[0, -1, -1, -1, -1, -1], [1, 2, -1, -1, -1, -1]]
-    (batch,) = eval_dataset(found.index, "test", found.specs, found.task, batch_size=6)
-    np.testing.assert_array_equal(batch[1]["tags"], np.stack([record.target for record in records]))
 
 
 @pytest.mark.parametrize("cache", ["memory", "none"])

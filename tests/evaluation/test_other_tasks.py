@@ -17,16 +17,16 @@ from mmkeras.evaluation import Samples, evaluate
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._targets import as_rows
 from mmkeras.tasks.segmentation.spec import Config as Segmentation
+from mmkeras.tasks.tags.counts import NO_TAG
+from mmkeras.tasks.tags.spec import Spec as Tags
 from tests.evaluation.problems import specs
 from tests.toys import components
 from tests.toys.tasks.two_targets.spec import Spec as TwoTargets
-from tests.toys.tasks.word_tags.spec import PADDING
-from tests.toys.tasks.word_tags.spec import Spec as WordTags
 
 SAMPLES = 60
 TASKS: dict[str, TaskSpec] = {
     "segmentation": Segmentation(("road", "car", "sky"), size=(4, 6)).spec(),
-    "word_tags": WordTags(("O", "B", "I"), 5),
+    "tags": Tags(("date", "total"), "IO", "left", 5),
     "two_targets": TwoTargets(("a", "b", "c")),
 }
 
@@ -36,8 +36,8 @@ def _targets(task: TaskSpec, rng: np.random.Generator) -> np.ndarray:
     for spec in task.targets:
         drawn = rng.integers(0, 3, (SAMPLES, *spec.shape)) if spec.dtype != "float32" else rng.normal(size=(SAMPLES, 2))
         values[spec.name] = drawn.astype(spec.dtype)
-    if task.kind == "word_tags":
-        values["tags"][:, 3:] = PADDING
+    if task.kind == "tags":
+        values["tags"][:, 3:] = NO_TAG
     return as_rows(task.targets, values, SAMPLES)
 
 
@@ -83,7 +83,8 @@ def test_every_task_goes_through_the_whole_report(kind: str, tmp_path: Path) -> 
     assert metrics["intervals"]["slow_metrics"] == []
     assert metrics["test"][task.metric]["low"] < metrics["test"][task.metric]["value"]
     assert (metrics["calibration"], metrics["confusion"]) == (None, None)
-    assert set(metrics["per_class"]) == ({"road", "car", "sky"} if kind == "segmentation" else set())
+    by_class = {"segmentation": {"road", "car", "sky"}, "tags": {"date", "total"}}
+    assert set(metrics["per_class"]) == by_class.get(kind, set())
     assert metrics["errors"][0]["wrongness"] >= metrics["errors"][-1]["wrongness"]
     assert (tmp_path / "report.html").is_file()
 

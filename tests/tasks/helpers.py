@@ -11,6 +11,7 @@ import numpy as np
 
 from mmkeras.core.components import find
 from mmkeras.layers.tokens import Encoded, Fused, Tokens
+from mmkeras.modalities.text.spec import Config as TextConfig
 from mmkeras.training.objective import Objective
 from tests.tasks.segmentation.scenes import png
 
@@ -204,24 +205,35 @@ EXAMPLES = {
         ],
         grid=(3, 5),
     ),
+    "tags": Example(
+        options={"labels": LABELS, "scheme": "BIO"},
+        targets=["B-yes I-yes O", ["B-no", None], "I-red O O O", ("O", "B-red", "B-red", "I-red")],
+        bad_targets=["B-blue", "", None, 1.5, [], {"yes": 1}, ["yes"]],
+        bad_options=[*SHARED_BAD, {"label_smoothing": 1.0}, {"scheme": "BILOU"}, {"labels": ["no", "no"]}]
+        + [{"class_weights": each} for each in ({"yse": 2.0}, {"yes": -1.0}, "balance")],
+        counts={"O": 4, "no": 1, "red": 4, "yes": 2},
+    ),
 }
+MODALITIES = {"text": TextConfig(max_length=6, pooling="words").spec_before_data("text")}
+"""Those that the spec of a task may derive from."""
 
 
 def task(name: str, **options: Any) -> tuple[Any, Any]:
     """Return a task's spec and configuration."""
     config = find("tasks", name, "spec").Config(**EXAMPLES[name].options | options)
-    return config.spec(), config
+    return config.spec(MODALITIES), config
 
 
 def head_model(name: str, **options: Any) -> keras.Model:
     """Return a task's head as a compiled model from what it reads of the fusion to its outputs.
 
-    That is ``pooled`` (B, D), or for a task that asks every cell of a map ``tokens`` (B, cells, D). A task with towers
-    gets the halves of a vector (B, 2, D / 2) as tokens of both.
+    That is ``pooled`` (B, D), or for a task that asks every cell of a map, or every word, ``tokens`` (B, N, D). A task
+    with towers gets the halves of a vector (B, 2, D / 2) as tokens of both.
     """
     spec, config = task(name, **options)
     head = find("tasks", name, "head")
     modalities: dict[str, Tokens] = {}
+    fused = None
     if towers := getattr(spec, "towers", ()):
         present = {f"{tower}_present": keras.Input((), name=f"{tower}_present") for tower in towers}
         given = {"pooled": keras.Input((WIDTH,), name="pooled"), **present}
@@ -229,7 +241,9 @@ def head_model(name: str, **options: Any) -> keras.Model:
         for tower, half in zip(towers, keras.ops.split(given["pooled"], 2, axis=-1), strict=True):
             shown = half * given[f"{tower}_present"][:, None]
             modalities[tower] = Tokens(keras.ops.reshape(shown, (-1, 1, WIDTH // 2)) + keras.ops.zeros((1, 2, 1)), mask)
-        fused = None
+    elif words := getattr(spec, "words", 0):
+        given = {"tokens": keras.Input((words, WIDTH), name="tokens")}
+        modalities["text"] = Tokens(given["tokens"], keras.ops.ones_like(given["tokens"][:, :, 0], dtype="int32"))
     elif grid := _grid(name, spec):
         given = {"tokens": keras.Input((math.prod(grid), WIDTH), name="tokens")}
         fused = Fused(None, Tokens(given["tokens"], None, grid=grid))
@@ -261,6 +275,7 @@ def batch(name: str, seed: int = 0) -> tuple[dict[str, np.ndarray], dict[str, np
     spec, _ = task(name)
     grid = _grid(name, spec)
     shape = (math.prod(grid), WIDTH) if grid else (WIDTH,)
+    shape = (spec.words, WIDTH) if hasattr(spec, "words") else shape
     values = np.random.default_rng(seed).normal(size=(len(EXAMPLES[name].targets), *shape)).astype("float32")
     targets = np.stack([spec.encode(target) for target in EXAMPLES[name].targets])
     given = {"tokens" if len(shape) == 2 else "pooled": values}

@@ -140,7 +140,7 @@ def write_scenes(folder: Path, rows: int = 64) -> Path:
         colour = "red" if red else "blue"
         place = [f"{(left + 6) / 32:.3f}", f"{(top + 6) / 32:.3f}"]
         names = [f"{row}.png", str(folder / f"mask{row}.png"), str(folder / f"{row}.png")]
-        lines.append([*names, f"a {colour} square", "O B I", colour, *place, SIDES[row % 4]])
+        lines.append([*names, f"a {colour} square", f"O {colour} thing", colour, *place, SIDES[row % 4]])
     return _write(folder, ["picture", "mask", "whole", "caption", "tags", "colour", "x", "y", "side"], lines)
 
 

@@ -33,7 +33,16 @@ class Toy:
 
 COLUMN = {"image": "picture"}
 TOYS = (
-    Toy("word_tags", "cross_attention", IMAGE + WORDS, "tags", {**COLUMN, "text": "caption"}, answer="tags"),
+    Toy(
+        "tags",
+        "cross_attention",
+        IMAGE + WORDS + 'pooling = "words"
+',
+        "tags",
+        {**COLUMN, "text": "caption"},
+        'scheme = "IO"',
+        "entities",
+    ),
     Toy("two_targets", "mean", IMAGE, ["colour", "x", "y"], COLUMN, 'kinds = ["red", "blue"]', "what"),
     Toy("autoencoder", "mean", IMAGE, "whole", COLUMN, answer="brightness"),
 )

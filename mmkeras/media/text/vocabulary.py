@@ -12,6 +12,7 @@ from mmkeras.media.text.characters import MAX_WORD_BYTES, words
 
 __all__ = [
     "CLS",
+    "CONTINUED",
     "LARGEST_FILE",
     "MASK",
     "PAD",

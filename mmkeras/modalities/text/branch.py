@@ -12,6 +12,7 @@ from mmkeras.core.errors import ConfigError
 from mmkeras.layers.features import drop_features
 from mmkeras.layers.keras_files import check_preset
 from mmkeras.layers.tokens import Branch, Tokens
+from mmkeras.modalities.text.pooling import PiecesToWords, roles_of
 from mmkeras.modalities.text.presets import from_preset, preset_path
 from mmkeras.modalities.text.spec import Config, Spec
 
@@ -25,7 +26,8 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
 
     Returns:
         Inputs ``<name>_token_ids`` and ``<name>_padding_mask`` int32 (B, max_length); tokens (B, max_length, width)
-        with the padding mask, or one token (B, 1, width) with ``pooling``.
+        with the padding mask; one token (B, 1, width) with the pooling ``mean``, and one for each of max_length - 2
+        words, with their mask, with ``words``.
 
     Raises:
         ConfigError: the preset can't be loaded or doesn't fit the spec's vocabulary or length.
@@ -43,13 +45,19 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
         segment_ids = keras.ops.zeros_like(token_ids)
         encoded = encoder({"token_ids": token_ids, "padding_mask": padding_mask, "segment_ids": segment_ids})
         encoded = drop_features(encoded, config.feature_dropout, spec.name)
-        projected = keras.layers.Dense(width, name="projection")(encoded)
-        branch = keras.Model({"token_ids": token_ids, "padding_mask": padding_mask}, projected, name=name)
+        outputs = keras.layers.Dense(width, name="projection")(encoded)
+        if config.pooling == "words":
+            words = PiecesToWords(spec.max_words, len(spec.vocabulary), name="words")
+            outputs = words(outputs, token_ids, padding_mask)
+            words.roles.assign(roles_of(spec.vocabulary))
+        branch = keras.Model({"token_ids": token_ids, "padding_mask": padding_mask}, outputs, name=name)
 
         # === Functional model ===
         inputs = {t.name: keras.Input(t.shape, dtype=t.dtype, name=t.name) for t in spec.tensors}
         ids, mask = inputs.values()
         values = branch({"token_ids": ids, "padding_mask": mask})
+        if config.pooling == "words":
+            return Branch(inputs, Tokens(*values))
         if config.pooling == "mean":
             mask = keras.ops.ones_like(values[:, :, 0], dtype="int32")
         return Branch(inputs, Tokens(values, mask))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from mmkeras.core.errors import ConfigError, DataError, require
+from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.layers.draws import uniform
+from mmkeras.layers.word_pieces import word_pieces
 from mmkeras.media.text.characters import KEEP, MAX_WORD_BYTES, NOTHING, PART_BYTES, SLOTS, check_text, pages, words
 from mmkeras.media.text.vocabulary import CLS, MASK, PAD, SEP, UNK
 from mmkeras.modalities.text.spec import Config, Spec
@@ -42,7 +42,7 @@ def decode(spec: Spec, raw: tf.Tensor) -> dict[str, tf.Tensor]:
     batch = tf.reshape(raw, [-1])
     # A word has at least one token, so no more words are needed.
     split = _words(batch, spec.lowercase)[:, :longest]
-    pieces = _wordpiece(spec.vocabulary).tokenize(split).merge_dims(-2, -1)[:, :longest]
+    pieces = word_pieces(spec.vocabulary, UNK).tokenize(split).merge_dims(-2, -1)[:, :longest]
     rows = tf.shape(batch)[0]
     ends = [tf.fill([rows, 1], spec.ids[token]) for token in (CLS, SEP)]
     ragged = tf.concat([ends[0], pieces, ends[1]], axis=1)
@@ -111,16 +111,3 @@ def _cut(texts: tf.RaggedTensor) -> tf.RaggedTensor:
     spaced = tf.stack([tf.where(new, ord(" "), NOTHING), code], axis=1)
     pairs = tf.RaggedTensor.from_row_splits(tf.reshape(spaced, [-1]), texts.row_splits * 2, validate=False)
     return tf.ragged.boolean_mask(pairs, pairs >= 0)
-
-
-@lru_cache(maxsize=8)
-def _wordpiece(vocabulary: tuple[str, ...]) -> Any:
-    """Return the WordPiece operation of keras_nlp's BertTokenizer, for words that are split already."""
-    import tensorflow as tf
-
-    text = require("tensorflow_text", "train")
-    # Inside tf.data the first call is made while a graph is built; the tokenizer must not belong to that graph.
-    with tf.init_scope():
-        return text.FastWordpieceTokenizer(
-            list(vocabulary), token_out_type=tf.int32, unknown_token=UNK, no_pretokenization=True
-        )

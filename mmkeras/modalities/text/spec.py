@@ -7,7 +7,6 @@ The host tokenizer here and the graph tokenizer in `records` give the same ids f
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from mmkeras.core.errors import BundleError, ConfigError
+from mmkeras.core.errors import ConfigError
 from mmkeras.media.text.characters import MAX_WORD_BYTES, check_text, words
 from mmkeras.media.text.vocabulary import (
     CLS,
@@ -28,13 +27,13 @@ from mmkeras.media.text.vocabulary import (
     check_vocabulary,
     pieces,
     read_vocabulary,
-    vocabulary_bytes,
 )
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalityConfig, ModalitySpec, TensorSpec
 from mmkeras.modalities._config import out_of_range
 from mmkeras.modalities._moves import MOVES
+from mmkeras.modalities._vocabulary import VocabularyFile
+from mmkeras.modalities._words import Word, WordSpec
 from mmkeras.modalities.text.probes import probe_texts
-from mmkeras.storage.files import write_bytes
 
 __all__ = ["Config", "Spec"]
 
@@ -73,8 +72,9 @@ class Config(ModalityConfig):
     """Learning rate of the encoder relative to the rest of the model; its projection is trained at the full rate."""
     frozen: bool = False
     """Train only the projection behind the encoder."""
-    pooling: Literal["none", "mean"] = "none"
-    """mean: one token, the mean of the encoder's tokens, as minilm was trained for sentences."""
+    pooling: Literal["none", "mean", "words"] = "none"
+    """mean: one token, the mean of the encoder's tokens, as minilm was trained for sentences. words: one token for each
+    word, the mean of its pieces, for the task tags; punctuation marks are words of their own."""
     feature_dropout: float = 0.0
     """Share of the encoder's normalised features dropped in training, the same ones in every token. Behind frozen
     weights it keeps few samples from being learned by heart; 0.5 is common."""
@@ -104,7 +104,7 @@ class Config(ModalityConfig):
     def spec_before_data(self, name: str, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES) -> Spec:
         """Return the spec with a vocabulary of special tokens only."""
         del modalities
-        return Spec(name=name, max_length=self.max_length, vocabulary=SPECIAL_TOKENS, lowercase=self.lowercase)
+        return self._spec(name, SPECIAL_TOKENS)
 
     def spec(self, name: str, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
         """Return the spec with the vocabulary of the file; other modalities and facts do not change it.
@@ -113,12 +113,15 @@ class Config(ModalityConfig):
             ConfigError: ``vocabulary`` is empty (`mmkeras.modalities.text.presets.resolve` sets it), or wrong.
         """
         del modalities, facts
-        vocabulary = read_vocabulary(Path(self.vocabulary)) if self.vocabulary else ()
-        return Spec(name=name, max_length=self.max_length, vocabulary=vocabulary, lowercase=self.lowercase)
+        return self._spec(name, read_vocabulary(Path(self.vocabulary)) if self.vocabulary else ())
+
+    def _spec(self, name: str, vocabulary: tuple[str, ...]) -> Spec:
+        words = self.max_length - 2 if self.pooling == "words" else 0
+        return Spec(name, self.max_length, vocabulary, self.lowercase, words)
 
 
 @dataclass(frozen=True)
-class Spec(ModalitySpec):
+class Spec(VocabularyFile, WordSpec):
     """Text as token ids and padding mask."""
 
     kind: ClassVar[str] = "text"
@@ -130,6 +133,8 @@ class Spec(ModalitySpec):
     """The WordPiece tokens by id."""
     lowercase: bool = True
     """Whether text is lowercased and stripped of accents."""
+    max_words: int = 0
+    """Tokens of the branch where each is a word; 0 where they are word pieces."""
 
     def __post_init__(self) -> None:
         check_vocabulary(self.vocabulary)
@@ -167,6 +172,11 @@ class Spec(ModalitySpec):
         padding_mask = (np.arange(self.max_length) < len(tokens)).astype(np.int32)
         return {f"{self.name}_token_ids": token_ids, f"{self.name}_padding_mask": padding_mask}
 
+    def words_of(self, value: Any) -> list[Word]:
+        """Return the words of a text as the model separates them: punctuation marks are words of their own."""
+        check_text(value)
+        return [Word(word) for word in words(value, self.lowercase)]
+
     def _pieces(self, word: str) -> list[int]:
         if len(word.encode()) > MAX_WORD_BYTES:
             return [self.ids[UNK]]
@@ -197,20 +207,9 @@ class Spec(ModalitySpec):
         """Return texts of words from the whole vocabulary, some in capitals, with accents or too long."""
         return probe_texts(self.vocabulary, max(self.max_length - 2, 1))
 
-    def save_files(self, folder: Path) -> tuple[str, ...]:
-        """Write ``<name>_vocabulary.txt``."""
-        write_bytes(folder / self.vocabulary_file, vocabulary_bytes(self.vocabulary))
-        return (self.vocabulary_file,)
-
     def to_json(self) -> dict[str, Any]:
         """Return the spec with file name and sha256 of the vocabulary in place of the tokens."""
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "max_length": self.max_length,
-            "lowercase": self.lowercase,
-            "vocabulary": {"file": self.vocabulary_file, "sha256": self._sha256, "tokens": len(self.vocabulary)},
-        }
+        return {**super().to_json(), "vocabulary": self.vocabulary_entry}
 
     @classmethod
     def from_json(cls, value: dict[str, Any], folder: Path) -> Spec:
@@ -219,29 +218,7 @@ class Spec(ModalitySpec):
         Raises:
             BundleError: the vocabulary file is missing or was altered.
         """
-        given = value["vocabulary"]
-        if not isinstance(given["file"], str) or Path(given["file"]).name != (given["file"] or None):
-            raise BundleError(
-                f"{folder}: the vocabulary of {value['name']!r} must be a file in this folder, got {given['file']!r}. "
-                "Copy the bundle again."
-            )
-        try:
-            vocabulary = read_vocabulary(folder / given["file"])
-        except ConfigError as error:
-            raise BundleError(f"The bundle's vocabulary can't be used. {error}") from error
-        spec = cls(value["name"], value["max_length"], vocabulary, value["lowercase"])
-        if spec._sha256 != given["sha256"]:
-            raise BundleError(
-                f"{folder / given['file']} was altered: expected sha256 {given['sha256']}, "
-                f"got {spec._sha256}. Copy the bundle again."
-            )
+        vocabulary = cls.vocabulary_in(value, folder)
+        spec = cls(value["name"], value["max_length"], vocabulary, value["lowercase"], value.get("max_words", 0))
+        spec.check_hash(value, folder)
         return spec
-
-    @property
-    def vocabulary_file(self) -> str:
-        """The file beside the spec that holds the vocabulary."""
-        return f"{self.name}_vocabulary.txt"
-
-    @property
-    def _sha256(self) -> str:
-        return hashlib.sha256(vocabulary_bytes(self.vocabulary)).hexdigest()

@@ -1,0 +1,1 @@
+"""Pages of documents: words with boxes, their reading order, their shapes, and OCR."""

@@ -1,1 +1,0 @@
-"""A tag for every word."""
