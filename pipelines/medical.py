@@ -5,6 +5,7 @@
     python -m pipelines.medical --config pipelines/configs/medical_covid.toml --data.source.options.folder covid_cxr
     python -m pipelines.medical --config my.toml        # own DICOM files: copy pipelines/configs/medical_dicom.toml
     python -m pipelines.medical --demo                  # a small generated set
+    python -m pipelines.medical --demo --config pipelines/configs/medical_tags.toml    # tags on the words of reports
 
 Image: EfficientNet-Lite0 with ImageNet weights, text: MiniLM, both frozen; age and sex: a token for each column.
 Fusion: one learned query attends to all tokens. Confidences are calibrated on the validation split, and answers are
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmkeras.core.components import Choice
 from mmkeras.core.config import ModelConfig
 from mmkeras.core.errors import ConfigError
 from mmkeras.core.terminal import utf8_program
@@ -27,6 +29,7 @@ from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.tabular.spec import Config as TabularConfig
 from mmkeras.modalities.text.spec import Config as TextConfig
 from pipelines._medical.demo import write_demo
+from pipelines._medical.reports import write_reports
 from pipelines._stages.alone_config import StoryConfig
 from pipelines._stages.contract import Evaluated
 from pipelines._stages.public import PublicStory, fusion_gain
@@ -80,24 +83,30 @@ class MedicalStory(PublicStory[MedicalConfig]):
     needs = _NEEDS
 
     def configured(self, config: MedicalConfig, flags: Mapping[str, Any]) -> MedicalConfig:
-        """Return the configuration of ``--demo``, which shows the default source; see `PublicStory.configured`."""
-        if flags["demo"] and config.data.source.name != "medpix2":
+        """Return the configuration of ``--demo``, which shows the default source, or reports with tagged words."""
+        if flags["demo"] and config.data.source.name != "medpix2" and not _tags_words(config):
             raise ConfigError(f"--demo generates a set for the source medpix2, not for {config.data.source.name!r}")
         return super().configured(config, flags)
 
     def demo(self, config: MedicalConfig, folder: Path) -> None:
-        """Write drawn sections with histories."""
-        write_demo(folder)
+        """Write drawn sections with histories, or reports with tagged words."""
+        (write_reports if _tags_words(config) else write_demo)(folder)
 
     def demo_config(self, config: MedicalConfig, folder: Path) -> MedicalConfig:
         """Return a small network without pretrained weights: the drawings need none, and nothing must be installed."""
         image = ImageConfig(
             size=(64, 64), architecture="edge", width_factor=0.5, depth_factor=0.3, fused_stages=3, level=3
         )
-        text = TextConfig(max_length=24, layers=1, heads=4, hidden=64, intermediate=256)
+        pooling = config.model.text.pooling if _tags_words(config) else "none"
+        text = TextConfig(max_length=24, layers=1, heads=4, hidden=64, intermediate=256, pooling=pooling)
         model = dataclasses.replace(config.model, image=image, text=text)
         train = dataclasses.replace(config.train, epochs=min(config.train.epochs, 12), weight_decay=0.01)
-        return dataclasses.replace(super().demo_config(config, folder), model=model, train=train)
+        if _tags_words(config):
+            source = Choice("table", {**config.data.source.options, "path": str(folder / "reports.jsonl")})
+            config = dataclasses.replace(config, data=dataclasses.replace(config.data, source=source))
+        else:
+            config = super().demo_config(config, folder)
+        return dataclasses.replace(config, model=model, train=train)
 
     def named(self, config: MedicalConfig) -> str:
         """Return the first part of the numbers' names: those of the location alone."""
@@ -131,6 +140,10 @@ class MedicalStory(PublicStory[MedicalConfig]):
             text = "Abstention is measured for one label out of several only; the report has the calibration."
             done.console.print(text, style="dim", highlight=False, soft_wrap=True)
         super().after_evaluation(done)
+
+
+def _tags_words(config: MedicalConfig) -> bool:
+    return config.model.task.name == "tags"
 
 
 def _is_location(config: MedicalConfig) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from mmkeras.core.components import Choice
 from mmkeras.core.config import ModelConfig
+from mmkeras.modalities.document.spec import Config as DocumentConfig
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.radar.spec import Config as RadarConfig
 from mmkeras.modalities.series.spec import Config as SeriesConfig
@@ -193,6 +194,28 @@ class TinySegmentation(ModelConfig):
     text: TextConfig = field(default_factory=TextConfig)
 
 
+DOCUMENT = DocumentConfig(words=10, overlap=2, pieces=2, layers=1, heads=2, hidden=8, dropout=0.0, feature_dropout=0.0)
+
+
+@dataclass(frozen=True)
+class TinyDocuments(ModelConfig):
+    """A page of ten words and its picture in width 16."""
+
+    width: int = 16
+    fusion: Choice = field(
+        default_factory=lambda: Choice("cross_attention", {"query": "document", "heads": 2, "layers": 1})
+    )
+    task: Choice = field(default_factory=lambda: Choice("tags", {"labels": ["date", "total"]}))
+    image: ImageConfig = IMAGE
+    document: DocumentConfig = DOCUMENT
+
+
+def tiny_documents_config(folder: Path) -> TinyDocuments:
+    """Return a tiny model's configuration; its vocabulary file is written to the folder."""
+    vocabulary = tiny_model_config(folder).text.vocabulary
+    return TinyDocuments(document=dataclasses.replace(DOCUMENT, vocabulary=vocabulary))
+
+
 def with_tiny_text(model: ModelT, folder: Path, fusion: str) -> ModelT:
     """Return a model with the text of `tiny_model_config` and a fusion with its own defaults."""
     options = {"heads": 2, "layers": 1} if fusion == "cross_attention" else {}
@@ -212,8 +235,8 @@ def inputs_of(config: ModelConfig) -> dict[str, np.ndarray]:
         found[spec.present.name] = np.ones(4, "float32")
         if spec.kind == "text":
             found |= {key: value for key, value in tiny_inputs().items() if key.startswith("text_")}
-        elif spec.kind in ("tabular", "series"):
-            rows = [spec.preprocess(probe) for probe in spec.probes()[:4]]
+        elif spec.kind in ("tabular", "series", "document"):
+            rows = [spec.preprocess(probe) for probe in (*spec.probes(), *spec.probes())[:4]]
             found |= {tensor.name: np.stack([row[tensor.name] for row in rows]) for tensor in spec.tensors}
         else:
             for tensor in spec.tensors:

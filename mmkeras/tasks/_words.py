@@ -13,7 +13,7 @@ from mmkeras.modalities import ModalitySpec
 from mmkeras.modalities._words import Word, WordSpec
 from mmkeras.tasks._contract import Outputs, TaskSpec
 
-__all__ = ["WordTask", "most_central", "word_modality"]
+__all__ = ["WordTask", "most_central", "word_modality", "words_read"]
 
 
 class WordTask(TaskSpec):
@@ -59,6 +59,19 @@ class WordTask(TaskSpec):
             raise DataError(f"the modality {self.reads!r}, whose words have tags, is missing")
         if isinstance(spec, WordSpec):
             self.check_words(target, spec.words_of(value))
+
+
+def words_read(task: TaskSpec) -> str:
+    """Return the modality whose words a task answers for.
+
+    Raises:
+        ConfigError: a task of another kind.
+    """
+    if not isinstance(task, WordTask):
+        raise ConfigError(
+            f"model.task.name: expected a task with an answer for each word, such as tags, got {task.kind}"
+        )
+    return task.reads
 
 
 def most_central(starts: Sequence[int], counts: Sequence[int]) -> list[tuple[int, int]]:

@@ -8,6 +8,13 @@ __all__ = ["STORY_NUMBERS"]
 
 _COMPARISON = "python -m pipelines.camera_radar --compare.seeds 0 1 2 --compare.once '[\"radar_as_channels\"]' --record"
 _FINANCE = "python -m pipelines.finance --data.source.options.folder DIR --record"
+_DOCUMENTS = {
+    "funsd_r": "python -m pipelines.documents --data.source.options.folder funsd_r --record",
+    "cord_r": "python -m pipelines.documents --config pipelines/configs/documents_cord.toml "
+    "--data.source.options.folder cord_r --record",
+    "sroie": "python -m pipelines.documents --config pipelines/configs/documents_sroie.toml "
+    "--data.source.options.folder sroie --record",
+}
 _MEDICAL = "python -m pipelines.medical --data.source.options.folder medpix2 --record"
 _SIGNS = "python -m pipelines.traffic_signs --data.source.options.folder FOLDER --record"
 _SEGMENTATION = "python -m pipelines.segmentation --data.source.options.folder DIR --record"
@@ -41,6 +48,9 @@ _TIMED: dict[str, tuple[str, float | None, float | None, str]] = {
     "matching": ("Flickr8k", 20, 10, _MATCHING),
     "matching.emoji.en": ("emoji, English names", 20, 10, _EMOJI),
     "matching.emoji.zh": ("emoji, Chinese names", 20, 10, f"{_EMOJI} --data.source.options.language zh"),
+    "documents.funsd_r": ("FUNSD-r", 20, 10, _DOCUMENTS["funsd_r"]),
+    "documents.cord_r": ("CORD-r", 20, 10, _DOCUMENTS["cord_r"]),
+    "documents.sroie": ("SROIE, five folds", 20, 10, _DOCUMENTS["sroie"]),
 }
 """Pipelines whose run is timed: data, bar and goal in minutes, command."""
 
@@ -122,6 +132,18 @@ STORY_NUMBERS: dict[str, Number] = {
     "segmentation.false_alarms": Number(
         "CamVid, official val, texts that name nothing that is there: answered by a mask that is not empty",
         "%", "lower", 5, 1, _PROMPTED,
+    ),
+    "documents.funsd_r": Number(
+        "FUNSD-r, questions, answers and headers on forms of their own: F1 of entities", "%", "higher", 60, 75,
+        _DOCUMENTS["funsd_r"],
+    ),
+    "documents.cord_r": Number(
+        "CORD-r, official test split, 29 kinds of entities of receipts without pictures: F1 of entities",
+        "%", "higher", 88, 94, _DOCUMENTS["cord_r"],
+    ),
+    "documents.sroie": Number(
+        "SROIE, company, date, address and total of 82 receipts as strings, five folds: F1 of fields",
+        "%", "higher", 76, 88, _DOCUMENTS["sroie"],
     ),
     "camera_radar.fusion_gain": Number(
         "camera + radar, simulated: mAP of the fusion, minus that of the better single sensor",

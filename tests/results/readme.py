@@ -160,6 +160,39 @@ PIPELINES: dict[str, PipelineRow] = {
         _NONE,
         "segmentation_prompted",
     ),
+    "documents": PipelineRow(
+        "python -m pipelines.documents",
+        ("FUNSD-r: picture, words and boxes of forms", "FUNSD-r：表单的图像、文字和位置框"),
+        "documents.funsd_r",
+        ("F1 of entities", "实体 F1"),
+        (
+            "BERT-base 60.3 %, LayoutLM-base 78.7 % on FUNSD's own segments and split ([Xu et al. 2020]"
+            "(https://arxiv.org/abs/1912.13318))",
+            "FUNSD 原始分段和划分：BERT-base 60.3 %，LayoutLM-base 78.7 %（[Xu 等 2020]"
+            "(https://arxiv.org/abs/1912.13318)）",
+        ),
+        "documents.funsd_r",
+    ),
+    "documents_cord": PipelineRow(
+        "python -m pipelines.documents --config pipelines/configs/documents_cord.toml",
+        ("CORD-r: words and boxes of receipts, without pictures", "CORD-r：收据的文字和位置框，无图像"),
+        "documents.cord_r",
+        ("F1 of entities", "实体 F1"),
+        _NONE,
+        "documents.cord_r",
+    ),
+    "documents_sroie": PipelineRow(
+        "python -m pipelines.documents --config pipelines/configs/documents_sroie.toml",
+        ("SROIE: words and boxes of 82 receipts", "SROIE：82 张收据的文字和位置框"),
+        "documents.sroie",
+        ("F1 of the key fields", "关键字段 F1"),
+        (
+            "75.58 % (character Bi-LSTM), 96.0 % (LayoutLM) on the official split ([Xu et al. 2020]"
+            "(https://arxiv.org/abs/1912.13318))",
+            "官方划分：字符 Bi-LSTM 75.58 %，LayoutLM 96.0 %（[Xu 等 2020](https://arxiv.org/abs/1912.13318)）",
+        ),
+        "documents.sroie",
+    ),
     "table": PipelineRow(
         "mmkeras fit TABLE --target COLUMN",
         ("your own table, see Your own data", "您自己的表格"),

@@ -36,8 +36,7 @@ TOYS = (
     Toy(
         "tags",
         "cross_attention",
-        IMAGE + WORDS + 'pooling = "words"
-',
+        IMAGE + WORDS + 'pooling = "words"\n',
         "tags",
         {**COLUMN, "text": "caption"},
         'scheme = "IO"',

@@ -2,8 +2,8 @@
 
 The form is ``{"width": 762, "height": 1000, "words": ["Date:", "1/2/98"], "boxes": [[60, 90, 110, 104], ...]}``, with
 ``"segments": [0, 0, ...]`` if an OCR has found lines or blocks. A word may also be an object, ``{"text": "Date:",
-"box": [60, 90, 110, 104], "segment": 0}``. Boxes are left, top, right and bottom in units of width and height. The
-order of the words is the reading order. numpy only.
+"box": [60, 90, 110, 104], "segment": 0}``. ``{"picture": "receipt.png", "ocr": "rapidocr"}`` is read by an OCR. Boxes
+are left, top, right and bottom in units of width and height. The order of the words is the reading order. numpy only.
 """
 
 from __future__ import annotations
@@ -81,6 +81,10 @@ def read_page(value: Any) -> Page:
     given = value if isinstance(value, Mapping) else _parsed(value)
     if not isinstance(given, Mapping):
         raise DataError(f"Expected a page such as {_FORM}, got {type(given).__name__}")
+    if "picture" in given and "words" not in given:
+        from mmkeras.media.document.ocr import read_picture
+
+        given = read_picture(given["picture"], str(given.get("ocr", "")))
     words, boxes, segments = _columns(given)
     width, height = (_side(given, name) for name in ("width", "height"))
     for place, word in enumerate(words):
@@ -99,7 +103,8 @@ def _parsed(value: Any) -> Any:
     if isinstance(value, os.PathLike) or (isinstance(value, str) and not value.lstrip().startswith("{")):
         named = str(value)
         if named.lower().endswith((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")):
-            raise DataError(f"{named}: expected words with boxes, got a picture. An OCR reads it: docs, Documents")
+            form = json.dumps({"picture": named, "ocr": "rapidocr"})
+            raise DataError(f"{named}: expected words with boxes, got a picture. Give it to an OCR: {form}")
         try:
             path = Path(named)
             if path.stat().st_size > LARGEST_FILE:

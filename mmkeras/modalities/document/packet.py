@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+import os
+from pathlib import Path
 from typing import Any
 
 from mmkeras.core.errors import DataError
 from mmkeras.media.document.page import Page, read_page, write_page
 from mmkeras.modalities.document.numbers import cleaned, features_of
 
-__all__ = ["LINE", "MAGIC", "PART", "page_of", "write_packet"]
+__all__ = ["LINE", "MAGIC", "PART", "is_packet", "page_of", "write_packet"]
 
 MAGIC = b"mmkeras page 1"
 PART = b"\x1e"
@@ -30,12 +32,23 @@ def write_packet(page: Page, frame: str, lowercase: bool) -> bytes:
     return PART.join((MAGIC, numbers, segments, text, write_page(page).encode()))
 
 
+def is_packet(path: Path) -> bool:
+    """Return whether a file is a record; a file that cannot be read is not."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
 def page_of(value: Any) -> Page:
     """Return the page of a record, or of any form that `read_page` takes.
 
     Raises:
         DataError: no page.
     """
+    if isinstance(value, os.PathLike) and is_packet(Path(value)):
+        value = Path(value).read_bytes()  # a record among the golden samples of a bundle
     if isinstance(value, bytes) and value.startswith(MAGIC):
         parts = value.split(PART)
         if len(parts) != 5:

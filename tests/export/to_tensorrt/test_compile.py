@@ -40,6 +40,7 @@ from tests.tiny import (
     TinySigns,
     TinyTable,
     inputs_of,
+    tiny_documents_config,
     tiny_drive_config,
     tiny_model_config,
     with_tiny_text,
@@ -57,6 +58,7 @@ TINY: dict[str, Callable[[Path], ModelConfig]] = {
     "finance": lambda folder: with_tiny_text(TinyFinance(), folder, "cross_attention"),
     "matching": lambda folder: with_tiny_text(TinyMatching(), folder, "none"),
     "segmentation": lambda folder: dataclasses.replace(TinySegmentation(), text=tiny_model_config(folder).text),
+    "documents": tiny_documents_config,
     "video_text": lambda folder: with_tiny_text(TinyClip(), folder, "product"),
 }
 """The smallest model of each pipeline."""

@@ -45,6 +45,14 @@ def test_the_graph_reads_records_as_the_host_does(frame: str) -> None:
         assert (one[tensor.name].shape, none[tensor.name].shape) == (tensor.shape, (0, *tensor.shape))
 
 
+def test_a_record_is_read_from_a_file(tmp_path: Path) -> None:
+    """As a bundle holds it among its golden samples."""
+    path = tmp_path / "0000_page.bin"
+    path.write_bytes(records.encode(SPEC, EMPTY))
+    for name, expected in SPEC.preprocess(EMPTY).items():
+        np.testing.assert_array_equal(SPEC.preprocess(path)[name], expected)
+
+
 def test_tensors_of_a_page() -> None:
     page = {"width": 100, "height": 100, "words": ["Totals:", "RM12.50"], "boxes": [[0, 0, 50, 10], [60, 0, 100, 10]]}
     made = SPEC.preprocess({**page, "segments": [0, 0]})
