@@ -20,7 +20,14 @@ import pytest
 from mmkeras.core.components import Choice, names
 from mmkeras.core.config import ModelConfig
 from mmkeras.model import build_model
-from tests.tiny import tiny_drive_config, tiny_drive_inputs, tiny_inputs, tiny_model_config
+from tests.tiny import (
+    inputs_of,
+    tiny_documents_config,
+    tiny_drive_config,
+    tiny_drive_inputs,
+    tiny_inputs,
+    tiny_model_config,
+)
 
 KEPT = Path(__file__).with_name("unchanged_models.json")
 FUSIONS = ("attention_pooling", "channels", "concat", "cross_attention", "gated", "max", "mean", "spatial_attention")
@@ -55,6 +62,8 @@ def cases(folder: Path) -> Iterator[tuple[str, ModelConfig, dict[str, np.ndarray
             drive = dataclasses.replace(drive, radar=dataclasses.replace(drive.radar, form=form))
         inputs = tiny_drive_inputs(drive)
         yield f"detection, {name}", drive, {k: v for k, v in inputs.items() if not k.startswith(drive.without)}
+    document = tiny_documents_config(folder)
+    yield "tags, cross_attention", document, inputs_of(document)
 
 
 def described(config: ModelConfig, inputs: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -68,9 +68,7 @@ def words_read(task: TaskSpec) -> str:
         ConfigError: a task of another kind.
     """
     if not isinstance(task, WordTask):
-        raise ConfigError(
-            f"model.task.name: expected a task with an answer for each word, such as tags, got {task.kind}"
-        )
+        raise ConfigError(f"model.task.name: expected a task with an answer for each word: tags; got {task.kind}")
     return task.reads
 
 

@@ -55,10 +55,10 @@ def draw_form(rng: np.random.Generator, path: Path) -> dict[str, Any]:
             x = right + 0.35 * size
         return x
 
-    write(str(rng.choice(_HEADERS)), 120 + rng.integers(-40, 60), 14, "header", 20.0)
+    write(str(rng.choice(_HEADERS)), 120.0 + int(rng.integers(-40, 60)), 14, "header", 20.0)
     y = 60.0
     for question in rng.permutation(_QUESTIONS)[: rng.integers(4, 8)].tolist():
-        x = write(question, 20 + rng.integers(0, 12), y, "question")
+        x = write(question, 20.0 + int(rng.integers(0, 12)), y, "question")
         below = bool(rng.random() < 0.3)
         place = (40.0, y + 20) if below else (max(x + 12, 150.0), y)
         write(_answer(question, rng), *place, "answer")

@@ -45,6 +45,7 @@ PARTS = {
     "finance": {"series", "text", "fusion", "head"},
     "video_text": {"video", "text", "fusion", "head"},
     "matching": {"image", "text", "head"},
+    "documents": {"image", "document", "fusion", "head"},
 }
 
 
