@@ -161,9 +161,9 @@ class MatchingStory(PublicStory[MatchingConfig]):
         if rerank := metrics.get("rerank"):
             return {"matching.rerank_gain": _figure(rerank["text_to_image"]["gain"])}
         if about.get("source") == "emoji":
-            return {f"matching.emoji.{about['language']}": _figure(test["text_to_image_r1"])}
+            return {f"matching.emoji.{about['language']}": _figure(test["text_to_image_recall_1"])}
         return {
-            f"matching.flickr8k.{short}_r{k}": _figure(test[f"{way}_r{k}"])
+            f"matching.flickr8k.{short}_r{k}": _figure(test[f"{way}_recall_{k}"])
             for way, short in _SHORT.items()
             for k in (1, 5, 10)
         }

@@ -63,15 +63,15 @@ def reranked_recall(
         draws = {
             key: bootstrap.summed(
                 {"hit": hit, "total": np.ones(len(hit))},
-                lambda sums: {"r1": sums["hit"] / np.maximum(sums["total"], 1)},
+                lambda sums: {"recall": sums["hit"] / np.maximum(sums["total"], 1)},
                 samples.weights[asking],
                 samples.groups[asking],
             )
             for key, hit in hits.items()
         }
-        gain = draws["after"].difference(draws["before"], "r1")
+        gain = draws["after"].difference(draws["before"], "recall")
         found[name] = {
-            **{key: each.interval("r1").to_json() for key, each in draws.items()},
+            **{key: each.interval("recall").to_json() for key, each in draws.items()},
             "gain": gain.to_json(),
         }
     return {"top": top, **found}
@@ -96,6 +96,6 @@ def show(result: dict[str, Any], console: Console) -> None:
     for way, entry in result.items():
         if way == "top":
             continue
-        values = [number("r1", entry[key]["value"]) for key in ("before", "after", "gain")]
-        table.add_row(way.replace("_", " "), *values, span("r1", entry["gain"]))
+        values = [number("recall", entry[key]["value"]) for key in ("before", "after", "gain")]
+        table.add_row(way.replace("_", " "), *values, span("recall", entry["gain"]))
     console.print(table)

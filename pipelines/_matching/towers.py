@@ -98,12 +98,12 @@ def _outputs(task: Spec, vectors: Mapping[str, np.ndarray]) -> dict[str, np.ndar
 def show(result: list[dict[str, Any]], task: Spec, samples: int, console: Console) -> None:
     """Print a table of the result."""
     table = Table(title=f"The towers' files on {samples} test samples, beside the other tower in float32")
-    ways = [f"{way}_r1" for way in task.ways]
+    ways = [f"{way}_recall_1" for way in task.ways]
     for heading in ("tower", "file", *(way.replace("_", " ") for way in ways), "median ranks", "top answer changed"):
         table.add_column(heading, justify="left" if heading in ("tower", "file") else "right")
     for entry in result:
         metrics = entry["metrics"]
         shares = [f"{number('r1', metrics[way]['value'])} ({span('r1', metrics[way])})" for way in ways]
         ranks = " / ".join(f"{metrics[f'{way}_median_rank']['value']:g}" for way in task.ways)
-        table.add_row(entry["tower"], entry["file"], *shares, ranks, number("r1", entry["flips"]))
+        table.add_row(entry["tower"], entry["file"], *shares, ranks, number("recall", entry["flips"]))
     console.print(table)

@@ -7,7 +7,7 @@ from typing import Literal
 
 __all__ = ["Number", "Unit"]
 
-Unit = Literal["%", "points", "wrong", "failures", "x", "s", "min", "MB", "relative", "MCC"]
+Unit = Literal["%", "points", "wrong", "failures", "x", "s", "ms", "min", "MB", "relative", "MCC"]
 """Units of numbers: shares are in percent, ``x`` is a ratio of two measurements, ``relative`` a relative difference,
 and ``MCC`` is Matthews' correlation coefficient, from -1 to 1."""
 

@@ -180,7 +180,7 @@ STORY_NUMBERS: dict[str, Number] = {
         "seeds", "points", "higher", None, 2, _MMD,
     ),
     "matching.search_ms": Number(
-        "search among 100,000 vectors of 256 numbers, the median beyond the tower, one thread",
+        "search among 100,000 vectors of 512 numbers, the median beyond the tower, one thread",
         "ms", "lower", 5, 1, "python -m tests.bench.search --record",
     ),
     **{

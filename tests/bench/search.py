@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; return 0, or 2 where the number cannot be recorded."""
     parser = argparse.ArgumentParser("python -m tests.bench.search", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--entries", type=int, default=100_000, help="vectors (%(default)s)")
-    parser.add_argument("--size", type=int, default=256, help="numbers in a vector (%(default)s)")
+    parser.add_argument("--size", type=int, default=512, help="numbers in a vector (%(default)s)")
     parser.add_argument("--queries", type=int, default=200, help="searches (%(default)s)")
     parser.add_argument("--record", action="store_true", help="write the number into docs/results.json")
     given = parser.parse_args(arguments)
@@ -34,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     console = Console()
     try:
-        if given.record and (given.entries, given.size) != (100_000, 256):
-            raise ConfigError("--record: expected 100,000 vectors of 256 numbers; leave out --entries and --size")
+        if given.record and (given.entries, given.size) != (100_000, 512):
+            raise ConfigError("--record: expected 100,000 vectors of 512 numbers; leave out --entries and --size")
         found = {name: _median(given.entries, given.size, given.queries, name) for name in ("random", "structured")}
         for name, (median, worst, candidates) in found.items():
             console.print(

@@ -82,7 +82,7 @@ def test_the_first_answers_are_judged_as_the_whole_model_judges_each_pair(tmp_pa
     config = with_tiny_text(TinyMatching(), tmp_path, "none")
     model, task, specs = build_model(config), task_spec(config), modality_specs(config)
     inputs = inputs_of(config)
-    targets = np.stack([task.encode(name) for name in "abcd"])
+    targets = np.stack([np.asarray(task.encode(name)) for name in "abcd"])
     samples = Samples(inputs, targets, np.ones(4, np.float32))
     found = reranked_recall(model, samples, specs, task, Bootstrap(20), 2, 4)  # type: ignore[arg-type]
 
@@ -137,7 +137,7 @@ def test_what_is_recorded_under_which_name():
 def test_numbers_are_those_of_the_configuration():
     story = MatchingStory()
     test = {
-        f"{way}_r{k}": {"value": k / 20, "low": k / 25, "high": k / 15}
+        f"{way}_recall_{k}": {"value": k / 20, "low": k / 25, "high": k / 15}
         for way in ("image_to_text", "text_to_image")
         for k in (1, 5, 10)
     }

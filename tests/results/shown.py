@@ -12,7 +12,7 @@ __all__ = ["NOT_MEASURED", "cells", "files_table", "interval", "markdown_table",
 
 NOT_MEASURED = "not measured yet"
 _HEADINGS = ("what", "command", "result (95 % interval)", "bar", "goal", "measured")
-_DIGITS = {"MCC": 3, "points": 1, "wrong": 0, "failures": 0, "s": 1, "min": 1}
+_DIGITS = {"MCC": 3, "points": 1, "wrong": 0, "failures": 0, "s": 1, "ms": 2, "min": 1}
 """Digits after the point by unit; two by default."""
 _MOST_DIGITS = 6
 _UNITS = {"x": "", "relative": "", "MCC": ""}

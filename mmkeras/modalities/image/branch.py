@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
+from mmkeras.core.errors import ConfigError
 from mmkeras.layers.backbones.pictures import picture_backbone
 from mmkeras.layers.features import drop_features
 from mmkeras.layers.positions import GridPosition
@@ -26,7 +27,7 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
         tokens are a map with positions.
 
     Raises:
-        ConfigError: weights that do not fit, or a level that the architecture does not have.
+        ConfigError: weights that do not fit, or a level or cells that the features do not have.
     """
     levels = range(config.level, config.level + (config.pyramid_levels if config.pyramid else 1))
     backbone = picture_backbone(config, spec.height, spec.width, levels)
@@ -36,7 +37,7 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
     if config.pyramid:
         features = merge_pyramid(backbone(scaled), width, config.batch_norm_momentum, spec.name)
     else:
-        (features,) = backbone(scaled)
+        (features,) = _averaged(backbone, config, spec.name)(scaled)
     rows, columns = (int(side) for side in features.shape[1:3])
     values = layers.Reshape((rows * columns, features.shape[-1]), name=f"{spec.name}_flatten")(features)
     values = drop_features(values, config.feature_dropout, spec.name)
@@ -52,6 +53,22 @@ def build(spec: Spec, config: Config, width: int) -> Branch:
     # A numpy constant: a tensor would become an input of the ONNX graph.
     position = ops.zeros_like(values[:, :, :2], dtype=keras.config.floatx()) + cell_centres(rows, columns)[None]
     return Branch(inputs, Tokens(values, mask, position, grid=(rows, columns)))
+
+
+def _averaged(backbone: keras.Model, config: Config, name: str) -> keras.Model:
+    """Return the backbone with its features averaged to `Config.cells`: if it is frozen, few features are stored."""
+    if not config.cells:
+        return backbone
+    (features,) = backbone.outputs
+    rows, columns = (int(side) for side in features.shape[1:3])
+    down, across = config.cells
+    if rows % down or columns % across:
+        raise ConfigError(
+            f"{name}.cells: expected divisors of the {rows}x{columns} features at level {config.level}, got "
+            f"{down}x{across}. Change cells, level or size"
+        )
+    pool = layers.AveragePooling2D((rows // down, columns // across), name=f"{name}_cells")
+    return keras.Model(backbone.input, [pool(features)], name=backbone.name)
 
 
 def merge_pyramid(maps: Sequence[Any], width: int, momentum: float, name: str) -> Any:

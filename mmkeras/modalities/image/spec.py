@@ -55,6 +55,9 @@ class Config(ModalityConfig):
     pretrained, for the others downloaded."""
     level: int = 5
     """Tokens are taken at stride 2**level; small images need a finer one."""
+    cells: tuple[int, ...] = ()
+    """Rows and columns that the features are averaged to; empty keeps all. Of a frozen backbone few are stored, and the
+    training is fast, but it is lost where something is."""
     pyramid: bool = False
     """Merge the features of this level and the next ones (a feature pyramid) into a map, as dense tasks need it."""
     pyramid_levels: int = 3
@@ -118,6 +121,8 @@ class Config(ModalityConfig):
                 problems.append(f"{name}: {value!r} is unknown; {nearest(value, valid)}")
         if self.pyramid and self.feature_dropout:
             problems.append("feature_dropout: expected 0 with a pyramid, which merges the features of several levels")
+        if self.cells and (self.pyramid or len(self.cells) != 2 or any(side < 1 for side in self.cells)):
+            problems.append(f"cells: expected two numbers of at least 1, and no pyramid, got {self.cells}")
         if not 2 <= self.pyramid_levels <= 5:
             problems.append(f"pyramid_levels: expected 2 to 5, got {self.pyramid_levels}")
         highest = max(6 - self.pyramid_levels, 1) if self.pyramid else 5

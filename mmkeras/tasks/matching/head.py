@@ -8,12 +8,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from mmkeras.core.components import find
 from mmkeras.core.errors import ConfigError
 from mmkeras.layers.batch import Losses
 from mmkeras.layers.encoded import tokens_of
 from mmkeras.layers.tokens import Encoded, Tokens
 from mmkeras.tasks import SubmodelOutputs
-from mmkeras.tasks.embedding.spec import Spec as Embedding
 from mmkeras.tasks.matching.losses import MatchingLoss
 from mmkeras.tasks.matching.pairs import PairScores
 from mmkeras.tasks.matching.spec import Config, Spec
@@ -70,7 +70,9 @@ def _tower(tokens: Tokens, name: str, size: int, config: Config) -> Any:
         pooled = keras.layers.Dropout(config.dropout, name=f"{name}_tower_pooled_dropout")(pooled)
     floatx = keras.config.floatx()
     vector = keras.layers.Dense(size, dtype=floatx, name=f"{name}_tower_vector")(pooled)
-    return keras.layers.UnitNormalization(dtype=floatx, name=f"{name}_embedding")(vector)
+    # Not ops.square, which int8 converters leave in float.
+    length = ops.rsqrt(ops.sum(ops.multiply(vector, vector), axis=-1, keepdims=True) + 1e-12)
+    return keras.layers.Identity(dtype=floatx, name=f"{name}_embedding")(vector * length)
 
 
 def losses(spec: Spec, config: Config, class_counts: Mapping[str, int] | None = None) -> Losses:
@@ -81,10 +83,9 @@ def losses(spec: Spec, config: Config, class_counts: Mapping[str, int] | None = 
 
 def submodels(model: keras.Model, spec: Spec) -> Mapping[str, SubmodelOutputs]:
     """Return ``<modality>_tower`` of both modalities."""
+    embedding = find("tasks", "embedding", "spec").Spec(spec.size)
     return {
-        f"{name}_tower": SubmodelOutputs(
-            {"embedding": model.get_layer(f"{name}_embedding").output}, (name,), Embedding(spec.size)
-        )
+        f"{name}_tower": SubmodelOutputs({"embedding": model.get_layer(f"{name}_embedding").output}, (name,), embedding)
         for name in spec.towers
     }
 

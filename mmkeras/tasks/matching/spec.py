@@ -148,7 +148,7 @@ class Spec(TaskSpec):
         shares = ratio(sums["hits"], sums["total"][:, None, None])
         found = {self.metric: shares.mean(axis=(1, 2))}
         for way, name in enumerate(self.ways):
-            found |= {f"{name}_r{k}": shares[:, way, place] for place, k in enumerate(RECALLS)}
+            found |= {f"{name}_recall_{k}": shares[:, way, place] for place, k in enumerate(RECALLS)}
         return found
 
     def of_rows(self, evidence: Evidence, weights: np.ndarray) -> dict[str, np.ndarray]:

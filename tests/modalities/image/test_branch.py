@@ -35,6 +35,31 @@ def test_any_size_gives_a_rounded_up_grid():
     assert values.shape == (1, 5 * 7, 16)
 
 
+def test_features_are_averaged_to_cells_within_the_frozen_part():
+    whole, few = (_encoder(level=3, cells=cells, frozen_stages=-1, position_embedding=False) for cells in ((), (2, 1)))
+    few.set_weights(whole.get_weights())
+    pixels = {"camera": np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype("uint8")}
+    every, averaged = (np.asarray(each(pixels)[0]) for each in (whole, few))
+    # The projection behind the average is linear.
+    np.testing.assert_allclose(averaged, every.reshape(2, 2, 8, 16).mean(axis=2), atol=1e-4)
+    frozen = few.get_layer("camera_branch").get_layer("edge")
+    assert frozen.outputs[0].shape[1:3] == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"cells": (3, 1)}, "expected divisors of the 4x4 features at level 3, got 3x1"),
+        ({"cells": (0, 1)}, "cells: expected two numbers of at least 1"),
+        ({"cells": (2,)}, "cells: expected two numbers"),
+        ({"cells": (1, 1), "pyramid": True}, "and no pyramid"),
+    ],
+)
+def test_cells_that_do_not_fit(options, said):
+    with pytest.raises(ConfigError, match=said):
+        _encoder(level=3, **options)
+
+
 @pytest.mark.parametrize("architecture", ["EfficientNetB0", "EfficientNetV2B0"])
 def test_keras_applications_at_a_finer_stride(architecture):
     encoder = _encoder(architecture=architecture, level=3, width_factor=1.0, depth_factor=1.0)

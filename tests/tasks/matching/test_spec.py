@@ -51,9 +51,9 @@ def test_recall_is_that_of_a_search_by_force(seed: int):
     score = SPEC.score(targets, outputs)
     for k in (1, 5):
         forth, back = _by_force(targets, outputs, k)
-        assert (score[f"image_to_text_r{k}"], score[f"text_to_image_r{k}"]) == pytest.approx((forth, back))
-    assert 0 < score["text_to_image_r1"] < 1
-    shares = [score[f"{way}_r{k}"] for way in SPEC.ways for k in (1, 5, 10)]
+        assert (score[f"image_to_text_recall_{k}"], score[f"text_to_image_recall_{k}"]) == pytest.approx((forth, back))
+    assert 0 < score["text_to_image_recall_1"] < 1
+    shares = [score[f"{way}_recall_{k}"] for way in SPEC.ways for k in (1, 5, 10)]
     assert score["mean_recall"] == pytest.approx(np.mean(shares))
 
 
@@ -63,7 +63,7 @@ def test_median_ranks():
     # The text of a is nearest to the picture of b, then c, then a; the others find theirs.
     text = np.stack([axis[1] + 0.5 * axis[2] + 0.1 * axis[0], axis[1], axis[2]])
     score = SPEC.score(targets, _outputs(axis[:3], text))
-    assert (score["text_to_image_median_rank"], score["text_to_image_r1"]) == (1, pytest.approx(2 / 3))
+    assert (score["text_to_image_median_rank"], score["text_to_image_recall_1"]) == (1, pytest.approx(2 / 3))
     assert SPEC.wrongness(SPEC.evidence(targets, _outputs(axis[:3], text))).argmax() == 0
     alone = SPEC.score(targets, _outputs(axis[:3], text), np.array([5.0, 1.0, 1.0]))
     assert alone["text_to_image_median_rank"] == 3
@@ -73,10 +73,10 @@ def test_equal_vectors_are_never_found():
     targets, outputs = _dataset()
     outputs["image_embedding"] = np.tile(outputs["image_embedding"][:1], (len(targets), 1))
     score = SPEC.score(targets, outputs)
-    assert (score["text_to_image_r5"], score["text_to_image_median_rank"]) == (0, 7)
+    assert (score["text_to_image_recall_5"], score["text_to_image_median_rank"]) == (0, 7)
     # Nor are vectors that differ by rounding only.
     outputs["image_embedding"] += np.random.default_rng(0).normal(scale=1e-7, size=outputs["image_embedding"].shape)
-    assert SPEC.score(targets, outputs)["text_to_image_r5"] == 0
+    assert SPEC.score(targets, outputs)["text_to_image_recall_5"] == 0
 
 
 def test_vectors_that_are_not_finite_fail():
@@ -84,8 +84,8 @@ def test_vectors_that_are_not_finite_fail():
     whole = SPEC.score(targets, outputs)
     outputs["text_embedding"][0] = np.nan
     broken = SPEC.score(targets, outputs)
-    assert broken["text_to_image_r10"] < whole["text_to_image_r10"]
-    assert broken["image_to_text_r1"] <= whole["image_to_text_r1"]
+    assert broken["text_to_image_recall_10"] < whole["text_to_image_recall_10"]
+    assert broken["image_to_text_recall_1"] <= whole["image_to_text_recall_1"]
     everything = {name: np.full_like(value, np.nan) for name, value in outputs.items()}
     score = SPEC.score(targets, everything)
     assert score["mean_recall"] == 0
