@@ -193,6 +193,14 @@ PIPELINES: dict[str, PipelineRow] = {
         ),
         "documents.sroie",
     ),
+    "matching": PipelineRow(
+        "python -m pipelines.matching",
+        ("Flickr8k, official dev split: photos and captions", "Flickr8k 官方 dev 划分：照片和描述"),
+        "matching.flickr8k.t2i_r1",
+        ("the photo of a caption, recall at 1", "按描述检索照片，recall@1"),
+        ("51.1 % of CLIP B/32 without training on it, on the test split", "CLIP B/32 零样本在测试划分上 51.1 %"),
+        "matching",
+    ),
     "table": PipelineRow(
         "mmkeras fit TABLE --target COLUMN",
         ("your own table, see Your own data", "您自己的表格"),
