@@ -136,6 +136,14 @@ github.com/zzzDavid/ICDAR-2019-SROIE (research). Your own pages: .jsonl files in
             add_documents(done, folds)
         super().after_evaluation(done)
 
+    def after_export(self, done: Evaluated, bundle: Path) -> None:
+        """Count the entities that the exported files find otherwise."""
+        from pipelines._documents.exported import changed_entities
+        from pipelines._stages.stages import stage
+
+        with stage(done.console, "Entities of the exported files"):
+            changed_entities(done, bundle)
+
 
 @utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -137,3 +137,5 @@ def test_the_demonstration_runs_whole(tmp_path: Path, monkeypatch: pytest.Monkey
     assert set(metrics["documents"]["scenarios"]) == {"all", "jumbled", "shifted"}
     assert metrics["documents"]["scenarios"]["jumbled"] < metrics["documents"]["scenarios"]["all"]
     assert list(metrics["alone"]["modalities"]) == ["document"]
+    assert all(each["changed"] == 0 < each["entities"] for each in metrics["documents"]["exported"])
+    assert {each["format"] for each in metrics["documents"]["exported"]} >= {"tflite", "onnx"}

@@ -101,8 +101,12 @@ class Source(DocumentSource):
         path = Path(self.folder, _SIZES)
         if not path.is_file():
             return {}
-        with path.open(encoding="utf-8", newline="") as stream:
-            return {row["id"]: (float(row["orig_w"]), float(row["orig_h"])) for row in csv.DictReader(stream)}
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as stream:
+                return {row["id"]: (float(row["orig_w"]), float(row["orig_h"])) for row in csv.DictReader(stream)}
+        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+            what = f"no column {error}" if isinstance(error, KeyError) else str(error)
+            raise DataError(f"{path}: expected the columns id, orig_w and orig_h with numbers: {what}") from None
 
     def _row(self, name: str, picture: Path | None, size: tuple[float, float] | None) -> dict[str, Any]:
         if self.words != "files":
