@@ -41,25 +41,20 @@ def _score(done: Evaluated, samples: Any) -> float:
     return float(done.run.task.score(samples.targets, outputs, samples.weights)["entity_f1"])
 
 
-def add_documents(done: Evaluated, folds: int) -> None:
-    """Write ``documents`` of metrics.json and remarks for the report.
-
-    Args:
-        done: the evaluated run.
-        folds: folds whose key fields are pooled; 0 for a set without key fields.
-    """
+def add_documents(done: Evaluated) -> None:
+    """Write ``documents`` of metrics.json and remarks for the report; for SROIE with the key fields of all folds."""
     section: dict[str, Any] = {"scenarios": scenario_scores(done)}
     shown = ", ".join(f"{name} {100 * score:.1f} %" for name, score in section["scenarios"].items())
     remarks = [f"Entity F1 with the words or boxes of a page changed: {shown}."]
-    if folds:
+    if done.config.data.source.name == "sroie":
         from pipelines._documents.fields import f1_of
         from pipelines._documents.folds import counts_of_folds
 
         settings = done.config.evaluate
-        section["fields"] = f1_of(counts_of_folds(done, folds), settings.bootstrap, done.config.train.seed)
+        section["fields"] = f1_of(counts_of_folds(done), settings.bootstrap, done.config.train.seed)
         whole = section["fields"]["f1"]
         remarks.append(
-            f"Key fields as strings, {folds} folds, {section['fields']['receipts']} receipts: F1 "
+            f"Key fields of {section['fields']['receipts']} receipts as strings: F1 "
             f"{100 * whole['value']:.1f} % ({100 * whole['low']:.1f} to {100 * whole['high']:.1f}). "
             + ", ".join(f"{name} {100 * value:.1f} %" for name, value in section["fields"]["by_field"].items())
             + "."

@@ -20,6 +20,7 @@ from pipelines import documents, medical
 from pipelines._documents.demo import write_demo
 from pipelines._documents.fields import counts_of, f1_of, read_fields
 from pipelines._medical.reports import write_reports
+from pipelines._stages.alone_config import CrossValidationConfig
 from pipelines._stages.results import Figure
 
 CONFIGS = Path(documents.__file__).parent / "configs"
@@ -63,8 +64,9 @@ def test_numbers_come_from_the_metrics() -> None:
 def test_options_that_do_not_fit() -> None:
     with pytest.raises(ConfigError, match="measures: expected funsd_r"):
         dataclasses.replace(_config(), measures="funsd")
-    with pytest.raises(ConfigError, match="only the source sroie has key fields"):
-        dataclasses.replace(_config(), every_fold=True)
+    single = dataclasses.replace(_config("sroie"), cross_validation=CrossValidationConfig(0))
+    with pytest.raises(ConfigError, match="expected 5 folds of SROIE"):
+        documents.DocumentsStory().check_numbers(single)
     with pytest.raises(ConfigError, match="not for 'sroie'"):
         documents.DocumentsStory().configured(_config("sroie"), {"demo": True, "record": None})
 
