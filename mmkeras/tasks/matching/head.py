@@ -54,18 +54,12 @@ def _tower(tokens: Tokens, name: str, size: int, config: Config) -> Any:
         # The same features of all tokens: losses drawn for each token would be averaged away by the pooling.
         values = keras.layers.Dropout(config.dropout, noise_shape=(None, 1, None), name=f"{name}_tower_dropout")(values)
     width, count = int(values.shape[-1]), int(values.shape[1])
-    # A share of masked tokens of exactly 0 without a large negative number, which would take the range of an int8
-    # tensor.
-    scores = keras.layers.Dense(config.heads, use_bias=False, name=f"{name}_tower_scores")(values)
-    # Keras warns of a softmax over a single value.
-    shares = ops.softmax(scores, axis=1) if count > 1 else ops.ones_like(scores)
-    shares = shares * ops.cast(real, scores.dtype)
-    shares = shares / (ops.sum(shares, axis=1, keepdims=True) + 1e-6)
     each = keras.layers.Dense(width, name=f"{name}_tower_values")(values)
-    parts = []
-    for head, part in enumerate(ops.split(each, config.heads, axis=-1)):
-        parts.append(ops.sum(part * shares[:, :, head : head + 1], axis=1))
-    pooled = ops.gelu(ops.concatenate(parts, axis=-1), approximate=True)
+    if count == 1:  # attention over a single token would give it all the weight
+        merged = each[:, 0]
+    else:
+        merged = _attended(values, each, real, config.heads, name)
+    pooled = ops.gelu(merged, approximate=True)
     if config.dropout:
         pooled = keras.layers.Dropout(config.dropout, name=f"{name}_tower_pooled_dropout")(pooled)
     floatx = keras.config.floatx()
@@ -73,6 +67,20 @@ def _tower(tokens: Tokens, name: str, size: int, config: Config) -> Any:
     # Not ops.square, which int8 converters leave in float.
     length = ops.rsqrt(ops.sum(ops.multiply(vector, vector), axis=-1, keepdims=True) + 1e-12)
     return keras.layers.Identity(dtype=floatx, name=f"{name}_embedding")(vector * length)
+
+
+def _attended(values: Any, each: Any, real: Any, heads: int, name: str) -> Any:
+    """Return the weighted means (B, D) of the tokens' values (B, N, D); each head has its own weights.
+
+    A masked token has a weight of exactly 0, without a large negative number, which would take the range of an int8
+    tensor.
+    """
+    scores = keras.layers.Dense(heads, use_bias=False, name=f"{name}_tower_scores")(values)
+    shares = ops.softmax(scores, axis=1) * ops.cast(real, scores.dtype)
+    shares = shares / (ops.sum(shares, axis=1, keepdims=True) + 1e-6)
+    parts = ops.split(each, heads, axis=-1)
+    weighted = [ops.sum(part * shares[:, :, head : head + 1], axis=1) for head, part in enumerate(parts)]
+    return ops.concatenate(weighted, axis=-1)
 
 
 def losses(spec: Spec, config: Config, class_counts: Mapping[str, int] | None = None) -> Losses:

@@ -234,6 +234,17 @@ def test_padding_reaches_no_output_and_wrong_partners_are_judged_in_training_alo
     np.testing.assert_allclose(model(mixed, training=False)["match"], judged, atol=1e-5)
 
 
+def test_a_single_token_needs_no_attention():
+    given = {name: keras.Input((1, 8), name=name) for name in ("image", "text")}
+    tokens = {name: Tokens(each, ops.ones_like(each[:, :, 0], dtype="int32")) for name, each in given.items()}
+    model = keras.Model(given, build(Encoded(tokens), Config(size=SIZE).spec(), Config(size=SIZE)))
+    # Scores without an effect would have no gradient, and Keras would warn in every training.
+    assert not [variable.path for variable in model.trainable_variables if "scores" in variable.path]
+    values = RNG.normal(size=(2, 1, 8)).astype("float32")
+    found = np.asarray(model({"image": values, "text": values})["image_embedding"])
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, rtol=1e-5)
+
+
 def test_a_tower_reads_its_own_input_alone():
     model = _model(Config(size=SIZE, pairs=1))
     parts = submodels(model, Config(size=SIZE, pairs=1).spec())
