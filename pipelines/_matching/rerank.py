@@ -39,7 +39,7 @@ def reranked_recall(
     Returns:
         ``top`` and, for each way, ``before``, ``after`` and ``gain``: intervals.
     """
-    head = model.get_layer("match_scores")
+    head = model.get_layer("head_match_scores")
     reading = keras.Model(model.input, dict(zip(_PARTS, head.input, strict=True)))
     parts = predict(reading, samples, specs, batch_size=batch_size)
     given = [keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in head.input]

@@ -32,14 +32,16 @@ def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
     if width % config.heads:
         raise ConfigError(f"model.task.options.heads: expected a divisor of the width {width}, got {config.heads}")
     first, second = (_tower(each, name, spec.size, config) for name, each in zip(spec.towers, tokens, strict=True))
-    temperature = Temperature(config.temperature, config.loss == "sigmoid", dtype=keras.config.floatx())
+    temperature = Temperature(
+        config.temperature, config.loss == "sigmoid", dtype=keras.config.floatx(), name="head_temperature"
+    )
     outputs = {
         f"{spec.towers[0]}_embedding": first,
         f"{spec.towers[1]}_embedding": second,
         "similarity": keras.layers.Identity(dtype=keras.config.floatx(), name="similarity")(temperature(first, second)),
     }
     if config.pairs:
-        layer = PairScores(config.pairs, config.heads, config.hard_negatives, config.dropout, name="match_scores")
+        layer = PairScores(config.pairs, config.heads, config.hard_negatives, config.dropout, name="head_match_scores")
         logits = layer(*(part for each in tokens for part in (each.values, each.mask)), first, second)
         outputs["match"] = keras.layers.Activation("sigmoid", dtype=keras.config.floatx(), name="match")(logits)
     return outputs
