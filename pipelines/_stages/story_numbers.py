@@ -180,8 +180,8 @@ STORY_NUMBERS: dict[str, Number] = {
         "seeds", "points", "higher", 0, 2, _MMD,
     ),
     "matching.search_ms": Number(
-        "search among 100,000 vectors of 512 numbers, the median beyond the tower, one thread",
-        "ms", "lower", 5, 1, "python -m tests.bench.search --record",
+        "search among 100,000 vectors of 512 numbers drawn like those of a trained tower, one thread: median beyond "
+        "the tower", "ms", "lower", 5, 1, "python -m tests.bench.search --record",
     ),
     **{
         f"{name}.minutes": Number(

@@ -2,8 +2,9 @@
 
     python -m tests.bench.search --record
 
-The vectors are random, without any structure that the search could use: those of a trained model are faster. Both are
-printed, the second as vectors whose parts shrink like the principal axes of a trained tower. One thread.
+The vectors are drawn like those of a trained tower: 86 % of their square length is in 32 principal axes (84 % and 89 %
+in the towers of Flickr8k). Random vectors without any structure, which the search cannot rule out, are printed beside
+them. One thread.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 highlight=False,
             )
         if given.record:
-            result = record("matching.search_ms", found["random"][0])
+            result = record("matching.search_ms", found["structured"][0])
             console.print(f"recorded matching.search_ms: {result.value:.2f} (bar {result.bar:g}, goal {result.goal:g})")
     except MmkerasError as error:
         print_error(error)
