@@ -18,9 +18,10 @@ from mmkeras.core.console import Console
 from mmkeras.core.errors import ConfigError, TrainingError
 from mmkeras.evaluation.intervals import Bootstrap
 from mmkeras.evaluation.words import number, span, title
+from mmkeras.tasks._evidence import joined
 from pipelines._stages.again import asked_for, train_again
 from pipelines._stages.alone_config import StoryConfig
-from pipelines._stages.by_scene import ANSWERS, read_answers
+from pipelines._stages.by_scene import EVIDENCE, read_answers
 from pipelines._stages.contract import Evaluated
 
 if TYPE_CHECKING:
@@ -79,37 +80,37 @@ def cross_validate(done: Evaluated) -> dict[str, Any]:
     count, task = done.config.cross_validation.folds, done.run.task
     found = [_fold(done, number) for number in range(count)]
     _check_apart([samples for samples, _ in found])
-    targets = np.concatenate([samples.targets for samples, _ in found])
     weights = np.concatenate([samples.weights for samples, _ in found])
     # Groups are numbered within each test split, and none is in two of them.
     groups = np.array([(fold, group) for fold, (samples, _) in enumerate(found) for group in samples.groups])
     groups = np.unique(groups, axis=0, return_inverse=True)[1]
-    outputs = {name: np.concatenate([answers[name] for _, answers in found]) for name in found[0][1]}
     settings = done.config.evaluate
     bootstrap = Bootstrap(settings.bootstrap, settings.confidence, done.config.train.seed)
-    draws = bootstrap.score(task, task.evidence(targets, outputs), weights, groups, only=(task.metric,))
+    evidence = joined([each for _, each in found])
+    draws = bootstrap.score(task, evidence, weights, groups, only=(task.metric,))
     each = [
-        {"samples": len(samples), "value": float(task.score(samples.targets, answers, samples.weights)[task.metric])}
-        for samples, answers in found
+        {"samples": len(samples), "value": float(task.finish(own, samples.weights)[task.metric])}
+        for samples, own in found
     ]
     score = draws.interval(task.metric).to_json()
-    result = {"metric": task.metric, "samples": len(targets), "score": score, "each": each}
+    result = {"metric": task.metric, "samples": len(weights), "score": score, "each": each}
     _show(result, settings.confidence, done.console)
     return result
 
 
 def _fold(done: Evaluated, number: int) -> tuple[Samples, dict[str, np.ndarray]]:
-    """Return the samples of a fold, and the answers of the model that has not seen them."""
-    from mmkeras.evaluation.predict import predict
+    """Return the samples of a fold, and the evidence of the model that has not seen them."""
+    from mmkeras.evaluation.predict import predict_evidence
     from mmkeras.evaluation.samples import read
     from mmkeras.training.run import Run
     from pipelines._stages.variant import measure
 
     batch = done.config.evaluate.batch_size
     if not number:
-        return done.samples, predict(done.model, done.samples, done.run.specs, batch_size=batch)
+        run, samples = done.run, done.samples
+        return samples, predict_evidence(done.model, samples, run.specs, run.task, batch_size=batch)
     folder: Path = done.run.folder / "folds" / str(number)
-    if (folder / ANSWERS).is_file():
+    if (folder / EVIDENCE).is_file():
         run = Run.open(folder)
     else:
         done.console.print(f"fold {number + 1} of {done.config.cross_validation.folds}", highlight=False)
@@ -117,9 +118,9 @@ def _fold(done: Evaluated, number: int) -> tuple[Samples, dict[str, np.ndarray]]
     samples = read(run.index, "test", run.specs, run.task, batch_size=batch)
     if run.task.label_names != done.run.task.label_names:
         raise TrainingError(f"fold {number}: the labels differ from those of the run; every fold must have all of them")
-    if not (folder / ANSWERS).is_file():
+    if not (folder / EVIDENCE).is_file():
         measure(run.model(), samples, run, done.config.train, folder, each_missing=False)
-    return samples, read_answers(folder / ANSWERS)["both"]
+    return samples, read_answers(folder / EVIDENCE)["both"]
 
 
 def _check_apart(folds: list[Samples]) -> None:

@@ -176,7 +176,7 @@ def test_every_clip_of_the_fights_is_answered_by_a_model_of_the_other_fold(tmp_p
     assert not keys[0] & keys[1]
 
     changed = (run / "folds/1/best.keras").stat().st_mtime_ns
-    (run / "folds/1/answers.npz").unlink()  # as if it was interrupted before the answers
+    (run / "folds/1/evidence.npz").unlink()  # as if it was interrupted before the answers
     opened = Run.open(run)
     config = with_cluster(VideoTextConfig, run, ())
     samples = read(opened.index, "test", opened.specs, opened.task)
