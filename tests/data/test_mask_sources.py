@@ -111,6 +111,7 @@ def test_a_text_its_picture_and_its_mask_are_one_record(tmp_path: Path) -> None:
     given = {sample.key: sample for sample in camvid.Source(**source.options).samples()}
     records = read_samples(index, "train")
     assert len(records) == 24
+    assert len({record.group for record in records}) == 8, "the texts of a picture are resampled together"
     for record in records:
         asked = given[record.key].target["asked"]
         named = {camvid.LABELS[value] for value in np.unique(record.target) if value < len(camvid.LABELS)}
