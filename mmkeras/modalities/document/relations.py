@@ -33,23 +33,21 @@ def relations(numbers: Any, segments: Any) -> Any:
     place = np.arange(numbers.shape[1], dtype=np.float32)
     steps = place[:, None] - place[None, :]
     order = np.stack([*(np.float32(steps == step) for step in _STEPS), np.tanh(steps / 10)], axis=-1)[None]
-    pairs = ops.stack(
-        [
-            same,
-            _near(down, 0.008),
-            _near(down, 0.03),
-            ops.tanh(down * 8.0),
-            ops.tanh(down * 40.0),
-            ops.tanh(across * 8.0),
-            ops.tanh(across * 40.0),
-            _near(across, 0.1),
-            _near(_apart(left), 0.01),
-            _near(_apart(right), 0.01),
-            _near(ops.expand_dims(left, 2) - ops.expand_dims(right, 1), 0.02),
-            _near(ops.expand_dims(right, 2) - ops.expand_dims(left, 1), 0.02),
-        ],
-        axis=-1,
+    numbers_of_pairs = (
+        same,
+        _near(down, 0.008),
+        _near(down, 0.03),
+        _signed(down, 8.0),
+        _signed(down, 40.0),
+        _signed(across, 8.0),
+        _signed(across, 40.0),
+        _near(across, 0.1),
+        _near(_apart(left), 0.01),
+        _near(_apart(right), 0.01),
+        _near(ops.expand_dims(left, 2) - ops.expand_dims(right, 1), 0.02),
+        _near(ops.expand_dims(right, 2) - ops.expand_dims(left, 1), 0.02),
     )
+    pairs = ops.concatenate([ops.expand_dims(each, -1) for each in numbers_of_pairs], axis=-1)
     # Added to zeros of the batch's size: a constant has no batch to be joined with.
     order = ops.zeros_like(pairs[:, :, :, : order.shape[-1]]) + order.astype(np.float32)
     return ops.concatenate([pairs, order], axis=-1)
@@ -61,4 +59,14 @@ def _apart(side: Any) -> Any:
 
 
 def _near(distance: Any, reach: float) -> Any:
-    return ops.exp(ops.square(distance * (1.0 / reach)) * -1.0)
+    """Return a Gaussian of a distance; beyond three reaches it stays at its value there, 0.0001.
+
+    Cut before it is scaled: an int8 tensor would spend its range on distances that do not matter.
+    """
+    share = ops.clip(distance, -3.0 * reach, 3.0 * reach) * (1.0 / (3.0 * reach))
+    return ops.exp(share * share * -9.0)
+
+
+def _signed(distance: Any, scale: float) -> Any:
+    """Return the hyperbolic tangent of a scaled distance, cut before it is scaled, see `_near`."""
+    return ops.tanh(ops.clip(distance, -4.0 / scale, 4.0 / scale) * scale)

@@ -27,6 +27,8 @@ KNOWN = {
     # Distances and weights of spatial attention; TensorFlow 2.16 names divisions where later ones multiply.
     (Verdict.ISLAND, "DIV"),
     (Verdict.ISLAND, "CONCATENATION, DIV"),
+    # The relations of the words of a page, one number for each pair, before they are joined.
+    (Verdict.ISLAND, "RESHAPE"),
     # Products of spatial attention, on distances and weights.
     (Verdict.ISLAND, "MUL"),
     (Verdict.ISLAND, "MUL, NEG, STRIDED_SLICE, SUB"),
