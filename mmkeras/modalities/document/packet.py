@@ -37,7 +37,7 @@ def is_packet(path: Path) -> bool:
     try:
         with path.open("rb") as stream:
             return stream.read(len(MAGIC)) == MAGIC
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
@@ -47,7 +47,8 @@ def page_of(value: Any) -> Page:
     Raises:
         DataError: no page.
     """
-    if isinstance(value, os.PathLike) and is_packet(Path(value)):
+    named = isinstance(value, str) and not value.lstrip().startswith("{")
+    if (named or isinstance(value, os.PathLike)) and is_packet(Path(value)):
         value = Path(value).read_bytes()  # a record among the golden samples of a bundle
     if isinstance(value, bytes) and value.startswith(MAGIC):
         parts = value.split(PART)

@@ -50,7 +50,8 @@ def test_a_record_is_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "0000_page.bin"
     path.write_bytes(records.encode(SPEC, EMPTY))
     for name, expected in SPEC.preprocess(EMPTY).items():
-        np.testing.assert_array_equal(SPEC.preprocess(path)[name], expected)
+        for value in (path, str(path)):
+            np.testing.assert_array_equal(SPEC.preprocess(value)[name], expected)
 
 
 def test_tensors_of_a_page() -> None:
