@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,11 @@ import numpy as np
 from mmkeras.data.sources._key_fields import FIELDS, amount_of, date_of, normalised
 from mmkeras.evaluation.draws import Interval
 
-__all__ = ["counts_of", "f1_of", "fields_of", "read_fields"]
+__all__ = ["LEAST", "counts_of", "f1_of", "fields_of", "read_fields"]
+
+LEAST = 0.02
+"""Smallest probability of a date or a total that has no entity."""
+_DECIMALS = re.compile(r"\d[.,]\d\d(?!\d)")
 
 
 def read_fields(entities: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -37,12 +42,36 @@ def read_fields(entities: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def fields_of(task: Any, spec: Any, raw: Sequence[Mapping[str, Any]], outputs: Mapping[str, np.ndarray]) -> list[Any]:
-    """Return the fields of each receipt from outputs (N, ...) and raw values by modality."""
+    """Return the fields of each receipt from outputs (N, ...) and raw values by modality.
+
+    A date or total without an entity is the word in the form of one whose tag has the highest probability, if that is
+    at least `LEAST`: every receipt has them.
+    """
     answers = task.decode(outputs)
-    return [
-        read_fields(task.quoted(answer, spec.words_of(values[task.reads]))["entities"])
-        for answer, values in zip(answers, raw, strict=True)
+    found = []
+    for answer, values, probabilities in zip(answers, raw, outputs["tags"], strict=True):
+        words = spec.words_of(values[task.reads])
+        fields = read_fields(task.quoted(answer, words)["entities"])
+        for field in ("date", "total"):
+            if not fields[field] and field in task.labels:
+                fields[field] = _likely(
+                    field, words[: len(probabilities)], probabilities[:, task.tags.numbers[f"B-{field}"]]
+                )
+        found.append(fields)
+    return found
+
+
+def _likely(field: str, words: Sequence[Any], probabilities: np.ndarray) -> str:
+    """Return the value of the word of a field's form with the highest probability; empty without one."""
+    form = {"date": date_of, "total": amount_of}[field]
+    # A total has decimals: whole numbers are counts.
+    fitting = [
+        place
+        for place, word in enumerate(words)
+        if form(word.text) and (field == "date" or _DECIMALS.search(word.text))
     ]
+    best = max(fitting, key=lambda place: float(probabilities[place]), default=None)
+    return "" if best is None or probabilities[best] < LEAST else form(words[best].text)
 
 
 def counts_of(found: Sequence[Mapping[str, str]], truth: Sequence[Mapping[str, str]]) -> np.ndarray:

@@ -16,9 +16,11 @@ from mmkeras.core.command_line import parse
 from mmkeras.core.errors import ConfigError
 from mmkeras.core.modalities import modality_configs
 from mmkeras.data.sources.tagged_pages import Source
+from mmkeras.modalities.document.spec import Config as DocumentConfig
+from mmkeras.tasks.tags.spec import Spec as Tags
 from pipelines import documents, medical
 from pipelines._documents.demo import write_demo
-from pipelines._documents.fields import counts_of, f1_of, read_fields
+from pipelines._documents.fields import LEAST, counts_of, f1_of, fields_of, read_fields
 from pipelines._medical.reports import write_reports
 from pipelines._stages.alone_config import CrossValidationConfig
 from pipelines._stages.results import Figure
@@ -88,6 +90,20 @@ def test_fields_are_read_from_entities() -> None:
         ]
     )
     assert found == {"company": "", "date": "12/01/19", "address": "NO 31G, SELANGOR", "total": "33.90"}
+
+
+def test_a_total_without_an_entity_is_the_likeliest_amount() -> None:
+    spec = DocumentConfig(words=4, overlap=1).spec_before_data("document")
+    task = Tags(("date", "total"), "BIO", "document", 4)
+    words = ["1", "9.50", "7.25", "TOTAL"]
+    boxes = [[10 * place, 0, 10 * place + 9, 9] for place in range(4)]
+    page = {"width": 50, "height": 10, "words": words, "boxes": boxes}
+    outputs = {"tags": np.full((1, 4, 5), 0.01, np.float32)}
+    outputs["tags"][..., 0] = 0.9
+    outputs["tags"][0, :, 3] = [0.4, 0.1, 0.2, 0.4]  # B-total: a count and a word are no amounts
+    assert fields_of(task, spec, [{"document": page}], outputs)[0]["total"] == "7.25"
+    outputs["tags"][0, :, 3] = LEAST / 2
+    assert fields_of(task, spec, [{"document": page}], outputs)[0]["total"] == ""
 
 
 def test_the_f1_of_fields_counts_strings() -> None:
