@@ -103,7 +103,9 @@ def show(result: list[dict[str, Any]], task: Spec, samples: int, console: Consol
         table.add_column(heading, justify="left" if heading in ("tower", "file") else "right")
     for entry in result:
         metrics = entry["metrics"]
-        shares = [f"{number('r1', metrics[way]['value'])} ({span('r1', metrics[way])})" for way in ways]
+        shares = [f"{number('recall', metrics[way]['value'])} ({span('recall', metrics[way])})" for way in ways]
         ranks = " / ".join(f"{metrics[f'{way}_median_rank']['value']:g}" for way in task.ways)
-        table.add_row(entry["tower"], entry["file"], *shares, ranks, number("recall", entry["flips"]))
+        table.add_row(
+            entry["tower"], f"{entry['format']} {entry['precision']}", *shares, ranks, number("recall", entry["flips"])
+        )
     console.print(table)

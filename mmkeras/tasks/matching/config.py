@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from mmkeras.core.components import find
 from mmkeras.core.errors import ConfigError, nearest
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec
 from mmkeras.tasks._config import TaskConfig
+from mmkeras.tasks._contract import TaskSpec
 from mmkeras.tasks._labels import check_share
-
-if TYPE_CHECKING:
-    from mmkeras.tasks.matching.spec import Spec
 
 __all__ = ["KERNELS", "LOSSES", "Config"]
 
@@ -70,15 +69,15 @@ class Config(TaskConfig):
         if self.loss == "sigmoid" and self.label_smoothing:
             raise ConfigError("label_smoothing: expected 0 with the sigmoid loss, which has no distribution to smooth")
 
-    def spec(self, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
+    def spec(self, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> TaskSpec:
         """Return the task's spec.
 
         Raises:
             ConfigError: the model lacks one of the modalities.
         """
-        from mmkeras.tasks.matching.spec import Spec
-
         for name in self.towers if modalities else ():
             if name not in modalities:
                 raise ConfigError(f"towers: the model has no modality {name!r}; {nearest(name, modalities)}")
-        return Spec(tuple(self.towers), self.size, self.pairs > 0)
+        # By name: spec.py imports this module.
+        found: TaskSpec = find("tasks", "matching", "spec").Spec(tuple(self.towers), self.size, self.pairs > 0)
+        return found
