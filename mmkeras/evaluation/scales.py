@@ -10,7 +10,10 @@ __all__ = ["Scale", "ends", "is_share", "scale_of"]
 
 Scale = Literal["share", "error", "explained", "correlation", "plain"]
 
-_SHARES = ("accuracy", "f1", "precision", "recall", "match", "auc", "average_precision", "hamming", "iou")
+_SHARES = (
+    *("accuracy", "f1", "precision", "recall", "match", "auc", "average_precision", "hamming", "iou"),
+    *("boundary_f", "false_alarms"),
+)
 _ERRORS = ("mae", "mse", "rmse", "relative_mae", "log_loss", "cross_entropy", "mATE", "mASE", "mAOE", "mAVE", "mAAE")
 
 

@@ -30,6 +30,9 @@ _TITLES = {
     "mAVE": "mAVE (m/s)",
     "mAAE": "mAAE (1 - accuracy)",
     "velocity_error": "velocity error (m/s)",
+    "mean_iou": "mean IoU",
+    "scene_iou": "mean IoU against all classes",
+    "boundary_f": "boundary F",
     "AP_2d": "2D AP (COCO)",
     "AP50_2d": "2D AP at IOU 0.5",
 }
@@ -39,6 +42,8 @@ def title(metric: str) -> str:
     """Return the name of a metric in words."""
     if metric.startswith("mae_"):
         return f"mean absolute error of {metric.removeprefix('mae_')}"
+    if metric.startswith("iou_"):
+        return f"IoU of {metric.removeprefix('iou_').replace('_', ' ')}"
     if metric.startswith("AP_") and metric not in _TITLES:
         return f"AP of {metric.removeprefix('AP_').replace('_', ' ')}"
     return _TITLES.get(metric, metric.replace("_", " ").replace("f1", "F1"))

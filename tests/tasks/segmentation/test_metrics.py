@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmkeras.evaluation.words import number, title
 from mmkeras.tasks.segmentation.masks import NOT_ASKED, VOID
 from mmkeras.tasks.segmentation.scores import edges
 from mmkeras.tasks.segmentation.spec import Config
@@ -110,6 +111,15 @@ def test_a_prompt_is_scored_by_what_it_names_and_by_false_alarms() -> None:
     assert (every["scene_iou"], every["iou_road"]) == (1.0, 1.0)
     assert every["pixel_accuracy"] == 0.5, "the sky is not named"
     assert np.isnan(every["false_alarms"])
+
+
+def test_metrics_are_shown_as_shares_with_their_names() -> None:
+    shown = [f"{title(name)} {number(name, 0.5)}" for name in ("mean_iou", "iou_traffic_sign", "false_alarms")]
+    assert [each.replace("\u00a0", " ") for each in shown] == [
+        "mean IoU 50.0 %",
+        "IoU of traffic sign 50.0 %",
+        "false alarms 50.0 %",
+    ]
 
 
 def test_the_answer_is_a_mask_as_png() -> None:
