@@ -155,21 +155,18 @@ def draw_move(config: Config, count: tf.Tensor, seed: tf.Tensor) -> Move:
     draws = _draws(count, seed)
     # Draws of their own, so that those of the older options stay as they are.
     further = uniform((count, 2), tf.convert_to_tensor(seed) + 3, -1.0, 1.0)
-    up = draws[:, 0] * config.translate if config.translate else None
-    left = draws[:, 1] * config.translate if config.translate else None
+    shift, shifted = draws[:, :2] * config.translate, bool(config.translate or config.crop)
     zoom = tf.exp(further[:, 1] * math.log1p(config.zoom)) if config.zoom else None
     if config.crop:
         # A part of the picture is a shift of its middle to the middle of the picture, and then a zoom.
         part = uniform((count, 3), tf.convert_to_tensor(seed) + 5, -1.0, 1.0)
         kept = 1.0 - config.crop * (part[:, 0] + 1.0) / 2.0
-        rows, columns = ((1.0 - kept) / 2.0 * part[:, axis] for axis in (1, 2))
-        up = rows if up is None else up + rows
-        left = columns if left is None else left + columns
+        shift += (1.0 - kept)[:, None] / 2.0 * part[:, 1:]
         zoom = 1.0 / kept if zoom is None else zoom / kept
     return Move(
         mirror=draws[:, 2] < 0 if config.flip else None,
-        up=up,
-        left=left,
+        up=shift[:, 0] if shifted else None,
+        left=shift[:, 1] if shifted else None,
         turn=further[:, 0] * math.radians(config.rotate) if config.rotate else None,
         zoom=zoom,
     )
