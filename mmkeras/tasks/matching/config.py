@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mmkeras.core.components import find
 from mmkeras.core.errors import ConfigError, nearest
 from mmkeras.modalities import NO_FACTS, NO_MODALITIES, Facts, ModalitySpec
 from mmkeras.tasks._config import TaskConfig
-from mmkeras.tasks._contract import TaskSpec
 from mmkeras.tasks._labels import check_share
+
+if TYPE_CHECKING:
+    from mmkeras.tasks.matching.spec import Spec
 
 __all__ = ["KERNELS", "LOSSES", "Config"]
 
@@ -69,7 +71,7 @@ class Config(TaskConfig):
         if self.loss == "sigmoid" and self.label_smoothing:
             raise ConfigError("label_smoothing: expected 0 with the sigmoid loss, which has no distribution to smooth")
 
-    def spec(self, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> TaskSpec:
+    def spec(self, modalities: Mapping[str, ModalitySpec] = NO_MODALITIES, facts: Facts = NO_FACTS) -> Spec:
         """Return the task's spec.
 
         Raises:
@@ -79,5 +81,5 @@ class Config(TaskConfig):
             if name not in modalities:
                 raise ConfigError(f"towers: the model has no modality {name!r}; {nearest(name, modalities)}")
         # By name: spec.py imports this module.
-        found: TaskSpec = find("tasks", "matching", "spec").Spec(tuple(self.towers), self.size, self.pairs > 0)
+        found: Spec = find("tasks", "matching", "spec").Spec(tuple(self.towers), self.size, self.pairs > 0)
         return found

@@ -39,11 +39,11 @@ def test_a_picture_on_both_sides_of_a_split_is_found_by_its_content(tmp_path: Pa
 def test_one_of_several_pictures_of_a_cell_is_found_on_the_other_side(tmp_path: Path) -> None:
     _pictures(tmp_path)
     views = [[f"{row}.png", f"{(row + 1) % 20}.png"] for row in range(0, 20, 2)]
-    splits: list[object] = ["train"] * 6 + ["val"] * 2 + ["test"] * 2
+    splits: list[object] = [*["train"] * 6, *["val"] * 2, *["test"] * 2]
     for cells in ([";".join(each) for each in views], views):
         columns: dict[str, list[object]] = {"views": [*cells], "split": splits, "y": [*"ab" * 5]}
         assert _leaks(columns, tmp_path) == ""
-        columns["views"][9] = "18.png;2.png" if isinstance(cells[9], str) else ["18.png", "2.png"]
+        columns["views"] = [*cells[:9], "18.png;2.png" if isinstance(cells[9], str) else ["18.png", "2.png"]]
         assert "'views': 1 files are in several splits by content, the first in train (row 2) and test (row 10)" in (
             _leaks(columns, tmp_path)
         )

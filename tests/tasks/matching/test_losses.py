@@ -28,7 +28,10 @@ def _batch(groups: list[str], present: Any = None) -> tuple[dict[str, Any], dict
     image, text = (unit(rng.normal(size=(count, SIZE))) for _ in range(2))
     cosine = (image * text).sum(1, keepdims=True)
     outputs = {"image_embedding": image, "text_embedding": text, "similarity": 4 * cosine - 1}
-    targets = np.stack([Config().spec().encode({"pair": g, "image": g, "text": str(n)}) for n, g in enumerate(groups)])
+    spec = Config().spec()
+    targets = np.stack(
+        [np.asarray(spec.encode({"pair": group, "image": group, "text": str(n)})) for n, group in enumerate(groups)]
+    )
     there = np.ones((2, count)) if present is None else np.asarray(present)
     inputs = {"image_present": there[0], "text_present": there[1]}
     as_tensors = lambda given: {name: ops.cast(value, "float32") for name, value in given.items()}  # noqa: E731
