@@ -24,7 +24,7 @@ from mmkeras.core.errors import ConfigError
 from mmkeras.core.terminal import utf8_program
 from mmkeras.modalities.image.spec import Config as ImageConfig
 from mmkeras.modalities.text.spec import Config as TextConfig
-from mmkeras.tasks.matching.spec import Spec
+from mmkeras.tasks.matching.task import Spec
 from pipelines._matching.demo import write_demo
 from pipelines._stages.alone_config import ALONE, AloneConfig, StoryConfig
 from pipelines._stages.contract import Evaluated, add_to_metrics

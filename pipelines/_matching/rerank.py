@@ -14,7 +14,7 @@ from mmkeras.evaluation.predict import predict
 from mmkeras.evaluation.samples import Samples
 from mmkeras.evaluation.words import number, span
 from mmkeras.tasks.matching.recall import first_rows, unit
-from mmkeras.tasks.matching.spec import FIRST, GROUP, SECOND, Spec
+from mmkeras.tasks.matching.task import FIRST, GROUP, SECOND, Spec
 
 __all__ = ["reranked_recall", "show"]
 

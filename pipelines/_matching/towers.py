@@ -15,7 +15,7 @@ from mmkeras.evaluation.intervals import Bootstrap
 from mmkeras.evaluation.samples import Samples
 from mmkeras.evaluation.words import number, span
 from mmkeras.runtime.predictor import candidates, open_runner, why_not_run
-from mmkeras.tasks.matching.spec import Spec
+from mmkeras.tasks.matching.task import Spec
 
 __all__ = ["measure_towers", "show"]
 

@@ -9,7 +9,7 @@ from mmkeras.bundle import Bundle
 from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.runtime.shelf.shelf import Shelf
-from mmkeras.tasks.matching.spec import Spec
+from mmkeras.tasks.matching.task import Spec
 
 __all__ = ["reranked"]
 

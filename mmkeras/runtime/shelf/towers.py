@@ -12,7 +12,7 @@ from mmkeras.bundle import Bundle
 from mmkeras.core.errors import BundleError, ConfigError, DataError, nearest
 from mmkeras.runtime.predictor import Predictor
 from mmkeras.tasks.matching.recall import unit
-from mmkeras.tasks.matching.spec import Spec
+from mmkeras.tasks.matching.task import Spec
 
 __all__ = ["Tower", "identity", "modalities_of", "tower_of"]
 

@@ -8,10 +8,10 @@ from typing import Any
 from keras import ops
 
 from mmkeras.layers.batch import LossContext, batch_mean
-from mmkeras.tasks.matching.config import Config
 from mmkeras.tasks.matching.discrepancy import discrepancy
 from mmkeras.tasks.matching.pairs import hardest
-from mmkeras.tasks.matching.spec import GROUP, Spec
+from mmkeras.tasks.matching.spec import Config
+from mmkeras.tasks.matching.task import GROUP, Spec
 
 __all__ = ["MatchingLoss", "line_of"]
 
