@@ -38,6 +38,8 @@ class Example:
     """Of plain SGD, so that the loss falls in a few steps."""
     grid: tuple[int, int] | None = None
     """Rows and columns of the map that the head reads, where the spec does not say."""
+    modalities: dict[str, Any] = field(default_factory=dict)
+    """Specs by modality that the spec of the task derives from."""
 
 
 LABELS = ["no", "red", "yes"]
@@ -212,16 +214,15 @@ EXAMPLES = {
         bad_options=[*SHARED_BAD, {"label_smoothing": 1.0}, {"scheme": "BILOU"}, {"labels": ["no", "no"]}]
         + [{"class_weights": each} for each in ({"yse": 2.0}, {"yes": -1.0}, "balance")],
         counts={"O": 4, "no": 1, "red": 4, "yes": 2},
+        modalities={"text": TextConfig(max_length=6, pooling="words").spec_before_data("text")},
     ),
 }
-MODALITIES = {"text": TextConfig(max_length=6, pooling="words").spec_before_data("text")}
-"""Those that the spec of a task may derive from."""
 
 
 def task(name: str, **options: Any) -> tuple[Any, Any]:
     """Return a task's spec and configuration."""
     config = find("tasks", name, "spec").Config(**EXAMPLES[name].options | options)
-    return config.spec(MODALITIES), config
+    return config.spec(EXAMPLES[name].modalities), config
 
 
 def head_model(name: str, **options: Any) -> keras.Model:

@@ -47,6 +47,7 @@ PARTS = {
     "finance": {"series", "text", "fusion", "head"},
     "video_text": {"video", "text", "fusion", "head"},
     "matching": {"image", "text", "head"},
+    "segmentation": {"image", "text", "fusion", "head"},
     "documents": {"image", "document", "fusion", "head"},
 }
 
