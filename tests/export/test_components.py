@@ -43,8 +43,12 @@ def exported(config: TinyModel, source: Source, folder: Path, precisions: tuple[
     assert report.accepted, [(f.format, f.precision, f.reason) for f in report.files if not f.accepted]
 
 
+WHOLE = {"tags", "segmentation", "matching"}
+"""Tasks that are exported from a trained model: tests/toys/test_tasks.py and tests/tasks/matching/test_towers.py."""
+
+
 def test_every_task_has_a_case_here() -> None:
-    assert {*TASKS, "detection"} == set(names("tasks"))
+    assert {*TASKS, *WHOLE, "detection"} == set(names("tasks"))
 
 
 def test_detection_is_exported(tmp_path: Path) -> None:

@@ -42,6 +42,15 @@ TOYS = (
         'scheme = "IO"',
         "entities",
     ),
+    Toy(
+        "segmentation",
+        "none",
+        IMAGE + "pyramid = true\nflip = true\n",
+        "mask",
+        COLUMN,
+        'labels = ["ground", "red", "blue"]',
+        "found",
+    ),
     Toy("two_targets", "mean", IMAGE, ["colour", "x", "y"], COLUMN, 'kinds = ["red", "blue"]', "what"),
     Toy("autoencoder", "mean", IMAGE, "whole", COLUMN, answer="brightness"),
 )
