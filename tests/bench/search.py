@@ -15,9 +15,12 @@ import sys
 import time
 from collections.abc import Sequence
 
+from mmkeras.core.terminal import utf8_program
+
 __all__ = ["main"]
 
 
+@utf8_program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; return 0, or 2 where the number cannot be recorded."""
     parser = argparse.ArgumentParser("python -m tests.bench.search", description=(__doc__ or "").split("\n")[0])

@@ -79,7 +79,7 @@ def test_help_and_print_config_have_its_options(file: str, capsys: pytest.Captur
             ("--model.left.kind", "imgae"),
             "left.kind: no modality is of the kind 'imgae'; did you mean 'image'?",
         ),
-        (("--model.left.size", "[8, 8]"), "To add a modality, set its kind to one of 'image'"),
+        (("--model.left.size", "[8, 8]"), "To add a modality, set its kind to one of 'document', 'image'"),
         (("--model.fusoin.name", "mean"), "did you mean 'fusion'?"),
         (("--model.fusion.kind", "image"), "--model.fusion: is an option of the model"),
         (("--model.width.kind", "image"), "--model.width: is an option of the model"),
@@ -108,8 +108,8 @@ def test_what_the_command_line_does_is_not_blamed_on_a_file(file: str):
     with pytest.raises(ConfigError) as caught:
         _parse("--config", file, "--model.colour.kind", "imgae")
     assert str(caught.value).splitlines() == [
-        "--model.colour.kind: no modality is of the kind 'imgae'; did you mean 'image'? Valid: 'image', 'radar', "
-        "'series', 'tabular', 'text', 'video'"
+        "--model.colour.kind: no modality is of the kind 'imgae'; did you mean 'image'? Valid: 'document', 'image', "
+        "'radar', 'series', 'tabular', 'text', 'video'"
     ]
 
 

@@ -297,4 +297,7 @@ def test_train_names_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert train(["vaq"]) == 2
     assert "did you mean 'vqa'" in capsys.readouterr().err
     assert train(["--help"]) == 0
-    assert "camera_radar, finance, matching, medical, table, traffic_signs, video_text, vqa" in capsys.readouterr().out
+    assert (
+        "camera_radar, documents, finance, matching, medical, segmentation, table, traffic_signs, video_text, vqa"
+        in capsys.readouterr().out
+    )
