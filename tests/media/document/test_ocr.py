@@ -15,7 +15,7 @@ def test_an_unknown_ocr_is_named() -> None:
 
 
 def test_a_picture_is_read_by_rapidocr(tmp_path: Path) -> None:
-    pytest.importorskip("rapidocr_onnxruntime", reason="rapidocr-onnxruntime is not installed (extra ocr)")
+    pytest.importorskip("rapidocr_onnxruntime", reason="needs the extra ocr: pip install 'mmkeras[ocr]'")
     from PIL import Image, ImageDraw, ImageFont
 
     image = Image.new("RGB", (420, 160), "white")
