@@ -21,12 +21,15 @@ from mmkeras.core.components import Choice, names
 from mmkeras.core.config import ModelConfig
 from mmkeras.model import build_model
 from tests.tiny import (
+    TinyMatching,
+    TinySegmentation,
     inputs_of,
     tiny_documents_config,
     tiny_drive_config,
     tiny_drive_inputs,
     tiny_inputs,
     tiny_model_config,
+    with_tiny_text,
 )
 
 KEPT = Path(__file__).with_name("unchanged_models.json")
@@ -64,6 +67,10 @@ def cases(folder: Path) -> Iterator[tuple[str, ModelConfig, dict[str, np.ndarray
         yield f"detection, {name}", drive, {k: v for k, v in inputs.items() if not k.startswith(drive.without)}
     document = tiny_documents_config(folder)
     yield "tags, cross_attention", document, inputs_of(document)
+    matching = with_tiny_text(TinyMatching(), folder, "none")
+    yield "matching, none", matching, inputs_of(matching)
+    segmentation = dataclasses.replace(TinySegmentation(), text=tiny_model_config(folder).text)
+    yield "segmentation, spatial_attention", segmentation, inputs_of(segmentation)
 
 
 def described(config: ModelConfig, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
