@@ -44,7 +44,7 @@ def exported(config: TinyModel, source: Source, folder: Path, precisions: tuple[
 
 
 WHOLE = {"tags", "segmentation", "matching"}
-"""Tasks that are exported from a trained model: tests/toys/test_tasks.py and tests/tasks/matching/test_towers.py."""
+"""Tasks that are exported from a trained model: tests/toys/test_tasks.py, test_chain.py of tags, test_towers.py."""
 
 
 def test_every_task_has_a_case_here() -> None:

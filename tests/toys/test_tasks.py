@@ -56,7 +56,12 @@ TOYS = (
 )
 
 
-@pytest.fixture(scope="module", params=TOYS, ids=lambda toy: toy.task)
+# Tags of a page's words go the same way in tests/tasks/tags/test_chain.py.
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(toy, marks=pytest.mark.slow) if toy.task == "tags" else toy for toy in TOYS],
+    ids=lambda toy: toy.task,
+)
 def toy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Toy, Chain]]:
     own: Toy = request.param
     folder = tmp_path_factory.mktemp(own.task)
