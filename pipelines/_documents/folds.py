@@ -1,4 +1,4 @@
-"""Key fields of the receipts of all folds, each read from the answers of the model that has not seen the receipt."""
+"""Key fields of the receipts of all folds, each read by the model that has not seen the receipt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from mmkeras.evaluation.predict import predict
 from mmkeras.tasks import TaskSpec
 from mmkeras.tasks._words import words_read
 from pipelines._documents.fields import counts_of, fields_of
-from pipelines._stages.by_scene import ANSWERS, read_answers
 
 if TYPE_CHECKING:
     from mmkeras.evaluation.samples import Samples
@@ -32,7 +31,9 @@ def counts_of_folds(done: Evaluated) -> np.ndarray:
     for number in range(1, done.config.cross_validation.folds):
         fold = Run.open(run.folder / "folds" / str(number))
         samples = read(fold.index, "test", fold.specs, fold.task, batch_size=batch)
-        counts.append(field_counts(fold.task, fold.specs, samples, read_answers(fold.folder / ANSWERS)["both"]))
+        # Kept of a fold is its evidence, which does not hold the tags of words.
+        outputs = predict(fold.model(), samples, fold.specs, batch_size=batch)
+        counts.append(field_counts(fold.task, fold.specs, samples, outputs))
     return np.concatenate(counts)
 
 

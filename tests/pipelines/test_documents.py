@@ -24,6 +24,7 @@ from pipelines._documents.fields import LEAST, counts_of, f1_of, fields_of, read
 from pipelines._medical.reports import write_reports
 from pipelines._stages.alone_config import CrossValidationConfig
 from pipelines._stages.results import Figure
+from tests.data.test_document_sources import receipt
 
 CONFIGS = Path(documents.__file__).parent / "configs"
 SCHEMA = json.loads((Path(mmkeras.__file__).parent / "schemas" / "metrics.schema.json").read_text("utf-8"))
@@ -142,6 +143,24 @@ def test_generated_reports_need_the_picture(tmp_path: Path) -> None:
     assert shown.data.source.options["path"].endswith("reports.jsonl")
     assert shown.model.text.pooling == "words"
     assert medical.MedicalStory().named(config) == ""
+
+
+def test_receipts_of_every_fold_are_read_by_a_model_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in range(24):
+        receipt(tmp_path / "sroie", f"{number:03}")
+    sizes = "".join(f"{number:03},200,120,100,60\n" for number in range(24))
+    (tmp_path / "sroie" / "derived_sizes.csv").write_text(f"id,orig_w,orig_h,w,h\n{sizes}", "utf-8")
+    small = ["--model.width", "16", "--model.document.hidden", "16", "--model.document.layers", "1"]
+    small += ["--model.document.embeddings", "none", "--model.document.words", "48", "--model.document.overlap", "8"]
+    small += ["--train.epochs", "1", "--evaluate.bootstrap", "20", "--data.workers", "1", "--skip_export"]
+    folds = ["--cross_validation.folds", "2", "--data.source.options.folder", "sroie"]
+    assert documents.main(["--config", str(CONFIGS / "documents_sroie.toml"), *small, *folds]) == 0
+    metrics = json.loads((tmp_path / "runs" / "documents_sroie" / "latest" / "metrics.json").read_text("utf-8"))
+    jsonschema.validate(metrics, SCHEMA)
+    assert metrics["samples"] < metrics["folds"]["samples"] == metrics["documents"]["fields"]["receipts"] == 24
 
 
 @pytest.mark.slow
