@@ -112,13 +112,11 @@ folders of pictures, one of texts such as transcripts, and one to predict; see c
 
     def numbers(self, metrics: Mapping[str, Any]) -> dict[str, Figure]:
         """Return the accuracy on the test split, and gains over the models for comparison, in percent."""
-        fight = metrics.get("provenance", {}).get("source") == "fight_video"
-        accuracy = metrics["folds"]["score"] if fight else metrics["test"]["accuracy"]
-        found = {
-            f"video_text.{'fight' if fight else 'statements'}": Figure(
-                *(100 * accuracy[key] for key in ("value", "low", "high"))
-            )
-        }
+        if metrics.get("provenance", {}).get("source") == "fight_video":
+            name, accuracy = "fight", metrics["folds"]["score"]
+        else:
+            name, accuracy = "statements", metrics["test"]["accuracy"]
+        found = {f"video_text.{name}": Figure(*(100 * accuracy[key] for key in ("value", "low", "high")))}
         compared = (metrics.get("alone") or {}).get("modalities", {})
         gains = {"video_text.fusion_gain": "text", "video_text.motion_gain": ONE_FRAME}
         return found | {name: fusion_gain(metrics, other) for name, other in gains.items() if other in compared}

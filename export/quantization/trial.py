@@ -19,8 +19,8 @@ from mmkeras.core.errors import ExportError
 __all__ = ["SHARE", "Trial", "tuning_samples"]
 
 SHARE = {"float16": 0.5}
-"""Share of the metric's limit that a search may use up, by precision. A layer of float16 that stays in float32 costs
-little, and other samples than those of the search may lose more."""
+"""Share of the search's own limit of the metric that a candidate may use up, by precision, without an allowance for
+chance. A layer of float16 that stays in float32 costs little, and the test samples may lose more."""
 
 
 @dataclass(frozen=True)

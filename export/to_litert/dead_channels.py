@@ -7,7 +7,7 @@ makes such a bias larger than 32 bits hold, and the quantiser's cast to 32 bits 
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,35 +15,48 @@ import numpy as np
 from export.to_litert.flatbuffer import read_model, weighted_layers, write_model
 from mmkeras.core.errors import ExportError
 
-__all__ = ["keep_biases"]
+__all__ = ["biases_of", "keep_biases"]
 
 _LARGEST = 2**30
 """Steps of a bias whose channel gets a larger scale: half of what 32 bits hold."""
 
 
-def keep_biases(content: bytes, float32: Path) -> bytes:
+def biases_of(content: bytes) -> list[tuple[int, np.ndarray | None]]:
+    """Return the number of weights and the float32 bias of each layer of a float32 file, in the order of the graph."""
+    model = read_model(content)
+    found: list[tuple[int, np.ndarray | None]] = []
+    for graph in model.subgraphs:
+        for operator, layer in weighted_layers(model, graph):
+            bias = _values(model, graph, operator.inputs, 2)
+            found.append((layer.weights, None if bias is None else bias.view(np.float32)))
+    return found
+
+
+def keep_biases(content: bytes, biases: Sequence[tuple[int, np.ndarray | None]]) -> bytes:
     """Return a static int8 file in which every bias fits.
 
     The weights of a channel whose bias does not fit get a larger scale, so that the bias has 2**30 steps.
 
     Args:
         content: the int8 file.
-        float32: the file it was made from, with the biases.
+        biases: `biases_of` the float32 file that it was made from.
 
     Raises:
         ExportError: the files have other layers.
     """
-    model, known = read_model(content), read_model(float32.read_bytes())
-    changed = False
-    for graph, source in zip(model.subgraphs, known.subgraphs, strict=True):
-        ours, theirs = list(weighted_layers(model, graph)), list(weighted_layers(known, source))
-        if [layer.weights for _, layer in ours] != [layer.weights for _, layer in theirs]:
-            raise ExportError(f"{float32.name}: the int8 file has other layers than the float32 file")
-        for (operator, _), (original, _) in zip(ours, theirs, strict=True):
-            bias = _values(known, source, original.inputs, 2)
-            if bias is not None and _keep(model, graph, operator, bias.view(np.float32)):
-                changed = True
-    return write_model(model) if changed else content
+    model = read_model(content)
+    layers = [(graph, *each) for graph in model.subgraphs for each in weighted_layers(model, graph)]
+    if [layer.weights for _, _, layer in layers] != [weights for weights, _ in biases]:
+        raise ExportError(
+            f"static int8: expected the {len(biases)} layers of the float32 file with as many weights each, got "
+            f"{len(layers)} others. The installed ai-edge-quantizer is not that of constraints.txt"
+        )
+    changed = [
+        _keep(model, graph, operator, bias)
+        for (graph, operator, _), (_, bias) in zip(layers, biases, strict=True)
+        if bias is not None
+    ]
+    return write_model(model) if any(changed) else content
 
 
 def _keep(model: Any, graph: Any, operator: Any, bias: np.ndarray) -> bool:

@@ -21,7 +21,7 @@ import numpy as np
 from export.calibration.ranges import measure_ranges
 from export.quantization.layers import QuantizedLayer
 from export.to_litert.compact import compact
-from export.to_litert.dead_channels import keep_biases
+from export.to_litert.dead_channels import biases_of, keep_biases
 from export.to_litert.embeddings import embeddings, quantize_embeddings
 from export.to_litert.flatbuffer import OPERATIONS, read_model, weighted_layers
 from mmkeras.core.errors import ExportError, nearest, require
@@ -44,6 +44,7 @@ class LiteRTQuantizer:
         self._float32 = float32
         self.layers = _layers(float32)
         self._embeddings = _embeddings_of(self.layers)
+        self._biases = biases_of(float32.read_bytes())
         self.ranges: dict[str, tuple[float, float]] = measure_ranges(float32, inputs)
         """Smallest and largest value of every activation on the calibration samples, by the tensor's name."""
 
@@ -61,7 +62,7 @@ class LiteRTQuantizer:
             ranges = {n: {"min": np.float32(low), "max": np.float32(high)} for n, (low, high) in self.ranges.items()}
             with _quiet():
                 content = bytes(self._recipe(kept).quantize(ranges).quantized_model)
-            content = keep_biases(content, self._float32)
+            content = keep_biases(content, self._biases)
         path.write_bytes(compact(quantize_embeddings(content, self._embeddings - kept)))
 
     def _recipe(self, keep: frozenset[str]) -> Any:

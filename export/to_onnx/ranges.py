@@ -25,7 +25,7 @@ FLOOR = 1e-30
 BATCH = 8
 """Samples per run of the graph, fewer where their inputs are larger than `_INPUT_BYTES`."""
 _INPUT_BYTES = 2**21
-"""All tensors of the graph are kept in a run."""
+"""Largest inputs of a run, which keeps every tensor of the graph."""
 
 
 class Magnitudes:

@@ -18,8 +18,7 @@ from mmkeras.tasks._evidence import joined
 __all__ = ["INPUT_BYTES", "Variant", "derangement", "input_bytes", "predict", "predict_evidence"]
 
 INPUT_BYTES = 2**24
-"""Largest inputs of one pass. The features inside a network of pictures need a hundred times as much: with 64 clips of
-16 frames at once, an export took 12 GB."""
+"""Largest inputs of one pass: the features inside a network of pictures take many times their memory."""
 
 
 @dataclass(frozen=True)

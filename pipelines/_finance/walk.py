@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +21,8 @@ from mmkeras.data.sources._prices import Read
 from mmkeras.evaluation.intervals import Bootstrap
 from mmkeras.evaluation.predict import predict
 from mmkeras.evaluation.samples import Samples
-from mmkeras.storage.files import write_bytes
 from pipelines._stages.again import asked_for, train_again
+from pipelines._stages.by_scene import ANSWERS, read_answers, write_answers
 
 if TYPE_CHECKING:
     from mmkeras.core.config import RunConfig
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Block", "WalkConfig", "check_walk", "market_source", "scores", "walk_forward"]
 
-_ANSWERS = "answers.npz"
 _AGREE = 0.01
 """Largest difference of the MCC on the test split between training's and the device's preprocessing."""
 
@@ -116,8 +114,8 @@ def walk_forward(done: Evaluated, walk: WalkConfig) -> list[Block]:
 def _block(done: Evaluated, source: MarketSource, read: Read, folder: Path) -> Block:
     from mmkeras.training.run import Run
 
-    if (folder / _ANSWERS).is_file():
-        return _answered(source, read, Run.open(folder), None, folder / _ANSWERS)
+    if (folder / ANSWERS).is_file():
+        return _answered(source, read, Run.open(folder), None, folder / ANSWERS)
     # Statistics and vocabulary of this block's past, not those of the run, which knows later days.
     asked = asked_for(done)
     dates = {name: getattr(source, name) for name in ("validation_from", "test_from", "until")}
@@ -125,9 +123,7 @@ def _block(done: Evaluated, source: MarketSource, read: Read, folder: Path) -> B
     data = dataclasses.replace(asked.data, source=Choice(asked.data.source.name, options))
     run = train_again(dataclasses.replace(asked, data=data), folder, Console(quiet=True))
     block = _answered(source, read, run, run.model())
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **block.outputs)  # type: ignore[arg-type]
-    write_bytes(folder / _ANSWERS, stream.getvalue())  # whole or not at all: it marks the block as finished
+    write_answers(folder / ANSWERS, {"both": block.outputs})  # marks the block as finished
     return block
 
 
@@ -149,8 +145,7 @@ def _answered(source: MarketSource, read: Read, run: Run, model: Any, kept: Path
         samples = Samples(inputs, targets, np.ones(len(days), np.float32))
         outputs = predict(model, samples, run.specs, batch_size=256)
     else:
-        with np.load(kept, allow_pickle=False) as file:
-            outputs = {name: file[name] for name in file.files}
+        outputs = read_answers(kept)["both"]
     rise = outputs["probabilities"][:, list(run.task.label_names).index("rise")].astype(np.float64)
     labelled = np.array([day.labelled for day in days])
     trained = sum(day.labelled and day.sample.split == "train" for day in every)

@@ -8,6 +8,7 @@ Source: Efron and Tibshirani, An Introduction to the Bootstrap, chapters 8 and 1
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmkeras.evaluation.intervals import Bootstrap
+from mmkeras.storage.files import write_bytes
 
 if TYPE_CHECKING:
     from mmkeras.evaluation.samples import Samples
@@ -43,10 +45,12 @@ Draws = dict[str, np.ndarray]
 
 
 def write_answers(path: Path, answers: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    """Write outputs (N, ...) by state of the sensors (``both``, ``without_<modality>``) and name."""
+    """Write outputs (N, ...) by state of the sensors (``both``, ``without_<modality>``) and name, never half."""
     flat = {f"{state}/{name}": value for state, outputs in answers.items() for name, value in outputs.items()}
+    stream = io.BytesIO()
     # Without allow_pickle=False, which numpy 1.26 would store as one more array.
-    np.savez_compressed(path, **flat)  # type: ignore[arg-type]
+    np.savez_compressed(stream, **flat)  # type: ignore[arg-type]
+    write_bytes(path, stream.getvalue())
 
 
 def read_answers(path: Path) -> dict[str, dict[str, np.ndarray]]:

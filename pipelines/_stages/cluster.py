@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
-from mmkeras.core.command_line import parse
 from mmkeras.core.config import RunConfig
 from mmkeras.core.console import Console
 from mmkeras.core.errors import DataError, TrainingError
 from mmkeras.training.cluster.connect import ALONE, Cluster, connect
 from mmkeras.training.cluster.members import find_members
-from mmkeras.training.moved import find_data, placed
+from mmkeras.training.moved import find_data
 from mmkeras.training.run import FINISHED, TRAINED
 from mmkeras.training.run_folders import claim_run, new_run_folder
-from pipelines._stages.again import keep_asked
+from pipelines._stages.again import keep_asked, read_config
 from pipelines._stages.contract import ConfigT
 
 if TYPE_CHECKING:
@@ -172,9 +171,7 @@ def with_cluster(
         if argument.startswith("--cluster."):
             alone = "=" not in argument and position + 1 < len(arguments)
             chosen += [argument, arguments[position + 1]] if alone else [argument]
-    source = ["--config", str(folder / "config.toml"), *chosen]
-    config, _ = parse(config_class, source, program=folder.name, description="")
-    config = placed(config, folder)
+    config = read_config(config_class, folder / "config.toml", chosen)
     return config if present is None else dataclasses.replace(config, cluster=present.cluster)
 
 

@@ -19,6 +19,7 @@ from mmkeras.core.console import Console
 from mmkeras.core.terminal import utf8_program
 from mmkeras.storage.files import write_json
 from mmkeras.tasks._evidence import Evidence, rows_of
+from pipelines._stages.again import train_in
 from pipelines._stages.alone_config import StoryConfig
 from pipelines._stages.by_scene import ANSWERS, EVIDENCE, night, write_answers
 
@@ -46,9 +47,7 @@ SCORES = "scores.json"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train and score ``PIPELINE RUN VARIANT SEED``, or continue an interrupted training; return the exit status."""
     from mmkeras.evaluation.samples import read
-    from mmkeras.model import build_model, modality_specs, task_spec
     from mmkeras.training.environment import prepare
-    from mmkeras.training.fit import fit
     from mmkeras.training.interrupts import Interrupted
     from mmkeras.training.run import Run
     from pipelines._stages.cluster import with_cluster
@@ -61,15 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     index = parent.index
     decided = prepare(train)
     folder = parent.folder / "comparison" / f"{variant}-{seed}"
-    resume = (folder / "run.json").is_file()
-    if resume:
-        run = Run.open(folder)
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        specs, task = modality_specs(config.model), task_spec(config.model)
-        run = Run.create(folder, config, specs, task, index, decided, latest=False)
     try:
-        fit(build_model(config.model), run, config, index, console=Console(), resume=resume)
+        run = train_in(folder, config, index, decided, Console())
     except Interrupted:
         return 130
     samples = read(index, "test", run.specs, run.task, batch_size=config.evaluate.batch_size)
