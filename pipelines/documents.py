@@ -117,7 +117,7 @@ github.com/zzzDavid/ICDAR-2019-SROIE (research). Your own pages: .jsonl files in
         if name == "sroie" and found is None:
             raise ConfigError("--record: expected key fields in metrics.json, got none. Start a new run")
         score = found or metrics["test"]["entity_f1"]
-        return {f"documents.{name}": Figure(*(100 * score[key] for key in ("value", "low", "high")))}
+        return {f"documents.{name}": Figure.percent(score)}
 
     def provenance(self, config: DocumentsConfig) -> dict[str, Any]:
         """Name the number that the run measures."""

@@ -159,11 +159,11 @@ class MatchingStory(PublicStory[MatchingConfig]):
         if "alone" in metrics:
             return {"matching.mmd_gain": fusion_gain(metrics, NO_MMD)}
         if rerank := metrics.get("rerank"):
-            return {"matching.rerank_gain": _figure(rerank["text_to_image"]["gain"])}
+            return {"matching.rerank_gain": Figure.percent(rerank["text_to_image"]["gain"])}
         if about.get("source") == "emoji":
-            return {f"matching.emoji.{about['language']}": _figure(test["text_to_image_recall_1"])}
+            return {f"matching.emoji.{about['language']}": Figure.percent(test["text_to_image_recall_1"])}
         return {
-            f"matching.flickr8k.{short}_r{k}": _figure(test[f"{way}_recall_{k}"])
+            f"matching.flickr8k.{short}_r{k}": Figure.percent(test[f"{way}_recall_{k}"])
             for way, short in _SHORT.items()
             for k in (1, 5, 10)
         }
@@ -208,11 +208,6 @@ def _whole_groups(groups: Any, count: int) -> Any:
         return np.arange(len(groups))
     kept = np.unique(groups[:count])
     return np.flatnonzero(np.isin(groups, kept))
-
-
-def _figure(interval: Mapping[str, Any]) -> Figure:
-    low, high = (None if interval[end] is None else 100 * interval[end] for end in ("low", "high"))
-    return Figure(100 * interval["value"], low, high)
 
 
 @utf8_program

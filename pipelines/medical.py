@@ -126,7 +126,7 @@ class MedicalStory(PublicStory[MedicalConfig]):
         """Return the accuracy on the test split, and the gain over the best modality alone, with their intervals."""
         accuracy = metrics["test"]["accuracy"]
         return {
-            "medical.location": Figure(*(100 * accuracy[key] for key in ("value", "low", "high"))),
+            "medical.location": Figure.percent(accuracy),
             "medical.fusion_gain": fusion_gain(metrics),
         }
 

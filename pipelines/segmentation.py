@@ -117,16 +117,12 @@ class SegmentationStory(PublicStory[SegmentationConfig]):
         """Return the mean IoU of the test split in percent, and what the prompt or the export adds."""
         test = metrics["test"]
 
-        def percent(name: str) -> Figure:
-            ends = (test[name][key] for key in ("value", "low", "high"))
-            return Figure(*(None if end is None else 100 * end for end in ends))  # type: ignore[arg-type]
-
         if "false_alarms" in test:
             return {
-                "segmentation.prompted": percent("mean_iou"),
-                "segmentation.false_alarms": percent("false_alarms"),
+                "segmentation.prompted": Figure.percent(test["mean_iou"]),
+                "segmentation.false_alarms": Figure.percent(test["false_alarms"]),
             }
-        found = {"segmentation.miou": percent("mean_iou")}
+        found = {"segmentation.miou": Figure.percent(test["mean_iou"])}
         if int8 := metrics.get("int8"):
             found |= {
                 "segmentation.int8_drop": Figure(100 * int8["metric_drop"]),

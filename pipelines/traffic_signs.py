@@ -112,7 +112,7 @@ Stallkamp et al. 2012. Name the folder: --data.source.options.folder GTSRB
     def numbers(self, metrics: Mapping[str, Any]) -> dict[str, Figure]:
         """Return the accuracy on the test split with its interval over tracks, in percent."""
         accuracy = metrics["test"]["accuracy"]
-        return {"traffic_signs.accuracy": Figure(*(100 * accuracy[key] for key in ("value", "low", "high")))}
+        return {"traffic_signs.accuracy": Figure.percent(accuracy)}
 
     def after_evaluation(self, done: Evaluated) -> None:
         """Draw the confusions of the speed limits, which differ in their digits alone."""

@@ -116,7 +116,7 @@ folders of pictures, one of texts such as transcripts, and one to predict; see c
             name, accuracy = "fight", metrics["folds"]["score"]
         else:
             name, accuracy = "statements", metrics["test"]["accuracy"]
-        found = {f"video_text.{name}": Figure(*(100 * accuracy[key] for key in ("value", "low", "high")))}
+        found = {f"video_text.{name}": Figure.percent(accuracy)}
         compared = (metrics.get("alone") or {}).get("modalities", {})
         gains = {"video_text.fusion_gain": "text", "video_text.motion_gain": ONE_FRAME}
         return found | {name: fusion_gain(metrics, other) for name, other in gains.items() if other in compared}

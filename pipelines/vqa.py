@@ -98,7 +98,7 @@ class VqaStory(Story[VqaConfig]):
         """Return the accuracy on the test split in percent, and the gain over each modality alone in points."""
         name = _ACCURACY[metrics.get("provenance", {}).get("source", "easy_vqa")]
         accuracy = metrics["test"]["accuracy"]
-        found = {name: Figure(*(100 * accuracy[key] for key in ("value", "low", "high")))}
+        found = {name: Figure.percent(accuracy)}
         if name != "vqa.accuracy":
             found[f"{name.partition('.')[0]}.fusion_gain"] = fusion_gain(metrics)
         return found

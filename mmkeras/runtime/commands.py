@@ -33,6 +33,8 @@ def predict(bundle: Bundle, options: argparse.Namespace) -> int:
         raise ConfigError(f"predict: give one of these: modalities ({names}), --jsonl, or --table with --out")
     if options.overlay and not given:
         raise ConfigError("predict: --overlay draws the answer to one sample; give its modalities")
+    if options.overlay and not options.overlay.lower().endswith(".png"):
+        raise ConfigError(f"--overlay {options.overlay}: expected a file that ends with .png")
     for option in ("out", "root", "map", "missing") if options.table is None else ():
         if getattr(options, option):
             raise ConfigError(f"predict: --{option} belongs to --table, which is not given")
@@ -63,8 +65,6 @@ def predict(bundle: Bundle, options: argparse.Namespace) -> int:
 def _draw(predictor: Predictor, given: dict[str, Any], answer: dict[str, Any], path: Path) -> None:
     """Write an answer over its picture as PNG."""
     bundle = predictor.bundle
-    if path.suffix.lower() != ".png":
-        raise ConfigError(f"--overlay {path}: expected a file that ends with .png")
     drawn = bundle.task.overlay(bundle.specs, given, answer)
     if drawn is None:
         raise ConfigError(f"--overlay: answers of the task {bundle.task.kind} are not drawn over a picture")

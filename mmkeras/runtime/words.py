@@ -40,7 +40,7 @@ def answer_words(
         task: the task.
         specs: modality specs by name.
         samples: inputs of each sample; only those of the type `WordInputs` have raw values.
-        outputs: of the first window of each sample, (B, N, ...) by name.
+        outputs: of the first words of each sample, (B, N, ...) by name; all windows of a longer one are run.
         infer: runs the model.
     """
     answers = task.decode(outputs)

@@ -25,7 +25,7 @@ def scenario_scores(done: Evaluated) -> dict[str, float]:
     """Return the entity F1 on the test split as it is (``all``), and in each scenario of its words and boxes."""
     reads, samples = words_read(done.run.task), done.samples
     spec = done.run.specs[reads]
-    found = {"all": _score(done, samples)}
+    found = {"all": float(read_metrics(done)["test"]["entity_f1"]["value"])}
     for name, change in spec.scenarios().items():
         # A page that repeats its words has other tags.
         if name in ("longest", "empty"):
@@ -33,6 +33,12 @@ def scenario_scores(done: Evaluated) -> dict[str, float]:
         rows = [spec.inputs(change(values[reads])) for values in samples.raw]
         changed = {tensor: np.stack([row[tensor] for row in rows]) for tensor in rows[0]}
         found[name] = _score(done, dataclasses.replace(samples, inputs={**samples.inputs, **changed}))
+    return found
+
+
+def read_metrics(done: Evaluated) -> dict[str, Any]:
+    """Return metrics.json of a run."""
+    found: dict[str, Any] = read_json(done.run.folder / "metrics.json", DataError, "Evaluate the run again.")
     return found
 
 
@@ -59,7 +65,7 @@ def add_documents(done: Evaluated) -> None:
             + ", ".join(f"{name} {100 * value:.1f} %" for name, value in section["fields"]["by_field"].items())
             + "."
         )
-    metrics = read_json(done.run.folder / "metrics.json", DataError, "Evaluate the run again.")
+    metrics = read_metrics(done)
     add_to_metrics(done.run.folder, {"documents": section, "remarks": [*metrics["remarks"], *remarks]})
     write_report(done.run.folder)
     table = Table(title="Entity F1 on the test split, with words or boxes changed", title_justify="left")

@@ -27,7 +27,7 @@ def compare_int8(folder: Path, console: Console) -> dict[str, Any]:
     files = {
         file["precision"]: file
         for file in json.loads((folder / "export.json").read_text("utf-8"))["files"]
-        if file["format"] == "tflite" and file["accepted"]
+        if file["format"] == "tflite" and file["accepted"] and file["metric_change"] is not None
     }
     if missing := [precision for precision in ("float32", "int8") if precision not in files]:
         said = f"int8 is not compared with float32: the export has no accepted LiteRT file of {', '.join(missing)}."

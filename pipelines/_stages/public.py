@@ -130,8 +130,7 @@ def fusion_gain(metrics: Mapping[str, Any], modality: str = "") -> Figure:
     found = alone.get("modalities", {}).get(modality, {}).get("gain") if modality else alone.get("fusion_gain")
     if found is None:
         raise ConfigError("--record: expected each modality alone in metrics.json; leave out --alone.modalities")
-    low, high = (None if found[end] is None else 100 * found[end] for end in ("low", "high"))
-    return Figure(100 * found["value"], low, high)
+    return Figure.percent(found)
 
 
 def _named_data(config: RunConfig) -> dict[str, str]:

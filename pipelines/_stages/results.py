@@ -74,6 +74,12 @@ class Figure(NamedTuple):
     high: float | None = None
     """Upper end of the 95 % interval; None without an interval."""
 
+    @classmethod
+    def percent(cls, interval: Mapping[str, Any]) -> Figure:
+        """Return an interval of metrics.json in percent or points."""
+        low, high = (None if interval[end] is None else 100 * interval[end] for end in ("low", "high"))
+        return cls(100 * interval["value"], low, high)
+
 
 @dataclasses.dataclass(frozen=True)
 class ExportedFile:

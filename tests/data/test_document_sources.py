@@ -44,6 +44,19 @@ def test_official_splits_are_taken_where_there_are_several(tmp_path: Path) -> No
     assert [each.split for each in write(tmp_path, row(1, split="train")).samples()] == [None]
 
 
+def test_lines_end_at_line_feeds_alone_and_a_bad_one_says_why(tmp_path: Path) -> None:
+    words = [{"text": "one\u2028two", "box": [0, 0, 8, 9], "segment": 0, "bio": "O"}]
+    page = json.dumps(row(1, words=words), ensure_ascii=False)
+    good, bad, number = write(
+        tmp_path, page, '{"doc": ', row(1, words=["a"], boxes=[[0, 0, 8, 9]], tags=["O", 5])
+    ).samples()
+    assert good.values["document"]["words"] == ["one\u2028two"]
+    assert str(bad.target).startswith("words.jsonl:2: ")
+    assert "got a line with: not valid JSON" in str(bad.target)
+    (unread,) = write(tmp_path, row(1, words=["a", 5], boxes=[[0, 0, 8, 9]] * 2, tags=["O", "O"])).samples()
+    assert "word 1: Expected a text (str), got int" in str(unread.target)
+
+
 def test_long_pages_become_windows_in_which_every_word_has_its_tag_once(tmp_path: Path) -> None:
     source = write(tmp_path, row(50)).derived({"document": DocumentConfig(words=20, overlap=6).spec_before_data("d")})
     samples = list(source.samples())
@@ -57,6 +70,9 @@ def test_long_pages_become_windows_in_which_every_word_has_its_tag_once(tmp_path
         if tag is not None
     ]
     assert tagged == [f"w{i}" for i in range(50)]
+    short = tagged_pages.Source(folder=str(tmp_path), window=6)
+    with pytest.raises(ConfigError, match="overlap: expected 0 to 5, fewer words than a window has, got 6"):
+        short.derived({"document": DocumentConfig(words=20, overlap=6).spec_before_data("d")})
     with pytest.raises(ConfigError, match="expected at most the 20 words"):
         tagged_pages.Source(folder="x", window=30).derived(
             {"document": DocumentConfig(words=20, overlap=6).spec_before_data("d")}

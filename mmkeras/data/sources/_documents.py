@@ -45,7 +45,7 @@ class DocumentSource(SourceBase):
         """Return the source with the windows of the model's document.
 
         Raises:
-            ConfigError: a window that is longer than the document's words.
+            ConfigError: a window that is longer than the document's words, or not longer than the overlap.
         """
         for spec in modalities.values():
             words, overlap = getattr(spec, "max_words", 0), getattr(spec, "overlap", None)
@@ -55,7 +55,13 @@ class DocumentSource(SourceBase):
                         f"data.source.options.window: expected at most the {words} words of model.{spec.name}, got "
                         f"{self.window}. Leave it out"
                     )
-                return replace(self, window=self.window or words, overlap=self.overlap or overlap)
+                window, overlap = self.window or words, self.overlap or overlap
+                if not 0 <= overlap < window:
+                    raise ConfigError(
+                        f"data.source.options.overlap: expected 0 to {window - 1}, fewer words than a window has, got "
+                        f"{overlap}. Leave window and overlap out"
+                    )
+                return replace(self, window=window, overlap=overlap)
         return self
 
     def documents(self) -> Iterator[Document | Sample]:

@@ -66,7 +66,6 @@ def draw_prompt(
     present: Sequence[str],
     seed: str,
     *,
-    elsewhere: Sequence[str] = ELSEWHERE,
     new: bool = False,
 ) -> Prompt:
     """Return one prompt for a picture.
@@ -75,7 +74,6 @@ def draw_prompt(
         wordings: of each class.
         present: the classes that its mask has.
         seed: seed, name of the picture and number of the prompt.
-        elsewhere: wordings of things that no class has.
         new: use the wordings that are kept for new texts, where there are some.
     """
     draw = random.Random(seed)
@@ -92,9 +90,9 @@ def draw_prompt(
         kind = "one" if count == 1 else "several"
     things = [_worded(draw, wordings[label], new, 4) for label in asked]
     if not asked:
-        things = [_worded(draw, elsewhere, new, 5)]
+        things = [_worded(draw, ELSEWHERE, new, 5)]
     elif kind != "absent" and len(things) < 3 and draw.random() < MIXED / (1 - NO_TEXT - ABSENT):
-        things.append(_worded(draw, elsewhere, new, 5))
+        things.append(_worded(draw, ELSEWHERE, new, 5))
         kind = "mixed"
     draw.shuffle(things)
     named = things[0] if len(things) == 1 else f"{', '.join(things[:-1])} and {things[-1]}"

@@ -55,7 +55,10 @@ def samples_of(
     """
     group, columns = scene.group or scene.key, dict(scene.columns)
     if missing := [path for path in (scene.picture, scene.mask) if not path.is_file()]:
-        problem = DataError(f"{missing[0]}: Expected a picture and a mask of the same name, got no such file")
+        problem = DataError(
+            f"{missing[0]}: Expected a picture and a mask of the same name, got no such file. "
+            "Add it, or remove the other one"
+        )
         yield Sample(scene.key, {}, problem, scene.split, group, origin=str(scene.picture))
         return
     target = {"mask": str(scene.mask), "picture": str(scene.picture)}
@@ -88,12 +91,13 @@ def _present(mask: Path, labels: Sequence[str], void: Sequence[int]) -> list[str
     Raises:
         DataError: a mask of colours.
     """
-    from PIL import Image
+    from mmkeras.media.image.formats import open_image
+    from mmkeras.media.image.pixels import read_bytes
 
     try:
-        with Image.open(mask) as image:
+        with open_image(read_bytes(mask), str(mask)) as image:
             pixels = np.asarray(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (DataError, OSError, ValueError, SyntaxError):
         return []
     if pixels.ndim != 2:
         raise DataError(f"{mask}: Expected a mask of numbers to draw texts for, got colours. Set prompts to 0")

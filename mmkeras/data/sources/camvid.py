@@ -74,9 +74,12 @@ class Source(SourceBase):
             raise ConfigError(f"camvid: test: expected 'val' or 'test', got {self.test!r}")
         if not 0 <= self.validation_share < 1:
             raise ConfigError(f"camvid: validation_share: expected 0 or more and less than 1: {self.validation_share}")
+        if self.prompts < 0:
+            raise ConfigError(f"camvid: prompts: expected 0 or more, got {self.prompts}")
 
     def samples(self) -> Iterator[Sample]:
         """Yield every frame, or every text of it; the target of a frame that cannot be used is a `DataError`."""
+        wordings = wordings_of(LABELS, WORDINGS)
         for scene in self._scenes():
             yield from samples_of(
                 scene,
@@ -85,7 +88,7 @@ class Source(SourceBase):
                 modality=self.modality,
                 text=self.text,
                 prompts=self.prompts,
-                wordings=wordings_of(LABELS, WORDINGS),
+                wordings=wordings,
                 seed=self.seed,
                 new=self.new_wordings and scene.split == "test",
             )

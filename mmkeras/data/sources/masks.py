@@ -63,6 +63,10 @@ class Source(SourceBase):
     def __post_init__(self) -> None:
         if bool(self.folder) == bool(self.path):
             raise ConfigError("masks: expected folder or path, one of them")
+        if self.prompts < 0:
+            raise ConfigError(f"masks: prompts: expected 0 or more, got {self.prompts}")
+        if self.prompts and self.path:
+            raise ConfigError("masks: prompts draws texts for a folder; a table has its texts in the column text")
         if self.prompts and not self.labels:
             raise ConfigError("masks: prompts needs labels, those of the task")
         for each in self.wordings:
@@ -78,6 +82,7 @@ class Source(SourceBase):
         for each in self.wordings:
             label, _, wording = each.partition(": ")
             own[label] = (*own.get(label, ()), wording)
+        wordings = wordings_of(self.labels, own)
         for scene in self._scenes():
             yield from samples_of(
                 scene,
@@ -86,7 +91,7 @@ class Source(SourceBase):
                 modality=self.modality,
                 text=self.text,
                 prompts=self.prompts,
-                wordings=wordings_of(self.labels, own),
+                wordings=wordings,
                 seed=self.seed,
             )
 

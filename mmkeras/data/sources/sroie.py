@@ -77,8 +77,10 @@ class Source(DocumentSource):
                 yield Sample(key=name, values={}, target=error, origin=name)
 
     def fingerprint_inputs(self) -> dict[str, str]:
-        """Return hashes of the fields and lines, and of names and sizes of the pictures."""
+        """Return hashes of the fields, the lines and the pages' sizes, and of names and sizes of the pictures."""
         digest = hashlib.sha256()
+        sizes = Path(self.folder, _SIZES)
+        digest.update(sizes.read_bytes() if sizes.is_file() else b"-")
         for path in self._keys():
             box = self._box(path.stem)
             digest.update(path.read_bytes() + (box.read_bytes() if box.is_file() else b"-"))
@@ -128,7 +130,7 @@ class Source(DocumentSource):
 def _lines(path: Path) -> tuple[list[str], np.ndarray]:
     """Return texts and boxes (n, 4) of the lines of a receipt."""
     try:
-        rows = path.read_text("utf-8-sig").splitlines()
+        rows = path.read_text("utf-8-sig").split("\n")  # reading turns \r\n into \n; texts may hold other separators
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({error})") from None
     texts, boxes = [], []
@@ -149,8 +151,9 @@ def _lines(path: Path) -> tuple[list[str], np.ndarray]:
 def _fields(path: Path) -> dict[str, str]:
     try:
         value = json.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path.name}: is not JSON ({error})") from None
+    except (OSError, ValueError, RecursionError) as error:
+        expected = f"an object with {', '.join(FIELDS)}"
+        raise DataError(f"{path.name}: cannot be read as JSON ({error}). Expected {expected}") from None
     if not isinstance(value, dict):
         raise DataError(f"{path.name}: expected an object with {', '.join(FIELDS)}, got {type(value).__name__}")
     return {field: str(value.get(field) or "").strip() for field in FIELDS}

@@ -11,7 +11,6 @@ FUNSD-r and CORD-r: Zhang et al. 2023, arXiv:2310.11016 (github.com/chongzhangFD
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from mmkeras.core.errors import ConfigError, DataError
 from mmkeras.data.sources._contract import Sample, split_called
 from mmkeras.data.sources._documents import Document, DocumentSource, page_from, picture_at
 from mmkeras.data.sources._files import identity_of
+from mmkeras.storage.text_lines import json_lines
 
 __all__ = ["Source"]
 
@@ -43,11 +43,11 @@ class Source(DocumentSource):
 
     def documents(self) -> Iterator[Document | Sample]:
         """Yield the pages of every file in the order of the names."""
-        rows = list(self._rows())
+        rows, images = list(self._rows()), self._files()[0].parent / "images"
         official = len({row.get("split") for _, row in rows if isinstance(row, dict)}) > 1
         for origin, row in rows:
             try:
-                yield self._document(origin, row, official)
+                yield self._document(origin, row, official, images)
             except DataError as error:
                 yield Sample(key=origin, values={}, target=error, origin=origin)
 
@@ -58,7 +58,9 @@ class Source(DocumentSource):
         images = files[0].parent / "images"
         return found | identity_of("images", sorted(images.glob("*")) if images.is_dir() else [], files[0].parent)
 
-    def _document(self, origin: str, row: Any, official: bool) -> Document:
+    def _document(self, origin: str, row: Any, official: bool, images: Path) -> Document:
+        if isinstance(row, DataError):
+            raise DataError(f"{origin}: expected a JSON object with width, height and words, got a line with: {row}")
         if not isinstance(row, dict):
             raise DataError(f"{origin}: expected a JSON object with width, height and words")
         page = page_from(row, origin)
@@ -69,22 +71,19 @@ class Source(DocumentSource):
             name=str(row.get("doc") or origin),
             page=page,
             tags=_tags(row, origin),
-            picture=picture_at(self._files()[0].parent / "images", row.get("image")) if self.pictures else None,
+            picture=picture_at(images, row.get("image")) if self.pictures else None,
             split=split,
         )
 
     def _rows(self) -> Iterator[tuple[str, Any]]:
+        """Yield place and content of each line; an error for a line that is no JSON."""
         for path in self._files():
             try:
-                lines = path.read_text("utf-8-sig").splitlines()
-            except (OSError, UnicodeDecodeError) as error:
+                with path.open("rb") as stream:
+                    for line in json_lines(stream):
+                        yield f"{path.name}:{line.number}", DataError(line.problem) if line.problem else line.value
+            except OSError as error:
                 raise DataError(f"{path}: cannot be read ({error})") from error
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    try:
-                        yield f"{path.name}:{number}", json.loads(line)
-                    except (ValueError, RecursionError):
-                        yield f"{path.name}:{number}", None
 
     def _files(self) -> list[Path]:
         path = Path(self.folder)

@@ -88,7 +88,10 @@ def read_page(value: Any) -> Page:
     words, boxes, segments = _columns(given)
     width, height = (_side(given, name) for name in ("width", "height"))
     for place, word in enumerate(words):
-        check_text(word)
+        try:
+            check_text(word)
+        except DataError as error:
+            raise DataError(f"word {place}: {error}") from None
         if not word.strip():
             raise DataError(f"word {place}: expected a text, got a blank one. Leave out words without characters")
     shares = _shares(boxes, words, width, height)
@@ -108,7 +111,10 @@ def _parsed(value: Any) -> Any:
         try:
             path = Path(named)
             if path.stat().st_size > LARGEST_FILE:
-                raise DataError(f"{named}: expected a page of at most {LARGEST_FILE:,} bytes")
+                raise DataError(
+                    f"{named}: expected a page of at most {LARGEST_FILE:,} bytes, got {path.stat().st_size:,}. "
+                    "Split the document into pages"
+                )
             value = path.read_bytes()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error

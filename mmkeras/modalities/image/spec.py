@@ -56,8 +56,8 @@ class Config(ModalityConfig):
     level: int = 5
     """Tokens are taken at stride 2**level; small images need a finer one."""
     cells: tuple[int, ...] = ()
-    """Rows and columns that the features are averaged to; empty keeps all. Of a frozen backbone few are stored, and the
-    training is fast, but it is lost where something is."""
+    """Rows and columns that the features are averaged to; empty keeps all. A frozen backbone then stores few of
+    them and trains fast, but where things are within a cell is lost."""
     pyramid: bool = False
     """Merge the features of this level and the next ones (a feature pyramid) into a map, as dense tasks need it."""
     pyramid_levels: int = 3

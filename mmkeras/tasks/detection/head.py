@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from mmkeras.layers.convolutions import separable_stack
 from mmkeras.layers.encoded import fused_map
 from mmkeras.layers.tokens import Encoded
 from mmkeras.tasks.detection.layers import DistanceChoice
@@ -48,13 +49,7 @@ def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
     fused, read = fused_map(encoded, (rows, columns), where, advice)
     tokens = keras.layers.Reshape((rows, columns, read.values.shape[-1]), name="head_map")(read.values)
     x = keras.layers.Conv2D(config.channels, 1, name="head_projection")(tokens)
-    for number in range(1, config.convolutions + 1):
-        conv = keras.layers.SeparableConv2D(
-            config.channels, 3, padding="same", use_bias=False, name=f"head_conv_{number}"
-        )
-        x = conv(x)
-        x = keras.layers.BatchNormalization(momentum=0.9, name=f"head_conv_{number}_bn")(x)
-        x = keras.layers.ReLU(6.0, name=f"head_conv_{number}_activation")(x)
+    x = separable_stack(x, config.channels, config.convolutions, "head_conv")
     x = keras.layers.Dropout(config.dropout, name="head_dropout")(x)
     distances = None
     features = [x, tokens]

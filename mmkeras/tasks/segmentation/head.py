@@ -9,6 +9,7 @@ import keras
 
 from mmkeras.core.errors import ConfigError
 from mmkeras.layers.batch import Losses
+from mmkeras.layers.convolutions import separable_stack
 from mmkeras.layers.tokens import Encoded, Tokens
 from mmkeras.tasks.segmentation.losses import MaskLoss, prompted_loss
 from mmkeras.tasks.segmentation.spec import Config, Spec
@@ -19,8 +20,8 @@ __all__ = ["build", "losses"]
 def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
     """Return ``{"mask": (B, H, W, K) float32}`` from a map: the fused one, or that of the first modality with a map.
 
-    The scores are computed in the cells of the map and enlarged by bilinear interpolation. A softmax before or after it
-    would cost more than the last layer, and the highest score decides.
+    The scores are computed in the cells of the map and enlarged by bilinear interpolation. There is no softmax: it does
+    not change which score is the highest.
 
     Raises:
         ConfigError: there is no map.
@@ -29,13 +30,7 @@ def build(encoded: Encoded, spec: Spec, config: Config) -> dict[str, Any]:
     assert tokens.grid is not None
     rows, columns = tokens.grid
     x = keras.layers.Reshape((rows, columns, tokens.values.shape[-1]), name="head_map")(tokens.values)
-    for number in range(1, config.convolutions + 1):
-        conv = keras.layers.SeparableConv2D(
-            config.channels, 3, padding="same", use_bias=False, name=f"head_conv_{number}"
-        )
-        x = conv(x)
-        x = keras.layers.BatchNormalization(momentum=0.9, name=f"head_conv_{number}_bn")(x)
-        x = keras.layers.ReLU(6.0, name=f"head_conv_{number}_activation")(x)
+    x = separable_stack(x, config.channels, config.convolutions, "head_conv")
     x = keras.layers.Dropout(config.dropout, name="head_dropout")(x)
     floatx = keras.config.floatx()
     x = keras.layers.Conv2D(spec.classes, 1, dtype=floatx, name="head_scores")(x)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,13 @@ from typing import Any
 import numpy as np
 
 from mmkeras.core.errors import DataError, require
-from mmkeras.media.image.resizing import fit
 
-__all__ = ["NOT_ASKED", "VOID", "as_colour", "classes_in", "read_mask"]
+__all__ = ["NOT_ASKED", "VOID", "as_colour", "read_mask"]
 
 VOID = 255
 """Value of an encoded pixel that belongs to no class and is ignored."""
 NOT_ASKED = 128
 """Added to the class of a pixel that the sample's text does not name."""
-_MOST_PIXELS = 2**27
 
 
 def as_colour(text: str) -> tuple[int, int, int]:
@@ -73,28 +70,22 @@ def read_mask(
     return _resized(values, size, resize)
 
 
-def classes_in(encoded: np.ndarray, count: int) -> list[int]:
-    """Return the classes of an encoded mask that are named and have a pixel, in order."""
-    return [int(value) for value in np.unique(encoded) if value < count]
-
-
 def _opened(raw: Any, name: str) -> Any:
     require("PIL", "", "pillow")
-    from PIL import Image
+    from mmkeras.media.image.formats import open_image
+    from mmkeras.media.image.pixels import read_bytes
 
     if not isinstance(raw, (str, Path, bytes)):
         raise DataError(f"Expected the path of a mask, got {raw!r:.60}")
     try:
-        return Image.open(io.BytesIO(raw) if isinstance(raw, bytes) else raw)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return open_image(read_bytes(raw), name)
+    except DataError as error:
         raise DataError(f"{name}: Expected a mask as PNG, got a file that cannot be read ({error})") from None
 
 
 def _pixels(raw: Any, name: str, coloured: bool) -> np.ndarray:
     """Return numbers (H, W), or colours uint8 (H, W, 3)."""
     with _opened(raw, name) as image:
-        if image.width * image.height > _MOST_PIXELS:
-            raise DataError(f"{name}: Expected a mask of at most {_MOST_PIXELS} pixels, got {image.size}")
         if image.format == "JPEG":
             raise DataError(f"{name}: Expected a mask as PNG, got a JPEG file, whose pixels are not exact")
         try:
@@ -111,13 +102,9 @@ def _pixels(raw: Any, name: str, coloured: bool) -> np.ndarray:
 
 
 def _check_size(pixels: np.ndarray, picture: Any, name: str) -> None:
-    from mmkeras.media.image.orientation import orientation
+    from mmkeras.media.image.pixels import read_size
 
-    with _opened(picture, str(picture)) as image:
-        width, height = image.size
-    data = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
-    if orientation(data) > 4:
-        width, height = height, width
+    width, height = read_size(picture)
     if pixels.shape[:2] != (height, width):
         got = f"{pixels.shape[1]} x {pixels.shape[0]}"
         raise DataError(f"{name}: Expected a mask as large as its picture, {width} x {height} pixels, got {got}")
@@ -165,6 +152,8 @@ def _by_colour(
 
 def _resized(values: np.ndarray, size: tuple[int, int], resize: str) -> np.ndarray:
     """Resize to the nearest pixel, in the geometry of `mmkeras.media.image.resizing.resize_rgb`."""
+    from mmkeras.media.image.resizing import fit  # with Pillow, which a device may lack
+
     height, width = size
     if resize == "center_crop":
         fitted = fit(height, width, values.shape[0], values.shape[1])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from mmkeras.media.canvas import Canvas
+from mmkeras.media.image.pixels import read_rgb
+from mmkeras.media.image.resizing import resize_rgb
+from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks.segmentation.masks import as_colour
 
-__all__ = ["colours_of", "overlay"]
+__all__ = ["colours_of", "overlay", "picture_of"]
 
 _PALETTE = (
     *("#56B4E9", "#8C510A", "#F0E442", "#7B3294", "#D55E00", "#009E73", "#E7298A", "#1A1A1A", "#0072B2", "#E41A1C"),
@@ -22,6 +26,23 @@ _ROW, _OPACITY = 20, 0.6
 def colours_of(labels: Sequence[str], colours: Sequence[str] = ()) -> tuple[str, ...]:
     """Return ``#rrggbb`` of each label: those of the masks, or of a fixed palette."""
     return tuple(colours) or tuple(_PALETTE[number % len(_PALETTE)] for number in range(len(labels)))
+
+
+def picture_of(
+    specs: Mapping[str, ModalitySpec], values: Mapping[str, Any], size: tuple[int, int], resize: str
+) -> np.ndarray | None:
+    """Return a sample's picture, uint8 (height, width, 3), in the size and geometry of its mask; None without one.
+
+    Args:
+        specs: modality specs by name.
+        values: raw values by modality.
+        size: height and width of the mask.
+        resize: how picture and mask are resized.
+    """
+    for name, spec in specs.items():
+        if spec.kind == "image" and values.get(name) is not None:
+            return resize_rgb(read_rgb(values[name]), *size, resize)
+    return None
 
 
 def overlay(

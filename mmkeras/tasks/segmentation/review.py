@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from mmkeras.media.image.pixels import read_rgb
-from mmkeras.media.image.resizing import resize_rgb
 from mmkeras.modalities import ModalitySpec
 from mmkeras.tasks._contract import Outputs
-from mmkeras.tasks.segmentation.picture import overlay
+from mmkeras.tasks.segmentation.picture import overlay, picture_of
 from mmkeras.tasks.segmentation.spec import Spec
 
 __all__ = ["answers", "sample_pictures", "truths"]
@@ -46,11 +44,9 @@ def sample_pictures(
     Returns:
         uint8 (height, width, 3), of the same size for every sample of a model.
     """
-    pixels = np.full((task.height, task.width, 3), 96, np.uint8)
-    for name, spec in specs.items():
-        if spec.kind == "image" and values.get(name) is not None:
-            pixels = resize_rgb(read_rgb(values[name]), task.height, task.width, task.resize)
-            break
+    pixels = picture_of(specs, values, (task.height, task.width), task.resize)
+    if pixels is None:
+        pixels = np.full((task.height, task.width, 3), 96, np.uint8)
     text = values.get(task.prompt) if task.prompt else None
     asked = f"“{text}”" if text else "all classes"
     scale = min(max(round(_WIDTH / task.width), 1), 4)

@@ -17,7 +17,7 @@ from mmkeras.tasks._contract import Outputs, TaskSpec
 from mmkeras.tasks._evidence import Evidence
 from mmkeras.tasks._metrics import mean_of_known, ratio
 from mmkeras.tasks._targets import TargetSpec
-from mmkeras.tasks.segmentation.masks import NOT_ASKED, VOID, classes_in, read_mask
+from mmkeras.tasks.segmentation.masks import NOT_ASKED, VOID, read_mask
 from mmkeras.tasks.segmentation.scores import confusions, counted, decided, edges
 
 __all__ = ["Spec"]
@@ -231,13 +231,13 @@ class Spec(TaskSpec):
         Raises:
             DataError: the sample has no picture, or its scores are not finite.
         """
-        picture = next((name for name, spec in specs.items() if spec.kind == "image"), "")
-        if values.get(picture) is None or answer["mask"] is None:
-            what = "picture" if answer["mask"] is not None else "finite scores"
-            raise DataError(f"Expected a sample with a {picture or 'picture'} and an answer to draw, got no {what}")
-        from mmkeras.tasks.segmentation.picture import overlay
+        from mmkeras.tasks.segmentation.picture import overlay, picture_of
 
-        pixels = specs[picture].preprocess(values[picture])[picture]
+        pixels = picture_of(specs, values, (self.height, self.width), self.resize)
+        if pixels is None or answer["mask"] is None:
+            picture = next((name for name, spec in specs.items() if spec.kind == "image"), "picture")
+            what = "picture" if answer["mask"] is not None else "finite scores"
+            raise DataError(f"Expected a sample with a {picture} and an answer to draw, got no {what}")
         return overlay(pixels, self.target.from_bytes(base64.b64decode(answer["mask"])), self.labels, self.colours)
 
     def class_metrics(self) -> dict[str, str]:
@@ -246,4 +246,4 @@ class Spec(TaskSpec):
 
     def classes_of(self, target: np.ndarray) -> list[str]:
         """Return the named classes that an encoded mask has a pixel of."""
-        return [self.labels[number] for number in classes_in(target, len(self.labels))]
+        return [self.labels[int(number)] for number in np.unique(target) if number < len(self.labels)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +106,15 @@ def test_what_a_text_does_not_name_is_marked() -> None:
     assert task.classes_of(asked) == ["road", "car"]
     with pytest.raises(DataError, match=re.escape("asked: Expected labels, got 'cra'; did you mean 'car'")):
         task.encode({"mask": MASK, "asked": ["cra"]})
+
+
+def test_a_device_without_pillow_still_reads_the_spec() -> None:
+    """A prediction of arrays needs no picture files."""
+    code = "import sys; sys.modules['PIL'] = None; import mmkeras.tasks.segmentation.spec"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_mask_in_a_format_that_runs_other_programs_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "m.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    with pytest.raises(DataError, match="Expected a mask as PNG, got a file that cannot be read"):
+        spec().encode(str(tmp_path / "m.png"))
