@@ -41,6 +41,10 @@ npm packages. Or your own table of pictures and captions: copy pipelines/configs
 folder: --data.source.options.folder FOLDER."""
 NO_MMD = "no_mmd"
 """Among the models for comparison: the same without the discrepancy."""
+RERANKED = 20
+"""First answers that are judged again for the recorded gain."""
+SEEDS = 3
+"""Trainings of each model behind the recorded gain of the discrepancy."""
 _SHORT = {"text_to_image": "t2i", "image_to_text": "i2t"}
 
 
@@ -58,7 +62,7 @@ class MatchingModel(ModelConfig):
 class SearchConfig:
     """What is measured of the search beside the common evaluation."""
 
-    rerank: int = 20
+    rerank: int = RERANKED
     """First answers of the towers that the head for pairs judges again; needs model.task.options.pairs."""
     samples: int = 1000
     """Test samples on which the files of the towers are searched; 0 for none."""
@@ -130,7 +134,9 @@ class MatchingStory(PublicStory[MatchingConfig]):
     def provenance(self, config: MatchingConfig) -> dict[str, Any]:
         """Name the source and its language beside the notice of generated data."""
         source = config.data.source
-        about = {"source": source.name, "language": source.options.get("language", "en")}
+        about = {"source": source.name}
+        if source.name == "emoji":
+            about["language"] = source.options.get("language", "en")
         return {**super().provenance(config), **about}
 
     def named(self, config: MatchingConfig) -> str:
@@ -152,6 +158,15 @@ class MatchingStory(PublicStory[MatchingConfig]):
                 "--record: expected the source flickr8k with measured = dev, or emoji with held_out = fluent in en or "
                 f"zh, without data.limit; got {source.name} {options}, data.limit {config.data.limit}"
             )
+        paired, pairs = float(options.get("paired", 1.0)), config.model.task.options.get("pairs")
+        problems = [
+            (paired < 1 and not config.alone.modalities, f"paired = 1 or alone.modalities, got paired = {paired:g}"),
+            (bool(config.alone.modalities) and len(config.alone.seeds) != SEEDS, f"{SEEDS} seeds in alone.seeds"),
+            (bool(pairs) and emoji, "emoji without a head for pairs"),
+            (bool(pairs) and config.search.rerank != RERANKED, f"search.rerank {RERANKED}, got {config.search.rerank}"),
+        ]
+        if wrong := [said for refused, said in problems if refused]:
+            raise ConfigError(f"--record: expected the source {source.name} with {wrong[0]}")
 
     def numbers(self, metrics: Mapping[str, Any]) -> dict[str, Figure]:
         """Return the recalls on the test split in percent, or the gain that the configuration measures, in points."""
@@ -181,7 +196,7 @@ class MatchingStory(PublicStory[MatchingConfig]):
         bootstrap = Bootstrap(settings.bootstrap, settings.confidence, done.config.train.seed)
         top, size = done.config.search.rerank, settings.batch_size
         found = reranked_recall(done.model, done.samples, done.run.specs, task, bootstrap, top, size)
-        show(found, done.console)
+        show(found, settings.confidence, done.console)
         add_to_metrics(done.run.folder, {"rerank": found})
 
     def after_export(self, done: Evaluated, bundle: Path) -> None:

@@ -88,10 +88,10 @@ def _judged(judge: keras.Model, parts: dict[str, np.ndarray], first: np.ndarray,
     return np.concatenate(found)
 
 
-def show(result: dict[str, Any], console: Console) -> None:
+def show(result: dict[str, Any], confidence: float, console: Console) -> None:
     """Print a table of the result."""
     table = Table(title=f"The first {result['top']} answers, judged again as pairs: recall at 1")
-    for heading in ("search", "towers", "judged again", "gain", "95 % interval"):
+    for heading in ("search", "towers", "judged again", "gain", f"{100 * confidence:g} % interval"):
         table.add_column(heading, justify="left" if heading == "search" else "right")
     for way, entry in result.items():
         if way == "top":

@@ -47,9 +47,7 @@ def test_official_splits_are_taken_where_there_are_several(tmp_path: Path) -> No
 def test_lines_end_at_line_feeds_alone_and_a_bad_one_says_why(tmp_path: Path) -> None:
     words = [{"text": "one\u2028two", "box": [0, 0, 8, 9], "segment": 0, "bio": "O"}]
     page = json.dumps(row(1, words=words), ensure_ascii=False)
-    good, bad, number = write(
-        tmp_path, page, '{"doc": ', row(1, words=["a"], boxes=[[0, 0, 8, 9]], tags=["O", 5])
-    ).samples()
+    good, bad = write(tmp_path, page, '{"doc": ').samples()
     assert good.values["document"]["words"] == ["one\u2028two"]
     assert str(bad.target).startswith("words.jsonl:2: ")
     assert "got a line with: not valid JSON" in str(bad.target)

@@ -115,6 +115,10 @@ def _with(source: Choice, **others: Any) -> MatchingConfig:
     return dataclasses.replace(MatchingConfig(), data=DataConfig(source, **others))
 
 
+def _paired(config: MatchingConfig) -> MatchingModel:
+    return dataclasses.replace(config.model, task=Choice("matching", {"pairs": 1}))
+
+
 def test_what_is_recorded_under_which_name():
     story = MatchingStory()
     flickr = _with(Choice("flickr8k", {"folder": "f"}))
@@ -132,6 +136,21 @@ def test_what_is_recorded_under_which_name():
     ):
         with pytest.raises(ConfigError, match="--record: expected the source flickr8k"):
             story.check_numbers(wrong)
+
+
+def test_a_number_is_not_recorded_with_other_settings_than_it_names():
+    flickr, emoji = _with(Choice("flickr8k", {"folder": "f"})), _with(Choice("emoji", {"folder": "e"}))
+    few = _with(Choice("flickr8k", {"folder": "f", "paired": 0.1}))
+    short = dataclasses.replace(flickr, model=_paired(flickr), search=dataclasses.replace(flickr.search, rerank=5))
+    for wrong, said in (
+        (few, r"paired = 1 or alone\.modalities, got paired = 0\.1"),
+        (dataclasses.replace(few, alone=AloneConfig((NO_MMD,), (0, 1))), r"3 seeds in alone\.seeds"),
+        (dataclasses.replace(emoji, model=_paired(emoji)), "emoji without a head for pairs"),
+        (short, r"search\.rerank 20, got 5"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            MatchingStory().check_numbers(wrong)
+    MatchingStory().check_numbers(dataclasses.replace(few, alone=AloneConfig((NO_MMD,), (0, 1, 2))))
 
 
 def test_numbers_are_those_of_the_configuration():

@@ -37,8 +37,8 @@ class Source(SourceBase):
     folder: str
     """The unpacked dataset."""
     measured: Literal["dev", "test"] = "dev"
-    """The official split that is the run's test split. With dev, 500 training photos choose the best epoch and the
-    official test split is not read; with test, dev chooses it."""
+    """The official split that is the run's test split. With dev, a twelfth of the training photos chooses
+    the best epoch and the official test split is not read; with test, dev chooses it."""
     paired: float = 1.0
     """Share of the training photos that keep their captions."""
     apart: bool = False

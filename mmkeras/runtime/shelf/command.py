@@ -80,7 +80,7 @@ def index(bundle: Bundle, options: argparse.Namespace) -> int:
 
     if options.pictures or options.labels:
         given = (
-            [(label, options.template.format(label)) for label in options.labels]
+            [(label, options.template.replace("{}", label)) for label in options.labels]
             if options.labels
             else [(name, name) for name in _pictures(options.pictures)]
         )
@@ -110,6 +110,10 @@ def search(bundle: Bundle, options: argparse.Namespace) -> int:
         )
     path = Path(options.index)
     shelf = _checked(Shelf.load(path), bundle, path)
+    if options.sheet and "template" in shelf.shown:
+        raise ConfigError(f"--sheet: {path} holds texts, not pictures")
+    if options.sheet and not options.sheet.lower().endswith(".png"):
+        raise ConfigError(f"--sheet {options.sheet}: expected a file that ends with .png")
     asked = _kind(bundle, "text" if options.picture is None else "image")
     value = tidy(options.query) if options.picture is None else options.picture
     with Tower(bundle, asked, _file(options)) as tower:
@@ -129,8 +133,6 @@ def search(bundle: Bundle, options: argparse.Namespace) -> int:
         answers = first + answers[options.rerank :]
     answers = answers[: options.top]
     if options.sheet:
-        if bundle.specs.get(shelf.modality) is not None and bundle.specs[shelf.modality].kind == "text":
-            raise ConfigError(f"--sheet: {path} holds texts, not pictures")
         contact_sheet(
             Path(options.sheet),
             str(options.query or options.picture),
@@ -141,8 +143,7 @@ def search(bundle: Bundle, options: argparse.Namespace) -> int:
         return 0
     grid = Grid("", ("rank", "cosine", *(("match",) if options.rerank else ()), "entry"), right=("rank", "cosine"))
     for rank, answer in enumerate(answers, 1):
-        match = (f"{answer['match']:.3f}",) if options.rerank and "match" in answer else ()
-        match = match or (("",) if options.rerank else ())
+        match = (f"{answer['match']:.3f}" if "match" in answer else "",) if options.rerank else ()
         grid.add(str(rank), f"{answer['cosine']:.3f}", *match, answer["entry"])
     say(grid.text().rstrip())
     say(f"{len(shelf.entries):,} entries searched in {took:.2f} ms" + (f"; {options.sheet}" if options.sheet else ""))

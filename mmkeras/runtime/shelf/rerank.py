@@ -30,8 +30,13 @@ def reranked(
         options: of `mmkeras.runtime.predictor.Predictor`.
 
     Raises:
-        ConfigError: the bundle has no head for pairs.
+        ConfigError: the bundle has no head for pairs, or question and entries are of one kind.
     """
+    if asked == shelf.modality:
+        raise ConfigError(
+            f"--rerank: expected a question of another kind than the entries ({shelf.modality}) to judge pairs. "
+            "Leave out --rerank"
+        )
     if not isinstance(bundle.task, Spec) or not bundle.task.pairs:
         raise ConfigError(
             f"--rerank: {bundle.place} has no head for pairs. Name the bundle of a whole model that was trained with "
@@ -42,7 +47,7 @@ def reranked(
     with Predictor(bundle, **options) as predictor:
         for answer in answers:
             entry = answer["entry"]
-            other = template.format(entry) if bundle.specs[shelf.modality].kind == "text" else entry
+            other = template.replace("{}", entry) if bundle.specs[shelf.modality].kind == "text" else entry
             try:
                 found = predictor.predict(**{asked: value, shelf.modality: other})
             except DataError:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from mmkeras.core.errors import DataError
+from mmkeras.media.image.pixels import read_rgb
 from mmkeras.storage.files import write_bytes
 
 __all__ = ["contact_sheet"]
@@ -52,9 +54,8 @@ def contact_sheet(path: Path, title: str, answers: Sequence[tuple[str, float]]) 
 
 def _thumbnail(path: Path) -> Image.Image | None:
     try:
-        with Image.open(path) as image:
-            picture = image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        picture = read_rgb(path)
+    except DataError:
         return None
     picture.thumbnail((_CELL, _CELL))
     return picture

@@ -55,7 +55,8 @@ class PairScores(layers.Layer):
     """
 
     def __init__(self, depth: int, heads: int, hard: int = 2, dropout: float = 0.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        # The vectors stay as they are in mixed precision: by them the loss must find the same wrong partners.
+        super().__init__(**{"autocast": False, **kwargs})
         self.depth, self.heads, self.hard, self.dropout = depth, heads, hard, dropout
 
     def build(
@@ -113,6 +114,7 @@ class PairScores(layers.Layer):
             second_vector: of length 1, (B, size).
             training: whether wrong partners are judged too.
         """
+        first, second = (ops.cast(tokens, self.compute_dtype) for tokens in (first, second))
         firsts, seconds = [first, first_valid, first_vector], [second, second_valid, second_vector]
         own = self._judged(firsts, seconds, training)
         if not training:

@@ -11,6 +11,7 @@ from keras import ops
 
 from mmkeras.layers.batch import LossContext
 from mmkeras.layers.tokens import Encoded, Tokens
+from mmkeras.tasks.matching import pairs
 from mmkeras.tasks.matching.discrepancy import discrepancy
 from mmkeras.tasks.matching.head import Temperature, build, submodels
 from mmkeras.tasks.matching.losses import MatchingLoss, line_of
@@ -257,3 +258,26 @@ def test_a_tower_reads_its_own_input_alone():
     }
     tower = keras.Model({"image": model.input["image"]}, dict(parts["image_tower"].outputs))
     assert tower.output["embedding"].shape == (None, SIZE)
+
+
+def test_layer_and_loss_find_wrong_partners_by_the_same_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In mixed precision, too: rounded vectors have other neighbours."""
+    seen: list[Any] = []
+
+    def watched(*given: Any) -> Any:
+        seen.append(given)
+        return hardest(*given)
+
+    monkeypatch.setattr(pairs, "hardest", watched)
+    rng = np.random.default_rng(0)
+    tokens = rng.normal(size=(6, 3, 8)).astype("float32")
+    vectors = [unit(rng.normal(size=(6, 4))).astype("float32") for _ in range(2)]
+    valid = np.ones((6, 3), "int32")
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        logits = pairs.PairScores(1, 2, hard=1)(tokens, valid, tokens, valid, *vectors, training=True)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert logits.shape == (6, 3)
+    for given, own in zip(seen[0][:2], vectors, strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(given), own)

@@ -268,6 +268,11 @@ def test_what_cannot_be_searched_is_refused(
         (("search", bundle, shelf, "a", "--top", "0"), "--top of 1 or more"),
         (("search", chain.bundle("image_tower"), shelf, "a"), "no tower of the kind text"),
         (("search", chain.bundle("text_tower"), shelf, "a", "--rerank", "2"), "has no head for pairs"),
+        (
+            ("search", chain.bundle(), shelf, "--picture", chain.folder / "0.png", "--rerank", "2"),
+            "--rerank: expected a question of another kind than the entries (image)",
+        ),
+        (("search", chain.bundle(), shelf, "a", "--sheet", "answer.jpg"), "expected a file that ends with .png"),
         (("index", bundle, picture, "--out", shelf), "exists: --add adds to it"),
         (("index", bundle, "--out", tmp_path / "new.idx"), "expected pictures, folders or --labels"),
         (("index", bundle, "--out", shelf, "--add", "--labels", "red"), "holds image, not text"),
